@@ -1,0 +1,25 @@
+"""Hydra-configured experiments in bilingual abstractive summarization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bisum.commands.train import train
+    from bisum.composition import compose
+
+__all__ = ["compose", "train"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public functions on first use, so that `import bisum` costs nothing."""
+    if name == "compose":
+        from bisum.composition import compose
+
+        return compose
+    if name == "train":
+        from bisum.commands.train import train
+
+        return train
+    raise AttributeError(f"module 'bisum' has no attribute '{name}'")

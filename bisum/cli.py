@@ -1,0 +1,238 @@
+"""The command line: a command word, then Hydra's own words; nothing heavy is imported before all of it is checked.
+
+    bisum [COMMAND] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from bisum import __version__
+from bisum.checking import ALLOW_VARIABLE, nearest
+from bisum.composition import Composer, checked, read_record
+from bisum.config import Config
+from bisum.errors import UserError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word of the command line and what it stands for."""
+
+    module: str
+    summary: str
+
+    def function(self) -> Callable[[Config, Path], float | None]:
+        """Import and return the command's function."""
+        module = importlib.import_module(self.module)
+        function: Callable[[Config, Path], float | None] = module.run
+        return function
+
+
+COMMANDS = {
+    "train": Command("bisum.commands.train", "fine-tune, evaluate each epoch, score the test split once at the end"),
+    "baseline": Command("bisum.commands.baseline", "score lead-k, the first k sentences of each document; no training"),
+}
+
+EXAMPLES = """\
+  bisum                                                   fine-tune a tiny model on the embedded sample
+  bisum baseline split=test evaluation.lead=1             what the first sentence alone scores
+  bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1   the other backend, longer, another seed
+  bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small hardware=gpu
+  bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3     a sweep: every combination is a run"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Hydra's argument parser, whose complaints become one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (bisum --help lists what there is)")
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The command line, taken apart."""
+
+    command: str
+    overrides: list[str]
+    options: argparse.Namespace
+
+
+def parse(words: Sequence[str]) -> Invocation:
+    """Take the command word and `allow_targets=` off the words and give Hydra's parser the rest.
+
+    Raises:
+        UserError: an unknown command or option, or a word that is neither.
+    """
+    words = list(words)
+    command = "train"
+    if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith("~"):
+        command = words.pop(0)
+        if command not in COMMANDS:
+            raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
+    parser = get_args_parser()
+    parser.__class__ = _Parser
+    options, extra = parser.parse_known_args(words)
+    if extra:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        raise UserError(f"no option '{extra[0]}'{nearest(extra[0], flags)} (settings are key=value; see bisum --help)")
+    overrides: list[str] = []
+    for word in options.overrides:
+        key, equals, value = word.partition("=")
+        if not equals and not word.startswith("~"):
+            raise UserError(f"bisum {command} takes no '{word}' (settings are key=value, groups are group=option)")
+        if key.lstrip("+") == "allow_targets":
+            _allow(value)
+        else:
+            overrides.append(word)
+    return Invocation(command, overrides, options)
+
+
+def _allow(value: str) -> None:
+    """Allow packages for this process and the ones it starts; their modules may lie in the current folder."""
+    names = [name.strip().strip("'\"") for name in value.strip("[]").split(",") if name.strip()]
+    os.environ[ALLOW_VARIABLE] = ",".join([*filter(None, [os.environ.get(ALLOW_VARIABLE)]), *names])
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted."""
+    try:
+        code = run(sys.argv[1:] if words is None else words)
+    except UserError as error:
+        print("\n".join(f"bisum: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("bisum: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what the words ask and return the exit code."""
+    if words and words[0] == "--version":
+        print(f"bisum {__version__}")
+        return 0
+    invocation = parse(words)
+    options, overrides = invocation.options, invocation.overrides
+    if os.environ.get(ALLOW_VARIABLE) and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    composer = Composer(options.config_name or invocation.command, options.config_dir)
+    if options.help:
+        print(help_text(invocation.command, composer))
+        return 0
+    if options.hydra_help or options.info or options.shell_completion or options.cfg in ("hydra", "all"):
+        return _ask_hydra(composer, invocation)
+    resumed = _resumed_run(composer, overrides)
+    if options.multirun:
+        return _sweep(composer, invocation)
+    if resumed is not None:
+        record = read_record(resumed)
+        config = composer.continue_from(record["config"], overrides)
+        config.resume = config.resolved["resume"] = None
+    else:
+        composed = composer.compose(overrides)
+        config = checked(composed, composer.config_name)
+    if options.cfg:
+        node: Any = config.resolved if resumed else OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"])
+        print(_yaml(node, options.package, options.resolve), end="")
+        return 0
+    function = COMMANDS[invocation.command].function()
+    if resumed is not None:
+        function(config, Path(resumed))
+        return 0
+    composer.hydra.run(composer.config_name, _job(composer, function), overrides)
+    return 0
+
+
+def _resumed_run(composer: Composer, overrides: Sequence[str]) -> str | None:
+    """Return the run directory that `resume=` names, if it is given."""
+    given = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "resume"]
+    if not given:
+        return None
+    value = OverridesParser.create().parse_override(f"resume={given[-1]}").value()
+    return None if value is None else str(value)
+
+
+def _job(composer: Composer, function: Callable[[Config, Path], float | None]) -> Callable[[DictConfig], float | None]:
+    """Return the function that Hydra calls for each job with its composed configuration."""
+
+    def job(composed: DictConfig) -> float | None:
+        return function(checked(composed, composer.config_name), Path(HydraConfig.get().runtime.output_dir))
+
+    return job
+
+
+def _sweep(composer: Composer, invocation: Invocation) -> int:
+    """Check every job, then run them all; the worst exit code is returned."""
+    from bisum.commands.sweep import Sweep
+
+    jobs = composer.jobs(invocation.overrides)
+    for job in jobs:
+        composer.checked(job)
+    sweep = Sweep(jobs, COMMANDS[invocation.command].function())
+    composer.hydra.multirun(composer.config_name, _job(composer, sweep), invocation.overrides)
+    return sweep.finish()
+
+
+def _ask_hydra(composer: Composer, invocation: Invocation) -> int:
+    """Hand Hydra the requests that are about Hydra itself."""
+    options, hydra, name = invocation.options, composer.hydra, composer.config_name
+    if options.hydra_help:
+        hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=options)
+    elif options.shell_completion:
+        hydra.shell_completion(config_name=name, overrides=invocation.overrides)
+    elif options.info:
+        hydra.show_info(options.info, config_name=name, overrides=invocation.overrides, run_mode=RunMode.RUN)
+    else:
+        composer.checked(invocation.overrides)
+        hydra.show_cfg(name, invocation.overrides, options.cfg, options.package, options.resolve)
+    return 0
+
+
+def _yaml(node: Any, package: str | None, resolve: bool) -> str:
+    """Return a configuration, or the part under a dotted key, as YAML."""
+    config = OmegaConf.create(node) if isinstance(node, dict) else node
+    part = config if package in (None, "_global_") else OmegaConf.select(config, str(package))
+    if part is None:
+        raise UserError(f"--package: no key '{package}'")
+    return OmegaConf.to_yaml(part, resolve=resolve)
+
+
+def help_text(command: str, composer: Composer) -> str:
+    """Return what a newcomer needs: commands, groups with their options, settings and five command lines."""
+    lines = [
+        "bisum: fine-tune and compare bilingual abstractive summarizers",
+        "",
+        "bisum [COMMAND] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR]",
+        "",
+        "Commands (train, if none is given)",
+        *(f"  {'*' if name == command else ' '} {name:<10} {entry.summary}" for name, entry in COMMANDS.items()),
+        "",
+        "Groups and their options (filter takes a list: filter=[books,long_titles])",
+        *(f"    {name:<10} {', '.join(options)}" for name, options in composer.groups.items()),
+        "",
+        "Settings: bisum --cfg job prints every key with its value; change one with key=value, continue a run with",
+        "    resume=RUN_DIRECTORY. A class of your own needs allow_targets=[PACKAGE] on the command line.",
+        "",
+        "Worth copying",
+        EXAMPLES,
+        "",
+        "Options: -m runs a job for each value of a=1,2; --config-dir DIR adds your YAML files; --cfg job shows the",
+        "    configuration; --version; --hydra-help. Exit codes: 0 done, 1 failed, 2 bad input, 130/143 interrupted.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""What the commands begin with."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import asdict
+
+from bisum.config import Config
+from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.records.report import corpus_table
+from bisum.records.run import Run
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' bars and warnings that a user can do nothing about off the terminal."""
+    import datasets
+    import transformers
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.utils.logging.set_verbosity_error()
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+
+
+def load_rows(config: Config, run: Run) -> Corpus:
+    """Load the corpus, show what each filter dropped and record it."""
+    with run.stage("corpus"):
+        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
+    run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
+    run.screen.print(corpus_table(corpus.report, config.languages))
+    return corpus

@@ -1,0 +1,240 @@
+"""From command-line words to a checked configuration, with every mistake told in one line.
+
+Hydra composes; `bisum.config` checks. Nothing here imports torch, transformers or datasets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from bisum.checking import ALLOW_VARIABLE, allowed_targets, is_allowed, nearest
+from bisum.config import Config, check
+from bisum.errors import UserError
+
+OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+
+
+def conf_directory() -> Path:
+    """Return the folder of bisum's own YAML files: inside the package as installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+class Composer:
+    """Composes one primary configuration (`train`, `baseline`) from bisum's and the user's YAML files."""
+
+    def __init__(self, config_name: str, config_dir: str | None = None) -> None:
+        self.config_name = config_name
+        self.hydra = self._start(config_dir)
+
+    @cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """The options of each group, bisum's and the user's."""
+        loader = self.hydra.config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        found = {
+            name: loader.repository.get_group_options(name, ObjectType.CONFIG) for name in loader.list_groups("") if name != "hydra"
+        }
+        return {name: [option for option in options if not option.startswith("_")] for name, options in found.items()}
+
+    @staticmethod
+    def _start(config_dir: str | None) -> Hydra:
+        search_path = create_config_search_path(str(conf_directory()))
+        if config_dir is not None:
+            folder = Path(config_dir).resolve()
+            if not folder.is_dir():
+                raise UserError(f"--config-dir: there is no folder '{config_dir}'")
+            assert isinstance(search_path, ConfigSearchPathImpl)
+            search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+        GlobalHydra.instance().clear()
+        version.setbase("1.3")
+        return Hydra.create_main_hydra2("bisum", search_path)
+
+    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+        """Return the composed configuration, `hydra` node included.
+
+        Hydra composes the groups; values are then set without its check for unknown keys, so that the schema, which
+        knows every key's type and range, is the one place that judges them.
+
+        Raises:
+            UserError: an override or a YAML file is wrong; one line that names it and what would be right.
+        """
+        try:
+            parsed = self.parse(overrides)
+            for override in parsed:
+                if override.is_sweep_override():
+                    key = override.get_key_element()
+                    raise UserError(f"{key}: several values; write {key}=[a,b] for a list, or add -m to run a job for each")
+            values = [override for override in parsed if self._is_value(override)]
+            words = [override.input_line or "" for override in parsed if override not in values]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                composed = self.hydra.compose_config(self.config_name, words, run_mode=mode, from_shell=True)
+            OmegaConf.set_struct(composed, False)
+            ConfigLoaderImpl._apply_overrides_to_config(values, composed)
+        except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+            raise UserError(self._explain(error)) from error
+        _refuse_foreign_targets(composed.hydra)
+        return composed
+
+    def parse(self, overrides: Sequence[str]) -> list[Override]:
+        """Return the overrides as Hydra's grammar reads them."""
+        return OverridesParser.create(config_loader=self.hydra.config_loader).parse_overrides(list(overrides))
+
+    def _is_value(self, override: Override) -> bool:
+        """Tell `key=value` from `group=option` and from what is Hydra's own."""
+        key = override.key_or_group
+        return not (override.is_hydra_override() or key in self.groups or "/" in key or override.package)
+
+    def checked(self, overrides: Sequence[str]) -> Config:
+        """Return the checked configuration of one job."""
+        return checked(self.compose(overrides), self.config_name)
+
+    def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
+        """Return the overrides of each job of a sweep; empty if the sweeper chooses them as it goes."""
+        try:
+            parsed = self.parse(overrides)
+            fixed = [o.input_line or "" for o in parsed if not (o.is_sweep_override() or self._is_value(o))]
+            sweeper = self.compose(fixed, RunMode.MULTIRUN).hydra.sweeper
+            if sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
+                return []
+            parameters = self.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
+            (jobs,) = BasicSweeper.split_arguments([*parameters, *parsed], max_batch_size=None)
+        except HydraException as error:
+            raise UserError(self._explain(error)) from error
+        return [list(job) for job in jobs]
+
+    def _explain(self, error: Exception) -> str:
+        """Return one line for an error of Hydra, OmegaConf or the YAML parser."""
+        if isinstance(error, OverrideParseException):
+            return (
+                f"'{error.override}' cannot be read: write key=value, and put quotes around a value with blanks, commas, "
+                "brackets or '=' (for example 'key=\"a, b\"')"
+            )
+        if isinstance(error, YAMLError):
+            mark = getattr(error, "problem_mark", None)
+            place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
+            return f"{place}: not valid YAML: {getattr(error, 'problem', None) or _one_line(error)}"
+        if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+            group, _, option = error.missing_cfg_file.lstrip("/").rpartition("/")
+            options = self.groups.get(group, [])
+            if options:
+                return f"{group}={option}: no such option{nearest(option, options)} (valid: {', '.join(options)})"
+        if isinstance(error.__cause__, YAMLError):
+            return self._explain(error.__cause__)
+        message = " ".join(filter(None, [_one_line(error), _one_line(error.__cause__)]))
+        if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
+            return f"{match[1]}: no such group{nearest(match[1], self.groups)} (valid: {', '.join(self.groups)})"
+        return message
+
+    def continue_from(self, base: dict[str, Any], overrides: Sequence[str]) -> Config:
+        """Return the checked configuration of an earlier run, with what the command line names replaced.
+
+        `base` is that run's resolved configuration; `group=option` replaces the whole node, `key=value` one value.
+        """
+        composed = self.compose(overrides)
+        values = OmegaConf.create(base)
+        for override in self.parse(overrides):
+            key = override.key_or_group
+            if override.is_hydra_override():
+                continue
+            if key == "experiment" or override.is_delete():
+                raise UserError(f"'{override.input_line}': an earlier run is continued; name the keys to change instead")
+            value = composed[key] if key in self.groups else _plain_value(override)
+            OmegaConf.update(values, key, value, merge=False, force_add=True)
+        return checked(values, self.config_name)
+
+
+def checked(composed: DictConfig, name: str) -> Config:
+    """Return the checked configuration of a composed (or continued) one.
+
+    Raises:
+        UserError: a line for each thing that is wrong.
+    """
+    job = composed.copy()
+    with open_dict(job):
+        job.pop("hydra", None)
+    try:
+        values = OmegaConf.to_container(job, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(_one_line(error)) from error
+    assert isinstance(values, dict)
+    return check({str(key): value for key, value in values.items()}, name)
+
+
+def read_record(run: str) -> dict[str, Any]:
+    """Return the `run.json` of a run directory.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    path = Path(run) / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' cannot be read: {error}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise UserError(f"'{path}' holds no configuration")
+    return record
+
+
+def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
+    """Return a checked configuration, from the same words as the command line takes.
+
+    Args:
+        overrides: `group=option` and `key=value` words, such as `["model=tiny", "trainer.epochs=1"]`.
+        config_dir: a folder of further YAML files, searched after bisum's own.
+
+    Raises:
+        UserError: an unknown key or option, a wrong type, a value out of range.
+    """
+    return Composer("train", config_dir).checked(overrides)
+
+
+def _refuse_foreign_targets(node: Any) -> None:
+    """Hold Hydra's own nodes (launcher, sweeper, callbacks) to the same rule as bisum's."""
+    if isinstance(node, DictConfig):
+        target = node.get("_target_") if not node._is_missing() and not node._is_none() else None
+        if target is not None and not is_allowed(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
+            raise UserError(f"hydra: _target_ '{target}' is not allowed; if you trust it, set {ALLOW_VARIABLE}")
+        for key in node if target is not None or node.keys() else []:
+            if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, str(key)):
+                _refuse_foreign_targets(node[key])
+
+
+def _plain_value(override: Override) -> Any:
+    value = override.value()
+    return value if not isinstance(value, tuple) else list(value)
+
+
+def _one_line(error: BaseException | None) -> str:
+    """Return the first lines of a message that say what is wrong, joined."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")
+    return " ".join(line for line in lines if not line.startswith(drop))

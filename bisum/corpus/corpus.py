@@ -1,0 +1,193 @@
+"""From a source to the rows that an experiment uses: filtered, sampled, shuffled, and accounted for."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bisum.corpus.filters import Filter
+from bisum.corpus.sources import COLUMNS, SPLITS, Source
+from bisum.errors import UserError
+
+SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCounts:
+    """What became of the rows of one language in one split."""
+
+    loaded: int
+    """Rows that the source gave."""
+
+    dropped: dict[str, int]
+    """Rows that each step dropped, in the steps' order: `empty`, each filter by its name, `sample`."""
+
+    kept: int
+    """Rows in the corpus: `loaded` less all of `dropped`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusReport:
+    """Row counts of a corpus; `dataclasses.asdict` makes it JSON."""
+
+    splits: dict[str, dict[str, RowCounts]]
+    """Counts by split, then by language."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The rows of an experiment."""
+
+    splits: dict[str, pa.Table]
+    """A table for each of `SPLITS`, with the string columns `COLUMNS`, in shuffled order."""
+
+    fingerprint: str
+    """`fingerprint(splits)`: equal for runs that used the same rows, whatever their seeds."""
+
+    report: CorpusReport
+    """How many rows each step dropped."""
+
+
+def load_corpus(source: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int) -> Corpus:
+    """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, shuffle.
+
+    The result is a function of the source's rows and of `seed` (at least 0) alone, on any platform; the rows' order
+    in the source matters only to a filter that looks at it. Rows whose document or summary is missing or blank are
+    dropped first. A sample keeps the languages' shares by largest remainder.
+
+    Raises `UserError` for languages named twice or not there, an id that two rows of a split share, and a step that
+    leaves a split without rows or train without rows of one of the languages.
+    """
+    if len(set(languages)) < len(languages) or not languages:
+        raise UserError(f"languages={list(languages)}: name at least one language, and each only once")
+    if reserved := {"empty", "sample"} & set(filters):
+        raise UserError(f"filter.{min(reserved)}: the row counts use this name themselves; rename the filter")
+
+    tables = source.load(languages)
+    loaded = {split: _checked(split, tables[split], languages) for split in SPLITS}
+    filled = {split: rows.filter(_filled(rows)) for split, rows in loaded.items()}
+    limits = {"train": source.max_train_rows, "eval": source.max_eval_rows}
+    splits: dict[str, pa.Table] = {}
+    report: dict[str, dict[str, RowCounts]] = {}
+    for number, split in enumerate(SPLITS):
+        ledger = _Ledger(split, languages, loaded[split])
+        rows = ledger.record("empty", filled[split], "check the corpus' documents and summaries")
+        held_out = pa.concat_tables([SCHEMA.empty_table(), *(filled[later] for later in SPLITS[number + 1 :])])
+        for name, row_filter in filters.items():
+            try:
+                rows = rows.filter(row_filter.keep(rows, held_out))
+            except UserError as error:
+                raise UserError(f"filter.{name} on {split}: {error}") from error
+            ledger.record(name, rows, f"loosen filter.{name} or leave it out")
+        kind = "train" if split == "train" else "eval"
+        rows = _shuffled_sample(rows, languages, limits[kind], np.random.default_rng([seed, number]))
+        splits[split] = ledger.record("sample", rows, f"raise corpus.max_{kind}_rows")
+        report[split] = ledger.counts()
+    return Corpus(splits=splits, fingerprint=fingerprint(splits), report=CorpusReport(splits=report))
+
+
+def fingerprint(splits: Mapping[str, pa.Table]) -> str:
+    """Return the SHA-256 (hex) of all rows of all splits, independent of their order, chunks and encoding.
+
+    Each column is hashed as its values' lengths in bytes (-1: null) followed by the UTF-8 of all values, rows in
+    the order of their ids.
+    """
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        rows = splits[split].select(COLUMNS).cast(SCHEMA).sort_by("id")
+        digest.update(f"{split} {rows.num_rows}\n".encode())
+        for column in rows.columns:
+            lengths = pc.fill_null(pc.binary_length(column), -1)
+            digest.update(lengths.to_numpy().astype("<i8"))
+            digest.update("".join(column.drop_null().to_pylist()).encode())
+    return digest.hexdigest()
+
+
+class _Ledger:
+    """Counts a split's rows by language after each step, and refuses a step that leaves none."""
+
+    def __init__(self, split: str, languages: Sequence[str], loaded: pa.Table) -> None:
+        self._split = split
+        self._languages = languages
+        self._steps = ["load"]
+        self._counts = [_count_languages(loaded, languages)]
+
+    def record(self, step: str, rows: pa.Table, remedy: str) -> pa.Table:
+        """Note the rows left after `step`, and return them."""
+        before, after = self._counts[-1], _count_languages(rows, self._languages)
+        gone = [language for language in self._languages if not after[language]]
+        if len(gone) == len(self._languages) or (gone and self._split == "train"):
+            rows_before = " and ".join(f"{before[language]:,} {language}" for language in gone)
+            raise UserError(f"{self._split}: `{step}` leaves none of the {rows_before} rows; {remedy}")
+        self._steps.append(step)
+        self._counts.append(after)
+        return rows
+
+    def counts(self) -> dict[str, RowCounts]:
+        """Return the counts of each language."""
+        report = {}
+        for language in self._languages:
+            left = [counts[language] for counts in self._counts]
+            dropped = {step: left[i] - left[i + 1] for i, step in enumerate(self._steps[1:])}
+            report[language] = RowCounts(loaded=left[0], dropped=dropped, kept=left[-1])
+        return report
+
+
+def _count_languages(rows: pa.Table, languages: Sequence[str]) -> dict[str, int]:
+    counts = {count["values"]: count["counts"] for count in pc.value_counts(rows["language"]).to_pylist()}
+    return {language: counts.get(language, 0) for language in languages}
+
+
+def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
+    """Cast a source's rows to `SCHEMA`, once they are what `Source.load` promises."""
+    for column in COLUMNS:
+        if column not in rows.column_names:
+            raise UserError(f"{split}: the source gives no column {column}; it must give {', '.join(COLUMNS)}")
+    rows = rows.select(COLUMNS).cast(SCHEMA)
+    found = set(pc.unique(rows["language"]).to_pylist())
+    wanted = set(languages) if split == "train" else found & set(languages)
+    if found != wanted or not found:
+        raise UserError(
+            f"languages={list(languages)}: the source's {split} rows are in {sorted(map(str, found))}; "
+            "must be in these languages alone, and in all of them for train"
+        )
+    counts = pc.value_counts(rows["id"])
+    bad = counts.filter(pc.or_(pc.is_null(counts.field("values")), pc.greater(counts.field("counts"), 1)))
+    if len(bad):
+        raise UserError(
+            f"{split}: {bad[0]['counts']} rows have the id {bad[0]['values']}; each row needs one of its own"
+        )
+    return rows
+
+
+def _filled(rows: pa.Table) -> pa.ChunkedArray:
+    document, summary = (pc.not_equal(pc.utf8_trim_whitespace(rows[name]), "") for name in ("document", "summary"))
+    return pc.and_(document, summary)  # null, so dropped, where a text is null
+
+
+def _shuffled_sample(
+    rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator
+) -> pa.Table:
+    """Shuffle `rows`, and keep the first of each language, as many as its share of `limit`."""
+    rows = rows.sort_by("id")
+    # Random keys, not `rng.permutation`: numpy may change that one's stream from release to release.
+    order = np.argsort(rng.random(rows.num_rows), kind="stable")
+    if limit is not None and limit < rows.num_rows:
+        language = rows["language"].to_numpy()[order]
+        positions = [np.flatnonzero(language == name) for name in languages]
+        quotas = _largest_remainder([len(found) for found in positions], limit)
+        chosen = np.concatenate([found[:quota] for found, quota in zip(positions, quotas, strict=True)])
+        order = order[np.sort(chosen)]
+    return rows.take(pa.array(order))
+
+
+def _largest_remainder(counts: Sequence[int], total: int) -> list[int]:
+    """Share `total` in proportion to `counts` (Hamilton's method; equal remainders go to the first)."""
+    quotas = [total * count // sum(counts) for count in counts]
+    by_remainder = sorted(range(len(counts)), key=lambda i: -(total * counts[i] % sum(counts)))
+    for i in by_remainder[: total - sum(quotas)]:
+        quotas[i] += 1
+    return quotas

@@ -1,0 +1,156 @@
+"""Which rows of a corpus to keep. A filter of one's own is a class with `keep`:
+
+@dataclass(frozen=True, kw_only=True)
+class NoQuestions:
+    def keep(self, rows, held_out):
+        return pc.invert(pc.ends_with(rows["summary"], "?"))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+
+from annotated_types import Ge
+
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNSPACED_LANGUAGES = ("ja", "zh")
+"""Languages written without spaces between words: their lengths are counted in characters."""
+
+
+@runtime_checkable
+class Filter(Protocol):
+    """Decides, for every row of a split, whether it stays."""
+
+    def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.Array | pa.ChunkedArray:
+        """Return a boolean for each of `rows`: true keeps the row, false or null drops it.
+
+        `rows` are one split's rows that earlier filters kept, all languages together, with non-blank `document` and
+        `summary`. `held_out` are the rows, before any filter, of the splits that `rows` must not repeat: validation
+        and test for train, test for validation, none for test. Work on columns (`pyarrow.compute`), not row by row:
+        a corpus may have millions. Raises `UserError` where the filter's settings do not fit the corpus.
+        """
+        ...
+
+
+def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
+    """Return the length of each row's text as an int32: its words, separated by white space as in `str.split()`.
+
+    In `UNSPACED_LANGUAGES` it is the number of characters (code points) that are not white space.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Trimmed, since the split leaves an empty string before leading and after trailing white space.
+    text = pc.utf8_trim_whitespace(rows[column])
+    words = pc.utf8_split_whitespace(text)
+    unspaced = pc.is_in(rows["language"], value_set=pa.array(UNSPACED_LANGUAGES))
+    spaced_length = pc.if_else(pc.equal(text, ""), 0, pc.list_value_length(words))
+    return pc.if_else(unspaced, pc.utf8_length(pc.binary_join(words, "")), spaced_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """Keep the rows of some categories (the recipe: those that hold books)."""
+
+    categories: list[str]
+    """Names of the categories to keep, as the corpus spells them (at least one that occurs)."""
+
+    def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
+        """See `Filter.keep`. Raises `UserError`, with the categories that occur, if none of `categories` does."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mask = pc.is_in(rows["category"], value_set=pa.array(self.categories, pa.string()))
+        if not pc.any(mask).as_py():
+            counts = pc.value_counts(rows["category"].drop_null()).to_pylist()
+            counts.sort(key=lambda count: (-count["counts"], count["values"]))
+            found = ", ".join(f"{count['values']} ({count['counts']})" for count in counts[:10]) or "none"
+            raise UserError(
+                f"no row has a category in {self.categories}; categories that occur, with their rows: {found}"
+                + (f" and {len(counts) - 10} more" if len(counts) > 10 else "")
+            )
+        return mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongTitles:
+    """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
+
+    min_words: Annotated[int, Ge(1)]
+    """Fewest words of a summary that is kept (at least 1; characters in `UNSPACED_LANGUAGES`)."""
+
+    def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
+        """See `Filter.keep`."""
+        import pyarrow.compute as pc
+
+        return pc.greater_equal(count_words(rows, "summary"), self.min_words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """Keep the rows whose document and summary lengths lie within bounds, both ends included."""
+
+    min_document_words: Annotated[int, Ge(0)] | None
+    """Fewest words of a document that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+
+    max_document_words: Annotated[int, Ge(1)] | None
+    """Most words of a document that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+
+    min_summary_words: Annotated[int, Ge(0)] | None
+    """Fewest words of a summary that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+
+    max_summary_words: Annotated[int, Ge(1)] | None
+    """Most words of a summary that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+
+    def __post_init__(self) -> None:
+        for column, low, high in self._bounds():
+            if low is not None and high is not None and low > high:
+                raise UserError(
+                    f"filter.length.min_{column}_words={low} is above max_{column}_words={high}; "
+                    "the smaller bound must come first"
+                )
+
+    def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
+        """See `Filter.keep`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mask = pa.repeat(True, rows.num_rows)
+        for column, low, high in self._bounds():
+            words = count_words(rows, column)
+            if low is not None:
+                mask = pc.and_(mask, pc.greater_equal(words, low))
+            if high is not None:
+                mask = pc.and_(mask, pc.less_equal(words, high))
+        return mask
+
+    def _bounds(self) -> tuple[tuple[str, int | None, int | None], ...]:
+        return (
+            ("document", self.min_document_words, self.max_document_words),
+            ("summary", self.min_summary_words, self.max_summary_words),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deduplicate:
+    """Drop a split's repeated rows but the first, and rows whose document is also in a split held out from it.
+
+    Texts are equal if they are the same apart from white space at their ends.
+    """
+
+    def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:
+        """See `Filter.keep`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        index = pa.array(range(rows.num_rows), pa.int64())
+        document, summary = (pc.utf8_trim_whitespace(rows[column]) for column in ("document", "summary"))
+        pairs = pa.table({"document": document, "summary": summary, "index": index})
+        first = pairs.group_by(["document", "summary"]).aggregate([("index", "min")])["index_min"]
+        leaked = pc.is_in(document, value_set=pc.utf8_trim_whitespace(held_out["document"]))
+        return pc.and_not(pc.is_in(index, value_set=first), leaked)

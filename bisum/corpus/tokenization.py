@@ -1,0 +1,141 @@
+"""From rows of text to token ids, kept in a cache that runs share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from datasets import Dataset, Features, Sequence as ListFeature, Value
+
+from bisum.corpus.corpus import Corpus
+from bisum.models.loading import LoadedModel
+
+ENCODING_VERSION = 1
+"""Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
+
+_FEATURES = Features(
+    input_ids=ListFeature(Value("int32")),
+    labels=ListFeature(Value("int32")),
+    document_cut=Value("bool"),
+    summary_cut=Value("bool"),
+)
+
+
+class Ragged:
+    """A column of lists of int32, without a Python object per row."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        array = column.combine_chunks()
+        self.values: np.ndarray[Any, np.dtype[np.int32]] = np.asarray(array.values, dtype=np.int32)
+        self.offsets: np.ndarray[Any, np.dtype[np.int64]] = np.asarray(array.offsets, dtype=np.int64)
+
+    def __getitem__(self, index: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Items of each row, shape (rows,)."""
+        return np.diff(self.offsets)
+
+
+class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
+    """The rows of a split with their token ids; an item is `{"input_ids", "labels"}` of one row."""
+
+    def __init__(self, rows: pa.Table, tokens: pa.Table) -> None:
+        self.rows = rows
+        self.documents = Ragged(tokens["input_ids"])
+        self.labels = Ragged(tokens["labels"])
+        self.documents_cut = int(pc.sum(tokens["document_cut"]).as_py() or 0)
+        self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": self.documents[index], "labels": self.labels[index]}
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads rows to the longest of their batch and shifts the labels into decoder inputs.
+
+    A batch holds int64 tensors `input_ids`, `attention_mask` of shape (rows, document tokens), `labels` and
+    `decoder_input_ids` of shape (rows, summary tokens); labels are padded with -100, which no loss counts.
+    """
+
+    loaded: LoadedModel
+
+    def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        pad = self.loaded.tokenizer.pad_token_id
+        documents = _pad([item["input_ids"] for item in items], pad)
+        labels = _pad([item["labels"] for item in items], -100)
+        lengths = torch.tensor([len(item["input_ids"]) for item in items])
+        return {
+            "input_ids": documents,
+            "attention_mask": (torch.arange(documents.shape[1])[None, :] < lengths[:, None]).long(),
+            "labels": labels,
+            "decoder_input_ids": self.loaded.model.prepare_decoder_input_ids_from_labels(labels=labels),
+        }
+
+
+def encode(corpus: Corpus, loaded: LoadedModel, cache: Path) -> dict[str, EncodedSplit]:
+    """Return every split of the corpus as token ids.
+
+    A split is tokenized once for the same rows, tokenizer, family, prefix and limits; the ids are read from `cache`
+    afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other.
+    """
+    return {name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache)) for name, rows in corpus.splits.items()}
+
+
+def _encode(split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path) -> pa.Table:
+    key = _cache_key(rows, fingerprint, loaded)
+    cache.mkdir(parents=True, exist_ok=True)
+    limits = (loaded.max_document_tokens, loaded.max_summary_tokens)
+
+    def encode_batch(batch: dict[str, list[str]]) -> dict[str, list[Any]]:
+        documents = [loaded.prefix + document for document in batch["document"]]
+        return loaded.family.encode(loaded.tokenizer, documents, batch["summary"], batch["language"], limits)
+
+    texts = Dataset(rows.select(["document", "summary", "language"]))
+    tokens = texts.map(
+        encode_batch,
+        batched=True,
+        remove_columns=texts.column_names,
+        features=_FEATURES,
+        cache_file_name=str(cache / f"tokens-{key}.arrow"),
+        new_fingerprint=key,
+        desc=f"tokenizing {split}",
+    )
+    return tokens.data.table
+
+
+def _cache_key(rows: pa.Table, fingerprint: str, loaded: LoadedModel) -> str:
+    """Return a key that differs whenever the ids, or the order of the rows, could."""
+    tokenizer = loaded.tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    parts = {
+        "version": ENCODING_VERSION,
+        "corpus": fingerprint,
+        "rows": hashlib.sha256("\n".join(rows["id"].to_pylist()).encode()).hexdigest(),
+        "tokenizer": hashlib.sha256((backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()).hexdigest(),
+        "special": tokenizer.special_tokens_map,
+        "family": repr(loaded.family),
+        "prefix": loaded.prefix,
+        "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _pad(rows: Sequence[np.ndarray[Any, Any]], value: int) -> torch.Tensor:
+    padded = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return torch.from_numpy(padded)

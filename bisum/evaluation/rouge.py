@@ -1,0 +1,136 @@
+"""ROUGE of whole lists of summaries, per row and aggregated, in two profiles.
+
+`rouge` is what rouge_score gives with its Porter stemmer, the scale of published English results. Its tokenizer
+keeps a-z and 0-9 alone, so that `año` equals `a o` and Japanese has no tokens. `unicode` compares words of any
+script, stemmed in their own language, and characters where words are not separated by spaces.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+import regex  # type: ignore[import-untyped]
+from nltk.stem.snowball import SnowballStemmer
+from numpy.typing import NDArray
+from rouge_score_rs import RougeScorer
+
+from bisum.evaluation.bootstrap import interval
+from bisum.evaluation.languages import tools_for
+from bisum.evaluation.sentences import split_sentences
+
+PROFILES = ("rouge", "unicode")
+TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+MEASURES = ("precision", "recall", "fmeasure")
+
+# Join controls hold words together in Persian and in scripts of India.
+WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\p{Join_Control}]*")
+CHARACTER = regex.compile(r"[\p{Latin}\p{Nd}][\p{Latin}\p{Nd}\p{M}]*|[\p{L}\p{N}]\p{M}*")
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """ROUGE of every row: what means, intervals and comparisons between systems are computed from."""
+
+    values: NDArray[np.float64]
+    """(rows, profiles, types, measures) in the order of PROFILES, TYPES and MEASURES, in [0, 1]."""
+    languages: tuple[str, ...]
+    """Language code of each row."""
+
+
+def score_rows(predictions: Sequence[str], references: Sequence[str], languages: Sequence[str]) -> RowScores:
+    """Score each prediction against its reference, both as sentences of the row's language, one a line.
+
+    The values of the profile `rouge` are rouge_score's, bit for bit, computed by its port to Rust.
+    Raises ValueError if the three differ in length.
+    """
+    rows = list(zip(predictions, references, languages, strict=True))
+    predicted = [_one_sentence_a_line(prediction, language) for prediction, _, language in rows]
+    expected = [_one_sentence_a_line(reference, language) for _, reference, language in rows]
+    codes: dict[str, str] = {}
+    profiles = [
+        _score(predicted, expected, use_stemmer=True),
+        _score(_encode(predicted, languages, codes), _encode(expected, languages, codes), use_stemmer=False),
+    ]
+    return RowScores(np.stack(profiles, axis=1), tuple(languages))
+
+
+def aggregate(
+    scores: RowScores, prefix: str, samples: int, seed: int, languages: Iterable[str]
+) -> dict[str, float]:
+    """Metrics by their name in the logs: `eval/rouge1`, `eval/es/rouge1`, `eval/unicode/es/rougeL_low`, ...
+
+    Each is 100 x a mean over rows: F under the type's own name, with `_precision` and `_recall` beside it, and the
+    95 % bootstrap interval of F, from `samples` resamples, as `_low` and `_high`. Over all rows, then for each of
+    `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
+    """
+    metrics = _aggregate(scores.values, prefix, "", samples, seed)
+    for language in languages:
+        rows = np.array([row == language for row in scores.languages], dtype=bool)
+        metrics |= _aggregate(scores.values[rows], prefix, f"{language}/", samples, seed)
+    return metrics
+
+
+def unicode_tokens(text: str, language: str) -> list[str]:
+    """The tokens of the profile `unicode`: NFC, casefolded, Snowball stems of the language if it has a stemmer.
+
+    A token is a run of letters, digits and their combining marks; in a language written without spaces, a letter
+    with its marks or a run of Latin letters and digits. Snowball's Spanish stems lose acute accents (`está` and
+    `esta` agree) and its German ones umlauts, as Snowball defines them; ñ stays.
+    """
+    tools = tools_for(language)
+    pattern = WORD if tools.spaced else CHARACTER
+    tokens: list[str] = pattern.findall(unicodedata.normalize("NFC", text).casefold())
+    return [_stem(token, tools.stemmer) for token in tokens] if tools.stemmer else tokens
+
+
+def _aggregate(values: NDArray[np.float64], prefix: str, infix: str, samples: int, seed: int) -> dict[str, float]:
+    if not len(values):
+        return {}
+    low, high = interval(values[..., MEASURES.index("fmeasure")], samples, seed)
+    metrics: dict[str, float] = {}
+    for p, profile in enumerate(PROFILES):
+        path = f"{prefix}/{infix}" if profile == "rouge" else f"{prefix}/{profile}/{infix}"
+        for t, rouge_type in enumerate(TYPES):
+            name = path + rouge_type
+            # A mean per column: summed in the order of np.mean over a list of scores, so equal to the last bit.
+            precision, recall, fmeasure = (float(100 * column.mean()) for column in values[:, p, t].T)
+            metrics |= {name: fmeasure, f"{name}_precision": precision, f"{name}_recall": recall}
+            metrics |= {f"{name}_low": float(100 * low[p, t]), f"{name}_high": float(100 * high[p, t])}
+    return metrics
+
+
+def _score(predictions: list[str], references: list[str], use_stemmer: bool) -> NDArray[np.float64]:
+    """(rows, types, measures)."""
+    scorer = RougeScorer(TYPES, use_stemmer)  # type: ignore[no-untyped-call]
+    batch = scorer.score_batch(references, predictions)  # type: ignore[no-untyped-call]
+    rows = [[score[rouge_type] for rouge_type in TYPES] for score in batch]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(TYPES), len(MEASURES))
+
+
+def _one_sentence_a_line(text: str, language: str) -> str:
+    return "\n".join(split_sentences(text, language))
+
+
+def _encode(texts: list[str], languages: Sequence[str], codes: dict[str, str]) -> list[str]:
+    """Replace each token by a number of its own, which rouge_score's tokenizer keeps: ROUGE only tests equality."""
+
+    def encode(line: str, language: str) -> str:
+        return " ".join(codes.setdefault(token, str(len(codes))) for token in unicode_tokens(line, language))
+
+    return [
+        "\n".join(encode(line, language) for line in text.split("\n"))
+        for text, language in zip(texts, languages, strict=True)
+    ]
+
+
+@lru_cache(maxsize=2**17)
+def _stem(token: str, stemmer: str) -> str:
+    stem: str = _stemmer(stemmer).stem(token)
+    return stem
+
+
+@cache
+def _stemmer(name: str) -> SnowballStemmer:
+    return SnowballStemmer(name)

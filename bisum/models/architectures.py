@@ -1,0 +1,71 @@
+"""Models built from their configuration, with random weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+
+from annotated_types import Ge, Lt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """Something that makes a model and its tokenizer without a checkpoint."""
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer."""
+
+    def build_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+        """Return a model with random weights (drawn from torch's global generator) for the tokenizer's vocabulary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class T5Architecture:
+    """A T5 encoder-decoder (Raffel et al. 2020) of any size."""
+
+    tokenizer: str | None
+    """Directory of a tokenizer; null: the English-Spanish Unigram tokenizer that bisum carries."""
+    d_model: Annotated[int, Ge(1)]
+    """Width of the residual stream."""
+    d_ff: Annotated[int, Ge(1)]
+    """Width of the feed-forward layers."""
+    num_layers: Annotated[int, Ge(1)]
+    """Layers of the encoder, and as many of the decoder."""
+    num_heads: Annotated[int, Ge(1)]
+    """Attention heads, each of width d_model / num_heads."""
+    dropout: Annotated[float, Ge(0), Lt(1)]
+    """Share of activations zeroed in training."""
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.num_heads:
+            raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer of the directory, or the one that bisum carries."""
+        from pathlib import Path
+
+        from bisum.models.loading import load_tokenizer
+
+        return load_tokenizer(self.tokenizer or str(Path(__file__).with_name("tiny")), revision=None)
+
+    def build_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+        """Return a `T5ForConditionalGeneration` with random weights and embeddings tied to the head."""
+        from transformers import T5Config, T5ForConditionalGeneration
+
+        config = T5Config(
+            vocab_size=len(tokenizer),
+            d_model=self.d_model,
+            d_kv=self.d_model // self.num_heads,
+            d_ff=self.d_ff,
+            num_layers=self.num_layers,
+            num_decoder_layers=self.num_layers,
+            num_heads=self.num_heads,
+            dropout_rate=self.dropout,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            decoder_start_token_id=tokenizer.pad_token_id,
+        )
+        return T5ForConditionalGeneration(config)

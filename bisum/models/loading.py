@@ -1,0 +1,137 @@
+"""From a checkpoint or an architecture to a model that can be trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from bisum.errors import UserError
+from bisum.models.families import FAMILIES, Family
+from bisum.models.options import ModelOptions
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, its tokenizer and how text meets them."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    prefix: str
+    """Text put before each document; may be empty."""
+    max_document_tokens: int
+    max_summary_tokens: int
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def save(self, directory: Path) -> None:
+        """Write the model as safetensors, with its configuration and tokenizer, as `from_pretrained` reads them."""
+        self.model.save_pretrained(directory, max_shard_size="1TB")
+        self.tokenizer.save_pretrained(directory)
+
+
+def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
+    """Return the model that `options` name, its weights in float32 on the CPU.
+
+    Random weights are drawn with `seed`. Only safetensors are read and no remote code is run.
+
+    Raises:
+        UserError: the checkpoint is not there or of no known family, cannot run in `precision`, or has fewer positions
+            than `max_document_tokens`.
+    """
+    if options.checkpoint is None:
+        assert options.architecture is not None
+        tokenizer = options.architecture.load_tokenizer()
+        torch.manual_seed(seed)
+        model = options.architecture.build_model(tokenizer)
+        family = options.family or family_of(model.config, "model.architecture")
+        _check(options, family, model.config, precision)
+    else:
+        config = _load_config(options.checkpoint, options.revision)
+        family = options.family or family_of(config, options.checkpoint)
+        _check(options, family, config, precision)
+        tokenizer = load_tokenizer(options.checkpoint, options.revision)
+        weights = _weights(options, config)
+        model = _reading(options.checkpoint, lambda: family.load_model(str(options.checkpoint), config, **weights))
+    prefix = options.prefix if options.prefix is not None else _own_prefix(model.config)
+    return LoadedModel(model, tokenizer, family, prefix, options.max_document_tokens, options.max_summary_tokens)
+
+
+def load_tokenizer(checkpoint: str, revision: str | None) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a directory or hub name.
+
+    Raises:
+        UserError: there is none.
+    """
+    return _reading(checkpoint, lambda: AutoTokenizer.from_pretrained(checkpoint, revision=revision, use_fast=True))
+
+
+def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
+    """Return the family of a model by its `model_type`.
+
+    Raises:
+        UserError: none is known for it.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise UserError(
+            f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which is of no known family "
+            f"(known: {', '.join(FAMILIES)}); name a class of your own as model.family._target_"
+        )
+    return family
+
+
+def _check(options: ModelOptions, family: Family, config: PretrainedConfig, precision: str) -> None:
+    if problem := family.precision_problem(precision):
+        raise UserError(f"hardware.precision: {problem}")
+    positions = getattr(config, "max_position_embeddings", None)
+    longest = max(options.max_document_tokens, options.max_summary_tokens)
+    if positions is not None and longest > positions:
+        raise UserError(f"model.max_document_tokens: {longest} is more than the model's {positions} positions")
+
+
+def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
+    if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
+        found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
+        raise UserError(f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})")
+    return _reading(checkpoint, lambda: AutoConfig.from_pretrained(checkpoint, revision=revision))
+
+
+def _weights(options: ModelOptions, config: PretrainedConfig) -> dict[str, Any]:
+    """Return `from_pretrained`'s options; weights are float32 whatever the checkpoint was stored in."""
+    folder = Path(str(options.checkpoint))
+    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+        raise UserError(
+            f"model.checkpoint: '{folder}' holds no *.safetensors; other formats can carry code and are not read "
+            "(save_pretrained of transformers 5 writes safetensors)"
+        )
+    return {"revision": options.revision, "dtype": torch.float32, "use_safetensors": True}
+
+
+def _reading(checkpoint: str, read: Any) -> Any:
+    """Call `read`; what is wrong with the checkpoint becomes one line."""
+    try:
+        return read()
+    except UserError:
+        raise
+    except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own kinds
+        reason = " ".join(str(error).split())[:300]
+        if Path(checkpoint).is_dir():
+            raise UserError(f"model.checkpoint: '{checkpoint}' cannot be loaded: {reason}") from error
+        raise UserError(
+            f"model.checkpoint: '{checkpoint}' is no local directory and could not be had from the hub ({reason}); "
+            "check the name and the network, or give the directory of a downloaded model"
+        ) from error
+
+
+def _own_prefix(config: PretrainedConfig) -> str:
+    """Return the prefix that the checkpoint's configuration states for summarization (T5 v1.0 does), or none."""
+    tasks = getattr(config, "task_specific_params", None) or {}
+    return str(tasks.get("summarization", {}).get("prefix", ""))

@@ -1,0 +1,38 @@
+"""Which model a run starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+from bisum.errors import UserError
+from bisum.models.architectures import Architecture
+from bisum.models.families import Family
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """A pretrained checkpoint, or an architecture with random weights, and how text meets it."""
+
+    checkpoint: str | None
+    """Local directory or hub name of a pretrained model; null: random weights of `architecture`."""
+    revision: str | None
+    """Commit of the hub repository, so that the same name gives the same weights; null: its newest."""
+    architecture: Architecture | None
+    """A `_target_` node that builds a model with random weights; not used when `checkpoint` is given."""
+    family: Family | None
+    """A `_target_` node with what is particular to the model; null: chosen by the checkpoint's `model_type`."""
+    prefix: str | None
+    """Text put before each document; null: what the checkpoint's own configuration says for summarization, or none."""
+    max_document_tokens: Annotated[int, Ge(8)]
+    """Tokens of a document, with prefix and end-of-sequence token; longer ones are cut at the end."""
+    max_summary_tokens: Annotated[int, Ge(2)]
+    """Tokens of a summary with its end-of-sequence token: cut in training, the limit in generation."""
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is None and self.architecture is None:
+            raise UserError("has neither checkpoint (a directory or hub name) nor architecture (random weights)")
+        if self.checkpoint is None and self.revision is not None:
+            raise UserError("revision is given without checkpoint, the repository it belongs to")

@@ -1,0 +1,1 @@
+"""The tokenizer of the `tiny` model, and the script that trains it."""

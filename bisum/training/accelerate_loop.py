@@ -1,0 +1,71 @@
+"""A training loop on Accelerate, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from bisum.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from bisum.training.task import TrainingTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccelerateTrainer(Trainer):
+    """Takes the steps itself; Accelerate moves tensors and handles precision."""
+
+    def fit(self, task: TrainingTask) -> None:
+        """Train from the supervisor's step until it says that training is over."""
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        from bisum.hardware.devices import MIXED_PRECISION
+        from bisum.training.loss import count_tokens, token_loss
+
+        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
+        accelerator = Accelerator(mixed_precision=MIXED_PRECISION[task.device.precision], cpu=task.device.is_cpu)
+        model, optimizer = accelerator.prepare(task.loaded.model, task.optimizer)
+        supervisor = task.supervisor
+        if accelerator.scaler is not None:
+            supervisor.scaler_state = accelerator.scaler.state_dict
+            if task.scaler is not None:
+                accelerator.scaler.load_state_dict(task.scaler)
+        if self.gradient_checkpointing:
+            task.loaded.model.gradient_checkpointing_enable()
+
+        supervisor.begin()
+        while not supervisor.finished:
+            epoch, steps_done = divmod(supervisor.progress.step, supervisor.steps_per_epoch)
+            task.loader.set_epoch(epoch)
+            for batches in _groups(task.loader, self.gradient_accumulation, skip=steps_done):
+                supervisor.begin_step()
+                model.train()
+                batches = [{name: tensor.to(accelerator.device) for name, tensor in batch.items()} for batch in batches]
+                tokens = sum(count_tokens(batch["labels"]) for batch in batches)
+                step_loss: Any = 0.0
+                for batch in batches:
+                    labels = batch.pop("labels")
+                    loss = token_loss(model(**batch).logits, labels, tokens, self.label_smoothing)
+                    accelerator.backward(loss)
+                    step_loss = step_loss + loss.detach()
+                if self.max_gradient_norm is not None:
+                    accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
+                learning_rate = task.schedule.get_last_lr()[0]
+                optimizer.step()
+                if not optimizer.step_was_skipped:
+                    task.schedule.step()
+                optimizer.zero_grad()
+                supervisor.end_step(step_loss, sum(len(batch["input_ids"]) for batch in batches), learning_rate)
+                if supervisor.finished:
+                    break
+
+
+def _groups(batches: Iterable[Any], size: int, skip: int) -> Iterator[list[Any]]:
+    """Yield lists of `size` batches (the last may be shorter), without the first `skip` lists."""
+    iterator = iter(batches)
+    next(islice(iterator, skip * size, skip * size), None)
+    while group := list(islice(iterator, size)):
+        yield group

@@ -1,0 +1,141 @@
+"""Checkpoints: written aside and renamed, verified when read, pruned without ever losing the best."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, load_model, save_file
+from torch.optim import Optimizer
+
+MANIFEST = "manifest.json"
+STATE = "state.json"
+OPTIMIZER = "optimizer.safetensors"
+
+
+@dataclass(frozen=True)
+class CheckpointStore:
+    """The checkpoints of one run: folders `epoch-<n>`, n the epochs trained (a fraction in mid-epoch)."""
+
+    directory: Path
+
+    def save(self, epoch: float, write: Callable[[Path], None]) -> Path:
+        """Let `write` fill a folder and put it in place in one step.
+
+        A process killed at any instant leaves either the whole checkpoint or none: files are written to a hidden folder,
+        listed with their SHA-256 in a manifest, flushed to the disk, and the folder is renamed.
+        """
+        final = self.directory / f"epoch-{epoch:g}"
+        aside = self.directory / f".{final.name}.partial"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        write(aside)
+        files = sorted(path for path in aside.rglob("*") if path.is_file())
+        manifest = {str(path.relative_to(aside)): _digest(path) for path in files}
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        for path in [*files, aside / MANIFEST, aside]:
+            _flush(path)
+        replaced = self.directory / f".{final.name}.replaced"
+        if final.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            final.rename(replaced)
+        aside.rename(final)
+        _flush(self.directory)
+        shutil.rmtree(replaced, ignore_errors=True)
+        return final
+
+    def all(self) -> list[Path]:
+        """Return the checkpoints, the newest last."""
+        return sorted(self.directory.glob("epoch-*"), key=lambda path: float(path.name.removeprefix("epoch-")))
+
+    def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
+        """Return the newest checkpoint whose files are as they were written, or None; `warn` is told of the others."""
+        for path in reversed(self.all()):
+            problem = damage(path)
+            if problem is None:
+                return path
+            warn(f"checkpoint {path.name} is damaged ({problem}); falling back to the one before")
+        return None
+
+    def prune(self, keep: int | None, best: str | None) -> None:
+        """Delete all but the `keep` newest checkpoints and the one named `best`."""
+        if keep is None:
+            return
+        for path in self.all()[:-keep]:
+            if path.name != best:
+                shutil.rmtree(path)
+
+
+def damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint's files, or None if they are as they were written."""
+    try:
+        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "its manifest is missing or broken"
+    for name, digest in manifest.items():
+        path = checkpoint / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if _digest(path) != digest:
+            return f"{name} has changed"
+    return None
+
+
+def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return an optimizer's state as tensors for safetensors and the rest for JSON."""
+    state = optimizer.state_dict()
+    tensors: dict[str, torch.Tensor] = {}
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value.contiguous()
+            else:
+                scalars.setdefault(str(index), {})[name] = value
+    return tensors, {"scalars": scalars, "param_groups": state["param_groups"]}
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> None:
+    """Put a saved state back into an optimizer over the same parameters."""
+    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in rest["scalars"].items()}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": rest["param_groups"]})
+
+
+def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Write what a run needs to continue, besides the model: optimizer, schedule, position, decisions so far."""
+    tensors, rest = optimizer_state(optimizer)
+    save_file(tensors, folder / OPTIMIZER)
+    (folder / STATE).write_text(json.dumps({**state, "optimizer": rest}), encoding="utf-8")
+
+
+def read_training_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the optimizer's tensors and the rest of what `write_training_state` wrote."""
+    return load_file(folder / OPTIMIZER), json.loads((folder / STATE).read_text(encoding="utf-8"))
+
+
+def load_weights(model: torch.nn.Module, folder: Path) -> None:
+    """Put a checkpoint's weights into a model of the same shape."""
+    load_model(model, folder / "model.safetensors")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

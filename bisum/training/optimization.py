@@ -1,0 +1,32 @@
+"""Optimizer and learning-rate schedule, one of each for all backends."""
+
+from __future__ import annotations
+
+import torch
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers.optimization import Adafactor, get_scheduler
+
+from bisum.training.trainer import Trainer
+
+_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
+    """Return AdamW or Adafactor over two groups: decayed and not.
+
+    Matrices are decayed; biases and normalization weights (one dimension) are not, unless all are asked for.
+    """
+    decayed = [p for p in model.parameters() if p.requires_grad and (p.ndim > 1 or settings.decay_all_parameters)]
+    others = [p for p in model.parameters() if p.requires_grad and not (p.ndim > 1 or settings.decay_all_parameters)]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "adafactor":
+        return Adafactor(groups, lr=settings.learning_rate, scale_parameter=False, relative_step=False)
+    return AdamW(groups, lr=settings.learning_rate)
+
+
+def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int) -> LRScheduler:
+    """Return the learning-rate schedule over `total_steps` optimizer steps, warmup included."""
+    warmup = settings.warmup * total_steps if settings.warmup < 1 else settings.warmup
+    return get_scheduler(_SCHEDULES[settings.schedule], optimizer, round(warmup), total_steps)

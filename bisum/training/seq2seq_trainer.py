@@ -1,0 +1,92 @@
+"""transformers' Seq2SeqTrainer, extended where the agreement of the backends needs it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bisum.checking import nearest
+from bisum.errors import UserError
+from bisum.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from bisum.training.task import TrainingTask
+
+_BISUMS_OWN = {
+    "output_dir": "hydra.run.dir",
+    "num_train_epochs": "trainer.epochs",
+    "max_steps": "trainer.max_steps",
+    "per_device_train_batch_size": "trainer.batch_size",
+    "per_device_eval_batch_size": "evaluation.batch_size",
+    "gradient_accumulation_steps": "trainer.gradient_accumulation",
+    "gradient_checkpointing": "trainer.gradient_checkpointing",
+    "activation_checkpointing": "trainer.gradient_checkpointing",
+    "learning_rate": "trainer.learning_rate",
+    "optim": "trainer.optimizer",
+    "lr_scheduler_type": "trainer.schedule",
+    "warmup_steps": "trainer.warmup",
+    "weight_decay": "trainer.weight_decay",
+    "max_grad_norm": "trainer.max_gradient_norm",
+    "label_smoothing_factor": "trainer.label_smoothing",
+    "eval_strategy": "trainer.evaluate_every",
+    "eval_steps": "trainer.evaluate_every",
+    "save_strategy": "trainer.save_every",
+    "save_steps": "trainer.save_every",
+    "save_total_limit": "trainer.keep_checkpoints",
+    "metric_for_best_model": "trainer.best_metric",
+    "load_best_model_at_end": "trainer.best_metric",
+    "logging_steps": "trainer.log_every",
+    "predict_with_generate": "generation.num_beams and its neighbours",
+    "generation_max_length": "model.max_summary_tokens",
+    "generation_num_beams": "generation.num_beams",
+    "seed": "seed",
+    "bf16": "hardware.precision",
+    "fp16": "hardware.precision",
+    "use_cpu": "hardware",
+    "dataloader_num_workers": "hardware.data_loader_workers",
+    "dataloader_pin_memory": "hardware.pin_memory",
+    "resume_from_checkpoint": "resume",
+}
+"""Training arguments that a key of bisum sets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformersTrainer(Trainer):
+    """Lets transformers take the steps, with bisum's batches, loss, optimizer and supervisor."""
+
+    arguments: dict[str, Any]
+    """Further arguments of `transformers.Seq2SeqTrainingArguments`, by their own names."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.arguments:
+            if name in _BISUMS_OWN:
+                raise UserError(f"arguments.{name} is set by {_BISUMS_OWN[name]}")
+            if name not in (known := training_argument_names()):
+                raise UserError(f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}")
+
+    def fit(self, task: TrainingTask) -> None:
+        """Train from the supervisor's step until it says that training is over."""
+        from bisum.training.transformers_backend import fit
+
+        fit(self, task)
+
+
+@cache
+def training_argument_names() -> frozenset[str]:
+    """Return the fields of Seq2SeqTrainingArguments, read from transformers' source, since importing it takes seconds."""
+    spec = find_spec("transformers")
+    assert spec is not None
+    assert spec.origin is not None
+    names: set[str] = set()
+    for file in ("training_args.py", "training_args_seq2seq.py"):
+        tree = ast.parse((Path(spec.origin).parent / file).read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("TrainingArguments"):
+                fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+                names.update(item.target.id for item in fields if isinstance(item.target, ast.Name))
+    return frozenset(names)

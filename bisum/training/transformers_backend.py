@@ -1,0 +1,134 @@
+"""The part of the Seq2SeqTrainer backend that needs transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.state import AcceleratorState
+from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import PrinterCallback
+
+from bisum.training.loss import token_loss
+
+if TYPE_CHECKING:
+    from bisum.training.seq2seq_trainer import TransformersTrainer
+    from bisum.training.task import TrainingTask
+
+
+class _Trainer(Seq2SeqTrainer):  # type: ignore[misc]
+    """Seq2SeqTrainer with the task's batches and loss, starting where the task's progress stands."""
+
+    task: TrainingTask
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the loader that all backends share."""
+        return self.task.loader
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Add each part of an accumulated batch to the step's loss."""
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self.step_loss = self.step_loss + loss
+        self.step_rows += len(inputs["input_ids"])
+        return loss
+
+    def _load_from_checkpoint(self, *_: Any, **__: Any) -> None:
+        """Do nothing: the model already has the checkpoint's weights."""
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Do nothing: optimizer and schedule already have the checkpoint's state."""
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Do nothing: the random state is set before every step."""
+
+    def _load_scaler(self, checkpoint: str | None) -> None:  # noqa: ARG002 - the signature is transformers'
+        """Continue with the scaler state of the task."""
+        if self.accelerator.scaler is not None and self.task.scaler is not None:
+            self.accelerator.scaler.load_state_dict(self.task.scaler)
+
+
+class _Steps(TrainerCallback):  # type: ignore[misc]
+    """Tells the supervisor of every step."""
+
+    def __init__(self, trainer: _Trainer) -> None:
+        self.trainer = trainer
+        self.supervisor = trainer.task.supervisor
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        self.supervisor.begin()
+        control.should_training_stop = self.supervisor.finished
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        self.supervisor.begin_step()
+        self.trainer.step_loss, self.trainer.step_rows = torch.zeros((), device=self.trainer.args.device), 0
+        self.learning_rate = self.trainer.task.schedule.get_last_lr()[0]
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        self.supervisor.end_step(self.trainer.step_loss, self.trainer.step_rows, self.learning_rate)
+        control.should_training_stop = self.supervisor.finished
+
+
+def fit(settings: TransformersTrainer, task: TrainingTask) -> None:
+    """Train `task` with Seq2SeqTrainer; evaluation, checkpoints and logging are the supervisor's."""
+    supervisor = task.supervisor
+    if supervisor.finished:
+        return supervisor.begin()
+    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
+    with TemporaryDirectory(prefix="bisum-") as folder:
+        trainer = _build(settings, task, folder)
+        trainer.train(resume_from_checkpoint=_position(supervisor.progress.step, Path(folder)))
+    return None
+
+
+def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _Trainer:
+    arguments = Seq2SeqTrainingArguments(
+        **{
+            "output_dir": folder,
+            "num_train_epochs": settings.epochs,
+            "max_steps": settings.max_steps or -1,
+            "per_device_train_batch_size": settings.batch_size,
+            "gradient_accumulation_steps": settings.gradient_accumulation,
+            "gradient_checkpointing": settings.gradient_checkpointing,
+            "max_grad_norm": settings.max_gradient_norm or 0.0,
+            "eval_strategy": "no",
+            "save_strategy": "no",
+            "logging_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "seed": task.seed,
+            "bf16": task.device.precision == "bf16",
+            "fp16": task.device.precision == "fp16",
+            "use_cpu": task.device.is_cpu,
+            **settings.arguments,
+        }
+    )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # one device: several would silently become DataParallel
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
+        return token_loss(outputs.logits, labels, num_items_in_batch, settings.label_smoothing)
+
+    trainer = _Trainer(
+        model=task.loaded.model,
+        args=arguments,
+        train_dataset=task.loader.dataset,
+        compute_loss_func=loss,
+        optimizers=(task.optimizer, task.schedule),
+    )
+    trainer.task = task
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_Steps(trainer))
+    if trainer.accelerator.scaler is not None:
+        task.supervisor.scaler_state = trainer.accelerator.scaler.state_dict
+    return trainer
+
+
+def _position(step: int, folder: Path) -> str | None:
+    """Return a folder from which Trainer reads that `step` optimizer steps are done; None at the beginning."""
+    if step == 0:
+        return None
+    TrainerState(global_step=step).save_to_json(str(folder / TRAINER_STATE_NAME))
+    return str(folder)

@@ -1,0 +1,174 @@
+import gzip
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowLimits, Sample, Source
+from bisum.errors import UserError
+
+LANGUAGES = ["en", "es", "ja"]
+
+
+def load(path, languages=LANGUAGES):
+    return Marc(path=str(path), max_train_rows=None, max_eval_rows=None).load(languages)
+
+
+def error_line(path, languages=LANGUAGES) -> str:
+    with pytest.raises(UserError) as error:
+        load(path, languages)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+def train_file(marc: Path) -> Path:
+    return marc / "json" / "train" / "dataset_es_train.json"
+
+
+def test_marc_rows_keep_their_text_and_order(marc):
+    splits = load(marc, ["es", "ja"])
+    assert tuple(splits) == SPLITS
+    train = splits["train"]
+    assert tuple(train.column_names) == COLUMNS
+    assert train["id"].to_pylist() == [*(f"es_train_{n}" for n in (1, 2, 3, 4)), "ja_train_1", "ja_train_2"]
+    assert train.slice(1, 1).to_pylist() == [
+        {
+            "id": "es_train_2",
+            "document": "La lámpara llegó con el pie roto y sin tornillos.",
+            "summary": "Llegó roto",
+            "language": "es",
+            "category": "home",
+        }
+    ]
+    assert splits["validation"]["id"].to_pylist() == ["es_dev_1", "es_dev_2", "ja_dev_1"]
+    assert splits["test"].num_rows == 3
+
+
+def test_gzipped_files_and_the_json_folder_give_the_same_rows(marc, gzipped_marc):
+    assert load(gzipped_marc) == load(marc)
+    assert load(marc / "json") == load(marc)
+
+
+def test_the_plain_file_is_read_where_both_are_there(marc):
+    train_file(marc).with_name("dataset_es_train.json.gz").write_bytes(b"not gzip at all")
+    assert load(marc)["train"].num_rows == 13
+
+
+def test_sample_concatenates_languages_in_the_order_asked():
+    sample = Sample(max_train_rows=None, max_eval_rows=None)
+    languages = sample.load(["es", "en"])["validation"]["language"].to_pylist()
+    assert languages == ["es"] * 190 + ["en"] * 190
+    assert set(sample.load(["es"])["train"]["language"].to_pylist()) == {"es"}
+
+
+def test_sources_satisfy_the_protocol():
+    assert isinstance(Sample(max_train_rows=None, max_eval_rows=None), Source)
+    assert isinstance(Marc(path="x", max_train_rows=1, max_eval_rows=1), Source)
+    assert not isinstance(RowLimits(max_train_rows=None, max_eval_rows=None), Source)
+
+
+def test_sample_names_its_languages_for_an_unknown_one():
+    with pytest.raises(UserError, match=r"^languages: the sample corpus has no 'fr'; it has en, es$"):
+        Sample(max_train_rows=None, max_eval_rows=None).load(["en", "fr"])
+
+
+def test_a_path_that_is_not_there_or_is_a_file(marc):
+    assert error_line(marc / "nowhere") == (
+        f"corpus.path: {marc}/nowhere does not exist; give the folder that holds json/train, json/dev, json/test"
+    )
+    assert "is not a folder" in error_line(train_file(marc))
+
+
+def test_a_missing_split_is_named(marc):
+    shutil.rmtree(marc / "json" / "dev")
+    assert error_line(marc) == f"corpus.path: {marc}/json has no folder dev; it must have train, dev and test"
+
+
+def test_a_missing_language_lists_those_found(marc):
+    assert error_line(marc, ["en", "de"]) == (
+        f"languages: {marc}/json/train has no dataset_de_train.json[.gz]; languages found: en, es, ja"
+    )
+
+
+def test_a_missing_column_lists_those_found(marc, edit_rows):
+    path = edit_rows("train", "es", lambda rows: [row.pop("review_title") for row in rows])
+    assert error_line(marc) == (
+        f"{path}: no column review_title; columns found: "
+        "review_id, product_id, reviewer_id, stars, review_body, language, product_category"
+    )
+
+
+def test_a_wrong_type_names_row_and_column(marc, edit_rows):
+    path = edit_rows("train", "es", lambda rows: rows[2].update(review_body=17))
+    assert error_line(marc) == f"{path}, row 3: review_body is 17; must be a string"
+
+
+def test_another_language_than_the_name_says(marc, edit_rows):
+    path = edit_rows("train", "es", lambda rows: rows[3].update(language="en"))
+    assert error_line(marc) == f"{path}, row 4: language is 'en'; must be 'es', as in the file's name"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            '"stars": "4"',
+            '"stars": 4"',
+            r", row 1: broken JSON \(Expecting ',' delimiter, character \d+\); must be",
+        ),
+        ("{", "[{", r", row 1: broken JSON \("),
+        ("Llegó".encode(), "Llegó".encode("latin-1"), r", row 2: not UTF-8 \(byte \d+ of the line\); convert"),
+        ("Llegó", r"Lleg\\ud83d", r", row 2: an escape .* without its other half"),
+        ('"stars": "4"', '"review_id": "again"', r": JSON parse error: Column\(/review_id\) was specified twice$"),
+    ],
+)
+def test_a_file_that_is_not_json_lines(marc, old, new, expected):
+    old, new = (text.encode() if isinstance(text, str) else text for text in (old, new))
+    path = train_file(marc)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(old, new.replace(rb"\\", b"\\")))
+    assert path.read_bytes() != content
+    assert re.match(re.escape(str(path)) + expected, error_line(marc))
+
+
+def test_json_values_that_are_no_objects(marc):
+    path = train_file(marc)
+    path.write_text('["es_train_1", "Llegó roto"]\n', encoding="utf-8")
+    assert error_line(marc) == f"{path}, row 1: list in place of a JSON object; must be one object a line"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_a_file_without_rows(marc, content):
+    path = train_file(marc)
+    path.write_bytes(content)
+    assert error_line(marc).startswith(f"{path}: no rows; ")
+
+
+def test_a_truncated_gzip_file(gzipped_marc):
+    path = train_file(gzipped_marc).with_name("dataset_es_train.json.gz")
+    path.write_bytes(path.read_bytes()[:-30])
+    assert error_line(gzipped_marc).startswith(f"{path}: damaged gzip file (Compressed file ended")
+
+
+def test_plain_text_under_a_gzip_name(gzipped_marc):
+    path = train_file(gzipped_marc).with_name("dataset_es_train.json.gz")
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    assert "drop .gz from the name if it is plain text" in error_line(gzipped_marc)
+
+
+def test_a_file_that_cannot_be_opened(marc):
+    path = train_file(marc)
+    path.unlink()
+    path.mkdir()
+    assert error_line(marc) == f"{path}: Is a directory"
+
+
+def test_configurable_classes_import_nothing_heavy():
+    heavy = "{'pyarrow', 'numpy', 'torch', 'transformers', 'datasets', 'nltk'}"
+    code = f"import sys, bisum.corpus.sources, bisum.corpus.filters; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

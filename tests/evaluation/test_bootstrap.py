@@ -1,0 +1,56 @@
+import random
+import statistics
+
+import numpy as np
+import pytest
+
+from bisum.evaluation.bootstrap import interval, resampled_means
+
+
+@pytest.fixture(scope="module")
+def values():
+    # Skewed and with zeros, like ROUGE-2.
+    return np.random.default_rng(3).beta(0.4, 2.0, size=(150, 3)).round(2)
+
+
+def test_interval_agrees_with_resampling_in_plain_python(values):
+    low, high = interval(values, samples=4000, seed=1)
+    generator = random.Random(2)
+    for column, (lower, upper) in enumerate(zip(low, high, strict=True)):
+        scores = values[:, column].tolist()
+        means = [statistics.fmean(generator.choices(scores, k=len(scores))) for _ in range(4000)]
+        cuts = statistics.quantiles(means, n=40)  # 2.5 % steps
+        width = cuts[-1] - cuts[0]
+        assert lower == pytest.approx(cuts[0], abs=0.05 * width)
+        assert upper == pytest.approx(cuts[-1], abs=0.05 * width)
+
+
+def test_resampled_means_have_the_moments_of_a_mean(values):
+    means = resampled_means(values, samples=4000, seed=5)
+    assert means.shape == (4000, 3)
+    error = values.std(axis=0) / np.sqrt(len(values))
+    np.testing.assert_allclose(means.mean(axis=0), values.mean(axis=0), atol=4 * error.max() / np.sqrt(4000))
+    np.testing.assert_allclose(means.std(axis=0), error, rtol=0.05)
+
+
+def test_a_seed_fixes_the_interval(values):
+    first, again, other = (np.stack(interval(values, samples=200, seed=seed)) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_two_systems_under_one_seed_are_resampled_in_pairs(values):
+    ours, theirs = values[:, 0], values[:, 1]
+    difference = resampled_means(ours, 50, seed=9) - resampled_means(theirs, 50, seed=9)
+    np.testing.assert_allclose(difference, resampled_means(ours - theirs, 50, seed=9), atol=1e-12)
+
+
+def test_trailing_axes_are_kept(values):
+    means = resampled_means(values.reshape(50, 3, 3), samples=7, seed=0)
+    assert means.shape == (7, 3, 3)
+    assert (means[:, 1, 2] == resampled_means(values.reshape(50, 9), 7, 0)[:, 5]).all()
+
+
+def test_equal_scores_have_no_spread():
+    low, high = interval(np.full((20, 1), 0.25), samples=100, seed=0)
+    assert low == high == 0.25

@@ -1,0 +1,165 @@
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import punkt
+import pytest
+from nltk.stem.snowball import SnowballStemmer
+from rouge_score.rouge_scorer import RougeScorer
+
+from bisum.evaluation.baseline import lead_all
+from bisum.evaluation.rouge import MEASURES, PROFILES, TYPES, aggregate, score_rows, unicode_tokens
+
+ROWS = [json.loads(line) for line in (Path(__file__).parent / "data/debian.jsonl").read_text("utf-8").splitlines()]
+NAMES = {"en": "english", "es": "spanish"}
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """(predictions, references, languages): every summary against every other of its language, then lead-3."""
+    crossed = [(a["summary"], b) for a in ROWS for b in ROWS if a["language"] == b["language"]]
+    leads = lead_all([row["document"] for row in ROWS], [row["language"] for row in ROWS], 3)
+    rows = crossed + list(zip(leads, ROWS, strict=True))
+    return [p for p, _ in rows], [row["summary"] for _, row in rows], [row["language"] for _, row in rows]
+
+
+def by_rouge_score(pairs, tokenizers):
+    """(rows, types, measures) from the original package."""
+    scorers = {code: RougeScorer(TYPES, use_stemmer=True, tokenizer=tokenizers.get(code)) for code in NAMES}
+    scored = []
+    for prediction, reference, code in zip(*pairs, strict=True):
+        lines = ["\n".join(punkt.sent_tokenize(text, NAMES[code])) for text in (reference, prediction)]
+        scored.append([scorers[code].score(*lines)[rouge_type] for rouge_type in TYPES])
+    return np.array(scored, dtype=float)
+
+
+@pytest.fixture(scope="module")
+def golden(pairs):
+    return by_rouge_score(pairs, {})
+
+
+class WordsOfOneLanguage:
+    """The `unicode` profile written a second time, without `regex`, as a tokenizer for rouge_score."""
+
+    def __init__(self, name):
+        self.stemmer = SnowballStemmer(name)
+
+    def tokenize(self, text):
+        text = unicodedata.normalize("NFC", text).casefold()
+        kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
+        return [self.stemmer.stem(word) for word in kept.split()]
+
+
+def f(prediction, reference, language, rouge_type="rouge1"):
+    """F of one pair in both profiles, (rouge, unicode)."""
+    return tuple(score_rows([prediction], [reference], [language]).values[0, :, TYPES.index(rouge_type), 2])
+
+
+def test_rouge_profile_is_rouge_score_to_the_last_bit(pairs, golden):
+    scores = score_rows(*pairs)
+    assert scores.values.shape == (len(pairs[0]), len(PROFILES), len(TYPES), len(MEASURES))
+    assert scores.values.dtype == np.float64
+    assert len(pairs[0]) > 700
+    assert (scores.values[:, PROFILES.index("rouge")] == golden).all()
+
+
+def test_unicode_profile_is_rouge_score_over_snowball_stems(pairs):
+    tokenizers = {code: WordsOfOneLanguage(name) for code, name in NAMES.items()}
+    values = score_rows(*pairs).values[:, PROFILES.index("unicode")]
+    assert (values == by_rouge_score(pairs, tokenizers)).all()
+
+
+def test_accents_count_in_the_unicode_profile_alone():
+    assert f("año", "a o", "es") == (1.0, 0.0)
+    assert f("está", "este", "es") == (1.0, 0.0)
+    assert f("el niño", "el nino", "es") == pytest.approx((0.4, 0.5))  # {el,ni,o} against {el,nino}: 2 x 1 / 5
+
+
+def test_identical_text_without_latin_letters():
+    for text, language in [("これは本です。", "ja"), ("这是一支笔。", "zh"), ("Это книга.", "ru")]:
+        assert f(text, text, language, "rouge2") == (0.0, 1.0)
+
+
+def test_words_are_stemmed_in_their_own_language():
+    # niños = niño and cantan = canta: 2 of 3 words, 1 of 2 bigrams.
+    assert f("los niños cantan", "el niño canta", "es")[1] == pytest.approx(2 / 3)
+    assert f("los niños cantan", "el niño canta", "es", "rouge2")[1] == pytest.approx(1 / 2)
+    assert f("los niños cantan", "el niño canta", "tlh")[1] == 0.0
+
+
+def test_japanese_is_compared_by_characters():
+    assert f("猫が好き", "犬が好き", "ja")[1] == pytest.approx(3 / 4)
+    assert f("猫が好き", "犬が好き", "ja", "rouge2")[1] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "tokens"),
+    [
+        ("GPT-4は2024年のモデル", "ja", ["gpt", "4", "は", "2024", "年", "の", "モ", "デ", "ル"]),
+        ("か\u3099く", "ja", ["が", "く"]),  # a combining voiced mark
+        ("iPhone15很贵❤\ufe0f", "zh", ["iphone15", "很", "贵"]),
+        ("नमस्ते, दुनिया!", "hi", ["नमस्ते", "दुनिया"]),  # vowel signs stay in the word
+        ("می\u200cخواهم", "fa", ["می\u200cخواهم"]),  # and so do join controls
+        ("cafe\u0301 CAFÉ", "tlh", ["café", "café"]),  # decomposed as composed
+        ("STRASSE Straße", "de", ["strass", "strass"]),
+        ("❤\ufe0f -- ¡!", "es", []),
+    ],
+)
+def test_unicode_tokens(text, language, tokens):
+    assert unicode_tokens(text, language) == tokens
+
+
+def test_rouge_lsum_matches_sentence_by_sentence():
+    swapped = ("The dog ran. The cat sat.", "The cat sat. The dog ran.", "en")
+    assert f(*swapped, "rougeL") == (0.5, 0.5)
+    assert f(*swapped, "rougeLsum") == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "!?"])
+def test_a_prediction_without_words_scores_zero(text):
+    assert (score_rows([text, text], ["A summary.", ""], ["en", "es"]).values == 0).all()
+
+
+def test_lists_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        score_rows(["a", "b"], ["a"], ["en", "en"])
+
+
+def test_means_are_exactly_those_of_rouge_score(pairs, golden):
+    metrics = aggregate(score_rows(*pairs), "eval", samples=100, seed=0, languages=["en", "es"])
+    spanish = np.array([code == "es" for code in pairs[2]])
+    for t, rouge_type in enumerate(TYPES):
+        for m, suffix in enumerate(["_precision", "_recall", ""]):
+            assert metrics[f"eval/{rouge_type}{suffix}"] == 100 * np.mean(golden[:, t, m].tolist())
+            assert metrics[f"eval/es/{rouge_type}{suffix}"] == 100 * np.mean(golden[spanish, t, m].tolist())
+
+
+def test_names_of_metrics(pairs):
+    scores = score_rows(*pairs)
+    metrics = aggregate(scores, "baseline", samples=100, seed=0, languages=["en", "es", "de"])
+    assert set(metrics) == {
+        f"baseline/{profile}{language}{rouge_type}{suffix}"
+        for profile in ("", "unicode/")
+        for language in ("", "en/", "es/")  # no row is German
+        for rouge_type in ("rouge1", "rouge2", "rougeL", "rougeLsum")
+        for suffix in ("", "_precision", "_recall", "_low", "_high")
+    }
+    assert all(type(value) is float for value in metrics.values())
+    assert metrics["baseline/unicode/es/rouge2_recall"] != metrics["baseline/es/rouge2_recall"]
+
+
+def test_intervals_hold_the_mean_and_depend_on_the_seed_alone(pairs):
+    scores = score_rows(*pairs)
+    metrics, again, other = (aggregate(scores, "test", 500, seed, ["en", "es"]) for seed in (1, 1, 2))
+    assert metrics == again
+    assert metrics["test/rouge1_low"] != other["test/rouge1_low"]
+    values = 100 * scores.values[:, PROFILES.index("unicode"), TYPES.index("rouge1"), 2]
+    # The percentile interval of many rows is close to the normal one.
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert metrics["test/unicode/rouge1_low"] == pytest.approx(values.mean() - half, abs=0.2 * half)
+    assert metrics["test/unicode/rouge1_high"] == pytest.approx(values.mean() + half, abs=0.2 * half)
+
+
+def test_no_rows_give_no_metrics():
+    assert aggregate(score_rows([], [], []), "eval", samples=100, seed=0, languages=["en"]) == {}
