@@ -133,7 +133,9 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
     """Build the class that a `_target_` node names, if it may be named and has the interface's members."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
         chosen = key.partition(".")[2]
-        hint = f"; add it by name: {key.partition('.')[0]}=[...,{chosen}]" if chosen and isinstance(node, Mapping) else ""
+        hint = (
+            f"; add it by name: {key.partition('.')[0]}=[...,{chosen}]" if chosen and isinstance(node, Mapping) else ""
+        )
         problems.add(key, f"has no _target_, the class it configures{hint}")
         return None
     path = str(node["_target_"])
@@ -177,7 +179,9 @@ def locate(path: str) -> type:
     if not inspect.isclass(cls):
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
         own = [name for name in classes if getattr(module, name).__module__ == module_name]
-        raise UserError(f"'{module_name}' has no class '{class_name}'{nearest(class_name, own)} (valid: {_listed(own)})")
+        raise UserError(
+            f"'{module_name}' has no class '{class_name}'{nearest(class_name, own)} (valid: {_listed(own)})"
+        )
     return cls
 
 
@@ -267,10 +271,15 @@ def _hints(cls: type) -> dict[str, Any]:
 def _lacking(cls: type, interface: type) -> str:
     """Return what keeps a class from serving as the interface, an abstract base class or a Protocol; "" if nothing."""
     if inspect.isabstract(interface) and not getattr(interface, "_is_protocol", False):
-        return "" if issubclass(cls, interface) else f"it does not inherit from {interface.__module__}.{interface.__name__}"
-    methods = [name for name, member in vars(interface).items() if not name.startswith("_") and callable(member)]
-    missing = [name for name in methods if not callable(getattr(cls, name, None))]
-    return f"it has no method {_listed(missing)}" if missing else ""
+        return (
+            ""
+            if issubclass(cls, interface)
+            else f"it does not inherit from {interface.__module__}.{interface.__name__}"
+        )
+    members = [name for name, member in vars(interface).items() if callable(member) or isinstance(member, property)]
+    fields = getattr(cls, "__dataclass_fields__", {})
+    missing = [name for name in members if not (name.startswith("_") or name in fields or hasattr(cls, name))]
+    return f"it has no {_listed(missing)}" if missing else ""
 
 
 def _class_of(annotation: Any) -> type | None:

@@ -1,6 +1,6 @@
 """The command line: a command word, then Hydra's own words; nothing heavy is imported before all of it is checked.
 
-    bisum [COMMAND] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR]
+bisum [COMMAND] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bisum import __version__
 from bisum.checking import ALLOW_VARIABLE, nearest
 from bisum.composition import Composer, checked, read_record
 from bisum.config import Config
-from bisum.errors import UserError
+from bisum.errors import Failed, UserError
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     try:
         code = run(sys.argv[1:] if words is None else words)
     except UserError as error:
-        print("\n".join(f"bisum: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        _complain(error)
         code = 2
+    except Failed as error:
+        _complain(error)
+        code = 1
     except KeyboardInterrupt:
         print("bisum: interrupted", file=sys.stderr)
         code = 130
@@ -120,6 +123,10 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code)
+
+
+def _complain(error: Exception) -> None:
+    print("\n".join(f"bisum: {line}" for line in str(error).splitlines()), file=sys.stderr)
 
 
 def run(words: Sequence[str]) -> int:
@@ -137,29 +144,34 @@ def run(words: Sequence[str]) -> int:
         return 0
     if options.hydra_help or options.info or options.shell_completion or options.cfg in ("hydra", "all"):
         return _ask_hydra(composer, invocation)
-    resumed = _resumed_run(composer, overrides)
+    if (resumed := _resumed_run(overrides)) is not None:
+        return _resume(composer, invocation, resumed)
     if options.multirun:
         return _sweep(composer, invocation)
-    if resumed is not None:
-        record = read_record(resumed)
-        config = composer.continue_from(record["config"], overrides)
-        config.resume = config.resolved["resume"] = None
-    else:
-        composed = composer.compose(overrides)
-        config = checked(composed, composer.config_name)
+    composed = composer.compose(overrides)
+    checked(composed, composer.config_name)
     if options.cfg:
-        node: Any = config.resolved if resumed else OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"])
-        print(_yaml(node, options.package, options.resolve), end="")
+        composed.pop("hydra")
+        print(_yaml(composed, options.package, options.resolve), end="")
         return 0
     function = COMMANDS[invocation.command].function()
-    if resumed is not None:
-        function(config, Path(resumed))
-        return 0
-    composer.hydra.run(composer.config_name, _job(composer, function), overrides)
+    errors: list[Exception] = []
+
+    def job(composed: DictConfig) -> float | None:
+        # Kept for later: Hydra would print lines of its own about an error that it sees.
+        try:
+            return function(checked(composed, composer.config_name), Path(HydraConfig.get().runtime.output_dir))
+        except (UserError, Failed) as error:
+            errors.append(error)
+            return None
+
+    composer.hydra.run(composer.config_name, job, overrides)
+    for error in errors:
+        raise error
     return 0
 
 
-def _resumed_run(composer: Composer, overrides: Sequence[str]) -> str | None:
+def _resumed_run(overrides: Sequence[str]) -> str | None:
     """Return the run directory that `resume=` names, if it is given."""
     given = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "resume"]
     if not given:
@@ -168,25 +180,47 @@ def _resumed_run(composer: Composer, overrides: Sequence[str]) -> str | None:
     return None if value is None else str(value)
 
 
-def _job(composer: Composer, function: Callable[[Config, Path], float | None]) -> Callable[[DictConfig], float | None]:
-    """Return the function that Hydra calls for each job with its composed configuration."""
-
-    def job(composed: DictConfig) -> float | None:
-        return function(checked(composed, composer.config_name), Path(HydraConfig.get().runtime.output_dir))
-
-    return job
+def _resume(composer: Composer, invocation: Invocation, run: str) -> int:
+    """Continue a run in its own directory, from its own configuration with what the command line names replaced."""
+    if invocation.command != "train" or invocation.options.multirun:
+        raise UserError("resume: only a single `bisum train` continues a run")
+    record = read_record(run)
+    if record.get("job") != "train":
+        raise UserError(f"resume: '{run}' holds no training but a {record.get('job')} run")
+    config = composer.continue_from(record["config"], invocation.overrides)
+    config.resolved["resume"] = None
+    if invocation.options.cfg:
+        print(_yaml(config.resolved, invocation.options.package, invocation.options.resolve), end="")
+        return 0
+    COMMANDS["train"].function()(config, Path(run))
+    return 0
 
 
 def _sweep(composer: Composer, invocation: Invocation) -> int:
-    """Check every job, then run them all; the worst exit code is returned."""
-    from bisum.commands.sweep import Sweep
-
+    """Check every job, then run them all; a job that fails does not keep the others from running."""
     jobs = composer.jobs(invocation.overrides)
-    for job in jobs:
-        composer.checked(job)
-    sweep = Sweep(jobs, COMMANDS[invocation.command].function())
-    composer.hydra.multirun(composer.config_name, _job(composer, sweep), invocation.overrides)
-    return sweep.finish()
+    for words in jobs:
+        composer.checked(words)
+    if invocation.options.cfg:
+        raise UserError("--cfg shows the configuration of a single run: leave -m out")
+    from bisum.commands import sweep
+
+    function = COMMANDS[invocation.command].function()
+
+    def job(composed: DictConfig) -> float | None:
+        hydra = HydraConfig.get()
+        sweep.announce(hydra.job.num, len(jobs), hydra.overrides.task)
+        try:
+            return function(checked(composed, composer.config_name), Path(hydra.runtime.output_dir))
+        except (UserError, Failed) as error:
+            _complain(error)
+            return None
+        finally:
+            sweep.release_memory()
+
+    returns = composer.hydra.multirun(composer.config_name, job, invocation.overrides)
+    results = [result for batch in returns or [] for result in batch]
+    return sweep.report([Path(result.hydra_cfg.hydra.runtime.output_dir) for result in results])
 
 
 def _ask_hydra(composer: Composer, invocation: Invocation) -> int:

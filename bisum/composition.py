@@ -57,7 +57,9 @@ class Composer:
         loader = self.hydra.config_loader
         assert isinstance(loader, ConfigLoaderImpl)
         found = {
-            name: loader.repository.get_group_options(name, ObjectType.CONFIG) for name in loader.list_groups("") if name != "hydra"
+            name: loader.repository.get_group_options(name, ObjectType.CONFIG)
+            for name in loader.list_groups("")
+            if name != "hydra"
         }
         return {name: [option for option in options if not option.startswith("_")] for name, options in found.items()}
 
@@ -88,7 +90,7 @@ class Composer:
             for override in parsed:
                 if override.is_sweep_override():
                     key = override.get_key_element()
-                    raise UserError(f"{key}: several values; write {key}=[a,b] for a list, or add -m to run a job for each")
+                    raise UserError(f"{key}: several values; write {key}=[a,b] for a list, or add -m for a job each")
             values = [override for override in parsed if self._is_value(override)]
             words = [override.input_line or "" for override in parsed if override not in values]
             with warnings.catch_warnings():
@@ -163,7 +165,9 @@ class Composer:
             if override.is_hydra_override():
                 continue
             if key == "experiment" or override.is_delete():
-                raise UserError(f"'{override.input_line}': an earlier run is continued; name the keys to change instead")
+                raise UserError(
+                    f"'{override.input_line}': an earlier run is continued; name the keys to change instead"
+                )
             value = composed[key] if key in self.groups else _plain_value(override)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
         return checked(values, self.config_name)

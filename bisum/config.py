@@ -50,6 +50,7 @@ class Config:
     """Run directory to continue from its newest sound checkpoint."""
 
     def __post_init__(self) -> None:
+        self.name = "train"
         self.resolved: dict[str, Any] = {}
         if len(set(self.languages)) != len(self.languages):
             raise UserError(f"languages: {self.languages} names a language twice")
@@ -66,7 +67,9 @@ class Config:
             )
         for part in best.split("/")[1:-1]:
             if part != "unicode" and part not in self.languages:
-                raise UserError(f"trainer.best_metric: '{best}' names '{part}', which is not in languages {self.languages}")
+                raise UserError(
+                    f"trainer.best_metric: '{best}' names '{part}', which is not in languages {self.languages}"
+                )
 
 
 @dataclass(kw_only=True)
@@ -82,11 +85,11 @@ SCHEMAS: dict[str, type[Config]] = {"train": Config, "baseline": BaselineConfig}
 
 
 def check(values: Mapping[str, Any], name: str = "train") -> Config:
-    """Return the checked configuration; `values` are kept, as plain data, in its attribute `resolved`.
+    """Return the checked configuration; its attribute `resolved` keeps `values`, plain data.
 
     Raises:
         UserError: a line for each key that is unknown, missing, of the wrong type or out of range.
     """
     config = build(SCHEMAS[name], values)
-    config.resolved = dict(values)
+    config.name, config.resolved = name, dict(values)
     return config

@@ -1,0 +1,1 @@
+"""The commands, each the story of one word of the command line."""

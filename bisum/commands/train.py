@@ -47,7 +47,7 @@ def train(config: Config, directory: str | Path, *, resume: bool = False) -> dic
         corpus = load_rows(config, run)
         with run.stage("model"):
             loaded = load(_start_from(config, checkpoint), config.seed, device.precision)
-            loaded.model.to(device.torch_device)
+            loaded.model.to(device.torch_device)  # type: ignore[arg-type]
         _describe(config, run, loaded, device, checkpoint)
         with run.stage("tokenization"):
             splits = encode(corpus, loaded, Path(config.cache_dir).expanduser())
@@ -86,7 +86,11 @@ def _describe(config: Config, run: Run, loaded: LoadedModel, device: Device, che
         + f"; {backend} on {device.name}, {device.precision}, seed {config.seed}"
     )
     if run.resumed:
-        where = f"continuing from {checkpoint.name}" if checkpoint else "no sound checkpoint yet: starting from the beginning"
+        where = (
+            f"continuing from {checkpoint.name}"
+            if checkpoint
+            else "no sound checkpoint yet: starting from the beginning"
+        )
         run.screen.note(where)
 
 
@@ -99,7 +103,9 @@ def _baseline(config: Config, run: Run, evaluator: Evaluator, rows: pa.Table) ->
         run.log(scored.metrics, 0, 0.0)
     run.write_predictions(f"validation-lead{config.evaluation.lead}", scored.predictions)
     run.update(baseline={"system": name, "split": "validation", **scored.metrics})
-    run.screen.print(f"\n{name} on validation, {len(rows)} rows", scores_table(scored.metrics, "baseline", config.languages))
+    run.screen.print(
+        f"\n{name} on validation, {len(rows)} rows", scores_table(scored.metrics, "baseline", config.languages)
+    )
     return scored.metrics
 
 

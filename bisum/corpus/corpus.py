@@ -168,9 +168,7 @@ def _filled(rows: pa.Table) -> pa.ChunkedArray:
     return pc.and_(document, summary)  # null, so dropped, where a text is null
 
 
-def _shuffled_sample(
-    rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator
-) -> pa.Table:
+def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator) -> pa.Table:
     """Shuffle `rows`, and keep the first of each language, as many as its share of `limit`."""
     rows = rows.sort_by("id")
     # Random keys, not `rng.permutation`: numpy may change that one's stream from release to release.

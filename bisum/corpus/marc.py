@@ -49,9 +49,7 @@ def read_file(path: Path, language: str) -> pa.Table:
     if pc.any(other).as_py():
         row = pc.index(other, True).as_py()
         value = rows["language"][row].as_py()
-        raise UserError(
-            f"{path}, row {row + 1}: language is {value!r}; must be {language!r}, as in the file's name"
-        )
+        raise UserError(f"{path}, row {row + 1}: language is {value!r}; must be {language!r}, as in the file's name")
     return rows.rename_columns(COLUMNS)
 
 

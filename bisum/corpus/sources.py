@@ -93,9 +93,7 @@ class Marc(RowLimits):
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
-            raise UserError(
-                f"corpus.path: {folder} {what}; give the folder that holds json/train, json/dev, json/test"
-            )
+            raise UserError(f"corpus.path: {folder} {what}; give the folder that holds json/train, json/dev, json/test")
         if (folder / "json").is_dir():
             folder = folder / "json"
         # Every file is found before the first is read, so that a missing one costs no wait.
@@ -110,12 +108,8 @@ class Marc(RowLimits):
 def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
     """Find each language's file in one split's folder."""
     if not folder.is_dir():
-        raise UserError(
-            f"corpus.path: {folder.parent} has no folder {folder.name}; it must have train, dev and test"
-        )
-    named = [
-        (re.fullmatch(rf"dataset_(.+)_{folder.name}\.json(\.gz)?", path.name), path) for path in folder.iterdir()
-    ]
+        raise UserError(f"corpus.path: {folder.parent} has no folder {folder.name}; it must have train, dev and test")
+    named = [(re.fullmatch(rf"dataset_(.+)_{folder.name}\.json(\.gz)?", path.name), path) for path in folder.iterdir()]
     # In reverse order the plain file comes after its gzipped twin, and replaces it.
     found = {match[1]: path for match, path in sorted(named, key=lambda pair: pair[1], reverse=True) if match}
     for language in languages:

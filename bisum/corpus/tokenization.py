@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from datasets import Dataset, Features, Sequence as ListFeature, Value
+from datasets import Dataset, Features, List, Value
 
 from bisum.corpus.corpus import Corpus
 from bisum.models.loading import LoadedModel
@@ -22,8 +22,8 @@ ENCODING_VERSION = 1
 """Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
 
 _FEATURES = Features(
-    input_ids=ListFeature(Value("int32")),
-    labels=ListFeature(Value("int32")),
+    input_ids=List(Value("int32")),
+    labels=List(Value("int32")),
     document_cut=Value("bool"),
     summary_cut=Value("bool"),
 )
@@ -74,15 +74,17 @@ class Collator:
     loaded: LoadedModel
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return the batch of some rows of an `EncodedSplit`."""
         pad = self.loaded.tokenizer.pad_token_id
         documents = _pad([item["input_ids"] for item in items], pad)
         labels = _pad([item["labels"] for item in items], -100)
         lengths = torch.tensor([len(item["input_ids"]) for item in items])
+        shift = cast("Callable[..., torch.Tensor]", self.loaded.model.prepare_decoder_input_ids_from_labels)
         return {
             "input_ids": documents,
             "attention_mask": (torch.arange(documents.shape[1])[None, :] < lengths[:, None]).long(),
             "labels": labels,
-            "decoder_input_ids": self.loaded.model.prepare_decoder_input_ids_from_labels(labels=labels),
+            "decoder_input_ids": shift(labels=labels),
         }
 
 
@@ -92,7 +94,10 @@ def encode(corpus: Corpus, loaded: LoadedModel, cache: Path) -> dict[str, Encode
     A split is tokenized once for the same rows, tokenizer, family, prefix and limits; the ids are read from `cache`
     afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other.
     """
-    return {name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache)) for name, rows in corpus.splits.items()}
+    return {
+        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache))
+        for name, rows in corpus.splits.items()
+    }
 
 
 def _encode(split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path) -> pa.Table:
@@ -125,7 +130,9 @@ def _cache_key(rows: pa.Table, fingerprint: str, loaded: LoadedModel) -> str:
         "version": ENCODING_VERSION,
         "corpus": fingerprint,
         "rows": hashlib.sha256("\n".join(rows["id"].to_pylist()).encode()).hexdigest(),
-        "tokenizer": hashlib.sha256((backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()).hexdigest(),
+        "tokenizer": hashlib.sha256(
+            (backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()
+        ).hexdigest(),
         "special": tokenizer.special_tokens_map,
         "family": repr(loaded.family),
         "prefix": loaded.prefix,

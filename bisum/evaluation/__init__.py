@@ -1,0 +1,1 @@
+"""Generation, sentences, ROUGE, intervals and baselines."""

@@ -22,9 +22,7 @@ def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDA
     return means.reshape(samples, *values.shape[1:])
 
 
-def interval(
-    values: NDArray[np.float64], samples: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def interval(values: NDArray[np.float64], samples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper end of the 95 % interval of the mean over rows: (rows, ...) -> two of shape (...)."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(resampled_means(values, samples, seed), [tail, 1 - tail], axis=0)

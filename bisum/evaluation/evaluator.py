@@ -51,7 +51,11 @@ class Evaluator:
             for batch in generate(loaded, split, self.config.generation, options.batch_size, device):
                 for row, summary in zip(batch.rows, batch.summaries, strict=True):
                     summaries[row] = summary
-                loss, tokens, lengths = loss + batch.loss_sum, tokens + batch.loss_tokens, lengths + sum(batch.lengths)
+                loss, tokens, lengths = (
+                    loss + batch.loss_sum,
+                    tokens + batch.loss_tokens,
+                    lengths + sum(batch.lengths),
+                )
                 done += len(batch.rows)
                 self.run.screen.advance(done)
                 self.run.interrupts.check()
@@ -70,7 +74,9 @@ class Evaluator:
         samples, seed = self.config.evaluation.bootstrap_samples, self.config.seed
         metrics = aggregate(score_rows(summaries, references, languages), prefix, samples, seed, self.config.languages)
         for metric in self.further:
-            metrics |= {f"{prefix}/{name}": value for name, value in metric.compute(summaries, references, languages).items()}
+            metrics |= {
+                f"{prefix}/{name}": value for name, value in metric.compute(summaries, references, languages).items()
+            }
         return Evaluation(metrics, list(_predictions(rows, summaries)))
 
 

@@ -73,10 +73,12 @@ def generate(
         order = np.argsort(-split.documents.lengths, kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size].tolist()
-            batch = {name: tensor.to(device.torch_device) for name, tensor in collate([split[row] for row in rows]).items()}
+            batch = {
+                name: tensor.to(device.torch_device) for name, tensor in collate([split[row] for row in rows]).items()
+            }
             labels = batch.pop("labels")
             loss = token_loss(model(**batch).logits, labels, 1)
-            ids = model.generate(
+            ids = model.generate(  # type: ignore[operator]
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
             )
             yield GeneratedBatch(

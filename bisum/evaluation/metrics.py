@@ -26,10 +26,17 @@ class Metric(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateMetric:
-    """A metric of the `evaluate` library."""
+    """A metric of the `evaluate` library; its script is code, so it must be allowed in `BISUM_ALLOW_TARGETS`."""
 
     name: str
     """Name on the Hugging Face hub (`bleu`, `owner/metric`), or path of a metric script, which needs no network."""
+
+    def __post_init__(self) -> None:
+        if not _is_allowed(self.name, _local_script(self.name)):
+            raise UserError(
+                f"metric {self.name!r} runs code that bisum does not know: "
+                f"allow it with allow_targets=[{self.name}] on the command line or BISUM_ALLOW_TARGETS={self.name}"
+            )
 
     def compute(
         self,
@@ -39,8 +46,7 @@ class EvaluateMetric:
     ) -> dict[str, float]:
         """The metric's numbers: `<name>` for its main one, `<name>_<key>` for others; lists and texts are dropped.
 
-        A metric script is code, so it must be allowed in `BISUM_ALLOW_TARGETS`. Raises UserError if it is not, or
-        does not load.
+        Raises UserError if it does not load.
         """
         label = Path(self.name).name.removesuffix(".py")
         results = _load(self.name).compute(predictions=predictions, references=references)
@@ -53,11 +59,6 @@ class EvaluateMetric:
 
 def _load(name: str) -> EvaluationModule:
     script = _local_script(name)
-    if not _is_allowed(name, script):
-        raise UserError(
-            f"metric {name!r} runs code that bisum does not know: "
-            f"allow it with allow_targets=[{name}] on the command line or BISUM_ALLOW_TARGETS={name}"
-        )
     try:
         return _load_allowed(str(script or name))
     except Exception as error:  # whatever a script or the network raises

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from bisum.errors import UserError
 from bisum.evaluation.metrics import EvaluateMetric, Metric
 
 
@@ -40,11 +39,9 @@ class EvaluationOptions:
     metrics: list[str | Metric]
     """Further metrics: names or local paths for the `evaluate` library, or `_target_` nodes of one's own."""
 
-    def further_metrics(self) -> list[Metric]:
-        """Return the further metrics as objects."""
-        return [EvaluateMetric(name=metric) if isinstance(metric, str) else metric for metric in self.metrics]
-
     def __post_init__(self) -> None:
-        names = [metric for metric in self.metrics if isinstance(metric, str)]
-        if len(names) != len(set(names)):
-            raise UserError("metrics are listed twice")
+        self.further_metrics()
+
+    def further_metrics(self) -> list[Metric]:
+        """Return the further metrics as objects; raises UserError for a script that is not allowed."""
+        return [EvaluateMetric(name=metric) if isinstance(metric, str) else metric for metric in self.metrics]

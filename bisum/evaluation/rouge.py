@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
-import regex  # type: ignore[import-untyped]
+import regex
 from nltk.stem.snowball import SnowballStemmer
 from numpy.typing import NDArray
 from rouge_score_rs import RougeScorer
@@ -56,9 +56,7 @@ def score_rows(predictions: Sequence[str], references: Sequence[str], languages:
     return RowScores(np.stack(profiles, axis=1), tuple(languages))
 
 
-def aggregate(
-    scores: RowScores, prefix: str, samples: int, seed: int, languages: Iterable[str]
-) -> dict[str, float]:
+def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages: Iterable[str]) -> dict[str, float]:
     """Metrics by their name in the logs: `eval/rouge1`, `eval/es/rouge1`, `eval/unicode/es/rougeL_low`, ...
 
     Each is 100 x a mean over rows: F under the type's own name, with `_precision` and `_recall` beside it, and the
@@ -103,8 +101,8 @@ def _aggregate(values: NDArray[np.float64], prefix: str, infix: str, samples: in
 
 def _score(predictions: list[str], references: list[str], use_stemmer: bool) -> NDArray[np.float64]:
     """(rows, types, measures)."""
-    scorer = RougeScorer(TYPES, use_stemmer)  # type: ignore[no-untyped-call]
-    batch = scorer.score_batch(references, predictions)  # type: ignore[no-untyped-call]
+    scorer = RougeScorer(TYPES, use_stemmer)
+    batch = scorer.score_batch(references, predictions)
     rows = [[score[rouge_type] for rouge_type in TYPES] for score in batch]
     return np.array(rows, dtype=np.float64).reshape(-1, len(TYPES), len(MEASURES))
 

@@ -1,0 +1,1 @@
+"""The device a run asks for and the one that is there."""

@@ -1,0 +1,1 @@
+"""Models: what they start from, what is particular to a family, how they load."""

@@ -66,6 +66,6 @@ class T5Architecture:
             dropout_rate=self.dropout,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
-            decoder_start_token_id=tokenizer.pad_token_id,
         )
+        config.decoder_start_token_id = tokenizer.pad_token_id
         return T5ForConditionalGeneration(config)

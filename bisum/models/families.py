@@ -30,7 +30,7 @@ class Family(Protocol):
         languages: Sequence[str],
         limits: tuple[int, int],
     ) -> dict[str, list[Any]]:
-        """Return columns `input_ids`, `labels` (lists of token ids) and `document_cut`, `summary_cut` (bool) of the rows.
+        """Return the rows' columns `input_ids`, `labels` (lists of token ids), `document_cut` and `summary_cut` (bool).
 
         `limits` are the most tokens of a document and of a summary, special tokens included.
         """
@@ -47,7 +47,8 @@ class Seq2Seq:
         """Return the model of the checkpoint."""
         from transformers import AutoModelForSeq2SeqLM
 
-        return AutoModelForSeq2SeqLM.from_pretrained(checkpoint, config=config, **options)
+        model: PreTrainedModel = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, config=config, **options)
+        return model
 
     def encode(
         self,
@@ -110,7 +111,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def _cut(ids: list[int], limit: int, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return at most `limit` ids; a cut sequence keeps its end-of-sequence token, as truncation by the tokenizer does."""
+    """Return at most `limit` ids; a cut sequence keeps its end-of-sequence token, as the tokenizer's truncation does."""
     if len(ids) <= limit:
         return ids
     return [*ids[: limit - 1], ids[-1]] if ids[-1] == tokenizer.eos_token_id else ids[:limit]

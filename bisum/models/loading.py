@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -12,6 +13,8 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from bisum.errors import UserError
 from bisum.models.families import FAMILIES, Family
 from bisum.models.options import ModelOptions
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
         family = options.family or family_of(config, options.checkpoint)
         _check(options, family, config, precision)
         tokenizer = load_tokenizer(options.checkpoint, options.revision)
-        weights = _weights(options, config)
+        weights = _weights(options)
         model = _reading(options.checkpoint, lambda: family.load_model(str(options.checkpoint), config, **weights))
     prefix = options.prefix if options.prefix is not None else _own_prefix(model.config)
     return LoadedModel(model, tokenizer, family, prefix, options.max_document_tokens, options.max_summary_tokens)
@@ -70,7 +73,10 @@ def load_tokenizer(checkpoint: str, revision: str | None) -> PreTrainedTokenizer
     Raises:
         UserError: there is none.
     """
-    return _reading(checkpoint, lambda: AutoTokenizer.from_pretrained(checkpoint, revision=revision, use_fast=True))
+    return _reading(
+        checkpoint,
+        lambda: cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(checkpoint, revision=revision)),
+    )
 
 
 def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
@@ -100,11 +106,15 @@ def _check(options: ModelOptions, family: Family, config: PretrainedConfig, prec
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
         found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
-        raise UserError(f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})")
-    return _reading(checkpoint, lambda: AutoConfig.from_pretrained(checkpoint, revision=revision))
+        raise UserError(
+            f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})"
+        )
+    return _reading(
+        checkpoint, lambda: cast("PretrainedConfig", AutoConfig.from_pretrained(checkpoint, revision=revision))
+    )
 
 
-def _weights(options: ModelOptions, config: PretrainedConfig) -> dict[str, Any]:
+def _weights(options: ModelOptions) -> dict[str, Any]:
     """Return `from_pretrained`'s options; weights are float32 whatever the checkpoint was stored in."""
     folder = Path(str(options.checkpoint))
     if folder.is_dir() and not list(folder.glob("*.safetensors")):
@@ -115,7 +125,7 @@ def _weights(options: ModelOptions, config: PretrainedConfig) -> dict[str, Any]:
     return {"revision": options.revision, "dtype": torch.float32, "use_safetensors": True}
 
 
-def _reading(checkpoint: str, read: Any) -> Any:
+def _reading(checkpoint: str, read: Callable[[], T]) -> T:
     """Call `read`; what is wrong with the checkpoint becomes one line."""
     try:
         return read()

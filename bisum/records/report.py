@@ -7,7 +7,6 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from bisum.corpus.corpus import CorpusReport
 from bisum.corpus.tokenization import EncodedSplit
@@ -45,7 +44,10 @@ def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str
 
 
 def scores_table(
-    metrics: Mapping[str, float], prefix: str, languages: Sequence[str], beside: tuple[str, Mapping[str, float]] | None = None
+    metrics: Mapping[str, float],
+    prefix: str,
+    languages: Sequence[str],
+    beside: tuple[str, Mapping[str, float]] | None = None,
 ) -> Table:
     """Return ROUGE-1, -2 and -L with 95 % intervals, overall and per language.
 
@@ -66,7 +68,9 @@ def scores_table(
         cells = []
         for _, name in _SHOWN:
             key = f"{prefix}/{infix}{name}"
-            cells.append(f"[bold]{metrics[key]:.1f}[/bold] [dim]{metrics[f'{key}_low']:.1f}-{metrics[f'{key}_high']:.1f}[/dim]")
+            cells.append(
+                f"[bold]{metrics[key]:.1f}[/bold] [dim]{metrics[f'{key}_low']:.1f}-{metrics[f'{key}_high']:.1f}[/dim]"
+            )
         if beside is not None:
             cells.append(" / ".join(f"{beside[1][f'baseline/{infix}{name}']:.1f}" for _, name in _SHOWN))
         table.add_row(label, *cells)
@@ -77,17 +81,11 @@ def show_summaries(run: Run, predictions: Sequence[Mapping[str, Any]], count: in
     """Show the first `count` rows of each language: the beginnings of document, reference and summary."""
     for language in languages:
         for row in [row for row in predictions if row["language"] == language][:count]:
-            for label, key, style in (
-                (language, "document", "dim"),
-                ("reference", "reference", ""),
-                ("summary", "prediction", "bold"),
-            ):
-                text = " ".join(row[key].split()) or "(empty)"
-                run.screen.print(Text(f"  {label:<9} {text}", style=style, no_wrap=True, overflow="ellipsis"))
+            for label, key in ((language, "document"), ("reference", "reference"), ("summary", "prediction")):
+                run.screen.clip(f"  {label:<9} {' '.join(row[key].split()) or '(empty)'}")
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(columns[0])
     return table
-

@@ -18,15 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from bisum.config import Config
-from bisum.errors import UserError
+from bisum.errors import Failed, UserError
 from bisum.records.interrupts import Interrupted, Interrupts, interrupts
 from bisum.records.screen import Screen
 
-_PACKAGES = ("bisum", "torch", "transformers", "accelerate", "datasets", "tokenizers", "hydra-core", "rouge-score-rs")
-
-
-class Failed(Exception):
-    """A run ended with an error that is not the user's; its traceback is in `train.log`."""
+_PACKAGES = (
+    "bisum",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "hydra-core",
+    "rouge-score-rs",
+)
 
 
 class Run:
@@ -47,8 +52,10 @@ class Run:
         self.record: dict[str, Any] = earlier or {"started": _now(), "seconds": {}}
         self.screen = Screen(directory / "train.log")
         self.update(
+            job=config.name,
             status="running",
             reason=None,
+            exit_code=None,
             command=" ".join(sys.argv),
             config=config.resolved,
             versions={name: _version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
@@ -75,7 +82,9 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Drop logged lines that the resumed run will log again: those after `step`, and the test split's."""
-        kept = [line for line in self.metrics() if line["step"] <= step and not any(k.startswith("test/") for k in line)]
+        kept = [
+            line for line in self.metrics() if line["step"] <= step and not any(k.startswith("test/") for k in line)
+        ]
         path = self.directory / "metrics.jsonl"
         aside = path.with_suffix(".jsonl.partial")
         aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -101,6 +110,10 @@ class Run:
             seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - began, 3)
             self.update()
 
+    def end(self, status: str, exit_code: int, reason: str | None = None) -> None:
+        """Record how the run ended."""
+        self.update(status=status, reason=reason, exit_code=exit_code, finished=_now())
+
     def close(self) -> None:
         """Release the directory."""
         self.screen.close()
@@ -122,19 +135,19 @@ def recorded(directory: Path, config: Config, *, resume: bool = False) -> Iterat
         run = Run(directory, config, state)
         try:
             yield run
-            run.update(status="finished", finished=_now())
+            run.end("finished", 0)
         except UserError as error:
             run.screen.log(f"error: {error}")
-            run.update(status="failed", reason=str(error), finished=_now())
+            run.end("failed", 2, str(error))
             raise
         except Interrupted as signal:
-            run.update(status="interrupted", reason=str(signal), finished=_now())
+            run.end("interrupted", signal.exit_code, str(signal))
             run.screen.note(f"interrupted ({signal}); continue with: bisum resume={directory}")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
             run.screen.log(traceback.format_exc())
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            run.update(status="failed", reason=reason, finished=_now())
+            run.end("failed", 1, reason)
             raise Failed(f"{reason} (traceback: {directory / 'train.log'})") from error
         finally:
             run.close()

@@ -36,6 +36,11 @@ class Screen:
             self.console.print(item)
             self._log.print(item)
 
+    def clip(self, text: str) -> None:
+        """Show one line, cut at the terminal's width; the log has all of it."""
+        self.console.print(text, no_wrap=True, overflow="ellipsis", crop=True, markup=False)
+        self.log(text)
+
     def note(self, text: str) -> None:
         """Show one line of news."""
         self.print(f"[bold]>[/bold] {text}")

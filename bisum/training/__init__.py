@@ -1,0 +1,1 @@
+"""The backends behind one interface, and what happens between their steps."""

@@ -53,7 +53,7 @@ class AccelerateTrainer(Trainer):
                     step_loss = step_loss + loss.detach()
                 if self.max_gradient_norm is not None:
                     accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
-                learning_rate = task.schedule.get_last_lr()[0]
+                learning_rate = float(task.schedule.get_last_lr()[0])
                 optimizer.step()
                 if not optimizer.step_was_skipped:
                     task.schedule.step()

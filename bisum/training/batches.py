@@ -51,9 +51,11 @@ class SimilarLengthBatches(Sampler[list[int]]):
 class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
     """A loader of training batches; its generator is its own, so that it draws no random number from the model's."""
 
-    def __init__(self, split: EncodedSplit, collator: Collator, batch_size: int, seed: int, hardware: HardwareOptions) -> None:
+    def __init__(
+        self, split: EncodedSplit, collator: Collator, batch_size: int, seed: int, hardware: HardwareOptions
+    ) -> None:
         super().__init__(
-            split,  # type: ignore[arg-type]
+            split,
             batch_sampler=SimilarLengthBatches(split.documents.lengths, batch_size, seed),
             collate_fn=collator,
             num_workers=hardware.data_loader_workers,

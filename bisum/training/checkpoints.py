@@ -29,8 +29,8 @@ class CheckpointStore:
     def save(self, epoch: float, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a folder and put it in place in one step.
 
-        A process killed at any instant leaves either the whole checkpoint or none: files are written to a hidden folder,
-        listed with their SHA-256 in a manifest, flushed to the disk, and the folder is renamed.
+        A process killed at any instant leaves either the whole checkpoint or none: files are written to a hidden
+        folder, listed with their SHA-256 in a manifest and flushed to the disk, and the folder is renamed.
         """
         final = self.directory / f"epoch-{epoch:g}"
         aside = self.directory / f".{final.name}.partial"

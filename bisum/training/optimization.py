@@ -29,4 +29,5 @@ def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
 def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int) -> LRScheduler:
     """Return the learning-rate schedule over `total_steps` optimizer steps, warmup included."""
     warmup = settings.warmup * total_steps if settings.warmup < 1 else settings.warmup
-    return get_scheduler(_SCHEDULES[settings.schedule], optimizer, round(warmup), total_steps)
+    schedule: LRScheduler = get_scheduler(_SCHEDULES[settings.schedule], optimizer, round(warmup), total_steps)
+    return schedule

@@ -67,7 +67,9 @@ class TransformersTrainer(Trainer):
             if name in _BISUMS_OWN:
                 raise UserError(f"arguments.{name} is set by {_BISUMS_OWN[name]}")
             if name not in (known := training_argument_names()):
-                raise UserError(f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}")
+                raise UserError(
+                    f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}"
+                )
 
     def fit(self, task: TrainingTask) -> None:
         """Train from the supervisor's step until it says that training is over."""
@@ -78,7 +80,7 @@ class TransformersTrainer(Trainer):
 
 @cache
 def training_argument_names() -> frozenset[str]:
-    """Return the fields of Seq2SeqTrainingArguments, read from transformers' source, since importing it takes seconds."""
+    """Return the fields of Seq2SeqTrainingArguments, read from their source, since importing it takes seconds."""
     spec = find_spec("transformers")
     assert spec is not None
     assert spec.origin is not None

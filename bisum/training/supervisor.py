@@ -125,7 +125,8 @@ class Supervisor:
         loss = total / progress.loss_steps
         if not torch.isfinite(torch.tensor(total)):
             raise FloatingPointError(
-                f"the loss is {loss} at step {progress.step}; a lower trainer.learning_rate, or hardware.precision=float32, helps"
+                f"the loss is {loss} at step {progress.step}; "
+                "a lower trainer.learning_rate or hardware.precision=float32 may help"
             )
         now = time.perf_counter()
         speed = self._rows / (now - self._since)
@@ -146,7 +147,9 @@ class Supervisor:
         value = metrics.get(self.settings.best_metric)
         if value is None:
             known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
-            raise KeyError(f"trainer.best_metric: the evaluation gave no '{self.settings.best_metric}' (it gave {known})")
+            raise KeyError(
+                f"trainer.best_metric: the evaluation gave no '{self.settings.best_metric}' (it gave {known})"
+            )
         if progress.best is None or (value < progress.best if self.settings.lower_is_better else value > progress.best):
             progress.best, progress.best_checkpoint = value, self.checkpoint_name
             progress.evaluations_since_best = 0

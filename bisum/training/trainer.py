@@ -28,7 +28,6 @@ class Trainer(ABC):
     def fit(self, task: TrainingTask) -> None:
         """Train `task.model` from `task.start` until `task.supervisor` says that training is over."""
 
-
     epochs: Annotated[int, Ge(1)]
     """Passes over the training rows."""
     max_steps: Annotated[int, Ge(1)] | None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from accelerate.state import AcceleratorState
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
     from bisum.training.task import TrainingTask
 
 
-class _Trainer(Seq2SeqTrainer):  # type: ignore[misc]
+class _Trainer(Seq2SeqTrainer):
     """Seq2SeqTrainer with the task's batches and loss, starting where the task's progress stands."""
 
     task: TrainingTask
+    step_loss: torch.Tensor
+    step_rows: int
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader that all backends share."""
         return self.task.loader
 
-    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         """Add each part of an accumulated batch to the step's loss."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         self.step_loss = self.step_loss + loss
@@ -51,7 +56,7 @@ class _Trainer(Seq2SeqTrainer):  # type: ignore[misc]
             self.accelerator.scaler.load_state_dict(self.task.scaler)
 
 
-class _Steps(TrainerCallback):  # type: ignore[misc]
+class _Steps(TrainerCallback):
     """Tells the supervisor of every step."""
 
     def __init__(self, trainer: _Trainer) -> None:
@@ -65,7 +70,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
         self.supervisor.begin_step()
         self.trainer.step_loss, self.trainer.step_rows = torch.zeros((), device=self.trainer.args.device), 0
-        self.learning_rate = self.trainer.task.schedule.get_last_lr()[0]
+        self.learning_rate = float(self.trainer.task.schedule.get_last_lr()[0])
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
         self.supervisor.end_step(self.trainer.step_loss, self.trainer.step_rows, self.learning_rate)
@@ -116,7 +121,7 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
         args=arguments,
         train_dataset=task.loader.dataset,
         compute_loss_func=loss,
-        optimizers=(task.optimizer, task.schedule),
+        optimizers=(task.optimizer, cast("LambdaLR", task.schedule)),
     )
     trainer.task = task
     trainer.remove_callback(PrinterCallback)

@@ -305,6 +305,4 @@ def test_a_source_must_give_the_languages_asked():
 def test_a_source_must_give_every_column():
     splits = {split: [{"id": "a", "document": "b", "language": "es"}] for split in SPLITS}
     line = error_line(Rows(splits=splits, max_train_rows=None, max_eval_rows=None), languages=["es"])
-    assert (
-        line == "train: the source gives no column summary; it must give id, document, summary, language, category"
-    )
+    assert line == "train: the source gives no column summary; it must give id, document, summary, language, category"

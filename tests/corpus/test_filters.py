@@ -87,9 +87,7 @@ def test_books_without_any_category():
 
 
 def bounds(**given: int) -> Length:
-    unset = dict.fromkeys(
-        ("min_document_words", "max_document_words", "min_summary_words", "max_summary_words"), None
-    )
+    unset = dict.fromkeys(("min_document_words", "max_document_words", "min_summary_words", "max_summary_words"), None)
     return Length(**(unset | given))
 
 

@@ -39,9 +39,7 @@ def test_no_package_is_in_two_splits(splits):
 
 def test_the_data_card_counts_the_rows(splits):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    stated = {
-        name: [int(en), int(es)] for name, en, es in re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \|$", card, re.M)
-    }
+    stated = {name: [int(en), int(es)] for name, en, es in re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \|$", card, re.M)}
     counted = {split: Counter(rows["language"].to_pylist()) for split, rows in splits.items()}
     assert stated == {split: [counted[split][language] for language in LANGUAGES] for split in SPLITS}
 

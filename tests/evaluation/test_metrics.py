@@ -63,9 +63,7 @@ def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_
     script.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", allowed)
-    with pytest.raises(
-        UserError, match=r"allow_targets=\[lengths/words.py\].*BISUM_ALLOW_TARGETS=lengths/words.py"
-    ):
+    with pytest.raises(UserError, match=r"allow_targets=\[lengths/words.py\].*BISUM_ALLOW_TARGETS=lengths/words.py"):
         compute("lengths/words.py")
     assert not (tmp_path / "ran").exists()
 

@@ -1,0 +1,60 @@
+"""`bisum -m`: what a sweep says between its jobs and at its end, read from their run directories."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def announce(number: int, jobs: int, overrides: Sequence[str]) -> None:
+    """Say which job begins."""
+    of = f" of {jobs}" if jobs else ""
+    Console(highlight=False).rule(escape(f"job {number + 1}{of}: {' '.join(overrides) or 'defaults'}"))
+
+
+def release_memory() -> None:
+    """Give back what a job held, since the basic launcher runs all jobs in one process."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def report(directories: Sequence[Path]) -> int:
+    """Show a line for each job and return the largest of their exit codes."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in ("job", "overrides", "status", "best"):
+        table.add_column(column)
+    codes = []
+    for number, directory in enumerate(directories):
+        record = _record(directory)
+        codes.append(int(record.get("exit_code", 1)))
+        best = record.get("best") or {}
+        name = record.get("config", {}).get("trainer", {}).get("best_metric", "")
+        result = f"{name} {best[name]:.2f}" if name in best else escape(str(record.get("reason") or ""))
+        overrides = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
+        table.add_row(str(number), escape(" ".join(map(str, overrides))), str(record.get("status", "lost")), result)
+    console = Console(highlight=False)
+    console.rule("sweep")
+    console.print(table)
+    if directories:
+        console.print(f"run directories  {directories[0].parent}/0 ... {len(directories) - 1}")
+    return max(codes, default=0)
+
+
+def _record(directory: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record
