@@ -134,7 +134,7 @@ class Composer:
         """Return one line for an error of Hydra, OmegaConf or the YAML parser."""
         if isinstance(error, OverrideParseException):
             return (
-                f"'{error.override}' cannot be read: write key=value, and put quotes around a value with blanks, commas, "
+                f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, "
                 "brackets or '=' (for example 'key=\"a, b\"')"
             )
         if isinstance(error, YAMLError):

@@ -111,7 +111,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def _cut(ids: list[int], limit: int, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return at most `limit` ids; a cut sequence keeps its end-of-sequence token, as the tokenizer's truncation does."""
+    """Return at most `limit` ids; a cut one keeps its end-of-sequence token, as the tokenizer's truncation does."""
     if len(ids) <= limit:
         return ids
     return [*ids[: limit - 1], ids[-1]] if ids[-1] == tokenizer.eos_token_id else ids[:limit]

@@ -85,7 +85,7 @@ def fit(settings: TransformersTrainer, task: TrainingTask) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
     with TemporaryDirectory(prefix="bisum-") as folder:
         trainer = _build(settings, task, folder)
-        trainer.train(resume_from_checkpoint=_position(supervisor.progress.step, Path(folder)))
+        trainer.train(resume_from_checkpoint=_position(supervisor.progress.step, settings, Path(folder)))
     return None
 
 
@@ -97,7 +97,7 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
             "max_steps": settings.max_steps or -1,
             "per_device_train_batch_size": settings.batch_size,
             "gradient_accumulation_steps": settings.gradient_accumulation,
-            "gradient_checkpointing": settings.gradient_checkpointing,
+            "activation_checkpointing": settings.gradient_checkpointing,
             "max_grad_norm": settings.max_gradient_norm or 0.0,
             "eval_strategy": "no",
             "save_strategy": "no",
@@ -131,9 +131,10 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
     return trainer
 
 
-def _position(step: int, folder: Path) -> str | None:
+def _position(step: int, settings: TransformersTrainer, folder: Path) -> str | None:
     """Return a folder from which Trainer reads that `step` optimizer steps are done; None at the beginning."""
     if step == 0:
         return None
-    TrainerState(global_step=step).save_to_json(str(folder / TRAINER_STATE_NAME))
+    state = TrainerState(global_step=step, train_batch_size=settings.batch_size)
+    state.save_to_json(str(folder / TRAINER_STATE_NAME))
     return str(folder)
