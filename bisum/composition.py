@@ -164,9 +164,9 @@ class Composer:
             key = override.key_or_group
             if override.is_hydra_override():
                 continue
-            if key == "experiment" or override.is_delete():
+            if key.partition(".")[0] in ("experiment", "model", "seed") or override.is_delete():
                 raise UserError(
-                    f"'{override.input_line}': an earlier run is continued; name the keys to change instead"
+                    f"'{override.input_line}' makes another experiment: leave resume out to start a new run"
                 )
             value = composed[key] if key in self.groups else _plain_value(override)
             OmegaConf.update(values, key, value, merge=False, force_add=True)

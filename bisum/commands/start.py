@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from bisum.config import Config
 from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.errors import UserError
 from bisum.records.report import corpus_table
 from bisum.records.run import Run
 
@@ -21,13 +22,21 @@ def quiet_libraries() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.utils.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
 def load_rows(config: Config, run: Run) -> Corpus:
-    """Load the corpus, show what each filter dropped and record it."""
+    """Load the corpus, show what each filter dropped and record it.
+
+    Raises:
+        UserError: the corpus is not there or not as it should be, or not the one that a resumed run began with.
+    """
     with run.stage("corpus"):
         corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
+    earlier = run.record.get("data", {}).get("fingerprint")
+    if earlier not in (None, corpus.fingerprint):
+        raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
     run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
     run.screen.print(corpus_table(corpus.report, config.languages))
     return corpus

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,9 @@ from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 1
 """Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
+
+ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
+"""Opens a progress bar from a title and a total; the bar's `advance` takes how much is done."""
 
 _FEATURES = Features(
     input_ids=List(Value("int32")),
@@ -88,37 +92,42 @@ class Collator:
         }
 
 
-def encode(corpus: Corpus, loaded: LoadedModel, cache: Path) -> dict[str, EncodedSplit]:
+def encode(corpus: Corpus, loaded: LoadedModel, cache: Path, progress: ShowProgress) -> dict[str, EncodedSplit]:
     """Return every split of the corpus as token ids.
 
     A split is tokenized once for the same rows, tokenizer, family, prefix and limits; the ids are read from `cache`
-    afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other.
+    afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other. `progress`
+    shows how far it is.
     """
     return {
-        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache))
+        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache, progress))
         for name, rows in corpus.splits.items()
     }
 
 
-def _encode(split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path) -> pa.Table:
+def _encode(
+    split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
+) -> pa.Table:
     key = _cache_key(rows, fingerprint, loaded)
     cache.mkdir(parents=True, exist_ok=True)
     limits = (loaded.max_document_tokens, loaded.max_summary_tokens)
 
-    def encode_batch(batch: dict[str, list[str]]) -> dict[str, list[Any]]:
+    def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[Any]]:
+        bar.advance(indices[-1] + 1)
         documents = [loaded.prefix + document for document in batch["document"]]
         return loaded.family.encode(loaded.tokenizer, documents, batch["summary"], batch["language"], limits)
 
     texts = Dataset(rows.select(["document", "summary", "language"]))
-    tokens = texts.map(
-        encode_batch,
-        batched=True,
-        remove_columns=texts.column_names,
-        features=_FEATURES,
-        cache_file_name=str(cache / f"tokens-{key}.arrow"),
-        new_fingerprint=key,
-        desc=f"tokenizing {split}",
-    )
+    with progress(f"tokenizing {split}", len(rows)) as bar:
+        tokens = texts.map(
+            encode_batch,
+            batched=True,
+            with_indices=True,
+            remove_columns=texts.column_names,
+            features=_FEATURES,
+            cache_file_name=str(cache / f"tokens-{key}.arrow"),
+            new_fingerprint=key,
+        )
     return tokens.data.table
 
 

@@ -14,7 +14,6 @@ from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.generation import generate
 from bisum.evaluation.metrics import Metric
 from bisum.evaluation.rouge import aggregate, score_rows
-from bisum.hardware.devices import Device
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 
@@ -37,7 +36,7 @@ class Evaluator:
         self.run = run
         self.further: list[Metric] = config.evaluation.further_metrics()
 
-    def model(self, loaded: LoadedModel, split: EncodedSplit, device: Device, prefix: str) -> Evaluation:
+    def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
         """Generate and score; beside ROUGE, `loss` (mean over reference tokens) and `gen_len` (mean generated tokens).
 
         Raises:
@@ -46,9 +45,9 @@ class Evaluator:
         summaries = [""] * len(split)
         loss, tokens, lengths = 0.0, 0, 0
         options = self.config.evaluation
-        with self.run.screen.progress("generating", len(split)):
+        with self.run.screen.progress(f"generating {prefix}", len(split)) as bar:
             done = 0
-            for batch in generate(loaded, split, self.config.generation, options.batch_size, device):
+            for batch in generate(loaded, split, self.config.generation, options.batch_size):
                 for row, summary in zip(batch.rows, batch.summaries, strict=True):
                     summaries[row] = summary
                 loss, tokens, lengths = (
@@ -57,7 +56,7 @@ class Evaluator:
                     lengths + sum(batch.lengths),
                 )
                 done += len(batch.rows)
-                self.run.screen.advance(done)
+                bar.advance(done)
                 self.run.interrupts.check()
         own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": lengths / len(split)}
         scored = self.score(split.rows, summaries, prefix)

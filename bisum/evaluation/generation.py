@@ -11,7 +11,6 @@ from transformers import GenerationConfig
 
 from bisum.corpus.tokenization import Collator, EncodedSplit
 from bisum.evaluation.options import GenerationOptions
-from bisum.hardware.devices import Device
 from bisum.models.loading import LoadedModel
 from bisum.training.loss import count_tokens, token_loss
 
@@ -63,7 +62,7 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
 
 @torch.inference_mode()
 def generate(
-    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int, device: Device
+    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int
 ) -> Iterator[GeneratedBatch]:
     """Yield the summaries and reference losses of every row of the split once, in batches of similar length."""
     model, collate, config = loaded.model, Collator(loaded), generation_config(loaded, options)
@@ -73,9 +72,7 @@ def generate(
         order = np.argsort(-split.documents.lengths, kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size].tolist()
-            batch = {
-                name: tensor.to(device.torch_device) for name, tensor in collate([split[row] for row in rows]).items()
-            }
+            batch = {name: tensor.to(model.device) for name, tensor in collate([split[row] for row in rows]).items()}
             labels = batch.pop("labels")
             loss = token_loss(model(**batch).logits, labels, 1)
             ids = model.generate(  # type: ignore[operator]

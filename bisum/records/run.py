@@ -76,6 +76,11 @@ class Run:
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "epoch": round(epoch, 6), **values}) + "\n")
 
+    @property
+    def last_loss(self) -> float:
+        """The last logged training loss; NaN before the first."""
+        return float(next((line["train/loss"] for line in reversed(self.metrics()) if "train/loss" in line), math.nan))
+
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
         return read_metrics(self.directory)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar on a terminal; nothing where there is none."""
+
+    display: Progress | None
+    task: TaskID | None
+
+    def advance(self, done: int, text: str | None = None) -> None:
+        """Move to `done` steps; `text`, if given, replaces what stands behind the bar."""
+        if self.display is not None and self.task is not None:
+            self.display.update(self.task, completed=done)
+            if text is not None:
+                self.display.update(self.task, text=text)
 
 
 class Screen:
@@ -26,9 +40,7 @@ class Screen:
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._handler)
         logging.captureWarnings(True)
-        warnings.simplefilter("default")
-        self._progress: Progress | None = None
-        self._task: Any = None
+        self._display: Progress | None = None
 
     def print(self, *items: RenderableType) -> None:
         """Show texts and tables, each on lines of its own, on the terminal and in the log."""
@@ -50,11 +62,24 @@ class Screen:
         self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n")
 
     @contextmanager
-    def progress(self, title: str, total: int, done: int = 0) -> Iterator[None]:
-        """Show a bar over `total` steps while the block runs, moved by `advance`."""
-        if not self.console.is_terminal or self._progress is not None:
-            yield
+    def progress(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """Show a bar over `total` steps while the block runs; one inside another's block stands below it."""
+        if not self.console.is_terminal:
+            yield Bar(None, None)
             return
+        display = self._display or self._new_display()
+        outermost, self._display = self._display is None, display
+        task = display.add_task(title, total=total, completed=done, text="")
+        display.start()
+        try:
+            yield Bar(display, task)
+        finally:
+            display.remove_task(task)
+            if outermost:
+                display.stop()
+                self._display = None
+
+    def _new_display(self) -> Progress:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -62,27 +87,10 @@ class Screen:
             TextColumn("{task.fields[text]}"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as self._progress:
-            self._task = self._progress.add_task(title, total=total, completed=done, text="")
-            try:
-                yield
-            finally:
-                self._progress.stop()
-                self._progress = None
-
-    def advance(self, done: int) -> None:
-        """Move the bar to `done` steps."""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=done)
-
-    def training(self, step: int, loss: float, rows_per_second: float) -> None:
-        """Show the state of training: beside the bar, and as a line of the log."""
-        text = f"loss {loss:.3f}  {rows_per_second:.0f} rows/s"
-        if self._progress is not None:
-            self._progress.update(self._task, text=text)
-        self.log(f"step {step}  {text}")
+        return Progress(*columns, console=self.console, transient=True)
 
     def close(self) -> None:
         """Stop writing to the log file."""
+        logging.captureWarnings(False)
         logging.getLogger().removeHandler(self._handler)
         self._file.close()

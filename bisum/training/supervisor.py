@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from bisum.models.loading import LoadedModel
 from bisum.records.interrupts import Interrupted, Interrupts
 from bisum.records.run import Run
+from bisum.records.screen import Bar
 from bisum.training.checkpoints import CheckpointStore, write_training_state
 from bisum.training.trainer import Trainer
 
@@ -61,6 +62,8 @@ class Supervisor:
     total_steps: int
     interrupts: Interrupts
     progress: Progress = field(default_factory=Progress)
+    bar: Bar = Bar(None, None)  # noqa: RUF009 - frozen
+    """Shows the steps taken."""
     scaler_state: Callable[[], dict[str, Any]] | None = None
     """Returns the state of the gradient scaler, where a backend uses one (fp16)."""
 
@@ -106,7 +109,7 @@ class Supervisor:
         evaluates = self._is_evaluation_step(progress.step)
         if evaluates or progress.step % self.settings.log_every == 0:
             self._log(learning_rate)
-        self.run.screen.advance(progress.step)
+        self.bar.advance(progress.step)
         if evaluates:
             self._evaluate_and_save()
         elif self.settings.save_every is not None and progress.step % self.settings.save_every == 0:
@@ -132,7 +135,9 @@ class Supervisor:
         speed = self._rows / (now - self._since)
         metrics = {"train/loss": loss, "train/learning_rate": learning_rate, "train/examples_per_second": speed}
         self.run.log(metrics, progress.step, self.epoch)
-        self.run.screen.training(progress.step, loss, speed)
+        text = f"loss {loss:.3f}  {speed:.0f} rows/s"
+        self.bar.advance(progress.step, text)
+        self.run.screen.log(f"step {progress.step}  {text}")
         self._loss, self._rows, self._since = 0.0, 0, now
         progress.loss_sum, progress.loss_steps = 0.0, 0
 
@@ -179,7 +184,11 @@ class Supervisor:
 
         def write(folder: Path) -> None:
             self.loaded.save(folder)
-            state = {"progress": asdict(progress), "schedule": self.schedule.state_dict()}
+            state = {
+                "progress": asdict(progress),
+                "schedule": self.schedule.state_dict(),
+                "steps_per_epoch": self.steps_per_epoch,
+            }
             if self.scaler_state is not None:
                 state["scaler"] = self.scaler_state()
             write_training_state(folder, self.optimizer, state)

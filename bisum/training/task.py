@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from bisum.config import Config
+from bisum.corpus.tokenization import Collator, EncodedSplit
+from bisum.errors import UserError
 from bisum.hardware.devices import Device
 from bisum.models.loading import LoadedModel
+from bisum.records.run import Run
 from bisum.training.batches import TrainingLoader
-from bisum.training.supervisor import Supervisor
+from bisum.training.checkpoints import CheckpointStore, read_training_state, restore_optimizer
+from bisum.training.optimization import build_optimizer, build_schedule
+from bisum.training.supervisor import Progress, Supervisor
 
 
 @dataclass(frozen=True)
@@ -32,5 +40,55 @@ class TrainingTask:
     """Where the model is."""
     seed: int
     """Seed of the run."""
-    scaler: dict[str, Any] | None = None
+    scaler: dict[str, Any] | None
     """State of the gradient scaler to continue from, where the run uses one (fp16)."""
+
+
+def build_task(
+    config: Config,
+    run: Run,
+    loaded: LoadedModel,
+    split: EncodedSplit,
+    device: Device,
+    validate: Callable[[int, float], Mapping[str, float]],
+    checkpoint: Path | None,
+) -> TrainingTask:
+    """Return the training that `config` asks for, in the state of `checkpoint` if one is given.
+
+    Raises:
+        UserError: the checkpoint's steps are not this configuration's, so that its position means nothing here.
+    """
+    settings = config.trainer
+    loader = TrainingLoader(split, Collator(loaded), settings.batch_size, config.seed, config.hardware)
+    steps_per_epoch = -(-len(loader) // settings.gradient_accumulation)
+    total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
+    optimizer = build_optimizer(loaded.model, settings)
+    schedule = build_schedule(optimizer, settings, total_steps)
+    progress, scaler = Progress(), None
+    if checkpoint is not None:
+        tensors, state = read_training_state(checkpoint)
+        if state["steps_per_epoch"] != steps_per_epoch:
+            raise UserError(
+                f"resume: an epoch had {state['steps_per_epoch']} steps and now has {steps_per_epoch}; "
+                "trainer.batch_size and trainer.gradient_accumulation stay as they were (change them in a new run)"
+            )
+        restore_optimizer(optimizer, tensors, state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        progress, scaler = Progress(**state["progress"]), state.get("scaler")
+    if run.resumed:
+        run.rewind(progress.step)
+    supervisor = Supervisor(
+        settings=settings,
+        seed=config.seed,
+        loaded=loaded,
+        optimizer=optimizer,
+        schedule=schedule,
+        run=run,
+        checkpoints=CheckpointStore(run.directory / "checkpoints"),
+        evaluate=validate,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        interrupts=run.interrupts,
+        progress=progress,
+    )
+    return TrainingTask(loaded, loader, optimizer, schedule, supervisor, device, config.seed, scaler)

@@ -103,6 +103,7 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
             "save_strategy": "no",
             "logging_strategy": "no",
             "report_to": "none",
+            "use_cache": not settings.gradient_checkpointing,
             "disable_tqdm": True,
             "seed": task.seed,
             "bf16": task.device.precision == "bf16",

@@ -1,0 +1,83 @@
+"""What every test shares: an environment of its own, and the command line, in a process of its own or in this one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import bisum
+from bisum.checking import ALLOW_VARIABLE
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set what libraries read when they are imported: one thread, no network, caches in a folder that is removed."""
+    cache = tempfile.mkdtemp(prefix="bisum-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+    os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=cache, HF_HUB_OFFLINE="1")
+    os.environ.pop(ALLOW_VARIABLE, None)
+
+
+@pytest.fixture(autouse=True)
+def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what `allow_targets=` does to this process, to be allowed in no later test."""
+    monkeypatch.setenv(ALLOW_VARIABLE, "")
+    monkeypatch.delenv(ALLOW_VARIABLE)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def run_bisum() -> Callable[..., Finished]:
+    """Run `python -m bisum WORDS` in a process of its own, as `run_bisum(*words, cwd=FOLDER, env={...})`."""
+    package_root = str(Path(bisum.__file__).parents[1])
+
+    def run(*words: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "bisum", *words],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": package_root, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr, time.perf_counter() - began)
+
+    return run
+
+
+@pytest.fixture
+def call_bisum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
+    """Run a command line in this process and in `tmp_path`: quicker, as `call_bisum(*words)`."""
+    from bisum.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> Finished:
+        capfd.readouterr()
+        began = time.perf_counter()
+        with pytest.raises(SystemExit) as exit_:
+            main(list(words))
+        seconds = time.perf_counter() - began
+        assert isinstance(exit_.value.code, int)
+        return Finished(exit_.value.code, *capfd.readouterr(), seconds)
+
+    return call
