@@ -43,7 +43,8 @@ class LoadedModel:
 def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
     """Return the model that `options` name, its weights in float32 on the CPU.
 
-    Random weights are drawn with `seed`. Only safetensors are read and no remote code is run.
+    Random weights are drawn with `seed`. Only safetensors are read, unless the options say otherwise,
+    and no remote code is run.
 
     Raises:
         UserError: the checkpoint is not there or of no known family, cannot run in `precision`, or has fewer positions
@@ -117,12 +118,13 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
 def _weights(options: ModelOptions) -> dict[str, Any]:
     """Return `from_pretrained`'s options; weights are float32 whatever the checkpoint was stored in."""
     folder = Path(str(options.checkpoint))
-    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+    if folder.is_dir() and not options.pickled_weights and not list(folder.glob("*.safetensors")):
         raise UserError(
-            f"model.checkpoint: '{folder}' holds no *.safetensors; other formats can carry code and are not read "
-            "(save_pretrained of transformers 5 writes safetensors)"
+            f"model.checkpoint: '{folder}' holds no *.safetensors; "
+            "save_pretrained writes them, or add model.pickled_weights=true if you trust its pytorch_model.bin"
         )
-    return {"revision": options.revision, "dtype": torch.float32, "use_safetensors": True}
+    pickled = {"use_safetensors": None if options.pickled_weights else True, "weights_only": True}
+    return {"revision": options.revision, "dtype": torch.float32, **pickled}
 
 
 def _reading(checkpoint: str, read: Callable[[], T]) -> T:

@@ -57,12 +57,22 @@ class CheckpointStore:
 
     def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
         """Return the newest checkpoint whose files are as they were written, or None; `warn` is told of the others."""
+        self._clean_up()
         for path in reversed(self.all()):
             problem = damage(path)
             if problem is None:
                 return path
             warn(f"checkpoint {path.name} is damaged ({problem}); falling back to the one before")
         return None
+
+    def _clean_up(self) -> None:
+        """Undo what a killed process left half done: a replaced checkpoint comes back, a partial one goes."""
+        for aside in self.directory.glob(".epoch-*"):
+            final = self.directory / aside.name.removeprefix(".").removesuffix(".replaced")
+            if aside.name.endswith(".replaced") and not final.exists():
+                aside.rename(final)
+            else:
+                shutil.rmtree(aside)
 
     def prune(self, keep: int | None, best: str | None) -> None:
         """Delete all but the `keep` newest checkpoints and the one named `best`."""

@@ -75,6 +75,8 @@ def build_task(
         restore_optimizer(optimizer, tensors, state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         progress, scaler = Progress(**state["progress"]), state.get("scaler")
+        if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
+            progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this one
     if run.resumed:
         run.rewind(progress.step)
     supervisor = Supervisor(

@@ -1,0 +1,204 @@
+"""Batched generation and scoring against plain transformers calls on one row at a time, settings written out."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from rouge_score.rouge_scorer import RougeScorer
+
+from bisum import compose, train
+from bisum.corpus.corpus import load_corpus
+from bisum.corpus.tokenization import encode
+from bisum.evaluation.evaluator import Evaluator
+from bisum.evaluation.generation import generate
+from bisum.evaluation.options import GenerationOptions
+from bisum.models.loading import load
+from bisum.records.run import recorded
+
+# Trained on summaries of at most 5 tokens, so that it has learnt to end them, and used with up to 12.
+WORDS = [
+    "corpus.max_train_rows=96",
+    "corpus.max_eval_rows=12",
+    "model.architecture.d_model=32",
+    "model.architecture.d_ff=32",
+    "model.architecture.num_layers=1",
+    "model.architecture.num_heads=2",
+    "model.architecture.dropout=0.1",
+    "model.max_document_tokens=64",
+    "evaluation.bootstrap_samples=100",
+    "evaluation.shown_summaries=0",
+    "evaluation.batch_size=5",
+    "trainer.batch_size=4",
+    "trainer.epochs=3",
+    "trainer.learning_rate=3e-2",
+    "hardware=cpu",
+]
+DECODING = {
+    "greedy": GenerationOptions(num_beams=1, length_penalty=1.0, no_repeat_ngram_size=0, min_tokens=0),
+    "greedy, bounded": GenerationOptions(num_beams=1, length_penalty=1.0, no_repeat_ngram_size=1, min_tokens=7),
+    "beams": GenerationOptions(num_beams=4, length_penalty=0.2, no_repeat_ngram_size=2, min_tokens=3),
+    "beams, long": GenerationOptions(num_beams=3, length_penalty=2.5, no_repeat_ngram_size=1, min_tokens=0),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("generation")
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    config = compose([*WORDS, "model.max_summary_tokens=5"])
+    train(config, folder / "trained")
+    return replace_model(compose(WORDS), folder)
+
+
+def replace_model(config, folder):
+    config.model = replace(
+        config.model, checkpoint=str(folder / "trained/checkpoints/epoch-3"), architecture=None, max_summary_tokens=12
+    )
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(folder, config):
+    with recorded(folder / "run", config) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def loaded(config):
+    return load(config.model, config.seed, "float32")
+
+
+@pytest.fixture(scope="module")
+def split(config, loaded, run, folder):
+    corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
+    return encode(corpus, loaded, folder / "cache", run.screen.progress)["validation"]
+
+
+def by_hand(loaded, split, options):
+    """(text, tokens after the decoder's start) of each row."""
+    loaded.model.eval()
+    results = []
+    for document in split.rows["document"].to_pylist():
+        inputs = loaded.tokenizer(document, truncation=True, max_length=64, return_tensors="pt")
+        (ids,) = loaded.model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_new_tokens=12,
+            num_beams=options.num_beams,
+            length_penalty=options.length_penalty,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            min_new_tokens=options.min_tokens,
+            do_sample=False,
+            early_stopping=False,
+        )
+        results.append((loaded.tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids) - 1))
+    return results
+
+
+@pytest.mark.parametrize("decoding", DECODING)
+def test_batches_give_what_single_rows_give(decoding, loaded, split):
+    batches = list(generate(loaded, split, DECODING[decoding], 5))
+    assert [len(batch.rows) for batch in batches] == [5, 5, 2]
+    got = {
+        row: (text, length)
+        for batch in batches
+        for row, text, length in zip(batch.rows, batch.summaries, batch.lengths, strict=True)
+    }
+    assert [got[row] for row in range(12)] == by_hand(loaded, split, DECODING[decoding])
+
+
+def test_the_decodings_differ(loaded, split):
+    texts = {name: tuple(by_hand(loaded, split, options)) for name, options in DECODING.items()}
+    assert len(set(texts.values())) == len(DECODING)
+    lengths = {name: [length for _, length in rows] for name, rows in texts.items()}
+    assert min(lengths["greedy, bounded"]) >= 7
+    assert min(lengths["greedy"]) < 12  # some rows end before the limit
+
+
+def test_the_checkpoints_own_decoding_settings_are_not_used(loaded, split):
+    usual = [batch.summaries for batch in generate(loaded, split, DECODING["greedy"], 5)]
+    own = loaded.model.generation_config
+    try:
+        loaded.model.generation_config = type(own)(
+            **{**own.to_dict(), "max_length": 3, "num_beams": 2, "do_sample": True, "repetition_penalty": 5.0}
+        )
+        changed = [batch.summaries for batch in generate(loaded, split, DECODING["greedy"], 5)]
+    finally:
+        loaded.model.generation_config = own
+    assert changed == usual
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 12])
+def test_evaluation_by_hand(batch_size, config, run, loaded, split):
+    config.evaluation = replace(config.evaluation, batch_size=batch_size)
+    config.generation = DECODING["greedy, bounded"]
+    evaluation = Evaluator(config, run).model(loaded, split, "eval")
+    texts, lengths = zip(*by_hand(loaded, split, config.generation), strict=True)
+    rows = split.rows.to_pylist()
+    assert evaluation.predictions == [
+        {
+            "id": row["id"],
+            "language": row["language"],
+            "document": row["document"],
+            "reference": row["summary"],
+            "prediction": text,
+        }
+        for row, text in zip(rows, texts, strict=True)
+    ]
+    assert evaluation.metrics["eval/gen_len"] == pytest.approx(sum(lengths) / 12, abs=1e-12)
+
+    total, tokens = 0.0, 0
+    for row in rows:
+        inputs = loaded.tokenizer(row["document"], truncation=True, max_length=64, return_tensors="pt")
+        labels = loaded.tokenizer(
+            text_target=row["summary"], truncation=True, max_length=12, return_tensors="pt"
+        ).input_ids
+        with torch.no_grad():
+            total += loaded.model(**inputs, labels=labels).loss.item() * labels.numel()
+        tokens += labels.numel()
+    assert evaluation.metrics["eval/loss"] == pytest.approx(total / tokens, rel=1e-5)
+
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    scores = [scorer.score(row["summary"], text) for row, text in zip(rows, texts, strict=True)]
+    for name in ("rouge1", "rouge2", "rougeL"):
+        for language, infix in ((None, ""), ("en", "en/"), ("es", "es/")):
+            chosen = [
+                score[name] for row, score in zip(rows, scores, strict=True) if language in (None, row["language"])
+            ]
+            mean = 100 * sum(score.fmeasure for score in chosen) / len(chosen)
+            assert evaluation.metrics[f"eval/{infix}{name}"] == pytest.approx(mean, abs=1e-9)
+    assert evaluation.metrics["eval/rouge1"] > 0
+
+
+def test_a_model_in_training_stays_in_training_and_its_dropout_is_off_meanwhile(config, run, loaded, split):
+    evaluator = Evaluator(config, run)
+    loaded.model.eval()
+    before = evaluator.model(loaded, split, "eval").metrics
+    assert not loaded.model.training
+    loaded.model.train()
+    try:
+        state = torch.get_rng_state()
+        assert evaluator.model(loaded, split, "eval").metrics == before
+        assert all(module.training for module in loaded.model.modules())
+        assert torch.equal(torch.get_rng_state(), state)
+        assert all(parameter.grad is None for parameter in loaded.model.parameters())
+    finally:
+        loaded.model.eval()
+
+
+def test_training_scores_what_it_saved(folder, loaded):
+    """The predictions of the test split come from the best checkpoint, decoded as configured."""
+    record = json.loads((folder / "trained/run.json").read_text("utf-8"))
+    name = record["test"]["checkpoint"]
+    rows = [
+        json.loads(line) for line in (folder / f"trained/predictions/test-{name}.jsonl").read_text("utf-8").splitlines()
+    ]
+    model = type(loaded.model).from_pretrained(folder / "trained/checkpoints" / name)
+    for row in rows:
+        inputs = loaded.tokenizer(row["document"], truncation=True, max_length=64, return_tensors="pt")
+        ids = model.generate(**inputs, max_new_tokens=5, num_beams=1, do_sample=False)
+        assert loaded.tokenizer.decode(ids[0], skip_special_tokens=True).strip() == row["prediction"]

@@ -1,0 +1,209 @@
+"""A run that was killed or interrupted, and resumed, ends with the numbers of one that was not."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+BACKENDS = ("accelerate", "seq2seq_trainer")
+EVERY = ["trainer.log_every=3", "trainer.save_every=4", "trainer.keep_checkpoints=3"]  # losses are summed across saves
+
+
+def checkpoints(directory):
+    return sorted(float(path.name.removeprefix("epoch-")) for path in (directory / "checkpoints").iterdir())
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="session")
+def killed(tmp_path_factory, small, start, wait_for):
+    """Directories of runs killed with -9 in the middle of their second epoch, by backend."""
+    runs = {}
+
+    def kill(backend):
+        if backend not in runs:
+            runs[backend] = tmp_path_factory.mktemp("killed") / "run"
+            process = start(*small, *EVERY, f"trainer={backend}", f"hydra.run.dir={runs[backend]}")
+            wait_for(runs[backend], process, 27)
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        return runs[backend]
+
+    return kill
+
+
+@pytest.fixture
+def copied(killed, tmp_path):
+    """A copy of the run killed with the Accelerate loop."""
+    return shutil.copytree(killed("accelerate"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_killed_in_mid_epoch(backend, killed, trained, read, tmp_path, call_bisum):
+    directory = shutil.copytree(killed(backend), tmp_path / "run")
+    before = read.metrics(directory)
+    assert read.record(directory)["status"] == "running"
+    assert before[-1]["step"] in range(27, 32)
+    assert set(checkpoints(directory)) & {1.5, 1.75}
+
+    whole = trained(f"trainer={backend}", *EVERY)
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(whole)
+    resumed, uninterrupted = read.record(directory), read.record(whole)
+    assert resumed["status"] == "finished"
+    assert resumed["reason"] is None
+    for part in ("best", "last", "test", "baseline"):
+        assert resumed[part] == uninterrupted[part]
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        one, other = (folder / "checkpoints" / "epoch-2" / name for folder in (directory, whole))
+        assert one.read_bytes() == other.read_bytes()
+    names = {path.name: path.read_text("utf-8") for path in (directory / "predictions").iterdir()}
+    assert names == {path.name: path.read_text("utf-8") for path in (whole / "predictions").iterdir()}
+
+
+def test_killed_before_any_checkpoint(start, wait_for, small, trained, read, tmp_path, call_bisum):
+    directory = tmp_path / "run"
+    process = start(*small, "trainer=accelerate", f"hydra.run.dir={directory}")
+    wait_for(directory, process, 3)
+    os.kill(process.pid, signal.SIGSTOP)
+    refused = call_bisum(f"resume={directory}")
+    assert refused.code == 2
+    assert len(refused.err.splitlines()) == 1
+    assert "still going on" in refused.err
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not (directory / "checkpoints").exists() or not list((directory / "checkpoints").glob("epoch-*"))
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(trained("trainer=accelerate"))
+
+
+def test_newest_checkpoint_damaged(copied, trained, read, call_bisum):
+    newest = max(checkpoints(copied))
+    flip(copied / "checkpoints" / f"epoch-{newest:g}" / "model.safetensors")
+    done = call_bisum(f"resume={copied}")
+    assert done.code == 0
+    assert f"epoch-{newest:g} is damaged" in done.out
+    assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
+
+
+def test_all_checkpoints_damaged(copied, trained, read, call_bisum):
+    for folder in (copied / "checkpoints").iterdir():
+        (folder / "manifest.json").unlink()
+    assert call_bisum(f"resume={copied}").code == 0
+    assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
+
+
+def test_best_checkpoint_damaged(copied, trained, read, call_bisum):
+    """The test split is not scored with damaged weights."""
+    best = trained("trainer=accelerate", *EVERY, "trainer.best_metric=eval/gen_len", "trainer.keep_checkpoints=9")
+    directory = shutil.copytree(best, copied.parent / "best")
+    assert read.record(directory)["test"]["checkpoint"] != "epoch-2"
+    weights = directory / "checkpoints" / read.record(directory)["test"]["checkpoint"] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-40_000] + bytes(40_000))
+    done = call_bisum(f"resume={directory}")
+    assert "damaged" in done.out + done.err
+    assert done.code != 0 or read.metrics(directory) == read.metrics(best)
+
+
+@pytest.mark.parametrize("cut", [10, 1])
+def test_last_line_cut_off(cut, copied, trained, read, call_bisum):
+    path = copied / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert call_bisum(f"resume={copied}").code == 0
+    assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
+
+
+def test_first_line_cut_off(copied, trained, read, call_bisum):
+    """As if the run was killed while it wrote the baseline, its first line."""
+    path = copied / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:100])
+    shutil.rmtree(copied / "checkpoints")
+    assert call_bisum(f"resume={copied}").code == 0
+    assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
+
+
+@pytest.mark.parametrize(("backend", "number", "code"), [("accelerate", 2, 130), ("seq2seq_trainer", 15, 143)])
+def test_signals_end_a_run_with_a_checkpoint(
+    backend, number, code, start, wait_for, small, trained, read, tmp_path, call_bisum
+):
+    directory = tmp_path / "run"
+    process = start(*small, f"trainer={backend}", f"hydra.run.dir={directory}")
+    wait_for(directory, process, 6)
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode == code
+    ended = read.record(directory)
+    assert (ended["status"], ended["exit_code"], ended["reason"]) == ("interrupted", code, signal.Signals(number).name)
+    (epoch,) = checkpoints(directory)
+    assert epoch * 16 == read.metrics(directory)[-1]["step"]  # the step that was under way is not lost
+    assert f"bisum resume={directory}" in (directory / "train.log").read_text("utf-8").replace("\n", "")
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(trained(f"trainer={backend}"))
+
+
+STOPPING = ["trainer.evaluate_every=4", "trainer.best_metric=eval/gen_len", "trainer.patience=2"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_interrupted_in_the_evaluation_that_stops_early(
+    backend, start, wait_for, small, trained, read, tmp_path, call_bisum
+):
+    words = [f"trainer={backend}", *STOPPING, "evaluation.batch_size=1"]
+    whole = trained(*words)
+    last = read.series(whole, "step")[-1]
+    assert last < 32  # it did stop early
+    directory = tmp_path / "run"
+    process = start(*small, *words, f"hydra.run.dir={directory}")
+    wait_for(directory, process, last)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join()
+    assert process.exitcode == 143
+    assert len(read.series(directory, "eval/loss")) == len(read.series(whole, "eval/loss")) - 1
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(whole)
+
+
+def test_killed_between_evaluations_that_are_no_better(start, wait_for, small, trained, read, tmp_path, call_bisum):
+    words = ["trainer=accelerate", *STOPPING]
+    whole = trained(*words)
+    last = read.series(whole, "step")[-1]
+    directory = tmp_path / "run"
+    process = start(*small, *words, f"hydra.run.dir={directory}")
+    wait_for(directory, process, last - 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(whole)
+    assert read.record(directory)["best"] == read.record(whole)["best"]
+
+
+def test_a_finished_run_stays_as_it_is(trained, read, tmp_path, call_bisum):
+    whole = trained("trainer=accelerate", *EVERY)
+    directory = shutil.copytree(whole, tmp_path / "run")
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(whole)
+    assert checkpoints(directory) == checkpoints(whole)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_more_epochs(backend, trained, read, tmp_path, call_bisum):
+    directory = shutil.copytree(trained(f"trainer={backend}"), tmp_path / "run")
+    assert call_bisum(f"resume={directory}", "trainer.epochs=3").code == 0
+    lines = read.metrics(directory)
+    assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 49))
+    assert [line["epoch"] for line in lines if "eval/loss" in line] == [1, 2, 3]
+    assert len(read.series(directory, "test/loss")) == 1
+    # Linear decay over 48 steps, of which round(4.8) warm up; step n uses the rate after n - 1 steps.
+    rates = [2e-2 * (48 - step) / 43 for step in range(32, 48)]
+    assert read.series(directory, "train/learning_rate")[32:] == pytest.approx(rates)
+
+
+def test_another_learning_rate_is_not_ignored(copied, read, call_bisum):
+    done = call_bisum(f"resume={copied}", "trainer.learning_rate=1e-3", "trainer.schedule=constant")
+    rates = [line["train/learning_rate"] for line in read.metrics(copied) if "train/loss" in line and line["step"] > 28]
+    assert done.code == 2 or rates == pytest.approx([1e-3] * len(rates))
