@@ -154,6 +154,7 @@ def run(words: Sequence[str]) -> int:
         composed.pop("hydra")
         print(_yaml(composed, options.package, options.resolve), end="")
         return 0
+    _refuse_used(composed.hydra.run.dir, "hydra.run.dir")
     function = COMMANDS[invocation.command].function()
     errors: list[Exception] = []
 
@@ -180,6 +181,14 @@ def _resumed_run(overrides: Sequence[str]) -> str | None:
     return None if value is None else str(value)
 
 
+def _refuse_used(directory: str | Path, key: str) -> None:
+    """Refuse to begin a run where another has been, before Hydra writes its files there."""
+    if (Path(directory) / "run.json").exists():
+        raise UserError(
+            f"{key}: '{directory}' already holds a run; name another, or continue it with resume={directory}"
+        )
+
+
 def _resume(composer: Composer, invocation: Invocation, run: str) -> int:
     """Continue a run in its own directory, from its own configuration with what the command line names replaced."""
     if invocation.command != "train" or invocation.options.multirun:
@@ -201,6 +210,8 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
     jobs = composer.jobs(invocation.overrides)
     for words in jobs:
         composer.checked(words)
+    if jobs:
+        _refuse_used(Path(composer.compose(jobs[0]).hydra.sweep.dir) / "0", "hydra.sweep.dir")
     if invocation.options.cfg:
         raise UserError("--cfg shows the configuration of a single run: leave -m out")
     from bisum.commands import sweep

@@ -21,7 +21,7 @@ class ModelOptions:
     revision: str | None
     """Commit of the hub repository, so that the same name gives the same weights; null: its newest."""
     pickled_weights: bool
-    """Whether weights may be read from `pytorch_model.bin`, by torch's unpickler that runs no code; else safetensors."""
+    """Whether weights may be read from `pytorch_model.bin`, by torch's unpickler that runs no code."""
     architecture: Architecture | None
     """A `_target_` node that builds a model with random weights; not used when `checkpoint` is given."""
     family: Family | None

@@ -12,6 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from bisum.errors import UserError
 from bisum.models.loading import LoadedModel
 from bisum.records.interrupts import Interrupted, Interrupts
 from bisum.records.run import Run
@@ -152,9 +153,7 @@ class Supervisor:
         value = metrics.get(self.settings.best_metric)
         if value is None:
             known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
-            raise KeyError(
-                f"trainer.best_metric: the evaluation gave no '{self.settings.best_metric}' (it gave {known})"
-            )
+            raise UserError(f"trainer.best_metric: no '{self.settings.best_metric}' (valid: {', '.join(known)})")
         if progress.best is None or (value < progress.best if self.settings.lower_is_better else value > progress.best):
             progress.best, progress.best_checkpoint = value, self.checkpoint_name
             progress.evaluations_since_best = 0
