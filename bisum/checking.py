@@ -96,7 +96,8 @@ def _construct(cls: type, values: Any, key: str, problems: Problems) -> Any:
     try:
         return cls(**arguments)
     except UserError as error:
-        problems.add(key, str(error))
+        names_parameter = str(error).split(maxsplit=1)[0].rstrip(":").partition(".")[0] in parameters
+        problems.add("" if names_parameter else key, _join(key, str(error)) if names_parameter else str(error))
     except Exception as error:
         problems.add(key, f"{cls.__name__} refused its settings: {error}")
     return None

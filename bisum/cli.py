@@ -18,7 +18,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bisum import __version__
 from bisum.checking import ALLOW_VARIABLE, nearest
@@ -151,7 +151,8 @@ def run(words: Sequence[str]) -> int:
     composed = composer.compose(overrides)
     checked(composed, composer.config_name)
     if options.cfg:
-        composed.pop("hydra")
+        with open_dict(composed):
+            composed.pop("hydra")
         print(_yaml(composed, options.package, options.resolve), end="")
         return 0
     _refuse_used(composed.hydra.run.dir, "hydra.run.dir")

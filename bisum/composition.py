@@ -44,6 +44,29 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+class _Loader(ConfigLoaderImpl):
+    """Hydra's loader, which leaves unknown keys to the schema: it knows every key's type and range besides."""
+
+    def load_configuration(
+        self, config_name: str | None, overrides: list[str], *args: Any, **options: Any
+    ) -> DictConfig:
+        """Compose as Hydra does; the overrides are recorded as they were given."""
+        parsed = OverridesParser.create(config_loader=self).parse_overrides(overrides)
+        groups = self.list_groups("")
+        given = {_forced(override, groups): override.input_line for override in parsed}
+        composed = super().load_configuration(config_name, list(given), *args, **options)
+        composed.hydra.overrides.task = [given[word] for word in composed.hydra.overrides.task]
+        composed.hydra.job.override_dirname = composed.hydra.job.override_dirname.replace("++", "")
+        return composed
+
+
+def _forced(override: Override, groups: Sequence[str]) -> str:
+    """Return `key=value` as `++key=value`, which sets a key whether it is there or not; other overrides as they are."""
+    word, key = override.input_line or "", override.key_or_group
+    is_group = override.package is not None or "/" in key or key in groups
+    return word if is_group or override.is_hydra_override() or override.is_delete() else "++" + word.lstrip("+")
+
+
 class Composer:
     """Composes one primary configuration (`train`, `baseline`) from bisum's and the user's YAML files."""
 
@@ -55,7 +78,7 @@ class Composer:
     def groups(self) -> dict[str, list[str]]:
         """The options of each group, bisum's and the user's."""
         loader = self.hydra.config_loader
-        assert isinstance(loader, ConfigLoaderImpl)
+        assert isinstance(loader, _Loader)
         found = {
             name: loader.repository.get_group_options(name, ObjectType.CONFIG)
             for name in loader.list_groups("")
@@ -74,30 +97,20 @@ class Composer:
             search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
         GlobalHydra.instance().clear()
         version.setbase("1.3")
-        return Hydra.create_main_hydra2("bisum", search_path)
+        hydra = Hydra("bisum", _Loader(search_path))
+        GlobalHydra.instance().initialize(hydra)
+        return hydra
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """Return the composed configuration, `hydra` node included.
-
-        Hydra composes the groups; values are then set without its check for unknown keys, so that the schema, which
-        knows every key's type and range, is the one place that judges them.
 
         Raises:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
         """
         try:
-            parsed = self.parse(overrides)
-            for override in parsed:
-                if override.is_sweep_override():
-                    key = override.get_key_element()
-                    raise UserError(f"{key}: several values; write {key}=[a,b] for a list, or add -m for a job each")
-            values = [override for override in parsed if self._is_value(override)]
-            words = [override.input_line or "" for override in parsed if override not in values]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                composed = self.hydra.compose_config(self.config_name, words, run_mode=mode, from_shell=True)
-            OmegaConf.set_struct(composed, False)
-            ConfigLoaderImpl._apply_overrides_to_config(values, composed)
+                composed = self.hydra.compose_config(self.config_name, list(overrides), run_mode=mode, from_shell=True)
         except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
             raise UserError(self._explain(error)) from error
         _refuse_foreign_targets(composed.hydra)
@@ -107,25 +120,18 @@ class Composer:
         """Return the overrides as Hydra's grammar reads them."""
         return OverridesParser.create(config_loader=self.hydra.config_loader).parse_overrides(list(overrides))
 
-    def _is_value(self, override: Override) -> bool:
-        """Tell `key=value` from `group=option` and from what is Hydra's own."""
-        key = override.key_or_group
-        return not (override.is_hydra_override() or key in self.groups or "/" in key or override.package)
-
     def checked(self, overrides: Sequence[str]) -> Config:
         """Return the checked configuration of one job."""
         return checked(self.compose(overrides), self.config_name)
 
     def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
         """Return the overrides of each job of a sweep; empty if the sweeper chooses them as it goes."""
+        sweeper = self.compose(overrides, RunMode.MULTIRUN).hydra.sweeper
         try:
-            parsed = self.parse(overrides)
-            fixed = [o.input_line or "" for o in parsed if not (o.is_sweep_override() or self._is_value(o))]
-            sweeper = self.compose(fixed, RunMode.MULTIRUN).hydra.sweeper
             if sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
                 return []
             parameters = self.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
-            (jobs,) = BasicSweeper.split_arguments([*parameters, *parsed], max_batch_size=None)
+            (jobs,) = BasicSweeper.split_arguments([*parameters, *self.parse(overrides)], max_batch_size=None)
         except HydraException as error:
             raise UserError(self._explain(error)) from error
         return [list(job) for job in jobs]
@@ -134,8 +140,8 @@ class Composer:
         """Return one line for an error of Hydra, OmegaConf or the YAML parser."""
         if isinstance(error, OverrideParseException):
             return (
-                f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, "
-                "brackets or '=' (for example 'key=\"a, b\"')"
+                f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets "
+                "or '=' (for example 'key=\"a, b\"')"
             )
         if isinstance(error, YAMLError):
             mark = getattr(error, "problem_mark", None)
@@ -149,9 +155,11 @@ class Composer:
         if isinstance(error.__cause__, YAMLError):
             return self._explain(error.__cause__)
         message = " ".join(filter(None, [_one_line(error), _one_line(error.__cause__)]))
+        if match := re.search(r"Ambiguous value for argument '\+*(.*?)=", message):
+            return f"{match[1]}: several values; write {match[1]}=[a,b] for a list, or add -m for a job each"
         if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
             return f"{match[1]}: no such group{nearest(match[1], self.groups)} (valid: {', '.join(self.groups)})"
-        return message
+        return message.replace("'++", "'")
 
     def continue_from(self, base: dict[str, Any], overrides: Sequence[str]) -> Config:
         """Return the checked configuration of an earlier run, with what the command line names replaced.

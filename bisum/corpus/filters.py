@@ -111,8 +111,7 @@ class Length:
         for column, low, high in self._bounds():
             if low is not None and high is not None and low > high:
                 raise UserError(
-                    f"filter.length.min_{column}_words={low} is above max_{column}_words={high}; "
-                    "the smaller bound must come first"
+                    f"min_{column}_words: {low} is above max_{column}_words, {high}; the smaller bound must come first"
                 )
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002

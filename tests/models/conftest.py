@@ -1,22 +1,11 @@
-"""Checkpoint directories with random weights, as `save_pretrained` writes them."""
+"""Checkpoint directories with random weights, as `save_pretrained` writes them.
+
+Libraries are imported in the fixtures: this file is read before tests/conftest.py has set their environment.
+"""
 
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import ByteLevelBPETokenizer
-from tokenizers.processors import RobertaProcessing
-from transformers import (
-    AutoTokenizer,
-    BartConfig,
-    BartForConditionalGeneration,
-    MT5Config,
-    MT5ForConditionalGeneration,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
-)
-
 import bisum.models.tiny
 from bisum.corpus.sources import Sample
 
@@ -31,12 +20,17 @@ def sample_texts():
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer():
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(Path(bisum.models.tiny.__file__).parent)
 
 
 @pytest.fixture(scope="session")
 def t5(tmp_path_factory, tiny_tokenizer) -> Path:
     """A T5 that states a prefix, stored in bfloat16."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
     folder = tmp_path_factory.mktemp("t5")
     torch.manual_seed(0)
     config = T5Config(
@@ -53,6 +47,9 @@ def t5(tmp_path_factory, tiny_tokenizer) -> Path:
 @pytest.fixture(scope="session")
 def mt5(tmp_path_factory, tiny_tokenizer) -> Path:
     """An mT5 whose head is not its embedding."""
+    import torch
+    from transformers import MT5Config, MT5ForConditionalGeneration
+
     folder = tmp_path_factory.mktemp("mt5")
     torch.manual_seed(1)
     model = MT5ForConditionalGeneration(MT5Config(vocab_size=8000, **T5_SIZES, **T5_IDS))
@@ -66,12 +63,17 @@ def mt5(tmp_path_factory, tiny_tokenizer) -> Path:
 @pytest.fixture(scope="session")
 def bart(tmp_path_factory, sample_texts) -> Path:
     """A BART with 128 positions and a byte-level BPE of its own."""
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers.processors import RobertaProcessing
+    from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
+
     folder = tmp_path_factory.mktemp("bart")
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(sample_texts, vocab_size=600, special_tokens=special, show_progress=False)
     backend = bpe._tokenizer
-    backend.post_processor = RobertaProcessing(sep=("</s>", 2), cls=("<s>", 0))
+    backend.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token="<s>",

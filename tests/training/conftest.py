@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import bisum
-from bisum import compose, train
 from bisum.cli import main
 from bisum.records.run import read_metrics
 
@@ -76,7 +75,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def run(*words: str) -> Path:
         if words not in done:
             directory = tmp_path_factory.mktemp("run")
-            train(compose([*SMALL, *words]), directory)
+            bisum.train(bisum.compose([*SMALL, *words]), directory)
             done[words] = directory
         return done[words]
 

@@ -1,0 +1,206 @@
+"""Checkpoints are whole or not there, damage is noticed, the best is kept, and optimizers come back bit for bit."""
+
+import json
+import math
+import os
+import signal
+
+import pytest
+import torch
+from torch.optim import AdamW
+from transformers.optimization import Adafactor
+
+from bisum.training.checkpoints import (
+    CheckpointStore,
+    damage,
+    read_training_state,
+    restore_optimizer,
+    write_training_state,
+)
+
+
+def write(folder):
+    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 40)
+    (folder / "state.json").write_text('{"step": 3}')
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path / "checkpoints")
+
+
+def names(store):
+    return [path.name for path in store.all()]
+
+
+def test_names_sort_by_epoch(store):
+    for epoch in (10, 2, 0.5, 1.25, 9, 0.000041):
+        store.save(epoch, write)
+    assert [float(name.removeprefix("epoch-")) for name in names(store)] == [0.000041, 0.5, 1.25, 2, 9, 10]
+    assert not [path for path in store.directory.iterdir() if path.name.startswith(".")]
+
+
+def test_two_steps_never_share_a_name(store):
+    """Epoch 10 of a corpus of 25,000 steps, and the next step, at which Ctrl-C came."""
+    paths = {store.save(step / 25_000, write) for step in (250_000, 250_001)}
+    assert len(paths) == 2
+
+
+def test_a_failed_write_leaves_nothing_that_counts(store):
+    store.save(1, write)
+
+    def fail(folder):
+        write(folder)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        store.save(2, fail)
+    assert names(store) == ["epoch-1"]
+    store.save(2, write)
+    assert names(store) == ["epoch-1", "epoch-2"]
+
+
+def test_killed_while_writing(store):
+    store.save(1, write)
+
+    def die(folder):
+        write(folder)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        try:
+            store.save(2, die)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert names(store) == ["epoch-1"]
+    assert store.newest_sound(print).name == "epoch-1"
+
+
+def truncate(folder):
+    os.truncate(folder / "model.safetensors", 100)
+
+
+def flip_a_bit(folder):
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[5000] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+
+
+def lose_a_file(folder):
+    (folder / "state.json").unlink()
+
+
+def lose_the_manifest(folder):
+    (folder / "manifest.json").unlink()
+
+
+def empty_the_manifest(folder):
+    (folder / "manifest.json").write_text("")
+
+
+def cut_the_manifest(folder):
+    os.truncate(folder / "manifest.json", 30)
+
+
+DAMAGES = [truncate, flip_a_bit, lose_a_file, lose_the_manifest, empty_the_manifest, cut_the_manifest]
+
+
+@pytest.mark.parametrize("harm", DAMAGES)
+def test_damage_falls_back_to_the_one_before(harm, store):
+    for epoch in (1, 2, 3):
+        store.save(epoch, write)
+    assert damage(store.directory / "epoch-3") is None
+    harm(store.directory / "epoch-3")
+    said = []
+    assert store.newest_sound(said.append).name == "epoch-2"
+    assert len(said) == 1
+    assert "epoch-3" in said[0]
+    for epoch in (1, 2):
+        harm(store.directory / f"epoch-{epoch}")
+    assert store.newest_sound(said.append) is None
+
+
+def test_saving_again_replaces_a_damaged_one(store):
+    store.save(1, write)
+    flip_a_bit(store.save(2, write))
+    store.save(2, write)
+    assert damage(store.directory / "epoch-2") is None
+    assert sorted(path.name for path in store.directory.iterdir()) == ["epoch-1", "epoch-2"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "best", "left"),
+    [
+        (2, "epoch-1", ["epoch-1", "epoch-4", "epoch-5"]),
+        (2, "epoch-5", ["epoch-4", "epoch-5"]),
+        (1, None, ["epoch-5"]),
+        (9, "epoch-1", ["epoch-1", "epoch-2", "epoch-3", "epoch-4", "epoch-5"]),
+        (None, "epoch-1", ["epoch-1", "epoch-2", "epoch-3", "epoch-4", "epoch-5"]),
+    ],
+)
+def test_pruning_keeps_the_newest_and_the_best(keep, best, left, store):
+    for epoch in range(1, 6):
+        store.save(epoch, write)
+    store.prune(keep, best)
+    assert names(store) == left
+
+
+def make(kind):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(7, 5), torch.nn.LayerNorm(5), torch.nn.Linear(5, 3))
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
+        {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    if kind == "adamw":
+        return model, AdamW(groups, lr=0.01)
+    return model, Adafactor(groups, lr=0.01, scale_parameter=False, relative_step=False)
+
+
+def step(model, optimizer, number):
+    torch.manual_seed(number)
+    model(torch.randn(4, 7)).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adafactor"])
+def test_an_optimizer_continues_bit_for_bit(kind, tmp_path):
+    model, optimizer = make(kind)
+    for number in range(3):
+        step(model, optimizer, number)
+    write_training_state(tmp_path, optimizer, {"progress": {"step": 3}})
+    again, restored = make(kind)
+    again.load_state_dict(model.state_dict())
+    tensors, rest = read_training_state(tmp_path)
+    assert rest["progress"] == {"step": 3}
+    restore_optimizer(restored, tensors, rest["optimizer"])
+    expected, got = optimizer.state_dict(), restored.state_dict()
+    assert got["param_groups"] == expected["param_groups"]
+    for index, entries in expected["state"].items():
+        assert got["state"][index].keys() == entries.keys()
+        assert all(type(got["state"][index][name]) is type(value) for name, value in entries.items())
+        assert all(torch.equal(*map(torch.as_tensor, (got["state"][index][n], v))) for n, v in entries.items())
+    for number in range(3, 6):
+        step(model, optimizer, number)
+        step(again, restored, number)
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_infinite_values_survive(tmp_path):
+    _, optimizer = make("adamw")
+    write_training_state(tmp_path, optimizer, {"progress": {"best": -math.inf}})
+    assert read_training_state(tmp_path)[1]["progress"]["best"] == -math.inf
+
+
+def test_a_runs_checkpoints_hold_no_pickle(trained):
+    for folder in (trained("trainer=accelerate") / "checkpoints").iterdir():
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert {path.suffix for path in files} <= {".safetensors", ".json", ".model", ".txt"}
+        assert {"model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json"} <= {p.name for p in files}
+        for path in files:
+            if path.suffix == ".json":
+                json.loads(path.read_text("utf-8"))
+            assert path.read_bytes()[:2] not in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05")
