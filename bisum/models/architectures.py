@@ -47,9 +47,11 @@ class T5Architecture:
         """Return the tokenizer of the directory, or the one that bisum carries."""
         from pathlib import Path
 
-        from bisum.models.loading import load_tokenizer
+        from transformers import AutoTokenizer
 
-        return load_tokenizer(self.tokenizer or str(Path(__file__).with_name("tiny")), revision=None)
+        folder = self.tokenizer or str(Path(__file__).with_name("tiny"))
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        return tokenizer
 
     def build_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
         """Return a `T5ForConditionalGeneration` with random weights and embeddings tied to the head."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -52,7 +52,7 @@ def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
     """
     if options.checkpoint is None:
         assert options.architecture is not None
-        tokenizer = options.architecture.load_tokenizer()
+        tokenizer = _reading("model.architecture", "its tokenizer", options.architecture.load_tokenizer)
         torch.manual_seed(seed)
         model = options.architecture.build_model(tokenizer)
         family = options.family or family_of(model.config, "model.architecture")
@@ -61,23 +61,11 @@ def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
         config = _load_config(options.checkpoint, options.revision)
         family = options.family or family_of(config, options.checkpoint)
         _check(options, family, config, precision)
-        tokenizer = load_tokenizer(options.checkpoint, options.revision)
-        weights = _weights(options)
-        model = _reading(options.checkpoint, lambda: family.load_model(str(options.checkpoint), config, **weights))
+        checkpoint, weights = options.checkpoint, _weights(options)
+        tokenizer = _reading("model.checkpoint", checkpoint, lambda: _load_tokenizer(checkpoint, options.revision))
+        model = _reading("model.checkpoint", checkpoint, lambda: family.load_model(checkpoint, config, **weights))
     prefix = options.prefix if options.prefix is not None else _own_prefix(model.config)
     return LoadedModel(model, tokenizer, family, prefix, options.max_document_tokens, options.max_summary_tokens)
-
-
-def load_tokenizer(checkpoint: str, revision: str | None) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a directory or hub name.
-
-    Raises:
-        UserError: there is none.
-    """
-    return _reading(
-        checkpoint,
-        lambda: cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(checkpoint, revision=revision)),
-    )
 
 
 def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
@@ -110,9 +98,10 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
         raise UserError(
             f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})"
         )
-    return _reading(
-        checkpoint, lambda: cast("PretrainedConfig", AutoConfig.from_pretrained(checkpoint, revision=revision))
+    config: PretrainedConfig = _reading(
+        "model.checkpoint", checkpoint, lambda: AutoConfig.from_pretrained(checkpoint, revision=revision)
     )
+    return config
 
 
 def _weights(options: ModelOptions) -> dict[str, Any]:
@@ -127,18 +116,23 @@ def _weights(options: ModelOptions) -> dict[str, Any]:
     return {"revision": options.revision, "dtype": torch.float32, **pickled}
 
 
-def _reading(checkpoint: str, read: Callable[[], T]) -> T:
-    """Call `read`; what is wrong with the checkpoint becomes one line."""
+def _load_tokenizer(checkpoint: str, revision: str | None) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, revision=revision)
+    return tokenizer
+
+
+def _reading(key: str, source: str, read: Callable[[], T]) -> T:
+    """Call `read`; what is wrong with the source becomes one line."""
     try:
         return read()
     except UserError:
         raise
     except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own kinds
         reason = " ".join(str(error).split())[:300]
-        if Path(checkpoint).is_dir():
-            raise UserError(f"model.checkpoint: '{checkpoint}' cannot be loaded: {reason}") from error
+        if key != "model.checkpoint" or Path(source).is_dir() or Path(source).is_absolute():
+            raise UserError(f"{key}: '{source}' cannot be loaded: {reason}") from error
         raise UserError(
-            f"model.checkpoint: '{checkpoint}' is no local directory and could not be had from the hub ({reason}); "
+            f"{key}: '{source}' is no local directory and could not be had from the hub ({reason}); "
             "check the name and the network, or give the directory of a downloaded model"
         ) from error
 
