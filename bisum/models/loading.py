@@ -58,11 +58,12 @@ def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
         family = options.family or family_of(model.config, "model.architecture")
         _check(options, family, model.config, precision)
     else:
-        config = _load_config(options.checkpoint, options.revision)
-        family = options.family or family_of(config, options.checkpoint)
+        checkpoint, revision = str(Path(options.checkpoint).expanduser()), options.revision
+        config = _load_config(checkpoint, revision)
+        family = options.family or family_of(config, checkpoint)
         _check(options, family, config, precision)
-        checkpoint, weights = options.checkpoint, _weights(options)
-        tokenizer = _reading("model.checkpoint", checkpoint, lambda: _load_tokenizer(checkpoint, options.revision))
+        weights = _weights(checkpoint, options)
+        tokenizer = _reading("model.checkpoint", checkpoint, lambda: _load_tokenizer(checkpoint, revision))
         model = _reading("model.checkpoint", checkpoint, lambda: family.load_model(checkpoint, config, **weights))
     prefix = options.prefix if options.prefix is not None else _own_prefix(model.config)
     return LoadedModel(model, tokenizer, family, prefix, options.max_document_tokens, options.max_summary_tokens)
@@ -93,6 +94,8 @@ def _check(options: ModelOptions, family: Family, config: PretrainedConfig, prec
 
 
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
+    if checkpoint.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
+        raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
         found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
         raise UserError(
@@ -104,9 +107,9 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
     return config
 
 
-def _weights(options: ModelOptions) -> dict[str, Any]:
+def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
     """Return `from_pretrained`'s options; weights are float32 whatever the checkpoint was stored in."""
-    folder = Path(str(options.checkpoint))
+    folder = Path(checkpoint)
     if folder.is_dir() and not options.pickled_weights and not list(folder.glob("*.safetensors")):
         raise UserError(
             f"model.checkpoint: '{folder}' holds no *.safetensors; "
@@ -129,7 +132,7 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
         raise
     except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own kinds
         reason = " ".join(str(error).split())[:300]
-        if key != "model.checkpoint" or Path(source).is_dir() or Path(source).is_absolute():
+        if key != "model.checkpoint" or Path(source).is_dir():
             raise UserError(f"{key}: '{source}' cannot be loaded: {reason}") from error
         raise UserError(
             f"{key}: '{source}' is no local directory and could not be had from the hub ({reason}); "

@@ -29,6 +29,9 @@ WORDS = [
     "evaluation.bootstrap_samples=100",
     "evaluation.shown_summaries=0",
     "evaluation.batch_size=5",
+    "generation.num_beams=1",
+    "generation.no_repeat_ngram_size=2",
+    "generation.min_tokens=2",
     "trainer.batch_size=4",
     "trainer.epochs=3",
     "trainer.learning_rate=3e-2",
@@ -200,5 +203,5 @@ def test_training_scores_what_it_saved(folder, loaded):
     model = type(loaded.model).from_pretrained(folder / "trained/checkpoints" / name)
     for row in rows:
         inputs = loaded.tokenizer(row["document"], truncation=True, max_length=64, return_tensors="pt")
-        ids = model.generate(**inputs, max_new_tokens=5, num_beams=1, do_sample=False)
+        ids = model.generate(**inputs, max_new_tokens=5, min_new_tokens=2, no_repeat_ngram_size=2, do_sample=False)
         assert loaded.tokenizer.decode(ids[0], skip_special_tokens=True).strip() == row["prediction"]

@@ -24,6 +24,7 @@ SMALL = [
     "model.architecture.dropout=0.1",
     "model.max_document_tokens=64",
     "model.max_summary_tokens=12",
+    "generation.num_beams=1",
     "generation.min_tokens=4",
     "generation.no_repeat_ngram_size=1",
     "evaluation.bootstrap_samples=100",
