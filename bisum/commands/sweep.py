@@ -38,7 +38,7 @@ def report(directories: Sequence[Path]) -> int:
     codes = []
     for number, directory in enumerate(directories):
         record = _record(directory)
-        codes.append(int(record.get("exit_code", 1)))
+        codes.append(int(record.get("exit_code") or (0 if record.get("status") == "finished" else 1)))
         best = record.get("best") or {}
         name = record.get("config", {}).get("trainer", {}).get("best_metric", "")
         result = f"{name} {best[name]:.2f}" if name in best else escape(str(record.get("reason") or ""))

@@ -11,13 +11,14 @@ from pathlib import Path
 from bisum.commands.start import load_rows, quiet_libraries
 from bisum.config import Config
 from bisum.corpus.tokenization import EncodedSplit, encode
-from bisum.evaluation.evaluator import Evaluator
-from bisum.evaluation.generation import generation_config
+from bisum.errors import UserError
+from bisum.evaluation.evaluator import Evaluation, Evaluator
+from bisum.evaluation.generation import set_decoding
 from bisum.hardware.devices import Device, find_device
 from bisum.models.loading import LoadedModel, load
 from bisum.records.report import cut_line, scores_table, show_summaries
 from bisum.records.run import Run, recorded
-from bisum.training.checkpoints import CheckpointStore, load_weights
+from bisum.training.checkpoints import CheckpointStore, damage, epoch_name, load_weights
 from bisum.training.supervisor import Supervisor
 from bisum.training.task import build_task
 
@@ -48,10 +49,13 @@ def train(config: Config, directory: str | Path | None = None, *, resume: bool =
         run.screen.print(cut_line(splits, (loaded.max_document_tokens, loaded.max_summary_tokens)))
 
         evaluator = Evaluator(config, run)
-        baseline = _score_baseline(evaluator, splits["validation"])
-        validate = _validation(evaluator, loaded, splits["validation"], baseline)
+        with run.stage("baseline"):
+            baseline = evaluator.baseline(splits["validation"].rows)
+        validate = _validation(evaluator, loaded, splits["validation"], baseline.metrics)
         task = build_task(config, run, loaded, splits["train"], device, validate, checkpoint)
         supervisor = task.supervisor
+        run.accept(supervisor.progress.step, supervisor.progress.evaluated_step)
+        _record_baseline(evaluator, baseline)
         with run.screen.progress("training", supervisor.total_steps, supervisor.progress.step) as supervisor.bar:
             run.interrupts.deferred = True
             config.trainer.fit(task)
@@ -75,8 +79,7 @@ def _load_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
     with run.stage("model"):
         loaded = load(options, config.seed, device.precision)
         loaded.model.to(device.torch_device)  # type: ignore[arg-type]
-    # Saved with every checkpoint, so that a plain `generate` later decodes as the evaluation here does.
-    loaded.model.generation_config = generation_config(loaded, config.generation)
+    set_decoding(loaded, config.generation)
     name = config.model.checkpoint or type(config.model.architecture).__name__
     prefix = f", prefix '{loaded.prefix}'" if loaded.prefix else ""
     run.screen.print(
@@ -89,19 +92,16 @@ def _load_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
     return loaded
 
 
-def _score_baseline(evaluator: Evaluator, split: EncodedSplit) -> dict[str, float]:
-    """Score lead-k on the validation rows, record it and return its metrics."""
+def _record_baseline(evaluator: Evaluator, baseline: Evaluation) -> None:
+    """Record the validation rows' lead-k scores and show them."""
     run, config = evaluator.run, evaluator.config
     lead = config.evaluation.lead
-    with run.stage("baseline"):
-        scored = evaluator.baseline(split.rows)
     if not any("baseline/rouge1" in line for line in run.metrics()):
-        run.log(scored.metrics, 0, 0.0)
-    run.write_predictions(f"validation-lead{lead}", scored.predictions)
-    run.update(baseline={"system": f"lead-{lead}", "split": "validation", **scored.metrics})
-    table = scores_table(scored.metrics, "baseline", config.languages)
-    run.screen.print(f"\nlead-{lead} on validation, {len(split)} rows: the baseline", table)
-    return scored.metrics
+        run.log(baseline.metrics, 0, 0.0)
+    run.write_predictions(f"validation-lead{lead}", baseline.predictions)
+    run.update(baseline={"system": f"lead-{lead}", "split": "validation", **baseline.metrics})
+    table = scores_table(baseline.metrics, "baseline", config.languages)
+    run.screen.print(f"\nlead-{lead} on validation, {len(baseline.predictions)} rows: the baseline", table)
 
 
 def _validation(
@@ -113,7 +113,7 @@ def _validation(
     def validate(step: int, epoch: float) -> Mapping[str, float]:
         with run.stage("evaluation"):
             scored = evaluator.model(loaded, split, "eval")
-        run.write_predictions(f"validation-epoch-{round(epoch, 6):g}", scored.predictions)
+        run.write_predictions(f"validation-{epoch_name(epoch)}", scored.predictions)
         run.log(scored.metrics, step, epoch)
         run.update(last={"step": step, "epoch": epoch, **scored.metrics})
         beside = (f"lead-{config.evaluation.lead}", baseline)
@@ -135,6 +135,8 @@ def _score_test(
     lead = config.evaluation.lead
     assert progress.best_checkpoint is not None
     best = supervisor.checkpoints.directory / progress.best_checkpoint
+    if problem := damage(best):
+        raise UserError(f"'{best}', the best checkpoint, is damaged ({problem}); put it back from a copy and resume")
     load_weights(loaded.model, best)
     with run.stage("test"):
         baseline = evaluator.baseline(split.rows)
@@ -148,7 +150,10 @@ def _score_test(
     run.screen.print(
         f"\ntest, {len(split)} rows, with the best checkpoint by {config.trainer.best_metric}, {best.name}",
         scores_table(scored.metrics, "test", config.languages, (f"lead-{lead}", baseline.metrics)),
-        f"\nrun directory  {shown}",
+    )
+    run.screen.lines(
+        "",
+        f"run directory  {shown}",
         f"best model     {shown / 'checkpoints' / best.name}",
         f"summaries      {shown / 'predictions'}",
         "next           another model: bisum model=mt5_small",

@@ -108,7 +108,7 @@ def encode(corpus: Corpus, loaded: LoadedModel, cache: Path, progress: ShowProgr
 def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
 ) -> pa.Table:
-    key = _cache_key(rows, fingerprint, loaded)
+    key = _cache_key(split, rows, fingerprint, loaded)
     cache.mkdir(parents=True, exist_ok=True)
     limits = (loaded.max_document_tokens, loaded.max_summary_tokens)
 
@@ -118,26 +118,36 @@ def _encode(
         return loaded.family.encode(loaded.tokenizer, documents, batch["summary"], batch["language"], limits)
 
     texts = Dataset(rows.select(["document", "summary", "language"]))
-    with progress(f"tokenizing {split}", len(rows)) as bar:
+    path = cache / f"tokens-{key}.arrow"
+
+    def tokenize() -> pa.Table:
         tokens = texts.map(
             encode_batch,
             batched=True,
             with_indices=True,
             remove_columns=texts.column_names,
             features=_FEATURES,
-            cache_file_name=str(cache / f"tokens-{key}.arrow"),
+            cache_file_name=str(path),
             new_fingerprint=key,
         )
-    return tokens.data.table
+        return tokens.data.table
+
+    with progress(f"tokenizing {split}", len(rows)) as bar:
+        try:
+            return tokenize()
+        except (OSError, pa.ArrowException):
+            path.unlink(missing_ok=True)  # a damaged cache file is made again
+            return tokenize()
 
 
-def _cache_key(rows: pa.Table, fingerprint: str, loaded: LoadedModel) -> str:
+def _cache_key(split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel) -> str:
     """Return a key that differs whenever the ids, or the order of the rows, could."""
     tokenizer = loaded.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     parts = {
         "version": ENCODING_VERSION,
         "corpus": fingerprint,
+        "split": split,
         "rows": hashlib.sha256("\n".join(rows["id"].to_pylist()).encode()).hexdigest(),
         "tokenizer": hashlib.sha256(
             (backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()

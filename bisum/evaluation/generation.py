@@ -60,12 +60,22 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
     )
 
 
+def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
+    """Make `generation_config` the model's own, and return it.
+
+    transformers fills what a call leaves open from the model's, so a checkpoint's settings would leak into ours; and
+    the model saves it, so that a plain `generate` decodes as the evaluation did.
+    """
+    loaded.model.generation_config = generation_config(loaded, options)
+    return loaded.model.generation_config
+
+
 @torch.inference_mode()
 def generate(
     loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int
 ) -> Iterator[GeneratedBatch]:
     """Yield the summaries and reference losses of every row of the split once, in batches of similar length."""
-    model, collate, config = loaded.model, Collator(loaded), generation_config(loaded, options)
+    model, collate, config = loaded.model, Collator(loaded), set_decoding(loaded, options)
     was_training = model.training
     model.eval()
     try:

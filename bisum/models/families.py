@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from bisum.errors import UserError
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -44,10 +46,22 @@ class Seq2Seq:
     """Encoder-decoder models with one source and one target text: BART, PEGASUS and the like."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model of the checkpoint."""
+        """Return the model of the checkpoint.
+
+        Raises:
+            UserError: the checkpoint lacks some of the weights, which would be left random.
+        """
         from transformers import AutoModelForSeq2SeqLM
 
-        model: PreTrainedModel = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, config=config, **options)
+        model: PreTrainedModel
+        model, report = AutoModelForSeq2SeqLM.from_pretrained(
+            checkpoint, config=config, output_loading_info=True, **options
+        )
+        if lacking := sorted(report["missing_keys"]) + [str(key[0]) for key in report["mismatched_keys"]]:
+            raise UserError(
+                f"model.checkpoint: the weights of '{checkpoint}' are not those of its config.json: "
+                f"{len(lacking)} missing or of another shape, such as {lacking[0]}"
+            )
         return model
 
     def encode(

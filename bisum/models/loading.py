@@ -16,6 +16,8 @@ from bisum.models.options import ModelOptions
 
 T = TypeVar("T")
 
+_TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -88,9 +90,9 @@ def _check(options: ModelOptions, family: Family, config: PretrainedConfig, prec
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
     positions = getattr(config, "max_position_embeddings", None)
-    longest = max(options.max_document_tokens, options.max_summary_tokens)
-    if positions is not None and longest > positions:
-        raise UserError(f"model.max_document_tokens: {longest} is more than the model's {positions} positions")
+    for key in ("max_document_tokens", "max_summary_tokens"):
+        if positions is not None and getattr(options, key) > positions:
+            raise UserError(f"model.{key}: {getattr(options, key)} is more than the model's {positions} positions")
 
 
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
@@ -101,10 +103,12 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
         raise UserError(
             f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})"
         )
-    config: PretrainedConfig = _reading(
-        "model.checkpoint", checkpoint, lambda: AutoConfig.from_pretrained(checkpoint, revision=revision)
-    )
-    return config
+
+    def read() -> PretrainedConfig:
+        config: PretrainedConfig = AutoConfig.from_pretrained(checkpoint, revision=revision, trust_remote_code=False)
+        return config
+
+    return _reading("model.checkpoint", checkpoint, read)
 
 
 def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
@@ -116,11 +120,16 @@ def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
             "save_pretrained writes them, or add model.pickled_weights=true if you trust its pytorch_model.bin"
         )
     pickled = {"use_safetensors": None if options.pickled_weights else True, "weights_only": True}
-    return {"revision": options.revision, "dtype": torch.float32, **pickled}
+    return {"revision": options.revision, "dtype": torch.float32, **pickled, "trust_remote_code": False}
 
 
 def _load_tokenizer(checkpoint: str, revision: str | None) -> PreTrainedTokenizerBase:
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, revision=revision)
+    folder = Path(checkpoint)
+    if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        raise UserError(f"model.checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(_TOKENIZER_FILES)})")
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        checkpoint, revision=revision, trust_remote_code=False
+    )
     return tokenizer
 
 

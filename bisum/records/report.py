@@ -57,7 +57,7 @@ def scores_table(
         languages: the languages to show.
         beside: a name and the metrics (prefix `baseline`) of a system to show in a column of its own.
     """
-    table = _table("", "rows")
+    table = _table("")
     for title, _ in _SHOWN:
         table.add_column(title, justify="right")
     if beside is not None:
@@ -85,7 +85,7 @@ def show_summaries(run: Run, predictions: Sequence[Mapping[str, Any]], count: in
                 run.screen.clip(f"  {label:<9} {' '.join(row[key].split()) or '(empty)'}")
 
 
-def _table(*columns: str) -> Table:
+def _table(first: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(columns[0])
+    table.add_column(first)
     return table

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bisum import __version__
 from bisum.config import Config
 from bisum.errors import Failed, UserError
 from bisum.records.interrupts import Interrupted, Interrupts, interrupts
@@ -51,6 +52,7 @@ class Run:
         self.resumed = earlier is not None
         self.record: dict[str, Any] = earlier or {"started": _now(), "seconds": {}}
         self.screen = Screen(directory / "train.log")
+        self._accepted = not self.resumed
         self.update(
             job=config.name,
             status="running",
@@ -62,9 +64,22 @@ class Run:
             commit=_commit(),
         )
 
+    def accept(self, step: int, evaluated_step: int) -> None:
+        """Begin to write: a resumed run fits what is there, so that its record may change from `step` on.
+
+        Logged lines that it will log again are dropped: those after `step`, an evaluation at `step` that its checkpoint
+        does not know (it knows none after `evaluated_step`), and the test split's.
+        """
+        self._accepted = True
+        self.update()
+        if self.resumed:
+            self._rewind(step, evaluated_step)
+
     def update(self, **values: Any) -> None:
         """Set entries of `run.json`; the file is replaced in one step."""
         self.record.update(values)
+        if not self._accepted:
+            return
         path = self.directory / "run.json"
         aside = path.with_suffix(".json.partial")
         aside.write_text(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -74,7 +89,7 @@ class Run:
         """Append one line to `metrics.jsonl`."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "epoch": round(epoch, 6), **values}) + "\n")
+            file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
 
     @property
     def last_loss(self) -> float:
@@ -85,11 +100,12 @@ class Run:
         """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
         return read_metrics(self.directory)
 
-    def rewind(self, step: int) -> None:
-        """Drop logged lines that the resumed run will log again: those after `step`, and the test split's."""
-        kept = [
-            line for line in self.metrics() if line["step"] <= step and not any(k.startswith("test/") for k in line)
-        ]
+    def _rewind(self, step: int, evaluated_step: int) -> None:
+        def stays(line: dict[str, Any]) -> bool:
+            unknown = line["step"] > evaluated_step and "eval/loss" in line
+            return line["step"] <= step and not unknown and "test/loss" not in line
+
+        kept = [line for line in self.metrics() if stays(line)]
         path = self.directory / "metrics.jsonl"
         aside = path.with_suffix(".jsonl.partial")
         aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -182,6 +198,8 @@ def _now() -> str:
 
 
 def _version(package: str) -> str | None:
+    if package == "bisum":
+        return __version__
     try:
         return version(package)
     except PackageNotFoundError:

@@ -53,9 +53,15 @@ class Screen:
         self.console.print(text, no_wrap=True, overflow="ellipsis", crop=True, markup=False)
         self.log(text)
 
+    def lines(self, *texts: str) -> None:
+        """Show lines as they are, however long: what a person may want to copy, such as paths."""
+        for text in texts:
+            self.console.print(text, markup=False, soft_wrap=True)
+            self.log(text)
+
     def note(self, text: str) -> None:
         """Show one line of news."""
-        self.print(f"[bold]>[/bold] {text}")
+        self.lines(f"> {text}")
 
     def log(self, text: str) -> None:
         """Write to the log alone."""

@@ -20,19 +20,24 @@ STATE = "state.json"
 OPTIMIZER = "optimizer.safetensors"
 
 
+def epoch_name(epoch: float) -> str:
+    """Return `epoch-<n>`, n with as many decimals as it has (at most 12)."""
+    return "epoch-" + f"{epoch:.12f}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True)
 class CheckpointStore:
     """The checkpoints of one run: folders `epoch-<n>`, n the epochs trained (a fraction in mid-epoch)."""
 
     directory: Path
 
-    def save(self, epoch: float, write: Callable[[Path], None]) -> Path:
+    def save(self, name: str, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a folder and put it in place in one step.
 
         A process killed at any instant leaves either the whole checkpoint or none: files are written to a hidden
         folder, listed with their SHA-256 in a manifest and flushed to the disk, and the folder is renamed.
         """
-        final = self.directory / f"epoch-{epoch:g}"
+        final = self.directory / name
         aside = self.directory / f".{final.name}.partial"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -98,39 +103,32 @@ def damage(checkpoint: Path) -> str | None:
     return None
 
 
-def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return an optimizer's state as tensors for safetensors and the rest for JSON."""
-    state = optimizer.state_dict()
+def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Write what a run needs to continue, besides the model: the optimizer's memory and `state` (JSON)."""
     tensors: dict[str, torch.Tensor] = {}
-    scalars: dict[str, dict[str, Any]] = {}
-    for index, entries in state["state"].items():
+    scalars: dict[str, Any] = {}
+    for index, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{index}.{name}"] = value.contiguous()
             else:
-                scalars.setdefault(str(index), {})[name] = value
-    return tensors, {"scalars": scalars, "param_groups": state["param_groups"]}
-
-
-def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> None:
-    """Put a saved state back into an optimizer over the same parameters."""
-    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in rest["scalars"].items()}
-    for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": rest["param_groups"]})
-
-
-def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Write what a run needs to continue, besides the model: optimizer, schedule, position, decisions so far."""
-    tensors, rest = optimizer_state(optimizer)
+                scalars[f"{index}.{name}"] = value
     save_file(tensors, folder / OPTIMIZER)
-    (folder / STATE).write_text(json.dumps({**state, "optimizer": rest}), encoding="utf-8")
+    (folder / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
 
 
-def read_training_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return the optimizer's tensors and the rest of what `write_training_state` wrote."""
-    return load_file(folder / OPTIMIZER), json.loads((folder / STATE).read_text(encoding="utf-8"))
+def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
+    """Put a checkpoint's memory into an optimizer over the same parameters and return the rest of its state.
+
+    Learning rate, decay and the like stay the optimizer's own.
+    """
+    state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    memory: dict[int, dict[str, Any]] = {}
+    for key, value in {**load_file(folder / OPTIMIZER), **state.pop("optimizer")}.items():
+        index, _, name = key.partition(".")
+        memory.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+    return state
 
 
 def load_weights(model: torch.nn.Module, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 from transformers.optimization import Adafactor, get_scheduler
 
 from bisum.training.trainer import Trainer
@@ -26,8 +26,8 @@ def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
     return AdamW(groups, lr=settings.learning_rate)
 
 
-def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int) -> LRScheduler:
-    """Return the learning-rate schedule over `total_steps` optimizer steps, warmup included."""
+def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int, step: int = 0) -> LambdaLR:
+    """Return the learning-rate schedule over `total_steps` optimizer steps, warmup included, as it stands at `step`."""
     warmup = settings.warmup * total_steps if settings.warmup < 1 else settings.warmup
-    schedule: LRScheduler = get_scheduler(_SCHEDULES[settings.schedule], optimizer, round(warmup), total_steps)
-    return schedule
+    schedule: LambdaLR = get_scheduler(_SCHEDULES[settings.schedule], optimizer, round(warmup), total_steps)
+    return schedule if step == 0 else LambdaLR(optimizer, schedule.lr_lambdas, last_epoch=step - 1)

@@ -17,8 +17,17 @@ from bisum.models.loading import LoadedModel
 from bisum.records.interrupts import Interrupted, Interrupts
 from bisum.records.run import Run
 from bisum.records.screen import Bar
-from bisum.training.checkpoints import CheckpointStore, write_training_state
+from bisum.training.checkpoints import CheckpointStore, epoch_name, write_training_state
 from bisum.training.trainer import Trainer
+
+
+def fixed_settings(settings: Trainer, steps_per_epoch: int) -> dict[str, Any]:
+    """Return what may not change when a run is continued: its position and its optimizer's memory depend on it."""
+    return {
+        "trainer.optimizer": settings.optimizer,
+        "trainer.decay_all_parameters": settings.decay_all_parameters,
+        "steps an epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
+    }
 
 
 @dataclass
@@ -80,8 +89,8 @@ class Supervisor:
 
     @property
     def epoch(self) -> float:
-        """Epochs trained; a fraction in mid-epoch."""
-        return self.progress.step / self.steps_per_epoch
+        """Epochs trained; a fraction in mid-epoch, with just the decimals that tell any two steps apart."""
+        return round(self.progress.step / self.steps_per_epoch, len(str(self.steps_per_epoch)))
 
     def begin(self) -> None:
         """Begin or continue: make up an evaluation that an interruption cut off, and start the clock."""
@@ -170,12 +179,7 @@ class Supervisor:
     @property
     def checkpoint_name(self) -> str:
         """Name of the checkpoint of the present step."""
-        return f"epoch-{self.rounded_epoch:g}"
-
-    @property
-    def rounded_epoch(self) -> float:
-        """The epoch as file names have it; exact enough to tell any two steps apart."""
-        return round(self.epoch, 6)
+        return epoch_name(self.epoch)
 
     def _save(self) -> None:
         progress = self.progress
@@ -185,14 +189,14 @@ class Supervisor:
             self.loaded.save(folder)
             state = {
                 "progress": asdict(progress),
-                "schedule": self.schedule.state_dict(),
-                "steps_per_epoch": self.steps_per_epoch,
+                "schedule_step": self.schedule.last_epoch,
+                "fixed": fixed_settings(self.settings, self.steps_per_epoch),
             }
             if self.scaler_state is not None:
                 state["scaler"] = self.scaler_state()
             write_training_state(folder, self.optimizer, state)
 
         with self.run.stage("checkpoints"):
-            self.checkpoints.save(self.rounded_epoch, write)
+            self.checkpoints.save(self.checkpoint_name, write)
             self.checkpoints.prune(self.settings.keep_checkpoints, progress.best_checkpoint)
         self._since = time.perf_counter()

@@ -17,9 +17,9 @@ from bisum.hardware.devices import Device
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.training.batches import TrainingLoader
-from bisum.training.checkpoints import CheckpointStore, read_training_state, restore_optimizer
+from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.optimization import build_optimizer, build_schedule
-from bisum.training.supervisor import Progress, Supervisor
+from bisum.training.supervisor import Progress, Supervisor, fixed_settings
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,17 @@ def build_task(
     steps_per_epoch = -(-len(loader) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)
-    schedule = build_schedule(optimizer, settings, total_steps)
-    progress, scaler = Progress(), None
+    progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
-        tensors, state = read_training_state(checkpoint)
-        if state["steps_per_epoch"] != steps_per_epoch:
-            raise UserError(
-                f"resume: an epoch had {state['steps_per_epoch']} steps and now has {steps_per_epoch}; "
-                "trainer.batch_size and trainer.gradient_accumulation stay as they were (change them in a new run)"
-            )
-        restore_optimizer(optimizer, tensors, state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        progress, scaler = Progress(**state["progress"]), state.get("scaler")
+        state = read_training_state(checkpoint, optimizer)
+        for key, value in fixed_settings(settings, steps_per_epoch).items():
+            if state["fixed"][key] != value:
+                raise UserError(f"resume: {key} was {state['fixed'][key]} and cannot become {value}; start a new run")
+        progress, schedule_step = Progress(**state["progress"]), state["schedule_step"]
+        scaler = state.get("scaler")
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
             progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this one
-    if run.resumed:
-        run.rewind(progress.step)
+    schedule = build_schedule(optimizer, settings, total_steps, schedule_step)
     supervisor = Supervisor(
         settings=settings,
         seed=config.seed,

@@ -63,10 +63,6 @@ class _Steps(TrainerCallback):
         self.trainer = trainer
         self.supervisor = trainer.task.supervisor
 
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        self.supervisor.begin()
-        control.should_training_stop = self.supervisor.finished
-
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
         self.supervisor.begin_step()
         self.trainer.step_loss, self.trainer.step_rows = torch.zeros((), device=self.trainer.args.device), 0
@@ -80,13 +76,13 @@ class _Steps(TrainerCallback):
 def fit(settings: TransformersTrainer, task: TrainingTask) -> None:
     """Train `task` with Seq2SeqTrainer; evaluation, checkpoints and logging are the supervisor's."""
     supervisor = task.supervisor
+    supervisor.begin()
     if supervisor.finished:
-        return supervisor.begin()
+        return
     AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
     with TemporaryDirectory(prefix="bisum-") as folder:
         trainer = _build(settings, task, folder)
         trainer.train(resume_from_checkpoint=_position(supervisor.progress.step, settings, Path(folder)))
-    return None
 
 
 def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _Trainer:

@@ -6,6 +6,7 @@ Libraries are imported in the fixtures: this file is read before tests/conftest.
 from pathlib import Path
 
 import pytest
+
 import bisum.models.tiny
 from bisum.corpus.sources import Sample
 

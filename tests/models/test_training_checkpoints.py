@@ -72,7 +72,13 @@ def test_a_prefix_is_still_there_after_resuming(t5, words, tmp_path):
 
 
 def test_bart_trains_and_generates_as_plain_transformers_does(bart, words, tmp_path):
-    words = [*words, f"model.checkpoint={bart}", "trainer=seq2seq_trainer", "generation.num_beams=2", "trainer.epochs=4"]
+    words = [
+        *words,
+        f"model.checkpoint={bart}",
+        "trainer=seq2seq_trainer",
+        "generation.num_beams=2",
+        "trainer.epochs=4",
+    ]
     words += ["generation.no_repeat_ngram_size=1", "generation.length_penalty=1.5"]
     train(compose([*words, "trainer.learning_rate=2e-2", "generation.min_tokens=5"]), tmp_path)
     losses = [row["train/loss"] for row in lines(tmp_path) if "train/loss" in row]

@@ -199,7 +199,9 @@ def test_a_runs_checkpoints_hold_no_pickle(trained):
     for folder in (trained("trainer=accelerate") / "checkpoints").iterdir():
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert {path.suffix for path in files} <= {".safetensors", ".json", ".model", ".txt"}
-        assert {"model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json"} <= {p.name for p in files}
+        assert {"model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json"} <= {
+            p.name for p in files
+        }
         for path in files:
             if path.suffix == ".json":
                 json.loads(path.read_text("utf-8"))

@@ -1,0 +1,322 @@
+"""Every YAML file of conf/, composition from Python, and what `resume=` replaces."""
+
+import ast
+import dataclasses
+import inspect
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import yaml
+
+import bisum
+from bisum import compose
+from bisum.checking import locate
+from bisum.composition import Composer, conf_directory, read_record
+from bisum.config import SCHEMAS, Config
+from bisum.corpus.filters import Books, LongTitles
+from bisum.corpus.sources import Marc, Sample
+from bisum.errors import UserError
+from bisum.models.architectures import T5Architecture
+from bisum.training.accelerate_loop import AccelerateTrainer
+from bisum.training.seq2seq_trainer import TransformersTrainer
+
+CONF = conf_directory()
+FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
+PRIMARY = {f"{name}.yaml" for name in SCHEMAS}
+PARTS = {file for file in FILES if Path(file).name.startswith("_")}
+OPTIONS = sorted(set(FILES) - PRIMARY - PARTS)
+NEEDED = {
+    "corpus/marc.yaml": ["corpus.path=PATH"],
+    "experiment/course_trainer.yaml": ["corpus.path=PATH"],
+    "experiment/course_accelerate.yaml": ["corpus.path=PATH"],
+}
+"""The words without which an option has no value for a key."""
+
+
+def composed_command(line: str) -> list[Config]:
+    """Return the configuration of each job of a `bisum ...` line."""
+    program, *words = shlex.split(line)
+    assert program == "bisum"
+    command = words.pop(0) if words and words[0] in SCHEMAS else "train"
+    composer = Composer(command)
+    if "-m" in words:
+        words.remove("-m")
+        return [composer.checked(job) for job in composer.jobs(words)]
+    return [composer.checked(words)]
+
+
+def test_the_files_are_the_primary_configurations_and_options_of_groups():
+    assert set(FILES) >= PRIMARY
+    assert {len(Path(file).parts) for file in OPTIONS} == {2}
+    found = {f"{group}/{option}.yaml" for group, options in Composer("train").groups.items() for option in options}
+    assert found == set(OPTIONS)
+
+
+@pytest.mark.parametrize("file", OPTIONS)
+def test_every_option_composes_and_its_values_take_effect(file):
+    group, option = Path(file).with_suffix("").parts
+    word = f"filter=[{option}]" if group == "filter" else f"{group}={option}"
+    config = compose([word, *NEEDED.get(file, [])])
+    written = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
+    written.pop("defaults", None)
+    part = {"filter": lambda: config.resolved["filter"][option], "experiment": lambda: config.resolved}
+    node = part.get(group, lambda: config.resolved[group])()
+    for key, value in leaves(written):
+        if value != "???":
+            assert at(node, key) == yaml_number(value), key
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_primary_configuration_composes(name):
+    assert isinstance(Composer(name).checked([]), SCHEMAS[name])
+
+
+@pytest.mark.parametrize("file", sorted(PARTS))
+def test_every_part_is_in_the_defaults_of_each_option_of_its_group(file):
+    group, part = Path(file).with_suffix("").parts
+    siblings = [option for option in OPTIONS if Path(option).parts[0] == group]
+    assert siblings
+    for option in siblings:
+        assert yaml.safe_load((CONF / option).read_text(encoding="utf-8"))["defaults"][0] == part
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_opens_with_what_it_is_and_a_command_that_composes(file):
+    comments = []
+    for line in (CONF / file).read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        comments.append(line.removeprefix("#").strip())
+    comments = [comment for comment in comments if not comment.startswith("@package")]
+    assert len(comments) >= 2
+    assert comments[0][0].isupper()
+    assert comments[0].endswith((".", "]"))
+    command = comments[-1]
+    assert composed_command(command)
+    group, *_ = Path(file).with_suffix("").parts
+    assert Path(file).stem in command or f"{group}." in command or file in PRIMARY
+
+
+def test_the_command_lines_of_the_readme_compose():
+    readme = Path(bisum.__file__).parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README.md beside the installed package")
+    lines = re.findall(r"^\$ (bisum\b.*)$", readme.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(lines) >= 5
+    for line in lines:
+        if "epocs" in line:
+            with pytest.raises(UserError, match=r"trainer\.epocs: no such key, did you mean 'epochs'"):
+                composed_command(line)
+        elif "--config-dir" not in line and "resume=" not in line:
+            assert composed_command(line), line
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for key, value in values.items():
+        found += leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return found
+
+
+def at(values: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def yaml_number(value: Any) -> Any:
+    """PyYAML reads 2e-5, which has no dot, as text; the configuration's YAML reads it as a number."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[\d.]+e-?\d+", value) else value
+
+
+def configurable_classes() -> list[type]:
+    """The schema, the classes that `_target_` names in conf/, and those of their fields."""
+    targets = set()
+    for file in FILES:
+        targets |= set(re.findall(r"^\s*_target_: (\S+)$", (CONF / file).read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(targets) >= 9
+    found: list[type] = []
+    waiting = [*SCHEMAS.values(), *map(locate, sorted(targets))]
+    while waiting:
+        annotation = waiting.pop(0)
+        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation) and annotation not in found:
+            found.append(annotation)
+            waiting += get_type_hints(annotation, include_extras=True).values()
+        waiting += get_args(annotation)
+    return found
+
+
+@pytest.mark.parametrize("cls", configurable_classes(), ids=lambda cls: cls.__name__)
+def test_a_default_is_written_in_yaml_alone_and_every_field_has_a_line_on_it(cls):
+    for field in dataclasses.fields(cls):
+        assert field.default is dataclasses.MISSING, f"{cls.__name__}.{field.name} has a default beside conf/"
+        assert field.default_factory is dataclasses.MISSING, f"{cls.__name__}.{field.name} has a default beside conf/"
+        assert field.kw_only
+    (tree,) = ast.parse(inspect.getsource(cls)).body
+    for item, following in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(item, ast.AnnAssign):
+            said = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            assert said, f"{cls.__name__}.{ast.unparse(item.target)} has no line on it"
+
+
+def test_python_composes_the_words_of_the_command_line_into_typed_objects():
+    config = compose(["trainer.learning_rate=1", "languages=[es]", "model.prefix='a: '", "+trainer.epochs=2"])
+    assert isinstance(config, Config)
+    assert isinstance(config.trainer, AccelerateTrainer)
+    assert config.trainer.learning_rate == 1.0
+    assert isinstance(config.trainer.learning_rate, float)
+    assert config.trainer.epochs == 2
+    assert config.languages == ["es"]
+    assert config.model.prefix == "a: "
+    assert isinstance(config.corpus, Sample)
+    assert isinstance(config.model.architecture, T5Architecture)
+    assert config.filter == {"long_titles": LongTitles(min_words=3)}
+    assert compose().seed == 42
+
+
+def test_the_recipes_have_the_values_of_the_recipe():
+    trainer = compose(["experiment=course_trainer", "corpus.path=PATH"])
+    assert isinstance(trainer.trainer, TransformersTrainer)
+    assert trainer.model.checkpoint == "google/mt5-small"
+    assert trainer.model.max_document_tokens == 512
+    assert trainer.model.max_summary_tokens == 30
+    assert isinstance(trainer.corpus, Marc)
+    assert trainer.filter == {
+        "books": Books(categories=["book", "digital_ebook_purchase"]),
+        "long_titles": LongTitles(min_words=3),
+    }
+    settings = trainer.trainer
+    assert (settings.epochs, settings.batch_size, settings.learning_rate) == (8, 8, 5.6e-5)
+    assert (settings.weight_decay, settings.keep_checkpoints, settings.warmup) == (0.01, 3, 0.0)
+    loop = compose(["experiment=course_accelerate", "corpus.path=PATH"]).trainer
+    assert isinstance(loop, AccelerateTrainer)
+    assert (loop.epochs, loop.batch_size, loop.learning_rate, loop.weight_decay) == (10, 8, 2e-5, 0.01)
+    assert loop.decay_all_parameters
+    assert loop.max_gradient_norm is None
+
+
+def test_a_value_beside_an_experiment_wins_over_it():
+    assert compose(["trainer.epochs=1", "experiment=course_trainer", "corpus.path=PATH"]).trainer.epochs == 1
+
+
+def test_of_several_values_for_a_key_the_last_one_counts():
+    assert compose(["seed=1", "seed=2"]).seed == 2
+    assert compose(["seed=1", "seed=2", "seed=1"]).seed == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["trainer.epochz=1"], ["trainer.epochs=x"], ["trainr=accelerate"], ["seed"], ["a b"]]
+)
+def test_a_wrong_word_raises_a_user_error_of_one_line(words):
+    with pytest.raises(UserError) as raised:
+        compose(words)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_folder_of_ones_own_adds_options(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/quick.yaml").write_text(
+        "# @package _global_\ntrainer:\n  epochs: 1\n  learning_rate: 1e-3\nlanguages: [es]\n", encoding="utf-8"
+    )
+    config = compose(["experiment=quick"], config_dir=str(tmp_path))
+    assert (config.trainer.epochs, config.trainer.learning_rate, config.languages) == (1, 1e-3, ["es"])
+    with pytest.raises(UserError, match="no folder 'nowhere'"):
+        compose([], config_dir="nowhere")
+
+
+def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
+    composer = Composer("train")
+    assert composer.jobs(["seed=1,2", "trainer.epochs=3"]) == [
+        ["seed=1", "trainer.epochs=3"],
+        ["seed=2", "trainer.epochs=3"],
+    ]
+    languages = [composer.checked(job).languages for job in composer.jobs(["languages=[en],[es],[en,es]"])]
+    assert languages == [["en"], ["es"], ["en", "es"]]
+    filters = [sorted(composer.checked(job).filter) for job in composer.jobs(["filter=[books],[books,long_titles]"])]
+    assert filters == [["books"], ["books", "long_titles"]]
+    epochs = [composer.checked(job).trainer.epochs for job in composer.jobs(["trainer.epochs=range(1,4)"])]
+    assert epochs == [1, 2, 3]
+    trainers = [
+        composer.checked(job).trainer for job in composer.jobs(["trainer=accelerate,seq2seq_trainer", "seed=1"])
+    ]
+    assert [type(trainer) for trainer in trainers] == [AccelerateTrainer, TransformersTrainer]
+    models = [composer.checked(job).model.checkpoint for job in composer.jobs(["model=glob(t*)"])]
+    assert models == ["google-t5/t5-base", "google-t5/t5-small", None]
+
+
+@pytest.fixture(scope="module")
+def earlier() -> dict[str, Any]:
+    """The configuration of an earlier run, none of whose values are the defaults."""
+    words = ["corpus=marc", "corpus.path=reviews", "trainer.epochs=7", "generation.num_beams=4", "languages=[es]"]
+    return compose(words).resolved
+
+
+def test_a_resumed_run_keeps_all_that_the_command_line_does_not_name(earlier):
+    config = Composer("train").continue_from(earlier, [])
+    assert config.resolved == earlier
+    config = Composer("train").continue_from(earlier, ["trainer.patience=2", "resume=RUN"])
+    expected = json.loads(json.dumps(earlier))
+    expected["trainer"]["patience"] = 2
+    expected["resume"] = "RUN"
+    assert config.resolved == expected
+    assert config.trainer.epochs == 7
+
+
+def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier):
+    config = Composer("train").continue_from(earlier, ["trainer=seq2seq_trainer", "trainer.epochs=9"])
+    assert isinstance(config.trainer, TransformersTrainer)
+    assert config.trainer.epochs == 9
+    assert config.trainer.batch_size == compose(["trainer=seq2seq_trainer"]).trainer.batch_size
+    assert config.generation.num_beams == 4
+    config = Composer("train").continue_from(earlier, ["filter=[books]", "evaluation.metrics=[]"])
+    assert list(config.filter) == ["books"]
+    assert isinstance(config.corpus, Marc)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["experiment=course_trainer"], "'experiment=course_trainer' makes another experiment"),
+        (["seed=1"], "'seed=1' makes another experiment"),
+        (["model=mt5_small"], "'model=mt5_small' makes another experiment"),
+        (["~filter"], "'~filter' makes another experiment"),
+        (["trainer.epochz=1"], "trainer.epochz: no such key, did you mean 'epochs'?"),
+        (["+anything=1"], "anything: no such key"),
+        (["trainer.epochs=0"], "trainer.epochs: expected a whole number >= 1, not 0"),
+        (["trainer=nope"], "trainer=nope: no such option"),
+        (["corpus=marc"], "corpus.path: needs a value"),
+    ],
+)
+def test_what_a_resumed_run_refuses(earlier, words, said):
+    with pytest.raises(UserError, match=re.escape(said)) as raised:
+        Composer("train").continue_from(earlier, words)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is not a run directory: it has no run.json"),
+        ("{broken", "cannot be read"),
+        ("[]", "holds no configuration"),
+        ('{"config": 1}', "holds no configuration"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_directory_that_is_no_run_is_told(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=said) as raised:
+        read_record(str(tmp_path))
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_a_run_directory_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="is not a run directory"):
+        read_record(str(tmp_path / "nothing"))
+    with pytest.raises(UserError, match=r"is not a run directory|cannot be read"):
+        read_record(__file__)

@@ -1,0 +1,100 @@
+"""Between the steps: logging, evaluating, choosing the best, stopping, failing."""
+
+import json
+import shutil
+
+import pytest
+
+from bisum import compose, train
+from bisum.errors import Failed, UserError
+
+
+@pytest.fixture
+def run_words(small, tmp_path):
+    def run(*words):
+        train(compose([*small, *words]), tmp_path / "run")
+        return tmp_path / "run"
+
+    return run
+
+
+def evaluations(read, directory):
+    return [line for line in read.metrics(directory) if "eval/loss" in line]
+
+
+def test_losses_are_logged_as_means_of_their_steps(trained, read):
+    """Every 3 steps and before each evaluation; 16 steps an epoch, so 15-16 and 30-32 are shorter or cut."""
+    single = read.series(trained("trainer=accelerate"), "train/loss")
+    lines = [
+        line for line in read.metrics(trained("trainer=accelerate", "trainer.log_every=3")) if "train/loss" in line
+    ]
+    steps = [line["step"] for line in lines]
+    assert steps == [3, 6, 9, 12, 15, 16, 18, 21, 24, 27, 30, 32]
+    for line, start in zip(lines, [0, *steps], strict=False):
+        mean = sum(single[start : line["step"]]) / (line["step"] - start)
+        assert line["train/loss"] == pytest.approx(mean, rel=1e-5)
+        assert line["epoch"] == pytest.approx(line["step"] / 16, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("metric", "better"), [("eval/loss", min), ("eval/rouge1", max), ("eval/unicode/es/rouge1", max)]
+)
+def test_the_best_checkpoint(metric, better, read, run_words):
+    directory = run_words("trainer.evaluate_every=5", f"trainer.best_metric={metric}", "trainer.keep_checkpoints=1")
+    lines = evaluations(read, directory)
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30, 32]
+    best = better(lines, key=lambda line: line[metric])  # min and max take the first of equal ones
+    record = read.record(directory)
+    assert record["best"] == {name: pytest.approx(value, abs=1e-5) for name, value in best.items()}
+    assert record["test"]["checkpoint"] == f"epoch-{best['step'] / 16:g}"
+    assert record["last"]["step"] == 32
+    left = {path.name for path in (directory / "checkpoints").iterdir()}
+    assert left == {record["test"]["checkpoint"], "epoch-2"}
+
+
+def test_patience(read, run_words):
+    directory = run_words("trainer.evaluate_every=3", "trainer.patience=2", "trainer.best_metric=eval/rouge2")
+    lines = evaluations(read, directory)
+    values = [line["eval/rouge2"] for line in lines]
+    best = values.index(max(values))
+    assert len(values) == best + 3 < 11
+    assert read.metrics(directory)[-2]["step"] == lines[-1]["step"]
+    assert "stopping early" in (directory / "train.log").read_text("utf-8")
+
+
+def test_max_steps_ends_with_an_evaluation(read, run_words):
+    directory = run_words("trainer.max_steps=5")
+    assert [line["step"] for line in evaluations(read, directory)] == [5]
+    assert read.series(directory, "train/learning_rate")[-1] == pytest.approx(2e-2 / 4.5, rel=0.2)
+
+
+@pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
+def test_a_loss_that_is_not_a_number_fails_clearly(backend, read, tmp_path, call_bisum, small):
+    words = [f"trainer={backend}", "trainer.learning_rate=1e30", "trainer.max_gradient_norm=null"]
+    done = call_bisum(*small, *words, "trainer.log_every=4", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.code == 1
+    assert len(done.err.strip().splitlines()) == 1
+    assert "nan" in done.err
+    assert "learning_rate" in done.err
+    assert "Traceback" not in done.out + done.err
+    record = read.record(tmp_path / "run")
+    assert (record["status"], record["exit_code"]) == ("failed", 1)
+    assert "the loss is nan" in record["reason"]
+    log = (tmp_path / "run/train.log").read_text("utf-8")
+    assert "Traceback (most recent call last)" in log
+    assert "FloatingPointError" in log
+    for line in (tmp_path / "run/metrics.jsonl").read_text("utf-8").splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_a_directory_that_holds_a_run_is_refused(trained, small, read, tmp_path):
+    directory = shutil.copytree(trained("trainer=accelerate"), tmp_path / "run")
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
+    with pytest.raises(UserError, match="already holds a run"):
+        train(compose(small), directory)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_an_unknown_best_metric_fails_as_bad_input(small, tmp_path):
+    with pytest.raises((UserError, Failed), match="best_metric"):
+        train(compose([*small, "trainer.best_metric=eval/rouge7"]), tmp_path)
