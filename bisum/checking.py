@@ -27,7 +27,12 @@ T = TypeVar("T")
 
 
 class Invalid(Exception):
-    """A value does not fit an annotation; the message says what would."""
+    """A value does not fit an annotation; the message says what would, `place` where in the value (`[1]`, `.name`)."""
+
+    def __init__(self, expected: str, value: Any, place: str = "") -> None:
+        super().__init__(expected)
+        self.value = value
+        self.place = place
 
 
 @dataclass
@@ -66,7 +71,7 @@ def is_allowed(target: str, packages: Iterable[str]) -> bool:
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" for the closest choice, or nothing."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ""
 
 
@@ -76,18 +81,23 @@ def _construct(cls: type, values: Any, key: str, problems: Problems) -> Any:
         problems.add(key, f"expected a mapping of {_listed(_parameters(cls))}, not {_shown(values)}")
         return None
     parameters = _parameters(cls)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
-    hints = _hints(cls)
+    signature = inspect.signature(cls).parameters.values()
+    others = next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
     found = len(problems.lines)
+    try:
+        hints = _hints(cls)
+    except NameError as error:
+        problems.add(key, f"{cls.__name__} has an annotation that cannot be resolved: {error}")
+        return None
     arguments: dict[str, Any] = {}
     for name, value in values.items():
         path = _join(key, str(name))
-        if name not in parameters and not open_ended:
+        if name not in parameters and not others:
             problems.add(path, f"no such key{nearest(str(name), parameters)} (valid: {_listed(parameters)})")
         elif value == MISSING:
             problems.add(path, f"needs a value, for example {path}=...")
         else:
-            arguments[str(name)] = _value(hints.get(name, Any), value, path, problems)
+            arguments[str(name)] = _value(hints.get(name, hints.get(others, Any)), value, path, problems)
     for name, parameter in parameters.items():
         if name not in values and parameter.default is parameter.empty:
             problems.add(_join(key, name), "is missing")
@@ -99,7 +109,7 @@ def _construct(cls: type, values: Any, key: str, problems: Problems) -> Any:
         names_parameter = str(error).split(maxsplit=1)[0].rstrip(":").partition(".")[0] in parameters
         problems.add("" if names_parameter else key, _join(key, str(error)) if names_parameter else str(error))
     except Exception as error:
-        problems.add(key, f"{cls.__name__} refused its settings: {error}")
+        problems.add(key, f"{cls.__name__} refused its settings: {_one_line(error)}")
     return None
 
 
@@ -126,7 +136,7 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
     try:
         return _plain(annotation, value)
     except Invalid as error:
-        problems.add(key, f"expected {error}, not {_shown(value)}")
+        problems.add(f"{key}{error.place}", f"expected {error}, not {_shown(error.value)}")
         return None
 
 
@@ -158,7 +168,11 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
     if lacking:
         problems.add(_join(key, "_target_"), f"'{path}' is no {interface.__name__}: {lacking}")
         return None
-    return _construct(cls, {name: value for name, value in node.items() if name != "_target_"}, key, problems)
+    instance = _construct(cls, {name: value for name, value in node.items() if name != "_target_"}, key, problems)
+    properties = [name for name, member in vars(interface).items() if isinstance(member, property)]
+    if instance is not None and (lacking := _none_of(instance, properties)):
+        problems.add(_join(key, "_target_"), f"'{path}' is no {interface.__name__}: {lacking}")
+    return instance
 
 
 def locate(path: str) -> type:
@@ -174,8 +188,10 @@ def locate(path: str) -> type:
         if error.name and is_allowed(module_name, [error.name]):
             raise UserError(f"'{path}': there is no module '{error.name}' on the Python path") from error
         raise UserError(f"'{path}': its module needs '{error.name}', which is not installed") from error
-    except Exception as error:
-        raise UserError(f"'{path}': its module cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"'{path}': its module cannot be imported: {type(error).__name__}: {_one_line(error)}"
+        ) from error
     cls = getattr(module, class_name, None)
     if not inspect.isclass(cls):
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
@@ -198,37 +214,51 @@ def _plain(annotation: Any, value: Any) -> Any:
         try:
             result = _plain(base, value)
         except Invalid as error:
-            raise Invalid(f"{error} {words}") from None
+            raise error if error.place else Invalid(f"{error} {words}", value) from None
         if not all(check(result) for _, check in checks):
-            raise Invalid(f"{_type_name(base)} {words}")
+            raise Invalid(f"{_type_name(base)} {words}", value)
         return result
     if origin is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in arguments):
-            raise Invalid(f"one of {_listed(map(str, arguments))}")
+            raise Invalid(f"one of {_listed(map(str, arguments))}", value)
         return value
     if origin in (Union, types.UnionType):
-        reasons = []
-        for option in arguments:
-            try:
-                return _plain(option, value)
-            except Invalid as error:
-                reasons.append(str(error))
-        raise Invalid(" or ".join(reasons))
+        return _plain_union(arguments, value)
     if origin is list:
         if not isinstance(value, list):
-            raise Invalid(f"a list such as [a,b] of {_type_name(arguments[0])}")
-        return [_plain(arguments[0], item) for item in value]
+            raise Invalid(f"a list such as [a,b] of {_type_name(arguments[0])}", value)
+        return [_plain_item(arguments[0], item, f"[{index}]") for index, item in enumerate(value)]
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise Invalid("a mapping of names to values")
-        return {str(name): _plain(arguments[1], item) for name, item in value.items()}
+            raise Invalid("a mapping of names to values", value)
+        return {str(name): _plain_item(arguments[1], item, f".{name}") for name, item in value.items()}
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if annotation is float and isinstance(value, float) and not math.isfinite(value):
-        raise Invalid("a finite number")
+        raise Invalid("a finite number", value)
     if type(value) is not (type(None) if annotation is None else annotation):
-        raise Invalid(_type_name(annotation))
+        raise Invalid(_type_name(annotation), value)
     return value
+
+
+def _plain_item(annotation: Any, value: Any, place: str) -> Any:
+    """Return an item of a list or mapping; a mistake inside is told by its place."""
+    try:
+        return _plain(annotation, value)
+    except Invalid as error:
+        raise Invalid(str(error), error.value, place + error.place) from None
+
+
+def _plain_union(options: tuple[Any, ...], value: Any) -> Any:
+    """Return the value as the first option that it fits; the option that fits it furthest in tells the mistake."""
+    errors = []
+    for option in options:
+        try:
+            return _plain(option, value)
+        except Invalid as error:
+            errors.append(error)
+    inside = [error for error in errors if error.place]
+    raise inside[0] if inside else Invalid(" or ".join(map(str, errors)), value)
 
 
 def _constraints(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
@@ -246,16 +276,27 @@ def _constraints(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
             return [(f"< {bound}", lambda value: value < bound)]
         case annotated_types.MinLen(min_length=length):
             return [(f"with at least {length} item(s)", lambda value: len(value) >= length)]
+        case annotated_types.MaxLen(max_length=length):
+            return [(f"with at most {length} item(s)", lambda value: len(value) <= length)]
     return []
 
 
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+_TYPE_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return _type_name(get_args(annotation)[0])
-    return _TYPE_NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    base = get_origin(annotation) or annotation
+    return _TYPE_NAMES.get(base, getattr(base, "__name__", str(base)))
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
@@ -277,9 +318,12 @@ def _lacking(cls: type, interface: type) -> str:
             if issubclass(cls, interface)
             else f"it does not inherit from {interface.__module__}.{interface.__name__}"
         )
-    members = [name for name, member in vars(interface).items() if callable(member) or isinstance(member, property)]
-    fields = getattr(cls, "__dataclass_fields__", {})
-    missing = [name for name in members if not (name.startswith("_") or name in fields or hasattr(cls, name))]
+    methods = [name for name, member in vars(interface).items() if callable(member) and not name.startswith("_")]
+    return _none_of(cls, methods)
+
+
+def _none_of(thing: Any, names: Iterable[str]) -> str:
+    missing = [name for name in names if not hasattr(thing, name)]
     return f"it has no {_listed(missing)}" if missing else ""
 
 
@@ -309,6 +353,10 @@ def _contains_class(annotation: Any) -> bool:
 
 def _accepts_none(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _join(key: str, name: str) -> str:

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -84,10 +83,13 @@ def parse(words: Sequence[str]) -> Invocation:
             raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
     parser = get_args_parser()
     parser.__class__ = _Parser
-    options, extra = parser.parse_known_args(words)
+    options, extra = parser.parse_known_intermixed_args(words)
     if extra:
         flags = [flag for action in parser._actions for flag in action.option_strings]
         raise UserError(f"no option '{extra[0]}'{nearest(extra[0], flags)} (settings are key=value; see bisum --help)")
+    for flag in ("config_path", "config_name", "experimental_rerun"):
+        if (value := getattr(options, flag, None)) is not None:
+            raise UserError(f"--{flag.replace('_', '-')} {value}: not for bisum; --config-dir DIR adds your YAML files")
     overrides: list[str] = []
     for word in options.overrides:
         key, equals, value = word.partition("=")
@@ -131,20 +133,20 @@ def _complain(error: Exception) -> None:
 
 def run(words: Sequence[str]) -> int:
     """Do what the words ask and return the exit code."""
-    if words and words[0] == "--version":
+    if "--version" in words:
         print(f"bisum {__version__}")
         return 0
     invocation = parse(words)
     options, overrides = invocation.options, invocation.overrides
     if os.environ.get(ALLOW_VARIABLE) and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    composer = Composer(options.config_name or invocation.command, options.config_dir)
+    composer = Composer(invocation.command, options.config_dir)
     if options.help:
         print(help_text(invocation.command, composer))
         return 0
     if options.hydra_help or options.info or options.shell_completion or options.cfg in ("hydra", "all"):
         return _ask_hydra(composer, invocation)
-    if (resumed := _resumed_run(overrides)) is not None:
+    if (resumed := _resumed_run(composer, overrides)) is not None:
         return _resume(composer, invocation, resumed)
     if options.multirun:
         return _sweep(composer, invocation)
@@ -155,6 +157,8 @@ def run(words: Sequence[str]) -> int:
             composed.pop("hydra")
         print(_yaml(composed, options.package, options.resolve), end="")
         return 0
+    if composed.hydra.mode == RunMode.MULTIRUN:
+        raise UserError("hydra.mode: add -m for a sweep")
     _refuse_used(composed.hydra.run.dir, "hydra.run.dir")
     function = COMMANDS[invocation.command].function()
     errors: list[Exception] = []
@@ -173,13 +177,14 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _resumed_run(overrides: Sequence[str]) -> str | None:
+def _resumed_run(composer: Composer, overrides: Sequence[str]) -> str | None:
     """Return the run directory that `resume=` names, if it is given."""
-    given = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "resume"]
-    if not given:
+    given = [override for override in composer.parse(overrides) if override.key_or_group == "resume"]
+    if not given or given[-1].is_delete() or given[-1].value() is None:
         return None
-    value = OverridesParser.create().parse_override(f"resume={given[-1]}").value()
-    return None if value is None else str(value)
+    if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
+        raise UserError(f"'{given[-1].input_line}': resume takes one run directory")
+    return str(given[-1].value())
 
 
 def _refuse_used(directory: str | Path, key: str) -> None:
@@ -256,7 +261,7 @@ def _yaml(node: Any, package: str | None, resolve: bool) -> str:
     part = config if package in (None, "_global_") else OmegaConf.select(config, str(package))
     if part is None:
         raise UserError(f"--package: no key '{package}'")
-    return OmegaConf.to_yaml(part, resolve=resolve)
+    return OmegaConf.to_yaml(part, resolve=resolve) if OmegaConf.is_config(part) else f"{part}\n"
 
 
 def help_text(command: str, composer: Composer) -> str:

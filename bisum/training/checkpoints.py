@@ -31,13 +31,13 @@ class CheckpointStore:
 
     directory: Path
 
-    def save(self, name: str, write: Callable[[Path], None]) -> Path:
+    def save(self, epoch: float, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a folder and put it in place in one step.
 
         A process killed at any instant leaves either the whole checkpoint or none: files are written to a hidden
         folder, listed with their SHA-256 in a manifest and flushed to the disk, and the folder is renamed.
         """
-        final = self.directory / name
+        final = self.directory / epoch_name(epoch)
         aside = self.directory / f".{final.name}.partial"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)

@@ -89,8 +89,8 @@ class Supervisor:
 
     @property
     def epoch(self) -> float:
-        """Epochs trained; a fraction in mid-epoch, with just the decimals that tell any two steps apart."""
-        return round(self.progress.step / self.steps_per_epoch, len(str(self.steps_per_epoch)))
+        """Epochs trained; a fraction in mid-epoch, with more decimals than tell any two steps apart."""
+        return round(self.progress.step / self.steps_per_epoch, len(str(self.steps_per_epoch)) + 4)
 
     def begin(self) -> None:
         """Begin or continue: make up an evaluation that an interruption cut off, and start the clock."""
@@ -197,6 +197,6 @@ class Supervisor:
             write_training_state(folder, self.optimizer, state)
 
         with self.run.stage("checkpoints"):
-            self.checkpoints.save(self.checkpoint_name, write)
+            self.checkpoints.save(self.epoch, write)
             self.checkpoints.prune(self.settings.keep_checkpoints, progress.best_checkpoint)
         self._since = time.perf_counter()

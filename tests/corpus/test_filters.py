@@ -103,7 +103,7 @@ def test_length_bounds_are_inclusive():
 
 @pytest.mark.parametrize("column", ["document", "summary"])
 def test_length_refuses_bounds_that_cross(column):
-    with pytest.raises(UserError, match=rf"^filter.length.min_{column}_words=5 is above max_{column}_words=4"):
+    with pytest.raises(UserError, match=rf"^min_{column}_words: 5 is above max_{column}_words, 4"):
         bounds(**{f"min_{column}_words": 5, f"max_{column}_words": 4})
     bounds(**{f"min_{column}_words": 5, f"max_{column}_words": 5})
 

@@ -107,7 +107,9 @@ def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch):
         compute(script)
 
 
-def test_a_class_of_ones_own_is_a_metric():
+def test_a_class_of_ones_own_is_a_metric(monkeypatch):
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", "bleu")
+
     class Length:
         def compute(self, predictions, references, languages):
             return {"length": sum(map(len, predictions)) / len(predictions)}
