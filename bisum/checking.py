@@ -207,6 +207,8 @@ def _plain(annotation: Any, value: Any) -> Any:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return value
+    if isinstance(value, str) and value == MISSING:
+        raise Invalid("a value", value)
     if origin is Annotated:
         base, *constraints = arguments
         checks = [check for constraint in constraints for check in _constraints(constraint)]

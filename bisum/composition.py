@@ -111,17 +111,25 @@ class Composer:
         Raises:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
         """
+        for override in self.parse(overrides):
+            if override.key_or_group in self.groups and override.value() is None and not override.is_delete():
+                self._refuse_null(override.key_or_group)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 composed = self.hydra.compose_config(self.config_name, list(overrides), run_mode=mode, from_shell=True)
-        except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
             raise UserError(self._explain(error)) from error
         _refuse_foreign_code(composed.hydra)
         for group in _REQUIRED_GROUPS:
             if composed.hydra.runtime.choices.get(group) in (None, "null"):
-                raise UserError(f"{group}=null: one is needed (valid: {', '.join(self.groups[group])})")
+                self._refuse_null(group)
         return composed
+
+    def _refuse_null(self, group: str) -> None:
+        if group != "experiment":
+            instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
+            raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Return the overrides as Hydra's grammar reads them; raises UserError for one that it cannot read."""
@@ -136,6 +144,9 @@ class Composer:
 
     def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
         """Return the overrides of each job of a sweep; empty if the sweeper chooses them as it goes."""
+        for override in self.parse(overrides):
+            if override.is_discrete_sweep() and not list(override.sweep_string_iterator()):
+                raise UserError(f"{override.key_or_group}: '{override.input_line}' matches nothing to sweep over")
         sweeper = self.compose(overrides, RunMode.MULTIRUN).hydra.sweeper
         try:
             if sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
@@ -167,6 +178,9 @@ class Composer:
         if isinstance(error.__cause__, YAMLError):
             return self._explain(error.__cause__)
         message = " ".join(filter(None, [_one_line(error), _one_line(error.__cause__)]))
+        if match := re.search(r"Error merging override \+*(.*?)=.*Cannot merge (\w+) with (\w+)", message):
+            kinds = {"DictConfig": "a mapping", "ListConfig": "a list"}
+            return f"{match[1]}: expected {kinds.get(match[3], match[3])}, not {kinds.get(match[2], match[2])}"
         if match := re.search(r"Ambiguous value for argument '\+*(.*?)=", message):
             return f"{match[1]}: several values; write {match[1]}=[a,b] for a list, or add -m for a job each"
         if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
@@ -214,11 +228,24 @@ def checked(composed: DictConfig, name: str) -> Config:
     try:
         values = OmegaConf.to_container(job, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(": ".join(filter(None, [error.full_key, _one_line(error)]))) from error
+        raise UserError(f"{_unresolved_key(job)}: {_one_line(error)}") from error
     assert isinstance(values, dict)
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
     return check({str(key): value for key, value in values.items()}, name)
+
+
+def _unresolved_key(node: Any, key: str = "") -> str:
+    """Return the dotted key of the first interpolation that cannot be resolved."""
+    for name in node if isinstance(node, DictConfig) else []:
+        path = f"{key}.{name}" if key else str(name)
+        try:
+            child = None if OmegaConf.is_missing(node, name) else node[name]
+        except OmegaConfBaseException:
+            return path
+        if found := _unresolved_key(child, path):
+            return found
+    return ""
 
 
 def read_record(run: str) -> dict[str, Any]:
