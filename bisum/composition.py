@@ -59,7 +59,9 @@ class _Loader(ConfigLoaderImpl):
         forced = [_forced(override, groups) for override in parsed]
         composed = super().load_configuration(config_name, forced, *args, **options)
         given = dict(zip(forced, overrides, strict=True))
-        composed.hydra.overrides.task = [given[word] for word in composed.hydra.overrides.task]
+        recorded = OmegaConf.to_container(composed.hydra.overrides.task, resolve=False)
+        assert isinstance(recorded, list)
+        composed.hydra.overrides.task = [given[word] for word in recorded]
         composed.hydra.job.override_dirname = composed.hydra.job.override_dirname.replace("++", "")
         return composed
 
