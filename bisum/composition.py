@@ -59,10 +59,11 @@ class _Loader(ConfigLoaderImpl):
         forced = [_forced(override, groups) for override in parsed]
         composed = super().load_configuration(config_name, forced, *args, **options)
         given = dict(zip(forced, overrides, strict=True))
-        recorded = OmegaConf.to_container(composed.hydra.overrides.task, resolve=False)
-        assert isinstance(recorded, list)
-        composed.hydra.overrides.task = [given[word] for word in recorded]
-        composed.hydra.job.override_dirname = composed.hydra.job.override_dirname.replace("++", "")
+        hydra = composed.hydra
+        # Read unresolved: an interpolation among the overrides is for the check to judge.
+        raw: Any = {name: OmegaConf.to_container(hydra[name], resolve=False) for name in ("overrides", "job")}
+        hydra.overrides.task = [given[word] for word in raw["overrides"]["task"]]
+        hydra.job.override_dirname = raw["job"]["override_dirname"].replace("++", "")
         return composed
 
 
