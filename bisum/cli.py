@@ -18,10 +18,11 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from bisum import __version__
 from bisum.checking import ALLOW_VARIABLE, nearest
-from bisum.composition import Composer, checked, read_record
+from bisum.composition import Composer, checked
 from bisum.config import Config
 from bisum.errors import Failed, UserError
 
@@ -118,12 +119,15 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except Failed as error:
         _complain(error)
         code = 1
-    except KeyboardInterrupt:
-        print("bisum: interrupted", file=sys.stderr)
-        code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        _complain(error)
+        code = 1
+    except KeyboardInterrupt:
+        print("bisum: interrupted", file=sys.stderr)
+        code = 130
     sys.exit(code)
 
 
@@ -146,7 +150,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     if options.hydra_help or options.info or options.shell_completion or options.cfg in ("hydra", "all"):
         return _ask_hydra(composer, invocation)
-    if (resumed := _resumed_run(composer, overrides)) is not None:
+    if (resumed := composer.resumed_run(overrides)) is not None:
         return _resume(composer, invocation, resumed)
     if options.multirun:
         return _sweep(composer, invocation)
@@ -159,7 +163,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise UserError("hydra.mode: add -m for a sweep")
-    _refuse_used(composed.hydra.run.dir, "hydra.run.dir")
+    _claim(composed, "hydra.run.dir")
     function = COMMANDS[invocation.command].function()
     errors: list[Exception] = []
 
@@ -177,33 +181,27 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _resumed_run(composer: Composer, overrides: Sequence[str]) -> str | None:
-    """Return the run directory that `resume=` names, if it is given."""
-    given = [override for override in composer.parse(overrides) if override.key_or_group == "resume"]
-    if not given or given[-1].is_delete() or given[-1].value() is None:
-        return None
-    if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
-        raise UserError(f"'{given[-1].input_line}': resume takes one run directory")
-    return str(given[-1].value())
-
-
-def _refuse_used(directory: str | Path, key: str) -> None:
-    """Refuse to begin a run where another has been, before Hydra writes its files there."""
-    if (Path(directory) / "run.json").exists():
-        raise UserError(
-            f"{key}: '{directory}' already holds a run; name another, or continue it with resume={directory}"
-        )
+def _claim(composed: DictConfig, key: str) -> None:
+    """Make the directory that `key` names, refusing one where runs have been, before Hydra writes its files there."""
+    try:
+        directory = OmegaConf.select(composed, key, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key}: {' '.join(str(error).split())}") from error
+    folder = Path(directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = (folder / "run.json").exists() or any(folder.glob("*/run.json"))
+    except OSError as error:
+        raise UserError(f"{key}: '{directory}' cannot be made a directory: {error.strerror}") from error
+    if used:
+        raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
 
 
 def _resume(composer: Composer, invocation: Invocation, run: str) -> int:
     """Continue a run in its own directory, from its own configuration with what the command line names replaced."""
     if invocation.command != "train" or invocation.options.multirun:
         raise UserError("resume: only a single `bisum train` continues a run")
-    record = read_record(run)
-    if record.get("job") != "train":
-        raise UserError(f"resume: '{run}' holds no training but a {record.get('job')} run")
-    config = composer.continue_from(record["config"], invocation.overrides)
-    config.resolved["resume"] = None
+    config = composer.continue_run(run, invocation.overrides)
     if invocation.options.cfg:
         print(_yaml(config.resolved, invocation.options.package, invocation.options.resolve), end="")
         return 0
@@ -217,7 +215,7 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
     for words in jobs:
         composer.checked(words)
     if jobs:
-        _refuse_used(Path(composer.compose(jobs[0]).hydra.sweep.dir) / "0", "hydra.sweep.dir")
+        _claim(composer.compose(jobs[0]), "hydra.sweep.dir")
     if invocation.options.cfg:
         raise UserError("--cfg shows the configuration of a single run: leave -m out")
     from bisum.commands import sweep
@@ -237,7 +235,7 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
 
     returns = composer.hydra.multirun(composer.config_name, job, invocation.overrides)
     results = [result for batch in returns or [] for result in batch]
-    return sweep.report([Path(result.hydra_cfg.hydra.runtime.output_dir) for result in results])
+    return sweep.report([(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in results])
 
 
 def _ask_hydra(composer: Composer, invocation: Invocation) -> int:

@@ -56,6 +56,9 @@ class _Loader(ConfigLoaderImpl):
         """Compose as Hydra does; the overrides are recorded as they were given."""
         parsed = OverridesParser.create(config_loader=self).parse_overrides(overrides)
         groups = self.list_groups("")
+        # Hydra's parser takes no null for a group; experiment=null is the default all the same.
+        parsed = [override for override in parsed if override.input_line != "experiment=null"]
+        overrides = [override.input_line or "" for override in parsed]
         forced = [_forced(override, groups) for override in parsed]
         composed = super().load_configuration(config_name, forced, *args, **options)
         given = dict(zip(forced, overrides, strict=True))
@@ -115,8 +118,9 @@ class Composer:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
         """
         for override in self.parse(overrides):
-            if override.key_or_group in self.groups and override.value() is None and not override.is_delete():
-                self._refuse_null(override.key_or_group)
+            group = override.key_or_group
+            if group in self.groups and override.value() is None and not override.is_delete() and group != "experiment":
+                self._refuse_null(group)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -130,9 +134,8 @@ class Composer:
         return composed
 
     def _refuse_null(self, group: str) -> None:
-        if group != "experiment":
-            instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
-            raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
+        instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
+        raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Return the overrides as Hydra's grammar reads them; raises UserError for one that it cannot read."""
@@ -144,6 +147,24 @@ class Composer:
     def checked(self, overrides: Sequence[str]) -> Config:
         """Return the checked configuration of one job."""
         return checked(self.compose(overrides), self.config_name)
+
+    def resumed_run(self, overrides: Sequence[str]) -> str | None:
+        """Return the run directory that `resume=` names, if it is given."""
+        given = [override for override in self.parse(overrides) if override.key_or_group == "resume"]
+        if not given or given[-1].is_delete() or given[-1].value() is None:
+            return None
+        if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
+            raise UserError(f"'{given[-1].input_line}': resume takes one run directory")
+        return str(given[-1].value())
+
+    def continue_run(self, run: str, overrides: Sequence[str]) -> Config:
+        """Return the checked configuration with which the training in a run directory goes on."""
+        record = read_record(run)
+        if record.get("job") != "train":
+            raise UserError(f"resume: '{run}' holds no training but a {record.get('job')} run")
+        config = self.continue_from(record["config"], overrides)
+        config.resolved["resume"] = None
+        return config
 
     def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
         """Return the overrides of each job of a sweep; empty if the sweeper chooses them as it goes."""
@@ -258,6 +279,8 @@ def read_record(run: str) -> dict[str, Any]:
         UserError: there is none, or it cannot be read.
     """
     path = Path(run) / "run.json"
+    if Path(run).is_file():
+        raise UserError(f"'{run}' is a file; give the run directory")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -279,14 +302,22 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> 
     Raises:
         UserError: an unknown key or option, a wrong type, a value out of range.
     """
-    return Composer("train", config_dir).checked(overrides)
+    composer = Composer("train", config_dir)
+    run = composer.resumed_run(overrides)
+    return composer.checked(overrides) if run is None else composer.continue_run(run, overrides)
 
 
 def _refuse_foreign_code(hydra: DictConfig) -> None:
     """Hold what Hydra itself would call (launcher, sweeper, callbacks, logging) to the same rule as bisum's nodes."""
     for name in ("launcher", "sweeper", "callbacks"):
         node = hydra.get(name)
-        _refuse_foreign_targets(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node, name)
+        try:
+            plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        except OmegaConfBaseException as error:
+            raise UserError(f"hydra.{name}: {_one_line(error)}") from error
+        _refuse_foreign_targets(plain, name)
+    if ALLOW_VARIABLE in (OmegaConf.select(hydra, "job.env_set") or {}):
+        raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
     for name in ("job_logging", "hydra_logging"):
         if OmegaConf.select(hydra, f"{name}.root") is not None or OmegaConf.select(hydra, f"{name}.handlers"):
             raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")

@@ -54,6 +54,11 @@ class Config:
         self.resolved: dict[str, Any] = {}
         if len(set(self.languages)) != len(self.languages):
             raise UserError(f"languages: {self.languages} names a language twice")
+        if reserved := {"unicode", "all"} & set(self.languages):
+            raise UserError(f"languages: '{min(reserved)}' is the name of a metric; give codes such as en, es, pt_BR")
+        if self.generation.min_tokens >= self.model.max_summary_tokens:
+            limit = self.model.max_summary_tokens
+            raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")
         self._check_best_metric()
 
     def _check_best_metric(self) -> None:

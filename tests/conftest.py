@@ -81,3 +81,29 @@ def call_bisum(
         return Finished(exit_.value.code, *capfd.readouterr(), seconds)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def one_line() -> Callable[[Finished], str]:
+    """Return the line of a command line that was refused: exit code 2, and nothing but that line on either stream."""
+
+    def line(finished: Finished) -> str:
+        assert finished.code == 2, finished.err
+        assert finished.out == ""
+        lines = finished.err.splitlines()
+        assert len(lines) == 1, finished.err
+        assert lines[0].startswith("bisum: ")
+        return lines[0]
+
+    return line
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[[Path, str], None]:
+    """Write a text file, and make its folder."""
+
+    def written(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    return written

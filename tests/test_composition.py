@@ -38,14 +38,15 @@ NEEDED = {
 
 
 def composed_command(line: str) -> list[Config]:
-    """Return the configuration of each job of a `bisum ...` line."""
+    """Return the configuration of a `bisum ...` line; of a sweep, those of its first and last job."""
     program, *words = shlex.split(line)
     assert program == "bisum"
     command = words.pop(0) if words and words[0] in SCHEMAS else "train"
     composer = Composer(command)
     if "-m" in words:
         words.remove("-m")
-        return [composer.checked(job) for job in composer.jobs(words)]
+        jobs = composer.jobs(words)
+        return [composer.checked(job) for job in (jobs[0], jobs[-1])]
     return [composer.checked(words)]
 
 
@@ -240,6 +241,15 @@ def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
     assert filters == [["books"], ["books", "long_titles"]]
     models = [composer.checked(job).model.checkpoint for job in composer.jobs(["model=glob(t5*)"])]
     assert models == ["google-t5/t5-base", "google-t5/t5-small"]
+
+
+def test_a_sweep_over_all_options_of_a_group_takes_those_that_help_lists():
+    composer = Composer("train")
+    assert composer.jobs(["model=glob(*)"]) == [[f"model={option}"] for option in composer.groups["model"]]
+
+
+def test_no_experiment_is_the_default_and_can_be_asked_for():
+    assert compose(["experiment=null"]).resolved == compose().resolved
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def load_rows(config: Config, run: Run) -> Corpus:
     """
     with run.stage("corpus"):
         corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
-    earlier = run.record.get("data", {}).get("fingerprint")
+    earlier = (run.record.get("data") or {}).get("fingerprint")
     if earlier not in (None, corpus.fingerprint):
         raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
     run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})

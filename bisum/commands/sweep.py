@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -30,25 +29,24 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def report(directories: Sequence[Path]) -> int:
+def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     """Show a line for each job and return the largest of their exit codes."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in ("job", "overrides", "status", "best"):
         table.add_column(column)
     codes = []
-    for number, directory in enumerate(directories):
+    for number, (directory, overrides) in enumerate(jobs):
         record = _record(directory)
         codes.append(int(record.get("exit_code") or (0 if record.get("status") == "finished" else 1)))
         best = record.get("best") or {}
         name = record.get("config", {}).get("trainer", {}).get("best_metric", "")
         result = f"{name} {best[name]:.2f}" if name in best else escape(str(record.get("reason") or ""))
-        overrides = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
         table.add_row(str(number), escape(" ".join(map(str, overrides))), str(record.get("status", "lost")), result)
     console = Console(highlight=False)
     console.rule("sweep")
     console.print(table)
-    if directories:
-        console.print(f"run directories  {directories[0].parent}/0 ... {len(directories) - 1}")
+    if jobs:
+        console.print(f"run directories  {jobs[0][0].parent}", markup=False, soft_wrap=True)
     return max(codes, default=0)
 
 

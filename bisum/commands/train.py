@@ -23,13 +23,14 @@ from bisum.training.supervisor import Supervisor
 from bisum.training.task import build_task
 
 
-def train(config: Config, directory: str | Path | None = None, *, resume: bool = False) -> dict[str, float]:
+def train(config: Config, directory: str | Path | None = None) -> dict[str, float]:
     """Fine-tune and score a model as `config` says, and record it all in a run directory.
 
     Args:
-        config: a checked configuration, as `bisum.compose` returns it.
-        directory: the run directory; it may not hold another run. None: a new one under `outputs/`.
-        resume: continue the run in `directory` from its newest sound checkpoint.
+        config: a checked configuration, as `bisum.compose` returns it. If it names a run to `resume`, that run is
+            continued from its newest sound checkpoint.
+        directory: the run directory; it may not hold another run. None: that of the run to resume, or a new one under
+            `outputs/`.
 
     Returns:
         The test split's metrics (`test/...`), with those of the best validation (`eval/...`).
@@ -39,18 +40,21 @@ def train(config: Config, directory: str | Path | None = None, *, resume: bool =
         Failed: training failed for another reason; the traceback is in the directory's `train.log`.
     """
     quiet_libraries()
-    with recorded(Path(directory or _new_directory()), config, resume=resume) as run:
+    with recorded(Path(directory or config.resume or _new_directory()), config) as run:
         device = find_device(config.hardware)
         corpus = load_rows(config, run)
-        checkpoint = CheckpointStore(run.directory / "checkpoints").newest_sound(run.screen.note) if resume else None
+        checkpoint = (
+            CheckpointStore(run.directory / "checkpoints").newest_sound(run.screen.note) if run.resumed else None
+        )
         loaded = _load_model(config, run, device, checkpoint)
         with run.stage("tokenization"):
             splits = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress)
         run.screen.print(cut_line(splits, (loaded.max_document_tokens, loaded.max_summary_tokens)))
 
-        evaluator = Evaluator(config, run)
+        evaluator = Evaluator(config, run, device.precision)
         with run.stage("baseline"):
             baseline = evaluator.baseline(splits["validation"].rows)
+        _check_best_metric(config, baseline.metrics)
         validate = _validation(evaluator, loaded, splits["validation"], baseline.metrics)
         task = build_task(config, run, loaded, splits["train"], device, validate, checkpoint)
         supervisor = task.supervisor
@@ -65,7 +69,7 @@ def train(config: Config, directory: str | Path | None = None, *, resume: bool =
 
 def run(config: Config, directory: Path) -> float:
     """Train, or resume, for the command line; return the best value of the metric that chooses the checkpoint."""
-    metrics = train(config, directory, resume=config.resume is not None)
+    metrics = train(config, directory)
     return metrics[config.trainer.best_metric]
 
 
@@ -87,9 +91,21 @@ def _load_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
         f"{type(config.trainer).__name__} on {device.name}, {device.precision}, seed {config.seed}"
     )
     if run.resumed:
-        where = f"continuing from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning"
+        where = (
+            f"continuing from {checkpoint.name}" if checkpoint else "no sound checkpoint: starting from the beginning"
+        )
         run.screen.note(where)
     return loaded
+
+
+def _check_best_metric(config: Config, baseline: Mapping[str, float]) -> None:
+    """Refuse a `best_metric` that no evaluation of these rows will give, before any training."""
+    given = {"eval/loss", "eval/gen_len", *(name.replace("baseline/", "eval/", 1) for name in baseline)}
+    if config.trainer.best_metric not in given:
+        known = ", ".join(
+            sorted(name for name in given if not name.endswith(("_low", "_high", "_precision", "_recall")))
+        )
+        raise UserError(f"trainer.best_metric: no '{config.trainer.best_metric}' for these rows (valid: {known})")
 
 
 def _record_baseline(evaluator: Evaluator, baseline: Evaluation) -> None:
@@ -133,7 +149,8 @@ def _score_test(
     """Score the test split once with the best checkpoint, record it and say what to do next."""
     run, config, progress = evaluator.run, evaluator.config, supervisor.progress
     lead = config.evaluation.lead
-    assert progress.best_checkpoint is not None
+    if progress.best_checkpoint is None:
+        raise UserError(f"trainer: {type(config.trainer).__name__}.fit ended before any evaluation")
     best = supervisor.checkpoints.directory / progress.best_checkpoint
     if problem := damage(best):
         raise UserError(f"'{best}', the best checkpoint, is damaged ({problem}); put it back from a copy and resume")
@@ -144,7 +161,7 @@ def _score_test(
     run.write_predictions(f"test-lead{lead}", baseline.predictions)
     run.write_predictions(f"test-{progress.best_checkpoint}", scored.predictions)
     run.log(scored.metrics, progress.step, supervisor.epoch)
-    run.update(test={"checkpoint": progress.best_checkpoint, **scored.metrics})
+    run.update(test={"checkpoint": progress.best_checkpoint, **scored.metrics, **baseline.metrics})
     here = Path.cwd()
     shown = run.directory.relative_to(here) if run.directory.is_relative_to(here) else run.directory
     run.screen.print(

@@ -66,7 +66,7 @@ def load_corpus(source: Source, filters: Mapping[str, Filter], languages: Sequen
     if reserved := {"empty", "sample"} & set(filters):
         raise UserError(f"filter.{min(reserved)}: the row counts use this name themselves; rename the filter")
 
-    tables = source.load(languages)
+    tables = _load(source, languages)
     loaded = {split: _checked(split, tables[split], languages) for split in SPLITS}
     filled = {split: rows.filter(_filled(rows)) for split, rows in loaded.items()}
     limits = {"train": source.max_train_rows, "eval": source.max_eval_rows}
@@ -81,12 +81,34 @@ def load_corpus(source: Source, filters: Mapping[str, Filter], languages: Sequen
                 rows = rows.filter(row_filter.keep(rows, held_out))
             except UserError as error:
                 raise UserError(f"filter.{name} on {split}: {error}") from error
+            except Exception as error:  # of a user's own class, whatever it is
+                problem = " ".join(f"{type(error).__name__}: {error}".split())
+                must = f"keep must return a boolean for each of {rows.num_rows:,} rows"
+                raise UserError(f"filter.{name} on {split}: {problem}; {must}") from error
             ledger.record(name, rows, f"loosen filter.{name} or leave it out")
         kind = "train" if split == "train" else "eval"
         rows = _shuffled_sample(rows, languages, limits[kind], np.random.default_rng([seed, number]))
         splits[split] = ledger.record("sample", rows, f"raise corpus.max_{kind}_rows")
         report[split] = ledger.counts()
     return Corpus(splits=splits, fingerprint=fingerprint(splits), report=CorpusReport(splits=report))
+
+
+def _load(source: Source, languages: Sequence[str]) -> Mapping[str, pa.Table]:
+    """Return the source's tables, once there is one for each split."""
+    name = f"corpus: {type(source).__name__}.load"
+    try:
+        tables = source.load(languages)
+    except UserError:
+        raise
+    except Exception as error:  # of a user's own class, whatever it is
+        raise UserError(f"{name} failed: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
+    for split in SPLITS:
+        table = tables.get(split) if isinstance(tables, Mapping) else None
+        if not isinstance(table, pa.Table) or not table.num_rows:
+            raise UserError(
+                f"{name} gave no rows for {split}; it must give a pyarrow.Table for each of {', '.join(SPLITS)}"
+            )
+    return tables
 
 
 def fingerprint(splits: Mapping[str, pa.Table]) -> str:

@@ -17,9 +17,10 @@ import torch
 from datasets import Dataset, Features, List, Value
 
 from bisum.corpus.corpus import Corpus
+from bisum.errors import UserError
 from bisum.models.loading import LoadedModel
 
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 """Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
@@ -108,8 +109,11 @@ def encode(corpus: Corpus, loaded: LoadedModel, cache: Path, progress: ShowProgr
 def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
 ) -> pa.Table:
-    key = _cache_key(split, rows, fingerprint, loaded)
-    cache.mkdir(parents=True, exist_ok=True)
+    key = _cache_key(split, fingerprint, loaded)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cache_dir: '{cache}' cannot be made a directory: {error.strerror}") from error
     limits = (loaded.max_document_tokens, loaded.max_summary_tokens)
 
     def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[Any]]:
@@ -117,7 +121,8 @@ def _encode(
         documents = [loaded.prefix + document for document in batch["document"]]
         return loaded.family.encode(loaded.tokenizer, documents, batch["summary"], batch["language"], limits)
 
-    texts = Dataset(rows.select(["document", "summary", "language"]))
+    order = pc.sort_indices(rows["id"])  # in the cache rows stand by id, so that another seed's order finds them
+    texts = Dataset(rows.select(["document", "summary", "language"]).take(order))
     path = cache / f"tokens-{key}.arrow"
 
     def tokenize() -> pa.Table:
@@ -134,21 +139,21 @@ def _encode(
 
     with progress(f"tokenizing {split}", len(rows)) as bar:
         try:
-            return tokenize()
+            tokens = tokenize()
         except (OSError, pa.ArrowException):
             path.unlink(missing_ok=True)  # a damaged cache file is made again
-            return tokenize()
+            tokens = tokenize()
+    return tokens.take(pa.array(np.argsort(order.to_numpy())))
 
 
-def _cache_key(split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel) -> str:
-    """Return a key that differs whenever the ids, or the order of the rows, could."""
+def _cache_key(split: str, fingerprint: str, loaded: LoadedModel) -> str:
+    """Return a key that differs whenever the token ids could."""
     tokenizer = loaded.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     parts = {
         "version": ENCODING_VERSION,
         "corpus": fingerprint,
         "split": split,
-        "rows": hashlib.sha256("\n".join(rows["id"].to_pylist()).encode()).hexdigest(),
         "tokenizer": hashlib.sha256(
             (backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()
         ).hexdigest(),

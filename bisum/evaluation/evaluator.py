@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bisum.config import Config
-from bisum.corpus.tokenization import EncodedSplit
+from bisum.errors import UserError
 from bisum.evaluation.baseline import lead_all
-from bisum.evaluation.generation import generate
 from bisum.evaluation.metrics import Metric
 from bisum.evaluation.rouge import aggregate, score_rows
-from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
+
+if TYPE_CHECKING:
+    from bisum.corpus.tokenization import EncodedSplit
+    from bisum.models.loading import LoadedModel
+
+
+BOOTSTRAP_SEED = 0
+"""Fixed, so that intervals and comparisons do not change with a run's own seed."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,10 @@ class Evaluation:
 class Evaluator:
     """Scores every row of a split exactly once, with the same code for every system."""
 
-    def __init__(self, config: Config, run: Run) -> None:
+    def __init__(self, config: Config, run: Run, precision: str = "float32") -> None:
         self.config = config
         self.run = run
+        self.precision = precision
         self.further: list[Metric] = config.evaluation.further_metrics()
 
     def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
@@ -42,12 +50,14 @@ class Evaluator:
         Raises:
             Interrupted: a signal came; nothing is recorded.
         """
+        from bisum.evaluation.generation import generate
+
         summaries = [""] * len(split)
         loss, tokens, lengths = 0.0, 0, 0
         options = self.config.evaluation
         with self.run.screen.progress(f"generating {prefix}", len(split)) as bar:
             done = 0
-            for batch in generate(loaded, split, self.config.generation, options.batch_size):
+            for batch in generate(loaded, split, self.config.generation, options.batch_size, self.precision):
                 for row, summary in zip(batch.rows, batch.summaries, strict=True):
                     summaries[row] = summary
                 loss, tokens, lengths = (
@@ -68,14 +78,31 @@ class Evaluator:
         return self.score(rows, lead_all(documents, languages, self.config.evaluation.lead), prefix)
 
     def score(self, rows: pa.Table, summaries: list[str], prefix: str) -> Evaluation:
-        """Score one summary for each row of a table."""
-        references, languages = rows["summary"].to_pylist(), rows["language"].to_pylist()
-        samples, seed = self.config.evaluation.bootstrap_samples, self.config.seed
-        metrics = aggregate(score_rows(summaries, references, languages), prefix, samples, seed, self.config.languages)
+        """Score one summary for each row of a table.
+
+        Raises:
+            UserError: a further metric fails, or gives something other than numbers under names of its own.
+        """
+        order = pc.sort_indices(rows["id"]).to_pylist()  # intervals must not depend on the rows' order
+        predictions = [summaries[row] for row in order]
+        references, languages = (rows[name].take(order).to_pylist() for name in ("summary", "language"))
+        samples = self.config.evaluation.bootstrap_samples
+        scores = score_rows(predictions, references, languages)
+        metrics = aggregate(scores, prefix, samples, BOOTSTRAP_SEED, self.config.languages)
         for metric in self.further:
-            metrics |= {
-                f"{prefix}/{name}": value for name, value in metric.compute(summaries, references, languages).items()
-            }
+            name = getattr(metric, "name", type(metric).__name__)
+            try:
+                values = {
+                    key: float(value) for key, value in metric.compute(predictions, references, languages).items()
+                }
+            except UserError:
+                raise
+            except Exception as error:
+                raise UserError(f"evaluation.metrics: {name} failed: {type(error).__name__}: {error}") from error
+            for key, value in values.items():
+                if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
+                    raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")
+                metrics[f"{prefix}/{key}"] = value
         return Evaluation(metrics, list(_predictions(rows, summaries)))
 
 

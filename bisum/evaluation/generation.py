@@ -10,9 +10,12 @@ import torch
 from transformers import GenerationConfig
 
 from bisum.corpus.tokenization import Collator, EncodedSplit
+from bisum.errors import UserError
 from bisum.evaluation.options import GenerationOptions
 from bisum.models.loading import LoadedModel
 from bisum.training.loss import count_tokens, token_loss
+
+_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _SPECIAL_TOKENS = (
     "pad_token_id",
@@ -47,6 +50,8 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
     for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
         if special[name] is None:
             special[name] = getattr(loaded.model.config, name, None)
+        if special[name] is None:
+            raise UserError(f"model.checkpoint: its config.json and generation_config.json give no {name}")
     beam_only = {"length_penalty": options.length_penalty, "early_stopping": False} if options.num_beams > 1 else {}
     return GenerationConfig(
         **special,
@@ -72,9 +77,12 @@ def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationC
 
 @torch.inference_mode()
 def generate(
-    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int
+    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int, precision: str = "float32"
 ) -> Iterator[GeneratedBatch]:
-    """Yield the summaries and reference losses of every row of the split once, in batches of similar length."""
+    """Yield the summaries and reference losses of every row of the split once, in batches of similar length.
+
+    `precision` (float32, bf16 or fp16) holds for the whole model, the encoder in generation included.
+    """
     model, collate, config = loaded.model, Collator(loaded), set_decoding(loaded, options)
     was_training = model.training
     model.eval()
@@ -84,10 +92,11 @@ def generate(
             rows = order[start : start + batch_size].tolist()
             batch = {name: tensor.to(model.device) for name, tensor in collate([split[row] for row in rows]).items()}
             labels = batch.pop("labels")
-            loss = token_loss(model(**batch).logits, labels, 1)
-            ids = model.generate(  # type: ignore[operator]
-                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
-            )
+            with torch.autocast(model.device.type, _DTYPES[precision], enabled=precision != "float32"):
+                loss = token_loss(model(**batch).logits, labels, 1)
+                ids = model.generate(  # type: ignore[operator]
+                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
+                )
             yield GeneratedBatch(
                 rows,
                 [text.strip() for text in loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)],

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 from annotated_types import Ge, Lt
 
+from bisum.errors import UserError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -49,6 +51,8 @@ class T5Architecture:
 
         from transformers import AutoTokenizer
 
+        if self.tokenizer is not None and not Path(self.tokenizer).is_dir():
+            raise UserError(f"model.architecture.tokenizer: there is no directory '{self.tokenizer}'")
         folder = self.tokenizer or str(Path(__file__).with_name("tiny"))
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         return tokenizer

@@ -89,7 +89,19 @@ class Seq2Seq:
 
 @dataclass(frozen=True, kw_only=True)
 class T5(Seq2Seq):
-    """T5 (Raffel et al. 2020) and its descendants."""
+    """T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and their kin."""
+
+    def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
+        """Return the model; a head of its own, as mT5 and T5 v1.1 have, stays its own.
+
+        transformers' MT5Config declares the head tied, so that resizing or re-tying would overwrite it with the
+        embedding; the flag is put right on the loaded model.
+        """
+        model = super().load_model(checkpoint, config, **options)
+        head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+        if head.weight is not embedding.weight:
+            model.config.tie_word_embeddings = False
+        return model
 
     def precision_problem(self, precision: str) -> str | None:
         """Refuse fp16: activations of models trained in bf16 overflow its range."""
@@ -98,25 +110,9 @@ class T5(Seq2Seq):
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class MT5(T5):
-    """mT5 (Xue et al. 2021): a T5 whose output head is not its input embedding."""
-
-    def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model with its own head.
-
-        transformers' MT5Config declares the head tied, so that resizing or re-tying would overwrite it with the
-        embedding; the flag is put right on the loaded model.
-        """
-        model = super().load_model(checkpoint, config, **options)
-        model.config.tie_word_embeddings = False
-        return model
-
-
 FAMILIES: dict[str, Family] = {
     "t5": T5(),
-    "mt5": MT5(),
-    "umt5": MT5(),
+    "mt5": T5(),
     "longt5": T5(),
     "bart": Seq2Seq(),
     "pegasus": Seq2Seq(),

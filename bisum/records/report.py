@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 
 from bisum.corpus.corpus import CorpusReport
-from bisum.corpus.tokenization import EncodedSplit
 from bisum.records.run import Run
+
+if TYPE_CHECKING:
+    from bisum.corpus.tokenization import EncodedSplit
 
 _SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 

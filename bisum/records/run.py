@@ -6,12 +6,13 @@ import fcntl
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,7 +51,8 @@ class Run:
             raise UserError(f"'{directory}' is in use: its run is still going on in another process") from error
         earlier = _read(directory / "run.json")
         self.resumed = earlier is not None
-        self.record: dict[str, Any] = earlier or {"started": _now(), "seconds": {}}
+        self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
+        self.record["seconds"] = self.record.get("seconds") or {}
         self.screen = Screen(directory / "train.log")
         self._accepted = not self.resumed
         self.update(
@@ -58,7 +60,7 @@ class Run:
             status="running",
             reason=None,
             exit_code=None,
-            command=" ".join(sys.argv),
+            command=shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]),
             config=config.resolved,
             versions={name: _version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
             commit=_commit(),
@@ -142,7 +144,7 @@ class Run:
 
 
 @contextmanager
-def recorded(directory: Path, config: Config, *, resume: bool = False) -> Iterator[Run]:
+def recorded(directory: Path, config: Config) -> Iterator[Run]:
     """Open a run directory for the block and record how the block ends.
 
     Raises:
@@ -150,7 +152,7 @@ def recorded(directory: Path, config: Config, *, resume: bool = False) -> Iterat
         Failed: the block raised anything else; the traceback is in `train.log`.
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM).
     """
-    if not resume and (directory / "run.json").exists():
+    if config.resume is None and (directory / "run.json").exists():
         raise UserError(f"hydra.run.dir: '{directory}' already holds a run; continue it with resume={directory}")
     with interrupts() as state:
         run = Run(directory, config, state)
@@ -158,31 +160,43 @@ def recorded(directory: Path, config: Config, *, resume: bool = False) -> Iterat
             yield run
             run.end("finished", 0)
         except UserError as error:
-            run.screen.log(f"error: {error}")
+            run.screen.log(traceback.format_exc())
             run.end("failed", 2, str(error))
             raise
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
-            run.screen.note(f"interrupted ({signal}); continue with: bisum resume={directory}")
+            hint = f"; continue with: bisum resume={directory}" if config.name == "train" else ""
+            run.screen.note(f"interrupted ({signal}){hint}")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
-            run.screen.log(traceback.format_exc())
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            run.end("failed", 1, reason)
+            with suppress(OSError):  # the disk may be what failed
+                run.screen.log(traceback.format_exc())
+                run.end("failed", 1, reason)
             raise Failed(f"{reason} (traceback: {directory / 'train.log'})") from error
         finally:
             run.close()
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's `metrics.jsonl`; a last line that a crash cut off is left out."""
+    """Return the lines of a run's `metrics.jsonl`; a last line that a crash cut off is left out.
+
+    Raises:
+        UserError: another line is not what bisum wrote.
+    """
     path = directory / "metrics.jsonl"
     lines: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    for number, text in enumerate(texts, start=1):
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except ValueError:
-            break
+            line = None
+        if not isinstance(line, dict) or "step" not in line:
+            if number == len(texts):
+                break
+            raise UserError(f"{path}, line {number}: must be an object with a step; remove the line or put it right")
+        lines.append(line)
     return lines
 
 

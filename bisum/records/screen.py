@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,11 +30,19 @@ class Bar:
                 self.display.update(self.task, text=text)
 
 
+class _Terminal(Console):
+    """Standard output; when its reader goes away, the run goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on."""
+        self.file = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process
+
+
 class Screen:
     """The terminal and the log file of one run; on a terminal, stages show a progress bar."""
 
     def __init__(self, log: Path) -> None:
-        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
+        self.console: Console = _Terminal(file=sys.stdout, highlight=False)
         self._file = log.open("a", encoding="utf-8", buffering=1)
         self._log = Console(file=self._file, width=120, color_system=None, force_terminal=False, highlight=False)
         self._handler = logging.StreamHandler(self._file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from torch.optim import Optimizer
 MANIFEST = "manifest.json"
 STATE = "state.json"
 OPTIMIZER = "optimizer.safetensors"
+
+_NAME = re.compile(r"epoch-\d+(\.\d+)?")
+_ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
 
 def epoch_name(epoch: float) -> str:
@@ -58,7 +62,8 @@ class CheckpointStore:
 
     def all(self) -> list[Path]:
         """Return the checkpoints, the newest last."""
-        return sorted(self.directory.glob("epoch-*"), key=lambda path: float(path.name.removeprefix("epoch-")))
+        found = [path for path in self.directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
+        return sorted(found, key=lambda path: float(path.name.removeprefix("epoch-")))
 
     def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
         """Return the newest checkpoint whose files are as they were written, or None; `warn` is told of the others."""
@@ -67,12 +72,17 @@ class CheckpointStore:
             problem = damage(path)
             if problem is None:
                 return path
-            warn(f"checkpoint {path.name} is damaged ({problem}); falling back to the one before")
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            warn(f"checkpoint {path.name} is damaged ({problem}) and set aside as {aside.name}")
         return None
 
     def _clean_up(self) -> None:
         """Undo what a killed process left half done: a replaced checkpoint comes back, a partial one goes."""
         for aside in self.directory.glob(".epoch-*"):
+            if not _ASIDE.fullmatch(aside.name):
+                continue
             final = self.directory / aside.name.removeprefix(".").removesuffix(".replaced")
             if aside.name.endswith(".replaced") and not final.exists():
                 aside.rename(final)
@@ -93,6 +103,8 @@ def damage(checkpoint: Path) -> str | None:
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return "its manifest is missing or broken"
+    if not isinstance(manifest, dict) or not {"model.safetensors", STATE} <= manifest.keys():
         return "its manifest is missing or broken"
     for name, digest in manifest.items():
         path = checkpoint / name

@@ -53,6 +53,22 @@ _BISUMS_OWN = {
 }
 """Training arguments that a key of bisum sets."""
 
+_WITHOUT_EFFECT = (
+    *("adam_", "optim", "lr_scheduler_", "dataloader_", "train_sampling_strategy", "length_column_name"),
+    *("eval_", "do_", "save_", "logging_", "log_level", "report_to", "run_name", "project", "trackio"),
+    *(
+        "hub_",
+        "push_to_hub",
+        "ignore_data_skip",
+        "auto_find_batch_size",
+        "load_best",
+        "greater_is_better",
+        "use_cache",
+        "neftune",
+    ),
+)
+"""How the names of training arguments begin that have no effect beside bisum's own parts, or would harm them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersTrainer(Trainer):
@@ -66,6 +82,11 @@ class TransformersTrainer(Trainer):
         for name in self.arguments:
             if name in _BISUMS_OWN:
                 raise UserError(f"arguments.{name} is set by {_BISUMS_OWN[name]}")
+            if name.startswith(_WITHOUT_EFFECT):
+                raise UserError(
+                    f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints and records are bisum's "
+                    "own, set by its own keys"
+                )
             if name not in (known := training_argument_names()):
                 raise UserError(
                     f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}"

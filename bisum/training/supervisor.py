@@ -196,7 +196,8 @@ class Supervisor:
                 state["scaler"] = self.scaler_state()
             write_training_state(folder, self.optimizer, state)
 
+        began = time.perf_counter()
         with self.run.stage("checkpoints"):
             self.checkpoints.save(self.epoch, write)
             self.checkpoints.prune(self.settings.keep_checkpoints, progress.best_checkpoint)
-        self._since = time.perf_counter()
+        self._since += time.perf_counter() - began

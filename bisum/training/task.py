@@ -87,5 +87,6 @@ def build_task(
         total_steps=total_steps,
         interrupts=run.interrupts,
         progress=progress,
+        scaler_state=None if scaler is None else lambda: scaler,
     )
     return TrainingTask(loaded, loader, optimizer, schedule, supervisor, device, config.seed, scaler)

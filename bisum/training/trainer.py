@@ -14,7 +14,9 @@ from bisum.errors import UserError
 if TYPE_CHECKING:
     from bisum.training.task import TrainingTask
 
-_BUILT_IN_METRIC = re.compile(r"eval/(loss|gen_len|((\w+/)?|unicode/(\w+/)?)rouge(1|2|L|Lsum)(_precision|_recall)?)")
+_BUILT_IN_METRIC = re.compile(
+    r"eval/(loss|gen_len|(([\w-]+/)?|unicode/([\w-]+/)?)rouge(1|2|L|Lsum)(_precision|_recall)?)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def fit(self, task: TrainingTask) -> None:
-        """Train `task.model` from `task.start` until `task.supervisor` says that training is over."""
+        """Train `task.loaded.model` from `task.supervisor.progress.step` until the supervisor says that it is over."""
 
     epochs: Annotated[int, Ge(1)]
     """Passes over the training rows."""

@@ -14,6 +14,7 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallba
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
+from bisum.errors import UserError
 from bisum.training.loss import token_loss
 
 if TYPE_CHECKING:
@@ -86,28 +87,30 @@ def fit(settings: TransformersTrainer, task: TrainingTask) -> None:
 
 
 def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _Trainer:
-    arguments = Seq2SeqTrainingArguments(
-        **{
-            "output_dir": folder,
-            "num_train_epochs": settings.epochs,
-            "max_steps": settings.max_steps or -1,
-            "per_device_train_batch_size": settings.batch_size,
-            "gradient_accumulation_steps": settings.gradient_accumulation,
-            "activation_checkpointing": settings.gradient_checkpointing,
-            "max_grad_norm": settings.max_gradient_norm or 0.0,
-            "eval_strategy": "no",
-            "save_strategy": "no",
-            "logging_strategy": "no",
-            "report_to": "none",
-            "use_cache": not settings.gradient_checkpointing,
-            "disable_tqdm": True,
-            "seed": task.seed,
-            "bf16": task.device.precision == "bf16",
-            "fp16": task.device.precision == "fp16",
-            "use_cpu": task.device.is_cpu,
-            **settings.arguments,
-        }
-    )
+    values = {
+        "output_dir": folder,
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "per_device_train_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "activation_checkpointing": settings.gradient_checkpointing,
+        "max_grad_norm": settings.max_gradient_norm or 0.0,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "report_to": "none",
+        "use_cache": not settings.gradient_checkpointing,
+        "disable_tqdm": True,
+        "seed": task.seed,
+        "bf16": task.device.precision == "bf16",
+        "fp16": task.device.precision == "fp16",
+        "use_cpu": task.device.is_cpu,
+        **settings.arguments,
+    }
+    try:
+        arguments = Seq2SeqTrainingArguments(**values)
+    except (TypeError, ValueError, ImportError) as error:
+        raise UserError(f"trainer.arguments: {' '.join(str(error).split())}") from error
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one device: several would silently become DataParallel
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:

@@ -55,7 +55,7 @@ def test_mt5s_head_stays_separate(backend, mt5, words, tmp_path):
     for folder in (half / "checkpoints").iterdir():
         if folder.name in ("epoch-1.5", "epoch-2"):
             shutil.rmtree(folder)
-    train(compose(words), half, resume=True)
+    train(compose([f"resume={half}"]))
     assert lines(half) == lines(tmp_path / "whole")
     one, other = (load_file(run / "checkpoints/epoch-2/model.safetensors") for run in (half, tmp_path / "whole"))
     assert one.keys() == other.keys()
@@ -67,7 +67,7 @@ def test_a_prefix_is_still_there_after_resuming(t5, words, tmp_path):
     train(compose(words), tmp_path / "whole")
     half = shutil.copytree(tmp_path / "whole", tmp_path / "half")
     shutil.rmtree(half / "checkpoints/epoch-2")
-    train(compose(words), half, resume=True)
+    train(compose([f"resume={half}"]))
     assert lines(half) == lines(tmp_path / "whole")
 
 

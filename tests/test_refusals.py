@@ -1,0 +1,218 @@
+"""What is refused, on the command line and in YAML files: in one line, before anything is loaded or written."""
+
+import shlex
+
+import pytest
+
+pytestmark = pytest.mark.timeout(60)  # a bad line that is not refused would train
+
+BAD_LINES = [
+    # Names that are not there, with the nearest.
+    ("trainer.epochz=1", "trainer.epochz: no such key, did you mean 'epochs'?", "(valid: epochs, max_steps,"),
+    ("trianer.epochs=1", "trianer: no such key, did you mean 'trainer'?"),
+    ("+sead=1", "sead: no such key, did you mean 'seed'? (valid: seed, languages, corpus,"),
+    ("++model.architecture.d_modle=1", "model.architecture.d_modle: no such key, did you mean 'd_model'?"),
+    ("filter.long_titles.min_word=1", "filter.long_titles.min_word", "did you mean 'min_words'? (valid: min_words)"),
+    ("corpus.path=x", "corpus.path: no such key", "(valid: max_train_rows, max_eval_rows)"),
+    ("modle=tiny", "modle: no such key, did you mean 'model'?"),
+    ("trainer=accelerat", "trainer=accelerat: no such option, did you mean 'accelerate'?", "seq2seq_trainer)"),
+    ("filter=[book]", "filter=book: no such option, did you mean 'books'?", "long_titles)"),
+    ("hardware=cuda", "hardware=cuda: no such option", "(valid: auto, cpu, gpu, tpu)"),
+    ("experiment=cours_trainer", "experiment=cours_trainer: no such option, did you mean 'course_trainer'?"),
+    ("trian", "no command 'trian', did you mean 'train'? (valid: train, baseline)"),
+    ("baseline extra", "takes no 'extra'"),
+    ("--nope", "no option '--nope'"),
+    ("--cfg jobb", "--cfg", "jobb", "'job'"),
+    ("--config-dir nowhere", "--config-dir: there is no folder 'nowhere'"),
+    ("--config-name nowhere", "nowhere"),
+    ("--cfg job --config-path nowhere", "--config-path"),
+    ("--cfg job --package trainr", "--package: no key 'trainr'"),
+    ("split=test", "split: no such key"),
+    # Values of a wrong type.
+    ("trainer.epochs=many", "trainer.epochs: expected a whole number >= 1, not 'many'"),
+    ("trainer.epochs=1.5", "trainer.epochs: expected a whole number >= 1, not 1.5"),
+    ("trainer.epochs=true", "trainer.epochs: expected a whole number >= 1, not true"),
+    ("trainer.epochs=null", "trainer.epochs: expected a whole number >= 1, not null"),
+    ("trainer.epochs=", "trainer.epochs: expected a whole number >= 1, not ''"),
+    ("trainer.epochs.x=1", "trainer.epochs: expected a whole number >= 1, not {'x': 1}"),
+    ("""'seed="1"'""", "seed: expected a whole number >= 0 and < 4294967296, not '1'"),
+    ("trainer.learning_rate=fast", "trainer.learning_rate: expected a number > 0, not 'fast'"),
+    ("trainer.gradient_checkpointing=yes", "trainer.gradient_checkpointing: expected true or false, not 'yes'"),
+    ("trainer.best_metric=1", "trainer.best_metric: expected text, not 1"),
+    ("languages=en", "languages: expected a list such as [a,b]", "not 'en'"),
+    ("languages={en:1}", "languages: expected a list"),
+    ("languages=[]", "languages", "a list", "at least 1"),
+    ("languages=[en,1]", "languages[1]: expected text, not 1"),
+    ("model.family=mt5", "model.family: has no _target_"),
+    ("cache_dir=null", "cache_dir: expected text, not null"),
+    # Values out of range, and choices that are not there.
+    ("trainer.epochs=0", "trainer.epochs: expected a whole number >= 1, not 0"),
+    ("seed=-1", "seed: expected a whole number >= 0 and < 4294967296, not -1"),
+    ("trainer.learning_rate=nan", "trainer.learning_rate: expected a finite number > 0, not nan"),
+    ("trainer.label_smoothing=1", "trainer.label_smoothing: expected a number >= 0 and < 1, not 1"),
+    ("generation.num_beams=0", "generation.num_beams: expected a whole number >= 1, not 0"),
+    ("trainer.optimizer=sgd", "trainer.optimizer: expected one of adamw, adafactor, not 'sgd'"),
+    ("hardware.precision=fp32", "hardware.precision: expected one of auto, float32, bf16, fp16, not 'fp32'"),
+    ("baseline split=dev", "split: expected one of train, validation, test, not 'dev'"),
+    ("trainer.best_metric=eval/rogue1", "trainer.best_metric: no metric 'eval/rogue1' (valid: eval/loss,"),
+    # Values that are missing.
+    ("corpus=marc", "corpus.path: needs a value"),
+    ("seed=???", "seed: needs a value"),
+    ("~trainer.epochs", "trainer.epochs: is missing"),
+    ("~model", "model=null: one is needed"),
+    ("trainer=null", "trainer", "(valid: accelerate, seq2seq_trainer)"),
+    ("filter=null", "filter"),
+    ("filter=[null]", "filter"),
+    ("model=[tiny,t5_small]", "model", "[tiny,t5_small]"),
+    ("filter.books.categories=[toy]", "filter.books: ", "filter=[...,books]"),
+    # Words that go wrong together or cannot be read.
+    ("model.architecture.num_heads=3", "model.architecture", "128", "3"),
+    ("filter=[length] filter.length.min_summary_words=9 filter.length.max_summary_words=5", "filter.length", "9", "5"),
+    ("seed=1,2", "seed: several values", "add -m"),
+    ("seed=[1", "'seed=[1' cannot be read"),
+    ("seed=${nothing}", "seed", "nothing"),
+    ("seed=${oc.env:BISUM_NOT_SET}", "seed", "BISUM_NOT_SET"),
+    ("corpus=marc corpus.path=~/x=y", "'corpus.path=~/x=y' cannot be read"),
+    ("trainer=seq2seq_trainer +trainer.arguments.neftune_noise_alpa=5", "did you mean 'neftune_noise_alpha'?"),
+    ("trainer=seq2seq_trainer +trainer.arguments.learning_rate=1", "trainer.arguments.learning_rate is set by"),
+    # Hydra's own words.
+    ("hydra.run.dirr=x", "hydra.run.dirr", "'dirr'"),
+    ("hydra/launcher=nope", "hydra/launcher", "nope"),
+    ("hydra.mode=MULTIRUN", "hydra.mode", "-m"),
+    ("hydra.run.dir=${nothing}", "hydra.run.dir", "nothing"),
+    ("hydra.run.dir=???", "hydra.run.dir"),
+    ("+hydra.callbacks.x.path=${oc.env:BISUM_NOT_SET}", "hydra.callbacks.x.path", "BISUM_NOT_SET"),
+    # Runs that cannot be continued.
+    ("resume=nowhere", "'nowhere' is not a run directory: it has no run.json"),
+    ("resume=[a", "resume=[a"),
+    ("resume=a=b", "resume=a=b"),
+    ("resume=a,b", "resume=a,b"),
+    ("baseline resume=nowhere", "only a single `bisum train` continues a run"),
+    ("-m resume=nowhere", "only a single `bisum train` continues a run"),
+    # Sweeps: the mistake is in a later job than the first.
+    ("-m trainer.epochs=1,x", "trainer.epochs: expected a whole number >= 1, not 'x'"),
+    ("-m languages=[en],[]", "languages: expected"),
+    ("-m trainer=accelerate,seq2seq trainer.epochs=1,2", "trainer=seq2seq: no such option, did you mean 'seq2seq_"),
+    ("-m seed=1,2 filter=[long_titles],[lenght]", "filter=lenght: no such option, did you mean 'length'?"),
+    ("-m trainer.epochs=glob(*)", "trainer.epochs"),
+    ("-m seed=1,2 trainer.epochz=1", "trainer.epochz: no such key"),
+    ("-m seed=1,2 --cfg job", "--cfg", "leave -m out"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), [(words, said) for words, *said in BAD_LINES], ids=lambda value: str(value))
+def test_a_bad_command_line_is_refused_in_one_line_and_leaves_nothing_behind(
+    call_bisum, one_line, tmp_path, words, said
+):
+    line = one_line(call_bisum(*shlex.split(words)))
+    assert all(part in line for part in said), line
+    assert list(tmp_path.iterdir()) == []
+    for jargon in ("Error", "Sweep(", "DictConfig", "++", "Traceback"):
+        assert jargon not in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("trainer.epochz=1",), "trainer.epochz: no such key, did you mean 'epochs'?"),
+        (("baseline", "model=tinny"), "model=tinny: no such option, did you mean 'tiny'?"),
+        (("-m", "trainer.epochs=1,x"), "trainer.epochs: expected a whole number >= 1, not 'x'"),
+    ],
+)
+def test_the_program_itself_refuses_in_one_line(run_bisum, one_line, tmp_path, words, said):
+    assert said in one_line(run_bisum(*words, cwd=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("hydra.run.dir=file/run",), ("-m", "hydra.sweep.dir=file", "seed=1,2")])
+def test_a_run_directory_that_cannot_be_made_is_told_in_one_line(call_bisum, one_line, tmp_path, words, write):
+    write(tmp_path / "file", "")
+    assert "file" in one_line(call_bisum("baseline", *words))
+
+
+def test_every_mistake_of_a_command_line_is_told_at_once(call_bisum):
+    done = call_bisum("trainer.epochs=0", "seed=x", "model.architecture.d_modle=1", "evaluation.lead=0")
+    assert done.code == 2
+    lines = done.err.splitlines()
+    assert all(line.startswith("bisum: ") for line in lines)
+    keys = {line.removeprefix("bisum: ").partition(":")[0] for line in lines}
+    assert keys == {"trainer.epochs", "seed", "model.architecture.d_modle", "evaluation.lead"}
+
+
+BAD_FILES = [
+    ("trainer:\n  epochz: 1\n", "trainer.epochz: no such key, did you mean 'epochs'?"),
+    ("trianer:\n  epochs: 1\n", "trianer: no such key, did you mean 'trainer'?"),
+    ("filter:\n  long_titles:\n    min_word: 1\n", "filter.long_titles.min_word: no such key"),
+    ("filter:\n  books:\n    categories: [a]\n", "filter.books: "),
+    ("trainer:\n  epochs: '3'\n", "trainer.epochs: expected a whole number >= 1, not '3'"),
+    ("trainer:\n  epochs: 0\n", "trainer.epochs: expected a whole number >= 1, not 0"),
+    ("trainer:\n  optimizer: sgd\n", "trainer.optimizer: expected one of adamw, adafactor, not 'sgd'"),
+    ("trainer:\n", "trainer"),
+    ("trainer: seq2seq_trainer\n", "trainer"),
+    ("filter: [books]\n", "bad"),
+    ("languages: en\n", "languages: expected a list"),
+    ("languages: [en, no]\n", "languages[1]: expected text, not false"),
+    ("allow_targets: [os]\n", "allow_targets: no such key"),
+    ("defaults:\n  - override /trainer: accelerat\n", "trainer=accelerat: no such option, did you mean 'accelerate'?"),
+    ("defaults:\n  - override /trainr: accelerate\n", "trainr: no such group, did you mean 'trainer'?"),
+    ("defaults:\n  - /trainer: seq2seq_trainer\n", "override"),
+    ("defaults: accelerate\n", "bad"),
+    ("seed: ${nothing.there}\n", "seed", "nothing.there"),
+    ("seed: ${nothing\n", "nothing"),
+    ("seed: [1\n", "bad.yaml, line", "not valid YAML"),
+    ("trainer:\n\tepochs: 1\n", "bad.yaml, line 3", "not valid YAML"),
+    ("seed: 1\nseed: 2\n", "bad.yaml, line 3", "duplicate key seed"),
+    ("- a\n- b\n", "bad"),
+    ("hydra:\n  run:\n    dirr: x\n", "'dirr'"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), [(text, said) for text, *said in BAD_FILES], ids=lambda value: repr(value))
+def test_a_mistake_in_an_experiment_file_is_told_in_one_line(call_bisum, one_line, tmp_path, text, said, write):
+    write(tmp_path / "mine/experiment/bad.yaml", f"# @package _global_\n{text}")
+    line = one_line(call_bisum("--config-dir", "mine", "experiment=bad"))
+    assert all(part in line for part in said), line
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_experiment_file_that_does_not_say_where_it_belongs_is_told_how_to(call_bisum, tmp_path, one_line, write):
+    write(tmp_path / "mine/experiment/bad.yaml", "trainer:\n  epochs: 1\n")
+    assert "# @package _global_" in one_line(call_bisum("--config-dir", "mine", "experiment=bad"))
+    write(tmp_path / "mine/filter/bad.yaml", "_target_: bisum.corpus.filters.LongTitles\nmin_words: 1\n")
+    assert "# @package filter.NAME" in one_line(call_bisum("--config-dir", "mine", "filter=[bad]"))
+
+
+def test_a_file_that_is_not_utf8_is_named(call_bisum, tmp_path, one_line, write):
+    write(tmp_path / "mine/experiment/bad.yaml", "")
+    (tmp_path / "mine/experiment/bad.yaml").write_bytes("# @package _global_\n# año\n".encode("latin-1"))
+    assert "bad.yaml" in one_line(call_bisum("--config-dir", "mine", "experiment=bad"))
+
+
+def test_a_primary_configuration_of_ones_own_is_refused_by_name(call_bisum, tmp_path, one_line, write):
+    write(tmp_path / "mine/other.yaml", "defaults:\n  - train\n")
+    assert "other" in one_line(call_bisum("--config-dir", "mine", "--config-name", "other"))
+
+
+def test_a_group_of_ones_own_is_not_offered_as_the_nearest_to_itself(call_bisum, tmp_path, one_line, write):
+    write(tmp_path / "mine/extra/a.yaml", "x: 1\n")
+    assert "did you mean 'extra'" not in one_line(call_bisum("--config-dir", "mine", "extra=a"))
+
+
+def test_the_mistakes_of_several_nodes_of_a_file_are_told_at_once(call_bisum, tmp_path, write):
+    write(
+        tmp_path / "mine/experiment/bad.yaml",
+        "# @package _global_\nseed: -1\ntrainer: {epochs: 0, optimiser: adamw}\nmodel: {architecture: {d_ff: x}}\n",
+    )
+    lines = call_bisum("--config-dir", "mine", "experiment=bad").err.splitlines()
+    keys = {line.removeprefix("bisum: ").partition(":")[0] for line in lines}
+    assert keys == {"seed", "trainer.epochs", "trainer.optimiser", "model.architecture.d_ff"}
+
+
+def test_all_jobs_of_a_sweep_that_a_file_asks_for_are_checked(call_bisum, tmp_path, one_line, write):
+    write(
+        tmp_path / "mine/experiment/sweep.yaml",
+        "# @package _global_\nhydra:\n  sweeper:\n    params:\n      trainer.epochs: 1,0\n",
+    )
+    line = one_line(call_bisum("-m", "--config-dir", "mine", "experiment=sweep"))
+    assert "trainer.epochs: expected a whole number >= 1, not 0" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
