@@ -20,7 +20,7 @@ slow-tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
 $(VENV)/.installed: pyproject.toml .ci/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bisum needs Python 3.11 or later: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and "bisum needs Python 3.11 to 3.13 (hydra-core 1.3 does not run on 3.14): make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing bisum and what it needs into $(VENV) (some minutes the first time)"
 	$(INSTALL) --editable .

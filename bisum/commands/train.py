@@ -62,7 +62,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         _record_baseline(evaluator, baseline)
         with run.screen.progress("training", supervisor.total_steps, supervisor.progress.step) as supervisor.bar:
             run.interrupts.deferred = True
-            config.trainer.fit(task)
+            with run.stage("training"):  # the evaluations and checkpoints in it have stages of their own besides
+                config.trainer.fit(task)
 
         return _score_test(evaluator, loaded, splits["test"], supervisor)
 
@@ -84,7 +85,7 @@ def _load_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
         loaded = load(options, config.seed, device.precision)
         loaded.model.to(device.torch_device)  # type: ignore[arg-type]
     set_decoding(loaded, config.generation)
-    name = config.model.checkpoint or type(config.model.architecture).__name__
+    name = config.model.checkpoint or f"{type(config.model.architecture).__name__} with random weights"
     prefix = f", prefix '{loaded.prefix}'" if loaded.prefix else ""
     run.screen.print(
         f"{name}, {loaded.parameters / 1e6:.1f} M parameters{prefix}; "
@@ -117,7 +118,10 @@ def _record_baseline(evaluator: Evaluator, baseline: Evaluation) -> None:
     run.write_predictions(f"validation-lead{lead}", baseline.predictions)
     run.update(baseline={"system": f"lead-{lead}", "split": "validation", **baseline.metrics})
     table = scores_table(baseline.metrics, "baseline", config.languages)
-    run.screen.print(f"\nlead-{lead} on validation, {len(baseline.predictions)} rows: the baseline", table)
+    run.screen.print(
+        f"\nlead-{lead} on validation, {len(baseline.predictions)} rows: the baseline (ROUGE F and its 95 % interval)",
+        table,
+    )
 
 
 def _validation(
@@ -173,7 +177,6 @@ def _score_test(
         f"run directory  {shown}",
         f"best model     {shown / 'checkpoints' / best.name}",
         f"summaries      {shown / 'predictions'}",
-        "next           another model: bisum model=mt5_small",
-        "               a sweep: bisum -m trainer.learning_rate=1e-3,3e-3",
+        "next           bisum --help shows what else there is: models, trainers, corpora, sweeps",
     )
     return {**run.record["best"], **scored.metrics}

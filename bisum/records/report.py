@@ -14,6 +14,7 @@ from bisum.records.run import Run
 if TYPE_CHECKING:
     from bisum.corpus.tokenization import EncodedSplit
 
+_ROW_LIMIT = "max rows"  # the step that corpus.max_train_rows and corpus.max_eval_rows make
 _SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 
 
@@ -29,7 +30,10 @@ def corpus_table(report: CorpusReport, languages: Sequence[str]) -> Table:
     table.add_row("loaded", *(f"{cell.loaded:,}" for cell in cells))
     for step in steps:
         if any(cell.dropped[step] for cell in cells) or step not in ("empty", "sample"):
-            table.add_row(f"- {step}", *(f"{-cell.dropped[step]:,}" if cell.dropped[step] else "0" for cell in cells))
+            table.add_row(
+                f"- {_ROW_LIMIT if step == 'sample' else step}",
+                *(f"{-cell.dropped[step]:,}" if cell.dropped[step] else "0" for cell in cells),
+            )
     table.add_row("[bold]kept[/bold]", *(f"[bold]{cell.kept:,}[/bold]" for cell in cells))
     return table
 

@@ -84,7 +84,7 @@ class TransformersTrainer(Trainer):
                 raise UserError(f"arguments.{name} is set by {_BISUMS_OWN[name]}")
             if name.startswith(_WITHOUT_EFFECT):
                 raise UserError(
-                    f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints and records are bisum's "
+                    f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints, records are bisum's "
                     "own, set by its own keys"
                 )
             if name not in (known := training_argument_names()):
