@@ -34,6 +34,7 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in ("job", "overrides", "status", "best"):
         table.add_column(column)
+    shared = set.intersection(*(set(overrides) for _, overrides in jobs)) if len(jobs) > 1 else set()
     codes = []
     for number, (directory, overrides) in enumerate(jobs):
         record = _record(directory)
@@ -41,7 +42,12 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
         best = record.get("best") or {}
         name = record.get("config", {}).get("trainer", {}).get("best_metric", "")
         result = f"{name} {best[name]:.2f}" if name in best else escape(str(record.get("reason") or ""))
-        table.add_row(str(number), escape(" ".join(map(str, overrides))), str(record.get("status", "lost")), result)
+        table.add_row(
+            str(number),
+            escape(" ".join(word for word in overrides if word not in shared)),
+            str(record.get("status", "lost")),
+            result,
+        )
     console = Console(highlight=False)
     console.rule("sweep")
     console.print(table)
