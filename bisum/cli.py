@@ -211,13 +211,13 @@ def _resume(composer: Composer, invocation: Invocation, run: str) -> int:
 
 def _sweep(composer: Composer, invocation: Invocation) -> int:
     """Check every job, then run them all; a job that fails does not keep the others from running."""
+    if invocation.options.cfg:
+        raise UserError("--cfg shows the configuration of a single run: leave -m out")
     jobs = composer.jobs(invocation.overrides)
     for words in jobs:
         composer.checked(words)
     if jobs:
         _claim(composer.compose(jobs[0]), "hydra.sweep.dir")
-    if invocation.options.cfg:
-        raise UserError("--cfg shows the configuration of a single run: leave -m out")
     from bisum.commands import sweep
 
     function = COMMANDS[invocation.command].function()

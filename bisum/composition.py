@@ -50,6 +50,10 @@ _REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware")
 class _Loader(ConfigLoaderImpl):
     """Hydra's loader, which leaves unknown keys to the schema: it knows every key's type and range besides."""
 
+    def get_group_options(self, *args: Any, **options: Any) -> list[str]:
+        """Return a group's options; a name that begins with _ is what several share, not an option."""
+        return [option for option in super().get_group_options(*args, **options) if not option.startswith("_")]
+
     def load_configuration(
         self, config_name: str | None, overrides: list[str], *args: Any, **options: Any
     ) -> DictConfig:
@@ -119,7 +123,10 @@ class Composer:
         """
         for override in self.parse(overrides):
             group = override.key_or_group
-            if group in self.groups and override.value() is None and not override.is_delete() and group != "experiment":
+            value = override.value()
+            if group in self.groups and isinstance(value, list) and (group != "filter" or None in value):
+                raise UserError(f"{override.input_line}: not an option (valid: {', '.join(self.groups[group])})")
+            if group in self.groups and value is None and not override.is_delete() and group != "experiment":
                 self._refuse_null(group)
         try:
             with warnings.catch_warnings():
@@ -314,7 +321,7 @@ def _refuse_foreign_code(hydra: DictConfig) -> None:
         try:
             plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         except OmegaConfBaseException as error:
-            raise UserError(f"hydra.{name}: {_one_line(error)}") from error
+            raise UserError(f"{_unresolved_key(node, f'hydra.{name}')}: {_one_line(error)}") from error
         _refuse_foreign_targets(plain, name)
     if ALLOW_VARIABLE in (OmegaConf.select(hydra, "job.env_set") or {}):
         raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
@@ -347,5 +354,6 @@ def _plain_value(override: Override) -> Any:
 def _one_line(error: BaseException | None) -> str:
     """Return the first lines of a message that say what is wrong, joined."""
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    lines = [re.sub(r"^\w+ raised while resolving interpolation: ", "", line) for line in lines]
     drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")
     return " ".join(line for line in lines if not line.startswith(drop))

@@ -322,5 +322,5 @@ def test_a_directory_that_is_no_run_is_told(tmp_path, content, said):
 def test_a_run_directory_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UserError, match="is not a run directory"):
         read_record(str(tmp_path / "nothing"))
-    with pytest.raises(UserError, match=r"is not a run directory|cannot be read"):
+    with pytest.raises(UserError, match=r"is not a run directory|cannot be read|is a file"):
         read_record(__file__)

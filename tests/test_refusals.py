@@ -73,7 +73,7 @@ BAD_LINES = [
     ("seed=${nothing}", "seed", "nothing"),
     ("seed=${oc.env:BISUM_NOT_SET}", "seed", "BISUM_NOT_SET"),
     ("corpus=marc corpus.path=~/x=y", "'corpus.path=~/x=y' cannot be read"),
-    ("trainer=seq2seq_trainer +trainer.arguments.neftune_noise_alpa=5", "did you mean 'neftune_noise_alpha'?"),
+    ("trainer=seq2seq_trainer +trainer.arguments.torch_empty_cache_stps=5", "did you mean 'torch_empty_cache_steps'?"),
     ("trainer=seq2seq_trainer +trainer.arguments.learning_rate=1", "trainer.arguments.learning_rate is set by"),
     # Hydra's own words.
     ("hydra.run.dirr=x", "hydra.run.dirr", "'dirr'"),
