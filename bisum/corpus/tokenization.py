@@ -18,6 +18,7 @@ from datasets import Dataset, Features, List, Value
 
 from bisum.corpus.corpus import Corpus
 from bisum.errors import UserError
+from bisum.models.families import IGNORED_LABEL
 from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 2
@@ -82,7 +83,7 @@ class Collator:
         """Return the batch of some rows of an `EncodedSplit`."""
         pad = self.loaded.tokenizer.pad_token_id
         documents = _pad([item["input_ids"] for item in items], pad)
-        labels = _pad([item["labels"] for item in items], -100)
+        labels = _pad([item["labels"] for item in items], IGNORED_LABEL)
         lengths = torch.tensor([len(item["input_ids"]) for item in items])
         shift = cast("Callable[..., torch.Tensor]", self.loaded.model.prepare_decoder_input_ids_from_labels)
         return {

@@ -72,10 +72,10 @@ class Evaluator:
         scored = self.score(split.rows, summaries, prefix)
         return Evaluation(own | scored.metrics, scored.predictions)
 
-    def baseline(self, rows: pa.Table, prefix: str = "baseline") -> Evaluation:
+    def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""
         documents, languages = rows["document"].to_pylist(), rows["language"].to_pylist()
-        return self.score(rows, lead_all(documents, languages, self.config.evaluation.lead), prefix)
+        return self.score(rows, lead_all(documents, languages, self.config.evaluation.lead), "baseline")
 
     def score(self, rows: pa.Table, summaries: list[str], prefix: str) -> Evaluation:
         """Score one summary for each row of a table.

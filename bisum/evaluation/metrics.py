@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from bisum.checking import allowed_targets
 from bisum.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _local_script(name: str) -> Path | None:
 
 def _is_allowed(name: str, script: Path | None) -> bool:
     """A hub name must be listed itself; a script may lie anywhere below a listed path, links followed."""
-    allowed = [entry.strip() for entry in os.environ.get("BISUM_ALLOW_TARGETS", "").split(",") if entry.strip()]
+    allowed = allowed_targets()
     if name in allowed or script is None:
         return name in allowed
     real = script.resolve()
