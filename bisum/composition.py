@@ -263,7 +263,11 @@ def checked(composed: DictConfig, name: str) -> Config:
     assert isinstance(values, dict)
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
-    return check({str(key): value for key, value in values.items()}, name)
+    config = check({str(key): value for key, value in values.items()}, name)
+    if "hydra" in composed:
+        config.choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
+        config.overrides = list(composed.hydra.overrides.task)
+    return config
 
 
 def _unresolved_key(node: Any, key: str = "") -> str:

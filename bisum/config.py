@@ -52,6 +52,8 @@ class Config:
     def __post_init__(self) -> None:
         self.name = "train"
         self.resolved: dict[str, Any] = {}
+        self.overrides: list[str] = []
+        self.choices: dict[str, str] = {}
         if len(set(self.languages)) != len(self.languages):
             raise UserError(f"languages: {self.languages} names a language twice")
         if reserved := {"unicode", "all"} & set(self.languages):
