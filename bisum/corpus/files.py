@@ -1,0 +1,109 @@
+"""A corpus in files of one's own: CSV, TSV, JSON lines, JSON or Parquet, plain or compressed, here or at a URL."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bisum.checking import nearest
+from bisum.corpus.sources import SPLITS
+from bisum.corpus.tables import Part, Tables
+from bisum.errors import UserError
+
+LANGUAGE = "{language}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files(Tables):
+    """Rows from files, each of which names its columns.
+
+    A file is named by a path, by a pattern (`data/train-*.parquet`) or by a URL of any kind that fsspec reads; where
+    the name holds `{language}`, each language has a file of its own.
+    """
+
+    path: str | list[str] | None
+    """Files of all rows, to be split (null: `train` names them)."""
+
+    train: str | list[str] | None
+    """Files of train; a split without files takes its share of it (null: `path` names all rows)."""
+
+    validation: str | list[str] | None
+    """Files of validation (null: a share of train)."""
+
+    test: str | list[str] | None
+    """Files of test (null: a share of train)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.path is None) == (self.train is None):
+            raise UserError("path: give corpus.path, files of all rows, or corpus.train, those of train; and not both")
+        if self.path is not None and (self.validation is not None or self.test is not None):
+            raise UserError("path: with files for validation or test, name the others corpus.train")
+        for key, patterns in self._names().items():
+            if not patterns:
+                raise UserError(f"{key}: must name at least one file")
+            for pattern in patterns:
+                if (LANGUAGE in pattern) != self.per_language:
+                    raise UserError(f"{key}: '{pattern}' must have {LANGUAGE} in it, as must all files or none")
+
+    @property
+    def per_language(self) -> bool:
+        """See `Tables.per_language`."""
+        return any(LANGUAGE in pattern for patterns in self._names().values() for pattern in patterns)
+
+    def parts(self, language: str | None) -> Mapping[str, Sequence[Part]]:
+        """See `Tables.parts`."""
+        from bisum.corpus.readers import read_file
+
+        return {
+            "train" if key == "path" else key: [
+                (file, partial(read_file, file))
+                for pattern in patterns
+                for file in _found(pattern.replace(LANGUAGE, language or LANGUAGE), f"corpus.{key}")
+            ]
+            for key, patterns in self._names().items()
+        }
+
+    def _names(self) -> dict[str, list[str]]:
+        """Return what each key that is given names."""
+        given = {key: getattr(self, key) for key in ("path", *SPLITS)}
+        return {key: [value] if isinstance(value, str) else value for key, value in given.items() if value is not None}
+
+
+def _found(pattern: str, key: str) -> list[str]:
+    """Return the files that a path, pattern or URL names, in order, once their extensions are known ones."""
+    from bisum.corpus.readers import COMPRESSIONS, FORMATS, split_extension
+
+    files = _expanded(pattern)
+    if not files:
+        raise UserError(f"{key}: no file fits '{pattern}'")
+    for file in files:
+        is_local = "://" not in file
+        path = Path(file).expanduser()
+        if is_local and path.is_dir():
+            raise UserError(f"{key}: {file} is a folder; name its files, for example '{file.rstrip('/')}/*.csv'")
+        if is_local and not path.exists():
+            near = nearest(path.name, [other.name for other in path.parent.glob("*")])
+            raise UserError(f"{key}: there is no file {file}{near}")
+        _, extension = split_extension(file)
+        if extension not in FORMATS:
+            raise UserError(
+                f"{key}: {file} has the extension '{extension}'; must be one of {', '.join(FORMATS)}, and may have one "
+                f"of {', '.join(COMPRESSIONS)} after it"
+            )
+    return files
+
+
+def _expanded(pattern: str) -> list[str]:
+    if "://" not in pattern:
+        path = str(Path(pattern).expanduser())
+        is_pattern = glob.has_magic(path) and not Path(path).exists()
+        return sorted(glob.glob(path, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - `pattern` may be absolute
+    if "*" not in pattern:
+        return [pattern]
+    import fsspec  # type: ignore[import-untyped]
+
+    return sorted(file.full_name for file in fsspec.open_files(pattern))

@@ -1,0 +1,166 @@
+"""A corpus from the Hugging Face hub, or from a local folder that is laid out as a repository there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from bisum.corpus.columns import Pick
+from bisum.corpus.sources import SPLITS
+from bisum.corpus.tables import Part, Tables
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset, DatasetDict
+
+_TIMEOUT = 10.0
+"""Seconds that the hub may take to answer whether it has the repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub(Tables):
+    """Rows of a hub data set: files of any kind that the `datasets` library reads, never a script.
+
+    What was loaded once is kept in the hub's cache (under `HF_HOME`); with `HF_HUB_OFFLINE=1` only that is used.
+    """
+
+    repo: str
+    """The repository's name, such as `esdurmus/wiki_lingua`, or a local folder laid out as one."""
+
+    revision: str | None
+    """Commit, branch or tag (null: the main branch as it is now)."""
+
+    configurations: dict[str, str] | str | None
+    """Configuration, or folder, of each language (`{en: english}`), or of all (null: the default one)."""
+
+    train: str
+    """Name of the split to train on."""
+
+    validation: str | None
+    """Name of the split for validation (null: a share of train)."""
+
+    test: str | None
+    """Name of the split for test (null: a share of train)."""
+
+    @property
+    def per_language(self) -> bool:
+        """See `Tables.per_language`."""
+        return isinstance(self.configurations, dict) or "{language}" in (self.configurations or "")
+
+    def parts(self, language: str | None) -> Mapping[str, Sequence[Part]]:
+        """See `Tables.parts`."""
+        configuration = self.configurations
+        if isinstance(configuration, dict):
+            if language not in configuration:
+                known = ", ".join(configuration) or "none"
+                raise UserError(f"corpus.configurations: names none for language '{language}' (languages: {known})")
+            configuration = configuration[language]
+        elif configuration is not None and language is not None:
+            configuration = configuration.replace("{language}", language)
+        splits = self._load(configuration)
+        wanted = {split: getattr(self, split) for split in SPLITS if getattr(self, split) is not None}
+        for split, name in wanted.items():
+            if name not in splits:
+                raise UserError(
+                    f"corpus.{split}: {self.repo} has no split '{name}' (splits: {', '.join(splits)}; "
+                    "null takes a share of train)"
+                )
+        place = f"{self.repo}/{configuration}" if configuration else self.repo
+        return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in wanted.items()}
+
+    def _load(self, configuration: str | None) -> DatasetDict:
+        """Load a configuration, or the folder of that name, which is what the hub's own Parquet branch has."""
+        import datasets
+        import huggingface_hub
+
+        datasets.utils.logging.set_verbosity_error()
+        datasets.disable_progress_bars()
+        huggingface_hub.utils.disable_progress_bars()  # type: ignore[attr-defined]
+        huggingface_hub.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        folder = self._folder()
+        with TemporaryDirectory() as scratch:
+            # The library would take a local folder from its cache even where the folder's files have changed.
+            options = {"revision": self.revision, "cache_dir": scratch if folder else None}
+            repo = folder or self.repo
+            try:
+                return datasets.load_dataset(repo, configuration, **options)
+            except ValueError:  # no such configuration, or several of which one must be named
+                with suppress(OSError, ValueError):
+                    if configuration is not None:
+                        return datasets.load_dataset(repo, data_dir=configuration, **options)
+                known = ", ".join(datasets.get_dataset_config_names(repo, revision=self.revision))
+                problem = "must name one of several" if configuration is None else f"there is no '{configuration}'"
+                raise UserError(f"corpus.configurations: {problem} in {self.repo} (configurations: {known})") from None
+            except Exception as error:
+                is_script = "scripts" in str(error)
+                hint = "; corpus.revision=refs/convert/parquet is the hub's own copy without one" if is_script else ""
+                raise UserError(f"corpus.repo: {self.repo}: {_reason(error)}{hint}") from error
+
+    def _folder(self) -> str | None:
+        """Return the local folder to read, offline that of what was loaded before; None to read from the hub."""
+        from huggingface_hub import constants, snapshot_download
+
+        folder = Path(self.repo).expanduser()
+        if folder.is_file():
+            raise UserError(f"corpus.repo: {self.repo} is a file; read it with corpus=files corpus.path={self.repo}")
+        if folder.is_dir():
+            return str(folder)
+        if not constants.HF_HUB_OFFLINE:
+            self._check_hub()
+            return None
+        try:
+            return snapshot_download(self.repo, repo_type="dataset", revision=self.revision, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"corpus.repo: '{self.repo}' is no folder and was not loaded before, "
+                "and HF_HUB_OFFLINE is set: unset it"
+            ) from error
+
+    def _check_hub(self) -> None:
+        """Ask the hub for the repository, once: the libraries would retry for half a minute, with a line each time."""
+        from huggingface_hub import HfApi, constants
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HFValidationError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+
+        try:
+            HfApi().dataset_info(self.repo, revision=self.revision, timeout=_TIMEOUT)
+        except GatedRepoError as error:
+            raise UserError(
+                f"corpus.repo: '{self.repo}' is gated; accept its terms on {constants.ENDPOINT}/datasets/{self.repo} "
+                "and log in (hf auth login)"
+            ) from error
+        except RevisionNotFoundError as error:
+            raise UserError(f"corpus.revision: '{self.repo}' has no revision '{self.revision}'") from error
+        except (RepositoryNotFoundError, HFValidationError) as error:
+            raise UserError(
+                f"corpus.repo: neither a folder nor a data set on the hub is named '{self.repo}'; a private one needs "
+                "hf auth login"
+            ) from error
+        except Exception as error:  # of whichever HTTP library the hub's client is built on
+            raise UserError(
+                f"corpus.repo: the hub, {constants.ENDPOINT}, cannot be reached for '{self.repo}' ({_reason(error)}); "
+                "HF_HUB_OFFLINE=1 uses what was loaded before, and corpus.repo may be a local folder"
+            ) from error
+
+
+def _read(dataset: Dataset, pick: Pick) -> pa.Table:
+    from bisum.corpus.columns import nested_names, pick_columns
+
+    table = dataset.with_format("arrow")[:]
+    return pick_columns(table, pick(nested_names(table.schema)))
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error, or the one that it wraps, says, on one line."""
+    cause = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
+    return " ".join(str(cause or error).split()) or type(error).__name__

@@ -1,0 +1,118 @@
+"""Reads a file of rows, of any usual format and compression, here or at a URL."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bisum.corpus.columns import Pick, nested_names, pick_columns
+from bisum.corpus.text_formats import one_line, read_csv, read_json, read_json_lines, read_tsv
+from bisum.errors import UserError
+
+Reader = Callable[[IO[bytes], str, Pick], pa.Table]
+
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, pa.ArrowException, OSError)
+
+_EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "http"}
+"""fsspec's extras for the protocols that are not named as their extra is."""
+
+
+def read_file(url: str, pick: Pick, extension: str | None = None) -> pa.Table:
+    """Read the columns that `pick` chooses, under the names it gives them, in the file's order.
+
+    Text is UTF-8. A CSV file's separator is the one of `,;|` and tab that its first line has most of; a JSON file is an
+    array of objects, an object that holds one, or JSON lines. `extension` tells the format where the name does not.
+
+    Raises:
+        UserError: one line with the file, and the row (1 is the first after a header) or the line, that cannot be read.
+    """
+    compression, format_ = split_extension(url)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_opened(url))
+        except FileNotFoundError as error:
+            reason = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
+            raise UserError(f"{url}: there is no such file{reason}") from error
+        except ImportError as error:
+            extra = (protocol := url.partition("://")[0]) and _EXTRAS.get(protocol, protocol)
+            raise UserError(f"{url}: {error}: pip install 'fsspec[{extra}]'") from error
+        except Exception as error:  # of whichever library opens such URLs
+            raise UserError(f"{url}: {getattr(error, 'strerror', None) or one_line(error)}") from error
+        try:
+            if compression:
+                plain = _only_member(file, url) if compression == ".zip" else _DECOMPRESSED[compression](file)
+                file = stack.enter_context(io.BufferedReader(plain))  # type: ignore[type-var]
+            return FORMATS[extension or format_](file, url, pick)
+        except _DAMAGE as error:
+            if not compression:
+                raise UserError(f"{url}: cannot be read ({one_line(error)})") from error
+            name = {".gz": "gzip"}.get(compression, compression[1:])
+            remedy = f"copy it again, or drop {compression} from the name if it is plain text"
+            raise UserError(f"{url}: damaged {name} file ({one_line(error)}); {remedy}") from error
+
+
+def split_extension(url: str) -> tuple[str, str]:
+    """Return the extensions of a file's compression ("" if plain) and format (".csv"), in lower case."""
+    names = (part.partition("?")[0] if "://" in part else part for part in url.split("::"))  # of an fsspec chain
+    suffixes = next(filter(None, (Path(name).suffixes for name in names)), [])
+    compression = suffixes.pop().lower() if suffixes and suffixes[-1].lower() in COMPRESSIONS else ""
+    return compression, suffixes[-1].lower() if suffixes else ""
+
+
+def _opened(url: str) -> IO[bytes]:
+    """Open a path, or what is at a URL, which is read in one go: not every server can seek."""
+    if "://" not in url:
+        return Path(url).expanduser().open("rb")
+    system, path = fsspec.url_to_fs(url)
+    return io.BytesIO(system.cat_file(path))
+
+
+def _only_member(file: IO[bytes], url: str) -> IO[bytes]:
+    archive = zipfile.ZipFile(file)
+    members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+    if len(members) != 1:
+        raise UserError(f"{url}: {len(members)} files inside; must be one, or name one as in zip://FILE::{url}")
+    return archive.open(members[0])
+
+
+_DECOMPRESSED: Mapping[str, Callable[[Any], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": lambda file: pa.CompressedInputStream(file, "zstd"),
+}
+
+
+def _read_parquet(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
+    try:
+        parquet = pq.ParquetFile(file if file.seekable() else pa.BufferReader(file.read()))
+        paths = pick(nested_names(parquet.schema_arrow))
+        return pick_columns(parquet.read(columns=sorted({path[0] for path in paths.values()})), paths)
+    except pa.ArrowException as error:
+        raise UserError(f"{url}: no sound Parquet file ({one_line(error)})") from error
+
+
+FORMATS: Mapping[str, Reader] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+    ".parquet": _read_parquet,
+}
+"""How a file is read, by its extension."""
+
+COMPRESSIONS = (*_DECOMPRESSED, ".zip")
+"""Extensions that may follow that of the format."""

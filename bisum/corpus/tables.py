@@ -1,0 +1,215 @@
+"""What sources of someone else's tables share: columns by name, languages, ids, and splits where there are none."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt, Lt
+
+from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
+from bisum.corpus.sources import COLUMNS, SPLITS, RowLimits
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Part = tuple[str, Callable[[Pick], "pa.Table"]]
+"""What a person calls one table (a file's name), and what reads the columns that are picked."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables(RowLimits, ABC):
+    """A corpus in tables whose columns have names of their own.
+
+    A split that has no table takes its share of train's rows: those whose group (`columns.group`, otherwise the id,
+    otherwise the document) has a SHA-256 in the share's range. So a row's split depends on no other row and on no seed.
+
+    Rows without an id are numbered, `en-1`, `en-2`, ... in each split; ids that occur in several languages are told
+    apart in the same way.
+    """
+
+    columns: Columns
+    """The names of the columns."""
+
+    language: str | None
+    """The language of all rows (null: a column, the path or the configuration says it, or there is only one)."""
+
+    validation_share: Annotated[float, Gt(0), Lt(1)]
+    """Share of train's rows that become validation if it has none of its own (0 to 1)."""
+
+    test_share: Annotated[float, Gt(0), Lt(1)]
+    """Share of train's rows that become test if it has none of its own (0 to 1)."""
+
+    def __post_init__(self) -> None:
+        if self.validation_share + self.test_share >= 1:
+            raise UserError("test_share: must be below 1 together with validation_share, to leave rows for train")
+
+    @property
+    @abstractmethod
+    def per_language(self) -> bool:
+        """Whether each language has tables of its own."""
+
+    @abstractmethod
+    def parts(self, language: str | None) -> Mapping[str, Sequence[Part]]:
+        """Find the tables of each split that has some: those of a language, or all if it is None."""
+
+    def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
+        """See `Source.load`."""
+        import pyarrow as pa
+
+        found = {key: self.parts(key) for key in (languages if self.per_language else [None])}
+        guesses: dict[str, str] = {}
+        splits: dict[str, dict[str, pa.Table]] = {split: {} for split in SPLITS}
+        for key, parts in found.items():
+            for split, tables in parts.items():
+                rows = _numbered([self._rows(part, guesses) for part in tables])
+                splits[split] |= self._by_language(rows, key, languages, split)
+        for guess, place in guesses.items():
+            logger.info("%s in %s (guessed; corpus.columns names others)", guess, place)
+
+        by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
+        if any(_share_ids(tables) for tables in by_split.values()):
+            logger.info("ids occur in several languages: each now begins with its language, as in %s-...", languages[0])
+            by_split = {split: _with_languages(tables) for split, tables in by_split.items()}
+        joined = {split: pa.concat_tables(tables.values()) for split, tables in by_split.items()}
+        if missing := [split for split in SPLITS if split not in joined]:
+            joined |= self._shares(joined["train"], missing)
+        return {split: joined[split].select(COLUMNS) for split in SPLITS}
+
+    def _rows(self, part: Part, guesses: dict[str, str]) -> pa.Table:
+        """Read one table as text, and note which columns had to be guessed."""
+        place, read = part
+        paths: dict[str, ColumnPath] = {}
+
+        def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
+            paths.update(self.columns.find(names, place))
+            return paths
+
+        table = read(pick)
+        if guess := self.columns.guesses(paths):
+            guesses.setdefault(guess, place)
+        return text_rows(table, place, paths)
+
+    def _by_language(
+        self, rows: pa.Table, key: str | None, languages: Sequence[str], split: str
+    ) -> dict[str, pa.Table]:
+        """Tell whose language each row is in; rows of other languages are left out."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = rows["language"]
+        unknown = column.null_count == rows.num_rows
+        only = key or self.language or (languages[0] if unknown and len(languages) == 1 else None)
+        if only is not None:
+            if key is None and list(languages) != [only]:
+                raise UserError(f"languages: {list(languages)}, but corpus.language says that all rows are in '{only}'")
+            return {only: rows.drop_columns("language").append_column("language", pa.repeat(only, rows.num_rows))}
+        if unknown:
+            raise UserError(
+                f"corpus.language: {rows['place'][0]} does not tell its rows' language; name it (corpus.language=en) "
+                "or its column (corpus.columns.language=lang)"
+            )
+        _refuse_empty(rows, "language")
+        tables = {language: rows.filter(pc.equal(column, language)) for language in languages}
+        for language, table in tables.items():
+            if split == "train" and not table.num_rows:
+                counts = sorted(pc.value_counts(column).to_pylist(), key=lambda count: -count["counts"])
+                there = ", ".join(f"{count['values']} ({count['counts']:,})" for count in counts[:10])
+                raise UserError(f"languages: no row of train is in '{language}'; languages there, with rows: {there}")
+        return tables
+
+    def _shares(self, train: pa.Table, missing: Sequence[str]) -> dict[str, pa.Table]:
+        """Give the splits that are missing their shares of train."""
+        import numpy as np
+
+        groups = train["split_group"].to_pylist()
+        positions = np.array([_position(group or "") for group in groups])
+        taken, shares = 0.0, {"test": self.test_share, "validation": self.validation_share}
+        splits = {}
+        for split in filter(missing.__contains__, shares):
+            splits[split] = train.filter((positions >= taken) & (positions < taken + shares[split]))
+            taken += shares[split]
+            if not splits[split].num_rows:
+                problem = f"{shares[split]} of {train.num_rows:,} rows came out as none"
+                raise UserError(f"corpus.{split}_share: {problem}; raise it, or give corpus.{split}")
+        splits["train"] = train.filter(positions >= taken)
+        sizes = ", ".join(f"{splits[split].num_rows:,} {split}" for split in SPLITS if split in splits)
+        logger.info("train's rows are split by a hash: %s (corpus.validation_share, corpus.test_share)", sizes)
+        return splits
+
+
+def _numbered(tables: Sequence[pa.Table]) -> pa.Table:
+    """Join tables; `number` counts the rows through all of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbered, before = [], 0
+    for table in tables:
+        numbered.append(table.append_column("number", pc.add(table["row"], before)))
+        before += pc.max(table["row"]).as_py() or 0
+    return pa.concat_tables(numbered)
+
+
+def _with_ids(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Give each row of each language an id, and `split_group`, the text whose hash decides about its split."""
+    import pyarrow.compute as pc
+
+    identified = {}
+    for language, rows in tables.items():
+        given = rows["id"].null_count < rows.num_rows
+        if given:
+            _refuse_empty(rows, "id")
+        ids = rows["id"] if given else pc.binary_join_element_wise(language, rows["number"].cast("string"), "-")
+        parts = pc.binary_join_element_wise(ids, rows["part"].cast("string"), "-")
+        rows = rows.append_column("split_group", pc.coalesce(rows["group"], rows["id"], rows["document"]))
+        rows = rows.set_column(rows.column_names.index("id"), "id", pc.coalesce(parts, ids))
+        identified[language] = rows
+        counts = pc.value_counts(rows["id"])
+        repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+        if len(repeated):
+            first, second = rows.filter(pc.equal(rows["id"], repeated[0])).slice(0, 2).to_pylist()
+            other = "" if second["place"] == first["place"] else f"{second['place']}, "
+            raise UserError(
+                f"{first['place']}, row {first['row']} and {other}row {second['row']}: both have the id "
+                f"'{repeated[0]}'; must differ (corpus.columns.id=null numbers the rows instead)"
+            )
+    return identified
+
+
+def _share_ids(tables: Mapping[str, pa.Table]) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = pa.concat_tables(tables.values())["id"]
+    return bool(pc.count_distinct(ids).as_py() < len(ids))
+
+
+def _with_languages(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    import pyarrow.compute as pc
+
+    return {
+        language: rows.set_column(
+            rows.column_names.index("id"), "id", pc.binary_join_element_wise(language, rows["id"], "-")
+        )
+        for language, rows in tables.items()
+    }
+
+
+def _refuse_empty(rows: pa.Table, column: str) -> None:
+    import pyarrow.compute as pc
+
+    empty = rows.filter(pc.fill_null(pc.equal(rows[column], ""), True)).slice(0, 1).to_pylist()
+    for row in empty:
+        raise UserError(f"{row['place']}, row {row['row']}: no {column}; every row must have one, or none")
+
+
+def _position(group: str) -> float:
+    """Return where in 0 to 1 a group falls, evenly: the first 8 bytes of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,414 @@
+"""Someone's own files as a corpus: formats, columns, languages, ids and splits."""
+
+import bz2
+import csv
+import dataclasses
+import functools
+import gzip
+import hashlib
+import http.server
+import importlib.util
+import io
+import json
+import logging
+import lzma
+import threading
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bisum import compose
+from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.sources import COLUMNS, SPLITS, Sample, Source
+from bisum.errors import UserError
+
+TEXTS = [
+    ("7", "en", "home", "The kettle boils a litre\nin three minutes.", "Does its job"),
+    ("007", "es", "book", 'Cada cuento merece una tarde entera; "de verdad", dijo.', "Para leer despacio"),
+    ("a,b", "en", "book", "The drawings\tare lovely,\r\nthe plot is not.", "Lovely pictures, thin plot"),
+    ("día 4", "es", "home", "La manta abriga mucho y se lava bien.", "Buena compra"),
+]
+ROWS = [dict(zip(("id", "language", "category", "document", "summary"), values, strict=True)) for values in TEXTS]
+
+
+def as_csv(rows, separator=",") -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=separator)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_json_lines(rows) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def as_parquet(rows) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def as_zip(content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("rows", content)
+    return sink.getvalue()
+
+
+FORMATS = {
+    ".csv": as_csv,
+    ".tsv": functools.partial(as_csv, separator="\t"),
+    ".jsonl": as_json_lines,
+    ".ndjson": as_json_lines,
+    ".json": lambda rows: json.dumps(rows).encode(),
+    ".parquet": as_parquet,
+}
+COMPRESSIONS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda content: pa.compress(content, "zstd", asbytes=True),
+    ".zip": as_zip,
+}
+
+
+@pytest.fixture(scope="module")
+def defaults():
+    return compose(["corpus=files", "corpus.path=x", "tracker=none"]).corpus
+
+
+@pytest.fixture
+def files(defaults, tmp_path, monkeypatch):
+    """Write files into the current folder and return a source of them: `files({name: content}, key=value)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def made(contents, columns=None, **changes):
+        for name, content in contents.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if "train" in changes:
+            changes.setdefault("path", None)
+        names = dataclasses.replace(defaults.columns, **(columns or {}))
+        return dataclasses.replace(defaults, columns=names, **changes)
+
+    return made
+
+
+def all_rows(splits) -> list[dict]:
+    return [row for split in SPLITS for row in splits[split].to_pylist()]
+
+
+def one_split(source, languages=("en", "es")) -> list[dict]:
+    """The rows of a source that names files for train alone, in their order before they are split."""
+    source = dataclasses.replace(source, validation=source.train, test=source.train)
+    return source.load(list(languages))["train"].to_pylist()
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("extension", FORMATS)
+def test_every_format_and_compression_gives_the_rows_as_they_were(files, extension, compression):
+    name = f"rows{extension}{compression}".upper() if compression == ".gz" else f"rows{extension}{compression}"
+    source = files({name: COMPRESSIONS[compression](FORMATS[extension](ROWS))}, train=name)
+    assert isinstance(source, Source)
+    rows = one_split(source)
+    assert rows == sorted(ROWS, key=lambda row: row["language"])
+    assert tuple(rows[0]) == COLUMNS
+
+
+def test_the_same_corpus_has_the_same_fingerprint_in_every_format(files):
+    sample = {
+        split: rows.slice(0, 40) for split, rows in Sample(max_train_rows=None, max_eval_rows=None).load(["en"]).items()
+    }
+    prints = set()
+    for extension in (".csv", ".jsonl", ".json", ".parquet"):
+        names = {split: f"{split}{extension}" for split in SPLITS}
+        contents = {names[split]: FORMATS[extension](rows.to_pylist()) for split, rows in sample.items()}
+        prints.add(load_corpus(files(contents, **names), {}, ["en"], seed=1).fingerprint)
+    assert prints == {fingerprint(sample)}
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("\ufeffdocument,summary\r\nA b c,D e\r\n", "a.csv"),
+        ("document;summary\nA b c;D e\n", "a.csv"),
+        ("document|summary\n\nA b c|D e\n\n", "a.csv"),
+        (",document,summary\n0,A b c,D e\n", "a.csv"),
+        (" document , summary \nA b c,D e", "a.csv"),
+        ('{"document": "A b c", "summary": "D e"}\n\n', "a.json"),
+        ('\ufeff{"document": "A b c", "summary": "D e"}', "a.jsonl"),
+        ('{"version": 1, "data": [{"document": "A b c", "summary": "D e"}]}', "a.json"),
+        ('[{"summary": "D e"}, {"document": "A b c", "summary": "D e"}]', "a.json"),
+    ],
+)
+def test_usual_variants_of_text_files(files, content, name):
+    row = one_split(files({name: content}, train=name), ["en"])[-1]
+    assert (row["document"], row["summary"], row["category"]) == ("A b c", "D e", None)
+
+
+def test_columns_are_guessed_by_usual_names_and_said_once(files, caplog):
+    content = "Key,Article,Highlights,lang,section\n1,a,b,en,x\n2,c,d,es,\n"
+    with caplog.at_level(logging.INFO, "bisum"):
+        rows = one_split(files({"a.csv": content}, {"id": "key", "category": "section"}, train="a.csv"))
+    assert rows == [
+        {"id": "1", "document": "a", "summary": "b", "language": "en", "category": "x"},
+        {"id": "2", "document": "c", "summary": "d", "language": "es", "category": None},
+    ]
+    guesses = "document is 'Article', summary is 'Highlights', language is 'lang' in a.csv"
+    assert caplog.messages == [f"{guesses} (guessed; corpus.columns names others)"]
+
+
+def test_bisums_own_names_need_no_word(files, caplog):
+    with caplog.at_level(logging.INFO, "bisum"):
+        one_split(files({"a.csv": as_csv(ROWS)}, train="a.csv"))
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("extension", [".jsonl", ".parquet"])
+def test_whole_numbers_may_be_ids_and_categories(files, extension):
+    rows = [{"id": n, "text": "a", "title": "b", "category": n % 2} for n in (5, 6)]
+    read = one_split(files({f"a{extension}": FORMATS[extension](rows)}, train=f"a{extension}"), ["en"])
+    assert [(row["id"], row["category"]) for row in read] == [("5", "1"), ("6", "0")]
+
+
+def test_rows_without_ids_are_numbered_through_all_files(files):
+    texts = {"a.csv": "text,title,lang\na,b,en\nc,d,es\n", "b.csv": "text,title,lang\ne,f,es\ng,h,en\n"}
+    rows = one_split(files(texts, train=["a.csv", "b.csv"]))
+    assert [(row["id"], row["document"]) for row in rows] == [
+        ("en-1", "a"),
+        ("en-4", "g"),
+        ("es-2", "c"),
+        ("es-3", "e"),
+    ]
+
+
+ARTICLES = [
+    {"url": "u/1", "article": {"document": ["a", "b"], "summary": ["A", "B"]}},
+    {"url": "u/2", "article": {"document": [], "summary": []}},
+    {"url": "u/3", "article": {"document": ["c"], "summary": ["C"]}},
+]
+SECTIONS = [
+    {
+        "url": row["url"],
+        "article": [{"document": d, "summary": s} for d, s in zip(*row["article"].values(), strict=True)],
+    }
+    for row in ARTICLES
+]
+
+
+@pytest.mark.parametrize("rows", [ARTICLES, SECTIONS], ids=["object of lists", "list of objects"])
+@pytest.mark.parametrize("extension", [".jsonl", ".json", ".parquet"])
+def test_parallel_lists_inside_a_column_give_a_row_each(files, extension, rows):
+    columns = {"document": "article.document", "summary": "article.summary", "id": "url"}
+    source = files({f"a{extension}": FORMATS[extension](rows)}, columns, train=f"a{extension}")
+    assert [(row["id"], row["document"], row["summary"]) for row in one_split(source, ["en"])] == [
+        ("u/1-1", "a", "A"),
+        ("u/1-2", "b", "B"),
+        ("u/3-1", "c", "C"),
+    ]
+
+
+def test_languages_come_in_the_order_asked_and_others_are_left_out(files):
+    source = files({"a.csv": as_csv(ROWS)}, train="a.csv")
+    assert [row["id"] for row in one_split(source, ["es", "en"])] == ["007", "día 4", "7", "a,b"]
+    assert [row["id"] for row in one_split(source, ["es"])] == ["007", "día 4"]
+
+
+def test_a_file_a_language_and_a_split(files):
+    by_language = {language: [row for row in ROWS if row["language"] == language] for language in ("en", "es")}
+    contents = {f"d/{split}.{code}.csv": as_csv(rows) for split in SPLITS for code, rows in by_language.items()}
+    source = files(contents, **{split: f"d/{split}.{{language}}.csv" for split in SPLITS})
+    assert source.load(["es"])["test"].to_pylist() == by_language["es"]
+    with pytest.raises(
+        UserError, match=r"^corpus.train: there is no file d/train.fr.csv, did you mean 'train.e[ns].csv'\?$"
+    ):
+        source.load(["en", "fr"])
+
+
+def test_a_pattern_names_files_in_order(files):
+    contents = {f"d/part-{n}.jsonl": as_json_lines([ROWS[n]]) for n in range(4)}
+    rows = one_split(files(contents, train="d/part-*.jsonl"), ["en"])
+    assert [row["id"] for row in rows] == ["7", "a,b"]
+
+
+def test_one_language_for_all_rows(files):
+    contents = {"a.csv": "text,title\na,b\n"}
+    assert one_split(files(contents, train="a.csv", language="pt"), ["pt"])[0]["language"] == "pt"
+    with pytest.raises(
+        UserError, match=r"^languages: \['en', 'es'\], but corpus.language says that all rows are in 'pt'$"
+    ):
+        one_split(files(contents, train="a.csv", language="pt"))
+
+
+def test_a_language_that_is_not_there_lists_those_found(files):
+    source = files({"a.csv": as_csv(ROWS)}, train="a.csv")
+    with pytest.raises(UserError, match=r"^languages: no row of train is in 'fr'; .* en \(2\), es \(2\)$"):
+        one_split(source, ["en", "fr"])
+
+
+def expected_split(text: str) -> str:
+    """The split of a group as documented, at shares of 0.1: the first 8 bytes of its SHA-256 as a fraction."""
+    position = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) / 16**16
+    return "test" if position < 0.1 else "validation" if position < 0.2 else "train"
+
+
+def numbered(count: int, **extra) -> list[dict]:
+    return [{"id": f"row-{n}", "text": f"Text {n}", "title": "Title", **extra} for n in range(count)]
+
+
+def splits_of(source, key="id", languages=("en",)) -> dict[str, str]:
+    loaded = source.load(list(languages))
+    return {row[key]: split for split in SPLITS for row in loaded[split].to_pylist()}
+
+
+def test_one_file_is_split_by_a_hash_of_the_id(files, caplog):
+    rows = numbered(300)
+    with caplog.at_level(logging.INFO, "bisum"):
+        splits = splits_of(files({"a.csv": as_csv(rows)}, path="a.csv"))
+    assert splits == {row["id"]: expected_split(row["id"]) for row in rows}
+    sizes = [sum(split == name for split in splits.values()) for name in SPLITS]
+    assert sizes[0] > 200
+    assert min(sizes) > 10
+    assert caplog.messages[-1].startswith(
+        "train's rows are split by a hash: {} train, {} validation, {} test".format(*sizes)
+    )
+
+
+def test_a_rows_split_depends_on_no_other_row(files):
+    rows = numbered(300)
+    whole = splits_of(files({"a.csv": as_csv(rows)}, path="a.csv"))
+    part = splits_of(files({"b.jsonl": as_json_lines(rows[::-1][:150])}, path="b.jsonl"))
+    assert part == {name: whole[name] for name in part}
+
+
+def test_without_ids_equal_documents_stay_together(files):
+    rows = [{"text": f"Text {n % 100}", "title": f"Title {n}"} for n in range(200)]
+    splits = splits_of(files({"a.csv": as_csv(rows)}, path="a.csv"), "summary")
+    assert splits == {row["title"]: expected_split(row["text"]) for row in rows}
+
+
+def test_a_group_stays_together(files):
+    rows = [row | {"product": f"p{n % 60}"} for n, row in enumerate(numbered(180))]
+    source = files({"a.csv": as_csv(rows)}, {"group": "product"}, path="a.csv")
+    assert splits_of(source) == {row["id"]: expected_split(row["product"]) for row in rows}
+
+
+def test_translations_with_one_id_are_told_apart_and_stay_together(files, caplog):
+    contents = {f"{language}.csv": as_csv(numbered(60)) for language in ("en", "es")}
+    source = files(contents, path="{language}.csv")
+    with caplog.at_level(logging.INFO, "bisum"):
+        splits = splits_of(source, languages=["en", "es"])
+    rows = [f"row-{n}" for n in range(60)]
+    assert splits == {f"{code}-{row}": expected_split(row) for code in ("en", "es") for row in rows}
+    assert caplog.messages[1] == "ids occur in several languages: each now begins with its language, as in en-..."
+    assert splits_of(source) == {row: expected_split(row) for row in rows}
+
+
+def test_only_the_split_that_is_missing_is_taken_from_train(files):
+    rows = numbered(200)
+    source = files(
+        {"a.csv": as_csv(rows), "t.csv": as_csv(rows[:3])}, train="a.csv", test="t.csv", validation_share=0.5
+    )
+    loaded = source.load(["en"])
+    assert loaded["test"].num_rows == 3
+    assert loaded["train"].num_rows + loaded["validation"].num_rows == 200
+    assert 70 < loaded["validation"].num_rows < 130
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"path": None}, "path: give corpus.path, files of all rows, or corpus.train, those of train; and not both"),
+        ({"path": "x", "train": "y"}, "path: give corpus.path, files of all rows, or corpus.train, those of train"),
+        ({"path": "x", "test": "y"}, "path: with files for validation or test, name the others corpus.train"),
+        ({"path": []}, "path: must name at least one file"),
+        (
+            {"train": "{language}.csv", "test": "t.csv"},
+            "test: 't.csv' must have {language} in it, as must all files or none",
+        ),
+        ({"path": "x", "test_share": 0.9}, "test_share: must be below 1 together with validation_share"),
+    ],
+)
+def test_settings_that_contradict_each_other(files, changes, said):
+    with pytest.raises(UserError) as error:
+        files({}, **changes)
+    assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("rwos.csv", "corpus.path: there is no file rwos.csv, did you mean 'rows.csv'?"),
+        ("d", "corpus.path: d is a folder; name its files, for example 'd/*.csv'"),
+        ("d/*.parquet", "corpus.path: no file fits 'd/*.parquet'"),
+        ("nowhere://a.csv", "nowhere://a.csv: Protocol not known: nowhere"),
+        (
+            "http://127.0.0.1:9/a.csv",
+            "http://127.0.0.1:9/a.csv: ",
+        ),
+    ],
+)
+def test_files_that_are_not_there(files, path, said):
+    source = files({"rows.csv": as_csv(ROWS), "d/a.csv": as_csv(ROWS)}, path=path)
+    with pytest.raises(UserError) as error:
+        source.load(["en"])
+    assert str(error.value).startswith(said)
+
+
+def test_a_share_that_no_row_falls_into(files):
+    source = files({"a.csv": as_csv(numbered(20))}, path="a.csv", test_share=0.001)
+    with pytest.raises(
+        UserError, match=r"^corpus.test_share: 0.001 of 20 rows came out as none; raise it, or give corpus.test$"
+    ):
+        source.load(["en"])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="s3fs is installed")
+def test_a_missing_file_system_is_named_with_what_installs_it(files):
+    with pytest.raises(UserError, match=r"^s3://bucket/a.csv: Install s3fs to access S3: pip install 'fsspec\[s3\]'$"):
+        files({}, path="s3://bucket/a.csv").load(["en"])
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The current folder over HTTP."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_files_at_urls(files, server, tmp_path):
+    contents = {"a.csv.gz": gzip.compress(as_csv(ROWS)), "a.parquet": as_parquet(ROWS), "a.zip": as_zip(as_csv(ROWS))}
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("inner/a.csv", as_csv(ROWS))
+        members.writestr("inner/b.csv", "x")
+    urls = [
+        f"{server}/a.csv.gz?download=true",
+        f"{server}/a.parquet",
+        f"file://{tmp_path}/*.parquet",
+        "zip://inner/a.csv::archive.zip",
+    ]
+    for url in urls:
+        source = files(contents | {"archive.zip": archive.getvalue()}, train=url)
+        assert [row["id"] for row in one_split(source)] == ["7", "a,b", "007", "día 4"], url
+
+
+def test_a_bad_file_on_the_command_line_is_one_line(call_bisum, write, tmp_path):
+    write(tmp_path / "a.csv", "text,title\na,b\nc\n")
+    done = call_bisum("baseline", "corpus=files", "corpus.path=a.csv", "languages=[en]", "tracker=none")
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith("bisum: a.csv, row 2 (line 3): must have 2 values, as the header, not 1; ")

@@ -1,0 +1,226 @@
+"""Hub data sets, from local folders that are laid out as their repositories are, and a hub that is not there."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bisum import compose
+from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.sources import SPLITS, Sample, Source
+from bisum.errors import UserError
+
+NAMES = {"en": "english", "es": "spanish"}
+
+
+def write_parquet(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def write_card(folder: Path, splits: list[str], language_names: dict[str, str] = NAMES) -> None:
+    """The header of a README.md that names each configuration's files, as `push_to_hub` writes it."""
+    lines = ["---", "configs:"]
+    for name in language_names.values():
+        lines += [f"- config_name: {name}", "  data_files:"]
+        lines += [line for split in splits for line in (f"  - split: {split}", f"    path: {name}/{split}-*")]
+    (folder / "README.md").write_text("\n".join([*lines, "---", "# A corpus"]), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def sample() -> dict[str, pa.Table]:
+    splits = Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])
+    return {split: pa.concat_tables([rows.slice(0, 30), rows.slice(len(rows) - 30)]) for split, rows in splits.items()}
+
+
+@pytest.fixture
+def repository(tmp_path, sample) -> Path:
+    """A repository with a configuration for each language and column names of its own."""
+    folder = tmp_path / "summaries"
+    for split, rows in sample.items():
+        for language, name in NAMES.items():
+            own = [
+                {"key": row["id"], "body": row["document"], "headline": row["summary"], "section": row["category"]}
+                for row in rows.to_pylist()
+                if row["language"] == language
+            ]
+            write_parquet(folder / name / f"{split}-00000-of-00001.parquet", own)
+    write_card(folder, list(SPLITS))
+    return folder
+
+
+def hub(option="hub", columns=None, **changes):
+    corpus = compose([f"corpus={option}", "corpus.repo=x", "tracker=none"]).corpus
+    return dataclasses.replace(corpus, columns=dataclasses.replace(corpus.columns, **(columns or {})), **changes)
+
+
+OWN = {"id": "key", "category": "section"}
+
+
+def test_a_repository_gives_the_fingerprint_of_its_rows(repository, sample):
+    source = hub(columns=OWN, repo=str(repository), configurations=NAMES)
+    assert isinstance(source, Source)
+    assert load_corpus(source, {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
+
+
+def test_a_template_names_the_configurations_and_one_name_is_for_all(repository, sample):
+    for name in NAMES.values():
+        (repository / name).rename(repository / f"lang-{name[:2]}")
+    write_card(repository, list(SPLITS), {"en": "lang-en", "es": "lang-sp"})
+    rows = hub(columns=OWN, repo=str(repository), configurations="lang-{language}").load(["en"])
+    assert rows["test"].to_pylist() == [row for row in sample["test"].to_pylist() if row["language"] == "en"]
+    rows = hub(columns=OWN, repo=str(repository), configurations="lang-sp").load(["es"])
+    assert rows["test"]["id"].to_pylist() == [
+        row["id"] for row in sample["test"].to_pylist() if row["language"] == "es"
+    ]
+
+
+def test_a_folder_of_plain_files_with_a_column_of_languages(tmp_path, sample):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for split, rows in sample.items():
+        text = "".join(json.dumps(row) + "\n" for row in rows.to_pylist())
+        (folder / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    assert load_corpus(hub(repo=str(folder)), {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
+
+
+def test_changed_files_are_read_anew(repository):
+    source = hub(columns=OWN, repo=str(repository), configurations=NAMES)
+    before = source.load(["en"])["test"].num_rows
+    write_parquet(
+        repository / "english/test-00000-of-00001.parquet", [{"key": "1", "body": "a", "headline": "b", "section": "c"}]
+    )
+    assert (before, source.load(["en"])["test"].num_rows) == (30, 1)
+
+
+def test_wikilinguas_layout(tmp_path):
+    """Sections are parallel lists; a translation, which names its English article, stays in that one's split."""
+
+    def article(language: str, n: int) -> dict:
+        parts = {
+            "section_name": ["one", "two"],
+            "document": [f"{language} {n} first", f"{language} {n} second"],
+            "summary": [f"{language} {n} 1", f"{language} {n} 2"],
+        }
+        if language == "es":
+            parts |= {"english_url": [f"https://en/{n}"] * 2, "english_section_name": ["one", "two"]}
+        return {"url": f"https://{language}/{n}", "article": parts}
+
+    for language, name in NAMES.items():
+        write_parquet(tmp_path / name / "train-00000-of-00001.parquet", [article(language, n) for n in range(80)])
+    write_card(tmp_path, ["train"])
+    splits = hub("wikilingua", repo=str(tmp_path)).load(["en", "es"])
+    rows = {row["id"]: (split, row) for split in SPLITS for row in splits[split].to_pylist()}
+    assert len(rows) == 320
+    assert rows["es-3-2"][1] == {
+        "id": "es-3-2",
+        "document": "es 2 second",
+        "summary": "es 2 2",
+        "language": "es",
+        "category": None,
+    }
+    for n in range(80):
+        position = int(hashlib.sha256(f"https://en/{n}".encode()).hexdigest()[:16], 16) / 16**16
+        expected = "test" if position < 0.1 else "validation" if position < 0.2 else "train"
+        assert {rows[f"{code}-{n + 1}-{part}"][0] for code in NAMES for part in (1, 2)} == {expected}
+
+
+def test_xlsums_layout(tmp_path):
+    """The hub's Parquet branch has no README.md: a folder for each language, a folder in it for each split."""
+    for language, name in NAMES.items():
+        for split in SPLITS:
+            rows = [
+                {"id": f"{language}-{split}", "url": "u", "title": "t", "summary": "Sum", "text": f"Text {language}"}
+            ]
+            write_parquet(tmp_path / name / split / "0000.parquet", rows)
+            (tmp_path / name / split / "index.duckdb").write_bytes(b"no rows")
+    splits = hub("xlsum", repo=str(tmp_path)).load(["en", "es"])
+    assert splits["validation"].to_pylist() == [
+        {"id": f"{code}-validation", "document": f"Text {code}", "summary": "Sum", "language": code, "category": None}
+        for code in NAMES
+    ]
+
+
+def test_loading_leaves_nothing_in_the_repository(repository):
+    def everything():
+        return {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
+
+    before = everything()
+    hub(columns=OWN, repo=str(repository), configurations=NAMES).load(["en", "es"])
+    assert everything() == before
+
+
+def error_line(source, languages=("en", "es")) -> str:
+    with pytest.raises(UserError) as error:
+        source.load(list(languages))
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "corpus.configurations: must name one of several in {repo} (configurations: english, spanish)"),
+        (
+            {"configurations": "{language}"},
+            "corpus.configurations: there is no 'en' in {repo} (configurations: english, spanish)",
+        ),
+        ({"configurations": {"es": "spanish"}}, "corpus.configurations: names none for language 'en' (languages: es)"),
+        (
+            {"configurations": NAMES, "test": "tset"},
+            "corpus.test: {repo} has no split 'tset' (splits: train, validation, test; null takes a share of train)",
+        ),
+        (
+            {"configurations": NAMES, "columns": {"summary": "hedline"}},
+            "corpus.columns.summary: {repo}/english/train has no column 'hedline', did you mean 'headline'? "
+            "(columns: key, body, headline, section)",
+        ),
+    ],
+)
+def test_what_a_repository_does_not_have(repository, changes, said):
+    line = error_line(hub(repo=str(repository), **changes))
+    assert line.startswith(said.replace("{repo}", str(repository)))
+
+
+def test_an_id_that_two_rows_have_is_told_with_both(repository):
+    rows = [{"key": key, "body": "a", "headline": "b", "section": "c"} for key in ("k1", "k2", "k1")]
+    write_parquet(repository / "english/train-00000-of-00001.parquet", rows)
+    line = error_line(hub(columns=OWN, repo=str(repository), configurations=NAMES))
+    assert line.startswith(f"{repository}/english/train, row 1 and row 3: both have the id 'k1'; must differ")
+
+
+def test_a_file_is_no_repository(repository):
+    path = repository / "README.md"
+    line = error_line(hub(repo=str(path)))
+    assert line == f"corpus.repo: {path} is a file; read it with corpus=files corpus.path={path}"
+
+
+def test_a_repositorys_script_is_not_run(tmp_path):
+    (tmp_path / "scripted").mkdir()
+    (tmp_path / "scripted/scripted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    line = error_line(hub(repo=str(tmp_path / "scripted")))
+    assert line.endswith("corpus.revision=refs/convert/parquet is the hub's own copy without one")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_offline_says_so():
+    line = error_line(hub(repo="nobody/nothing"))
+    said = "is no folder and was not loaded before, and HF_HUB_OFFLINE is set: unset it"
+    assert line == f"corpus.repo: 'nobody/nothing' {said}"
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_and_no_wait(run_bisum, tmp_path):
+    environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
+    done = run_bisum("baseline", "corpus=wikilingua", "tracker=none", cwd=tmp_path, env=os.environ | environment)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "bisum: corpus.repo: the hub, http://127.0.0.1:9, cannot be reached for 'esdurmus/wiki_lingua'"
+    )
+    assert done.seconds < 20  # datasets by itself goes on trying for 23
