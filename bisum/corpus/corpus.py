@@ -61,36 +61,60 @@ def load_corpus(source: Source, filters: Mapping[str, Filter], languages: Sequen
     Raises `UserError` for languages named twice or not there, an id that two rows of a split share, and a step that
     leaves a split without rows or train without rows of one of the languages.
     """
+    return select_rows(read_splits(source, languages), source, filters, languages, seed)
+
+
+def read_splits(source: Source, languages: Sequence[str]) -> dict[str, pa.Table]:
+    """Return all rows of every split as the source gives them, checked; raises as `load_corpus` does."""
     if len(set(languages)) < len(languages) or not languages:
         raise UserError(f"languages={list(languages)}: name at least one language, and each only once")
+    tables = _load(source, languages)
+    return {split: _checked(split, tables[split], languages) for split in SPLITS}
+
+
+def select_rows(
+    loaded: Mapping[str, pa.Table], limits: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int
+) -> Corpus:
+    """Return what `load_corpus` does, of the rows that `read_splits` gave."""
     if reserved := {"empty", "sample"} & set(filters):
         raise UserError(f"filter.{min(reserved)}: the row counts use this name themselves; rename the filter")
-
-    tables = _load(source, languages)
-    loaded = {split: _checked(split, tables[split], languages) for split in SPLITS}
-    filled = {split: rows.filter(_filled(rows)) for split, rows in loaded.items()}
-    limits = {"train": source.max_train_rows, "eval": source.max_eval_rows}
+    filled = {split: drop_blank(rows) for split, rows in loaded.items()}
     splits: dict[str, pa.Table] = {}
     report: dict[str, dict[str, RowCounts]] = {}
     for number, split in enumerate(SPLITS):
         ledger = _Ledger(split, languages, loaded[split])
         rows = ledger.record("empty", filled[split], "check the corpus' documents and summaries")
-        held_out = pa.concat_tables([SCHEMA.empty_table(), *(filled[later] for later in SPLITS[number + 1 :])])
         for name, row_filter in filters.items():
-            try:
-                rows = rows.filter(row_filter.keep(rows, held_out))
-            except UserError as error:
-                raise UserError(f"filter.{name} on {split}: {error}") from error
-            except Exception as error:  # of a user's own class, whatever it is
-                problem = " ".join(f"{type(error).__name__}: {error}".split())
-                must = f"keep must return a boolean for each of {rows.num_rows:,} rows"
-                raise UserError(f"filter.{name} on {split}: {problem}; {must}") from error
+            rows = apply_filter(name, row_filter, split, rows, filled)
             ledger.record(name, rows, f"loosen filter.{name} or leave it out")
-        kind = "train" if split == "train" else "eval"
-        rows = _shuffled_sample(rows, languages, limits[kind], np.random.default_rng([seed, number]))
+        kind, limit = ("train", limits.max_train_rows) if split == "train" else ("eval", limits.max_eval_rows)
+        rows = _shuffled_sample(rows, languages, limit, np.random.default_rng([seed, number]))
         splits[split] = ledger.record("sample", rows, f"raise corpus.max_{kind}_rows")
         report[split] = ledger.counts()
     return Corpus(splits=splits, fingerprint=fingerprint(splits), report=CorpusReport(splits=report))
+
+
+def drop_blank(rows: pa.Table) -> pa.Table:
+    """Return the rows whose document and summary are neither missing nor blank."""
+    document, summary = (pc.not_equal(pc.utf8_trim_whitespace(rows[name]), "") for name in ("document", "summary"))
+    return rows.filter(pc.and_(document, summary))  # null, so dropped, where a text is null
+
+
+def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, filled: Mapping[str, pa.Table]) -> pa.Table:
+    """Return those of a split's `rows` that a filter keeps.
+
+    `filled` are the non-blank rows of all splits; those of the splits after `split` are held out from it. Raises
+    `UserError`, which names the filter, if it fails.
+    """
+    held_out = pa.concat_tables([SCHEMA.empty_table(), *(filled[later] for later in SPLITS[SPLITS.index(split) + 1 :])])
+    try:
+        return rows.filter(row_filter.keep(rows, held_out))
+    except UserError as error:
+        raise UserError(f"filter.{name} on {split}: {error}") from error
+    except Exception as error:  # of a user's own class, whatever it is
+        problem = " ".join(f"{type(error).__name__}: {error}".split())
+        must = f"keep must return a boolean for each of {rows.num_rows:,} rows"
+        raise UserError(f"filter.{name} on {split}: {problem}; {must}") from error
 
 
 def _load(source: Source, languages: Sequence[str]) -> Mapping[str, pa.Table]:
@@ -183,11 +207,6 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
             f"{split}: {bad[0]['counts']} rows have the id {bad[0]['values']}; each row needs one of its own"
         )
     return rows
-
-
-def _filled(rows: pa.Table) -> pa.ChunkedArray:
-    document, summary = (pc.not_equal(pc.utf8_trim_whitespace(rows[name]), "") for name in ("document", "summary"))
-    return pc.and_(document, summary)  # null, so dropped, where a text is null
 
 
 def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator) -> pa.Table:

@@ -1,0 +1,249 @@
+"""`bisum explore`: what a corpus is like, before anything is trained on it; tables, plots and all numbers as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.text import Text
+
+from bisum.config import Config, ExploreConfig
+from bisum.corpus import exploration
+from bisum.corpus.corpus import Corpus, drop_blank, read_splits, select_rows
+from bisum.corpus.exploration import TEXTS, Tokens
+from bisum.corpus.filters import UNSPACED_LANGUAGES
+from bisum.records import corpus_tables, plots
+from bisum.records.plots import Histogram
+from bisum.records.report import corpus_table
+from bisum.records.run import Run, recorded
+
+
+def run(config: Config, directory: Path) -> None:
+    """Show and record what the configured corpus is like."""
+    assert isinstance(config, ExploreConfig)
+    with recorded(directory, config) as record:
+        with record.stage("corpus"):
+            loaded = read_splits(config.corpus, config.languages)
+            corpus = select_rows(loaded, config.corpus, config.filter, config.languages, config.seed)
+            filled = {split: drop_blank(rows) for split, rows in loaded.items()}
+        record.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
+        record.screen.print(corpus_table(corpus.report, config.languages))
+
+        explorer = _Explorer(config, record, corpus, filled)
+        for section in (explorer.samples, explorer.categories, explorer.filters, explorer.repeats, explorer.words):
+            with record.stage(section.__name__):
+                section()
+        explorer.tokens()
+        explorer.finish()
+
+
+@dataclass
+class _Explorer:
+    """One exploration: each method shows a section, and adds its numbers, metrics and plots."""
+
+    config: ExploreConfig
+    run: Run
+    corpus: Corpus
+    filled: Mapping[str, pa.Table]
+    """The non-blank rows of every split, before any filter."""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.languages, self.split = config.languages, config.split
+        self.kept = self.corpus.splits[config.split]
+        self.width = self.run.screen.console.width
+        self.units = {name: "characters" if name in UNSPACED_LANGUAGES else "words" for name in self.languages}
+        self.numbers.update(split=config.split, languages=config.languages, fingerprint=self.corpus.fingerprint)
+
+    def samples(self) -> None:
+        """Random rows that the filters keep, the languages side by side."""
+        rows = exploration.sample_rows(self.kept, self.languages, self.config.explore.samples, self.config.seed)
+        self.numbers["samples"] = rows
+        self._head(f"samples of {self.split}: category, reference and document")
+        self.run.screen.print(*corpus_tables.samples_tables(rows, self.width))
+
+    def categories(self) -> None:
+        """Rows per category and language, before any filter."""
+        rows, shown = self.filled[self.split], self.config.explore.categories
+        counts = exploration.count_categories(rows, self.languages)
+        totals = exploration.count_languages(rows, self.languages)
+        self.numbers["categories"] = [{"category": name, "rows": by_language} for name, by_language in counts.items()]
+        if not set(counts) - {None}:
+            self._head("the corpus names no categories")
+            return
+        which = f"all {len(counts)}" if len(counts) <= shown else f"{shown} of {len(counts)}"
+        self._head(f"categories of {self.split} before filters, {which}: rows, share of the language")
+        self.run.screen.print(*corpus_tables.categories_tables(counts, totals, shown, self.width))
+        title = f"Rows per category, {self.split}, before filters ({which} categories)"
+        top = {name: counts[name] for name in list(counts)[:shown]}
+        self.files += plots.plot_categories(self._plot("categories"), title, top, totals)
+
+    def filters(self) -> None:
+        """What each filter drops and why."""
+        count, seed = self.config.explore.dropped, self.config.seed
+        effects = exploration.filter_effects(self.filled, self.config.filter, self.languages, count, seed)
+        self.numbers["filters"] = []
+        if not self.config.filter:
+            self._head("no filters: all rows are kept")
+        for name, row_filter in self.config.filter.items():
+            of_filter = [effect for effect in effects if effect.name == name]
+            settings, told = corpus_tables.filter_words(row_filter)
+            self.numbers["filters"].append(
+                {"name": name, "settings": settings, "does": told, "splits": [asdict(e) for e in of_filter]}
+            )
+            self._head(f"filter {name}  {settings}".rstrip())
+            self.run.screen.print(
+                *([Text(told)] if told else []), corpus_tables.filter_table(of_filter, self.languages)
+            )
+            for effect in of_filter:
+                self.metrics |= {
+                    f"explore/{language}/{effect.split}_{name}_dropped": float(rows)
+                    for language, rows in effect.dropped.items()
+                }
+                if effect.split == self.split:
+                    for line in corpus_tables.dropped_lines(effect, self.units):
+                        self.run.screen.clip(line)
+
+    def repeats(self) -> None:
+        """Rows that stand twice, within a split and in two."""
+        before, after = exploration.find_repeats(self.filled), exploration.find_repeats(self.corpus.splits)
+        self.numbers["repeats"] = {"before": [asdict(r) for r in before], "kept": [asdict(r) for r in after]}
+        self._head("repeated rows before filters, and kept (white space at the ends aside)")
+        self.run.screen.print(corpus_tables.repeats_table(before, after))
+        for line in corpus_tables.repeats_lines(after):
+            self.run.screen.clip(line)
+        harmful = [r for r in after if r.rows and r.text == ("pair" if r.split == r.of else "document")]
+        if harmful and "deduplicate" not in self.config.filter:
+            names = ",".join([*self.config.filter, "deduplicate"])
+            self.advice.append(f"filter=[{names}] drops repeated pairs, and documents that leak into a later split")
+        self.metrics |= {f"explore/{r.split}_in_{r.of}_same_{r.text}": float(r.rows) for r in after}
+
+    def words(self) -> None:
+        """Lengths in words, before filters and kept."""
+        lengths = {split: exploration.word_lengths(rows, self.languages) for split, rows in self.corpus.splits.items()}
+        before = exploration.word_lengths(self.filled[self.split], self.languages)
+        described = self._described(lengths)
+        self.numbers["words"] = described
+        self._note(described[self.split], "words")
+        self._head(f"lengths of kept {self.split} rows")
+        self.run.screen.print(corpus_tables.lengths_table(described[self.split], self.units))
+        histograms = {
+            language: {
+                text: Histogram(lengths=rows, unit=self.units[language], before=before[language][text])
+                for text, rows in texts.items()
+            }
+            for language, texts in lengths[self.split].items()
+        }
+        unspaced = [language for language, unit in self.units.items() if unit == "characters"]
+        units = f"words (in characters for {', '.join(unspaced)})" if unspaced else "words"
+        title = f"Length of documents and summaries in {units}, {self.split}"
+        self.files += plots.plot_lengths(self._plot("words"), title, histograms)
+
+    def tokens(self) -> None:
+        """Lengths in tokens of what training would read, and what it would cut."""
+        from bisum.commands.start import quiet_libraries
+        from bisum.models.loading import NotOnHub, load_reader
+
+        quiet_libraries()
+        try:
+            with self.run.screen.progress("loading the tokenizer"):
+                reader = load_reader(self.config.model)
+        except NotOnHub as error:
+            self.run.screen.note(f"no lengths in tokens: {error}")
+            return
+        counted: dict[str, Tokens] = {}
+        for split, rows in self.corpus.splits.items():
+            with self.run.stage("tokenization", len(rows)) as bar:
+                counted[split] = exploration.count_tokens(rows, self.languages, reader, bar.advance)
+        limits = dict(zip(TEXTS, (reader.max_document_tokens, reader.max_summary_tokens), strict=True))
+        described = self._described({split: tokens.lengths for split, tokens in counted.items()})
+        for split, language, text in product(described, self.languages, TEXTS):
+            if described[split][language][text]["rows"]:
+                described[split][language][text] |= {
+                    "limit": limits[text],
+                    "cut": float(counted[split].cut[language][text].mean()),
+                    "unknown": float(counted[split].unknown[language][text].mean()),
+                }
+        self.numbers["tokens"] = described
+        self._note(described[self.split], "tokens")
+        self._head(f"tokens of kept {self.split} rows, as {self._model_name()} reads them")
+        told = Text("cut: rows longer than the limit; unknown: rows with a part that has no token", style="dim")
+        self.run.screen.print(told, corpus_tables.lengths_table(described[self.split]))
+        unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
+        if unread:
+            self.advice.append(f"this tokenizer has no tokens for much of {', '.join(unread)}: choose another model")
+        shown = counted[self.split]
+        histograms = {
+            language: {
+                text: Histogram(lengths=rows, unit="tokens", limit=limits[text], cut=shown.cut[language][text].sum())
+                for text, rows in texts.items()
+            }
+            for language, texts in shown.lengths.items()
+        }
+        title = f"Length of documents and summaries in tokens of {self._model_name()}, {self.split}, kept rows"
+        self.files += plots.plot_lengths(self._plot("tokens"), title, histograms)
+
+    def finish(self) -> None:
+        """Write the numbers, log the metrics and the plots, and say what was made."""
+        path = self.run.directory / "exploration.json"
+        aside = path.with_suffix(".json.partial")
+        aside.write_text(json.dumps(self.numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(aside, path)
+        self.run.log(self.metrics, 0, 0.0)
+        for file in self.files:
+            if file.suffix == ".png":
+                self.run.track_image(f"explore/{file.stem}", file)
+        here = Path.cwd()
+        shown = self.run.directory.relative_to(here) if self.run.directory.is_relative_to(here) else self.run.directory
+        self.run.screen.lines(
+            "",
+            f"run directory  {shown}",
+            *(f"plot           {shown / 'plots' / file.name} and .svg" for file in self.files if file.suffix == ".png"),
+            f"all numbers    {shown / path.name}",
+            *(f"advice         {line}" for line in self.advice),
+            f"next           {self._training()} trains on these rows",
+        )
+
+    def _head(self, title: str) -> None:
+        self.run.screen.print("", Text(title, style="bold"))
+
+    def _plot(self, name: str) -> Path:
+        return self.run.directory / "plots" / name
+
+    def _note(self, described: Mapping[str, Mapping[str, Mapping[str, float]]], unit: str) -> None:
+        """Take the shown split's lengths among the metrics."""
+        for language, texts in described.items():
+            for text, numbers in texts.items():
+                shown = [name for name in ("mean", "p50", "p95", "max", "cut", "unknown") if name in numbers]
+                self.metrics |= {f"explore/{language}/{text}_{unit}_{name}": numbers[name] for name in shown}
+
+    def _described(
+        self, lengths: Mapping[str, Mapping[str, Mapping[str, exploration.Integers]]]
+    ) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+        return {
+            split: {
+                language: {text: exploration.describe(rows) for text, rows in texts.items()}
+                for language, texts in languages.items()
+            }
+            for split, languages in lengths.items()
+        }
+
+    def _model_name(self) -> str:
+        checkpoint = self.config.model.checkpoint
+        return Path(checkpoint).name if checkpoint else f"model={self.config.choices.get('model')}"
+
+    def _training(self) -> str:
+        """Return the command line that trains on the kept rows."""
+        words = [word for word in self.config.overrides if not word.lstrip("+").startswith(("explore.", "split="))]
+        return shlex.join(["bisum", *words])

@@ -1,0 +1,105 @@
+"""`bisum explore` from the command line, on the embedded sample."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bisum
+from bisum.corpus.sources import Sample
+
+FEW = ("tracker=none", "hydra.run.dir=run", "corpus.max_eval_rows=20")
+
+
+@pytest.fixture
+def rows():
+    return Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])["train"].to_pylist()
+
+
+def test_an_exploration_is_shown_and_recorded_whole(call_bisum, tmp_path, rows):
+    done = call_bisum("explore", *FEW, "explore.samples=1", "explore.categories=5")
+    assert done.code == 0, done.err
+    run = tmp_path / "run"
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["job"]) == ("finished", "explore")
+    names = [f"{name}.{suffix}" for name in ("categories", "tokens", "words") for suffix in ("png", "svg")]
+    assert sorted(path.name for path in (run / "plots").iterdir()) == names
+
+    numbers = json.loads((run / "exploration.json").read_text())
+    kept = [row for row in rows if len(row["summary"].split()) >= 3]
+    english = [row for row in kept if row["language"] == "en"]
+    words = [len(row["document"].split()) for row in english]
+    told = numbers["words"]["train"]["en"]["document"]
+    assert told["rows"] == len(english)
+    assert told["p95"] == np.percentile(words, 95)
+    libs = sum(row["category"] == "libs" and row["language"] == "es" for row in rows)
+    assert numbers["categories"][0] == {"category": "libs", "rows": {"en": libs_of(rows, "en"), "es": libs}}
+    (metrics,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+    assert metrics["explore/en/document_words_p95"] == told["p95"]
+    assert metrics["explore/en/train_long_titles_dropped"] == sum(row["language"] == "en" for row in rows) - len(
+        english
+    )
+    assert metrics["explore/es/document_tokens_cut"] == numbers["tokens"]["train"]["es"]["document"]["cut"]
+
+    shown, _, files = done.out.partition("\nrun directory  run\n")
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert "filter long_titles  min_words=3" in shown
+    assert "53 more" in shown  # of 58 categories
+    assert "run/exploration.json" in files
+    log = (run / "train.log").read_text()
+    assert "filter long_titles  min_words=3" in log
+
+
+def libs_of(rows, language):
+    return sum(row["category"] == "libs" and row["language"] == language for row in rows)
+
+
+def test_a_tokenizer_that_only_the_hub_has_is_a_note_and_the_rest_is_done(call_bisum, tmp_path):
+    done = call_bisum("explore", *FEW, "model=mt5_small", "corpus.max_train_rows=20", "filter=[]")
+    assert done.code == 0, done.err
+    assert "> no lengths in tokens: model.checkpoint: 'google/mt5-small' is no local directory" in done.out
+    assert "no filters: all rows are kept" in done.out
+    assert not (tmp_path / "run/plots/tokens.png").exists()
+    assert "tokens" not in json.loads((tmp_path / "run/exploration.json").read_text())
+
+
+def test_a_model_directory_that_is_not_there_is_refused(call_bisum, tmp_path):
+    done = call_bisum("explore", *FEW, "model.checkpoint=./nowhere", "corpus.max_train_rows=20")
+    assert (done.code, done.err) == (2, "bisum: model.checkpoint: there is no directory 'nowhere'\n")
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed"
+
+
+def test_repeats_that_harm_come_with_what_to_do(call_bisum, tmp_path, rows, write):
+    names = {"id": "review_id", "document": "review_body", "summary": "review_title", "category": "product_category"}
+    for split in ("train", "dev", "test"):  # the same rows in each
+        lines = [{names.get(key, key): value for key, value in row.items()} for row in rows if row["language"] == "es"]
+        write(
+            tmp_path / f"json/{split}/dataset_es_{split}.json", "".join(json.dumps(line) + "\n" for line in lines[:30])
+        )
+    words = ("explore", "tracker=none", "corpus=marc", "corpus.path=.", "languages=[es]", "model=mt5_small")
+    done = call_bisum(*words, "hydra.run.dir=before")
+    advice = "filter=[long_titles,deduplicate] drops repeated pairs, and documents that leak into a later split"
+    assert f"advice         {advice}\n" in done.out
+    line = next(line for line in done.out.splitlines() if line.startswith("train, in test too"))
+    assert line.split()[-6:] == ["30"] * 6
+    done = call_bisum(*words, "hydra.run.dir=after", "filter=[deduplicate]")
+    assert "`deduplicate` leaves none of the 30 es rows" in done.err
+
+
+def test_an_interrupted_exploration_says_so(tmp_path):
+    words = [sys.executable, "-m", "bisum", "explore", *FEW]
+    env = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "samples of train" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert (record["status"], record["exit_code"]) == ("interrupted", 130)
