@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike
 
 from bisum.config import Config
 from bisum.errors import UserError
 from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.metrics import Metric
-from bisum.evaluation.rouge import aggregate, score_rows
+from bisum.evaluation.rouge import MEASURES, TYPES, aggregate, score_rows
+from bisum.hardware.shapes import Shapes
 from bisum.records.run import Run
 
 if TYPE_CHECKING:
@@ -33,15 +36,18 @@ class Evaluation:
     """By the names of `metrics.jsonl`."""
     predictions: list[dict[str, Any]]
     """Every scored row: id, language, document, reference, prediction."""
+    histograms: dict[str, dict[str, list[float]]]
+    """Of the rows' ROUGE-L and, of a model's summaries, their tokens: `counts`, and the `edges` of the bins."""
 
 
 class Evaluator:
     """Scores every row of a split exactly once, with the same code for every system."""
 
-    def __init__(self, config: Config, run: Run, precision: str = "float32") -> None:
+    def __init__(self, config: Config, run: Run, precision: str = "float32", shapes: Shapes | None = None) -> None:
         self.config = config
         self.run = run
         self.precision = precision
+        self.shapes = shapes
         self.further: list[Metric] = config.evaluation.further_metrics()
 
     def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
@@ -53,24 +59,25 @@ class Evaluator:
         from bisum.evaluation.generation import generate
 
         summaries = [""] * len(split)
-        loss, tokens, lengths = 0.0, 0, 0
+        loss, tokens = 0.0, 0
+        lengths: list[int] = []
         options = self.config.evaluation
         with self.run.screen.progress(f"generating {prefix}", len(split)) as bar:
             done = 0
-            for batch in generate(loaded, split, self.config.generation, options.batch_size, self.precision):
+            batches = generate(loaded, split, self.config.generation, options.batch_size, self.precision, self.shapes)
+            for batch in batches:
                 for row, summary in zip(batch.rows, batch.summaries, strict=True):
                     summaries[row] = summary
-                loss, tokens, lengths = (
-                    loss + batch.loss_sum,
-                    tokens + batch.loss_tokens,
-                    lengths + sum(batch.lengths),
-                )
+                loss, tokens = loss + batch.loss_sum, tokens + batch.loss_tokens
+                lengths += batch.lengths
                 done += len(batch.rows)
                 bar.advance(done)
                 self.run.interrupts.check()
-        own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": lengths / len(split)}
+        own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": sum(lengths) / len(split)}
         scored = self.score(split.rows, summaries, prefix)
-        return Evaluation(own | scored.metrics, scored.predictions)
+        counted = _histogram(lengths, loaded.max_summary_tokens)
+        histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": counted}
+        return Evaluation(own | scored.metrics, scored.predictions, histograms)
 
     def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""
@@ -103,7 +110,14 @@ class Evaluator:
                 if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
                     raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")
                 metrics[f"{prefix}/{key}"] = value
-        return Evaluation(metrics, list(_predictions(rows, summaries)))
+        rouge = _histogram(100 * scores.values[:, 0, TYPES.index("rougeL"), MEASURES.index("fmeasure")], 100)
+        return Evaluation(metrics, list(_predictions(rows, summaries)), {f"histograms/{prefix}/rougeL": rouge})
+
+
+def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:
+    """Count values in [0, highest] in at most 20 bins, the same whatever the values, so that epochs can be compared."""
+    counts, edges = np.histogram(values, bins=min(highest, 20), range=(0, highest))
+    return {"counts": counts.tolist(), "edges": edges.tolist()}
 
 
 def _predictions(rows: pa.Table, summaries: list[str]) -> Iterator[dict[str, Any]]:

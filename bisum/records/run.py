@@ -7,33 +7,33 @@ import json
 import math
 import os
 import shlex
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bisum import __version__
 from bisum.config import Config
 from bisum.errors import Failed, UserError
 from bisum.records.interrupts import Interrupted, Interrupts, interrupts
-from bisum.records.screen import Screen
+from bisum.records.metrics import read_metrics, rewind_metrics
+from bisum.records.provenance import commit, versions
+from bisum.records.screen import Bar, Screen
+from bisum.records.tracking import Histograms, Tracking
 
-_PACKAGES = (
-    "bisum",
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "tokenizers",
-    "hydra-core",
-    "rouge-score-rs",
-)
+_DOING = {
+    "corpus": "reading the corpus",
+    "model": "loading the model",
+    "tokenization": "tokenizing",
+    "baseline": "scoring the baseline",
+    "evaluation": "evaluating",
+    "checkpoints": "saving a checkpoint",
+    "test": "scoring the test split",
+}
+"""What the screen says while a stage takes its time; others go by their names."""
 
 
 class Run:
@@ -51,10 +51,13 @@ class Run:
             raise UserError(f"'{directory}' is in use: its run is still going on in another process") from error
         earlier = _read(directory / "run.json")
         self.resumed = earlier is not None
+        self.done = earlier is not None and earlier.get("status") == "finished" and _same(earlier, config)
+        """Whether the run ended before and is asked for nothing new."""
         self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
         self.record["seconds"] = self.record.get("seconds") or {}
-        self.screen = Screen(directory / "train.log")
+        self.screen = Screen(directory / "train.log", config.log, job=config.sweep is not None)
         self._accepted = not self.resumed
+        self._tracking: Tracking | None = None
         self.update(
             job=config.name,
             status="running",
@@ -62,24 +65,26 @@ class Run:
             exit_code=None,
             command=shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]),
             config=config.resolved,
-            versions={name: _version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
-            commit=_commit(),
+            choices=config.choices or self.record.get("choices") or {},
+            versions=versions(),
+            commit=commit(),
         )
+        if self._accepted:
+            self._track()
 
     def accept(self, step: int, evaluated_step: int) -> None:
-        """Begin to write: a resumed run fits what is there, so that its record may change from `step` on.
-
-        Logged lines that it will log again are dropped: those after `step`, an evaluation at `step` that its checkpoint
-        does not know (it knows none after `evaluated_step`), and the test split's.
-        """
+        """Begin to write: a resumed run fits what is there, so that its record may change from `step` on."""
         self._accepted = True
         self.update()
         if self.resumed:
-            self._rewind(step, evaluated_step)
+            rewind_metrics(self.directory, step, evaluated_step)
+            self._track()
 
     def update(self, **values: Any) -> None:
         """Set entries of `run.json`; the file is replaced in one step."""
         self.record.update(values)
+        if "best" in values and self._tracking:
+            self._tracking.summarize()
         if not self._accepted:
             return
         path = self.directory / "run.json"
@@ -87,11 +92,14 @@ class Run:
         aside.write_text(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(aside, path)
 
-    def log(self, metrics: Mapping[str, float], step: int, epoch: float) -> None:
-        """Append one line to `metrics.jsonl`."""
+    def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
+        """Append one line to `metrics.jsonl`; histograms, by name, are for the tracker alone."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        line = {"step": step, "epoch": epoch, **values}
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
+            file.write(json.dumps(line) + "\n")
+        if self._tracking:
+            self._tracking.log(line, histograms or {})
 
     @property
     def last_loss(self) -> float:
@@ -102,32 +110,40 @@ class Run:
         """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
         return read_metrics(self.directory)
 
-    def _rewind(self, step: int, evaluated_step: int) -> None:
-        def stays(line: dict[str, Any]) -> bool:
-            unknown = line["step"] > evaluated_step and "eval/loss" in line
-            return line["step"] <= step and not unknown and "test/loss" not in line
+    def _track(self) -> None:
+        """Begin to track the run: one that goes on, with the lines that stay."""
+        if self.config.tracker.wanted:
+            try:
+                self._tracking = Tracking(self.config, self.directory, self.record, self.screen)
+            except OSError as error:
+                self.screen.warn(f"tracker: cannot be started: {error}")
 
-        kept = [line for line in self.metrics() if stays(line)]
-        path = self.directory / "metrics.jsonl"
-        aside = path.with_suffix(".jsonl.partial")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(aside, path)
+    def write_predictions(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write `predictions/<name>.jsonl`, a line for each scored row, in one step.
 
-    def write_predictions(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write `predictions/<name>.jsonl`, a line for each scored row, in one step."""
+        Some rows go to the tracker, with the metrics that are logged next.
+        """
         folder = self.directory / "predictions"
         folder.mkdir(exist_ok=True)
         aside = folder / f".{name}.partial"
         with aside.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         os.replace(aside, folder / f"{name}.jsonl")
+        if self._tracking:
+            self._tracking.predictions(name, rows)
+
+    def track_image(self, name: str, png: Path) -> None:
+        """Give the tracker a plot."""
+        if self._tracking:
+            self._tracking.image(name, png)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the block's seconds to the stage's in `run.json`."""
+    def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
+        """Show how far the block is, over `total` steps if known, and add its seconds to the stage's in `run.json`."""
         began = time.perf_counter()
         try:
-            yield
+            with self.screen.progress(_DOING.get(name, name), total, done) as bar:
+                yield bar
         finally:
             seconds = self.record["seconds"]
             seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - began, 3)
@@ -136,11 +152,32 @@ class Run:
     def end(self, status: str, exit_code: int, reason: str | None = None) -> None:
         """Record how the run ended."""
         self.update(status=status, reason=reason, exit_code=exit_code, finished=_now())
+        if self._tracking:
+            self._tracking.end()
 
     def close(self) -> None:
-        """Release the directory."""
+        """Let the tracker finish and release the directory."""
+        self.interrupts.deferred = False
+        if self._tracking:
+            self._tracking.close()
+            self.update()
         self.screen.close()
         self._lock.close()
+
+
+def claim(directory: Path, key: str = "hydra.run.dir") -> None:
+    """Make the directory of a run, or of a sweep's runs, that `key` names.
+
+    Raises:
+        UserError: it cannot be made, or has been used already.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        used = (directory / "run.json").exists() or any(directory.glob("*/run.json"))
+    except OSError as error:
+        raise UserError(f"{key}: '{directory}' cannot be made a directory: {error.strerror}") from error
+    if used:
+        raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
 
 
 @contextmanager
@@ -152,8 +189,8 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         Failed: the block raised anything else; the traceback is in `train.log`.
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM).
     """
-    if config.resume is None and (directory / "run.json").exists():
-        raise UserError(f"hydra.run.dir: '{directory}' already holds a run; continue it with resume={directory}")
+    if config.resume is None:
+        claim(directory)
     with interrupts() as state:
         run = Run(directory, config, state)
         try:
@@ -165,8 +202,10 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             raise
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
-            hint = f"; continue with: bisum resume={directory}" if config.name == "train" else ""
-            run.screen.note(f"interrupted ({signal}){hint}")
+            saved = any((directory / "checkpoints").glob("epoch-*"))
+            how = "continue with" if saved else "nothing is trained yet; begin again with"
+            hint = f"; {how}: bisum resume={directory}" if config.name == "train" else ""
+            run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -178,28 +217,6 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.close()
 
 
-def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's `metrics.jsonl`; a last line that a crash cut off is left out.
-
-    Raises:
-        UserError: another line is not what bisum wrote.
-    """
-    path = directory / "metrics.jsonl"
-    lines: list[dict[str, Any]] = []
-    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    for number, text in enumerate(texts, start=1):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict) or "step" not in line:
-            if number == len(texts):
-                break
-            raise UserError(f"{path}, line {number}: must be an object with a step; remove the line or put it right")
-        lines.append(line)
-    return lines
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
@@ -207,25 +224,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     return record
 
 
+def _same(earlier: Mapping[str, Any], config: Config) -> bool:
+    """Tell whether a run's configuration is the earlier one, but for what changes no number."""
+    free = {"log": None, "resume": None, "tracker": None, "cache_dir": None}
+    return {**earlier.get("config", {}), **free} == {**config.resolved, **free}
+
+
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _version(package: str) -> str | None:
-    if package == "bisum":
-        return __version__
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """Return the commit of the working directory's repository, "+" added if files differ from it."""
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        status = ["git", "status", "--porcelain", "--untracked-files=no"]
-        dirty = subprocess.run(status, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head.stdout.strip() + ("+" if dirty else "")
