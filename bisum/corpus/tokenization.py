@@ -18,6 +18,7 @@ from datasets import Dataset, Features, List, Value
 
 from bisum.corpus.corpus import Corpus
 from bisum.errors import UserError
+from bisum.hardware.shapes import Shapes
 from bisum.models.families import IGNORED_LABEL
 from bisum.models.loading import LoadedModel
 
@@ -71,19 +72,26 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads rows to the longest of their batch and shifts the labels into decoder inputs.
+    """Pads rows to the longest of their batch, or to `shapes`, and shifts the labels into decoder inputs.
 
     A batch holds int64 tensors `input_ids`, `attention_mask` of shape (rows, document tokens), `labels` and
     `decoder_input_ids` of shape (rows, summary tokens); labels are padded with -100, which no loss counts.
     """
 
     loaded: LoadedModel
+    shapes: Shapes | None = None
+    """The shapes of batches; a batch then has `rows` rows, the further ones with its first document and no label."""
+    rows: int = 0
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the batch of some rows of an `EncodedSplit`."""
         pad = self.loaded.tokenizer.pad_token_id
-        documents = _pad([item["input_ids"] for item in items], pad)
-        labels = _pad([item["labels"] for item in items], IGNORED_LABEL)
+        longest, longest_summary = (max(len(item[name]) for item in items) for name in ("input_ids", "labels"))
+        if self.shapes is not None:
+            longest, longest_summary = self.shapes.document_length(longest), self.shapes.summary_length
+            items = [*items, *[{**items[0], "labels": []}] * (self.rows - len(items))]
+        documents = _pad([item["input_ids"] for item in items], pad, longest)
+        labels = _pad([item["labels"] for item in items], IGNORED_LABEL, longest_summary)
         lengths = torch.tensor([len(item["input_ids"]) for item in items])
         shift = cast("Callable[..., torch.Tensor]", self.loaded.model.prepare_decoder_input_ids_from_labels)
         return {
@@ -166,8 +174,8 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def _pad(rows: Sequence[np.ndarray[Any, Any]], value: int) -> torch.Tensor:
-    padded = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
+def _pad(rows: Sequence[np.ndarray[Any, Any]], value: int, length: int) -> torch.Tensor:
+    padded = np.full((len(rows), length), value, dtype=np.int64)
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
     return torch.from_numpy(padded)

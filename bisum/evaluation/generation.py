@@ -11,11 +11,14 @@ from transformers import GenerationConfig
 
 from bisum.corpus.tokenization import Collator, EncodedSplit
 from bisum.errors import UserError
+from bisum.evaluation.fixed_shapes import generate_in_shape
 from bisum.evaluation.options import GenerationOptions
+from bisum.hardware.shapes import Shapes
+from bisum.hardware.xla import sync
 from bisum.models.loading import LoadedModel
 from bisum.training.loss import count_tokens, token_loss
 
-_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 _SPECIAL_TOKENS = (
     "pad_token_id",
@@ -75,34 +78,47 @@ def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationC
     return loaded.model.generation_config
 
 
-@torch.inference_mode()
+@torch.no_grad()  # an XLA device does not know inference_mode
 def generate(
-    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int, precision: str = "float32"
+    loaded: LoadedModel,
+    split: EncodedSplit,
+    options: GenerationOptions,
+    batch_size: int,
+    precision: str = "float32",
+    shapes: Shapes | None = None,
 ) -> Iterator[GeneratedBatch]:
     """Yield the summaries and reference losses of every row of the split once, in batches of similar length.
 
-    `precision` (float32, bf16 or fp16) holds for the whole model, the encoder in generation included.
+    `precision` (float32, bf16 or fp16) holds for the whole model, the encoder in generation included. With `shapes`,
+    the model is called with those alone.
     """
-    model, collate, config = loaded.model, Collator(loaded), set_decoding(loaded, options)
+    model, collate, config = loaded.model, Collator(loaded, shapes, batch_size), set_decoding(loaded, options)
     was_training = model.training
     model.eval()
     try:
         order = np.argsort(-split.documents.lengths, kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size].tolist()
-            batch = {name: tensor.to(model.device) for name, tensor in collate([split[row] for row in rows]).items()}
+            collated = collate([split[row] for row in rows])
+            batch = {name: tensor.to(model.device) for name, tensor in collated.items()}
             labels = batch.pop("labels")
-            with torch.autocast(model.device.type, _DTYPES[precision], enabled=precision != "float32"):
-                loss = token_loss(model(**batch).logits, labels, 1)
-                ids = model.generate(  # type: ignore[operator]
-                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
-                )
+            with torch.autocast(model.device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST):
+                outputs = model(**batch)
+                loss, states = token_loss(outputs.logits, labels, 1), outputs.encoder_last_hidden_state
+                del outputs  # the logits are large
+                sync(model.device)
+                if shapes is None:
+                    ids = model.generate(  # type: ignore[operator]
+                        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
+                    )
+                else:
+                    ids = generate_in_shape(model, collated["input_ids"], batch["attention_mask"], states, config)
             yield GeneratedBatch(
                 rows,
-                [text.strip() for text in loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)],
-                _lengths(ids.tolist(), config),
+                [text.strip() for text in loaded.tokenizer.batch_decode(ids[: len(rows)], skip_special_tokens=True)],
+                _lengths(ids[: len(rows)].tolist(), config),
                 float(loss),
-                int(count_tokens(labels)),
+                int(count_tokens(collated["labels"])),
             )
     finally:
         model.train(was_training)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 import torch
 
 from bisum.errors import UserError
-from bisum.hardware.options import HardwareOptions
+from bisum.hardware.options import PJRT_DEVICE, HardwareOptions
 
-MIXED_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
-"""Accelerate's name of each precision."""
+_ACCELERATE_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,22 @@ class Device:
         """Whether this is the CPU."""
         return self.torch_device.type == "cpu"
 
+    @property
+    def is_xla(self) -> bool:
+        """Whether torch_xla compiles what runs here."""
+        return self.torch_device.type == "xla"
+
+    @property
+    def accelerate_precision(self) -> str:
+        """Accelerate's `mixed_precision`; none on a TPU, where Accelerate would turn the weights to bf16, too."""
+        return "no" if self.is_xla else _ACCELERATE_PRECISION[self.precision]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context of a training's forward pass, beside `accelerate_precision`."""
+        if self.is_xla and self.precision == "bf16":
+            return torch.autocast("xla", torch.bfloat16)
+        return nullcontext()
+
 
 def find_device(options: HardwareOptions) -> Device:
     """Return the device that `options` ask for.
@@ -40,6 +56,11 @@ def find_device(options: HardwareOptions) -> Device:
     cpu = f"cpu ({os.cpu_count()} cores)"
     if options.device == "tpu":
         return _find_tpu(options, cpu)
+    if _accelerate_takes_xla():
+        raise UserError(
+            f"hardware.device: torch_xla is installed, so that accelerate would not use the {options.device}; "
+            "choose hardware=tpu, or set USE_TORCH_XLA=0 in the environment"
+        )
     if options.device == "gpu" and not torch.cuda.is_available():
         raise UserError(
             f"hardware.device: no GPU that torch {torch.__version__} can use was found (found: {cpu}); "
@@ -55,15 +76,30 @@ def find_device(options: HardwareOptions) -> Device:
     return Device(torch.device("cpu"), "float32" if options.precision == "auto" else options.precision, cpu)
 
 
+def _accelerate_takes_xla() -> bool:
+    from accelerate.utils import is_torch_xla_available
+
+    return bool(is_torch_xla_available())
+
+
 def _find_tpu(options: HardwareOptions, cpu: str) -> Device:
+    if options.precision == "fp16":
+        raise UserError("hardware.precision: a TPU has no fp16; choose bf16 or float32")
     if find_spec("torch_xla") is None:
         raise UserError(f"hardware.device: a TPU needs the package torch_xla, which is not installed (found: {cpu})")
+    if not _accelerate_takes_xla():
+        raise UserError("hardware.device: USE_TORCH_XLA in the environment forbids the TPU; remove it")
     import torch_xla
 
     try:
-        device = torch_xla.device()
-    except RuntimeError as error:
-        raise UserError(f"hardware.device: torch_xla found no TPU (found: {cpu}): {error}") from error
-    if options.precision == "fp16":
-        raise UserError("hardware.precision: a TPU has no fp16; choose bf16 or float32")
-    return Device(device, "bf16" if options.precision == "auto" else options.precision, "tpu")
+        device, kind = torch_xla.device(), str(torch_xla.runtime.device_type())
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"hardware.device: torch_xla found no TPU (found: {cpu}): {reason}") from error
+    if kind != "TPU" and PJRT_DEVICE is None:
+        raise UserError(
+            f"hardware.device: torch_xla found no TPU (found: {cpu}); "
+            "to try what a TPU would do on the CPU, set PJRT_DEVICE=CPU in the environment"
+        )
+    precision = ("bf16" if kind == "TPU" else "float32") if options.precision == "auto" else options.precision
+    return Device(device, precision, "tpu" if kind == "TPU" else f"XLA on {cpu if kind == 'CPU' else kind}")

@@ -22,11 +22,16 @@ class AccelerateTrainer(Trainer):
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
-        from bisum.hardware.devices import MIXED_PRECISION
-        from bisum.training.loss import count_tokens, token_loss
+        from bisum.hardware.xla import sync
+        from bisum.training.batches import count_all_tokens
+        from bisum.training.loss import token_loss
 
         AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
-        accelerator = Accelerator(mixed_precision=MIXED_PRECISION[task.device.precision], cpu=task.device.is_cpu)
+        accelerator = Accelerator(
+            mixed_precision=task.device.accelerate_precision,
+            cpu=task.device.is_cpu,
+            device_placement=False,  # all is in its place, AdamW's count of steps on the CPU
+        )
         model, optimizer = accelerator.prepare(task.loaded.model, task.optimizer)
         supervisor = task.supervisor
         if accelerator.scaler is not None:
@@ -43,14 +48,17 @@ class AccelerateTrainer(Trainer):
             for batches in _groups(task.loader, self.gradient_accumulation, skip=steps_done):
                 supervisor.begin_step()
                 model.train()
+                tokens = count_all_tokens(batches, accelerator.device)
                 batches = [{name: tensor.to(accelerator.device) for name, tensor in batch.items()} for batch in batches]
-                tokens = sum(count_tokens(batch["labels"]) for batch in batches)
                 step_loss: Any = 0.0
                 for batch in batches:
                     labels = batch.pop("labels")
-                    loss = token_loss(model(**batch).logits, labels, tokens, self.label_smoothing)
+                    with task.device.autocast():
+                        logits = model(**batch).logits
+                    loss = token_loss(logits, labels, tokens, self.label_smoothing)
                     accelerator.backward(loss)
                     step_loss = step_loss + loss.detach()
+                    sync(accelerator.device)  # else each sequence of shapes in an accumulated batch is a program
                 if self.max_gradient_norm is not None:
                     accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
                 learning_rate = float(task.schedule.get_last_lr()[0])

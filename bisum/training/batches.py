@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from bisum.corpus.tokenization import Collator, EncodedSplit
 from bisum.hardware.options import HardwareOptions
+from bisum.training.loss import count_tokens
 
 POOL_BATCHES = 50
 """Batches cut from one pool of random rows that is sorted by length: larger pools pad less, smaller ones mix more."""
@@ -48,6 +49,12 @@ class SimilarLengthBatches(Sampler[list[int]]):
             yield batches[index]
 
 
+def count_all_tokens(batches: Sequence[Mapping[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
+    """Return the number of labels that count in some batches on the CPU, as a scalar tensor on `device`."""
+    counts = torch.stack([count_tokens(batch["labels"]) for batch in batches])
+    return counts.to(device).sum()  # XLA looks into a scalar that is moved, and may compile anew for its value
+
+
 class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
     """A loader of training batches; its generator is its own, so that it draws no random number from the model's."""
 
@@ -59,7 +66,7 @@ class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
             batch_sampler=SimilarLengthBatches(split.documents.lengths, batch_size, seed),
             collate_fn=collator,
             num_workers=hardware.data_loader_workers,
-            pin_memory=hardware.pin_memory,
+            pin_memory=hardware.pin_memory and torch.cuda.is_available(),
             generator=torch.Generator(),
         )
 

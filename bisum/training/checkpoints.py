@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, load_model, save_file
+from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
 MANIFEST = "manifest.json"
@@ -122,7 +122,7 @@ def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, An
     for index, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.contiguous()
+                tensors[f"{index}.{name}"] = value.cpu().contiguous()
             else:
                 scalars[f"{index}.{name}"] = value
     save_file(tensors, folder / OPTIMIZER)
@@ -144,8 +144,10 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def load_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Put a checkpoint's weights into a model of the same shape."""
-    load_model(model, folder / "model.safetensors")
+    """Put a checkpoint's weights into a model of the same shape; of a shared weight's names, the file holds one."""
+    own = model.state_dict(keep_vars=True)
+    stored = {id(own[name]): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
+    model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
 
 
 def _digest(path: Path) -> str:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bisum.errors import UserError
+from bisum.hardware.xla import seed, sync
 from bisum.models.loading import LoadedModel
 from bisum.records.interrupts import Interrupted, Interrupts
 from bisum.records.run import Run
@@ -101,7 +102,7 @@ class Supervisor:
 
     def begin_step(self) -> None:
         """Set the random state of the step, which makes dropout a function of (seed, step) alone."""
-        torch.manual_seed(self.seed * 1_000_003 + self.progress.step)
+        seed(self.loaded.model.device, self.seed * 1_000_003 + self.progress.step)
 
     def end_step(self, loss: torch.Tensor, rows: int, learning_rate: float) -> None:
         """Take note of one optimizer step.
@@ -114,6 +115,7 @@ class Supervisor:
         progress = self.progress
         progress.step += 1
         self._loss = self._loss + loss
+        sync(self.loaded.model.device)
         progress.loss_steps += 1
         self._rows += rows
         evaluates = self._is_evaluation_step(progress.step)

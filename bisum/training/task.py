@@ -14,6 +14,7 @@ from bisum.config import Config
 from bisum.corpus.tokenization import Collator, EncodedSplit
 from bisum.errors import UserError
 from bisum.hardware.devices import Device
+from bisum.hardware.shapes import Shapes
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.training.batches import TrainingLoader
@@ -50,6 +51,7 @@ def build_task(
     loaded: LoadedModel,
     split: EncodedSplit,
     device: Device,
+    shapes: Shapes | None,
     validate: Callable[[int, float], Mapping[str, float]],
     checkpoint: Path | None,
 ) -> TrainingTask:
@@ -59,7 +61,8 @@ def build_task(
         UserError: the checkpoint's steps are not this configuration's, so that its position means nothing here.
     """
     settings = config.trainer
-    loader = TrainingLoader(split, Collator(loaded), settings.batch_size, config.seed, config.hardware)
+    collator = Collator(loaded, shapes, settings.batch_size)
+    loader = TrainingLoader(split, collator, settings.batch_size, config.seed, config.hardware)
     steps_per_epoch = -(-len(loader) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from bisum.errors import UserError
+from bisum.hardware.xla import sync
+from bisum.training.batches import count_all_tokens
 from bisum.training.loss import token_loss
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ class _Trainer(Seq2SeqTrainer):
         """Return the loader that all backends share."""
         return self.task.loader
 
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> Any:
+        """Return the tokens of an accumulated batch."""
+        return count_all_tokens(batch_samples, device) if batch_samples else None
+
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
@@ -40,7 +47,15 @@ class _Trainer(Seq2SeqTrainer):
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         self.step_loss = self.step_loss + loss
         self.step_rows += len(inputs["input_ids"])
+        sync(self.args.device)  # else each sequence of shapes in an accumulated batch is a program
         return loss
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Return the context of a forward pass, which is Accelerate's own except on an XLA device."""
+        return self.task.device.autocast()
+
+    def _move_model_to_device(self, *_: Any, **__: Any) -> None:
+        """Do nothing: the model is on the device; transformers would tie its weights anew on a TPU."""
 
     def _load_from_checkpoint(self, *_: Any, **__: Any) -> None:
         """Do nothing: the model already has the checkpoint's weights."""
@@ -102,8 +117,8 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
         "use_cache": not settings.gradient_checkpointing,
         "disable_tqdm": True,
         "seed": task.seed,
-        "bf16": task.device.precision == "bf16",
-        "fp16": task.device.precision == "fp16",
+        "bf16": task.device.accelerate_precision == "bf16",
+        "fp16": task.device.accelerate_precision == "fp16",
         "use_cpu": task.device.is_cpu,
         **settings.arguments,
     }
@@ -124,6 +139,7 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
         optimizers=(task.optimizer, cast("LambdaLR", task.schedule)),
     )
     trainer.task = task
+    trainer.accelerator.device_placement = False  # all is in its place, AdamW's count of steps on the CPU
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Steps(trainer))
     if trainer.accelerator.scaler is not None:

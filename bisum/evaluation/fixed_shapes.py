@@ -1,0 +1,66 @@
+"""transformers' generation where every new shape is compiled anew, as on a TPU."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+
+def generate_in_shape(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    encoder_states: torch.Tensor,
+    config: GenerationConfig,
+) -> torch.Tensor:
+    """Return what `model.generate` does, the model being called with decoder inputs of one shape for every token.
+
+    The search, with its n-grams, lengths and beams, is transformers' own, on the host. For every token the ids so far
+    are padded to `max_new_tokens`, and the causal mask hides the padding; the output embedding sees the last of them
+    alone. Its position is a tensor, so that one program serves all tokens. Nothing is cached.
+
+    Args:
+        model: an encoder-decoder model, on any device.
+        input_ids: of the documents, on the CPU, shape (rows, document tokens).
+        attention_mask: of the documents, on the model's device, of the same shape.
+        encoder_states: on the model's device, shape (rows, document tokens, model size).
+        config: with `max_new_tokens`.
+
+    Returns:
+        Token ids on the CPU, shape (rows, at most 1 + max_new_tokens).
+    """
+    length, position = int(config.max_new_tokens), torch.tensor([0])
+    config = copy(config)
+    config.use_cache = False
+
+    def pad(
+        _: torch.nn.Module, args: tuple[Any, ...], inputs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        ids = inputs["decoder_input_ids"].cpu()
+        position[0] = ids.shape[1] - 1
+        padded = functional.pad(ids, (0, length - ids.shape[1]), value=int(ids[0, 0]))
+        return args, {**inputs, "decoder_input_ids": padded.to(model.device)}
+
+    def select(_: torch.nn.Module, args: tuple[torch.Tensor]) -> torch.Tensor:
+        return args[0].index_select(1, position.to(model.device))
+
+    hooks = [
+        model.register_forward_pre_hook(pad, with_kwargs=True),
+        model.get_output_embeddings().register_forward_pre_hook(select),
+    ]
+    try:
+        ids: torch.Tensor = model.generate(  # type: ignore[operator]
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoder_states),
+            generation_config=config,
+        )
+        return ids
+    finally:
+        for hook in hooks:
+            hook.remove()
