@@ -12,9 +12,11 @@ import importlib
 import inspect
 import math
 import os
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
@@ -24,15 +26,6 @@ from bisum.errors import UserError
 ALLOW_VARIABLE = "BISUM_ALLOW_TARGETS"
 MISSING = "???"
 T = TypeVar("T")
-
-
-class Invalid(Exception):
-    """A value does not fit an annotation; the message says what would, `place` where in the value (`[1]`, `.name`)."""
-
-    def __init__(self, expected: str, value: Any, place: str = "") -> None:
-        super().__init__(expected)
-        self.value = value
-        self.place = place
 
 
 @dataclass
@@ -64,6 +57,15 @@ def allowed_targets() -> list[str]:
     return [name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(",") if name.strip()]
 
 
+def allow(value: str) -> None:
+    """Allow the packages in `[a,b]`, which may lie in the current folder, to this process and those it starts."""
+    names = [*allowed_targets(), *(name.strip().strip("'\"") for name in value.strip("[]").split(","))]
+    if names := list(filter(None, names)):
+        os.environ[ALLOW_VARIABLE] = ",".join(names)
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+
+
 def is_allowed(target: str, packages: Iterable[str]) -> bool:
     """Tell whether a dotted path is one of the packages or lies inside one."""
     return any(target == package or target.startswith(f"{package}.") for package in packages)
@@ -85,7 +87,7 @@ def _construct(cls: type, values: Any, key: str, problems: Problems) -> Any:
     others = next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
     found = len(problems.lines)
     try:
-        hints = _hints(cls)
+        hints = signature_hints(cls)
     except NameError as error:
         problems.add(key, f"{cls.__name__} has an annotation that cannot be resolved: {error}")
         return None
@@ -114,30 +116,57 @@ def _construct(cls: type, values: Any, key: str, problems: Problems) -> Any:
 
 
 def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
-    """Check one value against its annotation; nested classes are built."""
-    target = _class_of(annotation)
-    if value is None and _accepts_none(annotation):
-        return None
-    if target is not None:
-        if hasattr(target, "__dataclass_fields__") and not inspect.isabstract(target):
-            return _construct(target, value, key, problems)
-        return _target(target, value, key, problems)
-    element = _element_class(annotation)
-    if element is not None and isinstance(value, Mapping):
-        if "_target_" in value:
+    """Return a value as annotated (an int may stand for a float), nested classes built."""
+    cls = node_class(annotation)
+    for option in alternatives(annotation):
+        base, *constraints = get_args(option) if get_origin(option) is Annotated else (option,)
+        checks = [check for constraint in constraints for _, check in _bounds(constraint)]
+        if _has_type(base, value) and all(check(value) for check in checks):
+            return _converted(base, value, key, problems)
+    if cls is not None and str not in alternatives(annotation):
+        return _node(cls, value, key, problems)
+    words = expected(annotation)
+    if isinstance(value, float) and not math.isfinite(value):
+        words = words.replace("a number", "a finite number")
+    problems.add(key, f"expected {words}, not {_shown(value)}")
+    return None
+
+
+def _has_type(annotation: Any, value: Any) -> bool:
+    """Tell whether a value is of the annotated type, whatever its items are."""
+    origin = get_origin(annotation) or annotation
+    if annotation is Any:
+        return True
+    if isinstance(value, str) and value == MISSING:
+        return False
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in get_args(annotation))
+    if origin is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    if origin is dict or node_class(annotation):
+        return isinstance(value, Mapping)
+    return type(value) is (type(None) if annotation is None else origin)
+
+
+def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
+    """Return a value of the right type, its items checked and built."""
+    arguments = get_args(annotation)
+    if (cls := node_class(annotation)) is not None:
+        return _node(cls, value, key, problems)
+    if isinstance(value, list) and arguments:
+        return [_value(arguments[0], item, f"{key}[{index}]", problems) for index, item in enumerate(value)]
+    if isinstance(value, Mapping) and arguments:
+        if node_class(arguments[1]) and "_target_" in value:
             problems.add(key, f"its file must begin with '# @package {key}.NAME' for this node to have a name")
             return None
-        return {name: _value(element, node, _join(key, name), problems) for name, node in value.items()}
-    if get_origin(annotation) is list and isinstance(value, list) and _contains_class(annotation):
-        (item,) = get_args(annotation)
-        return [_value(item, node, f"{key}[{index}]", problems) for index, node in enumerate(value)]
-    if _contains_class(annotation) and isinstance(value, Mapping):
-        return _value(_only_class(annotation), value, key, problems)
-    try:
-        return _plain(annotation, value)
-    except Invalid as error:
-        problems.add(f"{key}{error.place}", f"expected {error}, not {_shown(error.value)}")
-        return None
+        return {str(name): _value(arguments[1], item, _join(key, str(name)), problems) for name, item in value.items()}
+    return float(value) if annotation is float else value
+
+
+def _node(cls: type, value: Any, key: str, problems: Problems) -> Any:
+    """Build the class that a node configures: a dataclass of the schema, or the one that `_target_` names."""
+    is_schema = hasattr(cls, "__dataclass_fields__") and not inspect.isabstract(cls)
+    return (_construct if is_schema else _target)(cls, value, key, problems)
 
 
 def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
@@ -202,71 +231,46 @@ def locate(path: str) -> type:
     return cls
 
 
-def _plain(annotation: Any, value: Any) -> Any:
-    """Return `value` as the annotated type (an int may stand for a float), or raise Invalid with what would fit."""
+def signature_hints(cls: type) -> dict[str, Any]:
+    """Return the parameters' annotations; a dataclass keeps them on the class, another class on `__init__`."""
+    owner = cls if hasattr(cls, "__dataclass_fields__") else cls.__init__  # type: ignore[misc]
+    return get_type_hints(owner, include_extras=True)
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Return the members of a union; another annotation as the only one."""
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def node_class(annotation: Any) -> type | None:
+    """Return the class whose settings a value holds, be it one of several alternatives; None for plain data."""
+    for option in alternatives(annotation):
+        if isinstance(option, type) and option.__module__ not in ("builtins", "typing"):
+            return option
+    return None
+
+
+def expected(annotation: Any) -> str:
+    """Return in words what a value must be."""
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if annotation is Any:
-        return value
-    if isinstance(value, str) and value == MISSING:
-        raise Invalid("a value", value)
     if origin is Annotated:
-        base, *constraints = arguments
-        checks = [check for constraint in constraints for check in _constraints(constraint)]
-        words = " and ".join(text for text, _ in checks)
-        try:
-            result = _plain(base, value)
-        except Invalid as error:
-            raise error if error.place else Invalid(f"{error} {words}", value) from None
-        if not all(check(result) for _, check in checks):
-            raise Invalid(f"{_type_name(base)} {words}", value)
-        return result
+        bounds = [words for constraint in arguments[1:] for words, _ in _bounds(constraint)]
+        return f"{expected(arguments[0])} {' and '.join(bounds)}".rstrip()
     if origin is Literal:
-        if not any(value == choice and type(value) is type(choice) for choice in arguments):
-            raise Invalid(f"one of {_listed(map(str, arguments))}", value)
-        return value
-    if origin in (Union, types.UnionType):
-        return _plain_union(arguments, value)
+        return f"one of {_listed(map(str, arguments))}"
     if origin is list:
-        if not isinstance(value, list):
-            raise Invalid(f"a list such as [a,b] of {_type_name(arguments[0])}", value)
-        return [_plain_item(arguments[0], item, f"[{index}]") for index, item in enumerate(value)]
+        return f"a list such as [a,b] of {expected(arguments[0])}"
     if origin is dict:
-        if not isinstance(value, Mapping):
-            raise Invalid("a mapping of names to values", value)
-        return {str(name): _plain_item(arguments[1], item, f".{name}") for name, item in value.items()}
-    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if annotation is float and isinstance(value, float) and not math.isfinite(value):
-        raise Invalid("a finite number", value)
-    if type(value) is not (type(None) if annotation is None else annotation):
-        raise Invalid(_type_name(annotation), value)
-    return value
+        return "a mapping of names to values"
+    if len(options := alternatives(annotation)) > 1:
+        return " or ".join(map(expected, options))
+    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _plain_item(annotation: Any, value: Any, place: str) -> Any:
-    """Return an item of a list or mapping; a mistake inside is told by its place."""
-    try:
-        return _plain(annotation, value)
-    except Invalid as error:
-        raise Invalid(str(error), error.value, place + error.place) from None
-
-
-def _plain_union(options: tuple[Any, ...], value: Any) -> Any:
-    """Return the value as the first option that it fits; the option that fits it furthest in tells the mistake."""
-    errors = []
-    for option in options:
-        try:
-            return _plain(option, value)
-        except Invalid as error:
-            errors.append(error)
-    inside = [error for error in errors if error.place]
-    raise inside[0] if inside else Invalid(" or ".join(map(str, errors)), value)
-
-
-def _constraints(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
+def _bounds(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
     """Return the words and the check of each bound in an `annotated_types` constraint."""
     if isinstance(constraint, annotated_types.GroupedMetadata):
-        return [check for part in constraint for check in _constraints(part)]
+        return [check for part in constraint for check in _bounds(part)]
     match constraint:
         case annotated_types.Ge(ge=bound):
             return [(f">= {bound}", lambda value: value >= bound)]
@@ -283,7 +287,7 @@ def _constraints(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
     return []
 
 
-_TYPE_NAMES = {
+_WORDS = {
     int: "a whole number",
     float: "a number",
     str: "text",
@@ -294,22 +298,9 @@ _TYPE_NAMES = {
 }
 
 
-def _type_name(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:
-        return _type_name(get_args(annotation)[0])
-    base = get_origin(annotation) or annotation
-    return _TYPE_NAMES.get(base, getattr(base, "__name__", str(base)))
-
-
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
     keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return {name: p for name, p in inspect.signature(cls).parameters.items() if p.kind in keyword}
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    """Return the parameters' annotations; a dataclass keeps them on the class, another class on `__init__`."""
-    owner = cls if hasattr(cls, "__dataclass_fields__") else cls.__init__  # type: ignore[misc]
-    return get_type_hints(owner, include_extras=True)
 
 
 def _lacking(cls: type, interface: type) -> str:
@@ -327,34 +318,6 @@ def _lacking(cls: type, interface: type) -> str:
 def _none_of(thing: Any, names: Iterable[str]) -> str:
     missing = [name for name in names if not hasattr(thing, name)]
     return f"it has no {_listed(missing)}" if missing else ""
-
-
-def _class_of(annotation: Any) -> type | None:
-    """Return the class of a nested node (dataclass or interface), looking through `X | None`; None for plain data."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        options = [option for option in get_args(annotation) if option is not type(None)]
-        return _class_of(options[0]) if len(options) == 1 else None
-    if isinstance(annotation, type) and annotation.__module__ not in ("builtins", "typing"):
-        return annotation
-    return None
-
-
-def _element_class(annotation: Any) -> type | None:
-    if get_origin(annotation) is dict:
-        return _class_of(get_args(annotation)[1])
-    return None
-
-
-def _only_class(annotation: Any) -> Any:
-    return next(option for option in get_args(annotation) if _class_of(option) is not None)
-
-
-def _contains_class(annotation: Any) -> bool:
-    return any(_class_of(option) is not None or _contains_class(option) for option in get_args(annotation))
-
-
-def _accepts_none(annotation: Any) -> bool:
-    return get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
 
 
 def _one_line(error: BaseException) -> str:

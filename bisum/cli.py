@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,11 +21,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum import __version__
-from bisum.checking import ALLOW_VARIABLE, nearest
+from bisum import __version__, completion
+from bisum.checking import allow, nearest
 from bisum.composition import Composer, checked
 from bisum.config import Config
 from bisum.errors import Failed, UserError
+from bisum.resuming import continue_run, resumed_run
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,8 @@ class Command:
 COMMANDS = {
     "train": Command("bisum.commands.train", "fine-tune, evaluate each epoch, score the test split once at the end"),
     "baseline": Command("bisum.commands.baseline", "score lead-k, the first k sentences of each document; no training"),
+    "explore": Command("bisum.commands.explore", "samples, categories, lengths, repeats, what filters drop; plots"),
 }
-
-EXAMPLES = """\
-  bisum                                                   fine-tune a tiny model on the embedded sample
-  bisum baseline split=test evaluation.lead=1             what the first sentence alone scores
-  bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1   the other backend, longer, another seed
-  bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small hardware=gpu
-  bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3     a sweep: every combination is a run"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,8 +61,11 @@ class _Parser(argparse.ArgumentParser):
 class Invocation:
     """The command line, taken apart."""
 
-    command: str
+    command: str | None
+    """None: none is named, which stands for train."""
     overrides: list[str]
+    topics: list[str]
+    """Words that are neither, for `--help` to tell about."""
     options: argparse.Namespace
 
 
@@ -77,11 +76,13 @@ def parse(words: Sequence[str]) -> Invocation:
         UserError: an unknown command or option, or a word that is neither.
     """
     words = list(words)
-    command = "train"
+    command = None
+    wants_help = bool({"-h", "--help"} & set(words))
     if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith("~"):
-        command = words.pop(0)
-        if command not in COMMANDS:
-            raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
+        if words[0] in COMMANDS:
+            command = words.pop(0)
+        elif not wants_help:
+            raise UserError(f"no command '{words[0]}'{nearest(words[0], COMMANDS)} (valid: {', '.join(COMMANDS)})")
     parser = get_args_parser()
     parser.__class__ = _Parser
     options, extra = parser.parse_known_intermixed_args(words)
@@ -92,21 +93,20 @@ def parse(words: Sequence[str]) -> Invocation:
         if (value := getattr(options, flag, None)) is not None:
             raise UserError(f"--{flag.replace('_', '-')} {value}: not for bisum; --config-dir DIR adds your YAML files")
     overrides: list[str] = []
+    topics: list[str] = []
     for word in options.overrides:
         key, equals, value = word.partition("=")
-        if not equals and not word.startswith("~"):
-            raise UserError(f"bisum {command} takes no '{word}' (settings are key=value, groups are group=option)")
-        if key.lstrip("+") == "allow_targets":
-            _allow(value)
+        if not equals and wants_help:
+            topics.append(word)
+        elif not equals and not word.startswith("~"):
+            raise UserError(
+                f"bisum {command or 'train'} takes no '{word}' (settings are key=value, groups are group=option)"
+            )
+        elif key.lstrip("+") == "allow_targets":
+            allow(value)
         else:
             overrides.append(word)
-    return Invocation(command, overrides, options)
-
-
-def _allow(value: str) -> None:
-    """Allow packages for this process and the ones it starts; their modules may lie in the current folder."""
-    names = [name.strip().strip("'\"") for name in value.strip("[]").split(",") if name.strip()]
-    os.environ[ALLOW_VARIABLE] = ",".join([*filter(None, [os.environ.get(ALLOW_VARIABLE)]), *names])
+    return Invocation(command, overrides, topics, options)
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -140,22 +140,26 @@ def run(words: Sequence[str]) -> int:
     if "--version" in words:
         print(f"bisum {__version__}")
         return 0
+    if {"-sc", "--shell-completion"} & set(words):
+        print(completion.answer(words, {name: command.summary for name, command in COMMANDS.items()}), end="")
+        return 0
     invocation = parse(words)
     options, overrides = invocation.options, invocation.overrides
-    if os.environ.get(ALLOW_VARIABLE) and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    composer = Composer(invocation.command, options.config_dir)
+    allow("")
+    composer = Composer(invocation.command or "train", options.config_dir)
     if options.help:
-        print(help_text(invocation.command, composer))
+        print(_help(composer, invocation))
         return 0
-    if options.hydra_help or options.info or options.shell_completion or options.cfg in ("hydra", "all"):
+    for file in composer.replaced:
+        print(f"bisum: --config-dir: {options.config_dir}/{file} stands in for bisum's own {file}", file=sys.stderr)
+    if options.hydra_help or options.info or options.cfg in ("hydra", "all"):
         return _ask_hydra(composer, invocation)
-    if (resumed := composer.resumed_run(overrides)) is not None:
+    if (resumed := resumed_run(composer, overrides)) is not None:
         return _resume(composer, invocation, resumed)
     if options.multirun:
         return _sweep(composer, invocation)
     composed = composer.compose(overrides)
-    checked(composed, composer.config_name)
+    config = checked(composed, composer.config_name)
     if options.cfg:
         with open_dict(composed):
             composed.pop("hydra")
@@ -164,7 +168,7 @@ def run(words: Sequence[str]) -> int:
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise UserError("hydra.mode: add -m for a sweep")
     _claim(composed, "hydra.run.dir")
-    function = COMMANDS[invocation.command].function()
+    function = _start(composer.config_name, config)
     errors: list[Exception] = []
 
     def job(composed: DictConfig) -> float | None:
@@ -183,29 +187,35 @@ def run(words: Sequence[str]) -> int:
 
 def _claim(composed: DictConfig, key: str) -> None:
     """Make the directory that `key` names, refusing one where runs have been, before Hydra writes its files there."""
+    from bisum.records.run import claim
+
     try:
         directory = OmegaConf.select(composed, key, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{key}: {' '.join(str(error).split())}") from error
-    folder = Path(directory)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        used = (folder / "run.json").exists() or any(folder.glob("*/run.json"))
-    except OSError as error:
-        raise UserError(f"{key}: '{directory}' cannot be made a directory: {error.strerror}") from error
-    if used:
-        raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
+    claim(Path(directory), key)
+
+
+def _start(command: str, config: Config) -> Callable[[Config, Path], float | None]:
+    """Import a command's function, which takes seconds: with a sign of life, and without the libraries' warnings."""
+    from bisum.records.screen import Terminal
+
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(logging.NullHandler())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    with Terminal(bars=config.log != "quiet").progress("starting"):
+        return COMMANDS[command].function()
 
 
 def _resume(composer: Composer, invocation: Invocation, run: str) -> int:
     """Continue a run in its own directory, from its own configuration with what the command line names replaced."""
-    if invocation.command != "train" or invocation.options.multirun:
+    if composer.config_name != "train" or invocation.options.multirun:
         raise UserError("resume: only a single `bisum train` continues a run")
-    config = composer.continue_run(run, invocation.overrides)
+    config = continue_run(composer, run, invocation.overrides)
     if invocation.options.cfg:
         print(_yaml(config.resolved, invocation.options.package, invocation.options.resolve), end="")
         return 0
-    COMMANDS["train"].function()(config, Path(run))
+    _start("train", config)(config, Path(run))
     return 0
 
 
@@ -214,13 +224,12 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
     if invocation.options.cfg:
         raise UserError("--cfg shows the configuration of a single run: leave -m out")
     jobs = composer.jobs(invocation.overrides)
-    for words in jobs:
-        composer.checked(words)
+    configs = [composer.checked(words) for words in jobs]
     if jobs:
         _claim(composer.compose(jobs[0]), "hydra.sweep.dir")
     from bisum.commands import sweep
 
-    function = COMMANDS[invocation.command].function()
+    function = _start(composer.config_name, configs[0] if configs else composer.checked([]))
 
     def job(composed: DictConfig) -> float | None:
         hydra = HydraConfig.get()
@@ -238,13 +247,24 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
     return sweep.report([(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in results])
 
 
+def _help(composer: Composer, invocation: Invocation) -> str:
+    """Return help on the words of the command line; if there are none, on all there is."""
+    from bisum import help as texts
+
+    overrides = [word for word in invocation.overrides if not word.startswith("~")]
+    chosen = [name for word in overrides if (name := word.partition("=")[0].lstrip("+")) in composer.groups]
+    if topics := [*invocation.topics, *chosen]:
+        return "\n\n".join(texts.of_topic(topic, composer, overrides) for topic in dict.fromkeys(topics))
+    if invocation.command is not None:
+        return texts.of_command(invocation.command, composer, COMMANDS[invocation.command].summary, overrides)
+    return texts.overview(composer, {name: command.summary for name, command in COMMANDS.items()})
+
+
 def _ask_hydra(composer: Composer, invocation: Invocation) -> int:
     """Hand Hydra the requests that are about Hydra itself."""
     options, hydra, name = invocation.options, composer.hydra, composer.config_name
     if options.hydra_help:
         hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=options)
-    elif options.shell_completion:
-        hydra.shell_completion(config_name=name, overrides=invocation.overrides)
     elif options.info:
         hydra.show_info(options.info, config_name=name, overrides=invocation.overrides, run_mode=RunMode.RUN)
     else:
@@ -260,28 +280,3 @@ def _yaml(node: Any, package: str | None, resolve: bool) -> str:
     if part is None:
         raise UserError(f"--package: no key '{package}'")
     return OmegaConf.to_yaml(part, resolve=resolve) if OmegaConf.is_config(part) else f"{part}\n"
-
-
-def help_text(command: str, composer: Composer) -> str:
-    """Return what a newcomer needs: commands, groups with their options, settings and five command lines."""
-    lines = [
-        "bisum: fine-tune and compare bilingual abstractive summarizers",
-        "",
-        "bisum [COMMAND] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR]",
-        "",
-        "Commands (train, if none is given)",
-        *(f"  {'*' if name == command else ' '} {name:<10} {entry.summary}" for name, entry in COMMANDS.items()),
-        "",
-        "Groups and their options (filter takes a list: filter=[books,long_titles])",
-        *(f"    {name:<10} {', '.join(options)}" for name, options in composer.groups.items()),
-        "",
-        "Settings: bisum --cfg job prints every key with its value; change one with key=value, continue a run with",
-        "    resume=RUN_DIRECTORY. A class of your own needs allow_targets=[PACKAGE] on the command line.",
-        "",
-        "Worth copying",
-        EXAMPLES,
-        "",
-        "Options: -m runs a job for each value of a=1,2; --config-dir DIR adds your YAML files; --cfg job shows the",
-        "    configuration; --version; --hydra-help. Exit codes: 0 done, 1 failed, 2 bad input, 130/143 interrupted.",
-    ]
-    return "\n".join(lines)

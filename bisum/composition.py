@@ -5,7 +5,6 @@ Hydra composes; `bisum.config` checks. Nothing here imports torch, transformers 
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import warnings
@@ -22,7 +21,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -44,7 +43,7 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
-_REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware")
+_REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware", "tracker")
 
 
 class _Loader(ConfigLoaderImpl):
@@ -86,19 +85,37 @@ class Composer:
 
     def __init__(self, config_name: str, config_dir: str | None = None) -> None:
         self.config_name = config_name
+        self._folders = [*([Path(config_dir).resolve()] if config_dir else []), conf_directory()]
         self.hydra = self._start(config_dir)
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The options of each group, bisum's and the user's."""
         loader = self.hydra.config_loader
-        assert isinstance(loader, _Loader)
-        found = {
-            name: loader.repository.get_group_options(name, ObjectType.CONFIG)
-            for name in loader.list_groups("")
-            if name != "hydra"
-        }
-        return {name: [option for option in options if not option.startswith("_")] for name, options in found.items()}
+        return {name: loader.get_group_options(name) for name in loader.list_groups("") if name != "hydra"}
+
+    def values(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Return what the overrides compose to, as plain data that nobody has checked."""
+        composed = self.compose(overrides)
+        with open_dict(composed):
+            composed.pop("hydra")
+        try:
+            values = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException:
+            values = OmegaConf.to_container(composed)
+        assert isinstance(values, dict)
+        return {str(key): value for key, value in values.items()}
+
+    def file(self, group: str, option: str) -> Path:
+        """Return the YAML file of an option."""
+        return next(path for folder in self._folders if (path := folder / group / f"{option}.yaml").is_file())
+
+    @property
+    def replaced(self) -> list[str]:
+        """The files of bisum's own in whose place the user's folder, which is searched first, has others."""
+        own, *theirs = reversed(self._folders)
+        found = [path.relative_to(folder) for folder in theirs for path in sorted(folder.rglob("*.yaml"))]
+        return [str(path) for path in found if (own / path).is_file()]
 
     @staticmethod
     def _start(config_dir: str | None) -> Hydra:
@@ -108,7 +125,7 @@ class Composer:
             if not folder.is_dir():
                 raise UserError(f"--config-dir: there is no folder '{config_dir}'")
             assert isinstance(search_path, ConfigSearchPathImpl)
-            search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+            search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="main"))
         GlobalHydra.instance().clear()
         version.setbase("1.3")
         hydra = Hydra("bisum", _Loader(search_path))
@@ -154,24 +171,6 @@ class Composer:
     def checked(self, overrides: Sequence[str]) -> Config:
         """Return the checked configuration of one job."""
         return checked(self.compose(overrides), self.config_name)
-
-    def resumed_run(self, overrides: Sequence[str]) -> str | None:
-        """Return the run directory that `resume=` names, if it is given."""
-        given = [override for override in self.parse(overrides) if override.key_or_group == "resume"]
-        if not given or given[-1].is_delete() or given[-1].value() is None:
-            return None
-        if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
-            raise UserError(f"'{given[-1].input_line}': resume takes one run directory")
-        return str(given[-1].value())
-
-    def continue_run(self, run: str, overrides: Sequence[str]) -> Config:
-        """Return the checked configuration with which the training in a run directory goes on."""
-        record = read_record(run)
-        if record.get("job") != "train":
-            raise UserError(f"resume: '{run}' holds no training but a {record.get('job')} run")
-        config = self.continue_from(record["config"], overrides)
-        config.resolved["resume"] = None
-        return config
 
     def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
         """Return the overrides of each job of a sweep; empty if the sweeper chooses them as it goes."""
@@ -227,25 +226,6 @@ class Composer:
                     return str(path)
         return "a YAML file"
 
-    def continue_from(self, base: dict[str, Any], overrides: Sequence[str]) -> Config:
-        """Return the checked configuration of an earlier run, with what the command line names replaced.
-
-        `base` is that run's resolved configuration; `group=option` replaces the whole node, `key=value` one value.
-        """
-        for override in self.parse(overrides):
-            changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
-            if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
-                raise UserError(f"'{override.input_line}' makes another experiment: start it without resume")
-        composed = self.compose(overrides)
-        values = OmegaConf.create(base)
-        for override in self.parse(overrides):
-            key = override.key_or_group
-            if override.is_hydra_override():
-                continue
-            value = composed[key] if key in self.groups else _plain_value(override)
-            OmegaConf.update(values, key, value, merge=False, force_add=True)
-        return checked(values, self.config_name)
-
 
 def checked(composed: DictConfig, name: str) -> Config:
     """Return the checked configuration of a composed (or continued) one.
@@ -264,9 +244,13 @@ def checked(composed: DictConfig, name: str) -> Config:
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
     config = check({str(key): value for key, value in values.items()}, name)
-    if "hydra" in composed:
-        config.choices = {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
-        config.overrides = list(composed.hydra.overrides.task)
+    # A job's function is handed its configuration without the node.
+    hydra = composed.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+    if hydra is not None:
+        options = {str(group): option for group, option in hydra.runtime.choices.items()}
+        config.choices = {group: str(option) for group, option in options.items() if "/" not in group and option}
+        config.overrides = list(hydra.overrides.task)
+        config.sweep = None if OmegaConf.is_missing(hydra.job, "num") else Path(hydra.sweep.dir).name
     return config
 
 
@@ -283,39 +267,21 @@ def _unresolved_key(node: Any, key: str = "") -> str:
     return ""
 
 
-def read_record(run: str) -> dict[str, Any]:
-    """Return the `run.json` of a run directory.
-
-    Raises:
-        UserError: there is none, or it cannot be read.
-    """
-    path = Path(run) / "run.json"
-    if Path(run).is_file():
-        raise UserError(f"'{run}' is a file; give the run directory")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{path}' cannot be read: {error}") from error
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
-        raise UserError(f"'{path}' holds no configuration")
-    return record
-
-
 def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
     """Return a checked configuration, from the same words as the command line takes.
 
     Args:
         overrides: `group=option` and `key=value` words, such as `["model=tiny", "trainer.epochs=1"]`.
-        config_dir: a folder of further YAML files, searched after bisum's own.
+        config_dir: a folder of further YAML files; one of the name of bisum's own is taken in its place.
 
     Raises:
         UserError: an unknown key or option, a wrong type, a value out of range.
     """
+    from bisum.resuming import continue_run, resumed_run
+
     composer = Composer("train", config_dir)
-    run = composer.resumed_run(overrides)
-    return composer.checked(overrides) if run is None else composer.continue_run(run, overrides)
+    run = resumed_run(composer, overrides)
+    return composer.checked(overrides) if run is None else continue_run(composer, run, overrides)
 
 
 def _refuse_foreign_code(hydra: DictConfig) -> None:
@@ -348,11 +314,6 @@ def _refuse_foreign_targets(node: Any, key: str) -> None:
             locate(str(target))
         for name, value in node.items():
             _refuse_foreign_targets(value, f"{key}.{name}")
-
-
-def _plain_value(override: Override) -> Any:
-    value = override.value()
-    return value if not isinstance(value, tuple) else list(value)
 
 
 def _one_line(error: BaseException | None) -> str:

@@ -19,6 +19,7 @@ from bisum.errors import UserError
 from bisum.evaluation.options import EvaluationOptions, GenerationOptions
 from bisum.hardware.options import HardwareOptions
 from bisum.models.options import ModelOptions
+from bisum.records.tracker import Tracker
 from bisum.training.trainer import Trainer
 
 
@@ -44,8 +45,12 @@ class Config:
     """How summaries are scored."""
     hardware: HardwareOptions
     """Where it runs."""
+    tracker: Tracker
+    """Where it is watched and compared."""
     cache_dir: str
     """Folder of tokenized corpora, shared by all runs; ~ is the home directory."""
+    log: Literal["debug", "info", "quiet"]
+    """What the terminal shows: scores alone, the run's story, or each logged step and the libraries' records too."""
     resume: str | None
     """Run directory to continue from its newest sound checkpoint."""
 
@@ -54,6 +59,7 @@ class Config:
         self.resolved: dict[str, Any] = {}
         self.overrides: list[str] = []
         self.choices: dict[str, str] = {}
+        self.sweep: str | None = None
         if len(set(self.languages)) != len(self.languages):
             raise UserError(f"languages: {self.languages} names a language twice")
         if reserved := {"unicode", "all"} & set(self.languages):
@@ -87,7 +93,29 @@ class BaselineConfig(Config):
     """Rows that lead-k is scored on."""
 
 
-SCHEMAS: dict[str, type[Config]] = {"train": Config, "baseline": BaselineConfig}
+@dataclass(frozen=True, kw_only=True)
+class ExploreOptions:
+    """How much of a corpus is shown; everything is counted."""
+
+    samples: Annotated[int, Ge(0)]
+    """Rows of each language shown side by side, of those that the filters keep."""
+    dropped: Annotated[int, Ge(0)]
+    """Rows of each language shown of those that each filter drops."""
+    categories: Annotated[int, Ge(1)]
+    """Categories shown, those with the largest shares of the languages' rows."""
+
+
+@dataclass(kw_only=True)
+class ExploreConfig(Config):
+    """An exploration's configuration: an experiment's, and what to show of its corpus."""
+
+    split: Literal["train", "validation", "test"]
+    """Rows that are shown and drawn; repeated rows and what filters drop are told of every split."""
+    explore: ExploreOptions
+    """How much is shown."""
+
+
+SCHEMAS: dict[str, type[Config]] = {"train": Config, "baseline": BaselineConfig, "explore": ExploreConfig}
 """Schema of each primary configuration, `conf/NAME.yaml`."""
 
 

@@ -17,11 +17,17 @@ from bisum.checking import ALLOW_VARIABLE
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set what libraries read when they are imported: one thread, no network, caches in a folder that is removed."""
+    """Set what libraries read when they are imported: one thread, no network, caches in a folder that is removed.
+
+    Runs are not tracked, but where a test asks for it; nobody's key for W&B is found.
+    """
     cache = tempfile.mkdtemp(prefix="bisum-tests-")
     config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
     os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=cache, HF_HUB_OFFLINE="1")
-    os.environ.pop(ALLOW_VARIABLE, None)
+    folders = {name: f"{cache}/{name}" for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "TRACKIO_DIR")}
+    os.environ.update(folders, WANDB_MODE="disabled")
+    for name in (ALLOW_VARIABLE, "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "WANDB_ENTITY"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(autouse=True)

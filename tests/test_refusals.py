@@ -19,7 +19,7 @@ BAD_LINES = [
     ("filter=[book]", "filter=book: no such option, did you mean 'books'?", "long_titles)"),
     ("hardware=cuda", "hardware=cuda: no such option", "(valid: auto, cpu, gpu, tpu)"),
     ("experiment=cours_trainer", "experiment=cours_trainer: no such option, did you mean 'course_trainer'?"),
-    ("trian", "no command 'trian', did you mean 'train'? (valid: train, baseline)"),
+    ("trian", "no command 'trian', did you mean 'train'? (valid: train, baseline, explore)"),
     ("baseline extra", "takes no 'extra'"),
     ("--nope", "no option '--nope'"),
     ("--cfg jobb", "--cfg", "jobb", "'job'"),

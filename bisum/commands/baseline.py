@@ -19,12 +19,13 @@ def run(config: Config, directory: Path) -> float:
         rows = load_rows(config, record).splits[config.split]
         with record.stage("baseline"):
             scored = Evaluator(config, record).baseline(rows)
-        record.log(scored.metrics, 0, 0.0)
         record.write_predictions(f"{config.split}-lead{lead}", scored.predictions)
+        record.log(scored.metrics, 0, 0.0, scored.histograms)
         record.update(baseline={"system": f"lead-{lead}", "split": config.split, **scored.metrics})
         record.screen.print(
             f"\nlead-{lead} on {config.split}, {len(rows)} rows",
             scores_table(scored.metrics, "baseline", config.languages),
             f"\nrun directory: {directory}",
+            kind="result",
         )
     return scored.metrics["baseline/rougeL"]

@@ -14,16 +14,19 @@ from bisum.records.run import Run
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' bars and warnings that a user can do nothing about off the terminal."""
+    """Send the libraries' words to Python's logging, which the run's screen shows, and switch off their bars."""
     import datasets
+    import huggingface_hub
     import transformers
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    transformers.utils.logging.set_verbosity_error()
+    for library in (transformers, datasets, huggingface_hub):
+        logger = logging.getLogger(library.__name__)
+        logger.handlers.clear()  # each prints to the terminal by a handler of its own
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     transformers.utils.logging.disable_progress_bar()
-    datasets.utils.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
 def load_rows(config: Config, run: Run) -> Corpus:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from bisum.records.report import new_table
 
 
 def announce(number: int, jobs: int, overrides: Sequence[str]) -> None:
@@ -31,22 +31,20 @@ def release_memory() -> None:
 
 def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     """Show a line for each job and return the largest of their exit codes."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("job", "overrides", "status", "best"):
-        table.add_column(column)
+    table = new_table("job")
+    table.add_column("overrides", overflow="fold")
+    table.add_column("status")
+    table.add_column("best", overflow="fold")
     shared = set.intersection(*(set(overrides) for _, overrides in jobs)) if len(jobs) > 1 else set()
     codes = []
     for number, (directory, overrides) in enumerate(jobs):
         record = _record(directory)
         codes.append(int(record.get("exit_code") or (0 if record.get("status") == "finished" else 1)))
-        best = record.get("best") or {}
-        name = record.get("config", {}).get("trainer", {}).get("best_metric", "")
-        result = f"{name} {best[name]:.2f}" if name in best else escape(str(record.get("reason") or ""))
         table.add_row(
             str(number),
             escape(" ".join(word for word in overrides if word not in shared)),
             str(record.get("status", "lost")),
-            result,
+            escape(_result(record)),
         )
     console = Console(highlight=False)
     console.rule("sweep")
@@ -54,6 +52,16 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     if jobs:
         console.print(f"run directories  {jobs[0][0].parent}", markup=False, soft_wrap=True)
     return max(codes, default=0)
+
+
+def _result(record: dict[str, Any]) -> str:
+    """Return the score that a job is judged by, or the reason why it has none."""
+    if record.get("status") != "finished":
+        return str(record.get("reason") or "")
+    name = record["config"]["trainer"]["best_metric"]
+    scores = record.get("best") or record.get("baseline") or {}
+    shown = name if name in scores else "baseline/rougeL"
+    return f"{shown} {scores[shown]:.2f}" if shown in scores else ""
 
 
 def _record(directory: Path) -> dict[str, Any]:

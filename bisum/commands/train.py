@@ -15,6 +15,8 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluation, Evaluator
 from bisum.evaluation.generation import set_decoding
 from bisum.hardware.devices import Device, find_device
+from bisum.hardware.shapes import choose_shapes
+from bisum.hardware.xla import compilations, place
 from bisum.models.loading import LoadedModel, load
 from bisum.records.report import cut_line, scores_table, show_summaries
 from bisum.records.run import Run, recorded
@@ -41,29 +43,38 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
     """
     quiet_libraries()
     with recorded(Path(directory or config.resume or _new_directory()), config) as run:
+        if run.done:
+            run.screen.note(f"this run is finished; to train on: bisum resume={run.directory} trainer.epochs=N")
+            return _show_test(run)
         device = find_device(config.hardware)
+        if device.is_xla and config.trainer.gradient_checkpointing:
+            raise UserError("trainer.gradient_checkpointing: torch cannot recompute on an XLA device; set it to false")
         corpus = load_rows(config, run)
         checkpoint = (
-            CheckpointStore(run.directory / "checkpoints").newest_sound(run.screen.note) if run.resumed else None
+            CheckpointStore(run.directory / "checkpoints").newest_sound(run.screen.warn) if run.resumed else None
         )
         loaded = _load_model(config, run, device, checkpoint)
         with run.stage("tokenization"):
             splits = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress)
         run.screen.print(cut_line(splits, (loaded.max_document_tokens, loaded.max_summary_tokens)))
 
-        evaluator = Evaluator(config, run, device.precision)
+        shapes = choose_shapes(splits.values(), loaded, config.hardware.length_buckets)
+        if shapes is not None:
+            run.screen.print(f"padded to {shapes}")
+
+        evaluator = Evaluator(config, run, device.precision, shapes)
         with run.stage("baseline"):
             baseline = evaluator.baseline(splits["validation"].rows)
         _check_best_metric(config, baseline.metrics)
         validate = _validation(evaluator, loaded, splits["validation"], baseline.metrics)
-        task = build_task(config, run, loaded, splits["train"], device, validate, checkpoint)
+        task = build_task(config, run, loaded, splits["train"], device, shapes, validate, checkpoint)
         supervisor = task.supervisor
         run.accept(supervisor.progress.step, supervisor.progress.evaluated_step)
         _record_baseline(evaluator, baseline)
-        with run.screen.progress("training", supervisor.total_steps, supervisor.progress.step) as supervisor.bar:
-            run.interrupts.deferred = True
-            with run.stage("training"):  # the evaluations and checkpoints in it have stages of their own besides
-                config.trainer.fit(task)
+        run.interrupts.deferred = True
+        # The evaluations and checkpoints in it have stages of their own besides.
+        with run.stage("training", supervisor.total_steps, supervisor.progress.step) as supervisor.bar:
+            config.trainer.fit(task)
 
         return _score_test(evaluator, loaded, splits["test"], supervisor)
 
@@ -82,14 +93,16 @@ def _load_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
     """Load the model of the run's beginning, or of the checkpoint it continues from, and say what it is."""
     options = replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
     with run.stage("model"):
-        loaded = load(options, config.seed, device.precision)
-        loaded.model.to(device.torch_device)  # type: ignore[arg-type]
+        loaded = load(options, config.seed, device.precision, run.screen.progress)
+        place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
-    name = config.model.checkpoint or f"{type(config.model.architecture).__name__} with random weights"
+    weights = config.model.checkpoint or "random weights"
+    model = run.record["choices"].get("model", type(config.model.architecture or loaded.model).__name__)
+    trainer = run.record["choices"].get("trainer", type(config.trainer).__name__)
     prefix = f", prefix '{loaded.prefix}'" if loaded.prefix else ""
     run.screen.print(
-        f"{name}, {loaded.parameters / 1e6:.1f} M parameters{prefix}; "
-        f"{type(config.trainer).__name__} on {device.name}, {device.precision}, seed {config.seed}"
+        f"{model} ({weights}), {loaded.parameters / 1e6:.1f} M parameters{prefix}; "
+        f"{trainer} on {device.name}, {device.precision}, seed {config.seed}"
     )
     if run.resumed:
         where = (
@@ -114,8 +127,8 @@ def _record_baseline(evaluator: Evaluator, baseline: Evaluation) -> None:
     run, config = evaluator.run, evaluator.config
     lead = config.evaluation.lead
     if not any("baseline/rouge1" in line for line in run.metrics()):
-        run.log(baseline.metrics, 0, 0.0)
-    run.write_predictions(f"validation-lead{lead}", baseline.predictions)
+        run.write_predictions(f"validation-lead{lead}", baseline.predictions)
+        run.log(baseline.metrics, 0, 0.0, baseline.histograms)
     run.update(baseline={"system": f"lead-{lead}", "split": "validation", **baseline.metrics})
     table = scores_table(baseline.metrics, "baseline", config.languages)
     run.screen.print(
@@ -133,14 +146,18 @@ def _validation(
     def validate(step: int, epoch: float) -> Mapping[str, float]:
         with run.stage("evaluation"):
             scored = evaluator.model(loaded, split, "eval")
+        if loaded.model.device.type == "xla":
+            run.screen.log(f"step {step}  {compilations()} XLA programs compiled so far")
         run.write_predictions(f"validation-{epoch_name(epoch)}", scored.predictions)
-        run.log(scored.metrics, step, epoch)
+        run.log(scored.metrics, step, epoch, scored.histograms)
         run.update(last={"step": step, "epoch": epoch, **scored.metrics})
         beside = (f"lead-{config.evaluation.lead}", baseline)
+        loss, rouge = scored.metrics["eval/loss"], scored.metrics["eval/rougeL"]
+        run.screen.print("")
         run.screen.print(
-            f"\nepoch {epoch:.4g}: loss {run.last_loss:.3f}, on validation {scored.metrics['eval/loss']:.3f}",
-            scores_table(scored.metrics, "eval", config.languages, beside),
+            f"epoch {epoch:.4g}: loss {run.last_loss:.3f}, on validation {loss:.3f}, ROUGE-L {rouge:.1f}", kind="news"
         )
+        run.screen.print(scores_table(scored.metrics, "eval", config.languages, beside))
         show_summaries(run, scored.predictions, config.evaluation.shown_summaries, config.languages)
         return scored.metrics
 
@@ -152,7 +169,6 @@ def _score_test(
 ) -> dict[str, float]:
     """Score the test split once with the best checkpoint, record it and say what to do next."""
     run, config, progress = evaluator.run, evaluator.config, supervisor.progress
-    lead = config.evaluation.lead
     if progress.best_checkpoint is None:
         raise UserError(f"trainer: {type(config.trainer).__name__}.fit ended before any evaluation")
     best = supervisor.checkpoints.directory / progress.best_checkpoint
@@ -162,21 +178,30 @@ def _score_test(
     with run.stage("test"):
         baseline = evaluator.baseline(split.rows)
         scored = evaluator.model(loaded, split, "test")
-    run.write_predictions(f"test-lead{lead}", baseline.predictions)
+    run.write_predictions(f"test-lead{config.evaluation.lead}", baseline.predictions)
     run.write_predictions(f"test-{progress.best_checkpoint}", scored.predictions)
-    run.log(scored.metrics, progress.step, supervisor.epoch)
+    run.log(scored.metrics, progress.step, supervisor.epoch, scored.histograms)
     run.update(test={"checkpoint": progress.best_checkpoint, **scored.metrics, **baseline.metrics})
+    return _show_test(run)
+
+
+def _show_test(run: Run) -> dict[str, float]:
+    """Show the recorded scores of the test split and what to do next; return them with the best validation's."""
+    config, scores = run.config, run.record["test"]
+    rows = sum(counts["kept"] for counts in run.record["data"]["rows"]["test"].values())
+    beside = (f"lead-{config.evaluation.lead}", scores)
     here = Path.cwd()
     shown = run.directory.relative_to(here) if run.directory.is_relative_to(here) else run.directory
     run.screen.print(
-        f"\ntest, {len(split)} rows, with the best checkpoint by {config.trainer.best_metric}, {best.name}",
-        scores_table(scored.metrics, "test", config.languages, (f"lead-{lead}", baseline.metrics)),
+        f"\ntest, {rows:,} rows, with the best checkpoint by {config.trainer.best_metric}, {scores['checkpoint']}",
+        scores_table(scores, "test", config.languages, beside),
+        kind="result",
     )
     run.screen.lines(
         "",
         f"run directory  {shown}",
-        f"best model     {shown / 'checkpoints' / best.name}",
+        f"best model     {shown / 'checkpoints' / scores['checkpoint']}",
         f"summaries      {shown / 'predictions'}",
-        "next           bisum --help shows what else there is: models, trainers, corpora, sweeps",
     )
-    return {**run.record["best"], **scored.metrics}
+    run.screen.lines("next           bisum --help shows what else there is", kind="detail")
+    return {**run.record["best"], **{name: value for name, value in scores.items() if name.startswith("test/")}}

@@ -11,7 +11,9 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from bisum.errors import UserError
+from bisum.models.architectures import Architecture
 from bisum.models.families import FAMILIES, Family
+from bisum.models.hub import ShowProgress, fetch
 from bisum.models.options import ModelOptions
 
 T = TypeVar("T")
@@ -19,17 +21,27 @@ T = TypeVar("T")
 _TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model, its tokenizer and how text meets them."""
+class NotOnHub(UserError):
+    """A model that is no local directory could not be had from the hub: a wrong name, or no network."""
 
-    model: PreTrainedModel
+
+@dataclass(frozen=True)
+class TextReader:
+    """How a model reads text, without the model."""
+
     tokenizer: PreTrainedTokenizerBase
     family: Family
     prefix: str
     """Text put before each document; may be empty."""
     max_document_tokens: int
     max_summary_tokens: int
+
+
+@dataclass(frozen=True)
+class LoadedModel(TextReader):
+    """A model and how it reads text."""
+
+    model: PreTrainedModel
 
     @property
     def parameters(self) -> int:
@@ -38,37 +50,89 @@ class LoadedModel:
 
     def save(self, directory: Path) -> None:
         """Write the model as safetensors, with its configuration and tokenizer, as `from_pretrained` reads them."""
-        self.model.save_pretrained(directory, max_shard_size="1TB")
+        state = self.model.state_dict(keep_vars=True)
+        on_cpu = {id(tensor): tensor.detach().cpu() for tensor in state.values()}  # a shared weight stays one
+        state = {name: on_cpu[id(tensor)] for name, tensor in state.items()}
+        self.model.save_pretrained(directory, state_dict=state, max_shard_size="1TB")
         self.tokenizer.save_pretrained(directory)
 
 
-def load(options: ModelOptions, seed: int, precision: str) -> LoadedModel:
+def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgress | None = None) -> LoadedModel:
     """Return the model that `options` name, its weights in float32 on the CPU.
 
     Random weights are drawn with `seed`. Only safetensors are read, unless the options say otherwise,
-    and no remote code is run.
+    and no remote code is run. `progress` shows how far a download is.
 
     Raises:
         UserError: the checkpoint is not there or of no known family, cannot run in `precision`, or has fewer positions
             than `max_document_tokens`.
     """
     if options.checkpoint is None:
-        assert options.architecture is not None
-        tokenizer = _reading("model.architecture", "its tokenizer", options.architecture.load_tokenizer)
+        architecture, tokenizer = _architecture(options)
         torch.manual_seed(seed)
-        model = options.architecture.build_model(tokenizer)
-        family = options.family or family_of(model.config, "model.architecture")
-        _check(options, family, model.config, precision)
+        model = architecture.build_model(tokenizer)
+        reader = _reader(options, model.config, lambda: tokenizer, precision)
     else:
-        checkpoint, revision = str(Path(options.checkpoint).expanduser()), options.revision
-        config = _load_config(checkpoint, revision)
-        family = options.family or family_of(config, checkpoint)
-        _check(options, family, config, precision)
+        checkpoint, config = _checkpoint(options, weights=True, progress=progress)
+        reader = _reader(options, config, lambda: _load_tokenizer(checkpoint, options.revision), precision)
         weights = _weights(checkpoint, options)
-        tokenizer = _reading("model.checkpoint", checkpoint, lambda: _load_tokenizer(checkpoint, revision))
-        model = _reading("model.checkpoint", checkpoint, lambda: family.load_model(checkpoint, config, **weights))
-    prefix = options.prefix if options.prefix is not None else _own_prefix(model.config)
-    return LoadedModel(model, tokenizer, family, prefix, options.max_document_tokens, options.max_summary_tokens)
+        load_model = reader.family.load_model
+        model = _reading("model.checkpoint", checkpoint, lambda: load_model(checkpoint, config, **weights))
+    return LoadedModel(**vars(reader), model=model)
+
+
+def load_reader(options: ModelOptions) -> TextReader:
+    """Return how the model that `options` name reads text; no weights are read or drawn.
+
+    Raises:
+        UserError: as `load` does; `NotOnHub` where a network may be all that is missing.
+    """
+    if options.checkpoint is None:
+        architecture, tokenizer = _architecture(options)
+        with torch.device("meta"):
+            config = architecture.build_model(tokenizer).config
+        return _reader(options, config, lambda: tokenizer)
+    checkpoint, config = _checkpoint(options)
+    return _reader(options, config, lambda: _load_tokenizer(checkpoint, options.revision))
+
+
+def _architecture(options: ModelOptions) -> tuple[Architecture, PreTrainedTokenizerBase]:
+    assert options.architecture is not None
+    return options.architecture, _reading("model.architecture", "its tokenizer", options.architecture.load_tokenizer)
+
+
+def _checkpoint(
+    options: ModelOptions, *, weights: bool = False, progress: ShowProgress | None = None
+) -> tuple[str, PretrainedConfig]:
+    """Return the local folder of the model and its configuration."""
+    given = str(options.checkpoint)
+    checkpoint = str(Path(given).expanduser())
+    if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
+        raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
+    if not Path(checkpoint).is_dir():
+        pickles = weights and options.pickled_weights
+        folder = _reading("model.checkpoint", given, lambda: fetch(given, options.revision, weights, pickles, progress))
+        checkpoint = str(folder)
+    return checkpoint, _load_config(checkpoint, options.revision)
+
+
+def _reader(
+    options: ModelOptions,
+    config: PretrainedConfig,
+    load_tokenizer: Callable[[], PreTrainedTokenizerBase],
+    precision: str = "float32",
+) -> TextReader:
+    """Return the reader of a model with `config`, once its family and limits are checked."""
+    source = str(Path(options.checkpoint).expanduser()) if options.checkpoint else "model.architecture"
+    family = options.family or family_of(config, source)
+    _check(options, family, config, precision)
+    return TextReader(
+        tokenizer=_reading("model.checkpoint", source, load_tokenizer),
+        family=family,
+        prefix=options.prefix if options.prefix is not None else _own_prefix(config),
+        max_document_tokens=options.max_document_tokens,
+        max_summary_tokens=options.max_summary_tokens,
+    )
 
 
 def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
@@ -96,8 +160,6 @@ def _check(options: ModelOptions, family: Family, config: PretrainedConfig, prec
 
 
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
-    if checkpoint.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
-        raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
         found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
         raise UserError(
@@ -143,8 +205,8 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
         reason = " ".join(str(error).split())[:300]
         if key != "model.checkpoint" or Path(source).is_dir():
             raise UserError(f"{key}: '{source}' cannot be loaded: {reason}") from error
-        raise UserError(
-            f"{key}: '{source}' is no local directory and could not be had from the hub ({reason}); "
+        raise NotOnHub(
+            f"{key}: '{source}' is no local directory and could not be had from the hub ({reason.partition('. ')[0]}); "
             "check the name and the network, or give the directory of a downloaded model"
         ) from error
 

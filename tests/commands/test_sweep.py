@@ -1,6 +1,7 @@
 """A sweep runs all its jobs and shows every failure."""
 
 import json
+import re
 
 WORDS = [
     "corpus.max_train_rows=64",
@@ -31,3 +32,6 @@ def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_pa
         assert (sweep / f"{job}/.hydra/overrides.yaml").exists()
         assert record["config"]["trainer"]["learning_rate"] == [1e30, 1e-3, 2e30][job]
     assert "Traceback" not in done.out + done.err
+    assert "lead-3" not in done.out  # a job's whole report is in its log, and its scores in the table
+    assert "lead-3" in (sweep / "1/train.log").read_text("utf-8")
+    assert len(re.findall(r"^1 +trainer.learning_rate=0.001 +finished +eval/rougeL [\d.]+", done.out, re.M)) == 1

@@ -1,0 +1,255 @@
+"""Shell completion: what may stand where the cursor is, and the line for a shell's start-up file.
+
+The flag and its words are Hydra's own: `bisum -sc install=SHELL` prints the script that the shell is to evaluate, and
+that script asks `bisum -sc query=SHELL` with the command line in `COMP_LINE`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from bisum.checking import allow
+from bisum.composition import Composer
+from bisum.config import SCHEMAS
+from bisum.errors import UserError
+from bisum.keys import Key, keys_of, opening
+
+SCRIPTS = {
+    "bash": """\
+_bisum() {
+    local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}"
+    COMPREPLY=()
+    [[ $line == *bisum* ]] && COMPREPLY=($(COMP_LINE="$line" COMP_BREAKS="$COMP_WORDBREAKS" PROGRAM -sc query=bash))
+}
+complete -o nospace -o bashdefault -o default -F _bisum NAMES
+""",
+    "zsh": """\
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+_bisum() {
+    local line word open=() closed=()
+    [[ "$words" == *bisum* ]] || { _default; return }
+    for line in "${(@f)$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" PROGRAM -sc query=zsh 2>/dev/null)}"; do
+        word=${line%%$'\t'*}
+        case $word in
+            "") ;;
+            *[=./,]|*\\[[^]]#) open+=("${word//:/\\:}:${line#*$'\t'}") ;;
+            *) closed+=("${word//:/\\:}:${line#*$'\t'}") ;;
+        esac
+    done
+    _describe -V bisum closed -- open -S ''
+}
+compdef _bisum NAMES
+""",
+    "fish": """\
+function __bisum
+    COMP_LINE=(commandline -cp) PROGRAM -sc query=fish 2>/dev/null
+end
+for name in NAMES
+    complete -c $name -n 'string match -q "*bisum*" (commandline -p)' -f -a '(__bisum)'
+end
+""",
+}
+"""What a shell evaluates; PROGRAM is the command to ask, NAMES are the programs to complete."""
+
+FLAGS = {
+    "-m": "a job for each value of key=a,b",
+    "--multirun": "a job for each value of key=a,b",
+    "--help": "commands, groups and keys",
+    "--cfg": "show the configuration instead of running",
+    "--resolve": "with --cfg: interpolations replaced",
+    "--package": "with --cfg: a part of it",
+    "--config-dir": "a folder of YAML files of your own",
+    "--info": "how Hydra composes it",
+    "--hydra-help": "Hydra's own help",
+    "--version": "bisum's version",
+    "--shell-completion": "install=bash, zsh or fish",
+}
+_AFTER = {
+    "--cfg": ["job", "hydra", "all"],
+    "--info": ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
+    "--shell-completion": [f"install={shell}" for shell in SCRIPTS],
+}
+_SHORT = {"-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info", "-sc": "--shell-completion"}
+_PLACES = re.compile(r"\b(file|files|folder|directory|path)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A word that may stand at the cursor."""
+
+    word: str
+    about: str = ""
+
+
+def answer(words: Sequence[str], commands: Mapping[str, str]) -> str:
+    """Return what `bisum -sc install=SHELL` or `query=SHELL` prints.
+
+    Raises:
+        UserError: another request, or a shell that is not known.
+    """
+    request = next((word for word in words if "=" in word), "")
+    action, _, shell = request.partition("=")
+    if action not in ("install", "query") or shell not in SCRIPTS:
+        valid = ", ".join(f"install={name}" for name in SCRIPTS)
+        raise UserError(f"--shell-completion: expected one of {valid}, not '{request}'")
+    if action == "install":
+        return _script(shell)
+    line = os.environ.get("COMP_LINE", "")
+    typed, current, quote = _split(line)
+    found = dict.fromkeys(candidates(typed, current, commands))
+    return "".join(f"{line}\n" for line in _for_shell(shell, found, current, quote))
+
+
+def candidates(words: Sequence[str], current: str, commands: Mapping[str, str]) -> Iterator[Candidate]:
+    """Yield the words that may follow `words`; not all of them begin with `current`, the part of one that is there."""
+    words = list(words)
+    command = words.pop(0) if words and words[0] in commands else None
+    previous = _SHORT.get(words[-1], words[-1]) if words else ""
+    if previous == "--config-dir":
+        yield from (Candidate(path) for path in _paths(current) if path.endswith("/"))
+    elif previous in _AFTER:
+        yield from map(Candidate, _AFTER[previous])
+    elif current.startswith("-"):
+        yield from (Candidate(flag, about) for flag, about in FLAGS.items())
+    else:
+        if command is None and not words:
+            yield from (Candidate(name, about) for name, about in commands.items())
+        for word in words:
+            if word.startswith("allow_targets="):
+                allow(word.partition("=")[2])
+        folder = next((after for word, after in pairwise(words) if word in ("--config-dir", "-cd")), "")
+        composer = Composer(command or "train", folder if folder and Path(folder).is_dir() else None)
+        if previous == "--package" or {"--help", "-h"} & set(words):
+            yield from map(Candidate, composer.groups)
+            yield from (Candidate(key.name, key.line) for key in _keys(composer, words))
+        else:
+            yield from _settings(composer, words, current)
+
+
+def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterator[Candidate]:
+    """Yield groups and keys or, after the equals sign, options and values."""
+    sign = current[: len(current) - len(current.lstrip("+~"))]
+    name, equals, value = current.removeprefix(sign).partition("=")
+    if not equals:
+        yield from (Candidate(sign + found.word, found.about) for found in _names(composer, words, name))
+    elif name in composer.groups:
+        sweep = bool({"-m", "--multirun"} & set(words))
+        yield from (Candidate(sign + found.word, found.about) for found in _options(composer, name, value, sweep))
+    else:
+        for key in _keys(composer, words):
+            if key.name == name:
+                yield from (Candidate(f"{sign}{name}={found}") for found in _values(key, value))
+
+
+def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
+    """Return the keys of the options chosen on the line; words that are wrong, or not finished, are left out."""
+    given = [word for word in words if "=" in word and not word.startswith(("allow_targets=", "resume=", "-"))]
+    groups = [word for word in given if word.partition("=")[0].lstrip("+") in composer.groups]
+    for tried in (given, groups, []):
+        with suppress(UserError):
+            return list(keys_of(SCHEMAS[composer.config_name], composer.values(tried)))
+    return []
+
+
+def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Candidate]:
+    """Yield groups and keys, those of a node only once its dot is written."""
+    depth = prefix.count(".")
+    if depth == 0:
+        yield from (Candidate(f"{group}=", ", ".join(options)) for group, options in composer.groups.items())
+        yield Candidate("allow_targets=", "packages whose classes may be used")
+        yield Candidate("hydra.run.dir=", "the run directory")
+    for key in _keys(composer, words):
+        if key.name.count(".") == depth:
+            yield Candidate(f"{key.name}{'.' if key.is_node else '='}", key.line)
+
+
+def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterator[Candidate]:
+    """Yield a group's options; of `filter`, which takes a list, those that may stand next in it."""
+    is_list = group == "filter" and (value.startswith("[") or not value)
+    done, comma, _ = value.rpartition(",")
+    if comma and not is_list and not sweep:
+        return
+    start = f"{done}{comma}" if comma else "[" if is_list else ""
+    named = set(start.strip("[").split(","))
+    for option in composer.groups[group]:
+        word = f"{group}={start}{option}"
+        if is_list and value == f"{start}{option}":
+            yield from (Candidate(f"{word}]"), Candidate(f"{word},"))
+        elif option not in named:
+            yield Candidate(word, opening(composer.file(group, option))[0])
+
+
+def _values(key: Key, value: str) -> Iterator[str]:
+    if key.choices:
+        yield from key.choices
+    elif _PLACES.search(key.line) and "text" in key.expected:
+        yield from _paths(value)
+    elif key.value is not None and not key.is_node:
+        yield key.shown
+
+
+def _paths(prefix: str) -> Iterator[str]:
+    """Yield the files and folders whose names begin with `prefix`, folders with a slash."""
+    folder, _, name = prefix.rpartition("/")
+    where = Path(f"{folder}/" if "/" in prefix else ".").expanduser()
+    try:
+        found = sorted(where.iterdir())
+    except OSError:
+        return
+    for path in found:
+        if path.name.startswith(name) and path.name.startswith(".") == name.startswith("."):
+            yield f"{prefix.removesuffix(name)}{path.name}{'/' if path.is_dir() else ''}"
+
+
+def _split(line: str) -> tuple[list[str], str, str]:
+    """Return the words before the cursor without the program's own, the one at the cursor, and a quote still open."""
+    for quote in ("", "'", '"'):
+        try:
+            words = shlex.split(line + quote)
+        except ValueError:
+            continue
+        break
+    else:
+        words = line.split()
+    if not line or (line[-1].isspace() and not quote):
+        words.append("")
+    program = next((index for index, word in enumerate(words) if Path(word).name == "bisum"), 0)
+    return words[program + 1 : -1], words[-1], quote
+
+
+def _for_shell(shell: str, found: Iterable[Candidate], current: str, quote: str) -> Iterator[str]:
+    """Yield the candidates as a shell's script reads them."""
+    matching = [candidate for candidate in found if candidate.word.startswith(current)]
+    for word, about in ((candidate.word, candidate.about) for candidate in matching):
+        if shell == "bash":
+            is_open = word.endswith(("=", ".", "/", ",")) or ("[" in word and not word.endswith("]"))
+            yield _after_last_break(word, current, quote) + ("" if is_open else " ")
+        else:
+            yield f"{word}\t{about}"
+
+
+def _after_last_break(word: str, current: str, quote: str) -> str:
+    """Return what bash replaces: it takes a word to begin after the last character of COMP_WORDBREAKS."""
+    if quote:
+        return word
+    breaks = [index + 1 for index, char in enumerate(current) if char in os.environ.get("COMP_BREAKS", "=:")]
+    rest = word[breaks[-1] if breaks else 0 :]
+    return re.sub(r"([\s'\"\\$&;|<>()`!*?])", r"\\\1", rest)
+
+
+def _script(shell: str) -> str:
+    """Return what `shell` evaluates to complete the way in which this program was called."""
+    script = Path(sys.argv[0])
+    if script.name == "bisum":
+        program, names = [str(script.resolve())], ["bisum"]
+    else:
+        program, names = [sys.executable, "-m", "bisum"], ["bisum", "python", "python3"]
+    return SCRIPTS[shell].replace("PROGRAM", shlex.join(program)).replace("NAMES", " ".join(names))

@@ -1,0 +1,135 @@
+"""What `--help` says: commands, groups and keys, and of each of them what it is."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+from bisum.checking import nearest
+from bisum.composition import Composer, conf_directory
+from bisum.config import SCHEMAS
+from bisum.errors import UserError
+from bisum.keys import Key, keys_of, opening
+
+EXAMPLES = {
+    "bisum": "fine-tune a tiny model on the embedded sample",
+    "bisum baseline split=test evaluation.lead=1": "what the first sentence alone scores",
+    "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "the other backend, longer, another seed",
+    "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "pretrained, on one's own corpus",
+    "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "a sweep: every combination is a run",
+}
+
+
+OPTIONS = {
+    "-m": "run a job for each value of key=a,b",
+    "--cfg job": "show the configuration instead of running",
+    "--config-dir DIR": "add your YAML files, laid out as bisum's own conf/",
+    "-sc install=bash": 'print what makes TAB complete all of this: eval "$(bisum -sc install=bash)" in ~/.bashrc, the '
+    "same with zsh in ~/.zshrc; bisum -sc install=fish | source in config.fish",
+    "--version, --hydra-help": "",
+}
+
+
+def overview(composer: Composer, commands: Mapping[str, str]) -> str:
+    """Return what a newcomer needs: the commands, groups with their options, keys, and five command lines."""
+    keys = [key for key in _keys(composer, []) if "." not in key.name and key.name not in composer.groups]
+    lines = [
+        "bisum: fine-tune and compare bilingual abstractive summarizers",
+        "",
+        "bisum [COMMAND] [group=option ...] [key=value ...] [options]",
+        "",
+        "Commands (train, if none is given; bisum COMMAND --help tells more)",
+        *_columns(commands.items()),
+        "",
+        "Groups and their options (bisum --help GROUP tells more)",
+        *_columns((name, ", ".join(options)) for name, options in composer.groups.items()),
+        "",
+        "Keys beside the groups' own (bisum --help KEY tells more)",
+        *_columns((key.name, key.line) for key in keys),
+        "",
+        "Worth copying",
+        *(line for command, about in EXAMPLES.items() for line in (f"  {command}", f"      {about}")),
+        "",
+        "Options",
+        *_columns(OPTIONS.items()),
+        "",
+        *_wrapped(
+            "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 130 or 143 "
+            "interrupted."
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def of_command(name: str, composer: Composer, summary: str, overrides: Sequence[str]) -> str:
+    """Return what a command does, the keys that it has beside those of `train`, and a command line to copy."""
+    _, example = opening(conf_directory() / f"{name}.yaml")
+    common = SCHEMAS["train"].__annotations__
+    own = [key for key in _keys(composer, overrides) if key.name.partition(".")[0] not in common]
+    lines = [*_wrapped(f"bisum {name}: {summary}"), ""]
+    if own:
+        lines += ["Its own keys", *_told(own), ""]
+    lines += [
+        "Groups (bisum --help GROUP tells more)",
+        *_columns((g, ", ".join(o)) for g, o in composer.groups.items()),
+    ]
+    lines += ["", "Worth copying", f"  {example}", ""]
+    lines += ["bisum --help lists the keys that all commands share; bisum --help KEY tells of one."]
+    return "\n".join(lines)
+
+
+def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
+    """Return what a group, an option (`model=tiny`) or a key is: options, and the keys with value, type and a line.
+
+    Raises:
+        UserError: there is no such group or key.
+    """
+    keys = _keys(composer, overrides)
+    below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
+    options = composer.groups.get(topic, [])
+    if not below and not options:
+        known = [*composer.groups, *(key.name for key in keys)]
+        top = [*composer.groups, *(name for name in dict.fromkeys(k.partition(".")[0] for k in known))]
+        raise UserError(
+            f"no command, group or key '{topic}'{nearest(topic, known)} (valid: {', '.join(dict.fromkeys(top))})"
+        )
+    head = next((key.line for key in below if key.name == topic), "")
+    lines = _wrapped(f"{topic}: {head}") if head else [topic]
+    if options:
+        lines += ["", "Options", *_columns((option, opening(composer.file(topic, option))[0]) for option in options)]
+        commands = [command for option in options if (command := opening(composer.file(topic, option))[1])]
+        lines += ["", "Worth copying", *(f"  {command}" for command in commands)]
+    told = [key for key in below if key.name != topic or not key.is_node]
+    if told:
+        lines += ["", "Keys, as they are now", *_told(told)]
+    return "\n".join(lines)
+
+
+def _keys(composer: Composer, overrides: Sequence[str]) -> list[Key]:
+    return list(keys_of(SCHEMAS[composer.config_name], composer.values(overrides)))
+
+
+def _told(keys: Iterable[Key]) -> list[str]:
+    """Return two lines or more on each key: value and type, and what it changes."""
+    lines = []
+    for key in keys:
+        if not key.is_node:
+            expected = f"  ({key.expected})" if key.expected else ""
+            lines += _wrapped(f"{key.name}={key.shown}{expected}", "  ", "      ")
+            lines += _wrapped(key.line, "      ")
+    return lines
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> list[str]:
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0) + 2
+    return [line for name, text in rows for line in _wrapped(text, f"  {name:<{width}}", " " * (width + 2))]
+
+
+def _wrapped(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    width = max(40, min(shutil.get_terminal_size().columns, 120))
+    rest = first if rest is None else rest
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    ) or ([first.rstrip()] if first.strip() else [])

@@ -1,0 +1,72 @@
+"""Models from the Hugging Face hub: from its cache, or downloaded with a bar; where neither can be, told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
+"""Opens a progress bar from a title and a total; the bar's `advance` takes how much is done."""
+
+READER_FILES = ("config.json", "generation_config.json", "*token*", "*.model", "vocab.*", "merges.txt")
+SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+
+
+def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None) -> Path:
+    """Return the local folder of a model's files, without or with its weights (pickled ones where there are no other).
+
+    A pinned commit that is in the cache needs no network; without one the newest is asked for, and the newest in the
+    cache taken where the hub cannot be reached. One request, without retries, tells whether it can.
+
+    Raises:
+        OSError: the hub has no such model or revision, or cannot be reached; `huggingface_hub` says which.
+    """
+    patterns = [*READER_FILES, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ())]
+    if revision is not None:
+        with suppress(OSError):
+            return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+    try:
+        found = HfApi().model_info(name, revision=revision, timeout=10, files_metadata=True)
+    except HfHubHTTPError:
+        raise
+    except Exception as error:  # of the network, in many kinds
+        with suppress(OSError):
+            return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+        raise LocalEntryNotFoundError(f"{type(error).__name__}: {error}") from error
+    files = {file.rfilename: file.size or 0 for file in found.siblings or []}
+    if any(fnmatch(file, pattern) for file in files for pattern in SAFETENSORS):
+        patterns = [pattern for pattern in patterns if pattern not in PICKLES]
+    return _download(name, str(found.sha), patterns, files, progress)
+
+
+def _download(
+    name: str, commit: str, patterns: Sequence[str], sizes: dict[str, int], progress: ShowProgress | None
+) -> Path:
+    wanted = [file for file in sizes if any(fnmatch(file, pattern) for pattern in patterns)]
+    if progress is None:
+        return Path(snapshot_download(name, revision=commit, allow_patterns=wanted))
+    with progress(f"downloading {name} (MB)", sum(sizes[file] for file in wanted) // 10**6) as bar:
+
+        class Bytes(tqdm):
+            """Shows nothing itself, and tells the bar of the bytes that are written."""
+
+            def __init__(self, *arguments: Any, **options: Any) -> None:
+                self.counts = str(options.get("desc", "")).startswith("Reconstructing")
+                self.done = 0.0
+                super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
+
+            def update(self, n: float | None = 1) -> bool | None:
+                self.done += n or 0
+                if self.counts:
+                    bar.advance(int(self.done / 1e6))
+                return None
+
+        return Path(snapshot_download(name, revision=commit, allow_patterns=wanted, tqdm_class=Bytes))
