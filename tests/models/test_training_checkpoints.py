@@ -55,6 +55,8 @@ def test_mt5s_head_stays_separate(backend, mt5, words, tmp_path):
     for folder in (half / "checkpoints").iterdir():
         if folder.name in ("epoch-1.5", "epoch-2"):
             shutil.rmtree(folder)
+    record = json.loads((half / "run.json").read_text("utf-8"))
+    (half / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
     train(compose([f"resume={half}"]))
     assert lines(half) == lines(tmp_path / "whole")
     one, other = (load_file(run / "checkpoints/epoch-2/model.safetensors") for run in (half, tmp_path / "whole"))
