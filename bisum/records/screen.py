@@ -58,7 +58,9 @@ class _Lines:
         self._tasks: dict[TaskID, dict[str, Any]] = {}
 
     def add_task(self, title: str, **fields: Any) -> TaskID:
-        """Begin a stage of `total` steps (None: unknown)."""
+        """Begin a stage of `total` steps (None: unknown); it speaks for the one that it is a part of."""
+        for outer in self._tasks.values():
+            outer["timer"].cancel()
         timer = threading.Timer(_SILENCE, self._say, [f"{title} ..."])
         timer.daemon = True
         timer.start()
