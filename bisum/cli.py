@@ -167,7 +167,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise UserError("hydra.mode: add -m for a sweep")
-    _claim(composed, "hydra.run.dir")
+    directory = _claim(composed, "hydra.run.dir")
     function = _start(composer.config_name, config)
     errors: list[Exception] = []
 
@@ -179,14 +179,17 @@ def run(words: Sequence[str]) -> int:
             errors.append(error)
             return None
 
-    composer.hydra.run(composer.config_name, job, overrides)
+    composer.hydra.run(composer.config_name, job, [*overrides, directory])
     for error in errors:
         raise error
     return 0
 
 
-def _claim(composed: DictConfig, key: str) -> None:
-    """Make the directory that `key` names, refusing one where runs have been, before Hydra writes its files there."""
+def _claim(composed: DictConfig, key: str) -> str:
+    """Make the directory that `key` names, refusing one where runs have been, before Hydra writes its files there.
+
+    Returns the override that keeps the name: composed anew, it would hold another time.
+    """
     from bisum.records.run import claim
 
     try:
@@ -194,6 +197,8 @@ def _claim(composed: DictConfig, key: str) -> None:
     except OmegaConfBaseException as error:
         raise UserError(f"{key}: {' '.join(str(error).split())}") from error
     claim(Path(directory), key)
+    escaped = str(directory).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def _start(command: str, config: Config) -> Callable[[Config, Path], float | None]:
@@ -225,8 +230,7 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
         raise UserError("--cfg shows the configuration of a single run: leave -m out")
     jobs = composer.jobs(invocation.overrides)
     configs = [composer.checked(words) for words in jobs]
-    if jobs:
-        _claim(composer.compose(jobs[0]), "hydra.sweep.dir")
+    directory = [_claim(composer.compose(jobs[0]), "hydra.sweep.dir")] if jobs else []
     from bisum.commands import sweep
 
     function = _start(composer.config_name, configs[0] if configs else composer.checked([]))
@@ -242,7 +246,7 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
         finally:
             sweep.release_memory()
 
-    returns = composer.hydra.multirun(composer.config_name, job, invocation.overrides)
+    returns = composer.hydra.multirun(composer.config_name, job, [*invocation.overrides, *directory])
     results = [result for batch in returns or [] for result in batch]
     return sweep.report([(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in results])
 

@@ -25,7 +25,7 @@ def run(config: Config, directory: Path) -> float:
         record.screen.print(
             f"\nlead-{lead} on {config.split}, {len(rows)} rows",
             scores_table(scored.metrics, "baseline", config.languages),
-            f"\nrun directory: {directory}",
             kind="result",
         )
+        record.screen.lines("", f"run directory  {record.shown}")
     return scored.metrics["baseline/rougeL"]

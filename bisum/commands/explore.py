@@ -204,8 +204,7 @@ class _Explorer:
         for file in self.files:
             if file.suffix == ".png":
                 self.run.track_image(f"explore/{file.stem}", file)
-        here = Path.cwd()
-        shown = self.run.directory.relative_to(here) if self.run.directory.is_relative_to(here) else self.run.directory
+        shown = self.run.shown
         self.run.screen.lines(
             "",
             f"run directory  {shown}",

@@ -51,6 +51,8 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     console.print(table)
     if jobs:
         console.print(f"run directories  {jobs[0][0].parent}", markup=False, soft_wrap=True)
+        if view := (_record(jobs[0][0]).get("tracker") or {}).get("view"):
+            console.print(f"job 0            {view}", markup=False, soft_wrap=True)
     return max(codes, default=0)
 
 

@@ -190,8 +190,6 @@ def _show_test(run: Run) -> dict[str, float]:
     config, scores = run.config, run.record["test"]
     rows = sum(counts["kept"] for counts in run.record["data"]["rows"]["test"].values())
     beside = (f"lead-{config.evaluation.lead}", scores)
-    here = Path.cwd()
-    shown = run.directory.relative_to(here) if run.directory.is_relative_to(here) else run.directory
     run.screen.print(
         f"\ntest, {rows:,} rows, with the best checkpoint by {config.trainer.best_metric}, {scores['checkpoint']}",
         scores_table(scores, "test", config.languages, beside),
@@ -199,9 +197,9 @@ def _show_test(run: Run) -> dict[str, float]:
     )
     run.screen.lines(
         "",
-        f"run directory  {shown}",
-        f"best model     {shown / 'checkpoints' / scores['checkpoint']}",
-        f"summaries      {shown / 'predictions'}",
+        f"run directory  {run.shown}",
+        f"best model     {run.shown / 'checkpoints' / scores['checkpoint']}",
+        f"summaries      {run.shown / 'predictions'}",
     )
     run.screen.lines("next           bisum --help shows what else there is", kind="detail")
     return {**run.record["best"], **{name: value for name, value in scores.items() if name.startswith("test/")}}

@@ -106,6 +106,12 @@ class Run:
         """The last logged training loss; NaN before the first."""
         return float(next((line["train/loss"] for line in reversed(self.metrics()) if "train/loss" in line), math.nan))
 
+    @property
+    def shown(self) -> Path:
+        """The directory as a person in the current folder would name it."""
+        here = Path.cwd()
+        return self.directory.relative_to(here) if self.directory.is_relative_to(here) else self.directory
+
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
         return read_metrics(self.directory)

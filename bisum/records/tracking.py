@@ -156,7 +156,7 @@ class Tracking:
         self._reader.join()
         self._hear()
         if view := self._record["tracker"].get("view"):
-            self._screen.note(view)
+            self._screen.lines(f"> {view}")
 
     def _hear(self) -> None:
         """Keep what the tracker has said and show what is new; of its warnings the first alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import traceback
 from collections.abc import Mapping, Sequence
@@ -156,7 +157,7 @@ class WandbRun(TrackedRun):
     def _ways(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return where to see the run, and the warning."""
         here = Path.cwd()
-        shown = self._folder.relative_to(here) if self._folder.is_relative_to(here) else self._folder
+        shown = shlex.quote(str(self._folder.relative_to(here) if self._folder.is_relative_to(here) else self._folder))
         if offline is None:
             url = self._run.url or ""
             return {"url": url, "view": f"tracked at {url}  Missing there? wandb sync {shown}"}
