@@ -174,7 +174,8 @@ def run(words: Sequence[str]) -> int:
     def job(composed: DictConfig) -> float | None:
         # Kept for later: Hydra would print lines of its own about an error that it sees.
         try:
-            return function(checked(composed, composer.config_name), Path(HydraConfig.get().runtime.output_dir))
+            hydra = HydraConfig.get()
+            return function(checked(composed, composer.config_name, hydra), Path(hydra.runtime.output_dir))
         except (UserError, Failed) as error:
             errors.append(error)
             return None
@@ -239,7 +240,7 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
         hydra = HydraConfig.get()
         sweep.announce(hydra.job.num, len(jobs), hydra.overrides.task)
         try:
-            return function(checked(composed, composer.config_name), Path(hydra.runtime.output_dir))
+            return function(checked(composed, composer.config_name, hydra), Path(hydra.runtime.output_dir))
         except (UserError, Failed) as error:
             _complain(error)
             return None

@@ -27,7 +27,8 @@ SCRIPTS = {
 _bisum() {
     local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}"
     COMPREPLY=()
-    [[ $line == *bisum* ]] && COMPREPLY=($(COMP_LINE="$line" COMP_BREAKS="$COMP_WORDBREAKS" PROGRAM -sc query=bash))
+    [[ $line == *bisum* ]] || return
+    COMPREPLY=($(COMP_LINE="$line" COMP_BREAKS="$COMP_WORDBREAKS" PROGRAM -sc query=bash 2>/dev/null))
 }
 complete -o nospace -o bashdefault -o default -F _bisum NAMES
 """,

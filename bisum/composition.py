@@ -21,7 +21,6 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -227,8 +226,8 @@ class Composer:
         return "a YAML file"
 
 
-def checked(composed: DictConfig, name: str) -> Config:
-    """Return the checked configuration of a composed (or continued) one.
+def checked(composed: DictConfig, name: str, hydra: Any = None) -> Config:
+    """Return the checked configuration of a composed (or continued) one; `hydra` is its node of that name, if apart.
 
     Raises:
         UserError: a line for each thing that is wrong.
@@ -244,9 +243,7 @@ def checked(composed: DictConfig, name: str) -> Config:
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
     config = check({str(key): value for key, value in values.items()}, name)
-    # A job's function is handed its configuration without the node.
-    hydra = composed.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
-    if hydra is not None:
+    if (hydra := hydra or composed.get("hydra")) is not None:
         options = {str(group): option for group, option in hydra.runtime.choices.items()}
         config.choices = {group: str(option) for group, option in options.items() if "/" not in group and option}
         config.overrides = list(hydra.overrides.task)

@@ -51,7 +51,10 @@ def continue_from(composer: Composer, base: dict[str, Any], overrides: Sequence[
         if not override.is_hydra_override():
             new = composed[key] if key in composer.groups else list(value) if isinstance(value, tuple) else value
             OmegaConf.update(values, key, new, merge=False, force_add=True)
-    return checked(values, composer.config_name)
+    config = checked(values, composer.config_name)
+    options = composed.hydra.runtime.choices
+    config.choices = {key: str(options[key]) for override in parsed if (key := override.key_or_group) in options}
+    return config
 
 
 def read_record(run: str) -> dict[str, Any]:

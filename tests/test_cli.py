@@ -236,3 +236,10 @@ def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_i
         if turn >= 2 and within():
             break
     assert within(), {line: statistics.median(seconds) for line, seconds in times.items()}
+
+
+@pytest.mark.parametrize(("words", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])
+def test_a_run_makes_one_directory(words, where, call_bisum, tmp_path):
+    assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *words).code == 0
+    (directory,) = tmp_path.glob(where)
+    assert list(directory.rglob("run.json"))

@@ -126,6 +126,14 @@ def test_the_command_lines_of_the_readme_compose():
             assert composed_command(line), line
 
 
+def test_a_resumed_run_knows_the_options_that_replace_its_own(tmp_path):
+    record = {"job": "train", "config": compose(["seed=7"]).resolved}
+    (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    config = compose([f"resume={tmp_path}", "trainer=seq2seq_trainer", "trainer.epochs=5"])
+    assert config.choices == {"trainer": "seq2seq_trainer"}
+    assert (config.seed, config.trainer.epochs, type(config.trainer).__name__) == (7, 5, "TransformersTrainer")
+
+
 def leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found = []
     for key, value in values.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from bisum.corpus.corpus import Corpus, drop_blank, read_splits, select_rows
 from bisum.corpus.exploration import TEXTS, Tokens
 from bisum.corpus.filters import UNSPACED_LANGUAGES
 from bisum.records import corpus_tables, plots
+from bisum.records.metrics import replace_file
 from bisum.records.plots import Histogram
 from bisum.records.report import corpus_table
 from bisum.records.run import Run, recorded
@@ -98,7 +98,7 @@ class _Explorer:
             self._head("no filters: all rows are kept")
         for name, row_filter in self.config.filter.items():
             of_filter = [effect for effect in effects if effect.name == name]
-            settings, told = corpus_tables.filter_words(row_filter)
+            settings, told = corpus_tables.filter_words(row_filter, self.config.resolved["filter"][name])
             self.numbers["filters"].append(
                 {"name": name, "settings": settings, "does": told, "splits": [asdict(e) for e in of_filter]}
             )
@@ -197,9 +197,7 @@ class _Explorer:
     def finish(self) -> None:
         """Write the numbers, log the metrics and the plots, and say what was made."""
         path = self.run.directory / "exploration.json"
-        aside = path.with_suffix(".json.partial")
-        aside.write_text(json.dumps(self.numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(aside, path)
+        replace_file(path, [json.dumps(self.numbers, indent=1, ensure_ascii=False)])
         self.run.log(self.metrics, 0, 0.0)
         for file in self.files:
             if file.suffix == ".png":

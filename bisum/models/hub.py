@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from fnmatch import fnmatch
@@ -30,16 +31,25 @@ def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progres
         OSError: the hub has no such model or revision, or cannot be reached; `huggingface_hub` says which.
     """
     patterns = [*READER_FILES, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ())]
-    if revision is not None:
+    one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ())]
+
+    def cached() -> Path | None:
+        """Return the folder in the cache; it may be of another program, which wanted fewer of the files."""
         with suppress(OSError):
-            return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+            folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+            if any(next(folder.glob(pattern), None) for pattern in one_of):
+                return folder
+        return None
+
+    if revision is not None and re.fullmatch("[0-9a-f]{40}", revision) and (folder := cached()):
+        return folder
     try:
         found = HfApi().model_info(name, revision=revision, timeout=10, files_metadata=True)
     except HfHubHTTPError:
         raise
     except Exception as error:  # of the network, in many kinds
-        with suppress(OSError):
-            return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+        if folder := cached():
+            return folder
         raise LocalEntryNotFoundError(f"{type(error).__name__}: {error}") from error
     files = {file.rfilename: file.size or 0 for file in found.siblings or []}
     if any(fnmatch(file, pattern) for file in files for pattern in SAFETENSORS):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from rich.cells import cell_len, chop_cells
@@ -58,9 +57,9 @@ def categories_tables(
         yield table
 
 
-def filter_words(row_filter: Filter) -> tuple[str, str]:
-    """Return a filter's settings, and what it does by its class' docstring ("" if it has none)."""
-    settings = {field.name: getattr(row_filter, field.name) for field in fields(row_filter)}  # type: ignore[arg-type]
+def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a filter's settings, by its node, and what it does by its class' docstring ("" if it has none)."""
+    settings = {name: value for name, value in node.items() if name != "_target_"}
     told = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]
     if told.startswith(f"{type(row_filter).__name__}("):  # what a dataclass without a docstring gets
         told = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,13 @@ def rewind_metrics(directory: Path, step: int, evaluated_step: int) -> None:
         return line["step"] <= step and not unknown and "test/loss" not in line
 
     kept = [line for line in read_metrics(directory) if stays(line)]
-    path = directory / "metrics.jsonl"
-    aside = path.with_suffix(".jsonl.partial")
-    aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    replace_file(directory / "metrics.jsonl", map(json.dumps, kept))
+
+
+def replace_file(path: Path, lines: Iterable[str]) -> None:
+    """Write a file of lines, and its folder, in one step: a process killed at any instant leaves the old or the new."""
+    path.parent.mkdir(exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    with aside.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
     os.replace(aside, path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import shlex
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 from bisum.config import Config
 from bisum.errors import Failed, UserError
 from bisum.records.interrupts import Interrupted, Interrupts, interrupts
-from bisum.records.metrics import read_metrics, rewind_metrics
+from bisum.records.metrics import read_metrics, replace_file, rewind_metrics
 from bisum.records.provenance import commit, versions
 from bisum.records.screen import Bar, Screen
 from bisum.records.tracking import Histograms, Tracking
@@ -65,7 +64,7 @@ class Run:
             exit_code=None,
             command=shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]),
             config=config.resolved,
-            choices=config.choices or self.record.get("choices") or {},
+            choices={**self.record.get("choices", {}), **config.choices},
             versions=versions(),
             commit=commit(),
         )
@@ -87,10 +86,7 @@ class Run:
             self._tracking.summarize()
         if not self._accepted:
             return
-        path = self.directory / "run.json"
-        aside = path.with_suffix(".json.partial")
-        aside.write_text(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(aside, path)
+        replace_file(self.directory / "run.json", [json.dumps(self.record, indent=1, ensure_ascii=False)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
         """Append one line to `metrics.jsonl`; histograms, by name, are for the tracker alone."""
@@ -123,18 +119,15 @@ class Run:
                 self._tracking = Tracking(self.config, self.directory, self.record, self.screen)
             except OSError as error:
                 self.screen.warn(f"tracker: cannot be started: {error}")
+            self.update()
 
     def write_predictions(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write `predictions/<name>.jsonl`, a line for each scored row, in one step.
 
         Some rows go to the tracker, with the metrics that are logged next.
         """
-        folder = self.directory / "predictions"
-        folder.mkdir(exist_ok=True)
-        aside = folder / f".{name}.partial"
-        with aside.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        os.replace(aside, folder / f"{name}.jsonl")
+        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+        replace_file(self.directory / "predictions" / f"{name}.jsonl", lines)
         if self._tracking:
             self._tracking.predictions(name, rows)
 

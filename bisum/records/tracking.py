@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from bisum.config import Config
 from bisum.records.interrupts import Interrupted
-from bisum.records.metrics import read_metrics
+from bisum.records.metrics import read_metrics, replace_file
 from bisum.records.run_name import run_name
 from bisum.records.screen import Screen
 from bisum.records.tracker import LOG, RunFacts
@@ -92,25 +92,26 @@ class Tracking:
                 extra = json.loads(text)
                 if extra["line"] < len(kept):
                     extras[extra.pop("line")] = extra
-        path.unlink(missing_ok=True)
+        replace_file(path, (json.dumps({"line": number, **extra}) for number, extra in extras.items()))
         for number, line in enumerate(kept):
-            extra = extras.get(number, {"tables": {}, "histograms": {}})
-            self._tables = extra["tables"]
-            self.log(line, extra["histograms"])
+            self._hand_over(line, **extras.get(number, {"tables": {}, "histograms": {}}))
 
     def log(self, line: Mapping[str, Any], histograms: Histograms) -> None:
         """Hand over a line of `metrics.jsonl`, with the tables that were set since the last."""
+        tables, self._tables = self._tables, {}
+        if tables or histograms:
+            with (self._directory / EXTRAS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"line": self._lines, "tables": tables, "histograms": histograms}) + "\n")
+        self._hand_over(line, tables, histograms)
+        self._hear()
+
+    def _hand_over(self, line: Mapping[str, Any], tables: Mapping[str, Any], histograms: Histograms) -> None:
         metrics = {name: value for name, value in line.items() if value is not None}
         self._baseline |= {name: value for name, value in metrics.items() if name.startswith("baseline/")}
         if "eval/loss" in metrics:
             metrics |= self._baseline
-        tables, self._tables = self._tables, {}
         self._send("log", number=self._lines, metrics=metrics, tables=tables, histograms=histograms)
-        if tables or histograms:
-            with (self._directory / EXTRAS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"line": self._lines, "tables": tables, "histograms": histograms}) + "\n")
         self._lines += 1
-        self._hear()
 
     def predictions(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Set the table of `predictions/<name>.jsonl`, to go with the next line."""

@@ -75,14 +75,14 @@ def main() -> None:
 
 
 def _follow(tracked: TrackedRun, inbox: SimpleQueue[Any], reporter: Reporter) -> None:
-    method = ""
     for method, arguments in iter(inbox.get, None):
         try:
             getattr(tracked, method)(**arguments)
         except BaseException as error:
             reporter.failed(method, error)
-    if method != "finish":
-        tracked.finish("crashed")
+        if method == "finish":  # the input may stay open in other children of the training
+            return
+    tracked.finish("crashed")
 
 
 def _receive(messages: TextIO, inbox: SimpleQueue[Any]) -> None:

@@ -89,5 +89,6 @@ class TrackioRun(TrackedRun):
 
     def finish(self, status: str) -> None:  # noqa: ARG002 - the interface's
         """Log the summary and write everything down."""
-        self._run.log({name: value for name, value in self._summary.items() if name != "status"}, step=self._step)
+        if best := {name: value for name, value in self._summary.items() if name != "status"}:
+            self._run.log(best, step=self._step)
         self._run.finish()  # type: ignore[no-untyped-call]

@@ -17,6 +17,8 @@ from bisum.records.tracker import LOG, RunFacts, TrackedRun, Tracker
 if TYPE_CHECKING:
     import wandb
 
+_MODES = {"dryrun": "offline", "run": "online"} | {mode: mode for mode in ("online", "offline", "disabled")}
+"""What WANDB_MODE may ask for."""
 _ANSWER_SECONDS = 3
 """How long the host may take to confirm the key."""
 _INIT_SECONDS = 20.0
@@ -27,10 +29,23 @@ _AXES |= {"histograms/*": "epoch", "predictions/*": "epoch"}
 
 @dataclass(frozen=True, kw_only=True)
 class WandbTracker(Tracker):
-    """A run of W&B for each run; its environment variables say where and as whom: WANDB_BASE_URL, WANDB_API_KEY."""
+    """A run of W&B for each run; its environment variables say where and as whom: WANDB_BASE_URL, WANDB_API_KEY.
+
+    WANDB_MODE, WANDB_NAME and WANDB_RUN_GROUP hold where the configuration leaves the matter open.
+    """
 
     entity: str | None
     """User or team that the project belongs to; null: the key's default."""
+
+    @property
+    def asked(self) -> str:
+        """The mode that the configuration, or else the environment, asks for."""
+        return self.mode if self.mode != "auto" else _MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+
+    @property
+    def wanted(self) -> bool:
+        """See `Tracker.wanted`."""
+        return self.asked != "disabled"
 
     def start(self, run: RunFacts) -> TrackedRun:
         """Begin a run; its files, those that wait for upload included, are in `wandb/` in the run directory."""
@@ -50,11 +65,12 @@ class WandbRun(TrackedRun):
         self._folder.mkdir(exist_ok=True)
         self._kept = facts.kept
         os.environ["WANDB_DATA_DIR"] = str(self._folder)  # tables and checkpoints that wait for upload
-        os.environ.pop("WANDB_MODE", None)  # the configuration has it
+        mode = tracker.asked
+        os.environ.pop("WANDB_MODE", None)  # it has been heard
         import wandb
 
         self._wandb = wandb
-        offline, warn = self._why_offline(tracker.mode)
+        offline, warn = self._why_offline(mode)
         if offline is None:
             try:
                 self._run = self._init(tracker, facts, "online")
@@ -133,8 +149,8 @@ class WandbRun(TrackedRun):
             project=tracker.project,
             dir=facts.directory,
             id=in_wandb_sweep or facts.id,
-            name=facts.name,
-            group=facts.group,
+            name=tracker.name or os.environ.get("WANDB_NAME") or facts.name,
+            group=tracker.group or os.environ.get("WANDB_RUN_GROUP") or facts.group,
             tags=facts.tags or None,
             job_type=facts.job,
             config=facts.config,

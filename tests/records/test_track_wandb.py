@@ -253,6 +253,20 @@ def test_a_resumed_run_has_one_log_that_is_complete(resumed, read):
     assert run["config"]["update"]["choices"]["model"] == "tiny"
 
 
+def test_an_exploration_is_tracked_with_its_plots(command, tmp_path):
+    words = [*TRACKED, "corpus.max_train_rows=24", "corpus.max_eval_rows=8", f"hydra.run.dir={tmp_path / 'run'}"]
+    assert command("explore", *words) == 0
+    (line,) = read_metrics(tmp_path / "run")
+    found = records(tmp_path / "run")
+    row = {name: value for record in found["history"] for name, value in record["item"].items()}
+    assert {name: row.get(name) for name in line} == line
+    for plot in ("categories", "words", "tokens"):
+        drawn = (tmp_path / "run/plots" / f"{plot}.png").read_bytes()
+        path = row.get(f"explore/{plot}.path") or row[f"explore/{plot}"]["path"]
+        assert (log_folder(tmp_path / "run") / "files" / path).read_bytes() == drawn
+    assert found["run"][0]["job_type"] == "explore"
+
+
 def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -214,9 +215,39 @@ def test_the_environment_fills_what_the_configuration_leaves_open(monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "mine")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_RUN_GROUP", "42")
-    tracker = compose([]).tracker
-    assert (tracker.project, tracker.mode, tracker.group) == ("mine", "offline", "42")
+    assert compose([]).tracker.project == "mine"
     assert compose(["tracker.project=other"]).tracker.project == "other"
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode", "asked"),
+    [("offline", "auto", "offline"), ("dryrun", "auto", "offline"), ("disabled", "auto", "disabled"),
+     ("disabled", "online", "online"), ("", "auto", "auto"), ("shared", "auto", "auto")],
+)  # fmt: skip
+def test_wandbs_own_mode_holds_where_the_configuration_leaves_it_open(environment, mode, asked, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", environment)
+    tracker = compose([f"tracker.mode={mode}"]).tracker
+    assert tracker.asked == asked
+    assert tracker.wanted == (asked != "disabled")
+
+
+def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
+    """As other children of the training, such as data loaders, keep it."""
+    config = compose(["tracker=none"]).resolved["tracker"]
+    facts = {"directory": ".", "id": "a", "name": "a", "group": None, "tags": [], "job": "train", "config": {}}
+    start = {"tracker": config, "run": {**facts, "commit": None, "process": 1, "resumed": False, "kept": 0}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bisum.records.tracking_process"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
+    )  # fmt: skip
+    for message in (start, ["log", {"number": 0, "metrics": {}, "tables": {}, "histograms": {}}]):
+        print(json.dumps(message), file=process.stdin, flush=True)
+    assert process.poll() is None
+    print(json.dumps(["finish", {"status": "failed"}]), file=process.stdin, flush=True)
+    assert process.wait(20) == 0
+    process.stdin.close()
+    process.stdout.close()
 
 
 @pytest.mark.parametrize(
