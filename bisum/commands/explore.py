@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bisum.config import Config, ExploreConfig
 from bisum.corpus import exploration
-from bisum.corpus.corpus import Corpus, drop_blank, read_splits, select_rows
+from bisum.corpus.corpus import Corpus, count_languages, drop_blank, read_splits, select_rows
 from bisum.corpus.exploration import TEXTS, Tokens
 from bisum.corpus.filters import UNSPACED_LANGUAGES
 from bisum.records import corpus_tables, plots
@@ -77,7 +77,7 @@ class _Explorer:
         """Rows per category and language, before any filter."""
         rows, shown = self.filled[self.split], self.config.explore.categories
         counts = exploration.count_categories(rows, self.languages)
-        totals = exploration.count_languages(rows, self.languages)
+        totals = count_languages(rows, self.languages)
         self.numbers["categories"] = [{"category": name, "rows": by_language} for name, by_language in counts.items()]
         if not set(counts) - {None}:
             self._head("the corpus names no categories")

@@ -159,11 +159,11 @@ class _Ledger:
         self._split = split
         self._languages = languages
         self._steps = ["load"]
-        self._counts = [_count_languages(loaded, languages)]
+        self._counts = [count_languages(loaded, languages)]
 
     def record(self, step: str, rows: pa.Table, remedy: str) -> pa.Table:
         """Note the rows left after `step`, and return them."""
-        before, after = self._counts[-1], _count_languages(rows, self._languages)
+        before, after = self._counts[-1], count_languages(rows, self._languages)
         gone = [language for language in self._languages if not after[language]]
         if len(gone) == len(self._languages) or (gone and self._split == "train"):
             rows_before = " and ".join(f"{before[language]:,} {language}" for language in gone)
@@ -182,7 +182,8 @@ class _Ledger:
         return report
 
 
-def _count_languages(rows: pa.Table, languages: Sequence[str]) -> dict[str, int]:
+def count_languages(rows: pa.Table, languages: Sequence[str]) -> dict[str, int]:
+    """Return the number of rows in each language."""
     counts = {count["values"]: count["counts"] for count in pc.value_counts(rows["language"]).to_pylist()}
     return {language: counts.get(language, 0) for language in languages}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bisum.corpus.corpus import apply_filter
+from bisum.corpus.corpus import apply_filter, count_languages
 from bisum.corpus.filters import Filter, count_words
 from bisum.corpus.sources import SPLITS
 
@@ -26,11 +26,6 @@ TEXTS = ("document", "summary")
 
 _BATCH_ROWS = 1000
 _NO_LIMITS = (sys.maxsize, sys.maxsize)
-
-
-def count_languages(rows: pa.Table, languages: Sequence[str]) -> dict[str, int]:
-    """Return the number of rows in each language."""
-    return {language: pc.sum(pc.equal(rows["language"], language)).as_py() or 0 for language in languages}
 
 
 def count_categories(rows: pa.Table, languages: Sequence[str]) -> dict[str | None, dict[str, int]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,13 +19,11 @@ from bisum.corpus.corpus import Corpus
 from bisum.errors import UserError
 from bisum.hardware.shapes import Shapes
 from bisum.models.families import IGNORED_LABEL
+from bisum.models.hub import ShowProgress
 from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 2
 """Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
-
-ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
-"""Opens a progress bar from a title and a total; the bar's `advance` takes how much is done."""
 
 _FEATURES = Features(
     input_ids=List(Value("int32")),
