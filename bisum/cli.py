@@ -96,7 +96,9 @@ def parse(words: Sequence[str]) -> Invocation:
     topics: list[str] = []
     for word in options.overrides:
         key, equals, value = word.partition("=")
-        if not equals and wants_help:
+        if not equals and wants_help and command is None and word in COMMANDS:
+            command = word
+        elif not equals and wants_help:
             topics.append(word)
         elif not equals and not word.startswith("~"):
             raise UserError(
@@ -132,7 +134,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 
 def _complain(error: Exception) -> None:
-    print("\n".join(f"bisum: {line}" for line in str(error).splitlines()), file=sys.stderr)
+    text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
+    print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
 def run(words: Sequence[str]) -> int:

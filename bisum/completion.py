@@ -27,7 +27,7 @@ SCRIPTS = {
 _bisum() {
     local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}"
     COMPREPLY=()
-    [[ $line == *bisum* ]] || return
+    [[ $line == *bisum\\ * ]] || return
     COMPREPLY=($(COMP_LINE="$line" COMP_BREAKS="$COMP_WORDBREAKS" PROGRAM -sc query=bash 2>/dev/null))
 }
 complete -o nospace -o bashdefault -o default -F _bisum NAMES
@@ -36,7 +36,7 @@ complete -o nospace -o bashdefault -o default -F _bisum NAMES
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
 _bisum() {
     local line word open=() closed=()
-    [[ "$words" == *bisum* ]] || { _default; return }
+    [[ "$words" == *bisum\\ * ]] || { _default; return }
     for line in "${(@f)$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" PROGRAM -sc query=zsh 2>/dev/null)}"; do
         word=${line%%$'\t'*}
         case $word in

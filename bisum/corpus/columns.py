@@ -124,7 +124,8 @@ def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> p
     columns = {role: _as_text(table, role, place, name) for role, name in names.items()}
     empty = pa.nulls(table.num_rows, pa.string())
     texts = {field.name: columns.get(field.name, empty) for field in fields(Columns)}
-    texts["category"] = pc.if_else(pc.equal(texts["category"], ""), None, texts["category"])
+    for role in ("category", "group"):  # CSV has no other way to say that there is none
+        texts[role] = pc.if_else(pc.equal(texts[role], ""), None, texts[role])
     part = table["part"] if "part" in table.column_names else pa.nulls(table.num_rows, pa.int64())
     return pa.table({**texts, "place": pa.repeat(place, table.num_rows), "row": table["row"], "part": part})
 
@@ -159,6 +160,8 @@ def _as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArr
     from pyarrow import types
 
     column = table[role]
+    if column.null_count == len(column):  # of whatever type: pandas writes an empty column as floats
+        return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind, texts_only = column.type, role in ("document", "summary")

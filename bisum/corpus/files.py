@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bisum.checking import nearest
 from bisum.corpus.sources import SPLITS
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 LANGUAGE = "{language}"
+
+_AT_IS_NO_LOGIN = {"abfs", "abfss", "adl", "az", "git", "github", "oci", "ocilake"}
+"""fsspec's protocols in which what stands before an @ is a container or a repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +54,15 @@ class Files(Tables):
             if not patterns:
                 raise UserError(f"{key}: must name at least one file")
             for pattern in patterns:
+                if _login(pattern):
+                    raise UserError(
+                        f"{key}: a URL must hold no login (NAME:PASSWORD@); put it where fsspec reads it, its "
+                        "configuration or environment"
+                    )
                 if (LANGUAGE in pattern) != self.per_language:
-                    raise UserError(f"{key}: '{pattern}' must have {LANGUAGE} in it, as must all files or none")
+                    raise UserError(
+                        f"{key}: '{_without_queries(pattern)}' must have {LANGUAGE} in it, as must all files or none"
+                    )
 
     @property
     def per_language(self) -> bool:
@@ -60,12 +75,19 @@ class Files(Tables):
 
         return {
             "train" if key == "path" else key: [
-                (file, partial(read_file, file))
+                (_without_queries(file), partial(read_file, file, key=f"corpus.{key}"))
                 for pattern in patterns
                 for file in _found(pattern.replace(LANGUAGE, language or LANGUAGE), f"corpus.{key}")
             ]
             for key, patterns in self._names().items()
         }
+
+    def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
+        """See `Source.load`."""
+        try:
+            return super().load(languages)
+        except UserError as error:
+            raise UserError(_without_queries(str(error))) from error
 
     def _names(self) -> dict[str, list[str]]:
         """Return what each key that is given names."""
@@ -73,11 +95,22 @@ class Files(Tables):
         return {key: [value] if isinstance(value, str) else value for key, value in given.items() if value is not None}
 
 
+def _login(url: str) -> bool:
+    """Return whether a URL, or one in an fsspec chain, begins with a name or a password."""
+    links = (link.partition("://") for link in url.split("::"))
+    return any("@" in re.split("[/?#]", rest)[0] for protocol, _, rest in links if protocol not in _AT_IS_NO_LOGIN)
+
+
+def _without_queries(text: str) -> str:
+    """Return a text in which only `...` is left of each URL's query, which may be signed."""
+    return re.sub(r"(://[^\s?]*\?)\S+?(?=[\])}>,;:.'\"]*(?:\s|$))", r"\1...", text)
+
+
 def _found(pattern: str, key: str) -> list[str]:
     """Return the files that a path, pattern or URL names, in order, once their extensions are known ones."""
     from bisum.corpus.readers import COMPRESSIONS, FORMATS, split_extension
 
-    files = _expanded(pattern)
+    files = _expanded(pattern, key)
     if not files:
         raise UserError(f"{key}: no file fits '{pattern}'")
     for file in files:
@@ -97,13 +130,13 @@ def _found(pattern: str, key: str) -> list[str]:
     return files
 
 
-def _expanded(pattern: str) -> list[str]:
+def _expanded(pattern: str, key: str) -> list[str]:
     if "://" not in pattern:
         path = str(Path(pattern).expanduser())
         is_pattern = glob.has_magic(path) and not Path(path).exists()
         return sorted(glob.glob(path, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - `pattern` may be absolute
     if "*" not in pattern:
         return [pattern]
-    import fsspec  # type: ignore[import-untyped]
+    from bisum.corpus.readers import find_urls
 
-    return sorted(file.full_name for file in fsspec.open_files(pattern))
+    return find_urls(pattern, key)

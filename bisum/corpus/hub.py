@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,31 +77,29 @@ class Hub(Tables):
 
     def _load(self, configuration: str | None) -> DatasetDict:
         """Load a configuration, or the folder of that name, which is what the hub's own Parquet branch has."""
-        import datasets
-        import huggingface_hub
+        from datasets import get_dataset_config_names, get_dataset_default_config_name, load_dataset
 
-        datasets.utils.logging.set_verbosity_error()
-        datasets.disable_progress_bars()
-        huggingface_hub.utils.disable_progress_bars()  # type: ignore[attr-defined]
-        huggingface_hub.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         folder = self._folder()
-        with TemporaryDirectory() as scratch:
+        with TemporaryDirectory() as scratch, _quiet():
             # The library would take a local folder from its cache even where the folder's files have changed.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
             repo = folder or self.repo
             try:
-                return datasets.load_dataset(repo, configuration, **options)
-            except ValueError:  # no such configuration, or several of which one must be named
-                with suppress(OSError, ValueError):
-                    if configuration is not None:
-                        return datasets.load_dataset(repo, data_dir=configuration, **options)
-                known = ", ".join(datasets.get_dataset_config_names(repo, revision=self.revision))
-                problem = "must name one of several" if configuration is None else f"there is no '{configuration}'"
-                raise UserError(f"corpus.configurations: {problem} in {self.repo} (configurations: {known})") from None
-            except Exception as error:
-                is_script = "scripts" in str(error)
+                known = get_dataset_config_names(repo, revision=self.revision)
+                if configuration is None:
+                    if get_dataset_default_config_name(repo, revision=self.revision) is not None:
+                        return load_dataset(repo, **options)
+                elif configuration in known:
+                    return load_dataset(repo, configuration, **options)
+                else:
+                    with suppress(FileNotFoundError):
+                        return load_dataset(repo, data_dir=configuration, **options)
+            except Exception as error:  # of any library that finds, downloads or reads files
+                is_script = "Dataset scripts" in str(error)
                 hint = "; corpus.revision=refs/convert/parquet is the hub's own copy without one" if is_script else ""
                 raise UserError(f"corpus.repo: {self.repo}: {_reason(error)}{hint}") from error
+        problem = "must name one of several" if configuration is None else f"there is no '{configuration}'"
+        raise UserError(f"corpus.configurations: {problem} in {self.repo} (configurations: {', '.join(known)})")
 
     def _folder(self) -> str | None:
         """Return the local folder to read, offline that of what was loaded before; None to read from the hub."""
@@ -133,7 +132,9 @@ class Hub(Tables):
         )
 
         try:
-            HfApi().dataset_info(self.repo, revision=self.revision, timeout=_TIMEOUT)
+            hub = HfApi()
+            if hub.dataset_info(self.repo, revision=self.revision, timeout=_TIMEOUT).gated:
+                hub.auth_check(self.repo, repo_type="dataset")
         except GatedRepoError as error:
             raise UserError(
                 f"corpus.repo: '{self.repo}' is gated; accept its terms on {constants.ENDPOINT}/datasets/{self.repo} "
@@ -151,6 +152,27 @@ class Hub(Tables):
                 f"corpus.repo: the hub, {constants.ENDPOINT}, cannot be reached for '{self.repo}' ({_reason(error)}); "
                 "HF_HUB_OFFLINE=1 uses what was loaded before, and corpus.repo may be a local folder"
             ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the libraries show no bars and log nothing meanwhile: what fails is told by an error, once."""
+    import datasets
+    from huggingface_hub import utils
+
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("datasets", "huggingface_hub"))}
+    shown = [library for library in (datasets, utils) if not library.are_progress_bars_disabled()]
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    for library in shown:
+        library.disable_progress_bars()
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
+        for library in shown:
+            library.enable_progress_bars()
 
 
 def _read(dataset: Dataset, pick: Pick) -> pa.Table:

@@ -8,8 +8,8 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,27 +29,20 @@ _EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "ht
 """fsspec's extras for the protocols that are not named as their extra is."""
 
 
-def read_file(url: str, pick: Pick, extension: str | None = None) -> pa.Table:
+def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "") -> pa.Table:
     """Read the columns that `pick` chooses, under the names it gives them, in the file's order.
 
     Text is UTF-8. A CSV file's separator is the one of `,;|` and tab that its first line has most of; a JSON file is an
-    array of objects, an object that holds one, or JSON lines. `extension` tells the format where the name does not.
+    array of objects, an object that holds one, or JSON lines. `extension` tells the format where the name does not,
+    `key` which key of the configuration names the file.
 
     Raises:
         UserError: one line with the file, and the row (1 is the first after a header) or the line, that cannot be read.
     """
     compression, format_ = split_extension(url)
     with ExitStack() as stack:
-        try:
+        with _reached(url, key):
             file = stack.enter_context(_opened(url))
-        except FileNotFoundError as error:
-            reason = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
-            raise UserError(f"{url}: there is no such file{reason}") from error
-        except ImportError as error:
-            extra = (protocol := url.partition("://")[0]) and _EXTRAS.get(protocol, protocol)
-            raise UserError(f"{url}: {error}: pip install 'fsspec[{extra}]'") from error
-        except Exception as error:  # of whichever library opens such URLs
-            raise UserError(f"{url}: {getattr(error, 'strerror', None) or one_line(error)}") from error
         try:
             if compression:
                 plain = _only_member(file, url) if compression == ".zip" else _DECOMPRESSED[compression](file)
@@ -69,6 +62,28 @@ def split_extension(url: str) -> tuple[str, str]:
     suffixes = next(filter(None, (Path(name).suffixes for name in names)), [])
     compression = suffixes.pop().lower() if suffixes and suffixes[-1].lower() in COMPRESSIONS else ""
     return compression, suffixes[-1].lower() if suffixes else ""
+
+
+def find_urls(pattern: str, key: str) -> list[str]:
+    """Return the URLs that fit a pattern, in order. Raises `UserError` as `read_file` does."""
+    with _reached(pattern, key):
+        return sorted(file.full_name for file in fsspec.open_files(pattern))
+
+
+@contextmanager
+def _reached(url: str, key: str) -> Iterator[None]:
+    """Tell in one line why a path, or what is at a URL, cannot be opened or listed."""
+    place = f"{key}: {url}" if key else url
+    try:
+        yield
+    except FileNotFoundError as error:
+        reason = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
+        raise UserError(f"{place}: there is no such file{reason}") from error
+    except ImportError as error:
+        protocol = url.rpartition("::")[2].partition("://")[0]
+        raise UserError(f"{place}: {error}: pip install 'fsspec[{_EXTRAS.get(protocol, protocol)}]'") from error
+    except Exception as error:  # of whichever library opens such URLs
+        raise UserError(f"{place}: {getattr(error, 'strerror', None) or one_line(error)}") from error
 
 
 def _opened(url: str) -> IO[bytes]:

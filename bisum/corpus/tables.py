@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
-from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
+from bisum.corpus.columns import ColumnPath, Columns, Pick, shown, text_rows
 from bisum.corpus.sources import COLUMNS, SPLITS, RowLimits
 from bisum.errors import UserError
 
@@ -110,6 +110,7 @@ class Tables(RowLimits, ABC):
         if only is not None:
             if key is None and list(languages) != [only]:
                 raise UserError(f"languages: {list(languages)}, but corpus.language says that all rows are in '{only}'")
+            _refuse_other(rows, only)
             return {only: rows.drop_columns("language").append_column("language", pa.repeat(only, rows.num_rows))}
         if unknown:
             raise UserError(
@@ -200,6 +201,17 @@ def _with_languages(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         )
         for language, rows in tables.items()
     }
+
+
+def _refuse_other(rows: pa.Table, language: str) -> None:
+    import pyarrow.compute as pc
+
+    says = pc.and_(pc.not_equal(rows["language"], language), pc.not_equal(rows["language"], ""))
+    for row in rows.filter(says).slice(0, 1).to_pylist():
+        raise UserError(
+            f"{row['place']}, row {row['row']}: language is {shown(row['language'])}; must be '{language}', as for all "
+            "rows there (corpus.columns.language=null reads no such column)"
+        )
 
 
 def _refuse_empty(rows: pa.Table, column: str) -> None:

@@ -36,7 +36,7 @@ def read_csv(file: IO[bytes], url: str, pick: Pick, separators: str = ",;|\t") -
     """Read a file whose first row names the columns; its separator is the one that the first line has most of."""
     csv.field_size_limit(sys.maxsize)
     lines = _lines(file, url)
-    first = next((line for line in lines if line.strip()), "")
+    blank, first = next(((number, line) for number, line in enumerate(lines) if line.strip()), (0, ""))
     if not first:
         raise UserError(f"{url}: no rows; must have at least one")
     separator = max(separators, key=first.count)
@@ -55,14 +55,14 @@ def read_csv(file: IO[bytes], url: str, pick: Pick, separators: str = ",;|\t") -
             if len(values) != len(names):
                 must = f"must have {len(names)} values, as the header, not {len(values)}; put a value that holds"
                 raise UserError(
-                    f"{url}, row {row} (line {rows.line_num}): {must} {shown(separator)} "
+                    f"{url}, row {row} (line {blank + rows.line_num}): {must} {shown(separator)} "
                     "or a line break in double quotes"
                 )
             for column, index in zip(columns, indices, strict=True):
                 column.append(values[index])
     except csv.Error as error:
         raise UserError(
-            f"{url}, row {row + 1} (up to line {rows.line_num}): {error}; "
+            f"{url}, row {row + 1} (up to line {blank + rows.line_num}): {error}; "
             'a value that begins with " must end with one, and those inside it must be doubled'
         ) from error
     return pa.table({role: pa.array(column, pa.string()) for role, column in zip(paths, columns, strict=True)})

@@ -86,7 +86,10 @@ def _find_tpu(options: HardwareOptions, cpu: str) -> Device:
     if options.precision == "fp16":
         raise UserError("hardware.precision: a TPU has no fp16; choose bf16 or float32")
     if find_spec("torch_xla") is None:
-        raise UserError(f"hardware.device: a TPU needs the package torch_xla, which is not installed (found: {cpu})")
+        raise UserError(
+            f"hardware.device: a TPU needs the package torch_xla, which is not installed (found: {cpu}): "
+            "pip install torch==2.9.0 'torch_xla[tpu]==2.9.0'"
+        )
     if not _accelerate_takes_xla():
         raise UserError("hardware.device: USE_TORCH_XLA in the environment forbids the TPU; remove it")
     import torch_xla

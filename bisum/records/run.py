@@ -117,8 +117,8 @@ class Run:
         if self.config.tracker.wanted:
             try:
                 self._tracking = Tracking(self.config, self.directory, self.record, self.screen)
-            except OSError as error:
-                self.screen.warn(f"tracker: cannot be started: {error}")
+            except Exception as error:  # of a process that cannot be, or of a file that is not as bisum wrote it
+                self.screen.warn(f"tracker: cannot be started: {type(error).__name__}: {error}")
             self.update()
 
     def write_predictions(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:

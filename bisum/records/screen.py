@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -102,19 +102,31 @@ def _clock(time: float | None) -> str:
     return f"{minutes}:{seconds:02}"
 
 
-class _Terminal(Console):
-    """Standard output; when its reader goes away, the run goes on without it."""
+class _Output:
+    """Standard output; when its reader goes away, or its disk is full, the run goes on without it."""
 
-    def on_broken_pipe(self) -> None:
-        """Write to nowhere from now on."""
-        self.file = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process
+    def write(self, text: str) -> None:
+        """Write what can be written."""
+        with suppress(OSError):
+            sys.stdout.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+
+    def flush(self) -> None:
+        """Flush; what cannot be written then is dropped, so that nothing is tried again at exit."""
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
 
 
 class Terminal:
     """Standard output and the bars of the stages that are going on."""
 
     def __init__(self, *, bars: bool = True) -> None:
-        self.console: Console = _Terminal(file=sys.stdout, highlight=False)
+        environment = {name: value for name, value in os.environ.items() if (name, value) != ("COLUMNS", "0")}
+        self.console = Console(file=cast("IO[str]", _Output()), highlight=False, _environ=environment)
         self._bars = bars
         self._display: Progress | _Lines | None = None
 
@@ -157,7 +169,7 @@ class Screen(Terminal):
         """Open the log file; `job`: the run is one of a sweep."""
         super().__init__(bars=log != "quiet")
         self._kinds = (_SHOWN_OF_A_JOB if job else _SHOWN)[log]
-        self._file = file.open("a", encoding="utf-8", buffering=1)
+        self._file = file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._log = Console(file=self._file, width=120, color_system=None, force_terminal=False, highlight=False)
         self._handler = _Records(self)
         self._levels = {name: logging.getLogger(name).level for name in (None, "bisum")}

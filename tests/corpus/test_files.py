@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bisum import compose
+from bisum.corpus.columns import text_rows
 from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.readers import read_file
 from bisum.corpus.sources import COLUMNS, SPLITS, Sample, Source
 from bisum.errors import UserError
 
@@ -245,6 +247,20 @@ def test_one_language_for_all_rows(files):
         one_split(files(contents, train="a.csv", language="pt"))
 
 
+@pytest.mark.parametrize("extension", [".csv", ".jsonl"])
+def test_a_row_in_another_language_than_its_file_is_refused(files, extension):
+    rows = [{"text": "a", "title": "b", "lang": code} for code in ("", "en", "es")]
+    content = FORMATS[extension](rows)
+    for changes in ({"train": f"{{language}}{extension}"}, {"train": f"en{extension}", "language": "en"}):
+        with pytest.raises(UserError) as error:
+            one_split(files({f"en{extension}": content}, **changes), ["en"])
+        assert str(error.value).startswith(
+            f"en{extension}, row 3: language is 'es'; must be 'en', as for all rows there"
+        )
+    read = one_split(files({}, {"language": None}, train=f"{{language}}{extension}"), ["en"])
+    assert [row["language"] for row in read] == ["en"] * 3
+
+
 def test_a_language_that_is_not_there_lists_those_found(files):
     source = files({"a.csv": as_csv(ROWS)}, train="a.csv")
     with pytest.raises(UserError, match=r"^languages: no row of train is in 'fr'; .* en \(2\), es \(2\)$"):
@@ -298,6 +314,12 @@ def test_a_group_stays_together(files):
     assert splits_of(source) == {row["id"]: expected_split(row["product"]) for row in rows}
 
 
+def test_rows_without_a_group_are_on_their_own(files):
+    rows = [row | {"product": ""} for row in numbered(180)]
+    splits = splits_of(files({"a.csv": as_csv(rows)}, {"group": "product"}, path="a.csv"))
+    assert splits == {row["id"]: expected_split(row["id"]) for row in rows}
+
+
 def test_translations_with_one_id_are_told_apart_and_stay_together(files, caplog):
     contents = {f"{language}.csv": as_csv(numbered(60)) for language in ("en", "es")}
     source = files(contents, path="{language}.csv")
@@ -346,11 +368,10 @@ def test_settings_that_contradict_each_other(files, changes, said):
         ("rwos.csv", "corpus.path: there is no file rwos.csv, did you mean 'rows.csv'?"),
         ("d", "corpus.path: d is a folder; name its files, for example 'd/*.csv'"),
         ("d/*.parquet", "corpus.path: no file fits 'd/*.parquet'"),
-        ("nowhere://a.csv", "nowhere://a.csv: Protocol not known: nowhere"),
-        (
-            "http://127.0.0.1:9/a.csv",
-            "http://127.0.0.1:9/a.csv: ",
-        ),
+        ("nowhere://a.csv", "corpus.path: nowhere://a.csv: Protocol not known: nowhere"),
+        ("nowhere://*.csv", "corpus.path: nowhere://*.csv: Protocol not known: nowhere"),
+        ("http://127.0.0.1:9/a.csv", "corpus.path: http://127.0.0.1:9/a.csv: "),
+        ("http://127.0.0.1:9/*.csv", "corpus.path: http://127.0.0.1:9/*.csv: "),
     ],
 )
 def test_files_that_are_not_there(files, path, said):
@@ -369,9 +390,50 @@ def test_a_share_that_no_row_falls_into(files):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="s3fs is installed")
-def test_a_missing_file_system_is_named_with_what_installs_it(files):
-    with pytest.raises(UserError, match=r"^s3://bucket/a.csv: Install s3fs to access S3: pip install 'fsspec\[s3\]'$"):
-        files({}, path="s3://bucket/a.csv").load(["en"])
+@pytest.mark.parametrize("path", ["s3://bucket/a.csv", "s3://bucket/*.parquet", "zip://a.csv::s3://bucket/a.zip"])
+def test_a_missing_file_system_is_named_with_what_installs_it(files, path):
+    with pytest.raises(UserError) as error:
+        files({}, path=path).load(["en"])
+    assert str(error.value) == f"corpus.path: {path}: Install s3fs to access S3: pip install 'fsspec[s3]'"
+
+
+@pytest.mark.parametrize(
+    "path", ["https://me:s3cr3t@h/x.csv", "sftp://s3cr3t@h/x.csv", "zip://x.csv::https://me:s3cr3t@h/{language}.zip"]
+)
+def test_a_login_in_a_url_is_refused_and_not_repeated(call_bisum, one_line, tmp_path, path):
+    line = one_line(call_bisum("baseline", "corpus=files", f'corpus.path="{path}"', "tracker=none"))
+    assert line.startswith("bisum: corpus.path: a URL must hold no login (NAME:PASSWORD@); put it where fsspec reads")
+    assert "s3cr3t" not in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["abfs://container@account/a.csv", "github://org:repo@v1/a.csv", "hf://datasets/a/b@main/c.csv", "a@b.csv"]
+)
+def test_an_at_that_is_no_login(files, path):
+    assert files({}, path=path).path == path
+
+
+def test_what_signs_a_url_is_in_no_message(files, server, caplog):
+    contents = {"good.csv": "article,title\na,b\n", "bad.csv": "text,title\nc\n", "a.txt": "x"}
+    signed = "?X-Sig=s3cr3t:1,2&key=s3cr3t"
+    said = {
+        f"{server}/bad.csv{signed}": f"{server}/bad.csv?..., row 1 (line 2): must have 2 values",
+        f"{server}/none.csv{signed}": f"corpus.train: {server}/none.csv?...: there is no such file",
+        f"{server}/a.txt{signed}": f"corpus.train: {server}/a.txt?... has the extension '.txt'; must be",
+    }
+    for url, line in said.items():
+        with pytest.raises(UserError) as error:
+            files(contents, train=url).load(["en"])
+        assert str(error.value).startswith(line)
+        assert "s3cr3t" not in str(error.value)
+    with pytest.raises(UserError) as error:
+        files({}, train=f"{server}/{{language}}.csv", test=f"{server}/a.csv{signed}")
+    assert "s3cr3t" not in str(error.value)
+    with caplog.at_level(logging.INFO, "bisum"):
+        one_split(files(contents, train=f"{server}/good.csv{signed}"), ["en"])
+    assert f"document is 'article', summary is 'title' in {server}/good.csv?... (guessed" in caplog.text
+    assert "s3cr3t" not in caplog.text
 
 
 @pytest.fixture
@@ -412,3 +474,14 @@ def test_a_bad_file_on_the_command_line_is_one_line(call_bisum, write, tmp_path)
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line.startswith("bisum: a.csv, row 2 (line 3): must have 2 values, as the header, not 1; ")
+
+
+def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):
+    """As pandas writes an empty column: floats."""
+    rows = {"text": ["a b", "c d"], "title": ["a", "c"], "category": pa.array([None, None], pa.float64())}
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(rows), path)
+    paths = {"document": ("text",), "summary": ("title",), "category": ("category",)}
+    table = text_rows(read_file(str(path), lambda _: paths), "a", paths)
+    assert table["category"].to_pylist() == [None, None]
+    assert table["document"].to_pylist() == ["a b", "c d"]

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -186,6 +187,52 @@ def error_line(source, languages=("en", "es")) -> str:
 def test_what_a_repository_does_not_have(repository, changes, said):
     line = error_line(hub(repo=str(repository), **changes))
     assert line.startswith(said.replace("{repo}", str(repository)))
+
+
+def test_a_row_in_another_language_than_its_configuration_is_refused(repository):
+    rows = [{"key": key, "body": "a", "headline": "b", "lang": key} for key in ("en", "es")]
+    for split in SPLITS:
+        write_parquet(repository / f"english/{split}-00000-of-00001.parquet", rows)
+    columns = {"id": "key", "category": None}
+    line = error_line(hub(columns=columns, repo=str(repository), configurations={"en": "english"}), ["en"])
+    assert line.startswith(f"{repository}/english/train, row 2: language is 'es'; must be 'en'")
+
+
+@pytest.mark.parametrize(
+    ("files", "configurations", "reason"),
+    [
+        ({}, None, "The directory at {repo} doesn't contain any data files"),
+        ({}, "en", "The directory at {repo} doesn't contain any data files"),
+        ({"train.csv": "a,b\n", "test.jsonl": "{}"}, None, "Couldn't infer the same data file format for all splits"),
+        ({"train.csv": "a,b\n", "test.jsonl": "{}"}, "en", "Couldn't infer the same data file format for all splits"),
+        ({"train.parquet": "No Parquet file"}, None, "Parquet magic bytes not found in footer"),
+        ({"en/train.parquet": "No Parquet file"}, "en", "Parquet magic bytes not found in footer"),
+        ({"train.csv": "a\n", "README.md": "---\nconfigs:\n- config_name: [x\n---\n"}, None, "while parsing a flow"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, write, capfd, files, configurations, reason):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for name, text in files.items():
+        write(folder / name, text)
+    line = error_line(hub(repo=str(folder), configurations=configurations))
+    assert line.startswith(f"corpus.repo: {folder}: {reason.replace('{repo}', str(folder))}")
+    assert capfd.readouterr().err == ""
+
+
+def test_loading_shows_nothing_and_leaves_the_libraries_as_they_were(repository, capfd):
+    import datasets
+    from huggingface_hub import utils
+
+    def state():
+        levels = [logging.getLogger(name).level for name in ("datasets", "huggingface_hub")]
+        return levels, datasets.are_progress_bars_disabled(), utils.are_progress_bars_disabled()
+
+    datasets.enable_progress_bars()
+    before = state()
+    hub(columns=OWN, repo=str(repository), configurations=NAMES).load(["en", "es"])
+    assert state() == before
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_id_that_two_rows_have_is_told_with_both(repository):

@@ -126,12 +126,19 @@ def values(directory):
     return [{name: value for name, value in line.items() if name != "train/examples_per_second"} for line in lines]
 
 
+@pytest.fixture
+def _tracked(monkeypatch):
+    """Without what the tests' environment sets, `WANDB_MODE=disabled`."""
+    monkeypatch.delenv("WANDB_MODE")
+
+
 def closed_port():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
+@pytest.mark.usefixtures("_tracked")
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
@@ -158,6 +165,7 @@ def test_a_host_that(kind, said, host, small, untracked, tmp_path, monkeypatch, 
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.usefixtures("_tracked")
 @pytest.mark.parametrize("mode", ["auto", "online"])
 def test_without_a_key(mode, small, untracked, tmp_path, capfd):
     train(compose([*small, "trainer.epochs=1", f"tracker.mode={mode}"]), tmp_path / "run")
