@@ -12,6 +12,11 @@ __all__ = ["compose", "train"]
 __version__ = "0.1.0"
 
 
+def __dir__() -> list[str]:
+    """Name the public functions before their first use too."""
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
     """Import the public functions on first use, so that `import bisum` costs nothing."""
     if name == "compose":

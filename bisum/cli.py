@@ -241,7 +241,7 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
 
     def job(composed: DictConfig) -> float | None:
         hydra = HydraConfig.get()
-        sweep.announce(hydra.job.num, len(jobs), hydra.overrides.task)
+        sweep.announce(hydra.job.num, jobs, hydra.overrides.task)
         try:
             return function(checked(composed, composer.config_name, hydra), Path(hydra.runtime.output_dir))
         except (UserError, Failed) as error:

@@ -191,7 +191,7 @@ class Composer:
         if isinstance(error, OverrideParseException):
             return (
                 f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, "
-                "'~' or '=' (for example 'key=\"a, b\"')"
+                "braces, '~' or '=' (for example 'key=\"a, b\"')"
             )
         if isinstance(error, UnicodeDecodeError):
             return f"{self._undecodable_file()}: not UTF-8; convert it"

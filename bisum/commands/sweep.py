@@ -12,12 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from bisum.records.report import new_table
+from bisum.records.screen import from_here
 
 
-def announce(number: int, jobs: int, overrides: Sequence[str]) -> None:
-    """Say which job begins."""
-    of = f" of {jobs}" if jobs else ""
-    Console(highlight=False).rule(escape(f"job {number + 1}{of}: {' '.join(overrides) or 'defaults'}"))
+def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
+    """Say which job begins, by what the others have not; `jobs` are empty where a sweeper chooses them as it goes."""
+    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    of = f" of {len(jobs)}" if jobs else ""
+    own = " ".join(word for word in overrides if word not in shared)
+    Console(highlight=False).rule(escape(f"job {number}{of}: {own or 'defaults'}"))
 
 
 def release_memory() -> None:
@@ -50,7 +53,7 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     console.rule("sweep")
     console.print(table)
     if jobs:
-        console.print(f"run directories  {jobs[0][0].parent}", markup=False, soft_wrap=True)
+        console.print(f"run directories  {from_here(jobs[0][0].parent)}", markup=False, soft_wrap=True)
         if view := (_record(jobs[0][0]).get("tracker") or {}).get("view"):
             console.print(f"job 0            {view}", markup=False, soft_wrap=True)
     return max(codes, default=0)

@@ -44,7 +44,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
     quiet_libraries()
     with recorded(Path(directory or config.resume or _new_directory()), config) as run:
         if run.done and damage(run.directory / "checkpoints" / run.record["test"]["checkpoint"]) is None:
-            run.screen.note(f"this run is finished; to train on: bisum resume={run.directory} trainer.epochs=N")
+            run.screen.note(f"this run is finished; to train on: bisum resume={run.shown} trainer.epochs=N")
             return _show_test(run)
         device = find_device(config.hardware)
         if device.is_xla and config.trainer.gradient_checkpointing:

@@ -82,7 +82,7 @@ class LongTitles:
     """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
 
     min_words: Annotated[int, Ge(1)]
-    """Fewest words of a summary that is kept (at least 1; characters in `UNSPACED_LANGUAGES`)."""
+    """Fewest words of a summary that is kept (at least 1; characters in Japanese and Chinese)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
         """See `Filter.keep`."""
@@ -96,16 +96,16 @@ class Length:
     """Keep the rows whose document and summary lengths lie within bounds, both ends included."""
 
     min_document_words: Annotated[int, Ge(0)] | None
-    """Fewest words of a document that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+    """Fewest words of a document that is kept (characters in Japanese and Chinese; null: no bound)."""
 
     max_document_words: Annotated[int, Ge(1)] | None
-    """Most words of a document that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+    """Most words of a document that is kept (characters in Japanese and Chinese; null: no bound)."""
 
     min_summary_words: Annotated[int, Ge(0)] | None
-    """Fewest words of a summary that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+    """Fewest words of a summary that is kept (characters in Japanese and Chinese; null: no bound)."""
 
     max_summary_words: Annotated[int, Ge(1)] | None
-    """Most words of a summary that is kept (characters in `UNSPACED_LANGUAGES`; null: no bound)."""
+    """Most words of a summary that is kept (characters in Japanese and Chinese; null: no bound)."""
 
     def __post_init__(self) -> None:
         for column, low, high in self._bounds():

@@ -75,7 +75,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
 
     with _figure(1.3 + 1.6 * len(histograms)) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
-        axes = figure.subplots(len(histograms), 2, squeeze=False)
+        axes = figure.subplots(len(histograms), 2, squeeze=False, sharey="col")
         for column, name in enumerate(("document", "summary")):
             panels = [of_language[name] for of_language in histograms.values()]
             for row, (language, panel) in enumerate(zip(histograms, panels, strict=True)):
@@ -85,6 +85,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
                 axis.set_title(_histogram_title(language, panel.lengths), fontsize=8)
                 if row + 1 == len(panels) or panels[row + 1].unit != panel.unit:
                     axis.set_xlabel(f"{panel.unit} of a {name}")
+            axes[0, column].set_ylim(0, 1.2 * max(axes[0, column].get_ylim()[1], 0.001))  # room for the limit's words
         figure.supylabel("share of the language's rows", fontsize=9)
         if any(panel.before is not None for panels in histograms.values() for panel in panels.values()):
             keys = [
@@ -145,7 +146,6 @@ def _draw_histogram(axis: Axes, panel: Histogram, longest: int, color: str) -> N
     if panel.before is not None:
         axis.stairs(_shares(panel.before, edges), edges, color="black", linestyle=":")
     axis.set_xlim(edges[0], edges[-1])
-    axis.set_ylim(0, 1.2 * max(axis.get_ylim()[1], 0.001))  # room for the limit's words
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     if panel.limit is None:

@@ -20,7 +20,7 @@ from bisum.errors import Failed, UserError
 from bisum.records.interrupts import Interrupted, Interrupts, interrupts
 from bisum.records.metrics import read_metrics, replace_file, rewind_metrics
 from bisum.records.provenance import commit, versions
-from bisum.records.screen import Bar, Screen
+from bisum.records.screen import Bar, Screen, from_here
 from bisum.records.tracking import Histograms, Tracking
 
 _DOING = {
@@ -56,6 +56,7 @@ class Run:
         self.record["seconds"] = self.record.get("seconds") or {}
         self.screen = Screen(directory / "train.log", config.log, job=config.sweep is not None)
         self._accepted = not self.resumed
+        self._is_tracked = False
         self._tracking: Tracking | None = None
         self.update(
             job=config.name,
@@ -68,8 +69,6 @@ class Run:
             versions=versions(),
             commit=commit(),
         )
-        if self._accepted:
-            self._track()
 
     def accept(self, step: int, evaluated_step: int) -> None:
         """Begin to write: a resumed run fits what is there, so that its record may change from `step` on."""
@@ -77,7 +76,6 @@ class Run:
         self.update()
         if self.resumed:
             rewind_metrics(self.directory, step, evaluated_step)
-            self._track()
 
     def update(self, **values: Any) -> None:
         """Set entries of `run.json`; the file is replaced in one step."""
@@ -92,6 +90,7 @@ class Run:
         """Append one line to `metrics.jsonl`; histograms, by name, are for the tracker alone."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = {"step": step, "epoch": epoch, **values}
+        self._track()
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._tracking:
@@ -105,16 +104,19 @@ class Run:
     @property
     def shown(self) -> Path:
         """The directory as a person in the current folder would name it."""
-        here = Path.cwd()
-        return self.directory.relative_to(here) if self.directory.is_relative_to(here) else self.directory
+        return from_here(self.directory)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
         return read_metrics(self.directory)
 
     def _track(self) -> None:
-        """Begin to track the run: one that goes on, with the lines that stay."""
-        if self.config.tracker.wanted:
+        """Begin to track the run, if that is not done: one that goes on, with the lines that stay.
+
+        That is when there is something to see: a run that ends before, for bad input, is no tracker's business.
+        """
+        if self.config.tracker.wanted and not self._is_tracked:
+            self._is_tracked = True
             try:
                 self._tracking = Tracking(self.config, self.directory, self.record, self.screen)
             except Exception as error:  # of a process that cannot be, or of a file that is not as bisum wrote it
@@ -128,11 +130,13 @@ class Run:
         """
         lines = (json.dumps(row, ensure_ascii=False) for row in rows)
         replace_file(self.directory / "predictions" / f"{name}.jsonl", lines)
+        self._track()
         if self._tracking:
             self._tracking.predictions(name, rows)
 
     def track_image(self, name: str, png: Path) -> None:
         """Give the tracker a plot."""
+        self._track()
         if self._tracking:
             self._tracking.image(name, png)
 
@@ -203,7 +207,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.end("interrupted", signal.exit_code, str(signal))
             saved = any((directory / "checkpoints").glob("epoch-*"))
             how = "continue with" if saved else "nothing is trained yet; begin again with"
-            hint = f"; {how}: bisum resume={directory}" if config.name == "train" else ""
+            hint = f"; {how}: bisum resume={run.shown}" if config.name == "train" else ""
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:

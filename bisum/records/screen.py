@@ -121,6 +121,12 @@ class _Output:
         return getattr(sys.stdout, name)
 
 
+def from_here(path: Path) -> Path:
+    """Return a path as a person in the current folder would write it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 class Terminal:
     """Standard output and the bars of the stages that are going on."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bisum.records.screen import from_here
 from bisum.records.tracker import LOG, RunFacts, TrackedRun, Tracker
 
 if TYPE_CHECKING:
@@ -172,8 +173,7 @@ class WandbRun(TrackedRun):
 
     def _ways(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return where to see the run, and the warning."""
-        here = Path.cwd()
-        shown = shlex.quote(str(self._folder.relative_to(here) if self._folder.is_relative_to(here) else self._folder))
+        shown = shlex.quote(str(from_here(self._folder)))
         if offline is None:
             url = self._run.url or ""
             return {"url": url, "view": f"tracked at {url}  Missing there? wandb sync {shown}"}
