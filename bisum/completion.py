@@ -18,9 +18,8 @@ from pathlib import Path
 
 from bisum.checking import allow
 from bisum.composition import Composer
-from bisum.config import SCHEMAS
 from bisum.errors import UserError
-from bisum.keys import Key, keys_of, opening
+from bisum.keys import Key, composed_keys, opening
 
 SCRIPTS = {
     "bash": """\
@@ -156,7 +155,7 @@ def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
     groups = [word for word in given if word.partition("=")[0].lstrip("+") in composer.groups]
     for tried in (given, groups, []):
         with suppress(UserError):
-            return list(keys_of(SCHEMAS[composer.config_name], composer.values(tried)))
+            return composed_keys(composer, tried)
     return []
 
 

@@ -10,7 +10,7 @@ from bisum.checking import nearest
 from bisum.composition import Composer, conf_directory
 from bisum.config import SCHEMAS
 from bisum.errors import UserError
-from bisum.keys import Key, keys_of, opening
+from bisum.keys import Key, composed_keys, opening
 
 EXAMPLES = {
     "bisum": "fine-tune a tiny model on the embedded sample",
@@ -33,7 +33,7 @@ OPTIONS = {
 
 def overview(composer: Composer, commands: Mapping[str, str]) -> str:
     """Return what a newcomer needs: the commands, groups with their options, keys, and five command lines."""
-    keys = [key for key in _keys(composer, []) if "." not in key.name and key.name not in composer.groups]
+    keys = [key for key in composed_keys(composer, []) if "." not in key.name and key.name not in composer.groups]
     lines = [
         "bisum: fine-tune and compare bilingual abstractive summarizers",
         "",
@@ -66,7 +66,7 @@ def of_command(name: str, composer: Composer, summary: str, overrides: Sequence[
     """Return what a command does, the keys that it has beside those of `train`, and a command line to copy."""
     _, example = opening(conf_directory() / f"{name}.yaml")
     common = SCHEMAS["train"].__annotations__
-    own = [key for key in _keys(composer, overrides) if key.name.partition(".")[0] not in common]
+    own = [key for key in composed_keys(composer, overrides) if key.name.partition(".")[0] not in common]
     lines = [*_wrapped(f"bisum {name}: {summary}"), ""]
     if own:
         lines += ["Its own keys", *_told(own), ""]
@@ -85,7 +85,7 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     Raises:
         UserError: there is no such group or key.
     """
-    keys = _keys(composer, overrides)
+    keys = composed_keys(composer, overrides)
     below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
     options = composer.groups.get(topic, [])
     if not below and not options:
@@ -104,10 +104,6 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     if told:
         lines += ["", "Keys, as they are now", *_told(told)]
     return "\n".join(lines)
-
-
-def _keys(composer: Composer, overrides: Sequence[str]) -> list[Key]:
-    return list(keys_of(SCHEMAS[composer.config_name], composer.values(overrides)))
 
 
 def _told(keys: Iterable[Key]) -> list[str]:

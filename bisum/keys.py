@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,8 @@ from bisum.checking import (
     node_class,
     signature_hints,
 )
+from bisum.composition import Composer
+from bisum.config import SCHEMAS
 from bisum.errors import UserError
 
 
@@ -82,6 +84,11 @@ def keys_of(schema: type | None, values: Mapping[str, Any], prefix: str = "") ->
                 yield from keys_of(element, node, f"{key.name}.{inner}.")
         else:
             yield from keys_of(below, value, f"{key.name}.")
+
+
+def composed_keys(composer: Composer, overrides: Sequence[str]) -> list[Key]:
+    """Return every key of what `overrides` compose; raises `UserError` as composing does."""
+    return list(keys_of(SCHEMAS[composer.config_name], composer.values(overrides)))
 
 
 def opening(file: Path) -> tuple[str, str]:

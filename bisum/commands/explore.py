@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 from rich.text import Text
 
+from bisum.commands.start import quiet_libraries, record_corpus
 from bisum.config import Config, ExploreConfig
 from bisum.corpus import exploration
 from bisum.corpus.corpus import Corpus, count_languages, drop_blank, read_splits, select_rows
@@ -21,7 +22,6 @@ from bisum.corpus.filters import UNSPACED_LANGUAGES
 from bisum.records import corpus_tables, plots
 from bisum.records.metrics import replace_file
 from bisum.records.plots import Histogram
-from bisum.records.report import corpus_table
 from bisum.records.run import Run, recorded
 
 
@@ -33,8 +33,7 @@ def run(config: Config, directory: Path) -> None:
             loaded = read_splits(config.corpus, config.languages)
             corpus = select_rows(loaded, config.corpus, config.filter, config.languages, config.seed)
             filled = {split: drop_blank(rows) for split, rows in loaded.items()}
-        record.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
-        record.screen.print(corpus_table(corpus.report, config.languages))
+        record_corpus(corpus, record)
 
         explorer = _Explorer(config, record, corpus, filled)
         for section in (explorer.samples, explorer.categories, explorer.filters, explorer.repeats, explorer.words):
@@ -152,7 +151,6 @@ class _Explorer:
 
     def tokens(self) -> None:
         """Lengths in tokens of what training would read, and what it would cut."""
-        from bisum.commands.start import quiet_libraries
         from bisum.models.loading import NotOnHub, load_reader
 
         quiet_libraries()

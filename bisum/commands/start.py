@@ -40,6 +40,11 @@ def load_rows(config: Config, run: Run) -> Corpus:
     earlier = (run.record.get("data") or {}).get("fingerprint")
     if earlier not in (None, corpus.fingerprint):
         raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
-    run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
-    run.screen.print(corpus_table(corpus.report, config.languages))
+    record_corpus(corpus, run)
     return corpus
+
+
+def record_corpus(corpus: Corpus, run: Run) -> None:
+    """Record a corpus, and show what each filter dropped."""
+    run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
+    run.screen.print(corpus_table(corpus.report, run.config.languages))

@@ -90,11 +90,11 @@ class Run:
         """Append one line to `metrics.jsonl`; histograms, by name, are for the tracker alone."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = {"step": step, "epoch": epoch, **values}
-        self._track()
+        tracking = self._track()  # before the line is written: a resumed run hands over those that were there
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if self._tracking:
-            self._tracking.log(line, histograms or {})
+        if tracking:
+            tracking.log(line, histograms or {})
 
     @property
     def last_loss(self) -> float:
@@ -110,8 +110,8 @@ class Run:
         """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
         return read_metrics(self.directory)
 
-    def _track(self) -> None:
-        """Begin to track the run, if that is not done: one that goes on, with the lines that stay.
+    def _track(self) -> Tracking | None:
+        """Return what tracks the run, begun now if it is not yet: of one that goes on, with the lines that stay.
 
         That is when there is something to see: a run that ends before, for bad input, is no tracker's business.
         """
@@ -122,6 +122,7 @@ class Run:
             except Exception as error:  # of a process that cannot be, or of a file that is not as bisum wrote it
                 self.screen.warn(f"tracker: cannot be started: {type(error).__name__}: {error}")
             self.update()
+        return self._tracking
 
     def write_predictions(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write `predictions/<name>.jsonl`, a line for each scored row, in one step.
@@ -130,15 +131,13 @@ class Run:
         """
         lines = (json.dumps(row, ensure_ascii=False) for row in rows)
         replace_file(self.directory / "predictions" / f"{name}.jsonl", lines)
-        self._track()
-        if self._tracking:
-            self._tracking.predictions(name, rows)
+        if tracking := self._track():
+            tracking.predictions(name, rows)
 
     def track_image(self, name: str, png: Path) -> None:
         """Give the tracker a plot."""
-        self._track()
-        if self._tracking:
-            self._tracking.image(name, png)
+        if tracking := self._track():
+            tracking.image(name, png)
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
