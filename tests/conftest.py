@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Runs are not tracked, but where a test asks for it; nobody's key for W&B is found.
     """
-    cache = tempfile.mkdtemp(prefix="bisum-tests-")
-    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
-    os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=cache, HF_HUB_OFFLINE="1")
-    folders = {name: f"{cache}/{name}" for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "TRACKIO_DIR")}
+    sys.path.append(str(Path(__file__).parent))  # where checkpoints.py is
+    folder = tempfile.mkdtemp(prefix="bisum-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=folder, HF_HUB_OFFLINE="1")
+    folders = {name: f"{folder}/{name}" for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "TRACKIO_DIR")}
     os.environ.update(folders, WANDB_MODE="disabled")
     for name in (ALLOW_VARIABLE, "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "WANDB_ENTITY"):
         os.environ.pop(name, None)
@@ -87,6 +89,17 @@ def call_bisum(
         return Finished(exit_.value.code, *capfd.readouterr(), seconds)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the directory of a family's small checkpoint, made when first asked for: `checkpoints("mbart50")`.
+
+    The families are `BUILDERS` of tests/checkpoints.py. The directories are shared: copy one to change it.
+    """
+    from checkpoints import build
+
+    return cache(lambda family: build(family, tmp_path_factory.mktemp(family)))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 import pyarrow.compute as pc
 from annotated_types import Ge
 
-from bisum.models.families import Seq2Seq
+from bisum.models.families import EncoderDecoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,14 @@ class FewBullets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told(Seq2Seq):
+class Told(EncoderDecoder):
     """Tell the model the language, in that language."""
 
     words: dict[str, str]
 
-    def encode(self, tokenizer, documents, summaries, languages, limits):
+    def encode(self, reader, documents, summaries, languages):
         told = [f"{self.words[language]} {document}" for document, language in zip(documents, languages)]
-        return super().encode(tokenizer, told, summaries, languages, limits)
+        return super().encode(reader, told, summaries, languages)
 '''
 
 FILTER = """\

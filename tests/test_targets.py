@@ -69,7 +69,7 @@ def test_a_file_cannot_give_itself_leave(call_bisum, foreign, text, write):
         ("model.architecture", "bisum_evil.Model", "'bisum_evil.Model' is not allowed"),
         ("model.architecture", "bisum.models.architectures.T5Arch", "did you mean 'T5Architecture'?"),
         ("model.architecture", "bisum.models.architecture.T5Architecture", "there is no module 'bisum.models.arch"),
-        ("model.architecture", "bisum.models.families.T5", "is no Architecture: it has no load_tokenizer, build_model"),
+        ("model.architecture", "bisum.models.families.T5", "is no Architecture: it has no build_model"),
         ("trainer", "bisum.corpus.filters.Books", "does not inherit from bisum.training.trainer.Trainer"),
         ("trainer", "bisum.training.seq2seq_trainer.training_argument_names", "has no class"),
         ("filter.long_titles", "bisum.corpus.sources.Sample", "is no Filter: it has no keep"),

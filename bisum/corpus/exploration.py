@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,7 +25,7 @@ Booleans: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 TEXTS = ("document", "summary")
 
 _BATCH_ROWS = 1000
-_NO_LIMITS = (sys.maxsize, sys.maxsize)
+_NO_LIMIT = sys.maxsize
 
 
 def count_categories(rows: pa.Table, languages: Sequence[str]) -> dict[str | None, dict[str, int]]:
@@ -174,18 +174,18 @@ class Tokens:
 def count_tokens(
     rows: pa.Table, languages: Sequence[str], reader: TextReader, advance: Callable[[int], None]
 ) -> Tokens:
-    """Tokenize rows as training does, with the model's prefix, family and limits; cut rows once more without limits.
+    """Tokenize rows as training does, with the model's prompt, family and limits; cut rows once more without limits.
 
     `advance` is told how many rows are done.
     """
-    limits = (reader.max_document_tokens, reader.max_summary_tokens)
+    without_limits = replace(reader, max_document_tokens=_NO_LIMIT, max_summary_tokens=_NO_LIMIT)
     batches = []
     for start in range(0, rows.num_rows, _BATCH_ROWS):
         batch = rows.slice(start, _BATCH_ROWS)
-        counted = _count_batch(batch, reader, limits)
+        counted = _count_batch(batch, reader)
         long = np.flatnonzero(counted["cut"]["document"] | counted["cut"]["summary"])
         if long.size:
-            whole = _count_batch(batch.take(pa.array(long)), reader, _NO_LIMITS)
+            whole = _count_batch(batch.take(pa.array(long)), without_limits)
             for kind, text in product(("lengths", "unknown"), TEXTS):
                 counted[kind][text][long] = whole[kind][text]
         batches.append(counted)
@@ -198,13 +198,12 @@ def count_tokens(
     return Tokens(lengths=joined("lengths"), cut=joined("cut"), unknown=joined("unknown"))
 
 
-def _count_batch(rows: pa.Table, reader: TextReader, limits: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Return the columns of `Tokens` for some rows, as a model with these limits gets them."""
-    documents = [reader.prefix + document for document in rows["document"].to_pylist()]
-    summaries, languages = rows["summary"].to_pylist(), rows["language"].to_pylist()
-    encoded = reader.family.encode(reader.tokenizer, documents, summaries, languages, limits)
+def _count_batch(rows: pa.Table, reader: TextReader) -> dict[str, dict[str, Any]]:
+    """Return the columns of `Tokens` for some rows, as the reader's model gets them."""
+    encoded = reader.family.encode(reader, *(rows[name].to_pylist() for name in (*TEXTS, "language")))
     ids = dict(zip(TEXTS, (encoded["input_ids"], encoded["labels"]), strict=True))
-    unknown = reader.tokenizer.unk_token_id
+    tokenizer = reader.tokenizer
+    unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id  # one token in GPT-2
     return {
         "lengths": {text: np.array([len(row) for row in ids[text]]) for text in TEXTS},
         "cut": {text: np.array(encoded[f"{text}_cut"], dtype=bool) for text in TEXTS},

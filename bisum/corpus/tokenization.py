@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +16,14 @@ import torch
 from datasets import Dataset, Features, List, Value
 
 from bisum.corpus.corpus import Corpus
+from bisum.corpus.sources import SPLITS
 from bisum.errors import UserError
 from bisum.hardware.shapes import Shapes
-from bisum.models.families import IGNORED_LABEL
+from bisum.models.family import IGNORED_LABEL
 from bisum.models.hub import ShowProgress
 from bisum.models.loading import LoadedModel
 
-ENCODING_VERSION = 2
+ENCODING_VERSION = 3
 """Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
 
 _FEATURES = Features(
@@ -69,10 +70,10 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads rows to the longest of their batch, or to `shapes`, and shifts the labels into decoder inputs.
+    """Pads rows to the longest of their batch, or to `shapes`, and makes of them what the model is called with.
 
-    A batch holds int64 tensors `input_ids`, `attention_mask` of shape (rows, document tokens), `labels` and
-    `decoder_input_ids` of shape (rows, summary tokens); labels are padded with -100, which no loss counts.
+    A batch holds int64 tensors: `labels`, shape (rows, summary tokens), padded with -100, which no loss counts, and
+    `Family.model_inputs`.
     """
 
     loaded: LoadedModel
@@ -87,28 +88,26 @@ class Collator:
         if self.shapes is not None:
             longest, longest_summary = self.shapes.document_length(longest), self.shapes.summary_length
             items = [*items, *[{**items[0], "labels": []}] * (self.rows - len(items))]
-        documents = _pad([item["input_ids"] for item in items], pad, longest)
+        family, pad = self.loaded.family, int(pad)
+        documents = _pad([item["input_ids"] for item in items], pad, longest, left=family.left_padded)
+        mask = _pad([np.ones(len(item["input_ids"])) for item in items], 0, longest, left=family.left_padded)
         labels = _pad([item["labels"] for item in items], IGNORED_LABEL, longest_summary)
-        lengths = torch.tensor([len(item["input_ids"]) for item in items])
-        shift = cast("Callable[..., torch.Tensor]", self.loaded.model.prepare_decoder_input_ids_from_labels)
-        return {
-            "input_ids": documents,
-            "attention_mask": (torch.arange(documents.shape[1])[None, :] < lengths[:, None]).long(),
-            "labels": labels,
-            "decoder_input_ids": shift(labels=labels),
-        }
+        return {"labels": labels, **family.model_inputs(self.loaded.config, documents, mask, labels, pad)}
 
 
-def encode(corpus: Corpus, loaded: LoadedModel, cache: Path, progress: ShowProgress) -> dict[str, EncodedSplit]:
-    """Return every split of the corpus as token ids.
+def encode(
+    corpus: Corpus, loaded: LoadedModel, cache: Path, progress: ShowProgress, splits: Sequence[str] = SPLITS
+) -> dict[str, EncodedSplit]:
+    """Return splits of the corpus as token ids.
 
-    A split is tokenized once for the same rows, tokenizer, family, prefix and limits; the ids are read from `cache`
+    A split is tokenized once for the same rows, tokenizer, family, prompt and limits; the ids are read from `cache`
     afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other. `progress`
     shows how far it is.
     """
     return {
         name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache, progress))
-        for name, rows in corpus.splits.items()
+        for name in splits
+        for rows in [corpus.splits[name]]
     }
 
 
@@ -120,12 +119,10 @@ def _encode(
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cache_dir: '{cache}' cannot be made a directory: {error.strerror}") from error
-    limits = (loaded.max_document_tokens, loaded.max_summary_tokens)
 
     def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[Any]]:
         bar.advance(indices[-1] + 1)
-        documents = [loaded.prefix + document for document in batch["document"]]
-        return loaded.family.encode(loaded.tokenizer, documents, batch["summary"], batch["language"], limits)
+        return loaded.family.encode(loaded, batch["document"], batch["summary"], batch["language"])
 
     order = pc.sort_indices(rows["id"])  # in the cache rows stand by id, so that another seed's order finds them
     texts = Dataset(rows.select(["document", "summary", "language"]).take(order))
@@ -165,14 +162,14 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel) -> str:
         ).hexdigest(),
         "special": tokenizer.special_tokens_map,
         "family": repr(loaded.family),
-        "prefix": loaded.prefix,
+        "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def _pad(rows: Sequence[np.ndarray[Any, Any]], value: int, length: int) -> torch.Tensor:
+def _pad(rows: Sequence[np.ndarray[Any, Any]], value: int, length: int, *, left: bool = False) -> torch.Tensor:
     padded = np.full((len(rows), length), value, dtype=np.int64)
     for index, row in enumerate(rows):
-        padded[index, : len(row)] = row
+        padded[index, length - len(row) if left else 0 : length if left else len(row)] = row
     return torch.from_numpy(padded)

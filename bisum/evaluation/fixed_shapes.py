@@ -16,12 +16,13 @@ def generate_in_shape(
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
     encoder_states: torch.Tensor,
+    decoder_starts: torch.Tensor,
     config: GenerationConfig,
 ) -> torch.Tensor:
     """Return what `model.generate` does, the model being called with decoder inputs of one shape for every token.
 
     The search, with its n-grams, lengths and beams, is transformers' own, on the host. For every token the ids so far
-    are padded to `max_new_tokens`, and the causal mask hides the padding; the output embedding sees the last of them
+    are padded to all there may be, and the causal mask hides the padding; the output embedding sees the last of them
     alone. Its position is a tensor, so that one program serves all tokens. Nothing is cached.
 
     Args:
@@ -29,12 +30,14 @@ def generate_in_shape(
         input_ids: of the documents, on the CPU, shape (rows, document tokens).
         attention_mask: of the documents, on the model's device, of the same shape.
         encoder_states: on the model's device, shape (rows, document tokens, model size).
+        decoder_starts: what each row's decoder starts with, on the CPU, shape (rows, start tokens).
         config: with `max_new_tokens`.
 
     Returns:
-        Token ids on the CPU, shape (rows, at most 1 + max_new_tokens).
+        Token ids on the CPU, without the start tokens, shape (rows, at most max_new_tokens).
     """
-    length, position = int(config.max_new_tokens), torch.tensor([0])
+    started = decoder_starts.shape[1]
+    length, position = started + int(config.max_new_tokens) - 1, torch.tensor([0])
     config = copy(config)
     config.use_cache = False
 
@@ -57,10 +60,11 @@ def generate_in_shape(
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
             input_ids=input_ids,
             attention_mask=attention_mask,
+            decoder_input_ids=decoder_starts,
             encoder_outputs=BaseModelOutput(last_hidden_state=encoder_states),
             generation_config=config,
         )
-        return ids
+        return ids[:, started:]
     finally:
         for hook in hooks:
             hook.remove()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
 from bisum.corpus.tokenization import Collator, EncodedSplit
 from bisum.errors import UserError
@@ -15,6 +17,7 @@ from bisum.evaluation.fixed_shapes import generate_in_shape
 from bisum.evaluation.options import GenerationOptions
 from bisum.hardware.shapes import Shapes
 from bisum.hardware.xla import sync
+from bisum.models.families import EncoderDecoder
 from bisum.models.loading import LoadedModel
 from bisum.training.loss import count_tokens, token_loss
 
@@ -48,21 +51,24 @@ class GeneratedBatch:
 
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
     """Return the decoding settings: special tokens are the checkpoint's, everything else the configuration's."""
-    own = loaded.model.generation_config
+    model, family = loaded.model, loaded.family
+    own = model.generation_config
     special = {name: getattr(own, name, None) for name in _SPECIAL_TOKENS}
-    for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
-        if special[name] is None:
-            special[name] = getattr(loaded.model.config, name, None)
+    needed = ("pad_token_id", "eos_token_id", *(("decoder_start_token_id",) if model.config.is_encoder_decoder else ()))
+    for name in needed:
+        found = (special[name], getattr(model.config, name, None), getattr(loaded.tokenizer, name, None))
+        special[name] = next((value for value in found if value is not None), None)
         if special[name] is None:
             raise UserError(f"model.checkpoint: its config.json and generation_config.json give no {name}")
-    beam_only = {"length_penalty": options.length_penalty, "early_stopping": False} if options.num_beams > 1 else {}
+    of_beams = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
     return GenerationConfig(
         **special,
-        **beam_only,
+        **(of_beams if options.num_beams > 1 else {}),
         max_new_tokens=loaded.max_summary_tokens,
         min_new_tokens=options.min_tokens or None,
         num_beams=options.num_beams,
         no_repeat_ngram_size=options.no_repeat_ngram_size,
+        suppress_tokens=family.unwanted_tokens(loaded.tokenizer, model.config.vocab_size) or None,
         do_sample=False,
         use_cache=True,
     )
@@ -92,44 +98,90 @@ def generate(
     `precision` (float32, bf16 or fp16) holds for the whole model, the encoder in generation included. With `shapes`,
     the model is called with those alone.
     """
-    model, collate, config = loaded.model, Collator(loaded, shapes, batch_size), set_decoding(loaded, options)
-    was_training = model.training
-    model.eval()
-    try:
-        order = np.argsort(-split.documents.lengths, kind="stable")
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size].tolist()
+    model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
+    collate = Collator(loaded, shapes, batch_size)
+    with _evaluating(model):
+        for rows in _batches(split.documents.lengths, batch_size):
             collated = collate([split[row] for row in rows])
             batch = {name: tensor.to(model.device) for name, tensor in collated.items()}
             labels = batch.pop("labels")
-            with torch.autocast(model.device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST):
+            with _autocast(model, precision):
                 outputs = model(**batch)
-                loss, states = token_loss(outputs.logits, labels, 1), outputs.encoder_last_hidden_state
+                loss = token_loss(outputs.logits, labels, 1)
+                states = getattr(outputs, "encoder_last_hidden_state", None)
                 del outputs  # the logits are large
                 sync(model.device)
-                if shapes is None:
-                    ids = model.generate(  # type: ignore[operator]
-                        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
-                    )
+                if shapes is None or states is None:
+                    ids = family.generate(model, batch, config, states)
                 else:
-                    ids = generate_in_shape(model, collated["input_ids"], batch["attention_mask"], states, config)
+                    assert isinstance(family, EncoderDecoder)
+                    starts, mask = family.decoder_starts(collated), batch["attention_mask"]
+                    ids = generate_in_shape(model, collated["input_ids"], mask, states, starts, config)
+            ids = ids[: len(rows)]
             yield GeneratedBatch(
                 rows,
-                [text.strip() for text in loaded.tokenizer.batch_decode(ids[: len(rows)], skip_special_tokens=True)],
-                _lengths(ids[: len(rows)].tolist(), config),
+                family.decode(loaded.tokenizer, ids),
+                _lengths(ids.tolist(), config),
                 float(loss),
                 int(count_tokens(collated["labels"])),
             )
+
+
+@torch.no_grad()
+def summarize(
+    loaded: LoadedModel,
+    documents: Sequence[str],
+    languages: Sequence[str],
+    options: GenerationOptions,
+    batch_size: int,
+    precision: str = "float32",
+) -> list[str]:
+    """Return the summary of each document, whose language is that of the same index.
+
+    Raises:
+        UserError: a language that the model does not know.
+    """
+    if not documents:
+        return []
+    model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
+    encoded, collate = family.encode(loaded, documents, [""] * len(documents), languages), Collator(loaded)
+    texts = zip(encoded["input_ids"], encoded["labels"], strict=True)
+    items = [{"input_ids": document, "labels": start} for document, start in texts]
+    summaries = [""] * len(documents)
+    with _evaluating(model):
+        for rows in _batches(np.array([len(item["input_ids"]) for item in items], dtype=int), batch_size):
+            batch = {name: tensor.to(model.device) for name, tensor in collate([items[row] for row in rows]).items()}
+            with _autocast(model, precision):
+                ids = family.generate(model, batch, config, None)
+            for row, summary in zip(rows, family.decode(loaded.tokenizer, ids), strict=True):
+                summaries[row] = summary
+    return summaries
+
+
+def _batches(lengths: np.ndarray[Any, Any], batch_size: int) -> Iterator[list[int]]:
+    """Yield the indices of rows of similar length, the longest first: what does not fit in memory fails at once."""
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size].tolist()
+
+
+def _autocast(model: PreTrainedModel, precision: str) -> torch.autocast:
+    return torch.autocast(model.device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Switch dropout off for the block."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
     finally:
         model.train(was_training)
 
 
 def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> list[int]:
-    """Count each sequence's tokens after the decoder's start, up to and with its first end-of-sequence token."""
+    """Count each sequence's tokens up to and with its first end-of-sequence token."""
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    lengths = []
-    for sequence in sequences:
-        generated = sequence[1:]
-        end = next((at for at, token in enumerate(generated) if token in ends), len(generated) - 1)
-        lengths.append(end + 1)
-    return lengths
+    firsts = [next((at for at, token in enumerate(sequence) if token in ends), None) for sequence in sequences]
+    return [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]

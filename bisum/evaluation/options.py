@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
@@ -18,6 +18,9 @@ class GenerationOptions:
     """Beams kept in beam search; 1 is greedy decoding."""
     length_penalty: float
     """Exponent on the length that divides a beam's log-probability: above 0 favours longer summaries."""
+    early_stopping: bool | Literal["never"]
+    """When beam search ends: with `num_beams` finished summaries (true), or when a better one is unlikely (false) or
+    impossible (never)."""
     no_repeat_ngram_size: Annotated[int, Ge(0)]
     """Length in tokens of n-grams that may not occur twice in a summary; 0 allows all."""
     min_tokens: Annotated[int, Ge(0)]

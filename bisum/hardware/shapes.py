@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bisum.errors import UserError
+from bisum.models.families import EncoderDecoder
+
 if TYPE_CHECKING:
     from bisum.corpus.tokenization import EncodedSplit
     from bisum.models.loading import LoadedModel
@@ -34,9 +37,15 @@ class Shapes:
 
 
 def choose_shapes(splits: Iterable[EncodedSplit], loaded: LoadedModel, buckets: int | None) -> Shapes | None:
-    """Return the shapes for the splits' rows, with at most `buckets` document lengths; None for None."""
+    """Return the shapes for the splits' rows, with at most `buckets` document lengths; None for None.
+
+    Raises:
+        UserError: the model has no encoder, whose output fixed shapes need.
+    """
     if buckets is None:
         return None
+    if not isinstance(loaded.family, EncoderDecoder):
+        raise UserError("hardware.length_buckets: only encoder-decoder models run in fixed shapes, as a TPU needs them")
     lengths = np.concatenate([split.documents.lengths for split in splits])
     chosen = (min(length, loaded.max_document_tokens) for length in choose_lengths(lengths, buckets))
     return Shapes(tuple(sorted(chosen)), loaded.max_summary_tokens)

@@ -1,94 +1,110 @@
-"""What is particular to a family of models: how it loads, reads text and what it cannot bear.
+"""The families that bisum knows, and which of them a checkpoint is of.
 
-A further family is a class with these methods, named by `model.family._target_`, or an entry in `FAMILIES`.
+A further one is a class that inherits from one of these, named by `model.family._target_`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError
+from bisum.models.decoder_only import DecoderOnly
+from bisum.models.family import IGNORED_LABEL, Family, columns, cut, encode_prompts, load_weights
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    import torch
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-IGNORED_LABEL = -100
-
-
-@runtime_checkable
-class Family(Protocol):
-    """How one kind of model loads and reads text."""
-
-    def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model with the checkpoint's weights; `options` go to `from_pretrained`."""
-
-    def encode(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        documents: Sequence[str],
-        summaries: Sequence[str],
-        languages: Sequence[str],
-        limits: tuple[int, int],
-    ) -> dict[str, list[Any]]:
-        """Return the rows' columns `input_ids`, `labels` (lists of token ids), `document_cut` and `summary_cut` (bool).
-
-        `limits` are the most tokens of a document and of a summary, special tokens included.
-        """
-
-    def precision_problem(self, precision: str) -> str | None:
-        """Return why the family cannot run in `precision` (float32, bf16 or fp16), or None if it can."""
+    from bisum.models.loading import TextReader
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2Seq:
-    """Encoder-decoder models with one source and one target text: BART, PEGASUS and the like."""
+class EncoderDecoder(Family):
+    """Encoder-decoder models with one source and one target text: BART (Lewis et al. 2020) and the like."""
+
+    start_tokens: ClassVar[int] = 1
+    """Tokens that stand in the decoder before the first that is generated."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model of the checkpoint.
-
-        Raises:
-            UserError: the checkpoint lacks some of the weights, which would be left random.
-        """
+        """Return the model of the checkpoint; raises UserError if it lacks weights."""
         from transformers import AutoModelForSeq2SeqLM
 
-        model: PreTrainedModel
-        model, report = AutoModelForSeq2SeqLM.from_pretrained(
-            checkpoint, config=config, output_loading_info=True, **options
-        )
-        if lacking := sorted(report["missing_keys"]) + [str(key[0]) for key in report["mismatched_keys"]]:
-            raise UserError(
-                f"model.checkpoint: the weights of '{checkpoint}' are not those of its config.json: "
-                f"{len(lacking)} missing or of another shape, such as {lacking[0]}"
-            )
-        return model
+        return load_weights(AutoModelForSeq2SeqLM, checkpoint, config, options)
+
+    def check(self, reader: TextReader) -> None:
+        """Refuse limits above the model's positions."""
+        positions = getattr(reader.config, "max_position_embeddings", None)
+        summary_tokens = reader.max_summary_tokens + self.start_tokens - 1
+        for key, tokens in (("document", reader.max_document_tokens), ("summary", summary_tokens)):
+            if positions is not None and tokens > positions:
+                raise UserError(f"model.max_{key}_tokens: {tokens} is more than the model's {positions} positions")
 
     def encode(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        reader: TextReader,
         documents: Sequence[str],
         summaries: Sequence[str],
         languages: Sequence[str],  # noqa: ARG002 - these models read every language alike
-        limits: tuple[int, int],
     ) -> dict[str, list[Any]]:
         """Tokenize documents as source and summaries as target text."""
-        sources = tokenizer(list(documents), add_special_tokens=True, return_attention_mask=False)["input_ids"]
+        tokenizer, end = reader.tokenizer, reader.tokenizer.eos_token_id
         targets = tokenizer(text_target=list(summaries), return_attention_mask=False)["input_ids"]
-        return {
-            "input_ids": [_cut(ids, limits[0], tokenizer) for ids in sources],
-            "labels": [_cut(ids, limits[1], tokenizer) for ids in targets],
-            "document_cut": [len(ids) > limits[0] for ids in sources],
-            "summary_cut": [len(ids) > limits[1] for ids in targets],
-        }
+        return columns(
+            self._sources(reader, documents, reader.max_document_tokens),
+            [cut(ids, reader.max_summary_tokens, end) for ids in targets],
+        )
 
-    def precision_problem(self, precision: str) -> str | None:  # noqa: ARG002 - all of them work
-        """Return None: these models bear every precision."""
-        return None
+    def _sources(
+        self, reader: TextReader, documents: Sequence[str], limit: int, *, special: bool = True
+    ) -> list[tuple[list[int], bool]]:
+        """Return each document's tokens between prefix and suffix, and whether it was cut."""
+        tokenizer, options = reader.tokenizer, {"add_special_tokens": special, "return_attention_mask": False}
+        if reader.suffix:
+            return encode_prompts(tokenizer, documents, reader.prompt, limit, **options)
+        sources = tokenizer([reader.prompt(document) for document in documents], **options)["input_ids"]
+        return [cut(ids, limit, tokenizer.eos_token_id) for ids in sources]
+
+    def model_inputs(
+        self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
+    ) -> dict[str, torch.Tensor]:
+        """Return the document for the encoder, and for the decoder the labels moved behind its start token."""
+        from torch.nn import functional
+
+        shifted = functional.pad(labels[:, :-1], (1, 0), value=config.decoder_start_token_id)
+        decoder_input_ids = shifted.masked_fill(shifted == IGNORED_LABEL, pad)
+        return {"input_ids": documents, "attention_mask": mask, "decoder_input_ids": decoder_input_ids}
+
+    def generate(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, torch.Tensor],
+        config: GenerationConfig,
+        states: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return what follows each row's own start tokens; `states` save reading the document again."""
+        from transformers.modeling_outputs import BaseModelOutput
+
+        starts = self.decoder_starts(inputs)
+        encoded = {} if states is None else {"encoder_outputs": BaseModelOutput(last_hidden_state=states)}
+        ids: torch.Tensor = model.generate(  # type: ignore[operator]
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            decoder_input_ids=starts,
+            generation_config=config,
+            **encoded,
+        )
+        return ids[:, starts.shape[1] :]
+
+    def decoder_starts(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the tokens from which each row's summary is generated, shape (rows, start_tokens)."""
+        return inputs["decoder_input_ids"][:, : self.start_tokens]
 
 
 @dataclass(frozen=True, kw_only=True)
-class T5(Seq2Seq):
+class T5(EncoderDecoder):
     """T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and their kin."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
@@ -109,19 +125,98 @@ class T5(Seq2Seq):
             return "T5-family activations overflow fp16 and the loss becomes NaN; use bf16 or float32"
         return None
 
+    def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:
+        """Return the sentinels of pretraining, and the rows that only round the vocabulary up."""
+        sentinels = [at for token, at in tokenizer.get_vocab().items() if re.fullmatch(r"▁?<extra_id_\d+>", token)]
+        return sorted({*sentinels, *range(len(tokenizer), vocabulary)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pegasus(EncoderDecoder):
+    """PEGASUS (Zhang et al. 2020), whose texts have `<n>` where a line ends."""
+
+    def precision_problem(self, precision: str) -> str | None:
+        """Refuse fp16, as transformers' documentation of PEGASUS does."""
+        return "PEGASUS overflows fp16; use bf16 or float32" if precision == "fp16" else None
+
+    def encode(
+        self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
+    ) -> dict[str, list[Any]]:
+        """Tokenize as its authors do, line ends as `<n>` where the vocabulary has it."""
+        if "<n>" in reader.tokenizer.get_vocab():
+            documents, summaries = ([text.replace("\n", "<n>") for text in texts] for texts in (documents, summaries))
+        return super().encode(reader, documents, summaries, languages)
+
+    def decode(self, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
+        """Return the texts, with line ends."""
+        return [re.sub(r" *<n> *", "\n", text).strip() for text in super().decode(tokenizer, ids)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MBart50(EncoderDecoder):
+    """mBART-50 (Tang et al. 2020): `[language] text </s>` on both sides, the decoder starting with `</s> [language]`.
+
+    The loss counts the language token too, as transformers' does.
+    """
+
+    needs_language: ClassVar[bool] = True
+    start_tokens: ClassVar[int] = 2
+
+    def encode(
+        self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
+    ) -> dict[str, list[Any]]:
+        """Tokenize each row in its own language, whatever the tokenizer's present one is."""
+        tokenizer, end = reader.tokenizer, reader.tokenizer.eos_token_id
+        codes = {language: self._token(tokenizer, language) for language in dict.fromkeys(languages)}
+        starts = [codes[language] for language in languages]
+        sources = self._sources(reader, documents, reader.max_document_tokens - 2, special=False)
+        targets = tokenizer(list(summaries), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        shortened = [cut(ids, reader.max_summary_tokens - 1, None) for ids in targets]
+        return columns(
+            [([start, *ids, end], was_cut) for start, (ids, was_cut) in zip(starts, sources, strict=True)],
+            [([start, *ids, end], was_cut) for start, (ids, was_cut) in zip(starts, shortened, strict=True)],
+        )
+
+    @staticmethod
+    def _token(tokenizer: PreTrainedTokenizerBase, language: str) -> int:
+        """Return the id of a language's token: `en` means `en_XX`, and so does `en_US`."""
+        if type(tokenizer).__name__ != "MBart50Tokenizer":
+            raise UserError(
+                f"model.checkpoint: its tokenizer is a {type(tokenizer).__name__}, not the MBart50Tokenizer of mBART-50"
+            )
+        tokens: dict[str, int] = tokenizer.lang_code_to_id
+        by_language = {token.partition("_")[0]: at for token, at in tokens.items()}
+        code = language.replace("-", "_")
+        at = tokens.get(code, by_language.get(code.partition("_")[0].lower()))
+        if at is None:
+            raise UserError(f"languages: mBART-50 knows no '{language}' (known: {', '.join(sorted(by_language))})")
+        return at
+
 
 FAMILIES: dict[str, Family] = {
     "t5": T5(),
     "mt5": T5(),
     "longt5": T5(),
-    "bart": Seq2Seq(),
-    "pegasus": Seq2Seq(),
+    "bart": EncoderDecoder(),
+    "mbart": MBart50(),
+    "pegasus": Pegasus(),
+    "gpt2": DecoderOnly(),
 }
-"""Family of each `model_type` of a checkpoint's config.json."""
+"""Family of each `model_type` of a checkpoint's config.json; other decoder-only models are known by their class."""
 
 
-def _cut(ids: list[int], limit: int, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return at most `limit` ids; a cut one keeps its end-of-sequence token, as the tokenizer's truncation does."""
-    if len(ids) <= limit:
-        return ids
-    return [*ids[: limit - 1], ids[-1]] if ids[-1] == tokenizer.eos_token_id else ids[:limit]
+def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
+    """Return the family of a model by its `model_type`, or of any causal language model by its architecture.
+
+    Raises:
+        UserError: none is known for it.
+    """
+    if (family := FAMILIES.get(config.model_type)) is not None:
+        return family
+    if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
+        return DecoderOnly()
+    raise UserError(
+        f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which is of no known family "
+        f"(known: {', '.join(FAMILIES)}, and any causal language model); "
+        "name a class of your own as model.family._target_"
+    )

@@ -16,7 +16,10 @@ from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
 """Opens a progress bar from a title and a total; the bar's `advance` takes how much is done."""
 
-READER_FILES = ("config.json", "generation_config.json", "*token*", "*.model", "vocab.*", "merges.txt")
+READER_FILES = (
+    *("config.json", "generation_config.json", "chat_template*"),
+    *("*token*", "*.model", "vocab.*", "merges.txt"),
+)
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 

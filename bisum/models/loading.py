@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from bisum.errors import UserError
 from bisum.models.architectures import Architecture
-from bisum.models.families import FAMILIES, Family
+from bisum.models.families import family_of
+from bisum.models.family import Family
 from bisum.models.hub import ShowProgress, fetch
 from bisum.models.options import ModelOptions
 
@@ -31,10 +33,18 @@ class TextReader:
 
     tokenizer: PreTrainedTokenizerBase
     family: Family
+    config: PretrainedConfig
+    """Of the model."""
     prefix: str
     """Text put before each document; may be empty."""
+    suffix: str
+    """Text put after each document; may be empty."""
     max_document_tokens: int
     max_summary_tokens: int
+
+    def prompt(self, document: str) -> str:
+        """Return a document as the model reads it."""
+        return f"{self.prefix}{document}{self.suffix}"
 
 
 @dataclass(frozen=True)
@@ -71,14 +81,15 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
         architecture, tokenizer = _architecture(options)
         torch.manual_seed(seed)
         model = architecture.build_model(tokenizer)
-        reader = _reader(options, model.config, lambda: tokenizer, precision)
+        reader = _reader(options, model.config, lambda _: tokenizer, precision)
     else:
         checkpoint, config = _checkpoint(options, weights=True, progress=progress)
-        reader = _reader(options, config, lambda: _load_tokenizer(checkpoint, options.revision), precision)
+        reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
         weights = _weights(checkpoint, options)
         load_model = reader.family.load_model
         model = _reading("model.checkpoint", checkpoint, lambda: load_model(checkpoint, config, **weights))
-    return LoadedModel(**vars(reader), model=model)
+    _state_prompt(model.config, reader.prefix, reader.suffix)
+    return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
 
 
 def load_reader(options: ModelOptions) -> TextReader:
@@ -91,9 +102,9 @@ def load_reader(options: ModelOptions) -> TextReader:
         architecture, tokenizer = _architecture(options)
         with torch.device("meta"):
             config = architecture.build_model(tokenizer).config
-        return _reader(options, config, lambda: tokenizer)
+        return _reader(options, config, lambda _: tokenizer)
     checkpoint, config = _checkpoint(options)
-    return _reader(options, config, lambda: _load_tokenizer(checkpoint, options.revision))
+    return _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision))
 
 
 def _architecture(options: ModelOptions) -> tuple[Architecture, PreTrainedTokenizerBase]:
@@ -119,48 +130,33 @@ def _checkpoint(
 def _reader(
     options: ModelOptions,
     config: PretrainedConfig,
-    load_tokenizer: Callable[[], PreTrainedTokenizerBase],
+    load_tokenizer: Callable[[Family], PreTrainedTokenizerBase],
     precision: str = "float32",
 ) -> TextReader:
     """Return the reader of a model with `config`, once its family and limits are checked."""
     source = str(Path(options.checkpoint).expanduser()) if options.checkpoint else "model.architecture"
     family = options.family or family_of(config, source)
-    _check(options, family, config, precision)
-    return TextReader(
-        tokenizer=_reading("model.checkpoint", source, load_tokenizer),
+    if problem := family.precision_problem(precision):
+        raise UserError(f"hardware.precision: {problem}")
+    prefix, suffix = _stated_prompt(config)
+    reader = TextReader(
+        tokenizer=_reading("model.checkpoint", source, lambda: load_tokenizer(family)),
         family=family,
-        prefix=options.prefix if options.prefix is not None else _own_prefix(config),
+        config=config,
+        prefix=prefix if options.prefix is None else options.prefix,
+        suffix=suffix if options.suffix is None else options.suffix,
         max_document_tokens=options.max_document_tokens,
         max_summary_tokens=options.max_summary_tokens,
     )
-
-
-def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
-    """Return the family of a model by its `model_type`.
-
-    Raises:
-        UserError: none is known for it.
-    """
-    family = FAMILIES.get(config.model_type)
-    if family is None:
-        raise UserError(
-            f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which is of no known family "
-            f"(known: {', '.join(FAMILIES)}); name a class of your own as model.family._target_"
-        )
-    return family
-
-
-def _check(options: ModelOptions, family: Family, config: PretrainedConfig, precision: str) -> None:
-    if problem := family.precision_problem(precision):
-        raise UserError(f"hardware.precision: {problem}")
-    positions = getattr(config, "max_position_embeddings", None)
-    for key in ("max_document_tokens", "max_summary_tokens"):
-        if positions is not None and getattr(options, key) > positions:
-            raise UserError(f"model.{key}: {getattr(options, key)} is more than the model's {positions} positions")
+    family.check(reader)
+    return reader
 
 
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
+        if saved := sorted(path.name for path in Path(checkpoint).glob("checkpoints/epoch-*")):
+            of_run = f"one of its checkpoints is one: {', '.join(saved)}"
+            raise UserError(f"model.checkpoint: '{checkpoint}' is a run directory, no checkpoint; {of_run}")
         found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
         raise UserError(
             f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})"
@@ -185,14 +181,11 @@ def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
     return {"revision": options.revision, "dtype": torch.float32, **pickled, "trust_remote_code": False}
 
 
-def _load_tokenizer(checkpoint: str, revision: str | None) -> PreTrainedTokenizerBase:
+def _load_tokenizer(checkpoint: str, revision: str | None, family: Family) -> PreTrainedTokenizerBase:
     folder = Path(checkpoint)
     if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise UserError(f"model.checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(_TOKENIZER_FILES)})")
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        checkpoint, revision=revision, trust_remote_code=False
-    )
-    return tokenizer
+    return family.load_tokenizer(checkpoint, revision=revision, trust_remote_code=False)
 
 
 def _reading(key: str, source: str, read: Callable[[], T]) -> T:
@@ -211,7 +204,15 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
         ) from error
 
 
-def _own_prefix(config: PretrainedConfig) -> str:
-    """Return the prefix that the checkpoint's configuration states for summarization (T5 v1.0 does), or none."""
-    tasks = getattr(config, "task_specific_params", None) or {}
-    return str(tasks.get("summarization", {}).get("prefix", ""))
+def _stated_prompt(config: PretrainedConfig) -> tuple[str, str]:
+    """Return the prefix and suffix that a checkpoint states for summarization, as T5 v1.0 and bisum's own do."""
+    stated = (getattr(config, "task_specific_params", None) or {}).get("summarization", {})
+    return str(stated.get("prefix", "")), str(stated.get("suffix", ""))
+
+
+def _state_prompt(config: PretrainedConfig, prefix: str, suffix: str) -> None:
+    """Write a prompt into the model's configuration, so that what is saved needs nothing but its directory."""
+    if (prefix, suffix) != _stated_prompt(config):
+        tasks = getattr(config, "task_specific_params", None) or {}
+        stated = {**tasks.get("summarization", {}), "prefix": prefix, "suffix": suffix}
+        config.task_specific_params = {**tasks, "summarization": stated}

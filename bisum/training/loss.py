@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from bisum.models.families import IGNORED_LABEL
+from bisum.models.family import IGNORED_LABEL
 
 
 def token_loss(

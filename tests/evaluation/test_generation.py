@@ -37,11 +37,25 @@ WORDS = [
     "trainer.learning_rate=3e-2",
     "hardware=cpu",
 ]
+
+
+def options(num_beams, length_penalty, no_repeat_ngram_size, min_tokens, early_stopping=False):
+    return GenerationOptions(
+        num_beams=num_beams,
+        length_penalty=length_penalty,
+        no_repeat_ngram_size=no_repeat_ngram_size,
+        min_tokens=min_tokens,
+        early_stopping=early_stopping,
+    )
+
+
 DECODING = {
-    "greedy": GenerationOptions(num_beams=1, length_penalty=1.0, no_repeat_ngram_size=0, min_tokens=0),
-    "greedy, bounded": GenerationOptions(num_beams=1, length_penalty=1.0, no_repeat_ngram_size=1, min_tokens=7),
-    "beams": GenerationOptions(num_beams=4, length_penalty=0.2, no_repeat_ngram_size=2, min_tokens=3),
-    "beams, long": GenerationOptions(num_beams=3, length_penalty=2.5, no_repeat_ngram_size=1, min_tokens=0),
+    "greedy": options(1, 1.0, 0, 0),
+    "greedy, bounded": options(1, 1.0, 1, 7),
+    "beams": options(4, 0.2, 2, 3),
+    "beams, long": options(3, 2.5, 1, 0),
+    "beams, early": options(2, 2.5, 2, 2, early_stopping=True),
+    "beams, late": options(2, 2.5, 2, 2, early_stopping="never"),
 }
 
 
@@ -96,7 +110,7 @@ def by_hand(loaded, split, options):
             no_repeat_ngram_size=options.no_repeat_ngram_size,
             min_new_tokens=options.min_tokens,
             do_sample=False,
-            early_stopping=False,
+            early_stopping=options.early_stopping,
         )
         results.append((loaded.tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids) - 1))
     return results

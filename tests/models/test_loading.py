@@ -4,35 +4,28 @@ import io
 import json
 import shutil
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
+from checkpoints import PROMPTS
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig
 
 from bisum import compose
 from bisum.errors import UserError
-from bisum.models.families import T5, Seq2Seq
+from bisum.models.decoder_only import DecoderOnly
+from bisum.models.families import T5, EncoderDecoder, MBart50, Pegasus
 from bisum.models.loading import load
 
-FAMILIES = {"t5": T5, "mt5": T5, "bart": Seq2Seq}
-
-
-@pytest.fixture(scope="module")
-def options():
-    """Model options for a checkpoint."""
-    usual = compose(["model.max_document_tokens=64", "model.max_summary_tokens=12"]).model
-
-    def make(checkpoint, **values):
-        return replace(usual, checkpoint=str(checkpoint), architecture=None, **values)
-
-    return make
-
-
-@pytest.fixture(params=FAMILIES)
-def checkpoint(request):
-    return request.param, request.getfixturevalue(request.param)
+FAMILIES = {
+    "t5": T5,
+    "mt5": T5,
+    "mbart50": MBart50,
+    "bart": EncoderDecoder,
+    "pegasus": Pegasus,
+    "gpt2": DecoderOnly,
+    "chat": DecoderOnly,
+}
 
 
 def refusal(options, precision="float32"):
@@ -43,75 +36,84 @@ def refusal(options, precision="float32"):
     return message
 
 
-def test_weights_are_the_checkpoints_in_float32(checkpoint, options):
-    name, folder = checkpoint
-    loaded = load(options(folder), 42, "float32")
-    assert type(loaded.family) is FAMILIES[name]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_are_the_checkpoints_in_float32(family, checkpoints, options):
+    loaded = load(options(checkpoints(family), **PROMPTS.get(family, {})), 42, "float32")
+    assert type(loaded.family) is FAMILIES[family]
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
-    stored = load_file(folder / "model.safetensors")
+    stored = load_file(checkpoints(family) / "model.safetensors")
     state = loaded.model.state_dict()
     assert len(stored) > 10
     for key, tensor in stored.items():
         assert torch.equal(state[key], tensor.float())
 
 
-def test_what_is_saved_loads_with_plain_transformers(checkpoint, options, tmp_path):
-    _, folder = checkpoint
-    loaded = load(options(folder), 42, "float32")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_saved_loads_with_plain_transformers(family, checkpoints, options, tmp_path):
+    loaded = load(options(checkpoints(family), **PROMPTS.get(family, {})), 42, "float32")
     loaded.save(tmp_path)
-    assert not [
-        path.name for path in tmp_path.iterdir() if path.suffix not in (".safetensors", ".json", ".txt", ".model")
-    ]
-    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    batch = tokenizer(
-        ["El niño está aquí.", "A text editor with syntax highlighting"], padding=True, return_tensors="pt"
-    )
-    assert (
-        batch.input_ids.tolist()
-        == loaded.tokenizer(["El niño está aquí.", "A text editor with syntax highlighting"], padding=True)["input_ids"]
-    )
-    labels = tokenizer(text_target=["niño", "A text editor"], padding=True, return_tensors="pt").input_ids
+    suffixes = (".safetensors", ".json", ".txt", ".model", ".jinja")
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix not in suffixes]
+    auto_model = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
+    model, tokenizer = auto_model.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["El niño está aquí.", "A text editor with syntax highlighting", "<extra_id_3> <mask_1> es_XX <|im_end|>"]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    assert batch.input_ids.tolist() == loaded.tokenizer(texts, padding=True)["input_ids"]
+    original = AutoTokenizer.from_pretrained(checkpoints(family))
+    assert [tokenizer(text).input_ids for text in texts] == [original(text).input_ids for text in texts]
+    labels = tokenizer(text_target=texts, padding=True, return_tensors="pt").input_ids
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "labels": labels}
     loaded.model.eval()
     with torch.no_grad():
         assert torch.equal(model.eval()(**inputs).logits, loaded.model(**inputs).logits)
 
 
-def test_prefix_is_the_checkpoints_or_the_configurations(t5, mt5, options):
-    assert load(options(t5), 42, "float32").prefix == "summarize: "
-    assert load(options(t5, prefix="resume: "), 42, "float32").prefix == "resume: "
-    assert load(options(t5, prefix=""), 42, "float32").prefix == ""
-    assert load(options(mt5), 42, "float32").prefix == ""
+def test_a_head_of_its_own_survives_what_ties_weights(checkpoints, options, tmp_path):
+    stored = load_file(checkpoints("mt5") / "model.safetensors")
+    load(options(checkpoints("mt5")), 42, "float32").save(tmp_path)
+    model = load(options(tmp_path), 42, "float32").model
+    model.tie_weights()
+    model.resize_token_embeddings(1_100)
+    assert torch.equal(model.lm_head.weight[:1_024], stored["lm_head.weight"])
+    assert torch.equal(model.shared.weight[:1_024], stored["shared.weight"])
+    assert json.loads((tmp_path / "config.json").read_text("utf-8"))["tie_word_embeddings"] is False
 
 
-def test_prefix_survives_saving(t5, options, tmp_path):
+def test_prefix_is_the_checkpoints_or_the_configurations(checkpoints, options):
+    assert load(options(checkpoints("t5")), 42, "float32").prefix == "summarize: "
+    assert load(options(checkpoints("t5"), prefix="resume: "), 42, "float32").prefix == "resume: "
+    assert load(options(checkpoints("t5"), prefix=""), 42, "float32").prefix == ""
+    assert load(options(checkpoints("mt5")), 42, "float32").prefix == ""
+
+
+def test_prefix_survives_saving(checkpoints, options, tmp_path):
     """A resumed run reads its documents as it did before."""
-    load(options(t5), 42, "float32").save(tmp_path)
+    load(options(checkpoints("t5")), 42, "float32").save(tmp_path)
     assert load(options(tmp_path), 42, "float32").prefix == "summarize: "
 
 
-def test_positions_bound_the_token_limits(bart, t5, options):
-    load(options(bart, max_document_tokens=128), 42, "float32")
-    message = refusal(options(bart, max_document_tokens=129))
+def test_positions_bound_the_token_limits(checkpoints, options):
+    load(options(checkpoints("bart"), max_document_tokens=128), 42, "float32")
+    message = refusal(options(checkpoints("bart"), max_document_tokens=129))
     assert "model.max_document_tokens" in message
     assert "129" in message
     assert "128" in message
-    message = refusal(options(bart, max_summary_tokens=200))
+    message = refusal(options(checkpoints("bart"), max_summary_tokens=200))
     assert "model.max_summary_tokens" in message
-    load(options(t5, max_document_tokens=5000), 42, "float32")
+    load(options(checkpoints("t5"), max_document_tokens=5000), 42, "float32")
 
 
-def test_fp16_is_refused_for_the_t5_family_alone(t5, mt5, bart, options):
-    for folder in (t5, mt5):
+def test_fp16_is_refused_for_the_t5_family_alone(checkpoints, options):
+    for folder in (checkpoints("t5"), checkpoints("mt5")):
         message = refusal(options(folder), "fp16")
         assert message.startswith("hardware.precision: ")
         assert "overflow" in message
-    load(options(bart), 42, "fp16")
-    load(options(t5), 42, "bf16")
+    load(options(checkpoints("bart")), 42, "fp16")
+    load(options(checkpoints("t5")), 42, "bf16")
 
 
-def test_pickled_weights_are_refused(t5, options, tmp_path):
-    folder = shutil.copytree(t5, tmp_path / "model")
+def test_pickled_weights_are_refused(checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     message = refusal(options(folder))
@@ -119,24 +121,24 @@ def test_pickled_weights_are_refused(t5, options, tmp_path):
     assert str(folder) in message
 
 
-def test_pickled_weights_beside_other_safetensors_are_refused(t5, options, tmp_path):
-    folder = shutil.copytree(t5, tmp_path / "model")
+def test_pickled_weights_beside_other_safetensors_are_refused(checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     save_file({"x": torch.zeros(1)}, folder / "optimizer.safetensors")
     assert "model.checkpoint" in refusal(options(folder))
 
 
-def test_a_damaged_file_is_refused(t5, options, tmp_path):
-    folder = shutil.copytree(t5, tmp_path / "model")
+def test_a_damaged_file_is_refused(checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     assert str(folder) in refusal(options(folder))
 
 
-def test_weights_of_another_model_are_refused(t5, options, tmp_path):
+def test_weights_of_another_model_are_refused(checkpoints, options, tmp_path):
     """Not completed with random ones."""
-    folder = shutil.copytree(t5, tmp_path / "model")
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     tensors = load_file(folder / "model.safetensors")
     gone = next(key for key in tensors if "layer_norm" not in key and "shared" not in key)
     save_file(
@@ -145,22 +147,22 @@ def test_weights_of_another_model_are_refused(t5, options, tmp_path):
     assert str(folder) in refusal(options(folder))
 
 
-def test_a_folder_without_a_tokenizer_is_refused(t5, options, tmp_path):
-    folder = shutil.copytree(t5, tmp_path / "model")
-    for path in folder.glob("tokenizer*"):
+def test_a_folder_without_a_tokenizer_is_refused(checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
+    for path in [*folder.glob("tokenizer*"), folder / "spiece.model"]:
         path.unlink()
     message = refusal(options(folder))
     assert str(folder) in message
 
 
-def test_folders_that_are_no_models(t5, options, tmp_path):
+def test_folders_that_are_no_models(checkpoints, options, tmp_path):
     (tmp_path / "notes.txt").write_text("no model")
     message = refusal(options(tmp_path))
     assert "config.json" in message
     assert "notes.txt" in message
     assert "nothing-here" in refusal(options(tmp_path / "nothing-here" / "model"))
 
-    folder = shutil.copytree(t5, tmp_path / "unknown")
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "unknown")
     settings = json.loads((folder / "config.json").read_text("utf-8"))
     (folder / "config.json").write_text(json.dumps(settings | {"model_type": "nonesuch"}))
     assert "nonesuch" in refusal(options(folder))
@@ -182,8 +184,10 @@ def test_a_hub_name_without_network_says_so(options):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_code_in_a_checkpoint_never_runs_even_if_the_terminal_says_yes(known, t5, options, tmp_path, monkeypatch):
-    folder = shutil.copytree(t5, tmp_path / "model")
+def test_code_in_a_checkpoint_never_runs_even_if_the_terminal_says_yes(
+    known, checkpoints, options, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     marker = tmp_path / "ran"
     (folder / "own.py").write_text(
         f"open({str(marker)!r}, 'w').close()\n"

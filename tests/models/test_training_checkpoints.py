@@ -2,13 +2,19 @@
 
 import json
 import shutil
+from functools import cache
 
 import pytest
 import torch
+from checkpoints import BUILDERS, PROMPTS
+from plain import Plain
 from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, MT5ForConditionalGeneration
+from transformers import MT5ForConditionalGeneration
 
 from bisum import compose, train
+from bisum.records.checkpoint_files import checkpoints_in
+
+BACKENDS = ["accelerate", "seq2seq_trainer"]
 
 
 @pytest.fixture(scope="module")
@@ -32,75 +38,78 @@ def lines(directory):
     return [{name: value for name, value in row.items() if name != "train/examples_per_second"} for row in rows]
 
 
-@pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_mt5s_head_stays_separate(backend, mt5, words, tmp_path):
-    words = [*words, f"model.checkpoint={mt5}", f"trainer={backend}"]
-    train(compose([*words, "trainer.save_every=1"]), tmp_path / "whole")
-    before = load_file(mt5 / "model.safetensors")
-    for epoch in ("0.5", "1", "2"):
-        folder = tmp_path / "whole/checkpoints" / f"epoch-{epoch}"
-        if not folder.exists():
-            continue
+@pytest.fixture(scope="module")
+def trained(checkpoints, words, tmp_path_factory):
+    """The run directory of a family that a backend trained for two steps, mT5 for four, saved after each."""
+
+    @cache
+    def train_family(family, backend):
+        directory = tmp_path_factory.mktemp(f"{family}-{backend}")
+        prompt = [f"model.{key}='{text}'" for key, text in PROMPTS.get(family, {}).items()]
+        epochs = 2 if family == "mt5" else 1
+        chosen = [f"model.checkpoint={checkpoints(family)}", f"trainer={backend}", f"trainer.epochs={epochs}"]
+        train(compose([*words, *chosen, *prompt, "trainer.save_every=1", "generation.num_beams=2"]), directory)
+        return directory
+
+    return train_family
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_both_backends_are_one_experiment(family, trained):
+    one, other = (lines(trained(family, backend)) for backend in BACKENDS)
+    assert sum("train/loss" in row for row in one) == (4 if family == "mt5" else 2)
+    for row, same in zip(one, other, strict=True):
+        assert row.keys() == same.keys()
+        assert all(value == pytest.approx(same[name], rel=1e-4) for name, value in row.items())
+
+
+@pytest.mark.parametrize(
+    ("family", "backend"), [("mt5", BACKENDS[0]), *((family, BACKENDS[at % 2]) for at, family in enumerate(BUILDERS))]
+)
+def test_a_resumed_run_goes_on_as_if_nothing_had_been(family, backend, trained, tmp_path):
+    whole = trained(family, backend)
+    half = shutil.copytree(whole, tmp_path / "half")
+    _, *further = checkpoints_in(half / "checkpoints")
+    assert further
+    for folder in further:
+        shutil.rmtree(folder)
+    record = json.loads((half / "run.json").read_text("utf-8"))
+    (half / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
+    train(compose([f"resume={half}"]))
+    assert lines(half) == lines(whole)
+    for folder in further:
+        one, other = (load_file(run / "checkpoints" / folder.name / "model.safetensors") for run in (half, whole))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_a_saved_checkpoint_alone_writes_the_same_summaries(family, trained):
+    """Plain `generate` without an option decodes as the evaluation did, from the reloaded checkpoint."""
+    (path,) = (trained(family, "accelerate") / "predictions").glob("test-epoch-*.jsonl")
+    plain = Plain(family, trained(family, "accelerate") / "checkpoints" / path.stem.removeprefix("test-"))
+    for row in map(json.loads, path.read_text("utf-8").splitlines()):
+        document = torch.tensor([plain.document(row["document"], row["language"])])
+        starts, given = (document.shape[1] if family in PROMPTS else 1), {}
+        if family == "mbart50":
+            code = plain.tokenizer.convert_tokens_to_ids({"en": "en_XX", "es": "es_XX"}[row["language"]])
+            starts, given = 2, {"decoder_input_ids": torch.tensor([[2, code]])}
+        ids = plain.model.generate(input_ids=document, attention_mask=torch.ones_like(document), **given)
+        assert plain.text(ids[0, starts:].tolist()) == row["prediction"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_mt5s_head_stays_separate(backend, checkpoints, trained):
+    before = load_file(checkpoints("mt5") / "model.safetensors")
+    saved_checkpoints = checkpoints_in(trained("mt5", backend) / "checkpoints")
+    assert len(saved_checkpoints) > 1
+    for folder in saved_checkpoints:
         saved = load_file(folder / "model.safetensors")
         assert not torch.equal(saved["lm_head.weight"], saved["shared.weight"])
-        # AdamW moves a weight by about the learning rate a step; a head tied by mistake would be far away.
-        assert (saved["lm_head.weight"] - before["lm_head.weight"]).abs().max() < 0.02
-        assert (saved["shared.weight"] - before["shared.weight"]).abs().max() < 0.02
+        for name in ("lm_head.weight", "shared.weight"):
+            # AdamW moves a weight by about the learning rate a step; a head tied by mistake would be far away.
+            assert 0 < (saved[name] - before[name]).abs().max() < 0.02
         again = MT5ForConditionalGeneration.from_pretrained(folder)
         assert torch.equal(again.lm_head.weight, saved["lm_head.weight"])
         assert torch.equal(again.shared.weight, saved["shared.weight"])
         assert torch.equal(again.encoder.embed_tokens.weight, again.decoder.embed_tokens.weight)
-
-    half = shutil.copytree(tmp_path / "whole", tmp_path / "half")
-    for folder in (half / "checkpoints").iterdir():
-        if folder.name in ("epoch-1.5", "epoch-2"):
-            shutil.rmtree(folder)
-    record = json.loads((half / "run.json").read_text("utf-8"))
-    (half / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
-    train(compose([f"resume={half}"]))
-    assert lines(half) == lines(tmp_path / "whole")
-    one, other = (load_file(run / "checkpoints/epoch-2/model.safetensors") for run in (half, tmp_path / "whole"))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_a_prefix_is_still_there_after_resuming(t5, words, tmp_path):
-    words = [*words, f"model.checkpoint={t5}", "trainer=accelerate"]
-    train(compose(words), tmp_path / "whole")
-    half = shutil.copytree(tmp_path / "whole", tmp_path / "half")
-    shutil.rmtree(half / "checkpoints/epoch-2")
-    train(compose([f"resume={half}"]))
-    assert lines(half) == lines(tmp_path / "whole")
-
-
-def test_bart_trains_and_generates_as_plain_transformers_does(bart, words, tmp_path):
-    words = [
-        *words,
-        f"model.checkpoint={bart}",
-        "trainer=seq2seq_trainer",
-        "generation.num_beams=2",
-        "trainer.epochs=4",
-    ]
-    words += ["generation.no_repeat_ngram_size=1", "generation.length_penalty=1.5"]
-    train(compose([*words, "trainer.learning_rate=2e-2", "generation.min_tokens=5"]), tmp_path)
-    losses = [row["train/loss"] for row in lines(tmp_path) if "train/loss" in row]
-    assert losses[-1] < losses[0]
-    name = json.loads((tmp_path / "run.json").read_text("utf-8"))["test"]["checkpoint"]
-    model, tokenizer = (
-        kind.from_pretrained(tmp_path / "checkpoints" / name) for kind in (AutoModelForSeq2SeqLM, AutoTokenizer)
-    )
-    for text in (tmp_path / f"predictions/test-{name}.jsonl").read_text("utf-8").splitlines():
-        row = json.loads(text)
-        inputs = tokenizer(row["document"], truncation=True, max_length=64, return_tensors="pt")
-        (ids,) = model.generate(
-            input_ids=inputs.input_ids,
-            attention_mask=inputs.attention_mask,
-            max_new_tokens=12,
-            min_new_tokens=5,
-            num_beams=2,
-            length_penalty=1.5,
-            early_stopping=False,
-            no_repeat_ngram_size=1,
-            do_sample=False,
-        )
-        assert tokenizer.decode(ids, skip_special_tokens=True).strip() == row["prediction"]

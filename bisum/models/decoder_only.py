@@ -1,0 +1,150 @@
+"""GPT-2 and other models that continue a text: a summary is what follows the document and a prompt."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bisum.errors import UserError
+from bisum.models.family import IGNORED_LABEL, Family, columns, cut, encode_prompts, load_weights
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import (
+        GenerationConfig,
+        LogitsProcessor,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
+
+    from bisum.models.loading import TextReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderOnly(Family):
+    """Causal language models: GPT-2 (Radford et al. 2019, who summarize with `TL;DR:`), and instructed ones.
+
+    The prompt is prefix, document and suffix; where the tokenizer has a chat template, they are what the user says in
+    it, and the summary is the answer.
+    """
+
+    left_padded: ClassVar[bool] = True
+
+    def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
+        """Return the tokenizer; one without a padding token, as GPT-2's, pads with the end-of-sequence token."""
+        tokenizer = super().load_tokenizer(checkpoint, **options)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
+
+    def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
+        """Return the model of the checkpoint; raises UserError if it lacks weights or an argument that is needed."""
+        from transformers import AutoModelForCausalLM
+
+        model = load_weights(AutoModelForCausalLM, checkpoint, config, options)
+        if lacking := {"logits_to_keep", "position_ids"} - set(inspect.signature(model.forward).parameters):
+            raise UserError(f"model.checkpoint: a {type(model).__name__} takes no {min(lacking)}, which bisum needs")
+        return model
+
+    def check(self, reader: TextReader) -> None:
+        """Refuse limits that together exceed the model's positions, and a prompt that asks for nothing."""
+        positions = getattr(reader.config, "max_position_embeddings", None)
+        left = None if positions is None else positions - reader.max_summary_tokens
+        if left is not None and reader.max_document_tokens > left:
+            raise UserError(
+                f"model.max_document_tokens: {reader.max_document_tokens} and model.max_summary_tokens, "
+                f"{reader.max_summary_tokens}, share the model's {positions} positions; at most {max(left, 0)} are left"
+            )
+        if not (reader.prefix + reader.suffix).strip():
+            raise UserError(
+                "model.suffix: a decoder-only model needs a prompt, such as model.suffix of model=gpt2 "
+                "or model.prefix of model=qwen_instruct"
+            )
+
+    def encode(
+        self,
+        reader: TextReader,
+        documents: Sequence[str],
+        summaries: Sequence[str],
+        languages: Sequence[str],  # noqa: ARG002 - the prompt is the same for all
+    ) -> dict[str, list[Any]]:
+        """Tokenize prompts, the document shortened where they are too long, and what is to follow them."""
+        tokenizer, is_chat = reader.tokenizer, reader.tokenizer.chat_template is not None
+
+        def prompt(document: str) -> str:
+            text = reader.prompt(document)
+            if not is_chat:
+                return text
+            turns = [{"role": "user", "content": text}]
+            return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+        blank = "" if is_chat or reader.prompt("").endswith((" ", "\n", "\t")) else " "
+        answers = [blank + summary.strip() if summary.strip() else "" for summary in summaries]
+        options = {"add_special_tokens": False, "return_attention_mask": False}
+        targets = tokenizer(answers, **options)["input_ids"]
+        options["add_special_tokens"] = not is_chat  # a template has its own
+        stripped = [document.strip() for document in documents]
+        prompts = encode_prompts(tokenizer, stripped, prompt, reader.max_document_tokens, **options)
+        end = tokenizer.eos_token_id
+        return columns(prompts, [cut([*ids, end], reader.max_summary_tokens, end) for ids in targets])
+
+    def model_inputs(
+        self,
+        config: PretrainedConfig,  # noqa: ARG002 - it needs no start token
+        documents: torch.Tensor,
+        mask: torch.Tensor,
+        labels: torch.Tensor,
+        pad: int,
+    ) -> dict[str, torch.Tensor]:
+        """Return prompts, padded on the left, and the summaries behind them; logits are asked for summaries alone."""
+        import torch
+
+        summaries = labels[:, :-1]
+        written = summaries != IGNORED_LABEL
+        attention_mask = torch.cat([mask, written.long()], dim=1)
+        first = documents.shape[1] - 1  # the prompt's last token predicts the summary's first
+        return {
+            "input_ids": torch.cat([documents, summaries.masked_fill(~written, pad)], dim=1),
+            "attention_mask": attention_mask,
+            "position_ids": (attention_mask.cumsum(dim=1) - 1).clamp(min=0),
+            "logits_to_keep": torch.arange(first, first + labels.shape[1]),
+        }
+
+    def generate(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, torch.Tensor],
+        config: GenerationConfig,
+        states: torch.Tensor | None,  # noqa: ARG002 - there is no encoder
+    ) -> torch.Tensor:
+        """Return what follows the prompts; n-grams may not repeat in the summary, but may be the document's."""
+        from transformers import LogitsProcessorList
+
+        prompt = int(inputs["logits_to_keep"][0]) + 1
+        processors = LogitsProcessorList()
+        if config.no_repeat_ngram_size:
+            processors.append(_fresh_ngrams(config.no_repeat_ngram_size, prompt))
+            config = copy(config)
+            config.no_repeat_ngram_size = 0
+        ids: torch.Tensor = model.generate(  # type: ignore[operator]
+            input_ids=inputs["input_ids"][:, :prompt],
+            attention_mask=inputs["attention_mask"][:, :prompt],
+            generation_config=config,
+            logits_processor=processors,
+        )
+        return ids[:, prompt:]
+
+
+def _fresh_ngrams(size: int, prompt: int) -> LogitsProcessor:
+    """Return transformers' processor against repeated n-grams, applied to what follows `prompt` tokens."""
+    from transformers import LogitsProcessor, NoRepeatNGramLogitsProcessor
+
+    class FreshNGrams(LogitsProcessor):
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            return NoRepeatNGramLogitsProcessor(size)(input_ids[:, prompt:], scores)
+
+    return FreshNGrams()

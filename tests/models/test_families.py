@@ -1,0 +1,207 @@
+"""Each family reads, learns and writes as the plain transformers calls of tests/plain.py do."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+import torch
+from checkpoints import BUILDERS, PROMPTS
+from plain import Plain
+
+from bisum import compose
+from bisum.corpus.tokenization import Collator, EncodedSplit
+from bisum.errors import UserError
+from bisum.evaluation.generation import generate, set_decoding, summarize
+from bisum.models.loading import load
+from bisum.training.loss import count_tokens, token_loss
+
+ROWS = [
+    ("en", "A text editor.\nIt highlights the syntax of many languages and is small.", "Small text editor"),
+    ("es", "El niño está aquí: mañana llega el año nuevo.", "El año nuevo llega mañana"),
+    ("de", "Ein kleines Programm, das Wörter zählt und Übersetzungen prüft.", "Zählt und prüft Wörter"),
+    ("en", "Games.", "Games\nfor children"),
+    (
+        "es",
+        "Herramientas para administrar un servidor de correo. " * 9,
+        "Herramientas de correo para un servidor pequeño",
+    ),
+    ("de", "Zeigt Bilder.", "Bildbetrachter"),
+    ("en", "This package contains the header files and the library of the game. " * 7, "development files"),
+    ("es", "Biblioteca de cálculo simbólico, con funciones y gráficos.", "cálculo"),
+]
+LANGUAGES, DOCUMENTS, SUMMARIES = (list(column) for column in zip(*ROWS, strict=True))
+DECODING = {
+    "greedy": {"num_beams": 1},
+    "beams": {"num_beams": 3, "length_penalty": 0.4, "early_stopping": False},
+}
+
+
+@pytest.fixture(scope="module")
+def decoding():
+    """Options of generation by hand, and as bisum takes them."""
+    usual = compose().generation
+    return lambda name: (DECODING[name] | {"no_repeat_ngram_size": 0}, replace(usual, **DECODING[name]))
+
+
+@pytest.fixture(scope="module")
+def loaded_as(checkpoints, options):
+    def make(family, **values):
+        return load(options(checkpoints(family), **{**PROMPTS.get(family, {}), **values}), 42, "float32")
+
+    return make
+
+
+@pytest.fixture(scope="module", params=BUILDERS)
+def pair(request, checkpoints, loaded_as):
+    """A model in bisum, and the same one in plain transformers."""
+    return loaded_as(request.param), Plain(request.param, checkpoints(request.param))
+
+
+def encoded(loaded):
+    return loaded.family.encode(loaded, DOCUMENTS, SUMMARIES, LANGUAGES)
+
+
+def refusal(call):
+    with pytest.raises(UserError) as raised:
+        call()
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_token_ids_are_the_tokenizers(pair):
+    loaded, plain = pair
+    columns = encoded(loaded)
+    documents = [plain.document(text, language) for language, text, _ in ROWS]
+    assert columns["input_ids"] == documents
+    assert columns["labels"] == [plain.summary(text, language) for language, _, text in ROWS]
+    assert [at for at, was_cut in enumerate(columns["document_cut"]) if was_cut] == [4, 6]
+    assert all(len(ids) == 64 for ids, was_cut in zip(documents, columns["document_cut"], strict=True) if was_cut)
+    whole = encoded(replace(loaded, max_summary_tokens=100))["labels"]
+    assert columns["summary_cut"] == [ids != all_ids for ids, all_ids in zip(columns["labels"], whole, strict=True)]
+    assert 0 < sum(columns["summary_cut"]) < len(ROWS)
+
+
+def test_loss_is_that_of_single_rows(pair):
+    loaded, plain = pair
+    texts = zip(*(encoded(loaded)[name] for name in ("input_ids", "labels")), strict=True)
+    batch = Collator(loaded)([{"input_ids": document, "labels": summary} for document, summary in texts])
+    labels = batch.pop("labels")
+    loaded.model.eval()
+    with torch.no_grad():
+        loss = token_loss(loaded.model(**batch).logits, labels, count_tokens(labels)).item()
+    summaries = [plain.summary(text, language) for language, _, text in ROWS]
+    losses = [
+        plain.loss(plain.document(text, language), summary)
+        for (language, text, _), summary in zip(ROWS, summaries, strict=True)
+    ]
+    assert count_tokens(labels) == sum(map(len, summaries))
+    assert loss == pytest.approx(sum(losses) / sum(map(len, summaries)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", DECODING)
+def test_summaries_of_batches_are_those_of_single_rows(name, pair, decoding):
+    loaded, plain = pair
+    by_hand, options = decoding(name)
+    ids = [plain.generate(plain.document(text, language), language, **by_hand) for language, text, _ in ROWS]
+    texts = [plain.text(summary) for summary in ids]
+    assert len(set(texts)) > len(ROWS) / 2
+    assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 5, "float32") == texts
+
+    split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
+    batches = list(generate(loaded, split, options, 5))
+    rows = [row for batch in batches for row in batch.rows]
+    assert sorted(rows) == list(range(len(ROWS)))
+    assert [text for batch in batches for text in batch.summaries] == [texts[row] for row in rows]
+    assert [length for batch in batches for length in batch.lengths] == [len(ids[row]) for row in rows]
+
+
+@pytest.mark.parametrize("family", PROMPTS)
+def test_the_summary_alone_repeats_nothing(family, checkpoints, loaded_as, decoding):
+    """What stands in the document may stand in the summary."""
+    loaded, plain = loaded_as(family), Plain(family, checkpoints(family))
+    options = replace(decoding("greedy")[1], no_repeat_ngram_size=1)
+    ends = {plain.tokenizer.eos_token_id, plain.tokenizer.convert_tokens_to_ids("<|endoftext|>")}
+    texts = []
+    for language, document, _ in ROWS:
+        prompt, summary = plain.document(document, language), []
+        while len(summary) < 12 and not ends & set(summary):
+            with torch.no_grad():
+                logits = plain.model(torch.tensor([prompt + summary])).logits[0, -1]
+            logits[summary] = -torch.inf
+            summary.append(int(logits.argmax()))
+        texts.append(plain.text(summary))
+    assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 3, "float32") == texts
+
+
+def test_a_language_needs_no_state_of_the_tokenizer(loaded_as):
+    """Rows of three languages in one batch have the ids of batches of one language."""
+    loaded = loaded_as("mbart50")
+    before = encoded(loaded)
+    loaded.tokenizer.src_lang, loaded.tokenizer.tgt_lang = "de_DE", "fr_XX"
+    assert encoded(loaded) == before
+    alone = [loaded.family.encode(loaded, [text], [summary], [language]) for language, text, summary in ROWS]
+    for name in ("input_ids", "labels"):
+        assert [row[name][0] for row in alone] == before[name]
+
+
+def test_an_unknown_language_names_those_that_are_known(loaded_as):
+    loaded = loaded_as("mbart50")
+    message = refusal(lambda: loaded.family.encode(loaded, ["Hej"], ["Hej"], ["tlh"]))
+    assert "'tlh'" in message
+    assert all(f" {language}" in message.replace("(", " ") for language in ("en", "es", "de", "zh", "sl"))
+
+
+@pytest.mark.parametrize("family", ["t5", "mt5"])
+def test_sentinels_are_never_generated(family, checkpoints, loaded_as, decoding):
+    loaded, plain = loaded_as(family), Plain(family, checkpoints(family))
+    by_hand, options = decoding("greedy")
+    sentinels = plain.tokenizer.convert_tokens_to_ids([f"<extra_id_{number}>" for number in range(100)])
+    for model in (loaded.model, plain.model):
+        model.get_output_embeddings().weight.data[sentinels] *= 50
+    inputs = plain.tokenizer(DOCUMENTS[1], return_tensors="pt")
+    (biased,) = plain.model.generate(**inputs, max_new_tokens=12, do_sample=False)
+    assert set(biased[1:].tolist()) <= {*sentinels, 1}
+    documents = [plain.document(text, language) for language, text, _ in ROWS]
+    texts = [plain.text(plain.generate(ids, "", **by_hand)) for ids in documents]
+    assert all(texts)
+    assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 5, "float32") == texts
+    # As the checkpoint that is saved will generate.
+    set_decoding(loaded, options)
+    assert not set(loaded.model.generate(**inputs)[0].tolist()) & set(sentinels)
+
+
+LIMITS = {"bart": (128, 128), "mbart50": (128, 127), "pegasus": (128, 128), "gpt2": (236, 20), "chat": (492, 20)}
+
+
+@pytest.mark.parametrize("family", LIMITS)
+def test_positions_bound_the_limits(family, loaded_as, decoding):
+    """The largest limits work, both used up; one more is refused."""
+    document, summary = LIMITS[family]
+    loaded = loaded_as(family, max_document_tokens=document, max_summary_tokens=summary)
+    columns = loaded.family.encode(loaded, ["editor de texto " * 300], ["editor de texto " * 300], ["es"])
+    assert document - 2 <= len(columns["input_ids"][0]) <= document
+    batch = Collator(loaded)([{"input_ids": columns["input_ids"][0], "labels": columns["labels"][0]}])
+    del batch["labels"]
+    loaded.model(**batch)
+    to_the_end = replace(decoding("beams")[1], min_tokens=summary - 1)
+    assert summarize(loaded, ["editor de texto " * 300], ["es"], to_the_end, 1, "float32")
+
+    message = refusal(lambda: loaded_as(family, max_document_tokens=document + 1, max_summary_tokens=summary))
+    assert message.startswith("model.max_document_tokens: ")
+    assert str(document + 1) in message
+    assert {"gpt2": "256", "chat": "512"}.get(family, "128") in message
+    message = refusal(lambda: loaded_as(family, max_document_tokens=document, max_summary_tokens=summary + 1))
+    assert "model.max_summary_tokens" in message
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_fp16_is_refused_where_it_overflows(family, checkpoints, options):
+    def in_fp16():
+        return load(options(checkpoints(family), **PROMPTS.get(family, {})), 42, "fp16")
+
+    if family in ("t5", "mt5", "pegasus"):
+        message = refusal(in_fp16)
+        assert message.startswith("hardware.precision: ")
+        assert "overflow" in message
+    else:
+        in_fp16()
