@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
+from bisum.records.evaluation_tables import evaluations_report
 from bisum.records.report import new_table
 from bisum.records.screen import from_here
 
@@ -34,29 +37,48 @@ def release_memory() -> None:
 
 def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     """Show a line for each job and return the largest of their exit codes."""
+    records = [_record(directory) for directory, _ in jobs]
+    own = _own_words([overrides for _, overrides in jobs])
+    console = Console(highlight=False)
+    console.rule("sweep")
+    if any("evaluation" in record for record in records):
+        labels = (f"{number} {words}".rstrip() for number, words in enumerate(own))
+        console.print(*evaluations_report(dict(zip(labels, records, strict=True))))
+        for number, record in enumerate(records):
+            if "evaluation" not in record:
+                told = f"job {number} {record.get('status', 'lost')}: {record.get('reason') or 'no reason is known'}"
+                console.print(told, markup=False, soft_wrap=True)
+    else:
+        console.print(_results_table(own, records))
+    if jobs:
+        console.print(f"run directories  {from_here(jobs[0][0].parent)}", markup=False, soft_wrap=True)
+        if view := (records[0].get("tracker") or {}).get("view"):
+            console.print(f"job 0            {view}", markup=False, soft_wrap=True)
+    return max((record.get("exit_code") or int(record.get("status") != "finished") for record in records), default=0)
+
+
+def _own_words(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return what distinguishes each job: the overrides that not all have; of `run=`, what the paths do not share."""
+    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    own = [[word.rstrip("/") for word in overrides if word not in shared] for overrides in jobs]
+    folders = [Path(word).parent for words in own for word in words if word.startswith("run=")]
+    same = f"{os.path.commonpath(folders)}/" if len(folders) > 1 else "run="
+
+    def brief(word: str) -> str:
+        is_run = word.startswith(same)
+        return f"run={word.removeprefix(same)}".replace("/checkpoints/", "/") if is_run else word
+
+    return [" ".join(map(brief, words)) for words in own]
+
+
+def _results_table(own: Sequence[str], records: Sequence[dict[str, Any]]) -> Table:
     table = new_table("job")
     table.add_column("overrides", overflow="fold")
     table.add_column("status")
     table.add_column("best", overflow="fold")
-    shared = set.intersection(*(set(overrides) for _, overrides in jobs)) if len(jobs) > 1 else set()
-    codes = []
-    for number, (directory, overrides) in enumerate(jobs):
-        record = _record(directory)
-        codes.append(int(record.get("exit_code") or (0 if record.get("status") == "finished" else 1)))
-        table.add_row(
-            str(number),
-            escape(" ".join(word for word in overrides if word not in shared)),
-            str(record.get("status", "lost")),
-            escape(_result(record)),
-        )
-    console = Console(highlight=False)
-    console.rule("sweep")
-    console.print(table)
-    if jobs:
-        console.print(f"run directories  {from_here(jobs[0][0].parent)}", markup=False, soft_wrap=True)
-        if view := (_record(jobs[0][0]).get("tracker") or {}).get("view"):
-            console.print(f"job 0            {view}", markup=False, soft_wrap=True)
-    return max(codes, default=0)
+    for number, (words, record) in enumerate(zip(own, records, strict=True)):
+        table.add_row(str(number), escape(words), str(record.get("status", "lost")), escape(_result(record)))
+    return table
 
 
 def _result(record: dict[str, Any]) -> str:

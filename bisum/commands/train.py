@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from bisum.commands.start import load_rows, quiet_libraries
+from bisum.commands.start import load_model, load_rows, quiet_libraries
 from bisum.config import Config
 from bisum.corpus.tokenization import EncodedSplit, encode
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluation, Evaluator
-from bisum.evaluation.generation import set_decoding
-from bisum.hardware.devices import Device, find_device
+from bisum.hardware.devices import find_device
 from bisum.hardware.shapes import choose_shapes
-from bisum.hardware.xla import compilations, place
-from bisum.models.loading import LoadedModel, load
+from bisum.hardware.xla import compilations
+from bisum.models.loading import LoadedModel
+from bisum.records.checkpoint_files import damage, epoch_name
 from bisum.records.report import cut_line, scores_table, show_summaries
 from bisum.records.run import Run, recorded
-from bisum.training.checkpoints import CheckpointStore, damage, epoch_name, load_weights
+from bisum.training.checkpoints import CheckpointStore, load_weights
 from bisum.training.supervisor import Supervisor
 from bisum.training.task import build_task
 
@@ -53,7 +52,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         checkpoint = (
             CheckpointStore(run.directory / "checkpoints").newest_sound(run.screen.warn) if run.resumed else None
         )
-        loaded = _load_model(config, run, device, checkpoint)
+        loaded = load_model(config, run, device, checkpoint)
         with run.stage("tokenization"):
             splits = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress)
         run.screen.print(cut_line(splits, (loaded.max_document_tokens, loaded.max_summary_tokens)))
@@ -87,29 +86,6 @@ def run(config: Config, directory: Path) -> float:
 
 def _new_directory() -> str:
     return f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}"
-
-
-def _load_model(config: Config, run: Run, device: Device, checkpoint: Path | None) -> LoadedModel:
-    """Load the model of the run's beginning, or of the checkpoint it continues from, and say what it is."""
-    options = replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
-    with run.stage("model"):
-        loaded = load(options, config.seed, device.precision, run.screen.progress)
-        place(loaded.model, device.torch_device)
-    set_decoding(loaded, config.generation)
-    weights = config.model.checkpoint or "random weights"
-    model = run.record["choices"].get("model", type(config.model.architecture or loaded.model).__name__)
-    trainer = run.record["choices"].get("trainer", type(config.trainer).__name__)
-    prefix = f", prefix '{loaded.prefix}'" if loaded.prefix else ""
-    run.screen.print(
-        f"{model} ({weights}), {loaded.parameters / 1e6:.1f} M parameters{prefix}; "
-        f"{trainer} on {device.name}, {device.precision}, seed {config.seed}"
-    )
-    if run.resumed:
-        where = (
-            f"continuing from {checkpoint.name}" if checkpoint else "no sound checkpoint: starting from the beginning"
-        )
-        run.screen.note(where)
-    return loaded
 
 
 def _check_best_metric(config: Config, baseline: Mapping[str, float]) -> None:

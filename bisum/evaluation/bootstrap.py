@@ -1,9 +1,11 @@
-"""Percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13)."""
+"""Percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13), of one system and of two in pairs."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-12
+"""What sums of scores in [0, 1] may be apart and yet equal."""
 
 
 def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDArray[np.float64]:
@@ -24,6 +26,27 @@ def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDA
 
 def interval(values: NDArray[np.float64], samples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper end of the 95 % interval of the mean over rows: (rows, ...) -> two of shape (...)."""
+    return _ends(resampled_means(values, samples, seed))
+
+
+def paired(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], samples: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Compare two systems over the same rows by paired bootstrap resampling (Koehn 2004, aclanthology.org/W04-3250).
+
+    Both are resampled with the same rows, so that what makes a row easy or hard for both does not blur the comparison.
+
+    Returns:
+        Lower and upper end of the 95 % interval of the mean of `ours - theirs`, and the share in [0, 1] of the
+        resamples in which the mean of `ours` is above that of `theirs`, equal means not counted: (rows, ...) and
+        (rows, ...) -> three of shape (...).
+    """
+    means = resampled_means(ours - theirs, samples, seed)
+    low, high = _ends(means)
+    return low, high, (means > _ROUNDING).mean(axis=0)
+
+
+def _ends(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(resampled_means(values, samples, seed), [tail, 1 - tail], axis=0)
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from bisum.config import Config
 from bisum.errors import UserError
 from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.metrics import Metric
-from bisum.evaluation.rouge import MEASURES, TYPES, aggregate, score_rows
+from bisum.evaluation.rouge import TYPES, F, RowScores, aggregate, difference, score_rows
 from bisum.hardware.shapes import Shapes
 from bisum.records.run import Run
 
@@ -32,6 +32,8 @@ BOOTSTRAP_SEED = 0
 class Evaluation:
     """The scores of one system on one split."""
 
+    scores: RowScores
+    """Of every row, in the order of their ids: the same rows have the same place in every evaluation of a split."""
     metrics: dict[str, float]
     """By the names of `metrics.jsonl`."""
     predictions: list[dict[str, Any]]
@@ -77,12 +79,17 @@ class Evaluator:
         scored = self.score(split.rows, summaries, prefix)
         counted = _histogram(lengths, loaded.max_summary_tokens)
         histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": counted}
-        return Evaluation(own | scored.metrics, scored.predictions, histograms)
+        return replace(scored, metrics=own | scored.metrics, histograms=histograms)
 
     def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""
         documents, languages = rows["document"].to_pylist(), rows["language"].to_pylist()
         return self.score(rows, lead_all(documents, languages, self.config.evaluation.lead), "baseline")
+
+    def difference(self, system: Evaluation, baseline: Evaluation) -> dict[str, float]:
+        """Return how far a system is above a baseline over the same rows, as `difference/...` metrics."""
+        samples = self.config.evaluation.bootstrap_samples
+        return difference(system.scores, baseline.scores, samples, BOOTSTRAP_SEED, self.config.languages)
 
     def score(self, rows: pa.Table, summaries: list[str], prefix: str) -> Evaluation:
         """Score one summary for each row of a table.
@@ -110,8 +117,8 @@ class Evaluator:
                 if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
                     raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")
                 metrics[f"{prefix}/{key}"] = value
-        rouge = _histogram(100 * scores.values[:, 0, TYPES.index("rougeL"), MEASURES.index("fmeasure")], 100)
-        return Evaluation(metrics, list(_predictions(rows, summaries)), {f"histograms/{prefix}/rougeL": rouge})
+        rouge = _histogram(100 * scores.values[:, 0, TYPES.index("rougeL"), F], 100)
+        return Evaluation(scores, metrics, list(_predictions(rows, summaries)), {f"histograms/{prefix}/rougeL": rouge})
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:

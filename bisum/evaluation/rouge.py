@@ -6,7 +6,7 @@ script, stemmed in their own language, and characters where words are not separa
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -16,13 +16,14 @@ from nltk.stem.snowball import SnowballStemmer
 from numpy.typing import NDArray
 from rouge_score_rs import RougeScorer
 
-from bisum.evaluation.bootstrap import interval
+from bisum.evaluation.bootstrap import interval, paired
 from bisum.evaluation.languages import tools_for
 from bisum.evaluation.sentences import split_sentences
 
 PROFILES = ("rouge", "unicode")
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 MEASURES = ("precision", "recall", "fmeasure")
+F = MEASURES.index("fmeasure")
 
 # Join controls hold words together in Persian and in scripts of India.
 WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\p{Join_Control}]*")
@@ -63,10 +64,37 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
     95 % bootstrap interval of F, from `samples` resamples, as `_low` and `_high`. Over all rows, then for each of
     `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
     """
-    metrics = _aggregate(scores.values, prefix, "", samples, seed)
-    for language in languages:
-        rows = np.array([row == language for row in scores.languages], dtype=bool)
-        metrics |= _aggregate(scores.values[rows], prefix, f"{language}/", samples, seed)
+    metrics: dict[str, float] = {}
+    for infix, rows in _parts(scores.languages, languages):
+        values = scores.values[rows]
+        low, high = interval(values[..., F], samples, seed)
+        for name, p, t in _names(prefix, infix):
+            # A mean per column: summed in the order of np.mean over a list of scores, so equal to the last bit.
+            precision, recall, fmeasure = (float(100 * column.mean()) for column in values[:, p, t].T)
+            metrics |= {name: fmeasure, f"{name}_precision": precision, f"{name}_recall": recall}
+            metrics |= {f"{name}_low": float(100 * low[p, t]), f"{name}_high": float(100 * high[p, t])}
+    return metrics
+
+
+def difference(
+    ours: RowScores, theirs: RowScores, samples: int, seed: int, languages: Iterable[str]
+) -> dict[str, float]:
+    """Metrics of how far a system is above another over the same rows: `difference/rouge1`, `difference/es/rougeL`, ...
+
+    Each is 100 x the mean over rows of the difference in F. Beside it stand the 95 % interval of that mean, by a paired
+    bootstrap of `samples` resamples, as `_low` and `_high`, and the percentage of the resamples in which `ours` is
+    above `theirs` as `_better`. Over all rows, then for each of `languages` that has rows.
+    """
+    if ours.languages != theirs.languages:
+        raise ValueError("the two systems were not scored over the same rows")
+    metrics: dict[str, float] = {}
+    for infix, rows in _parts(ours.languages, languages):
+        pair = ours.values[rows][..., F], theirs.values[rows][..., F]
+        low, high, better = paired(*pair, samples, seed)
+        mean = (pair[0] - pair[1]).mean(axis=0)
+        for name, p, t in _names("difference", infix):
+            ends = {"": mean, "_low": low, "_high": high, "_better": better}
+            metrics |= {f"{name}{end}": float(100 * values[p, t]) for end, values in ends.items()}
     return metrics
 
 
@@ -83,20 +111,20 @@ def unicode_tokens(text: str, language: str) -> list[str]:
     return [_stem(token, tools.stemmer) for token in tokens] if tools.stemmer else tokens
 
 
-def _aggregate(values: NDArray[np.float64], prefix: str, infix: str, samples: int, seed: int) -> dict[str, float]:
-    if not len(values):
-        return {}
-    low, high = interval(values[..., MEASURES.index("fmeasure")], samples, seed)
-    metrics: dict[str, float] = {}
+def _parts(row_languages: Sequence[str], languages: Iterable[str]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield the part of a metric's name for all rows and for each language, with its rows, if there are any."""
+    of = np.array(row_languages, dtype=object)
+    for infix, rows in [("", np.ones(len(of), bool)), *((f"{language}/", of == language) for language in languages)]:
+        if rows.any():
+            yield infix, rows
+
+
+def _names(prefix: str, infix: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the name of each metric, with the indices of its profile and its type."""
     for p, profile in enumerate(PROFILES):
         path = f"{prefix}/{infix}" if profile == "rouge" else f"{prefix}/{profile}/{infix}"
         for t, rouge_type in enumerate(TYPES):
-            name = path + rouge_type
-            # A mean per column: summed in the order of np.mean over a list of scores, so equal to the last bit.
-            precision, recall, fmeasure = (float(100 * column.mean()) for column in values[:, p, t].T)
-            metrics |= {name: fmeasure, f"{name}_precision": precision, f"{name}_recall": recall}
-            metrics |= {f"{name}_low": float(100 * low[p, t]), f"{name}_high": float(100 * high[p, t])}
-    return metrics
+            yield path + rouge_type, p, t
 
 
 def _score(predictions: list[str], references: list[str], use_stemmer: bool) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bisum.corpus.tokenization import EncodedSplit
 
 _ROW_LIMIT = "max rows"  # the step that corpus.max_train_rows and corpus.max_eval_rows make
-_SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
+SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 
 
 def corpus_table(report: CorpusReport, languages: Sequence[str]) -> Table:
@@ -87,7 +87,7 @@ def _scores(
     intervals: bool,
 ) -> Table:
     table = new_table("")
-    for title, _ in _SHOWN:
+    for title, _ in SHOWN:
         table.add_column(title, justify="right", no_wrap=True)
     if beside is not None:
         table.add_column(f"{beside[0]}\n1 / 2 / L", justify="right", style="dim", no_wrap=True)
@@ -95,12 +95,12 @@ def _scores(
         if f"{prefix}/{infix}rouge1" not in metrics:
             continue
         cells = []
-        for _, name in _SHOWN:
+        for _, name in SHOWN:
             key = f"{prefix}/{infix}{name}"
             interval = f" [dim]{metrics[f'{key}_low']:.1f}-{metrics[f'{key}_high']:.1f}[/dim]" if intervals else ""
             cells.append(f"[bold]{metrics[key]:.1f}[/bold]{interval}")
         if beside is not None:
-            cells.append(" / ".join(f"{beside[1][f'baseline/{infix}{name}']:.1f}" for _, name in _SHOWN))
+            cells.append(" / ".join(f"{beside[1][f'baseline/{infix}{name}']:.1f}" for _, name in SHOWN))
         table.add_row(label, *cells)
     return table
 

@@ -35,3 +35,39 @@ def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_pa
     assert "lead-3" not in done.out  # a job's whole report is in its log, and its scores in the table
     assert "lead-3" in (sweep / "1/train.log").read_text("utf-8")
     assert len(re.findall(r"^1 +trainer.learning_rate=0.001 +finished +eval/rougeL [\d.]+", done.out, re.M)) == 1
+
+
+def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained, tmp_path):
+    models = [str(trained / "checkpoints/epoch-1"), str(trained)]
+    labels = ["0 run=trained/epoch-1", "1 run=trained"]
+    done = call_bisum("evaluate", *models, "hydra.sweep.dir=sweep", "corpus.max_eval_rows=20")
+    assert done.code == 0, done.err
+    assert done.out.count("all: ROUGE-L is ") == 2  # each job says so when it is done
+    table = done.out.partition(" sweep ")[2]
+    assert max(map(len, table.splitlines()[:-1])) <= 80
+    first = json.loads((tmp_path / "sweep/0/run.json").read_text("utf-8"))
+    lead = " / ".join(f"{first['baseline'][f'baseline/rouge{n}']:.1f}" for n in "12L")
+    assert f"\ntest, 20 rows: ROUGE F, 95 % intervals; lead-2 has {lead}\n" in table
+    for number, (model, label) in enumerate(zip(models, labels, strict=True)):
+        of = json.loads((tmp_path / f"sweep/{number}/run.json").read_text("utf-8"))["evaluation"]
+        assert of["run"] == model
+        scores = " / ".join(f"{of[f'test/rouge{n}']:.1f}" for n in "12L")
+        languages = " / ".join(f"{of[f'test/{code}/rougeL']:.1f}" for code in ("en", "es"))
+        above, length = f"{of['difference/rougeL']:+.1f}", f"{of['test/gen_len']:.1f}"
+        (row,) = (line for line in table.splitlines() if line.startswith(f"{label} "))
+        assert " ".join(row.split()) == f"{label} {scores} {languages} {above} {length}"
+        low, high = (f"{of[f'difference/rougeL_{end}']:.1f}" for end in ("low", "high"))
+        assert f"{low} to {high}" in table
+
+
+def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reason(call_bisum, trained, tmp_path):
+    words = ("corpus.max_eval_rows=8", "hydra.sweep.dir=sweep", "languages=[en],[en,fr],[es]")
+    done = call_bisum("evaluate", "-m", f"run={trained}", *words)
+    assert done.code == 2
+    reason = json.loads((tmp_path / "sweep/1/run.json").read_text("utf-8"))["reason"]
+    assert "fr" in reason
+    table = done.out.partition(" sweep ")[2]
+    assert f"\njob 1 failed: {reason}\n" in table
+    assert re.search(r"^1 languages=\[en,fr\] +failed *$", table, re.M)
+    assert len(re.findall(r"^[02] languages=\[e[ns]\] +test ", table, re.M)) == 2
+    assert "The jobs did not score the same rows" in table

@@ -1,10 +1,11 @@
+import itertools
 import random
 import statistics
 
 import numpy as np
 import pytest
 
-from bisum.evaluation.bootstrap import interval, resampled_means
+from bisum.evaluation.bootstrap import interval, paired, resampled_means
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,32 @@ def test_trailing_axes_are_kept(values):
 def test_equal_scores_have_no_spread():
     low, high = interval(np.full((20, 1), 0.25), samples=100, seed=0)
     assert low == high == 0.25
+
+
+def test_a_row_by_row_lead_is_certain_and_a_tie_is_no_lead(values):
+    low, high, better = paired(values + 0.125, values, samples=200, seed=0)
+    np.testing.assert_allclose([low, high], 0.125, atol=1e-12)
+    assert (better == 1).all()
+    assert [float(part[0]) for part in paired(values, values + 0.125, 200, 0)] == pytest.approx([-0.125, -0.125, 0])
+    assert [float(part[0]) for part in paired(values, values, 200, 0)] == [0, 0, 0]
+
+
+def test_two_rows_won_and_lost_by_as_much():
+    # Of the 4 equally likely resamples one has the won row twice (+0.1), one the lost row twice (-0.1), two are ties.
+    ours, theirs = np.array([0.6, 0.3]), np.array([0.5, 0.4])
+    low, high, better = paired(ours, theirs, samples=4000, seed=0)
+    assert (low, high) == pytest.approx((-0.1, 0.1))
+    assert better == pytest.approx(1 / 4, abs=4 * np.sqrt(1 / 4 * 3 / 4 / 4000))
+
+
+def test_four_rows_agree_with_all_their_resamples():
+    # Differences of 0.1, 0.2, -0.3 and 0.4; in tenths, so that a tie is exactly 0:
+    sums = sorted(sum(rows) for rows in itertools.product((1, 2, -3, 4), repeat=4))
+    assert (sums.count(0), sum(total > 0 for total in sums)) == (16, 191)
+    # 2.5 % of 256 is 6.4: the interval goes from the 7th smallest to the 7th largest mean.
+    assert (sums[6], sums[-7]) == (-7, 13)
+    ours, theirs = np.array([0.5, 0.5, 0.3, 0.9]), np.array([0.4, 0.3, 0.6, 0.5])
+    low, high, better = paired(ours, theirs, samples=20_000, seed=3)
+    assert (low, high) == pytest.approx((-0.7 / 4, 1.3 / 4))
+    share = 191 / 256
+    assert better == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 20_000))

@@ -9,7 +9,7 @@ from nltk.stem.snowball import SnowballStemmer
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum.evaluation.baseline import lead_all
-from bisum.evaluation.rouge import MEASURES, PROFILES, TYPES, aggregate, score_rows, unicode_tokens
+from bisum.evaluation.rouge import MEASURES, PROFILES, TYPES, aggregate, difference, score_rows, unicode_tokens
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data/debian.jsonl").read_text("utf-8").splitlines()]
 NAMES = {"en": "english", "es": "spanish"}
@@ -159,6 +159,51 @@ def test_intervals_hold_the_mean_and_depend_on_the_seed_alone(pairs):
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert metrics["test/unicode/rouge1_low"] == pytest.approx(values.mean() - half, abs=0.2 * half)
     assert metrics["test/unicode/rouge1_high"] == pytest.approx(values.mean() + half, abs=0.2 * half)
+
+
+def test_the_difference_of_two_systems_is_that_of_their_means_in_rouge_score(pairs, golden):
+    _, references, languages = pairs
+    others = lead_all(references, languages, 1)[::-1]
+    theirs = by_rouge_score((others, references, languages), {})
+    metrics = difference(
+        score_rows(*pairs), score_rows(others, references, languages), samples=1000, seed=0, languages=["en", "es"]
+    )
+    spanish = np.array([code == "es" for code in languages])
+    for t, rouge_type in enumerate(TYPES):
+        for infix, rows in (("", spanish | ~spanish), ("es/", spanish)):
+            name = f"difference/{infix}{rouge_type}"
+            apart = 100 * (golden - theirs)[rows, t, MEASURES.index("fmeasure")]
+            assert metrics[name] == pytest.approx(apart.mean(), abs=1e-9)
+            half = 1.96 * apart.std() / np.sqrt(len(apart))  # many rows: close to the normal interval
+            assert metrics[f"{name}_low"] == pytest.approx(apart.mean() - half, abs=0.25 * half)
+            assert metrics[f"{name}_high"] == pytest.approx(apart.mean() + half, abs=0.25 * half)
+    assert set(metrics) == {
+        f"difference/{profile}{language}{rouge_type}{suffix}"
+        for profile in ("", "unicode/")
+        for language in ("", "en/", "es/")
+        for rouge_type in TYPES
+        for suffix in ("", "_low", "_high", "_better")
+    }
+
+
+def test_a_difference_by_hand_in_both_profiles():
+    # F of ROUGE-1: 1 and 0 against 0.5 and 0.5 in English; rouge_score takes año for a o, the unicode profile does not.
+    references, languages = ["a red cat", "one two", "año"], ["en", "en", "es"]
+    ours = score_rows(["a red cat", "three", "a o"], references, languages)
+    theirs = score_rows(["a", "one four", "año"], references, languages)
+    metrics = difference(ours, theirs, samples=1000, seed=0, languages=["en", "es"])
+    assert metrics["difference/en/rouge1"] == pytest.approx(0)
+    assert (metrics["difference/en/rouge1_low"], metrics["difference/en/rouge1_high"]) == pytest.approx((-50, 50))
+    assert metrics["difference/en/rouge1_better"] == pytest.approx(25, abs=6)  # the won row twice: 1 of 4
+    assert [metrics[f"difference/es/rouge1{end}"] for end in ("", "_low", "_high", "_better")] == [0, 0, 0, 0]
+    ends = ("", "_low", "_high", "_better")
+    assert [metrics[f"difference/unicode/es/rouge1{end}"] for end in ends] == [-100, -100, -100, 0]
+    assert metrics["difference/unicode/rouge1"] == pytest.approx(-100 / 3)
+
+
+def test_systems_over_other_rows_cannot_be_compared():
+    with pytest.raises(ValueError, match="same rows"):
+        difference(score_rows(["a"], ["a"], ["en"]), score_rows(["a"], ["a"], ["es"]), 100, 0, ["en"])
 
 
 def test_no_rows_give_no_metrics():

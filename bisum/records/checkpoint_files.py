@@ -1,0 +1,52 @@
+"""The checkpoints of a run directory as files: their names, and whether they are as they were written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+STATE = "state.json"
+OPTIMIZER = "optimizer.safetensors"
+
+_NAME = re.compile(r"epoch-\d+(\.\d+)?")
+
+
+def epoch_name(epoch: float) -> str:
+    """Return `epoch-<n>`, n with as many decimals as it has (at most 12)."""
+    return "epoch-" + f"{epoch:.12f}".rstrip("0").rstrip(".")
+
+
+def checkpoints_in(directory: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest last."""
+    found = [path for path in directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: float(path.name.removeprefix("epoch-")))
+
+
+def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
+    """Return what is wrong with a checkpoint's files, but for the `unneeded`; None if they are as they were written."""
+    try:
+        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "its manifest is missing or broken"
+    if not isinstance(manifest, dict) or not {"model.safetensors", STATE} <= manifest.keys():
+        return "its manifest is missing or broken"
+    for name, written in manifest.items():
+        path = checkpoint / name
+        if name in unneeded:
+            continue
+        if not path.is_file():
+            return f"{name} is missing"
+        if digest(path) != written:
+            return f"{name} has changed"
+    return None
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    import hashlib  # here, since it takes a while to import
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,121 @@
+"""`bisum evaluate`: a run's model scores what its training recorded, and its difference to lead-k is rouge_score's."""
+
+import json
+import random
+import statistics
+
+import punkt
+import pytest
+from rouge_score.rouge_scorer import RougeScorer
+
+from bisum.commands import evaluate
+from bisum.composition import Composer
+from bisum.earlier_runs import configure
+
+
+def record(directory):
+    return json.loads((directory / "run.json").read_text("utf-8"))
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def under(prefix, metrics):
+    return {name: value for name, value in metrics.items() if name.startswith(f"{prefix}/")}
+
+
+@pytest.fixture
+def evaluated(call_bisum, trained, tmp_path):
+    """Evaluate the trained run, as `evaluated(*words)`; returns how the command ended and its run directory."""
+
+    def run(*words):
+        done = call_bisum("evaluate", str(trained), "hydra.run.dir=evaluated", *words)
+        assert done.code == 0, done.err
+        return done, tmp_path / "evaluated"
+
+    return run
+
+
+def test_the_test_split_scores_exactly_what_the_training_recorded(evaluated, trained):
+    done, directory = evaluated()
+    recorded, training = record(directory), record(trained)
+    evaluation, best = recorded["evaluation"], training["test"]["checkpoint"]
+    assert (recorded["status"], recorded["job"]) == ("finished", "evaluate")
+    assert evaluation["run"] == str(trained)
+    assert evaluation["checkpoint"] == str(trained / "checkpoints" / best)
+    assert (evaluation["split"], evaluation["rows"]) == ("test", 40)
+    assert len(under("test", evaluation)) > 100
+    assert evaluation["test/rougeL"] > 0
+    assert under("test", evaluation) == under("test", training["test"])
+    assert under("baseline", recorded["baseline"]) == under("baseline", training["test"])
+    for name in (f"test-{best}.jsonl", "test-lead2.jsonl"):
+        assert lines(directory / "predictions" / name) == lines(trained / "predictions" / name)
+
+    (line,) = lines(directory / "metrics.jsonl")
+    for prefix, of in (("test", evaluation), ("difference", evaluation), ("baseline", recorded["baseline"])):
+        assert under(prefix, line) == under(prefix, of)
+    assert all(len(shown) <= 80 for shown in done.out.partition("\nrun directory  ")[0].splitlines())
+    assert done.out.count("reference ") == 2  # a row of each language, as evaluation.shown_summaries says
+
+
+@pytest.mark.parametrize("checkpoint", ["epoch-1", "epoch-2"])
+def test_a_checkpoint_scores_on_validation_what_its_epoch_did(call_bisum, trained, tmp_path, checkpoint):
+    run = trained / "checkpoints" / checkpoint
+    done = call_bisum("evaluate", str(run), "split=validation", "hydra.run.dir=evaluated")
+    assert done.code == 0, done.err
+    epoch = float(checkpoint.removeprefix("epoch-"))
+    (line,) = (line for line in lines(trained / "metrics.jsonl") if "eval/loss" in line and line["epoch"] == epoch)
+    evaluation = record(tmp_path / "evaluated")["evaluation"]
+    assert under("eval", evaluation) == under("eval", line)
+    assert not under("test", evaluation)
+
+
+def test_the_difference_to_lead_k_is_that_of_rouge_score_over_the_same_rows(evaluated):
+    done, directory = evaluated()
+    evaluation = record(directory)["evaluation"]
+    checkpoint = evaluation["checkpoint"].rpartition("/")[2]
+    files = [directory / "predictions" / name for name in (f"test-{checkpoint}.jsonl", "test-lead2.jsonl")]
+    scorer, names = RougeScorer(["rougeL"], use_stemmer=True), {"en": "english", "es": "spanish"}
+
+    def rouge(row):
+        texts = [
+            "\n".join(punkt.sent_tokenize(row[key], names[row["language"]])) for key in ("reference", "prediction")
+        ]
+        return 100 * scorer.score(*texts)["rougeL"].fmeasure
+
+    apart = {
+        (ours["id"], ours["language"]): rouge(ours) - rouge(theirs)
+        for ours, theirs in zip(*map(lines, files), strict=True)
+        if ours["id"] == theirs["id"]
+    }
+    assert len(apart) == 40
+    for infix, rows in {
+        "": list(apart.values()),
+        "en/": [value for (_, language), value in apart.items() if language == "en"],
+    }.items():
+        key = f"difference/{infix}rougeL"
+        assert evaluation[key] == pytest.approx(statistics.fmean(rows))
+        generator = random.Random(7)
+        means = [statistics.fmean(generator.choices(rows, k=len(rows))) for _ in range(2000)]
+        cuts = statistics.quantiles(means, n=40)
+        width = cuts[-1] - cuts[0]
+        assert evaluation[f"{key}_low"] == pytest.approx(cuts[0], abs=0.1 * width)
+        assert evaluation[f"{key}_high"] == pytest.approx(cuts[-1], abs=0.1 * width)
+    low, high = (f"{evaluation[f'difference/rougeL_{end}']:.2f}" for end in ("low", "high"))
+    below = f"{abs(evaluation['difference/rougeL']):.2f}"
+    assert f"\nall: ROUGE-L is {below} below lead-2 (95 % interval {low} to {high}): worse\n" in done.out
+
+
+def test_the_function_takes_a_configuration_and_returns_rouge_l(trained, tmp_path):
+    words = [f"run={trained}", "languages=[es]", "tracker=none", "corpus.max_eval_rows=10"]
+    rouge = evaluate.run(configure(Composer("evaluate"), words), tmp_path / "evaluated")
+    evaluation = record(tmp_path / "evaluated")["evaluation"]
+    assert rouge == evaluation["test/rougeL"] == evaluation["test/es/rougeL"]
+    assert evaluation["rows"] == 10
+
+
+def test_quiet_shows_the_scores_alone(evaluated):
+    done, _ = evaluated("log=quiet")
+    assert done.out.startswith("\ntest, 40 rows: epoch-")
+    assert done.out.count("ROUGE-L is") == 3
