@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bisum.commands.train import train
     from bisum.composition import compose
+    from bisum.summarizer import Summarizer
 
-__all__ = ["compose", "train"]
+__all__ = ["Summarizer", "compose", "train"]
 __version__ = "0.1.0"
 
 
 def __dir__() -> list[str]:
-    """Name the public functions before their first use too."""
+    """Name what is public before its first use too."""
     return [*globals(), *__all__]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public functions on first use, so that `import bisum` costs nothing."""
+    """Import what is public on first use, so that `import bisum` costs nothing."""
     if name == "compose":
         from bisum.composition import compose
 
@@ -27,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from bisum.commands.train import train
 
         return train
+    if name == "Summarizer":
+        from bisum.summarizer import Summarizer
+
+        return Summarizer
     raise AttributeError(f"module 'bisum' has no attribute '{name}'")

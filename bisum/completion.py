@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +20,7 @@ from bisum.checking import allow
 from bisum.composition import Composer
 from bisum.errors import UserError
 from bisum.keys import Key, composed_keys, opening
+from bisum.words import COMMANDS
 
 SCRIPTS = {
     "bash": """\
@@ -89,7 +90,7 @@ class Candidate:
     about: str = ""
 
 
-def answer(words: Sequence[str], commands: Mapping[str, str]) -> str:
+def answer(words: Sequence[str]) -> str:
     """Return what `bisum -sc install=SHELL` or `query=SHELL` prints.
 
     Raises:
@@ -104,24 +105,29 @@ def answer(words: Sequence[str], commands: Mapping[str, str]) -> str:
         return _script(shell)
     line = os.environ.get("COMP_LINE", "")
     typed, current, quote = _split(line)
-    found = dict.fromkeys(candidates(typed, current, commands))
+    found = dict.fromkeys(candidates(typed, current))
     return "".join(f"{line}\n" for line in _for_shell(shell, found, current, quote))
 
 
-def candidates(words: Sequence[str], current: str, commands: Mapping[str, str]) -> Iterator[Candidate]:
+def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
     """Yield the words that may follow `words`; not all of them begin with `current`, the part of one that is there."""
     words = list(words)
-    command = words.pop(0) if words and words[0] in commands else None
+    command = words.pop(0) if words and words[0] in COMMANDS else None
+    takes = COMMANDS[command].takes if command else ""
     previous = _SHORT.get(words[-1], words[-1]) if words else ""
+    if "--" in words:
+        return
     if previous == "--config-dir":
         yield from (Candidate(path) for path in _paths(current) if path.endswith("/"))
     elif previous in _AFTER:
         yield from map(Candidate, _AFTER[previous])
     elif current.startswith("-"):
         yield from (Candidate(flag, about) for flag, about in FLAGS.items())
+        if "files" in takes:
+            yield Candidate("--", "texts to summarize")
     else:
         if command is None and not words:
-            yield from (Candidate(name, about) for name, about in commands.items())
+            yield from (Candidate(name, found.summary) for name, found in COMMANDS.items())
         for word in words:
             if word.startswith("allow_targets="):
                 allow(word.partition("=")[2])
@@ -131,6 +137,8 @@ def candidates(words: Sequence[str], current: str, commands: Mapping[str, str]) 
             yield from map(Candidate, composer.groups)
             yield from (Candidate(key.name, key.line) for key in _keys(composer, words))
         else:
+            if takes and "=" not in current:
+                yield from (Candidate(path) for path in _paths(current) if path.endswith("/") or "files" in takes)
             yield from _settings(composer, words, current)
 
 
@@ -190,7 +198,7 @@ def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterato
 def _values(key: Key, value: str) -> Iterator[str]:
     if key.choices:
         yield from key.choices
-    elif _PLACES.search(key.line) and "text" in key.expected:
+    elif _PLACES.search(key.line) and key.expected.startswith("text"):
         yield from _paths(value)
     elif key.value is not None and not key.is_node:
         yield key.shown

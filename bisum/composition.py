@@ -22,16 +22,17 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from bisum.checking import ALLOW_VARIABLE, allowed_targets, is_allowed, locate, nearest
 from bisum.config import Config, check
 from bisum.errors import UserError
+from bisum.hydra_node import refuse_foreign_code
+from bisum.mistakes import explain, one_line, unresolved_key
 
 OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
 
@@ -149,8 +150,8 @@ class Composer:
                 warnings.simplefilter("ignore")
                 composed = self.hydra.compose_config(self.config_name, list(overrides), run_mode=mode, from_shell=True)
         except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-            raise UserError(self._explain(error)) from error
-        _refuse_foreign_code(composed.hydra)
+            raise UserError(explain(error, self.hydra.config_loader, self.groups)) from error
+        refuse_foreign_code(composed.hydra)
         for group in _REQUIRED_GROUPS:
             if composed.hydra.runtime.choices.get(group) in (None, "null"):
                 self._refuse_null(group)
@@ -165,7 +166,7 @@ class Composer:
         try:
             return OverridesParser.create(config_loader=self.hydra.config_loader).parse_overrides(list(overrides))
         except HydraException as error:
-            raise UserError(self._explain(error)) from error
+            raise UserError(explain(error, self.hydra.config_loader, self.groups)) from error
 
     def checked(self, overrides: Sequence[str]) -> Config:
         """Return the checked configuration of one job."""
@@ -183,47 +184,8 @@ class Composer:
             parameters = self.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
             (jobs,) = BasicSweeper.split_arguments([*parameters, *self.parse(overrides)], max_batch_size=None)
         except HydraException as error:
-            raise UserError(self._explain(error)) from error
+            raise UserError(explain(error, self.hydra.config_loader, self.groups)) from error
         return [list(job) for job in jobs]
-
-    def _explain(self, error: Exception) -> str:
-        """Return one line for an error of Hydra, OmegaConf or the YAML parser."""
-        if isinstance(error, OverrideParseException):
-            return (
-                f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, "
-                "braces, '~' or '=' (for example 'key=\"a, b\"')"
-            )
-        if isinstance(error, UnicodeDecodeError):
-            return f"{self._undecodable_file()}: not UTF-8; convert it"
-        if isinstance(error, YAMLError):
-            mark = getattr(error, "problem_mark", None)
-            place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
-            return f"{place}: not valid YAML: {getattr(error, 'problem', None) or _one_line(error)}"
-        if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-            group, _, option = error.missing_cfg_file.lstrip("/").rpartition("/")
-            options = self.groups.get(group, [])
-            if options:
-                return f"{group}={option}: no such option{nearest(option, options)} (valid: {', '.join(options)})"
-        if isinstance(error.__cause__, YAMLError):
-            return self._explain(error.__cause__)
-        message = " ".join(filter(None, [_one_line(error), _one_line(error.__cause__)]))
-        if match := re.search(r"Error merging override \+*(.*?)=.*Cannot merge (\w+) with (\w+)", message):
-            kinds = {"DictConfig": "a mapping", "ListConfig": "a list"}
-            return f"{match[1]}: expected {kinds.get(match[3], match[3])}, not {kinds.get(match[2], match[2])}"
-        if match := re.search(r"Ambiguous value for argument '\+*(.*?)=", message):
-            return f"{match[1]}: several values; write {match[1]}=[a,b] for a list, or add -m for a job each"
-        if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
-            return f"{match[1]}: no such group{nearest(match[1], self.groups)} (valid: {', '.join(self.groups)})"
-        return message.replace("'++", "'")
-
-    def _undecodable_file(self) -> str:
-        for source in self.hydra.config_loader.get_sources():
-            for path in sorted(Path(source.path).rglob("*.yaml")) if source.scheme() == "file" else []:
-                try:
-                    path.read_text(encoding="utf-8")
-                except UnicodeDecodeError:
-                    return str(path)
-        return "a YAML file"
 
 
 def checked(composed: DictConfig, name: str, hydra: Any = None) -> Config:
@@ -238,7 +200,7 @@ def checked(composed: DictConfig, name: str, hydra: Any = None) -> Config:
     try:
         values = OmegaConf.to_container(job, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{_unresolved_key(job)}: {_one_line(error)}") from error
+        raise UserError(f"{unresolved_key(job)}: {one_line(error)}") from error
     assert isinstance(values, dict)
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
@@ -251,17 +213,19 @@ def checked(composed: DictConfig, name: str, hydra: Any = None) -> Config:
     return config
 
 
-def _unresolved_key(node: Any, key: str = "") -> str:
-    """Return the dotted key of the first interpolation that cannot be resolved."""
-    for name in node if isinstance(node, DictConfig) else []:
-        path = f"{key}.{name}" if key else str(name)
-        try:
-            child = None if OmegaConf.is_missing(node, name) else node[name]
-        except OmegaConfBaseException:
-            return path
-        if found := _unresolved_key(child, path):
-            return found
-    return ""
+def literal(value: Any) -> Any:
+    """Return plain data whose texts OmegaConf takes as they are: `${` in them begins no interpolation."""
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [literal(item) for item in value]
+    return re.sub(r"(\\*)\$\{", lambda found: rf"{found[1] * 2}\${{", value) if isinstance(value, str) else value
+
+
+def quoted(text: str) -> str:
+    """Return a text as Hydra's grammar reads it back, quoted unless it is plainly a path."""
+    plain = re.fullmatch(r"[\w.][\w.+-]*/[\w./+-]*|/[\w./+-]+", text, re.ASCII)
+    return text if plain else QuotedString(literal(text), Quote.single).with_quotes()
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
@@ -274,48 +238,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> 
     Raises:
         UserError: an unknown key or option, a wrong type, a value out of range.
     """
-    from bisum.resuming import continue_run, resumed_run
+    from bisum.earlier_runs import continue_run, resumed_run
 
     composer = Composer("train", config_dir)
     run = resumed_run(composer, overrides)
     return composer.checked(overrides) if run is None else continue_run(composer, run, overrides)
-
-
-def _refuse_foreign_code(hydra: DictConfig) -> None:
-    """Hold what Hydra itself would call (launcher, sweeper, callbacks, logging) to the same rule as bisum's nodes."""
-    for name in ("launcher", "sweeper", "callbacks"):
-        node = hydra.get(name)
-        try:
-            plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        except OmegaConfBaseException as error:
-            raise UserError(f"{_unresolved_key(node, f'hydra.{name}')}: {_one_line(error)}") from error
-        _refuse_foreign_targets(plain, name)
-    if ALLOW_VARIABLE in (OmegaConf.select(hydra, "job.env_set") or {}):
-        raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
-    for name in ("job_logging", "hydra_logging"):
-        if OmegaConf.select(hydra, f"{name}.root") is not None or OmegaConf.select(hydra, f"{name}.handlers"):
-            raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
-
-
-def _refuse_foreign_targets(node: Any, key: str) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _refuse_foreign_targets(item, key)
-    if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None:
-            if not is_allowed(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
-                raise UserError(
-                    f"hydra.{key}._target_: '{target}' is not allowed; if you trust it, set {ALLOW_VARIABLE}={target}"
-                )
-            locate(str(target))
-        for name, value in node.items():
-            _refuse_foreign_targets(value, f"{key}.{name}")
-
-
-def _one_line(error: BaseException | None) -> str:
-    """Return the first lines of a message that say what is wrong, joined."""
-    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    lines = [re.sub(r"^\w+ raised while resolving interpolation: ", "", line) for line in lines]
-    drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")
-    return " ".join(line for line in lines if not line.startswith(drop))

@@ -115,7 +115,64 @@ class ExploreConfig(Config):
     """How much is shown."""
 
 
-SCHEMAS: dict[str, type[Config]] = {"train": Config, "baseline": BaselineConfig, "explore": ExploreConfig}
+@dataclass(kw_only=True)
+class TrainedModelConfig(Config):
+    """The configuration of a command that uses a model as it is: an experiment's, with the model's weights."""
+
+    run: str | None
+    """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.checkpoint is None:
+            raise UserError(
+                "model: has random weights; name a trained one, after the command or as run=: "
+                "a run directory, a checkpoint directory or a hub name"
+            )
+
+    def _check_best_metric(self) -> None:
+        """No checkpoint is chosen here: the metric may be of languages that are not asked for."""
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig(TrainedModelConfig):
+    """An evaluation's configuration: the model's, and the split to score."""
+
+    split: Literal["train", "validation", "test"]
+    """Rows that the model is scored on."""
+
+
+@dataclass(kw_only=True)
+class SummarizeConfig(TrainedModelConfig):
+    """What to summarize, how it is read and how the summaries are written."""
+
+    files: list[str]
+    """Files to summarize, in their order; - is standard input."""
+    unit: Literal["line", "file"]
+    """What one document is in a text file or on standard input; JSON lines have one in each line."""
+    language: str | None
+    """Code of the documents' language, where nothing beside them tells it; null: not known."""
+    format: Literal["text", "jsonl"]
+    """How summaries are written: as text, a line each, or as JSON lines with what is known of the document."""
+    split: Literal["train", "validation", "test"] | None
+    """Split of the corpus whose rows are summarized; null: test if rows or ids are given, or else none."""
+    rows: list[Annotated[int, Ge(0)]]
+    """Numbers of the split's rows, from 0, that are summarized; of a split without rows and ids all of them are."""
+    ids: list[str | int]
+    """Ids of the split's rows that are summarized."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.texts: list[str] = []
+
+
+SCHEMAS: dict[str, type[Config]] = {
+    "train": Config,
+    "baseline": BaselineConfig,
+    "explore": ExploreConfig,
+    "evaluate": EvaluateConfig,
+    "summarize": SummarizeConfig,
+}
 """Schema of each primary configuration, `conf/NAME.yaml`."""
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from bisum.checking import nearest
 from bisum.composition import Composer, conf_directory
 from bisum.config import SCHEMAS
 from bisum.errors import UserError
 from bisum.keys import Key, composed_keys, opening
+from bisum.words import COMMANDS
 
 EXAMPLES = {
     "bisum": "fine-tune a tiny model on the embedded sample",
@@ -27,20 +28,21 @@ OPTIONS = {
     "--config-dir DIR": "add your YAML files, laid out as bisum's own conf/",
     "-sc install=bash": 'print what makes TAB complete all of this: eval "$(bisum -sc install=bash)" in ~/.bashrc, the '
     "same with zsh in ~/.zshrc; bisum -sc install=fish | source in config.fish",
+    "-- TEXT ...": "texts for bisum summarize, as they are",
     "--version, --hydra-help": "",
 }
 
 
-def overview(composer: Composer, commands: Mapping[str, str]) -> str:
+def overview(composer: Composer) -> str:
     """Return what a newcomer needs: the commands, groups with their options, keys, and five command lines."""
     keys = [key for key in composed_keys(composer, []) if "." not in key.name and key.name not in composer.groups]
     lines = [
         "bisum: fine-tune and compare bilingual abstractive summarizers",
         "",
-        "bisum [COMMAND] [group=option ...] [key=value ...] [options]",
+        "bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [options]",
         "",
         "Commands (train, if none is given; bisum COMMAND --help tells more)",
-        *_columns(commands.items()),
+        *_columns((name, command.summary) for name, command in COMMANDS.items()),
         "",
         "Groups and their options (bisum --help GROUP tells more)",
         *_columns((name, ", ".join(options)) for name, options in composer.groups.items()),
@@ -56,18 +58,19 @@ def overview(composer: Composer, commands: Mapping[str, str]) -> str:
         "",
         *_wrapped(
             "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 130 or 143 "
-            "interrupted."
+            "interrupted, 141 its reader went away."
         ),
     ]
     return "\n".join(lines)
 
 
-def of_command(name: str, composer: Composer, summary: str, overrides: Sequence[str]) -> str:
+def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
     """Return what a command does, the keys that it has beside those of `train`, and a command line to copy."""
     _, example = opening(conf_directory() / f"{name}.yaml")
     common = SCHEMAS["train"].__annotations__
     own = [key for key in composed_keys(composer, overrides) if key.name.partition(".")[0] not in common]
-    lines = [*_wrapped(f"bisum {name}: {summary}"), ""]
+    command = COMMANDS[name]
+    lines = [*_wrapped(f"bisum {name}: {command.summary}"), "", *_wrapped(f"bisum {name} {command.synopsis}"), ""]
     if own:
         lines += ["Its own keys", *_told(own), ""]
     lines += [

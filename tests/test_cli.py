@@ -1,9 +1,11 @@
 """The command line as a person meets it: what it shows, how soon, and what it never imports."""
 
+import hashlib
 import json
 import os
 import re
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -15,11 +17,9 @@ import yaml
 
 import bisum
 from bisum import __version__, compose
-from bisum.checking import ALLOW_VARIABLE
-from bisum.cli import COMMANDS, parse
 from bisum.composition import Composer, conf_directory
 from bisum.config import check
-from bisum.errors import UserError
+from bisum.words import COMMANDS, parse
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "wandb", "accelerate")
 
@@ -39,6 +39,11 @@ for words in json.loads(sys.argv[1]):
 
 def test_nothing_heavy_is_imported_for_help_or_a_configuration_good_or_bad(tmp_path, write):
     write(tmp_path / "mine/experiment/bad.yaml", "# @package _global_\ntrainer:\n  epochz: 1\n")
+    record = {"job": "train", "status": "running", "best": {"epoch": 1.0}, "config": compose().resolved}
+    write(tmp_path / "run/run.json", json.dumps(record))
+    manifest = {"model.safetensors": hashlib.sha256(b"weights").hexdigest(), "state.json": ""}
+    write(tmp_path / "run/checkpoints/epoch-1/model.safetensors", "weights")
+    write(tmp_path / "run/checkpoints/epoch-1/manifest.json", json.dumps(manifest))
     lines = {
         "--version": 0,
         "--help": 0,
@@ -51,6 +56,15 @@ def test_nothing_heavy_is_imported_for_help_or_a_configuration_good_or_bad(tmp_p
         "--cfg job trainer=seq2seq_trainer +trainer.arguments.torch_empty_cache_steps=5": 0,
         "--cfg hydra": 0,
         "baseline --cfg job": 0,
+        "evaluate --help": 0,
+        "evaluate": 2,
+        "evaluate run --cfg job": 0,
+        "evaluate run/checkpoints/epoch-1 --cfg job": 0,
+        "evaluate google-t5/t5-small --cfg job": 0,
+        "evaluate run ./nowhere": 2,
+        "summarize --help": 0,
+        "summarize run --cfg job -- text": 0,
+        "summarize -- text": 2,
         "trainer.epochz=1": 2,
         "model=nope": 2,
         "trainer.epochs=x": 2,
@@ -72,7 +86,7 @@ def test_nothing_heavy_is_imported_for_help_or_a_configuration_good_or_bad(tmp_p
     ).stdout
     ends = [json.loads(line.removeprefix("@ ")) for line in out.splitlines() if line.startswith("@ ")]
     assert dict(zip(lines, ends, strict=True)) == {line: [code, []] for line, code in lines.items()}
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "run"]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -108,6 +122,18 @@ def test_help_of_a_command_tells_of_its_own_keys(call_bisum):
     assert "split=validation  (one of train, validation, test)" in out
     assert "  bisum baseline split=test evaluation.lead=1" in out
     assert "split=" not in call_bisum("train", "--help").out
+
+
+def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
+    evaluate, summarize = (call_bisum(command, "--help").out for command in ("evaluate", "summarize"))
+    assert "\nbisum evaluate [RUN ...] [group=option ...] [key=value ...] [-m]\n" in evaluate
+    assert "  run=null  (text or null)" in evaluate
+    assert "  split=test  (one of train, validation, test)" in evaluate
+    assert "\nbisum summarize [RUN] [FILE ...] [key=value ...] [-- TEXT ...]\n" in summarize
+    for key in ("files=[]", "unit=line", "language=null", "format=text", "split=null", "rows=[]", "ids=[]"):
+        assert f"\n  {key}  (" in summarize
+    assert call_bisum("summarize", "outputs/a/run", "--help").out == summarize
+    assert call_bisum("summarize", "--help", "unit").out.startswith("unit: What one document is")
 
 
 @pytest.mark.parametrize(("topic", "nearest"), [("trianer", "trainer"), ("trainer.epocs", "trainer.epochs")])
@@ -197,19 +223,6 @@ def test_cfg_shows_what_a_resumed_run_would_do(call_bisum, tmp_path, one_line, w
     assert "run.json' cannot be read" in one_line(call_bisum("resume=run"))
 
 
-def test_parsing_leaves_hydra_only_what_is_hydras(monkeypatch):
-    monkeypatch.setenv(ALLOW_VARIABLE, "earlier")
-    invocation = parse(["baseline", "-m", "split=test", "allow_targets=[mine,'yours']", "~filter", "seed=1,2"])
-    assert invocation.command == "baseline"
-    assert invocation.overrides == ["split=test", "~filter", "seed=1,2"]
-    assert invocation.options.multirun
-    assert os.environ[ALLOW_VARIABLE] == "earlier,mine,yours"
-    assert parse(["seed=1"]).command is None
-    assert parse([]).overrides == []
-    with pytest.raises(UserError, match="takes no 'extra'"):
-        parse(["seed=1", "extra"])
-
-
 def test_options_and_settings_may_come_in_any_order(call_bisum, tmp_path, one_line):
     (tmp_path / "mine").mkdir()
     shown = call_bisum("baseline", "split=test", "--config-dir", "mine", "seed=5", "--cfg", "job", "evaluation.lead=1")
@@ -243,3 +256,55 @@ def test_a_run_makes_one_directory(words, where, call_bisum, tmp_path):
     assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *words).code == 0
     (directory,) = tmp_path.glob(where)
     assert list(directory.rglob("run.json"))
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Begin `python -m bisum WORDS` in a process of its own and in `tmp_path`."""
+    started = []
+
+    def process(*words: str, **streams) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+        command = [sys.executable, "-m", "bisum", *words]
+        options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True, **streams}
+        started.append(subprocess.Popen(command, **options))
+        return started[-1]
+
+    yield process
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--cfg", "job")])
+def test_a_reader_that_goes_away_ends_it_silently(begin, words):
+    process = begin(*words, stdout=subprocess.PIPE)
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_is_told_in_one_line(begin):
+    with Path("/dev/full").open("w") as full:
+        process = begin("--help", stdout=full)
+        assert (process.wait(60), process.stderr.read()) == (1, "bisum: [Errno 28] No space left on device\n")
+
+
+def test_without_standard_output_there_is_nothing_to_tell(tmp_path):
+    python = shlex.join([sys.executable, "-m", "bisum"])
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    done = subprocess.run(f"{python} --help >&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_while_something_is_imported_leaves_one_line(begin, tmp_path, write):
+    write(tmp_path / "mine/filter/slow.yaml", "# @package filter.slow\n_target_: slow.Slow\n")
+    write(tmp_path / "slow.py", "import pathlib, time\npathlib.Path('there').touch()\ntime.sleep(60)\n")
+    process = begin("--config-dir", "mine", "allow_targets=[slow]", "filter=[slow]", stdout=subprocess.PIPE)
+    while not (tmp_path / "there").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode in (130, -signal.SIGINT)  # Python may end itself by the signal: a shell says 130 of both
+    assert (out, err) == ("", "bisum: interrupted\n")

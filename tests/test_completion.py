@@ -11,10 +11,9 @@ import pexpect
 import pytest
 
 import bisum
-from bisum.cli import COMMANDS
 from bisum.completion import FLAGS, answer
+from bisum.words import COMMANDS
 
-SUMMARIES = {name: command.summary for name, command in COMMANDS.items()}
 SHELLS = {
     "bash": (["--norc", "--noprofile", "-i"], 'eval "$({} -sc install=bash)"'),
     "zsh": (["-f", "-i"], 'eval "$({} -sc install=zsh)"'),
@@ -34,7 +33,7 @@ def offered(monkeypatch):
 
     def words(line: str) -> list[str]:
         monkeypatch.setenv("COMP_LINE", line)
-        return [found.partition("\t")[0] for found in answer(["-sc", "query=zsh"], SUMMARIES).splitlines()]
+        return [found.partition("\t")[0] for found in answer(["-sc", "query=zsh"]).splitlines()]
 
     return words
 
@@ -79,6 +78,13 @@ def offered(monkeypatch):
         ("bisum -sc inst", ["install=bash", "install=zsh", "install=fish"]),
         ("bisum --shell-completion install=z", ["install=zsh"]),
         ("bisum nonsense=", []),
+        ("bisum eva", ["evaluate", "evaluation."]),
+        ("bisum evaluate spl", ["split="]),
+        ("bisum evaluate split=t", ["split=train", "split=test"]),
+        ("bisum summarize format=", ["format=text", "format=jsonl"]),
+        ("bisum summarize -", [*FLAGS, "--"]),
+        ("bisum summarize -- ", []),
+        ("bisum summarize a b -- la", []),
     ],
 )
 def test_what_is_offered(offered, line, words):
@@ -103,6 +109,19 @@ def test_folders_of_ones_own_and_files_are_offered(offered, tmp_path, monkeypatc
     assert offered(f"bisum resume={tmp_path}/mi") == [f"resume={tmp_path}/mine/"]
 
 
+def test_runs_and_files_are_offered_to_the_commands_that_take_them(offered, tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "outputs/today/run.json", "{}")
+    write(tmp_path / "ouija.txt", "")
+    assert offered("bisum evaluate ou") == ["outputs/"]
+    assert offered("bisum evaluate outputs/") == ["outputs/today/"]
+    assert offered("bisum evaluate outputs/today/ run=ou") == ["run=ouija.txt", "run=outputs/"]
+    assert offered("bisum summarize outputs/today ou") == ["ouija.txt", "outputs/"]
+    assert offered("bisum baseline ou") == []
+    words = offered("bisum summarize ")
+    assert {"outputs/", "ouija.txt", "model=", "language=", "files=", "generation."} <= set(words)
+
+
 def test_bash_is_given_what_stands_after_the_last_break_of_a_word(monkeypatch):
     monkeypatch.setenv("COMP_BREAKS", " \t\n\"'><=;|&(:")
     for line, words in {
@@ -112,7 +131,7 @@ def test_bash_is_given_what_stands_after_the_last_break_of_a_word(monkeypatch):
         "bisum filter=[b": ["[books"],
     }.items():
         monkeypatch.setenv("COMP_LINE", line)
-        assert answer(["-sc", "query=bash"], SUMMARIES).splitlines() == words
+        assert answer(["-sc", "query=bash"]).splitlines() == words
 
 
 def test_another_request_is_refused(call_bisum, one_line):

@@ -1,9 +1,8 @@
-"""Every YAML file of conf/, composition from Python, and what `resume=` replaces."""
+"""Every YAML file of conf/, and composition from Python."""
 
 import ast
 import dataclasses
 import inspect
-import json
 import re
 import shlex
 from pathlib import Path
@@ -16,14 +15,15 @@ import bisum
 from bisum import compose
 from bisum.checking import locate
 from bisum.composition import Composer, conf_directory
-from bisum.config import SCHEMAS, Config
+from bisum.config import SCHEMAS, Config, TrainedModelConfig
 from bisum.corpus.filters import Books, LongTitles
 from bisum.corpus.sources import Marc, Sample
+from bisum.earlier_runs import configure
 from bisum.errors import UserError
 from bisum.models.architectures import T5Architecture
-from bisum.resuming import continue_from, read_record
 from bisum.training.accelerate_loop import AccelerateTrainer
 from bisum.training.seq2seq_trainer import TransformersTrainer
+from bisum.words import parse
 
 CONF = conf_directory()
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
@@ -44,13 +44,12 @@ def composed_command(line: str) -> list[Config]:
     """Return the configuration of a `bisum ...` line; of a sweep, those of its first and last job."""
     program, *words = shlex.split(line)
     assert program == "bisum"
-    command = words.pop(0) if words and words[0] in SCHEMAS else "train"
-    composer = Composer(command)
-    if "-m" in words:
-        words.remove("-m")
-        jobs = composer.jobs(words)
-        return [composer.checked(job) for job in (jobs[0], jobs[-1])]
-    return [composer.checked(words)]
+    invocation = parse(words)
+    composer = Composer(invocation.command or "train")
+    if invocation.options.multirun:
+        jobs = composer.jobs(invocation.overrides)
+        return [configure(composer, job) for job in (jobs[0], jobs[-1])]
+    return [configure(composer, invocation.overrides)]
 
 
 def test_the_files_are_the_primary_configurations_and_options_of_groups():
@@ -68,7 +67,8 @@ def test_every_option_composes_and_its_values_take_effect(file):
     config = compose([word, *needed])
     given = {key.partition("=")[0].removeprefix(f"{group}.") for key in needed}
     written = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
-    written.pop("defaults", None)
+    for key in ("defaults", "hydra"):
+        written.pop(key, None)
     part = {"filter": lambda: config.resolved["filter"][option], "experiment": lambda: config.resolved}
     node = part.get(group, lambda: config.resolved[group])()
     for key, value in leaves(written):
@@ -78,7 +78,8 @@ def test_every_option_composes_and_its_values_take_effect(file):
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_primary_configuration_composes(name):
-    assert isinstance(Composer(name).checked([]), SCHEMAS[name])
+    words = ["model.checkpoint=DIRECTORY"] if issubclass(SCHEMAS[name], TrainedModelConfig) else []
+    assert type(Composer(name).checked(words)) is SCHEMAS[name]
 
 
 def begins_with(file: str) -> list[str]:
@@ -122,16 +123,8 @@ def test_the_command_lines_of_the_readme_compose():
         if "epocs" in line:
             with pytest.raises(UserError, match=r"trainer\.epocs: no such key, did you mean 'epochs'"):
                 composed_command(line)
-        elif not {"--config-dir", "--help"} & set(line.split()) and "resume=" not in line:
+        elif not {"--config-dir", "--help"} & set(line.split()) and not re.search(r"\boutputs/", line):
             assert composed_command(line), line
-
-
-def test_a_resumed_run_knows_the_options_that_replace_its_own(tmp_path):
-    record = {"job": "train", "config": compose(["seed=7"]).resolved}
-    (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    config = compose([f"resume={tmp_path}", "trainer=seq2seq_trainer", "trainer.epochs=5"])
-    assert config.choices == {"trainer": "seq2seq_trainer"}
-    assert (config.seed, config.trainer.epochs, type(config.trainer).__name__) == (7, 5, "TransformersTrainer")
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -269,77 +262,3 @@ def test_a_sweep_over_all_options_of_a_group_takes_those_that_help_lists():
 
 def test_no_experiment_is_the_default_and_can_be_asked_for():
     assert compose(["experiment=null"]).resolved == compose().resolved
-
-
-@pytest.fixture(scope="module")
-def earlier() -> dict[str, Any]:
-    """The configuration of an earlier run, none of whose values are the defaults."""
-    words = ["corpus=marc", "corpus.path=reviews", "trainer.epochs=7", "generation.num_beams=4", "languages=[es]"]
-    return compose(words).resolved
-
-
-def test_a_resumed_run_keeps_all_that_the_command_line_does_not_name(earlier):
-    config = continue_from(Composer("train"), earlier, [])
-    assert config.resolved == earlier
-    config = continue_from(Composer("train"), earlier, ["trainer.patience=2", "resume=RUN"])
-    expected = json.loads(json.dumps(earlier))
-    expected["trainer"]["patience"] = 2
-    expected["resume"] = "RUN"
-    assert config.resolved == expected
-    assert config.trainer.epochs == 7
-
-
-def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier):
-    config = continue_from(Composer("train"), earlier, ["trainer=seq2seq_trainer", "trainer.epochs=9"])
-    assert isinstance(config.trainer, TransformersTrainer)
-    assert config.trainer.epochs == 9
-    assert config.trainer.batch_size == compose(["trainer=seq2seq_trainer"]).trainer.batch_size
-    assert config.generation.num_beams == 4
-    config = continue_from(Composer("train"), earlier, ["filter=[books]", "evaluation.metrics=[]"])
-    assert list(config.filter) == ["books"]
-    assert isinstance(config.corpus, Marc)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["experiment=course_trainer"], "'experiment=course_trainer' makes another experiment"),
-        (["seed=1"], "'seed=1' makes another experiment"),
-        (["model=mt5_small"], "'model=mt5_small' makes another experiment"),
-        (["~trainer.epochs"], "'~trainer.epochs' makes another experiment"),
-        (["trainer.epochz=1"], "trainer.epochz: no such key, did you mean 'epochs'?"),
-        (["+anything=1"], "anything: no such key"),
-        (["trainer.epochs=0"], "trainer.epochs: expected a whole number >= 1, not 0"),
-        (["trainer=nope"], "trainer=nope: no such option"),
-        (["corpus=marc"], "corpus.path: needs a value"),
-    ],
-)
-def test_what_a_resumed_run_refuses(earlier, words, said):
-    with pytest.raises(UserError, match=re.escape(said)) as raised:
-        continue_from(Composer("train"), earlier, words)
-    assert len(str(raised.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "is not a run directory: it has no run.json"),
-        ("{broken", "cannot be read"),
-        ("[]", "holds no configuration"),
-        ('{"config": 1}', "holds no configuration"),
-        (b"\xff\xfe", "cannot be read"),
-    ],
-)
-def test_a_directory_that_is_no_run_is_told(tmp_path, content, said):
-    if content is not None:
-        (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=said) as raised:
-        read_record(str(tmp_path))
-    assert str(tmp_path) in str(raised.value)
-
-
-def test_a_run_directory_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(UserError, match="is not a run directory"):
-        read_record(str(tmp_path / "nothing"))
-    with pytest.raises(UserError, match=r"is not a run directory|cannot be read|is a file"):
-        read_record(__file__)

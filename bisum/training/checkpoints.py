@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,17 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
-MANIFEST = "manifest.json"
-STATE = "state.json"
-OPTIMIZER = "optimizer.safetensors"
+from bisum.records.checkpoint_files import MANIFEST, OPTIMIZER, STATE, checkpoints_in, damage, digest, epoch_name
 
-_NAME = re.compile(r"epoch-\d+(\.\d+)?")
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
-
-
-def epoch_name(epoch: float) -> str:
-    """Return `epoch-<n>`, n with as many decimals as it has (at most 12)."""
-    return "epoch-" + f"{epoch:.12f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class CheckpointStore:
         aside.mkdir(parents=True)
         write(aside)
         files = sorted(path for path in aside.rglob("*") if path.is_file())
-        manifest = {str(path.relative_to(aside)): _digest(path) for path in files}
+        manifest = {str(path.relative_to(aside)): digest(path) for path in files}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         for path in [*files, aside / MANIFEST, aside]:
             _flush(path)
@@ -60,15 +51,10 @@ class CheckpointStore:
         shutil.rmtree(replaced, ignore_errors=True)
         return final
 
-    def all(self) -> list[Path]:
-        """Return the checkpoints, the newest last."""
-        found = [path for path in self.directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
-        return sorted(found, key=lambda path: float(path.name.removeprefix("epoch-")))
-
     def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
         """Return the newest checkpoint whose files are as they were written, or None; `warn` is told of the others."""
         self._clean_up()
-        for path in reversed(self.all()):
+        for path in reversed(checkpoints_in(self.directory)):
             problem = damage(path)
             if problem is None:
                 return path
@@ -93,26 +79,9 @@ class CheckpointStore:
         """Delete all but the `keep` newest checkpoints and the one named `best`."""
         if keep is None:
             return
-        for path in self.all()[:-keep]:
+        for path in checkpoints_in(self.directory)[:-keep]:
             if path.name != best:
                 shutil.rmtree(path)
-
-
-def damage(checkpoint: Path) -> str | None:
-    """Return what is wrong with a checkpoint's files, or None if they are as they were written."""
-    try:
-        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "its manifest is missing or broken"
-    if not isinstance(manifest, dict) or not {"model.safetensors", STATE} <= manifest.keys():
-        return "its manifest is missing or broken"
-    for name, digest in manifest.items():
-        path = checkpoint / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if _digest(path) != digest:
-            return f"{name} has changed"
-    return None
 
 
 def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
@@ -148,11 +117,6 @@ def load_weights(model: torch.nn.Module, folder: Path) -> None:
     own = model.state_dict(keep_vars=True)
     stored = {id(own[name]): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
     model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -15,10 +15,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from bisum.errors import UserError
 from bisum.hardware.xla import seed, sync
 from bisum.models.loading import LoadedModel
+from bisum.records.checkpoint_files import epoch_name
 from bisum.records.interrupts import Interrupted, Interrupts
 from bisum.records.run import Run
 from bisum.records.screen import Bar
-from bisum.training.checkpoints import CheckpointStore, epoch_name, write_training_state
+from bisum.training.checkpoints import CheckpointStore, write_training_state
 from bisum.training.trainer import Trainer
 
 

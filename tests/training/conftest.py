@@ -87,7 +87,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def start() -> Callable[..., BaseProcess]:
     """Start a command line in a process that can be killed; a server with everything imported forks it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bisum.cli", "bisum.commands.train", "bisum.training.transformers_backend"])
+    context.set_forkserver_preload(["bisum.dispatch", "bisum.commands.train", "bisum.training.transformers_backend"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(bisum.__file__).parents[1]))
         forkserver.ensure_running()

@@ -10,12 +10,8 @@ import torch
 from torch.optim import AdamW
 from transformers.optimization import Adafactor
 
-from bisum.training.checkpoints import (
-    CheckpointStore,
-    damage,
-    read_training_state,
-    write_training_state,
-)
+from bisum.records.checkpoint_files import checkpoints_in, damage
+from bisum.training.checkpoints import CheckpointStore, read_training_state, write_training_state
 
 
 def write(folder):
@@ -29,7 +25,7 @@ def store(tmp_path):
 
 
 def names(store):
-    return [path.name for path in store.all()]
+    return [path.name for path in checkpoints_in(store.directory)]
 
 
 def test_names_sort_by_epoch(store):

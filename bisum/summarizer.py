@@ -1,0 +1,223 @@
+"""Summaries of texts, from a run, a checkpoint or a model of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar, overload
+
+from bisum.config import Config, SummarizeConfig
+from bisum.corpus.documents import Document
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    from bisum.models.hub import ShowProgress
+
+T = TypeVar("T")
+D = TypeVar("D", str, Document)
+
+_MOST_BATCHES = 8
+"""Batches that are filled from one window of a stream, so that texts of similar length come together."""
+_GRACE = 0.02
+"""Seconds that a window, once it has a document, waits for more: a file's are there at once, a person's are not."""
+
+
+class Summarizer:
+    """A model that summarizes, ready to be called.
+
+    >>> summarizer = Summarizer("outputs/2026-11-22/16-18-59-6db4")
+    >>> summarizer("A long text ...")
+    'Its summary'
+    >>> summarizer(["A long text ...", "Un texto largo ..."], language=["en", "es"])
+    ['Its summary', 'Su resumen']
+    """
+
+    language: str | None
+    """Language of texts of which none is told: `language=` of the words, or the only one of the run; None: unknown."""
+
+    def __init__(self, run: str | Path, overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> None:
+        """Load a model.
+
+        Args:
+            run: a run directory (its best checkpoint), a checkpoint directory or the name of a model on the hub.
+            overrides: words as on the command line, such as `["generation.num_beams=4", "hardware=cpu"]`; what they
+                do not name is as in the run.
+            config_dir: a folder of further YAML files.
+
+        Raises:
+            UserError: there is no such run or model, or a word is wrong.
+        """
+        from bisum.composition import Composer, quoted
+        from bisum.earlier_runs import configure
+
+        composer = Composer("summarize", None if config_dir is None else str(config_dir))
+        self._load(configure(composer, [f"run={quoted(str(run))}", *overrides]), None)
+
+    @classmethod
+    def from_config(cls, config: Config, progress: ShowProgress | None = None) -> Summarizer:
+        """Return the summarizer of a checked configuration; `progress` shows how far a download is."""
+        summarizer = cls.__new__(cls)
+        summarizer._load(config, progress)
+        return summarizer
+
+    def _load(self, config: Config, progress: ShowProgress | None) -> None:
+        if config.hardware.device == "tpu":
+            raise UserError("hardware.device: summarize runs on a CPU or GPU; choose hardware=auto, cpu or gpu")
+        from bisum.commands.start import quiet_libraries
+        from bisum.hardware.devices import find_device
+        from bisum.hardware.xla import place
+        from bisum.models.loading import load
+
+        quiet_libraries()
+        self.config = config
+        self.device = find_device(config.hardware)
+        self.loaded = load(config.model, config.seed, self.device.precision, progress)
+        place(self.loaded.model, self.device.torch_device)
+        given = config.language if isinstance(config, SummarizeConfig) else None
+        self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
+        self._known: set[str] = set()
+
+    @overload  # a str is an Iterable[str], too
+    def __call__(self, documents: str, language: str | None = None) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, documents: Iterable[str], language: str | Sequence[str] | None = None) -> list[str]: ...
+
+    def __call__(self, documents: str | Iterable[str], language: str | Sequence[str] | None = None) -> str | list[str]:
+        """Return the summary of a text, or those of several in their order; that of a blank text is empty.
+
+        Args:
+            documents: one text, or several.
+            language: the code of their language, such as es, or one code for each; None: `self.language`.
+
+        Raises:
+            UserError: something is no text; the model needs to know the language and none is given, or does not know
+                it.
+        """
+        if isinstance(documents, str):
+            return self([documents], language)[0]
+        texts = list(map(_text, documents))
+        codes = [language] * len(texts) if language is None or isinstance(language, str) else list(language)
+        if len(codes) != len(texts):
+            raise UserError(f"language: {len(codes)} codes for {len(texts)} documents; give one for all or for each")
+        return self._summaries(texts, list(map(self._language, texts, codes)))
+
+    def stream(self, documents: Iterable[D], language: str | None = None) -> Iterator[tuple[D, str]]:
+        """Yield each document with its summary, in order, as soon as it is there: none waits for documents to come.
+
+        Documents are read ahead in a thread, and those that are there are summarized together.
+
+        Args:
+            documents: texts, or `Document`s, each of which may have a language of its own.
+            language: the code of the others' language; None: `self.language`.
+
+        Raises:
+            UserError: as a call does, and what reading `documents` raises, after the summaries of those before.
+        """
+        size = self.config.evaluation.batch_size
+        for window in _windows(documents, size, _MOST_BATCHES * size):
+            codes: list[str] = []
+            problem: UserError | None = None
+            for document in window:
+                own, place = (document.language, document.place) if isinstance(document, Document) else (None, "")
+                try:
+                    codes.append(self._language(_text(document), own or language))
+                except UserError as error:
+                    problem = UserError(f"{place}: {error}" if place else str(error))
+                    break
+            sound = window[: len(codes)]
+            yield from zip(sound, self._summaries(list(map(_text, sound)), codes), strict=True)
+            if problem is not None:
+                raise problem
+
+    def _language(self, text: str, code: str | None) -> str:
+        """Return the code of a text's language; where the model must be told it, one that it knows."""
+        family, languages = self.loaded.family, self.config.languages
+        code = code or self.language
+        if not family.needs_language or not text.strip():
+            return code or languages[0]
+        if code is None:
+            raise UserError(f"language: the model must be told it; give language=, one of {', '.join(languages)}")
+        if code not in self._known:
+            family.encode(self.loaded, [""], [""], [code])
+            self._known.add(code)
+        return code
+
+    def _summaries(self, texts: Sequence[str], codes: Sequence[str]) -> list[str]:
+        """Return a summary of each text, in the language of its code."""
+        from bisum.evaluation.generation import summarize
+
+        pairs = zip(texts, codes, strict=True)
+        filled = [(number, text, code) for number, (text, code) in enumerate(pairs) if text.strip()]
+        summaries = [""] * len(codes)
+        if filled:
+            numbers, documents, languages = zip(*filled, strict=True)
+            options, size = self.config.generation, self.config.evaluation.batch_size
+            found = summarize(self.loaded, documents, languages, options, size, self.device.precision)
+            for number, summary in zip(numbers, found, strict=True):
+                summaries[number] = summary
+        return summaries
+
+
+def _text(document: str | Document) -> str:
+    text = document.text if isinstance(document, Document) else document
+    if not isinstance(text, str):
+        raise UserError(f"documents: expected text, not {type(text).__name__}")
+    return text
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of what was read, and what went wrong there."""
+
+    error: BaseException | None = None
+
+
+def _windows(items: Iterable[T], first: int, most: int) -> Iterator[list[T]]:
+    """Yield the items that are there, at least one: at most `first` of them, then twice as many, up to `most`.
+
+    A thread reads ahead. What reading raises comes after the items before.
+    """
+    queue: Queue[T | _End] = Queue(2 * most)
+    stopped = Event()
+
+    def read() -> None:
+        end = _End()
+        try:
+            for item in items:
+                queue.put(item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:  # whatever the caller's own iterator raises
+            end = _End(error)
+        queue.put(end)
+
+    Thread(target=read, name="read ahead", daemon=True).start()
+    size, end = first, None
+    try:
+        while end is None:
+            window: list[T] = []
+            until = None
+            with suppress(Empty):
+                while end is None and len(window) < size:
+                    item = queue.get(timeout=until and max(0.0, until - monotonic()))
+                    if isinstance(item, _End):
+                        end = item
+                    else:
+                        window.append(item)
+                        until = until or monotonic() + _GRACE
+            if window:
+                yield window
+            size = min(2 * size, most)
+        if end.error is not None:
+            raise end.error
+    finally:
+        stopped.set()
+        with suppress(Empty):  # so that the thread, if it waits for room, ends
+            while True:
+                queue.get_nowait()

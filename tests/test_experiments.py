@@ -1,0 +1,57 @@
+"""The experiments on models of other families run from beginning to end, with small checkpoints in their place."""
+
+import json
+import re
+from pathlib import Path
+
+SMALL = [
+    "corpus.max_train_rows=32",
+    "corpus.max_eval_rows=8",
+    "model.max_document_tokens=64",
+    "model.max_summary_tokens=12",
+    "evaluation.bootstrap_samples=100",
+    "trainer.epochs=1",
+    "hardware=cpu",
+]
+
+
+def record(run):
+    return json.loads((Path(run) / "run.json").read_text("utf-8"))
+
+
+def test_t5_english_reads_english_alone_behind_its_prefix(call_bisum, checkpoints):
+    small = [f"model.checkpoint={checkpoints('t5')}", *SMALL]
+    done = call_bisum("experiment=t5_english", *small, "hydra.run.dir=run")
+    assert (done.code, done.err) == (0, "")
+    assert "prefix 'summarize: '" in done.out
+    assert record("run")["config"]["languages"] == ["en"]
+    assert "test/en/rougeL" in record("run")["test"]
+    assert not any("/es/" in name for name in record("run")["test"])
+
+
+def test_gpt2_is_asked_as_it_is_and_fine_tuned(call_bisum, checkpoints):
+    small = [f"model.checkpoint={checkpoints('gpt2')}", *SMALL]
+    done = call_bisum("evaluate", "experiment=gpt2_tldr", *small, "hydra.run.dir=zero_shot")
+    assert (done.code, done.err) == (0, "")
+    assert r"suffix '\nTL;DR:'" in " ".join(done.out.split())
+    assert call_bisum("experiment=gpt2_tldr", *small, "hydra.run.dir=run").code == 0
+    before, after = record("zero_shot")["evaluation"], record("run")["test"]
+    assert before["rows"] == 8
+    assert after["test/loss"] < before["test/loss"]
+
+
+def test_mbart_against_mt5_is_a_sweep_that_ends_with_a_table(call_bisum, checkpoints, write, tmp_path, one_line):
+    assert "bisum -m experiment=mbart_against_mt5" in one_line(call_bisum("experiment=mbart_against_mt5"))
+    for name, family in (("mbart50", "mbart50"), ("mt5_base", "mt5")):
+        write(tmp_path / f"small/model/{name}.yaml", f"defaults: [_options]\ncheckpoint: {checkpoints(family)}\n")
+    words = ["experiment=mbart_against_mt5", *SMALL, "hydra.sweep.dir=sweep"]
+    done = call_bisum("-m", "--config-dir", "small", *words)
+    assert done.code == 0
+    jobs = re.findall(r"^\d +model=(\w+) trainer.learning_rate=(\S+) +finished +eval/rougeL", done.out, re.MULTILINE)
+    assert [(model, float(rate)) for model, rate in jobs] == [
+        *[("mbart50", 3e-5), ("mbart50", 1e-4)],
+        *[("mt5_base", 3e-5), ("mt5_base", 1e-4)],
+    ]
+    records = [record(f"sweep/{job}") for job in range(4)]
+    assert len({entry["data"]["fingerprint"] for entry in records}) == 1
+    assert [entry["config"]["trainer"]["learning_rate"] for entry in records] == [3e-5, 1e-4, 3e-5, 1e-4]
