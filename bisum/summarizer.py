@@ -73,7 +73,7 @@ class Summarizer:
         from bisum.hardware.xla import place
         from bisum.models.loading import load
 
-        quiet_libraries()
+        quiet_libraries(["transformers", "huggingface_hub"])  # datasets, which is slow to import, has no part in it
         self.config = config
         self.device = find_device(config.hardware)
         self.loaded = load(config.model, config.seed, self.device.precision, progress)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,20 +23,22 @@ if TYPE_CHECKING:
     from bisum.models.loading import LoadedModel
 
 
-def quiet_libraries() -> None:
-    """Send the libraries' words to Python's logging, which the run's screen shows, and switch off their bars."""
-    import datasets
-    import huggingface_hub
-    import transformers
+def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "datasets")) -> None:
+    """Send the libraries' words to Python's logging, which the run's screen shows, and switch off their bars.
 
+    Each is imported, since it sets up its own logging then.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    for library in (transformers, datasets, huggingface_hub):
-        logger = logging.getLogger(library.__name__)
+    for name in names:
+        library = importlib.import_module(name)
+        logger = logging.getLogger(name)
         logger.handlers.clear()  # each prints to the terminal by a handler of its own
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+        if name == "transformers":
+            library.utils.logging.disable_progress_bar()
+        elif name == "datasets":
+            library.disable_progress_bars()
 
 
 def load_rows(config: Config, run: Run) -> Corpus:

@@ -39,7 +39,14 @@ def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "")
     Raises:
         UserError: one line with the file, and the row (1 is the first after a header) or the line, that cannot be read.
     """
-    compression, format_ = split_extension(url)
+    with open_file(url, key) as file:
+        return FORMATS[extension or split_extension(url)[1]](file, url, pick)
+
+
+@contextmanager
+def open_file(url: str, key: str = "") -> Iterator[IO[bytes]]:
+    """Open a file, decompressed as its name says; what goes wrong in the block is told as `read_file` does."""
+    compression, _ = split_extension(url)
     with ExitStack() as stack:
         with _reached(url, key):
             file = stack.enter_context(_opened(url))
@@ -47,7 +54,7 @@ def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "")
             if compression:
                 plain = _only_member(file, url) if compression == ".zip" else _DECOMPRESSED[compression](file)
                 file = stack.enter_context(io.BufferedReader(plain))  # type: ignore[type-var]
-            return FORMATS[extension or format_](file, url, pick)
+            yield file
         except _DAMAGE as error:
             if not compression:
                 raise UserError(f"{url}: cannot be read ({one_line(error)})") from error

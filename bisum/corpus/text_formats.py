@@ -22,7 +22,8 @@ _HEAD_ROWS = 1000
 """Objects whose keys are a JSON file's columns; a key that first occurs later is not seen."""
 
 
-def _lines(file: Iterable[bytes], url: str) -> Iterator[str]:
+def text_lines(file: Iterable[bytes], url: str) -> Iterator[str]:
+    """Yield a file's lines with their ends, as they come; raises UserError for one that is not UTF-8."""
     for number, line in enumerate(file, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -35,7 +36,7 @@ def _lines(file: Iterable[bytes], url: str) -> Iterator[str]:
 def read_csv(file: IO[bytes], url: str, pick: Pick, separators: str = ",;|\t") -> pa.Table:
     """Read a file whose first row names the columns; its separator is the one that the first line has most of."""
     csv.field_size_limit(sys.maxsize)
-    lines = _lines(file, url)
+    lines = text_lines(file, url)
     blank, first = next(((number, line) for number, line in enumerate(lines) if line.strip()), (0, ""))
     if not first:
         raise UserError(f"{url}: no rows; must have at least one")
@@ -79,7 +80,7 @@ def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
 
 
 def _json_lines(file: Iterable[bytes], url: str) -> Iterator[Any]:
-    for row, line in enumerate(filter(str.strip, _lines(file, url)), start=1):
+    for row, line in enumerate(filter(str.strip, text_lines(file, url)), start=1):
         try:
             yield _parse(line)
         except json.JSONDecodeError as error:
@@ -96,7 +97,7 @@ def read_json(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
     try:
         value = _parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        list(_lines(io.BytesIO(content), url))
+        list(text_lines(io.BytesIO(content), url))
         raise
     except _RepeatedKey as error:
         raise UserError(f"{url}: the key '{error}' occurs twice in an object; must be once") from error

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from datasets import Dataset, Features, List, Value
 
 from bisum.corpus.corpus import Corpus
 from bisum.corpus.sources import SPLITS
@@ -25,13 +24,6 @@ from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 3
 """Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
-
-_FEATURES = Features(
-    input_ids=List(Value("int32")),
-    labels=List(Value("int32")),
-    document_cut=Value("bool"),
-    summary_cut=Value("bool"),
-)
 
 
 class Ragged:
@@ -114,6 +106,8 @@ def encode(
 def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
 ) -> pa.Table:
+    from datasets import Dataset, Features, List, Value  # pandas and all: summaries of texts do without
+
     key = _cache_key(split, fingerprint, loaded)
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -124,6 +118,8 @@ def _encode(
         bar.advance(indices[-1] + 1)
         return loaded.family.encode(loaded, batch["document"], batch["summary"], batch["language"])
 
+    integers = List(Value("int32"))
+    features = Features(input_ids=integers, labels=integers, document_cut=Value("bool"), summary_cut=Value("bool"))
     order = pc.sort_indices(rows["id"])  # in the cache rows stand by id, so that another seed's order finds them
     texts = Dataset(rows.select(["document", "summary", "language"]).take(order))
     path = cache / f"tokens-{key}.arrow"
@@ -134,7 +130,7 @@ def _encode(
             batched=True,
             with_indices=True,
             remove_columns=texts.column_names,
-            features=_FEATURES,
+            features=features,
             cache_file_name=str(path),
             new_fingerprint=key,
         )

@@ -1,0 +1,135 @@
+"""`bisum summarize`: summaries of texts, files, standard input or rows of a corpus, each as soon as it is there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.text import Text
+
+from bisum.config import Config, SummarizeConfig
+from bisum.corpus.documents import Document, documents, reads_stdin
+from bisum.records.screen import Terminal
+
+logger = logging.getLogger(__name__)
+
+_LABEL = 11
+"""Cells of a label with the blanks after it."""
+_DOCUMENT_LINES = 3
+"""Lines of a document that are shown above its summary."""
+
+
+def run(config: Config) -> None:
+    """Write the summaries to standard output, which gets nothing else, in the order of their documents.
+
+    Raises:
+        UserError: a document, row or the model is not there or not as it should be; what comes before is written.
+        BrokenPipeError: nobody reads the output any longer.
+    """
+    assert isinstance(config, SummarizeConfig)
+    with _told(config.log) as beside:
+        asked = documents(config)
+        if reads_stdin(config) and sys.stdin.isatty():
+            logger.info("reading documents from the terminal, one a line; Ctrl-D ends")
+        began = time.perf_counter()
+        with beside.progress("loading the model"):
+            from bisum.summarizer import Summarizer
+
+            summarizer = Summarizer.from_config(config, beside.progress)
+        logger.info(
+            "%s, %.1f M parameters; on %s, %s",
+            config.model.checkpoint,
+            summarizer.loaded.parameters / 1e6,
+            summarizer.device.name,
+            summarizer.device.precision,
+        )
+        logger.debug("%.1f s to load it", time.perf_counter() - began)
+        # On a terminal the summaries themselves show how far it is.
+        counting = Terminal(bars=False) if sys.stdout.isatty() else beside
+        with counting.progress("summarizing") as bar:
+            for number, (document, summary) in enumerate(summarizer.stream(asked), start=1):
+                text = _written(document, summary, document.language or summarizer.language, config)
+                sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+                sys.stdout.buffer.flush()
+                bar.advance(number, f"{number:,}")
+        logger.debug("%.1f s in all", time.perf_counter() - began)
+
+
+def _written(document: Document, summary: str, language: str | None, config: SummarizeConfig) -> str:
+    """Return the lines of one document."""
+    if config.format == "jsonl":
+        known = {"id": document.id, "language": language, **document.others, "document": document.text}
+        reference = {} if document.reference is None else {"reference": document.reference}
+        return json.dumps({**known, **reference, "summary": summary}, ensure_ascii=False) + "\n"
+    asks_for_rows = config.split or config.rows or config.ids
+    if document.reference is not None and (asks_for_rows or sys.stdout.isatty()):
+        return _shown(document, summary, language)
+    return _one_line(summary) + "\n"
+
+
+def _shown(document: Document, summary: str, language: str | None) -> str:
+    """Return document, reference and summary above one another; on a terminal they fit it, the document shortened."""
+    lines = [f"{document.id} ({language})" if language else str(document.id)]
+    for label, text in (("document", document.text), ("reference", document.reference or ""), ("summary", summary)):
+        first, *others = _fitting(_one_line(text) or "(empty)", _DOCUMENT_LINES if label == "document" else None)
+        lines += [f"{label:<{_LABEL}}{first}", *(" " * _LABEL + line for line in others)]
+    return "\n".join([*lines, "", ""])
+
+
+def _fitting(text: str, most: int | None) -> list[str]:
+    """Return a text as the terminal's lines, at most `most`; anywhere else as one line."""
+    if not sys.stdout.isatty():
+        return [text]
+    console = Console()
+    width = max(console.width - _LABEL, 20)
+    lines = [line.plain.rstrip() for line in Text(text).wrap(console, width)]
+    if most is not None and len(lines) > most:
+        last = Text(lines[most - 1])
+        last.truncate(width - 1)
+        lines = [*lines[: most - 1], f"{last.plain}…"]
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class _Records(logging.Handler):
+    """Shows the records of Python's logging on a console."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record."""
+        self._console.print(f"> {_one_line(record.getMessage())}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _told(log: str) -> Iterator[Terminal]:
+    """Show bars and bisum's records on standard error if it is a terminal, with `log=debug` the libraries' too."""
+    is_seen = sys.stderr is not None and sys.stderr.isatty() and log != "quiet"
+    beside = Terminal(bars=is_seen)
+    beside.console = Console(stderr=True, highlight=False)
+    root, own = logging.getLogger(), logging.getLogger("bisum")
+    levels = {root: root.level, own: own.level}
+    handler = _Records(beside.console)
+    if log == "debug":
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        own.setLevel(logging.DEBUG)
+    elif is_seen:
+        own.addHandler(handler)
+        own.setLevel(logging.INFO)
+    try:
+        yield beside
+    finally:
+        for logger, level in levels.items():
+            logger.removeHandler(handler)
+            logger.setLevel(level)

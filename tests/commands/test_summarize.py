@@ -1,0 +1,199 @@
+"""`bisum summarize` behaves as a Unix filter: in order, at once, and nothing but summaries on standard output."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+import bisum
+
+WORDS = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu", "tracker=none"]
+ROOT = str(Path(bisum.__file__).parents[1])
+
+
+@pytest.fixture(scope="module")
+def trained(checkpoints, tmp_path_factory):
+    """A run, and its predictions of the test split."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    rows = ["corpus.max_train_rows=32", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100"]
+    words = [*WORDS, *rows, f"model.checkpoint={checkpoints('mt5')}", "trainer.epochs=1", "trainer.learning_rate=1e-4"]
+    bisum.train(bisum.compose(words), run)
+    lines = (run / "predictions/test-epoch-1.jsonl").read_text("utf-8").splitlines()
+    scored = [json.loads(line) for line in lines]
+    assert len({row["prediction"] for row in scored}) > 4
+    return run, scored
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def start(trained, tmp_path):
+    """Start `bisum summarize RUN WORDS` in `tmp_path`, its three streams pipes."""
+    processes = []
+
+    def started(*words):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bisum", "summarize", str(trained[0]), *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": ROOT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.timeout(120)
+def test_a_summary_comes_before_the_next_line_and_ctrl_c_ends_it(start, trained):
+    process = start()
+    for row in trained[1][:3]:
+        process.stdin.write(one_line(row["document"]).encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().decode() == f"{row['prediction']}\n"
+    process.send_signal(signal.SIGINT)  # standard input is open, and a thread waits for its next line
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"bisum: interrupted\n")
+
+
+@pytest.mark.timeout(120)
+def test_nobody_reads_any_longer(start, trained):
+    process = start()
+    process.stdin.write(b"A library that reads files.\n" * 200)
+    process.stdin.flush()
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.timeout(120)
+def test_lines_of_the_output_are_those_of_the_input(start, trained, tmp_path):
+    rows = trained[1]
+    lines = [one_line(rows[0]["document"]), "", one_line(rows[1]["document"]), " ", one_line(rows[2]["document"])]
+    process = start("log=info")
+    out, err = process.communicate("\n".join(lines).encode(), timeout=100)
+    expected = [rows[0]["prediction"], "", rows[1]["prediction"], "", rows[2]["prediction"]]
+    assert (process.returncode, out.decode().split("\n"), err) == (0, [*expected, ""], b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def summarize(call_bisum, trained):
+    """Run `bisum summarize RUN WORDS` in this process, whose standard input is empty."""
+    return lambda *words: call_bisum("summarize", str(trained[0]), *words)
+
+
+def test_texts_files_and_no_input(summarize, trained, tmp_path):
+    texts = [row["document"] for row in trained[1]]
+    done = summarize("--", texts[0], "", texts[1])
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{trained[1][0]['prediction']}\n\n{trained[1][1]['prediction']}\n"
+
+    (tmp_path / "a.txt").write_text(f"{texts[2]}\n", "utf-8")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": texts[3], "summary": "not shown in a pipe"}), "utf-8")
+    done = summarize("a.txt", "b.jsonl", "unit=file")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{trained[1][2]['prediction']}\n{trained[1][3]['prediction']}\n"
+
+    (tmp_path / "empty.txt").touch()
+    done = summarize("empty.txt")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    done = summarize("-")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_json_lines_hold_what_is_known(summarize, trained, tmp_path):
+    rows = trained[1]
+    given = [
+        {"id": 7, "document": rows[0]["document"], "language": "es", "summary": "¿Qué?", "stars": 5},
+        {"text": rows[1]["document"]},
+        {"document": ""},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, given)), "utf-8")
+    done = summarize("a.jsonl", "format=jsonl")
+    assert (done.code, done.err) == (0, "")
+    assert "¿Qué?" in done.out  # and no escapes
+    found = [json.loads(line) for line in done.out.splitlines()]
+    summary = {"summary": rows[0]["prediction"]}
+    known = {"id": 7, "language": "es", "stars": 5, "document": rows[0]["document"], "reference": "¿Qué?"}
+    assert found[0] == known | summary
+    assert found[1] == {
+        "id": "a.jsonl:2", "language": None, "document": rows[1]["document"], "summary": rows[1]["prediction"]
+    }  # fmt: skip
+    assert found[2] == {"id": "a.jsonl:3", "language": None, "document": "", "summary": ""}
+
+
+def test_rows_are_those_of_the_run(summarize, trained):
+    rows = trained[1]
+    done = summarize("split=test", "format=jsonl")
+    assert (done.code, done.err) == (0, "")
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert [{"prediction": row.pop("summary"), **row} for row in found] == rows
+
+    done = summarize("split=test", "rows=[5,0]", f"ids=[{rows[2]['id']}]")
+    assert (done.code, done.err) == (0, "")
+    lines = [
+        line
+        for row in (rows[5], rows[0], rows[2])
+        for line in (
+            f"{row['id']} ({row['language']})",
+            f"document   {one_line(row['document'])}",
+            f"reference  {one_line(row['reference'])}",
+            f"summary    {row['prediction']}",
+            "",
+        )
+    ]
+    assert done.out.splitlines() == lines
+
+
+def test_a_bad_line_comes_after_the_summaries_before_it(summarize, trained, tmp_path):
+    row = trained[1][0]
+    good = json.dumps({"text": row["document"]})
+    (tmp_path / "a.jsonl").write_text(f"{good}\n{good}\n{{\n{good}\n", "utf-8")
+    done = summarize("a.jsonl")
+    assert done.code == 2
+    assert done.out == f"{row['prediction']}\n" * 2
+    assert done.err.startswith("bisum: a.jsonl, line 3: broken JSON")
+    assert done.err.count("\n") == 1
+
+
+def test_what_is_not_there_is_told_in_one_line(summarize, one_line, trained):
+    assert one_line(summarize("files=[nowhere.txt]")) == "bisum: files: there is no file nowhere.txt"
+    assert "test has no row 8 (its 8 are 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
+
+
+@pytest.mark.timeout(120)
+def test_a_person_at_a_terminal_is_told_what_goes_on(trained, tmp_path):
+    row = trained[1][0]
+    command = [sys.executable, "-m", "bisum", "summarize", str(trained[0])]
+    terminal = pexpect.spawn(
+        command[0], command[1:], cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": ROOT},
+        dimensions=(40, 80), encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    terminal.expect("> reading documents from the terminal, one a line; Ctrl-D ends")
+    terminal.expect("epoch-1, .* M parameters; on cpu")
+    terminal.setecho(False)
+    document = " ".join(["word"] * 100)
+    terminal.sendline(json.dumps({"text": document, "language": "en", "summary": "A reference."}))
+    terminal.expect(r"stdin:1 \(en\)\r\n")
+    terminal.expect(r"document   (word )+word\r\n {11}(word )+word\r\n {11}(word )+wor…\r\n")
+    terminal.expect(r"reference  A reference\.\r\nsummary    \S")
+    terminal.sendline(json.dumps({"text": row["document"]}))
+    terminal.expect_exact(f"{row['prediction']}\r\n")
+    terminal.sendeof()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
