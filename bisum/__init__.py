@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bisum.commands.train import train
-    from bisum.composition import compose
+    from bisum.earlier_runs import compose
     from bisum.summarizer import Summarizer
 
 __all__ = ["Summarizer", "compose", "train"]
@@ -21,7 +21,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     """Import what is public on first use, so that `import bisum` costs nothing."""
     if name == "compose":
-        from bisum.composition import compose
+        from bisum.earlier_runs import compose
 
         return compose
     if name == "train":

@@ -9,10 +9,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
-from bisum.errors import Failed, UserError
+from bisum.errors import Failed, UserError, complain
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -48,10 +47,3 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 def _flush() -> None:
     if sys.stdout is not None:  # closed by the shell: `>&-`
         sys.stdout.flush()
-
-
-def complain(error: Exception) -> None:
-    """Tell of an error on standard error, a line for each of its own."""
-    text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
-    with suppress(OSError):
-        print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)

@@ -226,20 +226,3 @@ def quoted(text: str) -> str:
     """Return a text as Hydra's grammar reads it back, quoted unless it is plainly a path."""
     plain = re.fullmatch(r"[\w.][\w.+-]*/[\w./+-]*|/[\w./+-]+", text, re.ASCII)
     return text if plain else QuotedString(literal(text), Quote.single).with_quotes()
-
-
-def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
-    """Return a checked configuration, from the same words as the command line takes.
-
-    Args:
-        overrides: `group=option` and `key=value` words, such as `["model=tiny", "trainer.epochs=1"]`.
-        config_dir: a folder of further YAML files; one of the name of bisum's own is taken in its place.
-
-    Raises:
-        UserError: an unknown key or option, a wrong type, a value out of range.
-    """
-    from bisum.earlier_runs import continue_run, resumed_run
-
-    composer = Composer("train", config_dir)
-    run = resumed_run(composer, overrides)
-    return composer.checked(overrides) if run is None else continue_run(composer, run, overrides)

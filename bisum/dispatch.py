@@ -22,11 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum import __version__, completion
 from bisum.checking import allow
-from bisum.cli import complain
 from bisum.composition import Composer, literal, quoted
 from bisum.config import Config, SummarizeConfig
 from bisum.earlier_runs import configure, configured, continue_run, resumed_run
-from bisum.errors import Failed, UserError
+from bisum.errors import Failed, UserError, complain
 from bisum.words import COMMANDS, Invocation, before_texts, parse
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,6 +21,9 @@ from bisum.records.checkpoint_files import OPTIMIZER, STATE, checkpoints_in, dam
 _NEVER_EARLIER = ("cache_dir", "log", "resume")
 _PLAIN_NODES = ("model", "generation", "evaluation", "hardware")
 """Nodes whose keys are bisum's own: what an older bisum did not know has its default."""
+_OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
+"""Keys that texts are summarized with; the others of a run may name what is not there any longer."""
+_ROWS = ("split", "rows", "ids")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
@@ -47,13 +51,18 @@ def configured(composer: Composer, composed: DictConfig, overrides: Sequence[str
     options = {str(group): option for group, option in hydra.runtime.choices.items()}
     if record is not None:
         base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
+        if composer.config_name == "summarize" and not any(values[key] for key in _ROWS):
+            base = {key: value for key, value in base.items() if key in _OF_MODEL}
+            base["evaluation"] = {**base["evaluation"], "metrics": []}
         values = _replaced(composer, values, base, parsed)
         values["model"] |= {"revision": None, "pickled_weights": False}
     else:
         if values["model"]["checkpoint"] is None:  # of an option with random weights, only the limits are meant
             values["model"]["architecture"] = options["model"] = None
-        if not any(override.key_or_group == "model.revision" for override in parsed):
-            values["model"]["revision"] = None
+        given = {override.key_or_group for override in parsed}
+        for key, usual in (("revision", None), ("pickled_weights", False)):  # an option's are those of its checkpoint
+            if f"model.{key}" not in given:
+                values["model"][key] = usual
     values["model"]["checkpoint"] = literal(checkpoint)
     config = checked(OmegaConf.create(values), composer.config_name, hydra)
     if record is not None:
@@ -178,7 +187,10 @@ def _best(run: str, path: Path, record: dict[str, Any]) -> Path:
     if record.get("status") == "finished" and record.get("test"):
         return folder / str(record["test"]["checkpoint"])
     if record.get("best"):
-        return folder / epoch_name(record["best"]["epoch"])
+        epoch = record["best"].get("epoch") if isinstance(record["best"], dict) else None
+        if not isinstance(epoch, int | float):
+            raise UserError(f"'{path / 'run.json'}': best.epoch must be a number")
+        return folder / epoch_name(epoch)
     saved = checkpoints_in(folder)
     hint = f"has evaluated none of its checkpoints yet; name one, such as {saved[-1]}" if saved else "has no checkpoint"
     raise UserError(f"run: '{run}' {hint} (its status: {record.get('status')})")
@@ -210,4 +222,26 @@ def read_record(run: str) -> dict[str, Any]:
         raise UserError(f"'{path}' cannot be read: {error}") from error
     if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
         raise UserError(f"'{path}' holds no configuration")
+    for key, value in (("config.model", record["config"].get("model")), ("choices", record.get("choices", {}))):
+        if not isinstance(value, dict):
+            raise UserError(f"'{path}': {key} must be an object, as bisum wrote it")
     return record
+
+
+def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
+    """Return a checked configuration, from the same words as the command line takes.
+
+    Args:
+        overrides: `group=option` and `key=value` words, such as `["model=tiny", "trainer.epochs=1"]`.
+        config_dir: a folder of further YAML files; one of the name of bisum's own is taken in its place.
+
+    Raises:
+        UserError: an unknown key or option, a wrong type, a value out of range.
+    """
+    composer = Composer("train", config_dir)
+    run = resumed_run(composer, overrides)
+    if run is not None:
+        return continue_run(composer, run, overrides)
+    if composer.compose(overrides).hydra.mode == RunMode.MULTIRUN:
+        raise UserError("hydra.mode: these words are a sweep of several configurations, not one")
+    return composer.checked(overrides)

@@ -1,5 +1,8 @@
 """The error family: what a user can mend, and what broke."""
 
+import sys
+from contextlib import suppress
+
 
 class UserError(Exception):
     """Bad input of any kind: a key, a file, a row, a device that is not there.
@@ -11,3 +14,10 @@ class UserError(Exception):
 
 class Failed(Exception):
     """A run ended with an error that is not bad input; its traceback is in the run's `train.log`. Exit code 1."""
+
+
+def complain(error: Exception) -> None:
+    """Tell of an error on standard error, a line for each of its own."""
+    text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
+    with suppress(OSError):
+        print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)

@@ -16,7 +16,7 @@ def run(config: Config, directory: Path) -> float:
     assert isinstance(config, BaselineConfig)
     lead = config.evaluation.lead
     with recorded(directory, config) as record:
-        rows = load_rows(config, record).splits[config.split]
+        rows = load_rows(config, record, [config.split]).splits[config.split]
         with record.stage("baseline"):
             scored = Evaluator(config, record).baseline(rows)
         record.write_predictions(f"{config.split}-lead{lead}", scored.predictions)

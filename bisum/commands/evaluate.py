@@ -10,8 +10,7 @@ from rich.markup import escape
 
 from bisum.commands.start import load_model, load_rows, quiet_libraries
 from bisum.config import Config, EvaluateConfig
-from bisum.corpus.corpus import SCHEMA, fingerprint
-from bisum.corpus.sources import SPLITS
+from bisum.corpus.corpus import fingerprint
 from bisum.corpus.tokenization import encode
 from bisum.evaluation.evaluator import Evaluation, Evaluator
 from bisum.hardware.devices import find_device
@@ -31,7 +30,7 @@ def run(config: Config, directory: Path) -> float:
     quiet_libraries()
     with recorded(directory, config) as record:
         device = find_device(config.hardware)
-        corpus = load_rows(config, record)
+        corpus = load_rows(config, record, [config.split])
         loaded = load_model(config, record, device)
         with record.stage("tokenization"):
             cache = Path(config.cache_dir).expanduser()
@@ -78,7 +77,7 @@ def _record(
             "model": f"{name}, {loaded.model.config.model_type}, {loaded.parameters / 1e6:.1f} M",
             "split": split,
             "rows": len(rows),
-            "fingerprint": fingerprint(dict.fromkeys(SPLITS, SCHEMA.empty_table()) | {split: rows}),
+            "fingerprint": fingerprint({split: rows}),
             "baseline": f"lead-{lead}",
             **scored.metrics,
             **difference,

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from bisum.config import Config
 from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.corpus.sources import SPLITS
 from bisum.errors import UserError
 from bisum.records.report import corpus_table
 from bisum.records.run import Run
@@ -41,14 +42,15 @@ def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "
             library.disable_progress_bars()
 
 
-def load_rows(config: Config, run: Run) -> Corpus:
+def load_rows(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Corpus:
     """Load the corpus, show what each filter dropped and record it.
 
     Raises:
-        UserError: the corpus is not there or not as it should be, or not the one that a resumed run began with.
+        UserError: the corpus, or a split of `needed`, is not there or not as it should be, or is not the one that a
+            resumed run began with.
     """
     with run.stage("corpus"):
-        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
+        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
     earlier = (run.record.get("data") or {}).get("fingerprint")
     if earlier not in (None, corpus.fingerprint):
         raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")

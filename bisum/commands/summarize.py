@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bisum.config import Config, SummarizeConfig
 from bisum.corpus.documents import Document, documents, reads_stdin
+from bisum.errors import UserError
 from bisum.records.screen import Terminal
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ def run(config: Config) -> None:
         BrokenPipeError: nobody reads the output any longer.
     """
     assert isinstance(config, SummarizeConfig)
+    if sys.stdout is None:
+        raise UserError("standard output is closed; summaries are written there")
     with _told(config.log) as beside:
         asked = documents(config)
         if reads_stdin(config) and sys.stdin.isatty():

@@ -42,7 +42,7 @@ class Corpus:
     """The rows of an experiment."""
 
     splits: dict[str, pa.Table]
-    """A table for each of `SPLITS`, with the string columns `COLUMNS`, in shuffled order."""
+    """A table for each of `SPLITS` that there is, with the string columns `COLUMNS`, in shuffled order."""
 
     fingerprint: str
     """`fingerprint(splits)`: equal for runs that used the same rows, whatever their seeds."""
@@ -51,25 +51,31 @@ class Corpus:
     """How many rows each step dropped."""
 
 
-def load_corpus(source: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int) -> Corpus:
+def load_corpus(
+    source: Source,
+    filters: Mapping[str, Filter],
+    languages: Sequence[str],
+    seed: int,
+    needed: Sequence[str] = SPLITS,
+) -> Corpus:
     """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, shuffle.
 
     The result is a function of the source's rows and of `seed` (at least 0) alone, on any platform; the rows' order
     in the source matters only to a filter that looks at it. Rows whose document or summary is missing or blank are
     dropped first. A sample keeps the languages' shares by largest remainder.
 
-    Raises `UserError` for languages named twice or not there, an id that two rows of a split share, and a step that
-    leaves a split without rows or train without rows of one of the languages.
+    Raises `UserError` for a split of `needed` that is not there, languages named twice or not there, an id that two
+    rows of a split share, and a step that leaves a split without rows or train without rows of one of the languages.
     """
-    return select_rows(read_splits(source, languages), source, filters, languages, seed)
+    return select_rows(read_splits(source, languages, needed), source, filters, languages, seed)
 
 
-def read_splits(source: Source, languages: Sequence[str]) -> dict[str, pa.Table]:
-    """Return all rows of every split as the source gives them, checked; raises as `load_corpus` does."""
+def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] = SPLITS) -> dict[str, pa.Table]:
+    """Return all rows of every split that the source gives, checked; raises as `load_corpus` does."""
     if len(set(languages)) < len(languages) or not languages:
         raise UserError(f"languages={list(languages)}: name at least one language, and each only once")
-    tables = _load(source, languages)
-    return {split: _checked(split, tables[split], languages) for split in SPLITS}
+    tables = _load(source, languages, needed)
+    return {split: _checked(split, tables[split], languages) for split in SPLITS if split in tables}
 
 
 def select_rows(
@@ -82,6 +88,8 @@ def select_rows(
     splits: dict[str, pa.Table] = {}
     report: dict[str, dict[str, RowCounts]] = {}
     for number, split in enumerate(SPLITS):
+        if split not in loaded:
+            continue
         ledger = _Ledger(split, languages, loaded[split])
         rows = ledger.record("empty", filled[split], "check the corpus' documents and summaries")
         for name, row_filter in filters.items():
@@ -106,7 +114,8 @@ def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, fill
     `filled` are the non-blank rows of all splits; those of the splits after `split` are held out from it. Raises
     `UserError`, which names the filter, if it fails.
     """
-    held_out = pa.concat_tables([SCHEMA.empty_table(), *(filled[later] for later in SPLITS[SPLITS.index(split) + 1 :])])
+    later = [filled[name] for name in SPLITS[SPLITS.index(split) + 1 :] if name in filled]
+    held_out = pa.concat_tables([SCHEMA.empty_table(), *later])
     try:
         return rows.filter(row_filter.keep(rows, held_out))
     except UserError as error:
@@ -117,8 +126,8 @@ def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, fill
         raise UserError(f"filter.{name} on {split}: {problem}; {must}") from error
 
 
-def _load(source: Source, languages: Sequence[str]) -> Mapping[str, pa.Table]:
-    """Return the source's tables, once there is one for each split."""
+def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Mapping[str, pa.Table]:
+    """Return the source's tables, once there is one for each split of `needed`."""
     name = f"corpus: {type(source).__name__}.load"
     try:
         tables = source.load(languages)
@@ -126,11 +135,11 @@ def _load(source: Source, languages: Sequence[str]) -> Mapping[str, pa.Table]:
         raise
     except Exception as error:  # of a user's own class, whatever it is
         raise UserError(f"{name} failed: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
-    for split in SPLITS:
+    for split in needed if isinstance(tables, Mapping) else SPLITS:
         table = tables.get(split) if isinstance(tables, Mapping) else None
         if not isinstance(table, pa.Table) or not table.num_rows:
             raise UserError(
-                f"{name} gave no rows for {split}; it must give a pyarrow.Table for each of {', '.join(SPLITS)}"
+                f"{name} gave no rows for {split}; it must give a pyarrow.Table for each of {', '.join(needed)}"
             )
     return tables
 
@@ -142,7 +151,7 @@ def fingerprint(splits: Mapping[str, pa.Table]) -> str:
     the order of their ids.
     """
     digest = hashlib.sha256()
-    for split in SPLITS:
+    for split in filter(splits.__contains__, SPLITS):
         rows = splits[split].select(COLUMNS).cast(SCHEMA).sort_by("id")
         digest.update(f"{split} {rows.num_rows}\n".encode())
         for column in rows.columns:

@@ -73,7 +73,7 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
     from bisum.corpus.corpus import load_corpus
 
     split = config.split or "test"
-    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed).splits[split]
+    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split]).splits[split]
     positions = {str(id_): position for position, id_ in enumerate(rows["id"].to_pylist())}
     for number, row in enumerate(config.rows):
         if not 0 <= row < len(rows):

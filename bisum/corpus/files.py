@@ -36,7 +36,7 @@ class Files(Tables):
     """Files of all rows, to be split (null: `train` names them)."""
 
     train: str | list[str] | None
-    """Files of train; a split without files takes its share of it (null: `path` names all rows)."""
+    """Files of train; a split without files takes its share of it (null: `path` names all rows, or there is none)."""
 
     validation: str | list[str] | None
     """Files of validation (null: a share of train)."""
@@ -46,8 +46,12 @@ class Files(Tables):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.path is None) == (self.train is None):
+        if self.path is not None and self.train is not None:
             raise UserError("path: give corpus.path, files of all rows, or corpus.train, those of train; and not both")
+        if not self._names():
+            raise UserError(
+                "path: give corpus.path, files of all rows, or corpus.train, corpus.validation, corpus.test"
+            )
         if self.path is not None and (self.validation is not None or self.test is not None):
             raise UserError("path: with files for validation or test, name the others corpus.train")
         for key, patterns in self._names().items():

@@ -30,7 +30,7 @@ class Source(Protocol):
     def max_eval_rows(self) -> int | None: ...  # noqa: D102
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
-        """Read the rows of `languages` of every split in `SPLITS`, as tables with the string columns `COLUMNS`.
+        """Read the rows of `languages` of each of `SPLITS` that there is, as tables with the string columns `COLUMNS`.
 
         Rows keep their order in the source; languages are concatenated in the order asked. Ids are unique within
         a split; `category` may be null. The limits are not applied here. Raises `UserError` for a language or a

@@ -79,9 +79,9 @@ class Tables(RowLimits, ABC):
             logger.info("ids occur in several languages: each now begins with its language, as in %s-...", languages[0])
             by_split = {split: _with_languages(tables) for split, tables in by_split.items()}
         joined = {split: pa.concat_tables(tables.values()) for split, tables in by_split.items()}
-        if missing := [split for split in SPLITS if split not in joined]:
+        if "train" in joined and (missing := [split for split in SPLITS if split not in joined]):
             joined |= self._shares(joined["train"], missing)
-        return {split: joined[split].select(COLUMNS) for split in SPLITS}
+        return {split: joined[split].select(COLUMNS) for split in SPLITS if split in joined}
 
     def _rows(self, part: Part, guesses: dict[str, str]) -> pa.Table:
         """Read one table as text, and note which columns had to be guessed."""

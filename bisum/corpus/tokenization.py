@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def _encode(
 ) -> pa.Table:
     from datasets import Dataset, Features, List, Value  # pandas and all: summaries of texts do without
 
-    key = _cache_key(split, fingerprint, loaded)
+    key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -145,7 +146,7 @@ def _encode(
     return tokens.take(pa.array(np.argsort(order.to_numpy())))
 
 
-def _cache_key(split: str, fingerprint: str, loaded: LoadedModel) -> str:
+def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:
     """Return a key that differs whenever the token ids could."""
     tokenizer = loaded.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -157,11 +158,20 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel) -> str:
             (backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()
         ).hexdigest(),
         "special": tokenizer.special_tokens_map,
-        "family": repr(loaded.family),
+        "family": [repr(loaded.family), _source(type(loaded.family))],
         "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
+        "empty": loaded.family.encode(loaded, [""], [""], [language]),  # a template may tell the date
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _source(family: type) -> str:
+    """Return the code of a class that is not bisum's own, of which `ENCODING_VERSION` tells nothing."""
+    try:
+        return "" if family.__module__.startswith("bisum.") else inspect.getsource(inspect.getmodule(family) or family)
+    except (OSError, TypeError):  # of a class that was typed in
+        return ""
 
 
 def _pad(rows: Sequence[np.ndarray[Any, Any]], value: int, length: int, *, left: bool = False) -> torch.Tensor:

@@ -42,8 +42,9 @@ def paired(
         (rows, ...) -> three of shape (...).
     """
     means = resampled_means(ours - theirs, samples, seed)
+    means[np.abs(means) < _ROUNDING] = 0
     low, high = _ends(means)
-    return low, high, (means > _ROUNDING).mean(axis=0)
+    return low, high, (means > 0).mean(axis=0)
 
 
 def _ends(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -60,6 +60,9 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
         special[name] = next((value for value in found if value is not None), None)
         if special[name] is None:
             raise UserError(f"model.checkpoint: its config.json and generation_config.json give no {name}")
+    ends = special["eos_token_id"] if isinstance(special["eos_token_id"], list) else [special["eos_token_id"]]
+    if (taught := loaded.tokenizer.eos_token_id) not in (None, *ends):  # the token that summaries end with in training
+        special["eos_token_id"] = [*ends, taught]
     of_beams = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
     return GenerationConfig(
         **special,
@@ -78,7 +81,8 @@ def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationC
     """Make `generation_config` the model's own, and return it.
 
     transformers fills what a call leaves open from the model's, so a checkpoint's settings would leak into ours; and
-    the model saves it, so that a plain `generate` decodes as the evaluation did.
+    the model saves it, so that a plain `generate` decodes as the evaluation did (of a decoder-only model, but for
+    `no_repeat_ngram_size`, which there counts the prompt's n-grams too).
     """
     loaded.model.generation_config = generation_config(loaded, options)
     return loaded.model.generation_config

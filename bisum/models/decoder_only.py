@@ -59,11 +59,12 @@ class DecoderOnly(Family):
                 f"model.max_document_tokens: {reader.max_document_tokens} and model.max_summary_tokens, "
                 f"{reader.max_summary_tokens}, share the model's {positions} positions; at most {max(left, 0)} are left"
             )
-        if not (reader.prefix + reader.suffix).strip():
+        if reader.tokenizer.chat_template is None and not reader.suffix.strip():
             raise UserError(
-                "model.suffix: a decoder-only model needs a prompt, such as model.suffix of model=gpt2 "
-                "or model.prefix of model=qwen_instruct"
+                "model.suffix: a decoder-only model must be told where the summary begins; model=gpt2 says TL;DR:"
             )
+        if not (reader.prefix + reader.suffix).strip():
+            raise UserError("model.prefix: a chat model must be told what to do; model=qwen_instruct does so")
 
     def encode(
         self,
@@ -82,7 +83,7 @@ class DecoderOnly(Family):
             turns = [{"role": "user", "content": text}]
             return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
-        blank = "" if is_chat or reader.prompt("").endswith((" ", "\n", "\t")) else " "
+        blank = "" if is_chat or reader.suffix.endswith((" ", "\n", "\t")) else " "
         answers = [blank + summary.strip() if summary.strip() else "" for summary in summaries]
         options = {"add_special_tokens": False, "return_attention_mask": False}
         targets = tokenizer(answers, **options)["input_ids"]

@@ -29,10 +29,15 @@ class EncoderDecoder(Family):
     """Tokens that stand in the decoder before the first that is generated."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model of the checkpoint; raises UserError if it lacks weights."""
+        """Return the model of the checkpoint; raises UserError if it lacks weights or the decoder's start token."""
         from transformers import AutoModelForSeq2SeqLM
 
-        return load_weights(AutoModelForSeq2SeqLM, checkpoint, config, options)
+        model = load_weights(AutoModelForSeq2SeqLM, checkpoint, config, options)
+        if model.config.decoder_start_token_id is None:
+            model.config.decoder_start_token_id = getattr(model.generation_config, "decoder_start_token_id", None)
+        if model.config.decoder_start_token_id is None:
+            raise UserError(f"model.checkpoint: config.json of '{checkpoint}' gives no decoder_start_token_id")
+        return model
 
     def check(self, reader: TextReader) -> None:
         """Refuse limits above the model's positions."""
