@@ -97,5 +97,5 @@ def _show(run: Run) -> None:
         difference_table(scores, counts),
         kind="result",
     )
-    run.screen.lines("", *verdicts(scores, languages, lead), kind="news" if run.config.sweep else "result")
+    run.screen.lines("", *verdicts(scores, counts, lead), kind="news" if run.config.sweep else "result")
     run.screen.lines("", f"run directory  {run.shown}", f"summaries      {run.shown / 'predictions'}")

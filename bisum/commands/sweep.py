@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,24 +50,27 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     else:
         console.print(_results_table(own, records))
     if jobs:
-        console.print(f"run directories  {from_here(jobs[0][0].parent)}", markup=False, soft_wrap=True)
+        folder = from_here(jobs[0][0].parent)
+        console.print(f"run directories  {folder}", markup=False, soft_wrap=True)
+        if len(jobs) > 1 and records[0].get("job") == "train":
+            console.print(f"test scores      bisum evaluate {folder}/[0-9]*", markup=False, soft_wrap=True)
         if view := (records[0].get("tracker") or {}).get("view"):
             console.print(f"job 0            {view}", markup=False, soft_wrap=True)
     return max((record.get("exit_code") or int(record.get("status") != "finished") for record in records), default=0)
 
 
 def _own_words(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return what distinguishes each job: the overrides that not all have; of `run=`, what the paths do not share."""
+    """Return what distinguishes each job: the overrides that not all have; of `run=`, names if they differ."""
     shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
-    own = [[word.rstrip("/") for word in overrides if word not in shared] for overrides in jobs]
-    folders = [Path(word).parent for words in own for word in words if word.startswith("run=")]
-    same = f"{os.path.commonpath(folders)}/" if len(folders) > 1 else "run="
+    own = [[word for word in overrides if word not in shared] for overrides in jobs]
 
     def brief(word: str) -> str:
-        is_run = word.startswith(same)
-        return f"run={word.removeprefix(same)}".replace("/checkpoints/", "/") if is_run else word
+        key, _, path = word.partition("=")
+        parts = [part for part in Path(path).parts if part != "checkpoints"]
+        return f"run={'/'.join(parts[-2:] if 'checkpoints' in path else parts[-1:])}" if key == "run" else word
 
-    return [" ".join(map(brief, words)) for words in own]
+    named = [" ".join(map(brief, words)) for words in own]
+    return named if len(set(named)) == len(own) else list(map(" ".join, own))
 
 
 def _results_table(own: Sequence[str], records: Sequence[dict[str, Any]]) -> Table:

@@ -11,6 +11,9 @@ from rich.table import Table
 
 from bisum.records.report import SHOWN, Fitting, new_table
 
+_FEWEST_ROWS = 10
+"""Rows below which a bootstrap interval is too narrow to tell anything: that of one row has no width."""
+
 
 def prefix_of(split: str) -> str:
     """Return the first part of the names of a split's metrics."""
@@ -44,12 +47,21 @@ def _difference(metrics: Mapping[str, float], rows: Mapping[str, int], intervals
     return table
 
 
-def verdicts(metrics: Mapping[str, float], languages: Sequence[str], baseline: str) -> Iterator[str]:
-    """Yield a sentence for all rows and for each language: is the system above the baseline in ROUGE-L, or below?"""
-    for label, infix in _parts(metrics, languages):
+def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: str) -> Iterator[str]:
+    """Yield a sentence for all rows and for each language: is the system above the baseline in ROUGE-L, or below?
+
+    Args:
+        metrics: with `difference/...`.
+        rows: the number of rows of each language.
+        baseline: its name.
+    """
+    for label, infix in _parts(metrics, rows):
         key = f"difference/{infix}rougeL"
         mean, interval = metrics[key], f"95 % interval {_interval(metrics, key, 2)}"
-        if metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
+        count = rows[label] if infix else sum(rows.values())
+        if count < _FEWEST_ROWS:
+            yield f"{label}: {count} rows are too few to tell ROUGE-L from {baseline}'s"
+        elif metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
             yield f"{label}: ROUGE-L is not told apart from {baseline}'s ({interval}, which holds 0)"
         else:
             where, verdict = ("above", "better") if mean > 0 else ("below", "worse")
@@ -83,7 +95,9 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
             f"{name} has " + " / ".join(f"{scores[f'baseline/{rouge}']:.1f}" for _, rouge in SHOWN)
             for name, scores in baselines.items()
         )
-        yield "; ".join([f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals", *told])
+        yield "; ".join(
+            [f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *told]
+        )
     minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
     yield Fitting([_evaluations(jobs, minus, len(scored) == 1, joint) for joint in (" ", "\n")])
     if len(scored) > 1:
@@ -99,8 +113,8 @@ def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows
     def number(label: str, name: str, spec: str = "z.1f") -> str:
         """Return a score, bold if it is the best of several over the same rows."""
         value = scores[label].get(name)
-        best = max((other[name] for other in scores.values() if name in other), default=None)
-        is_best = value == best and same_rows and len(done) > 1
+        values = {other[name] for other in scores.values() if name in other}
+        is_best = same_rows and len(values) > 1 and value == max(values)
         return "-" if value is None else f"[bold]{value:{spec}}[/bold]" if is_best else f"{value:{spec}}"
 
     table = new_table("job")
@@ -108,7 +122,7 @@ def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows
     table.columns[0].overflow = "fold"
     by_language = [f"ROUGE-L\n{' / '.join(languages)}"] if len(languages) > 1 else []
     rows = [] if same_rows else ["rows"]
-    for title in (*rows, "ROUGE\n1 / 2 / L", *by_language, f"minus\n{baseline}", "mean\ntokens"):
+    for title in (*rows, "ROUGE\n1 / 2 / L", *by_language, f"L minus\n{baseline}", "mean\ntokens"):
         table.add_column(title, justify="right", no_wrap=title not in by_language or len(languages) < 4)
     for label in jobs:
         if label not in done:

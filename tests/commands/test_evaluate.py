@@ -115,6 +115,25 @@ def test_the_function_takes_a_configuration_and_returns_rouge_l(trained, tmp_pat
     assert evaluation["rows"] == 10
 
 
+def test_a_file_of_test_rows_alone_is_enough(evaluated, tmp_path):
+    rows = [
+        {"document": f"Un juego de cartas número {n}.", "summary": "juego de cartas", "lang": "es"} for n in range(12)
+    ]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    done, directory = evaluated("corpus=files", "corpus.test=test.jsonl", "languages=[es]", "filter=[]")
+    evaluation = record(directory)["evaluation"]
+    assert (evaluation["split"], evaluation["rows"]) == ("test", 12)
+    assert record(directory)["data"]["rows"].keys() == {"test"}
+    assert "train es" not in done.out
+
+
+def test_training_rows_are_scored_on_demand(evaluated, trained):
+    _, directory = evaluated("split=train", "corpus.max_train_rows=16")
+    evaluation = record(directory)["evaluation"]
+    assert (evaluation["split"], evaluation["rows"]) == ("train", 16)
+    assert under("eval", evaluation)["eval/loss"] < record(trained)["test"]["test/loss"]
+
+
 def test_quiet_shows_the_scores_alone(evaluated):
     done, _ = evaluated("log=quiet")
     assert done.out.startswith("\ntest, 40 rows: epoch-")

@@ -47,7 +47,7 @@ def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained,
     assert max(map(len, table.splitlines()[:-1])) <= 80
     first = json.loads((tmp_path / "sweep/0/run.json").read_text("utf-8"))
     lead = " / ".join(f"{first['baseline'][f'baseline/rouge{n}']:.1f}" for n in "12L")
-    assert f"\ntest, 20 rows: ROUGE F, 95 % intervals; lead-2 has {lead}\n" in table
+    assert f"\ntest, 20 rows: ROUGE F, 95 % intervals of L; lead-2 has {lead}\n" in table
     for number, (model, label) in enumerate(zip(models, labels, strict=True)):
         of = json.loads((tmp_path / f"sweep/{number}/run.json").read_text("utf-8"))["evaluation"]
         assert of["run"] == model

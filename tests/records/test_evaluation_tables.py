@@ -23,7 +23,7 @@ def differences(**parts):
 
 def test_a_difference_is_better_or_worse_only_if_its_interval_leaves_out_0():
     metrics = differences(all=(3.4, 2.1, 4.7, 100), en=(0.5, -0.81, 1.934, 77.2), es=(-12.6, -13.8, -11.4, 0))
-    assert list(verdicts(metrics, ["en", "es", "de"], "lead-3")) == [
+    assert list(verdicts(metrics, {"en": 50, "es": 10, "de": 0}, "lead-3")) == [
         "all: ROUGE-L is 3.40 above lead-3 (95 % interval 2.10 to 4.70): better",
         "en: ROUGE-L is not told apart from lead-3's (95 % interval -0.81 to 1.93, which holds 0)",
         "es: ROUGE-L is 12.60 below lead-3 (95 % interval -13.80 to -11.40): worse",
@@ -32,13 +32,21 @@ def test_a_difference_is_better_or_worse_only_if_its_interval_leaves_out_0():
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 0.0), (0.0, 0.0)])
 def test_an_interval_that_ends_at_0_holds_it(low, high):
-    (line,) = verdicts(differences(all=(0.4, low, high, 60)), ["en"], "lead-1")
+    (line,) = verdicts(differences(all=(0.4, low, high, 60)), {"en": 10}, "lead-1")
     assert "is not told apart from lead-1's" in line
 
 
 def test_one_language_is_told_once():
     values = (3.4, 2.1, 4.7, 100)
-    assert len(list(verdicts(differences(all=values, en=values), ["en"], "lead-3"))) == 1
+    assert len(list(verdicts(differences(all=values, en=values), {"en": 10}, "lead-3"))) == 1
+
+
+def test_a_handful_of_rows_tells_nothing():
+    values = (-25.8, -25.8, -25.8, 0)
+    lines = list(verdicts(differences(all=values, en=values, es=values), {"en": 9, "es": 10}, "lead-3"))
+    assert lines[0].startswith("all: ROUGE-L is 25.80 below lead-3")
+    assert lines[1] == "en: 9 rows are too few to tell ROUGE-L from lead-3's"
+    assert lines[2].endswith(": worse")
 
 
 def shown(*items, width=80, color=None):
@@ -83,7 +91,7 @@ def test_evaluations_fit_the_screen_in_one_table(width):
     out = shown(*evaluations_report(jobs), width=width)
     lines = out.splitlines()
     assert max(map(len, lines)) <= width
-    assert lines[0] == "test, 5,827 rows: ROUGE F, 95 % intervals; lead-3 has 20.0 / 20.0 / 20.0"
+    assert lines[0] == "test, 5,827 rows: ROUGE F, 95 % intervals of L; lead-3 has 20.0 / 20.0 / 20.0"
     (row,) = (line for line in lines if line.startswith("0 "))
     for score in ("30.0 / 10.0 / 25.0", "20.0 / 20.0", "+5.0", "12.3"):
         assert f" {score}" in row
