@@ -66,6 +66,15 @@ def allow(value: str) -> None:
             sys.path.append(str(Path.cwd()))
 
 
+def obey_allow_targets(words: Iterable[str]) -> list[str]:
+    """Allow the packages that `allow_targets=[a,b]` among a user's own words names, and return the other words."""
+    words = list(words)
+    ours = [word for word in words if word.lstrip("+").startswith("allow_targets=")]
+    for word in ours:
+        allow(word.partition("=")[2])
+    return [word for word in words if word not in ours]
+
+
 def is_allowed(target: str, packages: Iterable[str]) -> bool:
     """Tell whether a dotted path is one of the packages or lies inside one."""
     return any(target == package or target.startswith(f"{package}.") for package in packages)

@@ -33,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         complain(error)
         code = 1
     except KeyboardInterrupt:
-        print("bisum: interrupted", file=sys.stderr)
+        complain("interrupted")
         code = 130
     if words is None:  # what Python does at exit may be interrupted too, and would tell of it
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bisum.checking import allow
+from bisum.checking import obey_allow_targets
 from bisum.composition import Composer
 from bisum.errors import UserError
 from bisum.keys import Key, composed_keys, opening
@@ -112,7 +112,9 @@ def answer(words: Sequence[str]) -> str:
 def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
     """Yield the words that may follow `words`; not all of them begin with `current`, the part of one that is there."""
     words = list(words)
-    command = words.pop(0) if words and words[0] in COMMANDS else None
+    command = next((word for word in words if word in COMMANDS), None)
+    if command:
+        words.remove(command)
     takes = COMMANDS[command].takes if command else ""
     previous = _SHORT.get(words[-1], words[-1]) if words else ""
     if "--" in words:
@@ -126,11 +128,9 @@ def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
         if "files" in takes:
             yield Candidate("--", "texts to summarize")
     else:
-        if command is None and not words:
+        if command is None and not any("=" in word for word in words):
             yield from (Candidate(name, found.summary) for name, found in COMMANDS.items())
-        for word in words:
-            if word.startswith("allow_targets="):
-                allow(word.partition("=")[2])
+        words = obey_allow_targets(words)
         folder = next((after for word, after in pairwise(words) if word in ("--config-dir", "-cd")), "")
         composer = Composer(command or "train", folder if folder and Path(folder).is_dir() else None)
         if previous == "--package" or {"--help", "-h"} & set(words):
@@ -159,7 +159,7 @@ def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterato
 
 def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
     """Return the keys of the options chosen on the line; words that are wrong, or not finished, are left out."""
-    given = [word for word in words if "=" in word and not word.startswith(("allow_targets=", "resume=", "-"))]
+    given = [word for word in words if "=" in word and not word.startswith(("resume=", "-"))]
     groups = [word for word in given if word.partition("=")[0].lstrip("+") in composer.groups]
     for tried in (given, groups, []):
         with suppress(UserError):

@@ -64,6 +64,9 @@ class _Loader(ConfigLoaderImpl):
         overrides = [override.input_line or "" for override in parsed]
         forced = [_forced(override, groups) for override in parsed]
         composed = super().load_configuration(config_name, forced, *args, **options)
+        keys = {override.key_or_group for override in parsed}
+        if "model.checkpoint" in keys and "model.revision" not in keys:  # an option's is that of its own checkpoint
+            OmegaConf.update(composed, "model.revision", None, force_add=True)
         given = dict(zip(forced, overrides, strict=True))
         hydra = composed.hydra
         # Read unresolved: an interpolation among the overrides is for the check to judge.

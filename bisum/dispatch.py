@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,7 +23,7 @@ from bisum import __version__, completion
 from bisum.checking import allow
 from bisum.composition import Composer, literal, quoted
 from bisum.config import Config, SummarizeConfig
-from bisum.earlier_runs import configure, configured, continue_run, resumed_run
+from bisum.earlier_runs import configured, continue_run, resumed_run
 from bisum.errors import Failed, UserError, complain
 from bisum.words import COMMANDS, Invocation, before_texts, parse
 
@@ -46,7 +45,7 @@ def run(words: Sequence[str]) -> int:
         print(_help(composer, invocation))
         return 0
     for file in composer.replaced:
-        print(f"bisum: --config-dir: {options.config_dir}/{file} stands in for bisum's own {file}", file=sys.stderr)
+        complain(f"--config-dir: {options.config_dir}/{file} stands in for bisum's own {file}")
     if options.hydra_help or options.info or options.cfg in ("hydra", "all"):
         return _ask_hydra(composer, invocation)
     if (resumed := resumed_run(composer, overrides)) is not None:
@@ -57,11 +56,11 @@ def run(words: Sequence[str]) -> int:
         return _sweep(composer, invocation)
     composed = composer.compose(overrides)
     config = configured(composer, composed, overrides)
+    if composed.hydra.mode == RunMode.MULTIRUN:
+        line = _line(invocation, ["-m", *overrides])
+        raise UserError(f"hydra.mode: this is a sweep, which begins with -m: {line}")
     if options.cfg:
         return _show(config, composed, invocation)
-    if composed.hydra.mode == RunMode.MULTIRUN:
-        words = [*([invocation.command] if invocation.command else []), "-m", *overrides]
-        raise UserError(f"hydra.mode: this is a sweep, which begins with -m: {shlex.join(['bisum', *words])}")
     directory = _claim(composed, "hydra.run.dir")
     function = _start(composer.config_name, config.log)
     errors: list[Exception] = []
@@ -126,11 +125,6 @@ def _summarize(composer: Composer, invocation: Invocation) -> int:
     composed = None if invocation.options.multirun else composer.compose(invocation.overrides)
     if composed is None or composed.hydra.mode == RunMode.MULTIRUN:
         raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
-    for override in composer.parse(invocation.overrides):
-        if override.is_hydra_override():
-            raise UserError(
-                f"'{override.input_line}': bisum summarize makes no run directory and no use of Hydra's own"
-            )
     config = configured(composer, composed, invocation.overrides)
     assert isinstance(config, SummarizeConfig)
     if invocation.options.cfg:
@@ -153,11 +147,14 @@ def _resume(composer: Composer, invocation: Invocation, run: str) -> int:
 
 def _sweep(composer: Composer, invocation: Invocation) -> int:
     """Check every job, then run them all; a job that fails does not keep the others from running."""
-    if invocation.options.cfg:
-        raise UserError("--cfg shows the configuration of a single run: leave -m out, and name one RUN at most")
     jobs = composer.jobs(invocation.overrides)
-    configs = [configure(composer, words) for words in jobs]
-    directory = [_claim(composer.compose(jobs[0]), "hydra.sweep.dir")] if jobs else []
+    composed = [composer.compose(words) for words in jobs]
+    configs = [configured(composer, job, words) for job, words in zip(composed, jobs, strict=True)]
+    if invocation.options.cfg:
+        first = jobs[0] if jobs else ["..."]
+        mode = ["hydra.mode=RUN"] if composed and composed[0].hydra.mode == RunMode.MULTIRUN else []
+        raise UserError(f"--cfg shows one job: {_line(invocation, [*first, *mode, '--cfg', 'job'])}")
+    directory = [_claim(composed[0], "hydra.sweep.dir")] if jobs else []
     from bisum.commands import sweep
 
     function = _start(composer.config_name, configs[0].log if configs else "info")
@@ -176,6 +173,13 @@ def _sweep(composer: Composer, invocation: Invocation) -> int:
     returns = composer.hydra.multirun(composer.config_name, job, [*invocation.overrides, *directory])
     results = [result for batch in returns or [] for result in batch]
     return sweep.report([(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in results])
+
+
+def _line(invocation: Invocation, words: Sequence[str]) -> str:
+    """Return the command line that has other words in place of its settings."""
+    folder = invocation.options.config_dir
+    options = ["--config-dir", folder] if folder else []
+    return shlex.join(["bisum", *filter(None, [invocation.command]), *options, *words])
 
 
 def _help(composer: Composer, invocation: Invocation) -> str:
@@ -199,7 +203,7 @@ def _ask_hydra(composer: Composer, invocation: Invocation) -> int:
     elif options.info:
         hydra.show_info(options.info, config_name=name, overrides=invocation.overrides, run_mode=RunMode.RUN)
     else:
-        configure(composer, invocation.overrides)
+        configured(composer, composer.compose(invocation.overrides), invocation.overrides)
         hydra.show_cfg(name, invocation.overrides, options.cfg, options.package, options.resolve)
     return 0
 
@@ -213,8 +217,12 @@ def _show(config: Config, composed: DictConfig | None, invocation: Invocation) -
         shown = composed
         with open_dict(shown):
             shown.pop("hydra")
-    part = shown if options.package in (None, "_global_") else OmegaConf.select(shown, str(options.package))
-    if part is None:
+    nothing = object()
+    part = shown
+    if options.package not in (None, "_global_"):
+        part = OmegaConf.select(shown, str(options.package), default=nothing)
+    if part is nothing:
         raise UserError(f"--package: no key '{options.package}'")
-    print(OmegaConf.to_yaml(part, resolve=options.resolve) if OmegaConf.is_config(part) else f"{part}\n", end="")
+    text = OmegaConf.to_yaml(part, resolve=options.resolve) if OmegaConf.is_config(part) else f"{part}\n"
+    print("null\n" if part is None else text, end="")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +12,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bisum.checking import obey_allow_targets
 from bisum.composition import Composer, checked, literal
 from bisum.config import SCHEMAS, Config, TrainedModelConfig
 from bisum.errors import UserError
-from bisum.records.checkpoint_files import OPTIMIZER, STATE, checkpoints_in, damage, epoch_name
+from bisum.named_runs import model_of, read_record
 
 _NEVER_EARLIER = ("cache_dir", "log", "resume")
 _PLAIN_NODES = ("model", "generation", "evaluation", "hardware")
@@ -24,36 +24,45 @@ _PLAIN_NODES = ("model", "generation", "evaluation", "hardware")
 _OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys that texts are summarized with; the others of a run may name what is not there any longer."""
 _ROWS = ("split", "rows", "ids")
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
-def configure(composer: Composer, overrides: Sequence[str]) -> Config:
-    """Return the checked configuration of a command line, based on the earlier run that it names, if it names one.
+def configure(composer: Composer, words: Sequence[str]) -> Config:
+    """Return the checked configuration of words given in Python, based on the earlier run that they name, if any.
 
     After `run=`, `config.model.checkpoint` is the checkpoint to use and `config.run` what was given.
 
     Raises:
         UserError: a line for each thing that is wrong.
     """
-    return configured(composer, composer.compose(overrides), overrides)
+    overrides = _from_python(words)
+    _, *others = [word for word in overrides if word.lstrip("+").startswith("run=")] or [""]
+    if others:
+        raise UserError(f"'{others[0]}': the run is given already; leave one of the two out")
+    return configured(composer, _single(composer, overrides), overrides)
 
 
 def configured(composer: Composer, composed: DictConfig, overrides: Sequence[str], hydra: Any = None) -> Config:
-    """Return the same of what `overrides` compose to; `hydra` is its node of that name, if apart."""
+    """Return the same of what a command line's `overrides` compose to; `hydra` is its node of that name, if apart."""
     hydra = hydra or composed.hydra
+    parsed = composer.parse(overrides)
+    if composer.config_name == "summarize":
+        for override in parsed:
+            if override.is_hydra_override():
+                word = override.input_line
+                raise UserError(f"'{word}': bisum summarize makes no run directory and no use of Hydra's own")
     run = _run(composed) if issubclass(SCHEMAS[composer.config_name], TrainedModelConfig) else None
     if run is None:
         return checked(composed, composer.config_name, hydra)
-    parsed = composer.parse(overrides)
-    checkpoint, record = _model_of(run)
-    _refuse_another_model(run, parsed, is_run=record is not None)
+    checkpoint, directory = model_of(run)
+    _refuse_another_model(run, parsed, is_run=directory is not None)
     values = _plain(composed)
     options = {str(group): option for group, option in hydra.runtime.choices.items()}
-    if record is not None:
+    if directory is not None:
+        record = read_record(directory)
         base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
         if composer.config_name == "summarize" and not any(values[key] for key in _ROWS):
             base = {key: value for key, value in base.items() if key in _OF_MODEL}
-            base["evaluation"] = {**base["evaluation"], "metrics": []}
+            base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
         values = _replaced(composer, values, base, parsed)
         values["model"] |= {"revision": None, "pickled_weights": False}
     else:
@@ -64,11 +73,13 @@ def configured(composer: Composer, composed: DictConfig, overrides: Sequence[str
             if f"model.{key}" not in given:
                 values["model"][key] = usual
     values["model"]["checkpoint"] = literal(checkpoint)
-    config = checked(OmegaConf.create(values), composer.config_name, hydra)
-    if record is not None:
+    if directory is None:
+        config = checked(OmegaConf.create(values), composer.config_name, hydra)
+        if options["model"] is None:
+            del config.choices["model"]
+    else:
+        config = _checked(composer, values, directory, parsed, hydra)
         config.choices = {**record.get("choices", {}), **_chosen(options, parsed)}
-    elif options["model"] is None:
-        del config.choices["model"]
     return config
 
 
@@ -85,8 +96,8 @@ def resumed_run(composer: Composer, overrides: Sequence[str]) -> str | None:
 def continue_run(composer: Composer, run: str, overrides: Sequence[str]) -> Config:
     """Return the checked configuration with which the training in a run directory goes on."""
     record = read_record(run)
-    if record.get("job") != "train":
-        raise UserError(f"resume: '{run}' holds no training but a {record.get('job')} run")
+    if record["job"] != "train":
+        raise UserError(f"resume: '{run}' holds no training but a {record['job']} run")
     parsed = composer.parse(overrides)
     for override in parsed:
         changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
@@ -94,7 +105,7 @@ def continue_run(composer: Composer, run: str, overrides: Sequence[str]) -> Conf
             raise UserError(f"'{override.input_line}' makes another experiment: start it without resume")
     composed = composer.compose(overrides)
     values = _replaced(composer, _plain(composed), record["config"], parsed)
-    config = checked(OmegaConf.create(values), composer.config_name)
+    config = _checked(composer, values, Path(run), parsed)
     config.resolved["resume"] = None
     config.choices = _chosen(composed.hydra.runtime.choices, parsed)
     return config
@@ -116,6 +127,21 @@ def _replaced(
             new = composed[key] if key in composer.groups else list(value) if isinstance(value, tuple) else value
             OmegaConf.update(values, key, new, merge=key not in composer.groups, force_add=True)
     return _plain(values)
+
+
+def _checked(
+    composer: Composer, values: dict[str, Any], directory: Path, parsed: Sequence[Override], hydra: Any = None
+) -> Config:
+    """Return the checked configuration of a run with what the words replace in it, and tell whose a mistake is."""
+    try:
+        return checked(OmegaConf.create(values), composer.config_name, hydra)
+    except UserError as error:
+        given = [rf"\b{re.escape(override.key_or_group)}\b" for override in parsed]
+        lines = [
+            line if any(re.search(key, line) for key in given) else f"{directory / 'run.json'}: {line}"
+            for line in str(error).splitlines()
+        ]
+        raise UserError("\n".join(lines)) from error
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
@@ -152,82 +178,6 @@ def _refuse_another_model(run: str, parsed: Sequence[Override], *, is_run: bool)
             raise UserError(f"'{override.input_line}': the run has a configuration; name the keys that are to differ")
 
 
-def _model_of(run: str) -> tuple[str, dict[str, Any] | None]:
-    """Return the checkpoint that is meant by a run, a directory or a hub name, and the `run.json` that tells of it."""
-    try:
-        path = Path(run).expanduser()
-        is_directory = run != "" and path.is_dir()
-        is_file = not is_directory and path.is_file()
-    except (OSError, RuntimeError) as error:  # too long a name, a user who is not there
-        raise UserError(f"run: there is no directory '{run}'") from error
-    if is_file:
-        raise UserError(f"run: '{run}' is a file; name a run directory, a checkpoint directory or a hub model")
-    if not is_directory:
-        if run.startswith((".", "~")) or not _HUB_NAME.fullmatch(run):
-            raise UserError(f"run: there is no directory '{run}'")
-        return run, None
-    if (path / "run.json").exists():
-        record = read_record(run)
-        return _sound(_best(run, path, record)), record
-    whole = path.resolve().parents
-    if len(whole) > 1 and whole[0].name == "checkpoints" and (whole[1] / "run.json").exists():
-        return _sound(path), read_record(str(whole[1]))
-    if not (path / "config.json").exists():
-        sweep = next(path.glob("*/run.json"), None)
-        hint = f"; it holds a sweep's runs, such as {sweep.parent}" if sweep else ""
-        raise UserError(f"run: '{run}' is neither a run directory nor a checkpoint: no run.json, no config.json{hint}")
-    return str(path), None
-
-
-def _best(run: str, path: Path, record: dict[str, Any]) -> Path:
-    """Return the checkpoint that a run was tested with or, of one that is not finished, its best so far."""
-    if record.get("job") != "train":
-        raise UserError(f"run: '{run}' is of `bisum {record.get('job')}`, which trains no model")
-    folder = path / "checkpoints"
-    if record.get("status") == "finished" and record.get("test"):
-        return folder / str(record["test"]["checkpoint"])
-    if record.get("best"):
-        epoch = record["best"].get("epoch") if isinstance(record["best"], dict) else None
-        if not isinstance(epoch, int | float):
-            raise UserError(f"'{path / 'run.json'}': best.epoch must be a number")
-        return folder / epoch_name(epoch)
-    saved = checkpoints_in(folder)
-    hint = f"has evaluated none of its checkpoints yet; name one, such as {saved[-1]}" if saved else "has no checkpoint"
-    raise UserError(f"run: '{run}' {hint} (its status: {record.get('status')})")
-
-
-def _sound(checkpoint: Path) -> str:
-    """Return a checkpoint of bisum's own as text; only what a training continues from may be missing."""
-    if problem := damage(checkpoint, unneeded=(OPTIMIZER, STATE)):
-        others = [path for path in checkpoints_in(checkpoint.parent) if path != checkpoint]
-        hint = f"; there is also {', '.join(map(str, reversed(others)))}" if others else ""
-        raise UserError(f"run: '{checkpoint}' is damaged ({problem}){hint}")
-    return str(checkpoint)
-
-
-def read_record(run: str) -> dict[str, Any]:
-    """Return the `run.json` of a run directory.
-
-    Raises:
-        UserError: there is none, or it cannot be read.
-    """
-    path = Path(run).expanduser() / "run.json"
-    if Path(run).is_file():
-        raise UserError(f"'{run}' is a file; give the run directory")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{path}' cannot be read: {error}") from error
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
-        raise UserError(f"'{path}' holds no configuration")
-    for key, value in (("config.model", record["config"].get("model")), ("choices", record.get("choices", {}))):
-        if not isinstance(value, dict):
-            raise UserError(f"'{path}': {key} must be an object, as bisum wrote it")
-    return record
-
-
 def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
     """Return a checked configuration, from the same words as the command line takes.
 
@@ -239,9 +189,23 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> 
         UserError: an unknown key or option, a wrong type, a value out of range.
     """
     composer = Composer("train", config_dir)
+    overrides = _from_python(overrides)
     run = resumed_run(composer, overrides)
     if run is not None:
         return continue_run(composer, run, overrides)
-    if composer.compose(overrides).hydra.mode == RunMode.MULTIRUN:
+    return checked(_single(composer, overrides), composer.config_name)
+
+
+def _from_python(words: Sequence[str]) -> list[str]:
+    """Return Hydra's words; `allow_targets=` is obeyed: code that calls bisum is a user's, as the command line is."""
+    if isinstance(words, str):
+        raise UserError(f"'{words}': give a list of words, ['{words}']")
+    return obey_allow_targets(words)
+
+
+def _single(composer: Composer, overrides: Sequence[str]) -> DictConfig:
+    """Return what the words compose to, which must be one configuration."""
+    composed = composer.compose(overrides)
+    if composed.hydra.mode == RunMode.MULTIRUN:
         raise UserError("hydra.mode: these words are a sweep of several configurations, not one")
-    return composer.checked(overrides)
+    return composed

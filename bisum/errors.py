@@ -16,8 +16,10 @@ class Failed(Exception):
     """A run ended with an error that is not bad input; its traceback is in the run's `train.log`. Exit code 1."""
 
 
-def complain(error: Exception) -> None:
+def complain(error: Exception | str) -> None:
     """Tell of an error on standard error, a line for each of its own."""
+    if sys.stderr is None:  # closed by the shell: `2>&-`; print() would take standard output instead
+        return
     text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
     with suppress(OSError):
         print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)

@@ -99,7 +99,16 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
         )
     head = next((key.line for key in below if key.name == topic), "")
     lines = _wrapped(f"{topic}: {head}") if head else [topic]
-    if options:
+    chosen = _chosen(topic, options, overrides)
+    if chosen:
+        lines = []
+        for option in chosen:
+            about, command = opening(composer.file(topic, option))
+            lines += [*_wrapped(f"{topic}={option}: {about}"), f"  {command}"]
+        if not below:  # of an experiment, which has no keys of its own
+            usual = {key.name: key.value for key in composed_keys(composer, [])}
+            below = [key for key in keys if not key.is_node and usual.get(key.name, ...) != key.value]
+    elif options:
         lines += ["", "Options", *_columns((option, opening(composer.file(topic, option))[0]) for option in options)]
         commands = [command for option in options if (command := opening(composer.file(topic, option))[1])]
         lines += ["", "Worth copying", *(f"  {command}" for command in commands)]
@@ -107,6 +116,12 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     if told:
         lines += ["", "Keys, as they are now", *_told(told)]
     return "\n".join(lines)
+
+
+def _chosen(group: str, options: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Return the options of a group that the words choose."""
+    values = [word.partition("=")[2] for word in overrides if word.lstrip("+").partition("=")[0] == group]
+    return [option for value in values[-1:] for option in value.strip("[]").split(",") if option in options]
 
 
 def _told(keys: Iterable[Key]) -> list[str]:

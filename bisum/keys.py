@@ -140,4 +140,4 @@ def _written(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
-    return "{}" if isinstance(value, Mapping) else str(value)
+    return "{}" if isinstance(value, Mapping) else str(value).replace("\n", "\\n")

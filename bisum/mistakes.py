@@ -41,7 +41,8 @@ def explain(error: BaseException, loader: ConfigLoader, groups: Mapping[str, lis
         kinds = {"DictConfig": "a mapping", "ListConfig": "a list"}
         return f"{match[1]}: expected {kinds.get(match[3], match[3])}, not {kinds.get(match[2], match[2])}"
     if match := re.search(r"Ambiguous value for argument '\+*(.*?)=", message):
-        return f"{match[1]}: several values; write {match[1]}=[a,b] for a list, or add -m for a job each"
+        a_list = "" if match[1] == "run" else f"write {match[1]}=[a,b] for a list, or "
+        return f"{match[1]}: several values; {a_list}add -m for a job each"
     if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
         return f"{match[1]}: no such group{nearest(match[1], groups)} (valid: {', '.join(groups)})"
     return message.replace("'++", "'")

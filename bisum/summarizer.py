@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,8 @@ class Summarizer:
         Raises:
             UserError: there is no such run or model, or a word is wrong.
         """
+        if isinstance(overrides, str):
+            raise UserError(f"overrides: expected a list of words, such as ['{overrides}'], not one text")
         from bisum.composition import Composer, quoted
         from bisum.earlier_runs import configure
 
@@ -93,7 +95,7 @@ class Summarizer:
 
         Args:
             documents: one text, or several.
-            language: the code of their language, such as es, or one code for each; None: `self.language`.
+            language: the code of their language, such as es, or one code (or None) for each; None: `self.language`.
 
         Raises:
             UserError: something is no text; the model needs to know the language and none is given, or does not know
@@ -101,8 +103,8 @@ class Summarizer:
         """
         if isinstance(documents, str):
             return self([documents], language)[0]
-        texts = list(map(_text, documents))
-        codes = [language] * len(texts) if language is None or isinstance(language, str) else list(language)
+        texts = list(map(_text, _several(documents)))
+        codes: list[str | None] = [language] * len(texts) if isinstance(language, str | None) else _codes(language)
         if len(codes) != len(texts):
             raise UserError(f"language: {len(codes)} codes for {len(texts)} documents; give one for all or for each")
         return self._summaries(texts, list(map(self._language, texts, codes)))
@@ -113,14 +115,14 @@ class Summarizer:
         Documents are read ahead in a thread, and those that are there are summarized together.
 
         Args:
-            documents: texts, or `Document`s, each of which may have a language of its own.
+            documents: texts, or `Document`s, each of which may have a language of its own, which holds.
             language: the code of the others' language; None: `self.language`.
 
         Raises:
             UserError: as a call does, and what reading `documents` raises, after the summaries of those before.
         """
         size = self.config.evaluation.batch_size
-        for window in _windows(documents, size, _MOST_BATCHES * size):
+        for window in _windows(_several(documents), size, _MOST_BATCHES * size):
             codes: list[str] = []
             problem: UserError | None = None
             for document in window:
@@ -138,13 +140,15 @@ class Summarizer:
     def _language(self, text: str, code: str | None) -> str:
         """Return the code of a text's language; where the model must be told it, one that it knows."""
         family, languages = self.loaded.family, self.config.languages
+        if not isinstance(code, str | None):
+            raise UserError(f"language: expected a code such as es, not {type(code).__name__}")
         code = code or self.language
         if not family.needs_language or not text.strip():
             return code or languages[0]
         if code is None:
             raise UserError(f"language: the model must be told it; give language=, one of {', '.join(languages)}")
         if code not in self._known:
-            family.encode(self.loaded, [""], [""], [code])
+            self.loaded.encode([""], [""], [code])
             self._known.add(code)
         return code
 
@@ -164,10 +168,27 @@ class Summarizer:
         return summaries
 
 
+def _codes(language: object) -> list[str | None]:
+    if not isinstance(language, Iterable):
+        raise UserError(f"language: expected a code such as es, or one for each text, not {type(language).__name__}")
+    return list(language)
+
+
+def _several(documents: Iterable[D]) -> Iterable[D]:
+    """Return the documents, if they are several: iterated, a text would be its letters, and bytes numbers."""
+    if isinstance(documents, str | bytes | Mapping) or not isinstance(documents, Iterable):
+        raise UserError(f"documents: expected text or a list of texts, not {type(documents).__name__}")
+    return documents
+
+
 def _text(document: str | Document) -> str:
     text = document.text if isinstance(document, Document) else document
     if not isinstance(text, str):
         raise UserError(f"documents: expected text, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError("documents: a text holds half of a character (a lone \\ud800 to \\udfff)") from error
     return text
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from bisum.checking import allow, nearest
+from bisum.checking import nearest, obey_allow_targets
 from bisum.composition import quoted
 from bisum.config import SCHEMAS
 from bisum.errors import UserError
@@ -82,15 +82,7 @@ def parse(words: Sequence[str]) -> Invocation:
         UserError: an unknown command or option, or a word that is neither.
     """
     words, texts = before_texts(words)
-    command = None
     wants_help = bool({"-h", "--help"} & set(words))
-    if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith("~"):
-        if words[0] in COMMANDS:
-            command = words.pop(0)
-        elif not wants_help:
-            raise UserError(f"no command '{words[0]}'{nearest(words[0], COMMANDS)} (valid: {', '.join(COMMANDS)})")
-    if texts is not None and command != "summarize":
-        raise UserError(f"bisum {command or 'train'} takes no texts after '--'; bisum summarize does")
     parser = get_args_parser()
     parser.__class__ = _Parser
     options, extra = parser.parse_known_intermixed_args(words)
@@ -100,19 +92,23 @@ def parse(words: Sequence[str]) -> Invocation:
     for flag in ("config_path", "config_name", "experimental_rerun"):
         if (value := getattr(options, flag, None)) is not None:
             raise UserError(f"--{flag.replace('_', '-')} {value}: not for bisum; --config-dir DIR adds your YAML files")
+    names = [word for word in options.overrides if "=" not in word and not word.startswith("~")]
+    command = next((name for name in names if name in COMMANDS or not wants_help), None)
+    if command is not None:
+        if command not in COMMANDS:
+            raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
+        options.overrides.remove(command)
+    if texts is not None and command != "summarize":
+        raise UserError(f"bisum {command or 'train'} takes no texts after '--'; bisum summarize does")
     overrides: list[str] = []
     topics: list[str] = []
     subjects: list[str] = []
-    for word in options.overrides:
+    for word in obey_allow_targets(options.overrides):
         if wants_help and "=" not in word:
-            if command is None and word in COMMANDS:
-                command = word
-            elif not (command and COMMANDS[command].takes and ("/" in word or _exists(word))):
+            if not (command and COMMANDS[command].takes and ("/" in word or _exists(word))):
                 topics.append(word)
         elif not _is_setting(word, command or "train"):
             subjects.append(word)
-        elif word.lstrip("+").startswith("allow_targets="):
-            allow(word.partition("=")[2])
         else:
             overrides.append(word)
     if subjects:

@@ -108,12 +108,24 @@ def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     assert "trainer.max_steps=null  (a whole number >= 1 or null)" in out
     assert "trainer.optimizer=adamw  (one of adamw, adafactor)" in out
     assert "trainer.arguments={}  (a mapping of names to values)" in out
-    assert re.search(r"^  accelerate +A loop on Accelerate", out, re.MULTILINE)
-    assert "trainer.arguments=" not in call_bisum("--help", "trainer").out
+    trainer = call_bisum("--help", "trainer").out
+    assert re.search(r"^  accelerate +A loop on Accelerate", trainer, re.MULTILINE)
+    assert "trainer.arguments=" not in trainer
     assert "evaluation.lead=3  (a whole number >= 1)" in call_bisum("--help", "evaluation.lead").out
     assert "model.architecture.d_model=128" in call_bisum("model.architecture", "--help").out
     assert "filter.books.categories=[book,digital_ebook_purchase]" in call_bisum("filter=[books]", "--help").out
     assert "corpus.path=(needed)" in call_bisum("--help", "corpus=marc").out
+
+
+def test_help_of_an_option_begins_with_what_its_file_says_of_it(call_bisum):
+    out = call_bisum("--help", "model=gpt2").out
+    assert out.startswith("model=gpt2: GPT-2 (English")
+    assert "\n  bisum evaluate model=gpt2 languages=[en]\n\nKeys, as they are now\n  model.checkpoint=open" in out
+    assert "  model.suffix=\\nTL;DR:  (" in out
+    experiment = call_bisum("--help", "experiment=t5_english").out
+    assert "\n  bisum experiment=t5_english\n\nKeys" in experiment
+    assert "  languages=[en]  (" in experiment
+    assert "seed=" not in experiment
 
 
 def test_help_of_a_command_tells_of_its_own_keys(call_bisum):
@@ -208,6 +220,7 @@ def test_package_shows_a_part(call_bisum):
     assert yaml.safe_load(shown.out) == compose(["trainer.epochs=7"]).resolved["trainer"]
     inner = call_bisum("--cfg", "job", "--package", "model.architecture").out
     assert yaml.safe_load(inner) == compose().resolved["model"]["architecture"]
+    assert call_bisum("--cfg", "job", "--package", "trainer.max_steps").out == "null\n"
     assert yaml.safe_load(call_bisum("seed=5", "--cfg", "job", "--package", "seed").out) == 5
 
 
@@ -295,6 +308,21 @@ def test_without_standard_output_there_is_nothing_to_tell(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     done = subprocess.run(f"{python} --help >&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_without_standard_error_nothing_is_told_on_standard_output(tmp_path):
+    python = shlex.join([sys.executable, "-m", "bisum"])
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    done = subprocess.run(f"{python} epochz=1 2>&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_run_goes_on_without_standard_output(tmp_path):
+    line = f"{shlex.join([sys.executable, '-m', 'bisum'])} baseline corpus.max_eval_rows=4 hydra.run.dir=run >&-"
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "rougeL" in (tmp_path / "run/metrics.jsonl").read_text("utf-8")
 
 
 @pytest.mark.timeout(60)

@@ -18,7 +18,7 @@ from bisum.composition import Composer, conf_directory
 from bisum.config import SCHEMAS, Config, TrainedModelConfig
 from bisum.corpus.filters import Books, LongTitles
 from bisum.corpus.sources import Marc, Sample
-from bisum.earlier_runs import configure
+from bisum.earlier_runs import configured
 from bisum.errors import UserError
 from bisum.models.architectures import T5Architecture
 from bisum.training.accelerate_loop import AccelerateTrainer
@@ -36,8 +36,9 @@ NEEDED = {
     "corpus/hub.yaml": ["corpus.repo=REPOSITORY"],
     "experiment/course_trainer.yaml": ["corpus.path=PATH"],
     "experiment/course_accelerate.yaml": ["corpus.path=PATH"],
+    "experiment/mbart_against_mt5.yaml": ["hydra.mode=RUN"],
 }
-"""The words without which an option has no value for a key."""
+"""The words without which an option has no value for a key, or is a sweep."""
 
 
 def composed_command(line: str) -> list[Config]:
@@ -46,10 +47,8 @@ def composed_command(line: str) -> list[Config]:
     assert program == "bisum"
     invocation = parse(words)
     composer = Composer(invocation.command or "train")
-    if invocation.options.multirun:
-        jobs = composer.jobs(invocation.overrides)
-        return [configure(composer, job) for job in (jobs[0], jobs[-1])]
-    return [configure(composer, invocation.overrides)]
+    jobs = composer.jobs(invocation.overrides) if invocation.options.multirun else [invocation.overrides]
+    return [configured(composer, composer.compose(job), job) for job in (jobs[0], jobs[-1])]
 
 
 def test_the_files_are_the_primary_configurations_and_options_of_groups():
@@ -209,6 +208,24 @@ def test_the_recipes_have_the_values_of_the_recipe():
     assert (loop.epochs, loop.batch_size, loop.learning_rate, loop.weight_decay) == (10, 8, 2e-5, 0.01)
     assert loop.decay_all_parameters
     assert loop.max_gradient_norm is None
+
+
+def test_a_checkpoint_of_ones_own_does_not_come_with_the_commit_of_the_options_own():
+    assert compose(["model=gpt2"]).model.revision is not None
+    model = compose(["model=mt5_small", "model.checkpoint=distilbert/distilgpt2"]).model
+    assert (model.checkpoint, model.revision, model.pickled_weights) == ("distilbert/distilgpt2", None, True)
+    assert compose(["model.revision=abc", "model=gpt2", "model.checkpoint=a/b"]).model.revision == "abc"
+
+
+def test_words_in_python_may_allow_targets_as_those_of_the_command_line_do(monkeypatch, tmp_path):
+    (tmp_path / "filter").mkdir()
+    (tmp_path / "filter/own.yaml").write_text("# @package filter.own\n_target_: own_filters.Own\n", encoding="utf-8")
+    (tmp_path / "own_filters.py").write_text("class Own:\n    def keep(self, table): ...\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    words = ["filter=[own]", "allow_targets=[own_filters]"]
+    assert type(compose(words, config_dir=".").filter["own"]).__name__ == "Own"
+    with pytest.raises(UserError, match=re.escape("'seed=1': give a list of words, ['seed=1']")):
+        compose("seed=1")
 
 
 def test_a_value_beside_an_experiment_wins_over_it():

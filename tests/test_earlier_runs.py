@@ -13,8 +13,9 @@ from bisum import compose, train
 from bisum.composition import Composer, quoted
 from bisum.config import Config
 from bisum.corpus.sources import Marc
-from bisum.earlier_runs import configure, continue_run, read_record
+from bisum.earlier_runs import configure, continue_run
 from bisum.errors import UserError
+from bisum.named_runs import read_record
 from bisum.training.seq2seq_trainer import TransformersTrainer
 
 WORDS = [
@@ -76,9 +77,9 @@ def record_of(run: Path, **changes: Any) -> dict[str, Any]:
     return record
 
 
-@pytest.mark.parametrize("command", ["evaluate", "summarize"])
-def test_a_runs_own_configuration_is_used_but_for_what_must_differ(command, run, call_bisum):
-    shown = call_bisum(command, "run", "--cfg", "job")
+@pytest.mark.parametrize("words", [("evaluate",), ("summarize", "split=test")])
+def test_a_runs_own_configuration_is_used_but_for_what_must_differ(words, run, call_bisum):
+    shown = call_bisum(*words, "run", "--cfg", "job")
     assert (shown.code, shown.err) == (0, "")
     record = record_of(run)
     values = yaml.safe_load(shown.out)
@@ -90,6 +91,29 @@ def test_a_runs_own_configuration_is_used_but_for_what_must_differ(command, run,
     expected = {**record["config"], **different, **machine, **{key: values[key] for key in own}}
     assert values == expected
     assert not [key for key in ("seed", "filter", "generation", "trainer") if values[key] == defaults[key]]
+
+
+def test_texts_are_summarized_with_what_concerns_the_model_alone(run):
+    own, defaults = record_of(run)["config"], compose().resolved
+    own["evaluation"]["metrics"] = [{"_target_": "gone.Metric"}]
+    record_of(run, config=own)
+    values = configure(Composer("summarize"), ["run=run"]).resolved
+    for key in ("languages", "generation", "hardware", "seed"):
+        assert values[key] == own[key]
+    assert values["evaluation"] == {**own["evaluation"], "metrics": []}
+    assert values["model"]["max_summary_tokens"] == 12
+    for key in ("corpus", "filter", "trainer", "tracker"):
+        assert values[key] == defaults[key]
+
+
+def test_a_run_whose_filter_is_not_there_any_longer_summarizes_texts_but_no_rows(run):
+    config = record_of(run)["config"]
+    config["filter"] = {"own": {"_target_": "gone.Own"}}
+    record_of(run, config=config)
+    assert configure(Composer("summarize"), ["run=run"]).model.max_summary_tokens == 12
+    refused = "run/run.json: filter.own._target_: 'gone.Own' is not allowed"
+    for word in ("rows=[1]", "ids=[a]", "split=test"):
+        assert told("run=run", word, command="summarize").startswith(refused)
 
 
 def test_the_options_that_a_run_chose_are_still_known(run):
@@ -128,7 +152,8 @@ def test_keys_that_an_older_bisum_did_not_know_have_their_defaults(run):
     assert continue_run(Composer("train"), "run", []).generation.num_beams == 1
     del config["trainer"]["epochs"]  # of a class, which may be a user's own, all or nothing is known
     record_of(run, config=config)
-    assert told("run=run") == "trainer.epochs: is missing"
+    assert told("run=run") == "run/run.json: trainer.epochs: is missing"
+    assert told("run=run", "trainer.epochs=0") == "trainer.epochs: expected a whole number >= 1, not 0"
 
 
 def test_of_a_finished_run_the_tested_checkpoint_is_used_of_another_the_best_so_far(run):
@@ -224,13 +249,18 @@ def test_a_checkpoint_that_no_run_tells_of_comes_with_the_defaults(run, tmp_path
     assert told("run=plain") == "run: 'plain' is neither a run directory nor a checkpoint: no run.json, no config.json"
 
 
+@pytest.mark.parametrize("command", ["evaluate", "summarize"])
+def test_an_option_beside_a_checkpoint_does_not_make_it_read_pickles(command, run):
+    shutil.copytree(run / "checkpoints/epoch-1", "plain")
+    words = ["run=plain", "model=mt5_small"]
+    assert configure(Composer(command), words).model.pickled_weights is False
+    assert configure(Composer(command), [*words, "model.pickled_weights=true"]).model.pickled_weights is True
+
+
 def test_any_other_name_is_one_of_the_hub():
     config = evaluated("run=google/mt5-small", "model=mt5_small")
-    assert (config.model.checkpoint, config.model.revision, config.model.pickled_weights) == (
-        "google/mt5-small",
-        None,
-        True,
-    )
+    assert (config.model.checkpoint, config.model.revision) == ("google/mt5-small", None)
+    assert config.model.pickled_weights is False
     assert evaluated("run=gpt2", "model.revision=abc").model.revision == "abc"
     assert configure(Composer("summarize"), ["run=gpt2"]).model.checkpoint == "gpt2"
 
@@ -256,6 +286,54 @@ def test_all_runs_are_there_before_the_first_is_evaluated(run, call_bisum, one_l
     assert "no directory './no'" in one_line(call_bisum("evaluate", "run", "./no"))
     assert "no directory './no'" in one_line(call_bisum("evaluate", "-m", "run=run,./no", "split=validation"))
     assert [path.name for path in Path().iterdir()] == ["run"]
+    Path("empty").mkdir()
+    assert "'empty' is neither a run directory nor a checkpoint" in one_line(call_bisum("evaluate", "run", "empty"))
+    assert {path.name for path in Path().iterdir()} == {"run", "empty"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run=run", "run=other"], "'run=other': the run is given already"),
+        (["run=run", "hydra.run.dir=x"], "'hydra.run.dir=x': bisum summarize makes no run directory"),
+        ("run=run", "'run=run': give a list of words, ['run=run']"),
+    ],
+)
+def test_words_given_in_python_that_do_not_fit_are_refused_in_one_line(words, said, run):
+    with pytest.raises(UserError, match=re.escape(said)) as raised:
+        configure(Composer("summarize"), words)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("config", {}, "config.model must be an object"),
+        ("config.model", None, "config.model must be an object"),
+        ("config.model", "mt5", "config.model must be an object"),
+        ("config.model", {"max_summary_tokens": 9}, "config.model.max_document_tokens must be a whole number"),
+        ("config.model", {"max_document_tokens": 9}, "config.model.max_summary_tokens must be a whole number"),
+        ("config.evaluation", None, "config.evaluation must be an object"),
+        ("choices", None, "choices must be an object"),
+        ("choices", ["tiny"], "choices must be an object"),
+        ("test", "epoch-1", "test must be an object"),
+        ("test", [], "test must be an object"),
+        ("test", {"test/rougeL": 1.0}, "test.checkpoint must be text"),
+        ("best", "epoch-1", "best must be an object"),
+        ("best", {"step": 1}, "best.epoch must be a number"),
+        ("best", {"epoch": "1"}, "best.epoch must be a number"),
+        ("seconds", "none", "seconds must be an object"),
+    ],
+)
+def test_an_entry_of_another_type_than_bisum_writes_is_named(entry, value, said, run):
+    record = record_of(run)
+    *parents, name = entry.split(".")
+    (record[parents[0]] if parents else record)[name] = value
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    line = f"'run/run.json': {said}, as bisum wrote it"
+    assert told("run=run") == told("run=run", command="summarize") == line
+    with pytest.raises(UserError, match=re.escape(line)):
+        continue_run(Composer("train"), "run", [])
 
 
 def test_what_is_evaluated_is_what_was_asked_for(run, call_bisum):
@@ -333,8 +411,9 @@ def test_what_a_resumed_run_refuses(earlier, tmp_path, words, said):
     [
         (None, "is not a run directory: it has no run.json"),
         ("{broken", "cannot be read"),
-        ("[]", "holds no configuration"),
-        ('{"config": 1}', "holds no configuration"),
+        ("[]", "must hold an object"),
+        ('{"job": "train", "config": 1}', "config must be an object"),
+        ("[" * 200_000, "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
     ],
 )

@@ -92,7 +92,10 @@ BAD_LINES = [
     # Models without weights, and words that name none.
     ("evaluate", "model: has random weights; name a trained one, after the command or as run=: a run directory, a"),
     ("summarize -- text", "model: has random weights", "run="),
-    ("-m evaluate", "takes no 'evaluate'"),
+    ("-m evaluate", "model: has random weights"),
+    ("log=quiet evaluat run", "no command 'evaluat', did you mean 'evaluate'?"),
+    ("evaluate gpt2 -", "run: there is no directory '-'"),
+    ("evaluate run=a,b", "run: several values; add -m for a job each"),
     ("evaluate model=mt5_small run=null model.checkpoint=null", "model"),
     ("evaluate ./nowhere", "run: there is no directory './nowhere'"),
     ("evaluate run=/no/where", "run: there is no directory '/no/where'"),
@@ -108,7 +111,7 @@ BAD_LINES = [
     ("evaluate gpt2 split=dev", "split: expected one of train, validation, test, not 'dev'"),
     ("evaluate gpt2 -- x", "takes no texts after '--'; bisum summarize does"),
     ("evaluate gpt2 ./nowhere", "run: there is no directory './nowhere'"),
-    ("evaluate gpt2 t5-small --cfg job", "--cfg", "leave -m out"),
+    ("evaluate a/b c/d --cfg job", "--cfg shows one job: bisum evaluate run=a/b --cfg job"),
     ("evaluate gpt2 resume=nowhere", "only a single `bisum train` continues a run"),
     ("run=gpt2", "run: no such key"),
     ("summarize gpt2 notes.txt", "there is no file 'notes.txt' (texts come after --)"),
@@ -125,7 +128,9 @@ BAD_LINES = [
     ("-m seed=1,2 filter=[long_titles],[lenght]", "filter=lenght: no such option, did you mean 'length'?"),
     ("-m trainer.epochs=glob(*)", "trainer.epochs"),
     ("-m seed=1,2 trainer.epochz=1", "trainer.epochz: no such key"),
-    ("-m seed=1,2 --cfg job", "--cfg", "leave -m out"),
+    ("-m seed=1,2 --cfg job", "--cfg shows one job: bisum seed=1 --cfg job"),
+    ("experiment=mbart_against_mt5 seed=1 --cfg job", "begins with -m: bisum -m experiment=mbart_against_mt5 seed=1"),
+    ("-m experiment=mbart_against_mt5 --cfg job", "experiment=mbart_against_mt5 hydra.mode=RUN --cfg job"),
     ("experiment=mbart_against_mt5 seed=1", "begins with -m: bisum -m experiment=mbart_against_mt5 seed=1"),
 ]
 

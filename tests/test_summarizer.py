@@ -6,6 +6,7 @@ import shutil
 import threading
 
 import pytest
+import torch
 
 import bisum
 from bisum import Summarizer
@@ -178,6 +179,36 @@ def test_what_cannot_be_summarized(summarizer, home):
         Summarizer(home / "nowhere")
     with pytest.raises(UserError, match=r"generation\.num_beam: no such key, did you mean 'num_beams'\?"):
         Summarizer(home / "run", ["generation.num_beam=2"])
+
+
+def test_what_is_no_text_or_no_code(summarizer, scored, home):
+    for given in (b"abc", None, 5, {"a": 1}):
+        with pytest.raises(UserError, match=rf"^documents: .* a list of texts, not {type(given).__name__}$"):
+            summarizer(given)
+    with pytest.raises(UserError, match=r"^documents: .* a list of texts, not str$"):
+        list(summarizer.stream("abc"))
+    with pytest.raises(UserError, match=r"half of a character"):
+        summarizer("a \ud800 b")
+    for language in (5, [5]):
+        with pytest.raises(UserError, match=r"^language: expected a code such as es.* not int$"):
+            summarizer(["a text"], language=language)
+    with pytest.raises(UserError, match=r"^overrides: expected a list of words"):
+        Summarizer(home / "run", "generation.num_beams=2 seed=3")
+
+    stream = summarizer.stream([scored[0]["document"], Document(text="a \udc00 b", place="row 2"), "a text"])
+    assert next(stream)[1] == scored[0]["prediction"]
+    with pytest.raises(UserError, match=r"^row 2: documents: .*half of a character"):
+        next(stream)
+
+
+def test_the_precision_is_that_of_the_hardware(home, scored):
+    seen = set()
+    for precision in ("float32", "bf16"):
+        summarizer = Summarizer(home / "run", [f"hardware.precision={precision}"])
+        layer = summarizer.loaded.model.encoder.block[0].layer[0].SelfAttention.q
+        layer.register_forward_hook(lambda module, inputs, output: seen.add((precision, output.dtype)))  # noqa: B023
+        summarizer(scored[0]["document"])
+    assert seen == {("float32", torch.float32), ("bf16", torch.bfloat16)}
 
 
 def test_a_model_that_must_be_told_the_language(checkpoints):

@@ -89,6 +89,12 @@ def test_a_setting_is_one_whatever_lies_in_the_folder(folder, write):
     assert parse(["evaluate", "~filter.length", "nothing=1"]).overrides == ["~filter.length", "nothing=1"]
 
 
+def test_options_and_settings_may_come_before_the_command():
+    invocation = parse(["--config-dir", "mine", "seed=1", "evaluate", "a/b", "evaluate"])
+    assert (invocation.command, invocation.options.config_dir) == ("evaluate", "mine")
+    assert invocation.overrides == ["run=a/b,'evaluate'", "seed=1"]
+
+
 def test_what_stands_after_two_dashes_is_text_as_it_is():
     texts = ["${x}", "-m", "--help", "", "--", "seed=1", "~x", " two  blanks ", "--version", "-sc"]
     invocation = parse(["summarize", "gpt2", "language=es", "--", *texts])
@@ -104,7 +110,8 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
         (["--", "x"], "bisum train takes no texts after '--'; bisum summarize does"),
         (["evaluate", "a", "--"], "bisum evaluate takes no texts after '--'"),
         (["baseline", "run"], "bisum baseline takes no 'run'"),
-        (["seed=1", "extra"], "bisum train takes no 'extra'"),
+        (["seed=1", "extra"], "no command 'extra'"),
+        (["train", "extra"], "bisum train takes no 'extra'"),
         (["evaluate", "a", "run=b"], "'a' and 'run=b': give run once"),
         (["summarize", "-", "files=[b]"], "'-' and 'files=[b]': give files once"),
         (["summarize", "a/b", "."], "bisum summarize takes one RUN, not 'a/b' and '.'"),

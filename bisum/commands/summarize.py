@@ -6,7 +6,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from bisum.config import Config, SummarizeConfig
 from bisum.corpus.documents import Document, documents, reads_stdin
-from bisum.errors import UserError
+from bisum.errors import Failed, UserError
 from bisum.records.screen import Terminal
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,24 @@ def run(config: Config) -> None:
 
     Raises:
         UserError: a document, row or the model is not there or not as it should be; what comes before is written.
-        BrokenPipeError: nobody reads the output any longer.
+        Failed: anything else went wrong; the traceback is shown with `log=debug`.
+        OSError: the output cannot be written, or nobody reads it any longer.
     """
     assert isinstance(config, SummarizeConfig)
+    try:
+        _summarize(config)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        if config.log == "debug":
+            traceback.print_exc()
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        memory = "; a smaller evaluation.batch_size needs less" if "memory" in reason.lower() else ""
+        how = "" if config.log == "debug" else " (log=debug shows the traceback)"
+        raise Failed(f"{reason}{memory}{how}") from error
+
+
+def _summarize(config: SummarizeConfig) -> None:
     if sys.stdout is None:
         raise UserError("standard output is closed; summaries are written there")
     with _told(config.log) as beside:
@@ -52,6 +68,8 @@ def run(config: Config) -> None:
             summarizer.device.precision,
         )
         logger.debug("%.1f s to load it", time.perf_counter() - began)
+        if config.language and summarizer.loaded.family.needs_language and (config.split or config.rows or config.ids):
+            print("bisum: language: the corpus' rows have their own, which hold", file=sys.stderr)
         # On a terminal the summaries themselves show how far it is.
         counting = Terminal(bars=False) if sys.stdout.isatty() else beside
         with counting.progress("summarizing") as bar:
@@ -66,13 +84,22 @@ def run(config: Config) -> None:
 def _written(document: Document, summary: str, language: str | None, config: SummarizeConfig) -> str:
     """Return the lines of one document."""
     if config.format == "jsonl":
-        known = {"id": document.id, "language": language, **document.others, "document": document.text}
+        others = {_renamed(key, document.others): value for key, value in document.others.items()}
+        known = {"id": document.id, "language": language, **others, "document": document.text}
         reference = {} if document.reference is None else {"reference": document.reference}
         return json.dumps({**known, **reference, "summary": summary}, ensure_ascii=False) + "\n"
     asks_for_rows = config.split or config.rows or config.ids
     if document.reference is not None and (asks_for_rows or sys.stdout.isatty()):
         return _shown(document, summary, language)
     return _one_line(summary) + "\n"
+
+
+def _renamed(key: str, keys: Collection[str]) -> str:
+    """Return another key for a `summary` of the input beside a reference, such as another model's: none is lost."""
+    if key == "summary":
+        while key in keys:
+            key = f"input_{key}"
+    return key
 
 
 def _shown(document: Document, summary: str, language: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -144,7 +145,7 @@ def _from_lines(lines: Iterable[str], name: str, has_json: bool | None) -> Itera
 def _from_json(line: str, id_: str, place: str) -> Document:
     """Return the document of a line of JSON: `document` or `text`, and `id`, `language`, `reference` or `summary`."""
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg}, character {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise UserError(f"{place}: broken JSON ({reason}); must be one JSON object a line") from error
@@ -166,6 +167,13 @@ def _from_json(line: str, id_: str, place: str) -> Document:
         others=others,
         place=place,
     )
+
+
+def _number(text: str) -> float:
+    """Return a number that JSON can hold: the output would not be JSON with others."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number of JSON's")
+    return value
 
 
 def _text(value: object, name: str, place: str) -> str:

@@ -200,7 +200,7 @@ def count_tokens(
 
 def _count_batch(rows: pa.Table, reader: TextReader) -> dict[str, dict[str, Any]]:
     """Return the columns of `Tokens` for some rows, as the reader's model gets them."""
-    encoded = reader.family.encode(reader, *(rows[name].to_pylist() for name in (*TEXTS, "language")))
+    encoded = reader.encode(*(rows[name].to_pylist() for name in (*TEXTS, "language")))
     ids = dict(zip(TEXTS, (encoded["input_ids"], encoded["labels"]), strict=True))
     tokenizer = reader.tokenizer
     unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id  # one token in GPT-2

@@ -117,7 +117,7 @@ def _encode(
 
     def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[Any]]:
         bar.advance(indices[-1] + 1)
-        return loaded.family.encode(loaded, batch["document"], batch["summary"], batch["language"])
+        return loaded.encode(batch["document"], batch["summary"], batch["language"])
 
     integers = List(Value("int32"))
     features = Features(input_ids=integers, labels=integers, document_cut=Value("bool"), summary_cut=Value("bool"))
@@ -160,7 +160,7 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str)
         "special": tokenizer.special_tokens_map,
         "family": [repr(loaded.family), _source(type(loaded.family))],
         "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
-        "empty": loaded.family.encode(loaded, [""], [""], [language]),  # a template may tell the date
+        "empty": loaded.encode([""], [""], [language]),  # a template may tell the date
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]

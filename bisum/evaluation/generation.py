@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
@@ -18,6 +20,7 @@ from bisum.evaluation.options import GenerationOptions
 from bisum.hardware.shapes import Shapes
 from bisum.hardware.xla import sync
 from bisum.models.families import EncoderDecoder
+from bisum.models.family import end_tokens
 from bisum.models.loading import LoadedModel
 from bisum.training.loss import count_tokens, token_loss
 
@@ -44,7 +47,7 @@ class GeneratedBatch:
     lengths: list[int]
     """Generated tokens of each, the end-of-sequence token counted."""
     loss_sum: float
-    """Cross-entropy of the references, summed over their tokens."""
+    """Cross-entropy of the references, summed over their tokens; NaN if it was not asked for."""
     loss_tokens: int
     """Those tokens."""
 
@@ -81,8 +84,8 @@ def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationC
     """Make `generation_config` the model's own, and return it.
 
     transformers fills what a call leaves open from the model's, so a checkpoint's settings would leak into ours; and
-    the model saves it, so that a plain `generate` decodes as the evaluation did (of a decoder-only model, but for
-    `no_repeat_ngram_size`, which there counts the prompt's n-grams too).
+    the model saves it, so that a plain `generate` decodes as the evaluation did (but for `no_repeat_ngram_size`, which
+    there counts a decoder-only model's prompt too, and an end token from which the decoder starts).
     """
     loaded.model.generation_config = generation_config(loaded, options)
     return loaded.model.generation_config
@@ -96,8 +99,10 @@ def generate(
     batch_size: int,
     precision: str = "float32",
     shapes: Shapes | None = None,
+    *,
+    scored: bool = True,
 ) -> Iterator[GeneratedBatch]:
-    """Yield the summaries and reference losses of every row of the split once, in batches of similar length.
+    """Yield the summaries of every row of the split once, in batches of similar length; if `scored`, with losses.
 
     `precision` (float32, bf16 or fp16) holds for the whole model, the encoder in generation included. With `shapes`,
     the model is called with those alone.
@@ -110,11 +115,14 @@ def generate(
             batch = {name: tensor.to(model.device) for name, tensor in collated.items()}
             labels = batch.pop("labels")
             with _autocast(model, precision):
-                outputs = model(**batch)
-                loss = token_loss(outputs.logits, labels, 1)
-                states = getattr(outputs, "encoder_last_hidden_state", None)
-                del outputs  # the logits are large
-                sync(model.device)
+                loss: float | torch.Tensor = math.nan
+                states = None
+                if scored:
+                    outputs = model(**batch)
+                    loss = token_loss(outputs.logits, labels, 1)
+                    states = getattr(outputs, "encoder_last_hidden_state", None)
+                    del outputs  # the logits are large
+                    sync(model.device)
                 if shapes is None or states is None:
                     ids = family.generate(model, batch, config, states)
                 else:
@@ -131,7 +139,6 @@ def generate(
             )
 
 
-@torch.no_grad()
 def summarize(
     loaded: LoadedModel,
     documents: Sequence[str],
@@ -147,19 +154,12 @@ def summarize(
     """
     if not documents:
         return []
-    model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
-    encoded, collate = family.encode(loaded, documents, [""] * len(documents), languages), Collator(loaded)
-    texts = zip(encoded["input_ids"], encoded["labels"], strict=True)
-    items = [{"input_ids": document, "labels": start} for document, start in texts]
-    summaries = [""] * len(documents)
-    with _evaluating(model):
-        for rows in _batches(np.array([len(item["input_ids"]) for item in items], dtype=int), batch_size):
-            batch = {name: tensor.to(model.device) for name, tensor in collate([items[row] for row in rows]).items()}
-            with _autocast(model, precision):
-                ids = family.generate(model, batch, config, None)
-            for row, summary in zip(rows, family.decode(loaded.tokenizer, ids), strict=True):
-                summaries[row] = summary
-    return summaries
+    rows = pa.table({"document": documents})
+    split = EncodedSplit(rows, pa.table(loaded.encode(documents, [""] * len(documents), languages)))
+    summaries: dict[int, str] = {}
+    for batch in generate(loaded, split, options, batch_size, precision, scored=False):
+        summaries.update(zip(batch.rows, batch.summaries, strict=True))
+    return [summaries[row] for row in range(len(documents))]
 
 
 def _batches(lengths: np.ndarray[Any, Any], batch_size: int) -> Iterator[list[int]]:
@@ -186,6 +186,6 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> list[int]:
     """Count each sequence's tokens up to and with its first end-of-sequence token."""
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = end_tokens(config)
     firsts = [next((at for at, token in enumerate(sequence) if token in ends), None) for sequence in sequences]
     return [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError
-from bisum.models.family import IGNORED_LABEL, Family, columns, cut, encode_prompts, load_weights
+from bisum.models.family import IGNORED_LABEL, Family, columns, cut, encode_prompts, fresh_ngrams, load_weights
 
 if TYPE_CHECKING:
     import torch
     from transformers import (
         GenerationConfig,
-        LogitsProcessor,
         PretrainedConfig,
         PreTrainedModel,
         PreTrainedTokenizerBase,
@@ -59,12 +58,17 @@ class DecoderOnly(Family):
                 f"model.max_document_tokens: {reader.max_document_tokens} and model.max_summary_tokens, "
                 f"{reader.max_summary_tokens}, share the model's {positions} positions; at most {max(left, 0)} are left"
             )
-        if reader.tokenizer.chat_template is None and not reader.suffix.strip():
+        self.check_prompt(reader)
+
+    def check_prompt(self, reader: TextReader) -> None:
+        """Refuse a prompt that asks for nothing; a family whose `encode` writes all of it has nothing to check."""
+        if not _is_chat(reader) and not reader.suffix.strip():
             raise UserError(
                 "model.suffix: a decoder-only model must be told where the summary begins; model=gpt2 says TL;DR:"
             )
         if not (reader.prefix + reader.suffix).strip():
             raise UserError("model.prefix: a chat model must be told what to do; model=qwen_instruct does so")
+        _prompt(reader, "")
 
     def encode(
         self,
@@ -74,22 +78,14 @@ class DecoderOnly(Family):
         languages: Sequence[str],  # noqa: ARG002 - the prompt is the same for all
     ) -> dict[str, list[Any]]:
         """Tokenize prompts, the document shortened where they are too long, and what is to follow them."""
-        tokenizer, is_chat = reader.tokenizer, reader.tokenizer.chat_template is not None
-
-        def prompt(document: str) -> str:
-            text = reader.prompt(document)
-            if not is_chat:
-                return text
-            turns = [{"role": "user", "content": text}]
-            return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
+        tokenizer, is_chat = reader.tokenizer, _is_chat(reader)
         blank = "" if is_chat or reader.suffix.endswith((" ", "\n", "\t")) else " "
         answers = [blank + summary.strip() if summary.strip() else "" for summary in summaries]
         options = {"add_special_tokens": False, "return_attention_mask": False}
         targets = tokenizer(answers, **options)["input_ids"]
         options["add_special_tokens"] = not is_chat  # a template has its own
         stripped = [document.strip() for document in documents]
-        prompts = encode_prompts(tokenizer, stripped, prompt, reader.max_document_tokens, **options)
+        prompts = encode_prompts(tokenizer, stripped, partial(_prompt, reader), reader.max_document_tokens, **options)
         end = tokenizer.eos_token_id
         return columns(prompts, [cut([*ids, end], reader.max_summary_tokens, end) for ids in targets])
 
@@ -123,14 +119,8 @@ class DecoderOnly(Family):
         states: torch.Tensor | None,  # noqa: ARG002 - there is no encoder
     ) -> torch.Tensor:
         """Return what follows the prompts; n-grams may not repeat in the summary, but may be the document's."""
-        from transformers import LogitsProcessorList
-
         prompt = int(inputs["logits_to_keep"][0]) + 1
-        processors = LogitsProcessorList()
-        if config.no_repeat_ngram_size:
-            processors.append(_fresh_ngrams(config.no_repeat_ngram_size, prompt))
-            config = copy(config)
-            config.no_repeat_ngram_size = 0
+        config, processors = fresh_ngrams(config, prompt)
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
             input_ids=inputs["input_ids"][:, :prompt],
             attention_mask=inputs["attention_mask"][:, :prompt],
@@ -140,12 +130,18 @@ class DecoderOnly(Family):
         return ids[:, prompt:]
 
 
-def _fresh_ngrams(size: int, prompt: int) -> LogitsProcessor:
-    """Return transformers' processor against repeated n-grams, applied to what follows `prompt` tokens."""
-    from transformers import LogitsProcessor, NoRepeatNGramLogitsProcessor
+def _is_chat(reader: TextReader) -> bool:
+    return bool(str(reader.tokenizer.chat_template or "").strip())
 
-    class FreshNGrams(LogitsProcessor):
-        def __call__(self, input_ids: Any, scores: Any) -> Any:
-            return NoRepeatNGramLogitsProcessor(size)(input_ids[:, prompt:], scores)
 
-    return FreshNGrams()
+def _prompt(reader: TextReader, document: str) -> str:
+    """Return what the model continues."""
+    text = reader.prompt(document)
+    if not _is_chat(reader):
+        return text
+    turns = [{"role": "user", "content": text}]
+    try:
+        return str(reader.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except Exception as error:  # of jinja2, and of whatever a template calls
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"model.checkpoint: its chat template fails on a user's turn ({reason})") from error

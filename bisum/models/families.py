@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError
 from bisum.models.decoder_only import DecoderOnly
-from bisum.models.family import IGNORED_LABEL, Family, columns, cut, encode_prompts, load_weights
+from bisum.models.family import (
+    IGNORED_LABEL,
+    Family,
+    columns,
+    cut,
+    encode_prompts,
+    end_tokens,
+    fresh_ngrams,
+    load_weights,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -42,10 +51,18 @@ class EncoderDecoder(Family):
     def check(self, reader: TextReader) -> None:
         """Refuse limits above the model's positions."""
         positions = getattr(reader.config, "max_position_embeddings", None)
-        summary_tokens = reader.max_summary_tokens + self.start_tokens - 1
-        for key, tokens in (("document", reader.max_document_tokens), ("summary", summary_tokens)):
-            if positions is not None and tokens > positions:
-                raise UserError(f"model.max_{key}_tokens: {tokens} is more than the model's {positions} positions")
+        if positions is None:
+            return
+        limits = {
+            "document": (reader.max_document_tokens, 0),
+            "summary": (reader.max_summary_tokens, self.start_tokens - 1),
+        }
+        for key, (tokens, others) in limits.items():
+            if tokens + others > positions:
+                besides = f", {others} of them not for the summary" if others else ""
+                raise UserError(
+                    f"model.max_{key}_tokens: {tokens} is more than the model's {positions} positions{besides}"
+                )
 
     def encode(
         self,
@@ -93,12 +110,15 @@ class EncoderDecoder(Family):
         from transformers.modeling_outputs import BaseModelOutput
 
         starts = self.decoder_starts(inputs)
+        started = starts.shape[1] if config.decoder_start_token_id in end_tokens(config) else 0
+        config, processors = fresh_ngrams(config, started)
         encoded = {} if states is None else {"encoder_outputs": BaseModelOutput(last_hidden_state=states)}
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             decoder_input_ids=starts,
             generation_config=config,
+            logits_processor=processors,
             **encoded,
         )
         return ids[:, starts.shape[1] :]
@@ -167,6 +187,12 @@ class MBart50(EncoderDecoder):
     needs_language: ClassVar[bool] = True
     start_tokens: ClassVar[int] = 2
 
+    def check(self, reader: TextReader) -> None:
+        """Refuse a tokenizer without language tokens, too."""
+        super().check(reader)
+        if (kind := type(reader.tokenizer).__name__) != "MBart50Tokenizer":
+            raise UserError(f"model.checkpoint: its tokenizer is a {kind}, not the MBart50Tokenizer of mBART-50")
+
     def encode(
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
     ) -> dict[str, list[Any]]:
@@ -185,10 +211,6 @@ class MBart50(EncoderDecoder):
     @staticmethod
     def _token(tokenizer: PreTrainedTokenizerBase, language: str) -> int:
         """Return the id of a language's token: `en` means `en_XX`, and so does `en_US`."""
-        if type(tokenizer).__name__ != "MBart50Tokenizer":
-            raise UserError(
-                f"model.checkpoint: its tokenizer is a {type(tokenizer).__name__}, not the MBart50Tokenizer of mBART-50"
-            )
         tokens: dict[str, int] = tokenizer.lang_code_to_id
         by_language = {token.partition("_")[0]: at for token, at in tokens.items()}
         code = language.replace("-", "_")

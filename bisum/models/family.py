@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +12,13 @@ from bisum.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        GenerationConfig,
+        LogitsProcessorList,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
 
     from bisum.models.loading import TextReader
 
@@ -100,16 +107,43 @@ def load_weights(
     """Return an auto class' model of a checkpoint.
 
     Raises:
-        UserError: the checkpoint lacks some of the weights, which would be left random.
+        UserError: the checkpoint lacks some of the weights, which would be left random, or has them in another shape.
     """
     model: PreTrainedModel
-    model, report = auto_model.from_pretrained(checkpoint, config=config, output_loading_info=True, **options)
-    if lacking := sorted(report["missing_keys"]) + [str(key[0]) for key in report["mismatched_keys"]]:
+    model, report = auto_model.from_pretrained(
+        checkpoint, config=config, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    )
+    if lacking := sorted([*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])]):
         raise UserError(
             f"model.checkpoint: the weights of '{checkpoint}' are not those of its config.json: "
             f"{len(lacking)} missing or of another shape, such as {lacking[0]}"
         )
     return model
+
+
+def end_tokens(config: GenerationConfig) -> list[int]:
+    """Return the ids of the tokens that end a summary."""
+    return config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+
+
+def fresh_ngrams(config: GenerationConfig, started: int) -> tuple[GenerationConfig, LogitsProcessorList]:
+    """Return what keeps n-grams from coming twice in a summary, the `started` tokens before it not counted.
+
+    transformers counts them: with `no_repeat_ngram_size=1` BART, which starts from its end token, could never end.
+    """
+    from transformers import LogitsProcessor, LogitsProcessorList, NoRepeatNGramLogitsProcessor
+
+    if not (size := config.no_repeat_ngram_size):
+        return config, LogitsProcessorList()
+    usual = NoRepeatNGramLogitsProcessor(size)
+
+    class FreshNGrams(LogitsProcessor):
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            return usual(input_ids[:, started:], scores)
+
+    config = copy(config)
+    config.no_repeat_ngram_size = 0
+    return config, LogitsProcessorList([FreshNGrams()])
 
 
 def columns(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,19 @@ from bisum.errors import UserError
 from bisum.models.architectures import Architecture
 from bisum.models.families import family_of
 from bisum.models.family import Family
+from bisum.models.fitting import check_token_ids, check_tokenizer
 from bisum.models.hub import ShowProgress, fetch
 from bisum.models.options import ModelOptions
+from bisum.models.prompt import state_prompt, stated_prompt
 
 T = TypeVar("T")
 
+_MEANINGS = {
+    "Expected Union[Tuple[str": "its tokenizer lacks a token that it puts beside texts, such as its eos_token",
+    "`tiktoken` is required": "its tokenizer's file is damaged, or of a kind that bisum does not know",
+    "Weights only load failed": "its pickled weights are damaged, or hold more than weights",
+}
+"""What is wrong where a library's message, which holds the key, advises something else."""
 _TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
@@ -45,6 +53,26 @@ class TextReader:
     def prompt(self, document: str) -> str:
         """Return a document as the model reads it."""
         return f"{self.prefix}{document}{self.suffix}"
+
+    def encode(
+        self, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
+    ) -> dict[str, list[Any]]:
+        """Return the columns of `Family.encode`.
+
+        Raises:
+            UserError: what that raises, and whatever a family of the user's own does.
+        """
+        try:
+            return self.family.encode(self, documents, summaries, languages)
+        except UserError:
+            raise
+        except Exception as error:
+            family = type(self.family)
+            if family.__module__.startswith("bisum."):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            known = ", ".join(sorted(set(languages)))
+            raise UserError(f"model.family: {family.__name__} fails on texts in {known}: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -88,7 +116,10 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
         weights = _weights(checkpoint, options)
         load_model = reader.family.load_model
         model = _reading("model.checkpoint", checkpoint, lambda: load_model(checkpoint, config, **weights))
-    _state_prompt(model.config, reader.prefix, reader.suffix)
+        file = "generation_config.json"
+        file = file if (Path(checkpoint) / file).is_file() else "config.json"
+        check_token_ids(model.generation_config, getattr(config, "vocab_size", None), file)
+    state_prompt(model.config, reader.prefix, reader.suffix)
     return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
 
 
@@ -138,9 +169,11 @@ def _reader(
     family = options.family or family_of(config, source)
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
-    prefix, suffix = _stated_prompt(config)
+    prefix, suffix = stated_prompt(config)
+    tokenizer = load_tokenizer(family)
+    check_tokenizer(tokenizer, config, "model.checkpoint" if options.checkpoint else "model.architecture")
     reader = TextReader(
-        tokenizer=_reading("model.checkpoint", source, lambda: load_tokenizer(family)),
+        tokenizer=tokenizer,
         family=family,
         config=config,
         prefix=prefix if options.prefix is None else options.prefix,
@@ -166,7 +199,9 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(checkpoint, revision=revision, trust_remote_code=False)
         return config
 
-    return _reading("model.checkpoint", checkpoint, read)
+    config = _reading("model.checkpoint", checkpoint, read)
+    check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
+    return config
 
 
 def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
@@ -185,7 +220,8 @@ def _load_tokenizer(checkpoint: str, revision: str | None, family: Family) -> Pr
     folder = Path(checkpoint)
     if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise UserError(f"model.checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(_TOKENIZER_FILES)})")
-    return family.load_tokenizer(checkpoint, revision=revision, trust_remote_code=False)
+    options = {"revision": revision, "trust_remote_code": False}
+    return _reading("model.checkpoint", checkpoint, lambda: family.load_tokenizer(checkpoint, **options))
 
 
 def _reading(key: str, source: str, read: Callable[[], T]) -> T:
@@ -195,24 +231,11 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
     except UserError:
         raise
     except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own kinds
-        reason = " ".join(str(error).split())[:300]
+        own = next((ours for theirs, ours in _MEANINGS.items() if theirs in str(error)), str(error))
+        reason = " ".join(own.split())[:300]
         if key != "model.checkpoint" or Path(source).is_dir():
             raise UserError(f"{key}: '{source}' cannot be loaded: {reason}") from error
         raise NotOnHub(
             f"{key}: '{source}' is no local directory and could not be had from the hub ({reason.partition('. ')[0]}); "
             "check the name and the network, or give the directory of a downloaded model"
         ) from error
-
-
-def _stated_prompt(config: PretrainedConfig) -> tuple[str, str]:
-    """Return the prefix and suffix that a checkpoint states for summarization, as T5 v1.0 and bisum's own do."""
-    stated = (getattr(config, "task_specific_params", None) or {}).get("summarization", {})
-    return str(stated.get("prefix", "")), str(stated.get("suffix", ""))
-
-
-def _state_prompt(config: PretrainedConfig, prefix: str, suffix: str) -> None:
-    """Write a prompt into the model's configuration, so that what is saved needs nothing but its directory."""
-    if (prefix, suffix) != _stated_prompt(config):
-        tasks = getattr(config, "task_specific_params", None) or {}
-        stated = {**tasks.get("summarization", {}), "prefix": prefix, "suffix": suffix}
-        config.task_specific_params = {**tasks, "summarization": stated}

@@ -95,9 +95,7 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
             f"{name} has " + " / ".join(f"{scores[f'baseline/{rouge}']:.1f}" for _, rouge in SHOWN)
             for name, scores in baselines.items()
         )
-        yield "; ".join(
-            [f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *told]
-        )
+        yield "; ".join([f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *told])
     minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
     yield Fitting([_evaluations(jobs, minus, len(scored) == 1, joint) for joint in (" ", "\n")])
     if len(scored) > 1:

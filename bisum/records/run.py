@@ -17,6 +17,7 @@ from typing import Any
 
 from bisum.config import Config
 from bisum.errors import Failed, UserError
+from bisum.named_runs import read_record
 from bisum.records.interrupts import Interrupted, Interrupts, interrupts
 from bisum.records.metrics import read_metrics, replace_file, rewind_metrics
 from bisum.records.provenance import commit, versions
@@ -48,7 +49,7 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"'{directory}' is in use: its run is still going on in another process") from error
-        earlier = _read(directory / "run.json")
+        earlier = read_record(directory) if (directory / "run.json").exists() else None
         self.resumed = earlier is not None
         self.done = earlier is not None and earlier.get("status") == "finished" and _same(earlier, config)
         """Whether the run ended before and is asked for nothing new."""
@@ -217,13 +218,6 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             raise Failed(f"{reason} (traceback: {directory / 'train.log'})") from error
         finally:
             run.close()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
 
 
 def _same(earlier: Mapping[str, Any], config: Config) -> bool:

@@ -132,7 +132,8 @@ class Terminal:
 
     def __init__(self, *, bars: bool = True) -> None:
         environment = {name: value for name, value in os.environ.items() if (name, value) != ("COLUMNS", "0")}
-        self.console = Console(file=cast("IO[str]", _Output()), highlight=False, _environ=environment)
+        output = cast("IO[str]", _Output()) if sys.stdout is not None else None  # closed by the shell: `>&-`
+        self.console = Console(file=output, highlight=False, _environ=environment)
         self._bars = bars
         self._display: Progress | _Lines | None = None
 

@@ -136,6 +136,41 @@ def test_json_lines_hold_what_is_known(summarize, trained, tmp_path):
     assert found[2] == {"id": "a.jsonl:3", "language": None, "document": "", "summary": ""}
 
 
+def test_no_key_of_the_input_is_lost(summarize, trained, tmp_path):
+    """Another model's summary beside the reference, as this command itself writes them."""
+    row = trained[1][0]
+    given = {"document": row["document"], "reference": "¿Qué?", "summary": "another's", "input_summary": "a third's"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(given), "utf-8")
+    done = summarize("a.jsonl", "format=jsonl")
+    assert (done.code, done.err) == (0, "")
+    expected = given | {"summary": row["prediction"], "input_input_summary": "another's"}
+    assert json.loads(done.out) == {"id": "a.jsonl:1", "language": None, **expected}
+
+
+def test_what_fails_is_told_in_one_line(summarize):
+    """More beams than there is memory for."""
+    words = ["generation.num_beams=1000000000000", "--", "A library that reads files."]
+    done = summarize(*words)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("bisum: RuntimeError: ")
+    assert "memory" in done.err
+    assert "; a smaller evaluation.batch_size needs less (log=debug" in done.err
+    assert done.err.count("\n") == 1
+    done = summarize("log=debug", *words)
+    assert done.code == 1
+    assert "Traceback (most recent call last)" in done.err
+
+
+def test_rows_have_their_own_language(call_bisum, checkpoints):
+    words = [*WORDS, "corpus.max_eval_rows=4", "corpus.max_train_rows=4", "split=test", "language=en"]
+    done = call_bisum("summarize", str(checkpoints("mbart50")), *words)
+    assert (done.code, done.err) == (0, "bisum: language: the corpus' rows have their own, which hold\n")
+    assert call_bisum("summarize", str(checkpoints("mbart50")), *words[:-1]).out == done.out
+    assert "(es)" in done.out
+    done = call_bisum("summarize", str(checkpoints("mt5")), *words)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_rows_are_those_of_the_run(summarize, trained):
     rows = trained[1]
     done = summarize("split=test", "format=jsonl")

@@ -148,6 +148,8 @@ def test_texts_of_the_command_line_come_first(tmp_path):
         (b'{"text": "x", "language": 3}', ["language is 3; must be text"]),
         (b'{"text": "x", "summary": ["y"]}', ["summary is ['y']; must be text"]),
         (b'{"text": "\\ud800"}', ["text holds half of a character"]),
+        (b'{"text": "x", "score": NaN}', ["broken JSON (NaN is no number of JSON's)"]),
+        (b'{"text": "x", "score": [-1e999]}', ["broken JSON (-1e999 is no number of JSON's)"]),
         (b'{"text": "\xe9"}', ["not UTF-8 (byte 11 of the line)"]),
     ],
 )

@@ -3,7 +3,7 @@
 import os
 import threading
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -12,6 +12,8 @@ import pytest
 from bisum import compose
 from bisum.corpus.corpus import Corpus, load_corpus
 from bisum.corpus.tokenization import Collator, encode
+from bisum.errors import UserError
+from bisum.models.families import T5
 from bisum.models.loading import load
 
 
@@ -99,6 +101,50 @@ def test_what_changes_the_ids_is_not_read_from_the_cache(change, corpus, config,
     for name in other.splits:
         assert ids(got[name]) == ids(fresh[name])
         assert got[name].rows.equals(other.splits[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked(T5):
+    """Puts a word before every document that has one, which an empty one does not tell."""
+
+    word: str
+
+    def encode(self, reader, documents, summaries, languages):
+        told = [f"{self.word} {text}" if text else "" for text in documents]
+        return super().encode(reader, told, summaries, languages)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"family": Marked(word="short")}, {"family": Marked(word="long")}),
+        ({"family": Marked(word="short")}, {"family": T5()}),
+        ({"prefix": "summarize:"}, {"prefix": "summarize: "}),
+    ],
+    ids=str,
+)
+def test_what_an_empty_document_does_not_tell_is_not_read_from_the_cache(one, other, corpus, loaded, tmp_path):
+    one, other = replace(loaded, **one), replace(loaded, **other)
+    assert one.encode([""], [""], ["en"]) == other.encode([""], [""], ["en"])
+    first = encode(corpus, one, tmp_path / "cache", progress, ["test"])
+    second = encode(corpus, other, tmp_path / "cache", progress, ["test"])
+    assert ids(second["test"]) == ids(encode(corpus, other, tmp_path / "fresh", progress, ["test"])["test"])
+    assert ids(second["test"]) != ids(first["test"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instructed(T5):
+    instructions: dict
+
+    def encode(self, reader, documents, summaries, languages):
+        told = [f"{self.instructions[code]} {text}" for text, code in zip(documents, languages, strict=True)]
+        return super().encode(reader, told, summaries, languages)
+
+
+def test_what_a_family_of_ones_own_raises_is_told_in_one_line(corpus, loaded, tmp_path):
+    told = replace(loaded, family=Instructed(instructions={"en": "Summarize:", "pt": "Resuma:"}))
+    with pytest.raises(UserError, match=r"^model\.family: Instructed fails on texts in .*es: KeyError: 'es'$"):
+        encode(corpus, told, tmp_path, progress)
 
 
 def another_tokenizer(words):

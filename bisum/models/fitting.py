@@ -1,0 +1,41 @@
+"""Whether the files of a checkpoint fit one another, told before the first text is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
+
+_TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, key: str) -> None:
+    """Raise UserError for a tokenizer that lacks a token that is needed, or has tokens that the model does not have.
+
+    `key` is the configuration's, under which the model is named.
+    """
+    kind = type(tokenizer).__name__
+    for name, use in (("eos_token", "ends a summary"), ("pad_token", "fills up the rows of a batch")):
+        if getattr(tokenizer, f"{name}_id") is None:
+            raise UserError(f"{key}: its tokenizer, a {kind}, has no {name}, which {use}")
+    vocabulary, highest = getattr(config, "vocab_size", None), max(tokenizer.get_vocab().values())
+    if vocabulary is not None and highest >= vocabulary:
+        raise UserError(
+            f"{key}: its tokenizer, a {kind}, is not the model's: it has tokens up to {highest}, "
+            f"and the model {vocabulary} in all (vocab_size)"
+        )
+
+
+def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int | None, file: str) -> None:
+    """Raise UserError for a special token in `file` that is none of the `vocabulary` tokens of the model."""
+    for name in _TOKEN_IDS:
+        value = getattr(stated, name, None)
+        for at in value if name == "eos_token_id" and isinstance(value, list) else [value]:
+            if at is not None and (type(at) is not int or not 0 <= at < (vocabulary or at + 1)):
+                raise UserError(
+                    f"model.checkpoint: {name} in its {file} is {value!r}; must be the id of one of its "
+                    f"{vocabulary or ''} tokens"
+                )

@@ -1,0 +1,158 @@
+"""Checkpoints whose files do not fit one another are refused in one line that says what is wrong, before any text."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from checkpoints import PROMPTS
+from safetensors.torch import load_file
+
+from bisum.errors import UserError
+from bisum.models.loading import load, load_reader
+
+
+@pytest.fixture
+def changed(checkpoints, tmp_path):
+    """A copy of a family's checkpoint, one of its JSON files changed: `changed("t5", "config.json", d_model=64)`."""
+
+    def copy(family, file="config.json", **values):
+        folder = shutil.copytree(checkpoints(family), tmp_path / family)
+        settings = json.loads((folder / file).read_text("utf-8"))
+        (folder / file).write_text(json.dumps(settings | values), "utf-8")
+        return folder
+
+    return copy
+
+
+@pytest.fixture
+def refusal(options):
+    """The line with which a checkpoint is refused, without and with its weights."""
+
+    def line(folder, family="", reads_weights=False, **values):
+        asked = options(folder, **PROMPTS.get(family, {}), **values)
+        messages = set()
+        for read in [lambda: load(asked, 42, "float32"), *([] if reads_weights else [lambda: load_reader(asked)])]:
+            with pytest.raises(UserError, match=r"^model\.checkpoint: ") as raised:
+                read()
+            messages.add(str(raised.value))
+        (message,) = messages
+        assert "\n" not in message
+        return message
+
+    return line
+
+
+def is_of_tokenizer(path):
+    return path.suffix == ".model" or path.name.startswith(("tokenizer", "vocab", "merges"))
+
+
+@pytest.mark.parametrize(
+    ("family", "tokenizer", "said"),
+    [
+        ("t5", "gpt2", "a GPT2Tokenizer, has no pad_token"),
+        ("pegasus", "gpt2", "a GPT2Tokenizer, has no pad_token"),
+        ("mbart50", "bart", "a RobertaTokenizer, not the MBart50Tokenizer"),
+        ("bart", "mbart50", "a MBart50Tokenizer, is not the model's: it has tokens up to "),
+    ],
+)
+def test_a_tokenizer_of_another_model(family, tokenizer, said, checkpoints, refusal, tmp_path):
+    folder = shutil.copytree(checkpoints(family), tmp_path / "model")
+    for path in filter(is_of_tokenizer, [*folder.iterdir()]):
+        path.unlink()
+    for path in filter(is_of_tokenizer, checkpoints(tokenizer).iterdir()):
+        shutil.copy(path, folder)
+    assert said in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "token"), [("t5", "pad_token"), ("t5", "eos_token"), ("bart", "pad_token"), ("gpt2", "eos_token")]
+)
+def test_a_tokenizer_that_lacks_a_token(family, token, changed, refusal):
+    assert token in refusal(changed(family, "tokenizer_config.json", **{token: None}), family)
+
+
+@pytest.mark.parametrize("stated", [[1], {"summarization": [1]}, {"summarization": {"prefix": 5}}])
+def test_a_stated_prompt_that_is_none(stated, changed, refusal):
+    assert "task_specific_params" in refusal(changed("t5", task_specific_params=stated))
+
+
+@pytest.mark.parametrize("stated", [None, {"summarization": None}, {"summarization": {"prefix": None}}])
+def test_no_stated_prompt(stated, changed, options):
+    loaded = load(options(changed("t5", task_specific_params=stated), suffix="\nShort:"), 42, "float32")
+    assert (loaded.prefix, loaded.suffix) == ("", "\nShort:")
+    assert loaded.config.task_specific_params["summarization"] == {"prefix": "", "suffix": "\nShort:"}
+
+
+@pytest.mark.parametrize("value", ["0", "x", 10**6, -1])
+@pytest.mark.parametrize("name", ["decoder_start_token_id", "eos_token_id"])
+def test_special_tokens_that_are_none(name, value, changed, refusal):
+    message = refusal(changed("bart", **{name: value}))
+    assert name in message
+    assert str(value) in message
+
+
+def test_a_special_token_of_generation_in_the_models_configuration(changed, refusal):
+    folder = changed("bart", forced_bos_token_id=10**6)
+    (folder / "generation_config.json").unlink()
+    assert "forced_bos_token_id in its config.json is 1000000" in refusal(folder, reads_weights=True)
+
+
+@pytest.mark.parametrize("value", ["0", "x", 10**6, -1, [2, "x"]])
+@pytest.mark.parametrize("name", ["decoder_start_token_id", "eos_token_id", "forced_bos_token_id"])
+def test_special_tokens_of_generation_that_are_none(name, value, changed, refusal):
+    message = refusal(changed("bart", "generation_config.json", **{name: value}), reads_weights=True)
+    assert f"{name} in its generation_config.json is {value!r}" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "weight"),
+    [({"vocab_size": 2048}, "shared.weight"), ({"d_ff": 65}, "decoder.block.0.layer.2.DenseReluDense.wi.weight")],
+)
+def test_weights_of_another_shape(values, weight, changed, refusal):
+    message = refusal(changed("t5", **values), reads_weights=True)
+    assert message.endswith(f"missing or of another shape, such as {weight}")
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for", "TemplateSyntaxError: unexpected 'end of template'"),
+        ("{{ raise_exception('system first') }}", "system first"),
+        ("{{ nothing.there }}", "'nothing' is undefined"),
+    ],
+)
+def test_a_chat_template_that_fails(template, said, changed, refusal):
+    folder = changed("chat")
+    (folder / "chat_template.jinja").write_text(template, "utf-8")
+    message = refusal(folder, "chat")
+    assert "chat template" in message
+    assert said in message
+
+
+def test_an_empty_chat_template_is_none(changed, options):
+    folder = changed("chat")
+    (folder / "chat_template.jinja").write_text(" \n", "utf-8")
+    loaded = load(options(folder, suffix="\nTL;DR:"), 42, "float32")
+    ids = loaded.encode(["Games."], [""], ["en"])["input_ids"]
+    assert ids == [loaded.tokenizer("Games.\nTL;DR:")["input_ids"]]
+
+
+def test_a_tokenizer_that_is_cut_off(checkpoints, refusal, tmp_path):
+    folder = shutil.copytree(checkpoints("mt5"), tmp_path / "model")
+    (folder / "spiece.model").write_bytes((folder / "spiece.model").read_bytes()[:500])
+    message = refusal(folder)
+    assert "tokenizer" in message
+    assert "pip install" not in message
+
+
+def test_pickled_weights_that_are_damaged(checkpoints, refusal, tmp_path):
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
+    (folder / "pytorch_model.bin").write_bytes(b"no pickle at all")
+    torch.save(load_file(folder / "model.safetensors"), folder / "sound.bin")
+    (folder / "model.safetensors").unlink()
+    message = refusal(folder, reads_weights=True, pickled_weights=True)
+    assert "weights_only" not in message
+    assert "damaged" in message
+    (folder / "pytorch_model.bin").write_bytes((folder / "sound.bin").read_bytes()[:5000])
+    assert "weights_only" not in refusal(folder, reads_weights=True, pickled_weights=True)
