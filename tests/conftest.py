@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Runs are not tracked, but where a test asks for it; nobody's key for W&B is found.
     """
     sys.path.append(str(Path(__file__).parent))  # where checkpoints.py is
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: what it starts would ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="bisum-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=folder, HF_HUB_OFFLINE="1")
