@@ -165,6 +165,11 @@ class SummarizeConfig(TrainedModelConfig):
         super().__post_init__()
         self.texts: list[str] = []
 
+    @property
+    def asks_for_rows(self) -> bool:
+        """Whether rows of the corpus are among what is summarized."""
+        return bool(self.split or self.rows or self.ids)
+
 
 SCHEMAS: dict[str, type[Config]] = {
     "train": Config,

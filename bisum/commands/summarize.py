@@ -68,7 +68,7 @@ def _summarize(config: SummarizeConfig) -> None:
             summarizer.device.precision,
         )
         logger.debug("%.1f s to load it", time.perf_counter() - began)
-        if config.language and summarizer.loaded.family.needs_language and (config.split or config.rows or config.ids):
+        if config.language and summarizer.loaded.family.needs_language and config.asks_for_rows:
             print("bisum: language: the corpus' rows have their own, which hold", file=sys.stderr)
         # On a terminal the summaries themselves show how far it is.
         counting = Terminal(bars=False) if sys.stdout.isatty() else beside
@@ -88,8 +88,7 @@ def _written(document: Document, summary: str, language: str | None, config: Sum
         known = {"id": document.id, "language": language, **others, "document": document.text}
         reference = {} if document.reference is None else {"reference": document.reference}
         return json.dumps({**known, **reference, "summary": summary}, ensure_ascii=False) + "\n"
-    asks_for_rows = config.split or config.rows or config.ids
-    if document.reference is not None and (asks_for_rows or sys.stdout.isatty()):
+    if document.reference is not None and (config.asks_for_rows or sys.stdout.isatty()):
         return _shown(document, summary, language)
     return _one_line(summary) + "\n"
 

@@ -52,7 +52,7 @@ def documents(config: SummarizeConfig) -> Iterator[Document]:
     Raises:
         UserError: a file, row or id is not there, at once; a line is not as it should be, once it is reached.
     """
-    rows = list(_rows(config)) if config.split or config.rows or config.ids else []
+    rows = list(_rows(config)) if config.asks_for_rows else []
     texts = [
         Document(text=_text(text, "it", f"text {number}"), id=f"text:{number}", place=f"text {number}")
         for number, text in enumerate(config.texts, start=1)
@@ -65,7 +65,7 @@ def documents(config: SummarizeConfig) -> Iterator[Document]:
 
 def reads_stdin(config: SummarizeConfig) -> bool:
     """Return whether documents come from standard input."""
-    others = config.texts or config.files or config.split or config.rows or config.ids
+    others = config.texts or config.files or config.asks_for_rows
     return STDIN in config.files or not others
 
 

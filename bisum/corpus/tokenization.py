@@ -76,12 +76,11 @@ class Collator:
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the batch of some rows of an `EncodedSplit`."""
-        pad = self.loaded.tokenizer.pad_token_id
+        family, pad = self.loaded.family, int(self.loaded.tokenizer.pad_token_id)
         longest, longest_summary = (max(len(item[name]) for item in items) for name in ("input_ids", "labels"))
         if self.shapes is not None:
             longest, longest_summary = self.shapes.document_length(longest), self.shapes.summary_length
             items = [*items, *[{**items[0], "labels": []}] * (self.rows - len(items))]
-        family, pad = self.loaded.family, int(pad)
         documents = _pad([item["input_ids"] for item in items], pad, longest, left=family.left_padded)
         mask = _pad([np.ones(len(item["input_ids"])) for item in items], 0, longest, left=family.left_padded)
         labels = _pad([item["labels"] for item in items], IGNORED_LABEL, longest_summary)

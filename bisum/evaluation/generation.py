@@ -54,16 +54,16 @@ class GeneratedBatch:
 
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
     """Return the decoding settings: special tokens are the checkpoint's, everything else the configuration's."""
-    model, family = loaded.model, loaded.family
+    model = loaded.model
     own = model.generation_config
-    special = {name: getattr(own, name, None) for name in _SPECIAL_TOKENS}
+    special: dict[str, Any] = {name: getattr(own, name, None) for name in _SPECIAL_TOKENS}
     needed = ("pad_token_id", "eos_token_id", *(("decoder_start_token_id",) if model.config.is_encoder_decoder else ()))
     for name in needed:
         found = (special[name], getattr(model.config, name, None), getattr(loaded.tokenizer, name, None))
         special[name] = next((value for value in found if value is not None), None)
         if special[name] is None:
             raise UserError(f"model.checkpoint: its config.json and generation_config.json give no {name}")
-    ends = special["eos_token_id"] if isinstance(special["eos_token_id"], list) else [special["eos_token_id"]]
+    ends = end_tokens(special["eos_token_id"])
     if (taught := loaded.tokenizer.eos_token_id) not in (None, *ends):  # the token that summaries end with in training
         special["eos_token_id"] = [*ends, taught]
     of_beams = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
@@ -74,7 +74,7 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
         min_new_tokens=options.min_tokens or None,
         num_beams=options.num_beams,
         no_repeat_ngram_size=options.no_repeat_ngram_size,
-        suppress_tokens=family.unwanted_tokens(loaded.tokenizer, model.config.vocab_size) or None,
+        suppress_tokens=loaded.unwanted_tokens or None,
         do_sample=False,
         use_cache=True,
     )
@@ -186,6 +186,6 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> list[int]:
     """Count each sequence's tokens up to and with its first end-of-sequence token."""
-    ends = end_tokens(config)
+    ends = end_tokens(config.eos_token_id)
     firsts = [next((at for at, token in enumerate(sequence) if token in ends), None) for sequence in sequences]
     return [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]

@@ -110,7 +110,7 @@ class EncoderDecoder(Family):
         from transformers.modeling_outputs import BaseModelOutput
 
         starts = self.decoder_starts(inputs)
-        started = starts.shape[1] if config.decoder_start_token_id in end_tokens(config) else 0
+        started = starts.shape[1] if config.decoder_start_token_id in end_tokens(config.eos_token_id) else 0
         config, processors = fresh_ngrams(config, started)
         encoded = {} if states is None else {"encoder_outputs": BaseModelOutput(last_hidden_state=states)}
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
@@ -168,7 +168,7 @@ class Pegasus(EncoderDecoder):
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
     ) -> dict[str, list[Any]]:
         """Tokenize as its authors do, line ends as `<n>` where the vocabulary has it."""
-        if "<n>" in reader.tokenizer.get_vocab():
+        if reader.tokenizer.convert_tokens_to_ids("<n>") != reader.tokenizer.unk_token_id:
             documents, summaries = ([text.replace("\n", "<n>") for text in texts] for texts in (documents, summaries))
         return super().encode(reader, documents, summaries, languages)
 

@@ -121,9 +121,9 @@ def load_weights(
     return model
 
 
-def end_tokens(config: GenerationConfig) -> list[int]:
-    """Return the ids of the tokens that end a summary."""
-    return config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+def end_tokens(eos_token_id: int | list[int]) -> list[int]:
+    """Return the ids of the tokens that end a summary, of which a generation config has one or several."""
+    return eos_token_id if isinstance(eos_token_id, list) else [eos_token_id]
 
 
 def fresh_ngrams(config: GenerationConfig, started: int) -> tuple[GenerationConfig, LogitsProcessorList]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,6 +85,11 @@ class LoadedModel(TextReader):
     def parameters(self) -> int:
         """Number of trainable weights."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @cached_property
+    def unwanted_tokens(self) -> list[int]:
+        """Ids of the tokens that no summary may hold; kept, since a large vocabulary takes most of a second."""
+        return self.family.unwanted_tokens(self.tokenizer, self.model.config.vocab_size)
 
     def save(self, directory: Path) -> None:
         """Write the model as safetensors, with its configuration and tokenizer, as `from_pretrained` reads them."""
