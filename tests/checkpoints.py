@@ -186,7 +186,7 @@ def _padded(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def _texts() -> list[str]:
-    rows = Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])["train"]
+    rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["train"]
     return [text for column in ("document", "summary") for text in rows[column].to_pylist()[::12]]
 
 

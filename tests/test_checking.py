@@ -226,7 +226,7 @@ def function(least):
 
 class Rows:
     def __init__(self, max_train_rows: int | None, max_eval_rows: int | None):
-        self.max_train_rows, self.max_eval_rows = max_train_rows, max_eval_rows
+        self.max_train_rows, self.max_eval_rows, self.language_temperature = max_train_rows, max_eval_rows, 1
     def load(self, languages):
         return {}
 

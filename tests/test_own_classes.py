@@ -99,7 +99,8 @@ def test_a_filter_of_ones_own_drops_its_rows_in_a_training(lab, call_bisum):
     assert record["config"]["filter"] == {
         "few_bullets": {"_target_": "lab.text.FewBullets", "most": 1, "bullet": "*"},
     }
-    rows = Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])["train"].to_pylist()
+    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    rows = sample.load(["en", "es"])["train"].to_pylist()
     bullets = Counter(row["language"] for row in rows if row["document"].count("\n* ") > 1)
     assert min(bullets.values()) > 0
     for language in ("en", "es"):

@@ -20,6 +20,7 @@ from bisum.records.checkpoint_files import damage, epoch_name
 from bisum.records.report import cut_line, scores_table, show_summaries
 from bisum.records.run import Run, recorded
 from bisum.training.checkpoints import CheckpointStore, load_weights
+from bisum.training.language_balance import balance_languages
 from bisum.training.supervisor import Supervisor
 from bisum.training.task import build_task
 
@@ -60,13 +61,17 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         shapes = choose_shapes(splits.values(), loaded, config.hardware.length_buckets)
         if shapes is not None:
             run.screen.print(f"padded to {shapes}")
+        temperature = config.corpus.language_temperature
+        balance = balance_languages(splits["train"].rows["language"], temperature, config.seed)
+        if balance is not None:
+            run.screen.print(f"languages: {balance}")
 
         evaluator = Evaluator(config, run, device.precision, shapes)
         with run.stage("baseline"):
             baseline = evaluator.baseline(splits["validation"].rows)
         _check_best_metric(config, baseline.metrics)
         validate = _validation(evaluator, loaded, splits["validation"], baseline.metrics)
-        task = build_task(config, run, loaded, splits["train"], device, shapes, validate, checkpoint)
+        task = build_task(config, run, loaded, splits["train"], device, shapes, balance, validate, checkpoint)
         supervisor = task.supervisor
         run.accept(supervisor.progress.step, supervisor.progress.evaluated_step)
         _record_baseline(evaluator, baseline)

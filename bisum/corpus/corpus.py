@@ -227,16 +227,16 @@ def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None
     if limit is not None and limit < rows.num_rows:
         language = rows["language"].to_numpy()[order]
         positions = [np.flatnonzero(language == name) for name in languages]
-        quotas = _largest_remainder([len(found) for found in positions], limit)
+        quotas = largest_remainder([len(found) for found in positions], limit)
         chosen = np.concatenate([found[:quota] for found, quota in zip(positions, quotas, strict=True)])
         order = order[np.sort(chosen)]
     return rows.take(pa.array(order))
 
 
-def _largest_remainder(counts: Sequence[int], total: int) -> list[int]:
-    """Share `total` in proportion to `counts` (Hamilton's method; equal remainders go to the first)."""
-    quotas = [total * count // sum(counts) for count in counts]
-    by_remainder = sorted(range(len(counts)), key=lambda i: -(total * counts[i] % sum(counts)))
+def largest_remainder(weights: Sequence[float], total: int) -> list[int]:
+    """Share `total` in proportion to `weights` (Hamilton's method; equal remainders go to the first)."""
+    quotas = [int(total * weight // sum(weights)) for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: -(total * weights[i] % sum(weights)))
     for i in by_remainder[: total - sum(quotas)]:
         quotas[i] += 1
     return quotas

@@ -1,4 +1,4 @@
-"""Where rows come from. A new source is a class with `load` and the two limits; nothing else changes."""
+"""Where rows come from. A new source is a class with `load` and `RowSettings`; nothing else changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 
 @runtime_checkable
 class Source(Protocol):
-    """A corpus: three splits of rows, and how many of them to use."""
+    """A corpus: three splits of rows, and how to use them."""
 
     @property
     def max_train_rows(self) -> int | None: ...  # noqa: D102
@@ -29,19 +29,22 @@ class Source(Protocol):
     @property
     def max_eval_rows(self) -> int | None: ...  # noqa: D102
 
+    @property
+    def language_temperature(self) -> float: ...  # noqa: D102
+
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """Read the rows of `languages` of each of `SPLITS` that there is, as tables with the string columns `COLUMNS`.
 
         Rows keep their order in the source; languages are concatenated in the order asked. Ids are unique within
-        a split; `category` may be null. The limits are not applied here. Raises `UserError` for a language or a
+        a split; `category` may be null. The settings are not applied here. Raises `UserError` for a language or a
         file that is not there, or that does not hold such rows.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowLimits:
-    """How many rows of a corpus to use: a seeded sample that keeps the languages' shares."""
+class RowSettings:
+    """How many rows of a corpus to use, a seeded sample that keeps the languages' shares, and how to train on them."""
 
     max_train_rows: Annotated[int, Ge(1)] | None
     """Rows of the train split, all languages together (at least 1; null: all rows)."""
@@ -49,9 +52,16 @@ class RowLimits:
     max_eval_rows: Annotated[int, Ge(1)] | None
     """Rows of validation and of test, each, all languages together (at least 1; null: all rows)."""
 
+    language_temperature: Annotated[float, Ge(1)]
+    """T, by which a language with n training rows has a share of each epoch proportional to n^(1/T).
+
+    At 1 languages have the shares that they have; the larger, the nearer to equal shares, so that the rows of
+    small ones come more often. An epoch's number of rows stays; validation and test do not change.
+    """
+
 
 @dataclass(frozen=True, kw_only=True)
-class Sample(RowLimits):
+class Sample(RowSettings):
     """The corpus that comes with bisum: package descriptions in English and Spanish (see `sample/README.md`)."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
@@ -73,7 +83,7 @@ class Sample(RowLimits):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marc(RowLimits):
+class Marc(RowSettings):
     """A local copy of the Multilingual Amazon Reviews Corpus, or any corpus in its layout.
 
     Files are `json/{train,dev,test}/dataset_{language}_{split}.json`, JSON lines, plain or gzipped (`.json.gz`;

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt, Lt
 
 from bisum.corpus.columns import ColumnPath, Columns, Pick, shown, text_rows
-from bisum.corpus.sources import COLUMNS, SPLITS, RowLimits
+from bisum.corpus.sources import COLUMNS, SPLITS, RowSettings
 from bisum.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tables(RowLimits, ABC):
+class Tables(RowSettings, ABC):
     """A corpus in tables whose columns have names of their own.
 
     A split that has no table takes its share of train's rows: those whose group (`columns.group`, otherwise the id,

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from bisum.corpus.tokenization import Collator, EncodedSplit
 from bisum.hardware.options import HardwareOptions
+from bisum.training.language_balance import LanguageBalance
 from bisum.training.loss import count_tokens
 
 POOL_BATCHES = 50
@@ -19,15 +20,23 @@ POOL_BATCHES = 50
 class SimilarLengthBatches(Sampler[list[int]]):
     """Yields lists of row indices, a function of (seed, epoch) alone.
 
-    All rows are permuted, cut into pools, each pool sorted by document length and cut into batches, and the batches
-    permuted: random batches whose rows need little padding (as fairseq and transformers group by length).
+    All rows, or those of `balance`, are permuted, cut into pools, each pool sorted by document length and cut into
+    batches, and the batches permuted: random batches whose rows need little padding (as fairseq and transformers
+    group by length).
     """
 
-    def __init__(self, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: np.ndarray[tuple[int], np.dtype[np.int64]],
+        batch_size: int,
+        seed: int,
+        balance: LanguageBalance | None = None,
+    ) -> None:
         super().__init__()
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
+        self.balance = balance
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -40,6 +49,8 @@ class SimilarLengthBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         generator = np.random.default_rng([self.seed, self.epoch])
         rows = generator.permutation(len(self.lengths))
+        if self.balance is not None:
+            rows = self.balance.rows_of(self.epoch)[rows]
         pool = self.batch_size * POOL_BATCHES
         batches: list[list[int]] = []
         for start in range(0, len(rows), pool):
@@ -59,11 +70,17 @@ class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
     """A loader of training batches; its generator is its own, so that it draws no random number from the model's."""
 
     def __init__(
-        self, split: EncodedSplit, collator: Collator, batch_size: int, seed: int, hardware: HardwareOptions
+        self,
+        split: EncodedSplit,
+        collator: Collator,
+        batch_size: int,
+        seed: int,
+        hardware: HardwareOptions,
+        balance: LanguageBalance | None = None,
     ) -> None:
         super().__init__(
             split,
-            batch_sampler=SimilarLengthBatches(split.documents.lengths, batch_size, seed),
+            batch_sampler=SimilarLengthBatches(split.documents.lengths, batch_size, seed, balance),
             collate_fn=collator,
             num_workers=hardware.data_loader_workers,
             pin_memory=hardware.pin_memory and torch.cuda.is_available(),

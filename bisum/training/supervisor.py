@@ -12,6 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from bisum.config import Config
 from bisum.errors import UserError
 from bisum.hardware.xla import seed, sync
 from bisum.models.loading import LoadedModel
@@ -23,11 +24,12 @@ from bisum.training.checkpoints import CheckpointStore, write_training_state
 from bisum.training.trainer import Trainer
 
 
-def fixed_settings(settings: Trainer, steps_per_epoch: int) -> dict[str, Any]:
+def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
     """Return what may not change when a run is continued: its position and its optimizer's memory depend on it."""
     return {
-        "trainer.optimizer": settings.optimizer,
-        "trainer.decay_all_parameters": settings.decay_all_parameters,
+        "trainer.optimizer": config.trainer.optimizer,
+        "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
+        "corpus.language_temperature": config.corpus.language_temperature,
         "steps an epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
     }
 
@@ -193,7 +195,7 @@ class Supervisor:
             state = {
                 "progress": asdict(progress),
                 "schedule_step": self.schedule.last_epoch,
-                "fixed": fixed_settings(self.settings, self.steps_per_epoch),
+                "fixed": fixed_settings(self.run.config, self.steps_per_epoch),
             }
             if self.scaler_state is not None:
                 state["scaler"] = self.scaler_state()

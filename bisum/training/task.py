@@ -19,6 +19,7 @@ from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.training.batches import TrainingLoader
 from bisum.training.checkpoints import CheckpointStore, read_training_state
+from bisum.training.language_balance import LanguageBalance
 from bisum.training.optimization import build_optimizer, build_schedule
 from bisum.training.supervisor import Progress, Supervisor, fixed_settings
 
@@ -52,6 +53,7 @@ def build_task(
     split: EncodedSplit,
     device: Device,
     shapes: Shapes | None,
+    balance: LanguageBalance | None,
     validate: Callable[[int, float], Mapping[str, float]],
     checkpoint: Path | None,
 ) -> TrainingTask:
@@ -62,15 +64,15 @@ def build_task(
     """
     settings = config.trainer
     collator = Collator(loaded, shapes, settings.batch_size)
-    loader = TrainingLoader(split, collator, settings.batch_size, config.seed, config.hardware)
+    loader = TrainingLoader(split, collator, settings.batch_size, config.seed, config.hardware, balance)
     steps_per_epoch = -(-len(loader) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)
     progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
         state = read_training_state(checkpoint, optimizer)
-        for key, value in fixed_settings(settings, steps_per_epoch).items():
-            if state["fixed"][key] != value:
+        for key, value in fixed_settings(config, steps_per_epoch).items():
+            if state["fixed"].get(key, value) != value:
                 raise UserError(f"resume: {key} was {state['fixed'][key]} and cannot become {value}; start a new run")
         progress, schedule_step = Progress(**state["progress"]), state["schedule_step"]
         scaler = state.get("scaler")

@@ -18,7 +18,8 @@ FEW = ("tracker=none", "hydra.run.dir=run", "corpus.max_eval_rows=20")
 
 @pytest.fixture
 def rows():
-    return Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])["train"].to_pylist()
+    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    return sample.load(["en", "es"])["train"].to_pylist()
 
 
 def test_an_exploration_is_shown_and_recorded_whole(call_bisum, tmp_path, rows):

@@ -11,14 +11,14 @@ import pytest
 
 from bisum.corpus.corpus import fingerprint, load_corpus
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
-from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowLimits
+from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowSettings
 from bisum.errors import UserError
 
 LANGUAGES = ["en", "es", "ja"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows(RowLimits):
+class Rows(RowSettings):
     """A source of one's own: rows given as lists."""
 
     splits: dict[str, list[dict]]
@@ -40,11 +40,12 @@ def rows_source(train=(), validation=(), test=(), **limits) -> Rows:
         "validation": [row("b", "dos"), *validation],
         "test": [row("c", "tres"), *test],
     }
-    return Rows(splits=splits, **({"max_train_rows": None, "max_eval_rows": None} | limits))
+    return Rows(splits=splits, **({"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1} | limits))
 
 
 def marc_source(path, max_train_rows=None, max_eval_rows=None) -> Marc:
-    return Marc(path=str(path), max_train_rows=max_train_rows, max_eval_rows=max_eval_rows)
+    limits = {"max_train_rows": max_train_rows, "max_eval_rows": max_eval_rows}
+    return Marc(path=str(path), language_temperature=1, **limits)
 
 
 def load(path, filters=None, languages=LANGUAGES, seed=42, **limits):
@@ -152,7 +153,7 @@ def test_a_source_may_encode_its_columns_as_it_likes():
             }  # fmt: skip
 
     plain = rows_source()
-    encoded = Encoded(splits=plain.splits, max_train_rows=None, max_eval_rows=None)
+    encoded = Encoded(splits=plain.splits, max_train_rows=None, max_eval_rows=None, language_temperature=1)
     one, other = (load_corpus(source, {}, ["es"], 0) for source in (plain, encoded))
     assert one.splits == other.splits
     assert one.splits["train"].schema == pa.schema([(column, pa.string()) for column in COLUMNS])
@@ -304,5 +305,6 @@ def test_a_source_must_give_the_languages_asked():
 
 def test_a_source_must_give_every_column():
     splits = {split: [{"id": "a", "document": "b", "language": "es"}] for split in SPLITS}
-    line = error_line(Rows(splits=splits, max_train_rows=None, max_eval_rows=None), languages=["es"])
+    source = Rows(splits=splits, max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    line = error_line(source, languages=["es"])
     assert line == "train: the source gives no column summary; it must give id, document, summary, language, category"

@@ -103,7 +103,7 @@ def test_a_filters_effect_is_told_in_its_place_and_alone():
 
 
 def test_samples_follow_the_seed_not_the_order_of_the_rows():
-    rows = Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])["train"]
+    rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["train"]
 
     def ids(rows, seed):
         return {

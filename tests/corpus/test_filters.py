@@ -29,7 +29,8 @@ def kept(row_filter: Filter, rows: pa.Table, held_out: pa.Table = NONE_HELD_OUT)
 
 @pytest.fixture
 def train(marc) -> pa.Table:
-    return Marc(path=str(marc), max_train_rows=None, max_eval_rows=None).load(["en", "es", "ja"])["train"]
+    source = Marc(path=str(marc), max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    return source.load(["en", "es", "ja"])["train"]
 
 
 def test_words_are_those_of_str_split():

@@ -35,7 +35,7 @@ def write_card(folder: Path, splits: list[str], language_names: dict[str, str] =
 
 @pytest.fixture(scope="module")
 def sample() -> dict[str, pa.Table]:
-    splits = Sample(max_train_rows=None, max_eval_rows=None).load(["en", "es"])
+    splits = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])
     return {split: pa.concat_tables([rows.slice(0, 30), rows.slice(len(rows) - 30)]) for split, rows in splits.items()}
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowLimits, Sample, Source
+from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowSettings, Sample, Source
 from bisum.errors import UserError
 
 LANGUAGES = ["en", "es", "ja"]
 
 
 def load(path, languages=LANGUAGES):
-    return Marc(path=str(path), max_train_rows=None, max_eval_rows=None).load(languages)
+    return Marc(path=str(path), max_train_rows=None, max_eval_rows=None, language_temperature=1).load(languages)
 
 
 def error_line(path, languages=LANGUAGES) -> str:
@@ -59,21 +59,21 @@ def test_the_plain_file_is_read_where_both_are_there(marc):
 
 
 def test_sample_concatenates_languages_in_the_order_asked():
-    sample = Sample(max_train_rows=None, max_eval_rows=None)
+    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
     languages = sample.load(["es", "en"])["validation"]["language"].to_pylist()
     assert languages == ["es"] * 190 + ["en"] * 190
     assert set(sample.load(["es"])["train"]["language"].to_pylist()) == {"es"}
 
 
 def test_sources_satisfy_the_protocol():
-    assert isinstance(Sample(max_train_rows=None, max_eval_rows=None), Source)
-    assert isinstance(Marc(path="x", max_train_rows=1, max_eval_rows=1), Source)
-    assert not isinstance(RowLimits(max_train_rows=None, max_eval_rows=None), Source)
+    assert isinstance(Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1), Source)
+    assert isinstance(Marc(path="x", max_train_rows=1, max_eval_rows=1, language_temperature=1), Source)
+    assert not isinstance(RowSettings(max_train_rows=None, max_eval_rows=None, language_temperature=1), Source)
 
 
 def test_sample_names_its_languages_for_an_unknown_one():
     with pytest.raises(UserError, match=r"^languages: the sample corpus has no 'fr'; it has en, es$"):
-        Sample(max_train_rows=None, max_eval_rows=None).load(["en", "fr"])
+        Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "fr"])
 
 
 def test_a_path_that_is_not_there_or_is_a_file(marc):

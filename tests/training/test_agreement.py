@@ -21,13 +21,18 @@ VARIANTS = {
         "trainer.gradient_checkpointing=true",
         "corpus.max_train_rows=62",  # the last batch has two rows
     ],
+    "temperature": [
+        "corpus.language_temperature=2",
+        "filter=[books]",
+        "filter.books.categories=[perl,libdevel]",  # five times as many rows in English as in Spanish
+    ],
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_backends_give_the_same_losses_and_scores(variant, trained, read):
     one, other = (trained(f"trainer={name}", *VARIANTS[variant]) for name in ("accelerate", "seq2seq_trainer"))
-    steps = {"plain": 32, "accumulation": 22, "adafactor": 32, "uneven": 11}[variant]
+    steps = {"plain": 32, "accumulation": 22, "adafactor": 32, "uneven": 11, "temperature": 32}[variant]
     losses = read.series(one, "train/loss")
     assert len(losses) == steps
     assert read.series(other, "train/loss") == pytest.approx(losses, rel=1e-4)

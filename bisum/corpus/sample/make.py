@@ -19,7 +19,7 @@ SEED = 42
 
 def main(path: str, folder: Path) -> None:
     """Write `train.parquet`, `validation.parquet` and `test.parquet` into `folder` from the corpus at `path`."""
-    source = Marc(path=path, max_train_rows=None, max_eval_rows=None)
+    source = Marc(path=path, max_train_rows=None, max_eval_rows=None, language_temperature=1)
     for split, rows in source.load(["en", "es"]).items():
         spanish, english = (rows.filter(pc.field("language") == language) for language in ("es", "en"))
         keys = np.random.default_rng(SEED).random(english.num_rows)
