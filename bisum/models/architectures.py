@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 from annotated_types import Ge, Lt
 
 from bisum.errors import UserError
+from bisum.models.packaged import located
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,8 +29,8 @@ class Architecture(Protocol):
 class T5Architecture:
     """A T5 encoder-decoder (Raffel et al. 2020) of any size."""
 
-    tokenizer: str | None
-    """Directory of a tokenizer; null: the English-Spanish Unigram tokenizer that bisum carries."""
+    tokenizer: str
+    """Directory of a tokenizer, or `pkg://PACKAGE` for one that a Python package carries."""
     d_model: Annotated[int, Ge(1)]
     """Width of the residual stream."""
     d_ff: Annotated[int, Ge(1)]
@@ -46,14 +47,14 @@ class T5Architecture:
             raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
-        """Return the tokenizer of the directory, or the one that bisum carries."""
+        """Return the tokenizer of the directory."""
         from pathlib import Path
 
         from transformers import AutoTokenizer
 
-        if self.tokenizer is not None and not Path(self.tokenizer).is_dir():
+        folder = located(self.tokenizer)
+        if not Path(folder).is_dir():
             raise UserError(f"model.architecture.tokenizer: there is no directory '{self.tokenizer}'")
-        folder = self.tokenizer or str(Path(__file__).with_name("tiny"))
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         return tokenizer
 

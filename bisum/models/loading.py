@@ -18,6 +18,7 @@ from bisum.models.family import Family
 from bisum.models.fitting import check_token_ids, check_tokenizer
 from bisum.models.hub import ShowProgress, fetch
 from bisum.models.options import ModelOptions
+from bisum.models.packaged import located
 from bisum.models.prompt import state_prompt, stated_prompt
 
 T = TypeVar("T")
@@ -153,7 +154,7 @@ def _checkpoint(
 ) -> tuple[str, PretrainedConfig]:
     """Return the local folder of the model and its configuration."""
     given = str(options.checkpoint)
-    checkpoint = str(Path(given).expanduser())
+    checkpoint = _located(given)
     if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
         raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
     if not Path(checkpoint).is_dir():
@@ -163,6 +164,10 @@ def _checkpoint(
     return checkpoint, _load_config(checkpoint, options.revision)
 
 
+def _located(checkpoint: str) -> str:
+    return _reading("model.checkpoint", checkpoint, lambda: located(checkpoint))
+
+
 def _reader(
     options: ModelOptions,
     config: PretrainedConfig,
@@ -170,7 +175,7 @@ def _reader(
     precision: str = "float32",
 ) -> TextReader:
     """Return the reader of a model with `config`, once its family and limits are checked."""
-    source = str(Path(options.checkpoint).expanduser()) if options.checkpoint else "model.architecture"
+    source = _located(options.checkpoint) if options.checkpoint else "model.architecture"
     family = options.family or family_of(config, source)
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
