@@ -181,10 +181,9 @@ def _node(cls: type, value: Any, key: str, problems: Problems) -> Any:
 def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
     """Build the class that a `_target_` node names, if it may be named and has the interface's members."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        chosen = key.partition(".")[2]
-        hint = (
-            f"; add it by name: {key.partition('.')[0]}=[...,{chosen}]" if chosen and isinstance(node, Mapping) else ""
-        )
+        group, _, name = key.partition(".")
+        hint = f"; add it by name: filter=[...,{name}]" if group == "filter" else f"; choose a {group} that has one"
+        hint = hint if name and isinstance(node, Mapping) else ""
         problems.add(key, f"has no _target_, the class it configures{hint}")
         return None
     path = str(node["_target_"])

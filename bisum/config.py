@@ -120,14 +120,15 @@ class TrainedModelConfig(Config):
     """The configuration of a command that uses a model as it is: an experiment's, with the model's weights."""
 
     run: str | None
-    """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name."""
+    """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name;
+    null: the model of `model`, by default the starter."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.model.checkpoint is None:
             raise UserError(
-                "model: has random weights; name a trained one, after the command or as run=: "
-                "a run directory, a checkpoint directory or a hub name"
+                "model: has random weights; choose a trained one, such as model=starter, or name one after the command "
+                "or as run=: a run directory, a checkpoint directory or a hub name"
             )
 
     def _check_best_metric(self) -> None:

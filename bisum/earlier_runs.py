@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.checking import obey_allow_targets
 from bisum.composition import Composer, checked, literal
 from bisum.config import SCHEMAS, Config, TrainedModelConfig
+from bisum.corpus.sources import RowSettings
 from bisum.errors import UserError
 from bisum.named_runs import model_of, read_record
 
 _NEVER_EARLIER = ("cache_dir", "log", "resume")
 _PLAIN_NODES = ("model", "generation", "evaluation", "hardware")
-"""Nodes whose keys are bisum's own: what an older bisum did not know has its default."""
+"""Nodes whose keys are bisum's own: what an older bisum did not know has its default, as have the corpus' settings."""
 _OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys that texts are summarized with; the others of a run may name what is not there any longer."""
 _ROWS = ("split", "rows", "ids")
@@ -66,9 +68,9 @@ def configured(composer: Composer, composed: DictConfig, overrides: Sequence[str
         values = _replaced(composer, values, base, parsed)
         values["model"] |= {"revision": None, "pickled_weights": False}
     else:
-        if values["model"]["checkpoint"] is None:  # of an option with random weights, only the limits are meant
-            values["model"]["architecture"] = options["model"] = None
         given = {override.key_or_group for override in parsed}
+        if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:  # only its limits are meant
+            values["model"]["architecture"] = options["model"] = None
         for key, usual in (("revision", None), ("pickled_weights", False)):  # an option's are those of its checkpoint
             if f"model.{key}" not in given:
                 values["model"][key] = usual
@@ -120,6 +122,9 @@ def _replaced(
     """
     base = literal(base)
     added = {key: {**composed[key], **base[key]} for key in _PLAIN_NODES if isinstance(base.get(key), dict)}
+    if isinstance(corpus := base.get("corpus"), dict):
+        rows = [field.name for field in fields(RowSettings) if field.name in composed["corpus"]]
+        added["corpus"] = {**{name: composed["corpus"][name] for name in rows}, **corpus}
     values = OmegaConf.create({**composed, **base, **added})
     for override in parsed:
         key, value = override.key_or_group, override.value()

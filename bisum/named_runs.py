@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bisum.errors import UserError
+from bisum.models.packaged import SCHEME, located
 from bisum.records.checkpoint_files import OPTIMIZER, STATE, checkpoints_in, damage, epoch_name
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -67,7 +68,7 @@ def model_of(run: str) -> tuple[str, Path | None]:
         UserError: it means none, or a damaged one.
     """
     try:
-        path = Path(run).expanduser()
+        path = Path(located(run, "run"))
         is_directory = run != "" and path.is_dir()
         is_file = not is_directory and path.is_file()
     except (OSError, RuntimeError) as error:  # too long a name, a user who is not there
@@ -87,7 +88,7 @@ def model_of(run: str) -> tuple[str, Path | None]:
         sweep = next(path.glob("*/run.json"), None)
         hint = f"; it holds a sweep's runs, such as {sweep.parent}" if sweep else ""
         raise UserError(f"run: '{run}' is neither a run directory nor a checkpoint: no run.json, no config.json{hint}")
-    return str(path), None
+    return run if run.startswith(SCHEME) else str(path), None
 
 
 def _best(run: str, path: Path, record: dict[str, Any]) -> Path:

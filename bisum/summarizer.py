@@ -1,4 +1,4 @@
-"""Summaries of texts, from a run, a checkpoint or a model of the hub."""
+"""Summaries of texts, from the starter, a run, a checkpoint or a model of the hub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GRACE = 0.02
 
 
 class Summarizer:
-    """A model that summarizes, ready to be called.
+    """A model that summarizes, ready to be called: that of a run, or the starter, as `Summarizer()`.
 
     >>> summarizer = Summarizer("outputs/2026-11-22/16-18-59-6db4")
     >>> summarizer("A long text ...")
@@ -40,13 +40,16 @@ class Summarizer:
     language: str | None
     """Language of texts of which none is told: `language=` of the words, or the only one of the run; None: unknown."""
 
-    def __init__(self, run: str | Path, overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> None:
+    def __init__(
+        self, run: str | Path | None = None, overrides: Sequence[str] = (), *, config_dir: str | Path | None = None
+    ) -> None:
         """Load a model.
 
         Args:
-            run: a run directory (its best checkpoint), a checkpoint directory or the name of a model on the hub.
+            run: a run directory (its best checkpoint), a checkpoint directory or the name of a model on the hub; None:
+                the model that `overrides` choose, or else the starter, bisum's own.
             overrides: words as on the command line, such as `["generation.num_beams=4", "hardware=cpu"]`; what they
-                do not name is as in the run.
+                do not name is as in the run, or its default.
             config_dir: a folder of further YAML files.
 
         Raises:
@@ -58,7 +61,8 @@ class Summarizer:
         from bisum.earlier_runs import configure
 
         composer = Composer("summarize", None if config_dir is None else str(config_dir))
-        self._load(configure(composer, [f"run={quoted(str(run))}", *overrides]), None)
+        named = [] if run is None else [f"run={quoted(str(run))}"]
+        self._load(configure(composer, [*named, *overrides]), None)
 
     @classmethod
     def from_config(cls, config: Config, progress: ShowProgress | None = None) -> Summarizer:

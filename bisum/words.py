@@ -40,7 +40,7 @@ COMMANDS = {
     "explore": Command("bisum.commands.explore", "samples, categories, lengths, repeats, what filters drop; plots"),
     "evaluate": Command(
         "bisum.commands.evaluate",
-        "score a run's best checkpoint, or any model, on a split; several, one after the other",
+        "score the starter, a run's best checkpoint or any model on a split; several, one after the other",
         "[RUN ...] [group=option ...] [key=value ...] [-m]",
         "runs",
     ),

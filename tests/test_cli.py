@@ -57,14 +57,16 @@ def test_nothing_heavy_is_imported_for_help_or_a_configuration_good_or_bad(tmp_p
         "--cfg hydra": 0,
         "baseline --cfg job": 0,
         "evaluate --help": 0,
-        "evaluate": 2,
+        "evaluate --cfg job": 0,
+        "evaluate model=tiny": 2,
         "evaluate run --cfg job": 0,
         "evaluate run/checkpoints/epoch-1 --cfg job": 0,
         "evaluate google-t5/t5-small --cfg job": 0,
         "evaluate run ./nowhere": 2,
         "summarize --help": 0,
         "summarize run --cfg job -- text": 0,
-        "summarize -- text": 2,
+        "summarize --cfg job -- text": 0,
+        "summarize model=tiny -- text": 2,
         "trainer.epochz=1": 2,
         "model=nope": 2,
         "trainer.epochs=x": 2,
@@ -112,7 +114,7 @@ def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     assert re.search(r"^  accelerate +A loop on Accelerate", trainer, re.MULTILINE)
     assert "trainer.arguments=" not in trainer
     assert "evaluation.lead=3  (a whole number >= 1)" in call_bisum("--help", "evaluation.lead").out
-    assert "model.architecture.d_model=128" in call_bisum("model.architecture", "--help").out
+    assert "model.architecture.d_model=128" in call_bisum("model=tiny", "model.architecture", "--help").out
     assert "filter.books.categories=[book,digital_ebook_purchase]" in call_bisum("filter=[books]", "--help").out
     assert "corpus.path=(needed)" in call_bisum("--help", "corpus=marc").out
 
@@ -218,8 +220,8 @@ def test_cfg_job_keeps_interpolations_that_resolve_replaces(call_bisum):
 def test_package_shows_a_part(call_bisum):
     shown = call_bisum("baseline", "split=test", "trainer.epochs=7", "--cfg", "job", "--package", "trainer")
     assert yaml.safe_load(shown.out) == compose(["trainer.epochs=7"]).resolved["trainer"]
-    inner = call_bisum("--cfg", "job", "--package", "model.architecture").out
-    assert yaml.safe_load(inner) == compose().resolved["model"]["architecture"]
+    inner = call_bisum("model=tiny", "--cfg", "job", "--package", "model.architecture").out
+    assert yaml.safe_load(inner) == compose(["model=tiny"]).resolved["model"]["architecture"]
     assert call_bisum("--cfg", "job", "--package", "trainer.max_steps").out == "null\n"
     assert yaml.safe_load(call_bisum("seed=5", "--cfg", "job", "--package", "seed").out) == 5
 

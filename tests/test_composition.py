@@ -15,7 +15,7 @@ import bisum
 from bisum import compose
 from bisum.checking import locate
 from bisum.composition import Composer, conf_directory
-from bisum.config import SCHEMAS, Config, TrainedModelConfig
+from bisum.config import SCHEMAS, Config
 from bisum.corpus.filters import Books, LongTitles
 from bisum.corpus.sources import Marc, Sample
 from bisum.earlier_runs import configured
@@ -36,6 +36,7 @@ NEEDED = {
     "corpus/hub.yaml": ["corpus.repo=REPOSITORY"],
     "experiment/course_trainer.yaml": ["corpus.path=PATH"],
     "experiment/course_accelerate.yaml": ["corpus.path=PATH"],
+    "experiment/starter.yaml": ["corpus.repo=REPOSITORY"],
     "experiment/mbart_against_mt5.yaml": ["hydra.mode=RUN"],
 }
 """The words without which an option has no value for a key, or is a sweep."""
@@ -77,8 +78,9 @@ def test_every_option_composes_and_its_values_take_effect(file):
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_primary_configuration_composes(name):
-    words = ["model.checkpoint=DIRECTORY"] if issubclass(SCHEMAS[name], TrainedModelConfig) else []
-    assert type(Composer(name).checked(words)) is SCHEMAS[name]
+    config = Composer(name).checked([])
+    assert type(config) is SCHEMAS[name]
+    assert (config.model.checkpoint, config.choices["model"]) == ("pkg://bisum.models.starter", "starter")
 
 
 def begins_with(file: str) -> list[str]:
@@ -175,7 +177,8 @@ def test_a_default_is_written_in_yaml_alone_and_every_field_has_a_line_on_it(cls
 
 
 def test_python_composes_the_words_of_the_command_line_into_typed_objects():
-    config = compose(["trainer.learning_rate=1", "languages=[es]", "model.prefix='a: '", "+trainer.epochs=2"])
+    words = ["model=tiny", "trainer.learning_rate=1", "languages=[es]", "model.prefix='a: '", "+trainer.epochs=2"]
+    config = compose(words)
     assert isinstance(config, Config)
     assert isinstance(config.trainer, AccelerateTrainer)
     assert config.trainer.learning_rate == 1.0

@@ -11,7 +11,7 @@ from bisum.errors import UserError
 
 @pytest.fixture(scope="module")
 def defaults() -> dict:
-    return compose().resolved
+    return compose(["model=tiny"]).resolved
 
 
 def changed(values: dict, **changes) -> dict:

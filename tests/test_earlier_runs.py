@@ -23,6 +23,7 @@ WORDS = [
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=8",
     "filter=[length]",
+    "model=tiny",
     "model.architecture.d_model=32",
     "model.architecture.d_ff=32",
     "model.architecture.num_heads=2",
@@ -140,12 +141,20 @@ def test_keys_that_an_older_bisum_did_not_know_have_their_defaults(run):
         "evaluation": "lead",
         "hardware": "precision",
         "model": "family",
+        "corpus": "language_temperature",
     }.items():
         del config[node][key]
     del config["tracker"], config["languages"]
     record_of(run, config=config)
     now, defaults = evaluated("run=run").resolved, compose().resolved
-    for key in ("generation.num_beams", "evaluation.lead", "hardware.precision", "tracker", "languages"):
+    for key in (
+        "generation.num_beams",
+        "evaluation.lead",
+        "hardware.precision",
+        "tracker",
+        "languages",
+        "corpus.language_temperature",
+    ):
         node, _, name = key.partition(".")
         assert now[node] == defaults[node] if not name else now[node][name] == defaults[node][name]
     assert now["model"]["max_document_tokens"] == 64
@@ -235,8 +244,7 @@ def test_a_sweeps_directory_is_refused_and_a_run_of_it_named(run):
 def test_a_checkpoint_that_no_run_tells_of_comes_with_the_defaults(run, tmp_path):
     plain = Path(shutil.copytree(run / "checkpoints/epoch-1", "plain"))
     config = evaluated("run=plain")
-    expected = json.loads(json.dumps(compose().resolved))
-    expected["model"] |= {"checkpoint": "plain", "architecture": None}
+    expected = compose(["model.checkpoint=plain"]).resolved
     assert config.resolved == {**expected, "run": "plain", "split": "test"}
     assert "model" not in config.choices
     config = evaluated("run=plain", "model=t5_small", "experiment=null")

@@ -92,7 +92,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_filter_of_ones_own_drops_its_rows_in_a_training(lab, call_bisum):
     words = ["--config-dir", "conf", "allow_targets=[lab]", "filter=[few_bullets]", "filter.few_bullets.most=1"]
-    done = call_bisum(*words, *TINY, "hydra.run.dir=run")
+    done = call_bisum(*words, "model=tiny", *TINY, "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
     record = json.loads((lab / "run/run.json").read_text(encoding="utf-8"))
     assert record["status"] == "finished"

@@ -14,6 +14,7 @@ import yaml
 from bisum import __version__, compose
 
 ROOT = Path(__file__).parents[1]
+STARTER = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").exists(), reason="the wheel is built from a checkout, and this is none"
@@ -50,8 +51,14 @@ def test_every_file_of_the_package_and_of_conf_travels_with_the_wheel(wheel):
         "corpus/sample/train.parquet",
         "corpus/sample/README.md",
         "models/tiny/tokenizer.json",
+        *(f"models/starter/{name}" for name in STARTER),
     ):
         assert needed in expected
+
+
+def test_the_starter_takes_little_room(wheel):
+    sizes = [len(data) for data in files(wheel / "bisum/models/starter").values()]
+    assert sum(sizes) <= 12_000_000  # bytes
 
 
 def test_the_wheel_holds_nothing_else_and_states_its_command_and_licence(wheel):
@@ -79,6 +86,7 @@ def test_bisum_works_from_the_wheel_outside_the_checkout(wheel, tmp_path):
 
     assert bisum("-c", "import bisum; print(bisum.__file__)").strip() == str(wheel / "bisum/__init__.py")
     assert yaml.safe_load(bisum("-m", "bisum", "--cfg", "job", "--resolve")) == compose().resolved
+    assert bisum("-m", "bisum", "summarize", "--", "A library that reads files.").endswith("\n")
     out = bisum("-m", "bisum", "baseline", "corpus.max_eval_rows=40", "evaluation.bootstrap_samples=100")
     assert "lead-3 on validation, 40 rows" in out
     assert len(list((tmp_path / "outputs").glob("*/*/run.json"))) == 1

@@ -11,7 +11,7 @@ BAD_LINES = [
     ("trainer.epochz=1", "trainer.epochz: no such key, did you mean 'epochs'?", "(valid: epochs, max_steps,"),
     ("trianer.epochs=1", "trianer: no such key, did you mean 'trainer'?"),
     ("+sead=1", "sead: no such key, did you mean 'seed'? (valid: seed, languages, corpus,"),
-    ("++model.architecture.d_modle=1", "model.architecture.d_modle: no such key, did you mean 'd_model'?"),
+    ("model=tiny ++model.architecture.d_modle=1", "model.architecture.d_modle: no such key, did you mean 'd_model'?"),
     ("filter.long_titles.min_word=1", "filter.long_titles.min_word", "did you mean 'min_words'? (valid: min_words)"),
     ("corpus.path=x", "corpus.path: no such key", "(valid: max_train_rows, max_eval_rows, language_temperature)"),
     ("modle=tiny", "modle: no such key, did you mean 'model'?"),
@@ -50,7 +50,7 @@ BAD_LINES = [
     ("seed=-1", "seed: expected a whole number >= 0 and < 4294967296, not -1"),
     ("trainer.learning_rate=nan", "trainer.learning_rate: expected a finite number > 0, not nan"),
     ("corpus.language_temperature=0.5", "corpus.language_temperature: expected a number >= 1, not 0.5"),
-    ("corpus.language_temperature=nan", "corpus.language_temperature: expected a number >= 1, not nan"),
+    ("corpus.language_temperature=nan", "corpus.language_temperature: expected a finite number >= 1, not nan"),
     ("corpus.language_temperature=hot", "corpus.language_temperature: expected a number >= 1, not 'hot'"),
     ("trainer.label_smoothing=1", "trainer.label_smoothing: expected a number >= 0 and < 1, not 1"),
     ("generation.num_beams=0", "generation.num_beams: expected a whole number >= 1, not 0"),
@@ -69,7 +69,8 @@ BAD_LINES = [
     ("model=[tiny,t5_small]", "model", "[tiny,t5_small]"),
     ("filter.books.categories=[toy]", "filter.books: ", "filter=[...,books]"),
     # Words that go wrong together or cannot be read.
-    ("model.architecture.num_heads=3", "model.architecture", "128", "3"),
+    ("model=tiny model.architecture.num_heads=3", "model.architecture", "128", "3"),
+    ("model.architecture.num_heads=2", "model.architecture: has no _target_", "choose a model that has one"),
     ("filter=[length] filter.length.min_summary_words=9 filter.length.max_summary_words=5", "filter.length", "9", "5"),
     ("seed=1,2", "seed: several values", "add -m"),
     ("seed=[1", "'seed=[1' cannot be read"),
@@ -93,9 +94,9 @@ BAD_LINES = [
     ("baseline resume=nowhere", "only a single `bisum train` continues a run"),
     ("-m resume=nowhere", "only a single `bisum train` continues a run"),
     # Models without weights, and words that name none.
-    ("evaluate", "model: has random weights; name a trained one, after the command or as run=: a run directory, a"),
-    ("summarize -- text", "model: has random weights", "run="),
-    ("-m evaluate", "model: has random weights"),
+    ("evaluate model=tiny", "model: has random weights; choose a trained one, such as model=starter, or name one"),
+    ("summarize model=tiny -- text", "model: has random weights", "run="),
+    ("-m evaluate model=starter,tiny", "model: has random weights"),
     ("log=quiet evaluat run", "no command 'evaluat', did you mean 'evaluate'?"),
     ("evaluate gpt2 -", "run: there is no directory '-'"),
     ("evaluate run=a,b", "run: several values; add -m for a job each"),
@@ -169,7 +170,7 @@ def test_a_run_directory_that_cannot_be_made_is_told_in_one_line(call_bisum, one
 
 
 def test_every_mistake_of_a_command_line_is_told_at_once(call_bisum):
-    done = call_bisum("trainer.epochs=0", "seed=x", "model.architecture.d_modle=1", "evaluation.lead=0")
+    done = call_bisum("model=tiny", "trainer.epochs=0", "seed=x", "model.architecture.d_modle=1", "evaluation.lead=0")
     assert done.code == 2
     lines = done.err.splitlines()
     assert all(line.startswith("bisum: ") for line in lines)
@@ -241,7 +242,7 @@ def test_the_mistakes_of_several_nodes_of_a_file_are_told_at_once(call_bisum, tm
         tmp_path / "mine/experiment/bad.yaml",
         "# @package _global_\nseed: -1\ntrainer: {epochs: 0, optimiser: adamw}\nmodel: {architecture: {d_ff: x}}\n",
     )
-    lines = call_bisum("--config-dir", "mine", "experiment=bad").err.splitlines()
+    lines = call_bisum("--config-dir", "mine", "experiment=bad", "model=tiny").err.splitlines()
     keys = {line.removeprefix("bisum: ").partition(":")[0] for line in lines}
     assert keys == {"seed", "trainer.epochs", "trainer.optimiser", "model.architecture.d_ff"}
 

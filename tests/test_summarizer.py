@@ -4,11 +4,13 @@ import json
 import queue
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 import bisum
+import bisum.models.starter
 from bisum import Summarizer
 from bisum.corpus.documents import Document
 from bisum.corpus.sources import Sample
@@ -64,7 +66,7 @@ def plain_summaries(checkpoint, texts, **options):
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint).eval()
+    model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
     found = []
     for text in texts:
         inputs = tokenizer(text, truncation=True, max_length=64, return_tensors="pt")
@@ -250,3 +252,13 @@ def test_a_checked_configuration_is_enough(checkpoints):
     summary = Summarizer.from_config(config)("A library that reads files.")
     assert summary == Summarizer(checkpoints("t5"), ["model.max_document_tokens=64"])("A library that reads files.")
     assert summary
+
+
+def test_without_a_run_the_starter_or_the_model_that_the_words_choose(checkpoints):
+    limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "generation.no_repeat_ngram_size=2"]
+    texts = ["A library that reads files.", "Una biblioteca que lee ficheros."]
+    starter = Summarizer(overrides=limits)
+    assert starter(texts) == plain_summaries(Path(bisum.models.starter.__file__).parent, texts)
+    assert Summarizer().config.model == bisum.compose().model
+    named = Summarizer(overrides=[*limits, f"model.checkpoint={checkpoints('mt5')}"])
+    assert named(texts) == Summarizer(checkpoints("mt5"), limits)(texts) != starter(texts)

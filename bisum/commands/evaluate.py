@@ -16,6 +16,7 @@ from bisum.evaluation.evaluator import Evaluation, Evaluator
 from bisum.hardware.devices import find_device
 from bisum.hardware.shapes import choose_shapes
 from bisum.models.loading import LoadedModel
+from bisum.models.packaged import located
 from bisum.records.evaluation_tables import difference_table, prefix_of, verdicts
 from bisum.records.report import cut_line, scores_table, show_summaries
 from bisum.records.run import Run, recorded
@@ -65,7 +66,7 @@ def _record(
     config = run.config
     assert isinstance(config, EvaluateConfig)
     split, lead, checkpoint = config.split, config.evaluation.lead, str(config.model.checkpoint)
-    name = Path(checkpoint).resolve().name
+    name = Path(located(checkpoint)).resolve().name
     run.write_predictions(f"{split}-lead{lead}", baseline.predictions)
     run.write_predictions(f"{split}-{name}", scored.predictions)
     run.log({**baseline.metrics, **scored.metrics, **difference}, 0, 0.0, {**baseline.histograms, **scored.histograms})

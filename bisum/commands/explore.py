@@ -19,6 +19,7 @@ from bisum.corpus import exploration
 from bisum.corpus.corpus import Corpus, count_languages, drop_blank, read_splits, select_rows
 from bisum.corpus.exploration import TEXTS, Tokens
 from bisum.corpus.filters import UNSPACED_LANGUAGES
+from bisum.models.packaged import located
 from bisum.records import corpus_tables, plots
 from bisum.records.metrics import replace_file
 from bisum.records.plots import Histogram
@@ -236,7 +237,7 @@ class _Explorer:
 
     def _model_name(self) -> str:
         checkpoint = self.config.model.checkpoint
-        return Path(checkpoint).name if checkpoint else f"model={self.config.choices.get('model')}"
+        return Path(located(checkpoint)).name if checkpoint else f"model={self.config.choices.get('model')}"
 
     def _training(self) -> str:
         """Return the command line that trains on the kept rows."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from bisum.corpus.filters import UNSPACED_LANGUAGES
 from bisum.corpus.sources import COLUMNS, RowSettings, Source
 from bisum.errors import UserError
 
@@ -25,17 +26,21 @@ class Passages(RowSettings):
     """
 
     of: Source
-    """The corpus whose documents are cut into passages; its own limits and filters do not count."""
+    """The corpus whose documents are cut into passages; settings of rows are those of the passages."""
 
     min_words: Annotated[int, Ge(1)]
-    """Words of the shortest passages (at least 1)."""
+    """Words of the shortest passages (at least 1; characters in Japanese and Chinese)."""
 
     max_words: Annotated[int, Ge(1)]
-    """Words of the longest passages (at least `min_words`); lengths between occur equally often."""
+    """Words of the longest passages (at least `min_words`); lengths between them occur equally often."""
 
     def __post_init__(self) -> None:
         if self.min_words > self.max_words:
             raise UserError(f"min_words: {self.min_words} is above max_words, {self.max_words}")
+        usual = {"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1}
+        for name, value in usual.items():
+            if getattr(self.of, name) != value:
+                raise UserError(f"of.{name} has no effect: set corpus.{name}, which counts passages")
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`. The rest of a document that is shorter than the passage to come is left out."""
@@ -51,9 +56,11 @@ class Passages(RowSettings):
         lengths = cycle(range(self.min_words, self.max_words + 1))
         length = next(lengths)
         for row in rows:
-            words = (row["document"] or "").split()
+            words, space = (row["document"] or "").split(), " "
+            if row["language"] in UNSPACED_LANGUAGES:
+                words, space = list("".join(words)), ""
             start = number = 0
             while start + length <= len(words):
-                passage = " ".join(words[start : start + length])
+                passage = space.join(words[start : start + length])
                 yield {**row, "id": f"{row['id']}:{number}", "document": passage, "summary": passage}
                 start, number, length = start + length, number + 1, next(lengths)

@@ -52,7 +52,7 @@ class T5Architecture:
 
         from transformers import AutoTokenizer
 
-        folder = located(self.tokenizer)
+        folder = located(self.tokenizer, "model.architecture.tokenizer")
         if not Path(folder).is_dir():
             raise UserError(f"model.architecture.tokenizer: there is no directory '{self.tokenizer}'")
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)

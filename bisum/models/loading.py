@@ -154,7 +154,7 @@ def _checkpoint(
 ) -> tuple[str, PretrainedConfig]:
     """Return the local folder of the model and its configuration."""
     given = str(options.checkpoint)
-    checkpoint = _located(given)
+    checkpoint = located(given)
     if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
         raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
     if not Path(checkpoint).is_dir():
@@ -164,10 +164,6 @@ def _checkpoint(
     return checkpoint, _load_config(checkpoint, options.revision)
 
 
-def _located(checkpoint: str) -> str:
-    return _reading("model.checkpoint", checkpoint, lambda: located(checkpoint))
-
-
 def _reader(
     options: ModelOptions,
     config: PretrainedConfig,
@@ -175,7 +171,7 @@ def _reader(
     precision: str = "float32",
 ) -> TextReader:
     """Return the reader of a model with `config`, once its family and limits are checked."""
-    source = _located(options.checkpoint) if options.checkpoint else "model.architecture"
+    source = located(options.checkpoint) if options.checkpoint else "model.architecture"
     family = options.family or family_of(config, source)
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")

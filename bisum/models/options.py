@@ -17,7 +17,7 @@ class ModelOptions:
     """A pretrained checkpoint, or an architecture with random weights, and how text meets it."""
 
     checkpoint: str | None
-    """Local directory or hub name of a pretrained model; null: random weights of `architecture`."""
+    """Local directory, hub name or `pkg://PACKAGE` of a pretrained model; null: random weights of `architecture`."""
     revision: str | None
     """Commit of the hub repository, so that the same name gives the same weights; null: its newest."""
     pickled_weights: bool

@@ -8,19 +8,20 @@ from bisum.errors import UserError
 SCHEME = "pkg://"
 
 
-def located(name: str) -> str:
+def located(name: str, key: str = "model.checkpoint") -> str:
     """Return where a model is: `pkg://PACKAGE` is the package's own directory, `~` the home; a hub name stays itself.
 
+    No code of the package is run: the name may come from a configuration of someone else.
+
     Raises:
-        UserError: there is no such package.
+        UserError: there is no such package; `key` names what asked for it.
     """
     if not name.startswith(SCHEME):
         return str(Path(name).expanduser())
     package = name.removeprefix(SCHEME)
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"'{name}': no Python package '{package}' is installed")
-    return spec.submodule_search_locations[0]
+    first, *parts = package.split(".")
+    if all(part.isidentifier() for part in (first, *parts)) and (spec := find_spec(first)):
+        for folder in spec.submodule_search_locations or ():
+            if (directory := Path(folder, *parts)).is_dir():
+                return str(directory)
+    raise UserError(f"{key}: '{name}': no Python package '{package}' is installed")

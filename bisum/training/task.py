@@ -71,9 +71,10 @@ def build_task(
     progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
         state = read_training_state(checkpoint, optimizer)
+        before = {"corpus.language_temperature": 1.0, **state["fixed"]}  # an older bisum knew no other
         for key, value in fixed_settings(config, steps_per_epoch).items():
-            if state["fixed"].get(key, value) != value:
-                raise UserError(f"resume: {key} was {state['fixed'][key]} and cannot become {value}; start a new run")
+            if before[key] != value:
+                raise UserError(f"resume: {key} was {before[key]} and cannot become {value}; start a new run")
         progress, schedule_step = Progress(**state["progress"]), state["schedule_step"]
         scaler = state.get("scaler")
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():

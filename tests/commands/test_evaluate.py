@@ -138,3 +138,15 @@ def test_quiet_shows_the_scores_alone(evaluated):
     done, _ = evaluated("log=quiet")
     assert done.out.startswith("\ntest, 40 rows: epoch-")
     assert done.out.count("ROUGE-L is") == 3
+
+
+def test_without_a_run_the_starter_is_scored(call_bisum, tmp_path):
+    done = call_bisum("evaluate", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100", "hydra.run.dir=run")
+    assert (done.code, done.err) == (0, "")
+    assert "starter (pkg://bisum.models.starter), 2.7 M parameters" in done.out
+    recorded = record(tmp_path / "run")
+    evaluation = recorded["evaluation"]
+    assert (evaluation["checkpoint"], evaluation["run"]) == ("pkg://bisum.models.starter", None)
+    assert (evaluation["model"], evaluation["rows"]) == ("starter, t5, 2.7 M", 8)
+    assert recorded["choices"]["model"] == "starter"
+    assert len(lines(tmp_path / "run/predictions/test-starter.jsonl")) == 8

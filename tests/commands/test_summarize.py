@@ -210,6 +210,30 @@ def test_what_is_not_there_is_told_in_one_line(summarize, one_line, trained):
     assert "test has no row 8 (its 8 are 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
 
 
+def test_without_a_run_the_starter_summarizes(call_bisum, tmp_path):
+    texts = ["A library that reads files.", "Una biblioteca que lee ficheros."]
+    expected = "".join(f"{one_line(summary)}\n" for summary in bisum.Summarizer(overrides=WORDS)(texts))
+    (tmp_path / "a.txt").write_text("\n".join(texts), "utf-8")
+    done = call_bisum("summarize", "a.txt", *WORDS)
+    assert (done.code, done.out, done.err) == (0, expected, "")
+    assert call_bisum("summarize", *WORDS, "--", *texts).out == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.timeout(120)
+def test_the_command_alone_at_a_terminal_says_that_it_reads_it_and_with_which_model(tmp_path):
+    terminal = pexpect.spawn(
+        sys.executable, ["-m", "bisum", "summarize"], cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": ROOT},
+        dimensions=(40, 80), encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    terminal.expect("> reading documents from the terminal, one a line; Ctrl-D ends")
+    terminal.expect(r"pkg://bisum\.models\.starter, 2\.7 M parameters; on cpu")
+    terminal.sendeof()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
 @pytest.mark.timeout(120)
 def test_a_person_at_a_terminal_is_told_what_goes_on(trained, tmp_path):
     row = trained[1][0]

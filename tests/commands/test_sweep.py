@@ -6,6 +6,7 @@ import re
 WORDS = [
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=8",
+    "model=tiny",
     "model.architecture.d_model=32",
     "model.architecture.d_ff=32",
     "model.architecture.num_layers=1",

@@ -20,7 +20,7 @@ from bisum.models.loading import load
 @pytest.fixture(scope="module")
 def config():
     sizes = ["model.architecture.d_model=32", "model.architecture.num_heads=2", "model.architecture.num_layers=1"]
-    return compose([*sizes, "corpus.max_train_rows=300", "corpus.max_eval_rows=20"])
+    return compose(["model=tiny", *sizes, "corpus.max_train_rows=300", "corpus.max_eval_rows=20"])
 
 
 @pytest.fixture(scope="module")

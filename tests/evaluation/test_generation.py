@@ -20,6 +20,7 @@ from bisum.records.run import recorded
 WORDS = [
     "corpus.max_train_rows=96",
     "corpus.max_eval_rows=12",
+    "model=tiny",
     "model.architecture.d_model=32",
     "model.architecture.d_ff=32",
     "model.architecture.num_layers=1",

@@ -32,6 +32,7 @@ BACKENDS = ("accelerate", "seq2seq_trainer")
 WORDS = [
     "corpus.max_train_rows=46",  # the last batch is short
     "corpus.max_eval_rows=6",
+    "model=tiny",
     "model.architecture.d_model=32",
     "model.architecture.d_ff=32",
     "model.architecture.num_layers=1",

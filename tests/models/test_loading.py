@@ -208,7 +208,7 @@ def test_code_in_a_checkpoint_never_runs_even_if_the_terminal_says_yes(
 
 
 def test_random_weights_follow_the_seed():
-    model = compose(["model.architecture.d_model=32", "model.architecture.num_heads=2"]).model
+    model = compose(["model=tiny", "model.architecture.d_model=32", "model.architecture.num_heads=2"]).model
     one, same, other = (load(model, seed, "float32").model.shared.weight for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)

@@ -8,6 +8,7 @@ import pytest
 SMALL = [
     "corpus.max_train_rows=32",
     "corpus.max_eval_rows=8",
+    "model=tiny",
     "model.architecture.d_model=32",
     "model.architecture.d_ff=32",
     "model.architecture.num_layers=1",

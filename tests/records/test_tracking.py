@@ -188,14 +188,14 @@ def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        ([], "tiny"),
+        ([], "starter"),
         (["model=mt5_small", "trainer.learning_rate=5e-5", "seed=1"], "mt5_small-lr5e-05-s1"),
         (["model.checkpoint=/models/google/mt5-large/", "trainer.epochs=5"], "mt5-large-ep5"),
         (
             ["trainer=seq2seq_trainer", "filter=[long_titles,deduplicate]"],
-            "tiny-seq2seq_trainer-long_titles+deduplicate",
+            "starter-seq2seq_trainer-long_titles+deduplicate",
         ),
-        (["tracker=none", "hydra.run.dir=x", "++generation.num_beams=4", "languages=[en]"], "tiny-num_beams4-en"),
+        (["tracker=none", "hydra.run.dir=x", "++generation.num_beams=4", "languages=[en]"], "starter-num_beams4-en"),
     ],
 )
 def test_a_run_is_named_by_what_differs(words, name):

@@ -1,93 +1,115 @@
 """Make the corpus of the `starter` model: `python -m bisum.models.starter.make_corpus DESCRIPTIONS INDICES OUT`.
 
-DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout, split by source package. Few of its rows
-are Spanish, so Spanish training rows are added from INDICES, a folder with the files `*Translation-es*` (descriptions
-in Spanish) and `*Sources*` (which source package a package is built from) of releases of Debian and Ubuntu, as their
-archives publish them. `train.parquet`, `validation.parquet` and `test.parquet` are written into OUT; the last two are
-the sample corpus', whose rows are some of DESCRIPTIONS' validation and test rows.
+DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few of its rows are Spanish, so Spanish
+training rows are added from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish) and
+`*Sources*` (which source package a package is built from) of releases of Debian and Ubuntu. `train.parquet`,
+`validation.parquet` and `test.parquet` are written into OUT; the last two are the sample corpus', some of the held-out
+rows of DESCRIPTIONS. `training_rows.npz`, of which bisum's tests keep a copy, tells the corpus'
+fingerprint as `experiment=starter` uses it, and as hashes the packages, source packages, documents and summaries in
+`train.parquet`, and the packages and source packages held out.
 
-A row is added unless it could tell of a validation or test row: its package, or any of the source packages that have
-built its package in any of the releases, is one of theirs; or it is a translation of the same English text, which the
-indices name by its MD5; or its document or summary is one of theirs. Training rows of DESCRIPTIONS with a document or
-summary of theirs are left out as well.
+A row is left out, of DESCRIPTIONS too, if it could tell of a validation or test row of theirs: its package, or any of
+the source packages that have built its package in any of the releases, is one of theirs (or no source is known); or its
+document or summary is one of theirs; or it is a translation of an English text of such a source package, which the
+indices name by its MD5.
 """
 
-import bz2
-import gzip
 import hashlib
-import lzma
 import math
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bisum.corpus.corpus import SCHEMA
+from bisum.corpus.corpus import SCHEMA, select_rows
+from bisum.corpus.filters import LongTitles
 from bisum.corpus.sources import Marc, Sample
+from bisum.models.starter.indices import read_sources, read_translations
 
 LANGUAGE = "es"
 MIN_WORDS = 10
 """Fewest words of a document, as in DESCRIPTIONS."""
-
-_OPENERS: dict[str, Any] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
 
 
 def main(descriptions: str, indices: Path, out: Path) -> None:
     """Write the three splits into `out`."""
     languages = ["en", LANGUAGE]
     splits = Marc(path=descriptions, max_train_rows=None, max_eval_rows=None, language_temperature=1).load(languages)
-    held_out = pa.concat_tables([splits["validation"], splits["test"]])
-    sources = _sources(indices)
-    packages = set(map(package_of, held_out["id"].to_pylist()))
-    reserved = packages | {source for package in packages for source in sources[package]}
-    documents, summaries = (
-        {normalized(text) for text in held_out[name].to_pylist()} for name in ("document", "summary")
-    )
-    translations = list(_translations(indices))
-    # An English text is the same in every release that has it, and under whatever package name.
-    originals = {row["original"] for row in translations if reserved & {row["package"], *sources[row["package"]]}}
-
-    def told(row: dict[str, Any]) -> bool:
-        return normalized(row["document"]) in documents or normalized(row["summary"]) in summaries
-
-    rows = [row for row in splits["train"].to_pylist() if not told(row)]
-    print(f"{len(splits['train']) - len(rows):,} training rows left out for a document or summary of the other splits")
-    seen_packages = {package_of(row["id"]) for row in rows if row["language"] == LANGUAGE}
-    seen_documents = {normalized(row["document"]) for row in rows}
+    sources = read_sources(indices)
+    held_out = _HeldOut(pa.concat_tables([splits["validation"], splits["test"]]), sources)
+    own = splits["train"].to_pylist()
+    rows = [row for row in own if not held_out.tells_of(package_of(row["id"]), row)]
+    print(f"{len(own) - len(rows):,} of {len(own):,} training rows left out, which could tell of the other splits")
+    packages = {package_of(row["id"]) for row in rows if row["language"] == LANGUAGE}
+    documents = {normalized(row["document"]) for row in rows}
     categories = {package_of(row["id"]): row["category"] for row in rows}
-    added = 0
-    for row in _in_spanish(translations, _Languages(rows)):  # of several translations the newest release's is kept
-        package, text = row["package"], normalized(row["document"])
-        if reserved & {package, *sources[package]} or row["original"] in originals or told(row):
+    translations = list(read_translations(indices, LANGUAGE))
+    originals = {row["original"] for row in translations if held_out.has_source_of(row["package"])}
+    detector = _Languages(rows)
+    kept = len(rows)
+    for row in translations:  # newest release first: of several translations the latest is kept
+        package, cleaned = row["package"], _in_spanish(row, detector)
+        if cleaned is None or package in packages or normalized(cleaned["document"]) in documents:
             continue
-        if package in seen_packages or text in seen_documents:
+        if row["original"] in originals or held_out.tells_of(package, row) or held_out.tells_of(package, cleaned):
             continue
-        seen_packages.add(package)
-        seen_documents.add(text)
-        digest = hashlib.sha256(row["document"].encode()).hexdigest()[:8]
-        rows.append({**row, "id": f"{LANGUAGE}_{package}_{digest}", "category": categories.get(package)})
-        added += 1
-    print(f"{added:,} of {len(translations):,} translations added")
+        packages.add(package)
+        documents.add(normalized(cleaned["document"]))
+        digest = hashlib.sha256(cleaned["document"].encode()).hexdigest()[:8]
+        rows.append({**cleaned, "id": f"{LANGUAGE}_{package}_{digest}", "category": categories.get(package)})
+    print(f"{len(rows) - kept:,} of {len(translations):,} translations added")
     out.mkdir(parents=True, exist_ok=True)
-    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(languages)
-    for split, table in {**sample, "train": pa.Table.from_pylist(rows, schema=SCHEMA)}.items():
+    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    made = {**sample.load(languages), "train": pa.Table.from_pylist(rows, schema=SCHEMA)}
+    for split, table in made.items():
         pq.write_table(table.cast(SCHEMA).combine_chunks(), out / f"{split}.parquet", compression="zstd")
         print(f"{split}.parquet: {len(table):,} rows")
-
-
-def _in_spanish(rows: Iterable[dict[str, Any]], languages: "_Languages") -> Iterator[dict[str, Any]]:
-    """Yield the rows whose summary and first paragraph are translated, without paragraphs that are not."""
+    used = select_rows(made, sample, {"long_titles": LongTitles(min_words=3)}, languages, seed=0)
+    texts: defaultdict[str, set[str]] = defaultdict(set, held_out=held_out.names)
     for row in rows:
-        paragraphs = row["document"].split("\n")
-        if languages.is_spanish(row["summary"]) and languages.is_spanish(paragraphs[0]):
-            document = "\n".join(filter(languages.is_spanish, paragraphs))
-            if len(document.split()) >= MIN_WORDS:
-                yield {**row, "document": document}
+        package = package_of(row["id"])
+        texts["package"].add(package)
+        texts["source"].update(sources[package])
+        for column in ("document", "summary"):
+            texts[column].add(normalized(row[column]))
+    hashes: dict[str, Any] = {name: sorted({crc32(text.encode()) for text in found}) for name, found in texts.items()}
+    arrays: dict[str, Any] = {name: np.array(found, np.uint32) for name, found in hashes.items()}
+    np.savez_compressed(out / "training_rows.npz", fingerprint=np.array(used.fingerprint), **arrays)
+
+
+class _HeldOut:
+    """The rows that nothing in the training rows may tell of."""
+
+    def __init__(self, rows: pa.Table, sources: dict[str, set[str]]) -> None:
+        self._sources = sources
+        packages = set(map(package_of, rows["id"].to_pylist()))
+        self.names = packages.union(*(sources[package] for package in packages if package in sources))
+        self._texts = {normalized(text) for name in ("document", "summary") for text in rows[name].to_pylist()}
+
+    def has_source_of(self, package: str) -> bool:
+        """Return whether a held-out row's package comes from a source package of `package`, in any release."""
+        return not self.names.isdisjoint({package, *self._sources.get(package, ())})
+
+    def tells_of(self, package: str, row: dict[str, Any]) -> bool:
+        """Return whether a row of `package` has a source, a document or a summary of a held-out row, or no source."""
+        texts = {normalized(row["document"]), normalized(row["summary"])}
+        return package not in self._sources or self.has_source_of(package) or not self._texts.isdisjoint(texts)
+
+
+def _in_spanish(row: dict[str, Any], languages: "_Languages") -> dict[str, Any] | None:
+    """Return a row without the paragraphs that are not translated; None if its summary or first paragraph is not."""
+    paragraphs = row["document"].split("\n")
+    if not (languages.is_spanish(row["summary"]) and languages.is_spanish(paragraphs[0])):
+        return None
+    document = "\n".join(filter(languages.is_spanish, paragraphs))
+    return {**row, "document": document} if len(document.split()) >= MIN_WORDS else None
 
 
 def package_of(row_id: str) -> str:
@@ -98,51 +120,6 @@ def package_of(row_id: str) -> str:
 def normalized(text: str) -> str:
     """Return the words of `text` in lower case with one space between them, by which texts are compared."""
     return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def _sources(indices: Path) -> dict[str, set[str]]:
-    """Return the source packages that have built each package, in any release."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for path in sorted(indices.glob("*Sources*")):
-        for fields in _paragraphs(path, {"Package", "Binary"}):
-            for binary in fields.get("Binary", "").split(","):
-                found[binary.strip()].add(fields["Package"])
-    return found
-
-
-def _translations(indices: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all translations, of the releases whose names sort last first."""
-    for path in sorted(indices.glob(f"*Translation-{LANGUAGE}*"), reverse=True):
-        for fields in _paragraphs(path, {"Package", "Description-md5", f"Description-{LANGUAGE}"}):
-            summary, _, rest = fields[f"Description-{LANGUAGE}"].partition("\n")
-            paragraphs = [" ".join(part.split()) for part in re.split(r"(?m)^ \.\s*$", rest)]
-            document = "\n".join(filter(None, paragraphs))
-            if document and summary.strip():
-                row = {"document": document, "summary": summary.strip(), "language": LANGUAGE}
-                yield {**row, "package": fields["Package"], "original": fields["Description-md5"]}
-
-
-def _paragraphs(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Yield the wanted fields of each paragraph of an index; continuation lines stay separate lines."""
-    fields: dict[str, str] = {}
-    name = ""
-    with _OPENERS[path.suffix if path.suffix in _OPENERS else ""](
-        path, "rt", encoding="utf-8", errors="replace"
-    ) as file:
-        for line in file:
-            if line[0] in " \t":
-                if name in wanted:
-                    fields[name] += "\n" + line.rstrip("\n")
-            elif not line.strip():
-                if fields:
-                    yield fields
-                fields = {}
-            else:
-                name, _, value = line.partition(":")
-                if name in wanted:
-                    fields[name] = value.strip()
-    if fields:
-        yield fields
 
 
 class _Languages:

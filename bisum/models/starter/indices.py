@@ -1,0 +1,61 @@
+"""The package indices that Debian's and Ubuntu's archives publish for each release."""
+
+import bz2
+import gzip
+import lzma
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+_OPENERS: dict[str, Any] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
+
+
+def read_sources(indices: Path) -> dict[str, set[str]]:
+    """Return the source packages that have built each package, in any release: files `*Sources*`."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for path in sorted(indices.glob("*Sources*")):
+        for fields in _paragraphs(path, {"Package", "Binary"}):
+            for binary in fields.get("Binary", "").split(","):
+                found[binary.strip()].add(fields["Package"])
+    return found
+
+
+def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
+    """Yield the descriptions translated into `language`, of the releases whose files' names sort last first.
+
+    A row has `document` (paragraphs separated by a line break), `summary`, `language`, `package` and `original`, the
+    MD5 of the English description.
+    """
+    for path in sorted(indices.glob(f"*Translation-{language}*"), reverse=True):
+        for fields in _paragraphs(path, {"Package", "Description-md5", f"Description-{language}"}):
+            summary, _, rest = fields[f"Description-{language}"].partition("\n")
+            paragraphs = [" ".join(part.split()) for part in re.split(r"(?m)^ \.\s*$", rest)]
+            document = "\n".join(filter(None, paragraphs))
+            if document and summary.strip():
+                row = {"document": document, "summary": summary.strip(), "language": language}
+                yield {**row, "package": fields["Package"], "original": fields["Description-md5"]}
+
+
+def _paragraphs(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, str]]:
+    """Yield the wanted fields of each paragraph of an index; continuation lines stay separate lines."""
+    fields: dict[str, str] = {}
+    name = ""
+    with _OPENERS[path.suffix if path.suffix in _OPENERS else ""](
+        path, "rt", encoding="utf-8", errors="replace"
+    ) as file:
+        for line in file:
+            if line[0] in " \t":
+                if name in wanted:
+                    fields[name] += "\n" + line.rstrip("\n")
+            elif not line.strip():
+                if fields:
+                    yield fields
+                fields = {}
+            else:
+                name, _, value = line.partition(":")
+                if name in wanted:
+                    fields[name] = value.strip()
+    if fields:
+        yield fields

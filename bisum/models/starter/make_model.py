@@ -1,0 +1,28 @@
+"""Put the best checkpoint of a run here as the `starter` model: `python -m bisum.models.starter.make_model RUN`.
+
+Its weights are rounded to half precision; bisum computes with them in float32. Its `config.json` tells the fingerprint
+of the corpus that it was trained on.
+"""
+
+import sys
+from pathlib import Path
+
+from transformers import AutoModelForSeq2SeqLM
+
+from bisum.named_runs import model_of, read_record
+
+
+def main(run: str, folder: Path) -> None:
+    """Write `config.json`, `generation_config.json` and `model.safetensors` into `folder`."""
+    checkpoint, directory = model_of(run)
+    model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint).half()
+    model.config.trained_on = read_record(str(directory))["data"]["fingerprint"]
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
+    print(f"{model.num_parameters():,} parameters, {(folder / 'model.safetensors').stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m bisum.models.starter.make_model RUN")
+    main(sys.argv[1], Path(__file__).parent)

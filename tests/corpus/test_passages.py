@@ -1,0 +1,135 @@
+"""Passages of another corpus' documents: cut as a person would by hand, and used as the settings say."""
+
+import json
+import re
+
+import pyarrow as pa
+import pytest
+
+from bisum import compose
+from bisum.corpus.corpus import load_corpus
+from bisum.corpus.passages import Passages
+from bisum.corpus.sources import SPLITS
+from bisum.errors import UserError
+
+DOCUMENTS = [
+    ("a", "en", "one two three\n four  five six seven"),
+    ("b", "en", "eight nine"),
+    ("c", "en", ""),
+    ("d", "en", "ten eleven twelve thirteen"),
+    ("e", "es", "el año pasado\u00a0fue bueno"),
+]
+"""Id, language, document. The no-break space parts words as any white space does."""
+
+PASSAGES = [
+    ("a:0", "en", "one two"),
+    ("a:1", "en", "three four five"),
+    ("a:2", "en", "six seven"),
+    # three words come next: b has but two, and c none
+    ("d:0", "en", "ten eleven twelve"),
+    # two words: d has one left
+    ("e:0", "es", "el año"),
+    ("e:1", "es", "pasado fue bueno"),
+]
+"""The same by hand, in passages of two and three words in turn."""
+
+
+@pytest.fixture
+def words(tmp_path):
+    """The words that compose passages of two and three words of `DOCUMENTS`, the same in each split."""
+    rows = [
+        {"id": id_, "document": text, "summary": "A title.", "language": language, "category": f"kind of {id_}"}
+        for id_, language, text in DOCUMENTS
+    ]
+    paths = {split: tmp_path / f"{split}.jsonl" for split in SPLITS}
+    for path in paths.values():
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = ["corpus@corpus.of=files", *(f"corpus.of.{split}={path}" for split, path in paths.items())]
+    return ["corpus=passages", *files, "corpus.min_words=2", "corpus.max_words=3", "filter=[]"]
+
+
+def shown(rows):
+    return [(row["id"], row["language"], row["document"]) for row in rows.to_pylist()]
+
+
+def test_passages_are_those_of_a_person_and_each_is_its_own_summary(words):
+    splits = compose(words).corpus.load(["en", "es"])
+    assert tuple(splits) == SPLITS
+    for rows in splits.values():
+        assert rows.column_names == ["id", "document", "summary", "language", "category"]
+        assert shown(rows) == PASSAGES
+        assert rows["summary"] == rows["document"]
+        assert rows["category"].to_pylist() == [f"kind of {id_[0]}" for id_, _, _ in PASSAGES]
+
+
+def test_languages_are_those_that_are_asked_for(words):
+    # the lengths begin anew: two words, three words
+    assert shown(compose(words).corpus.load(["es"])["train"]) == PASSAGES[-2:]
+
+
+def test_all_passages_may_be_of_one_length(words):
+    rows = compose([*words, "corpus.min_words=3"]).corpus.load(["en"])["test"]
+    assert [row[2] for row in shown(rows)] == ["one two three", "four five six", "ten eleven twelve"]
+
+
+def test_its_own_settings_count(words):
+    own = ["corpus.max_train_rows=4", "corpus.max_eval_rows=3", "corpus.language_temperature=5"]
+    config = compose([*words, *own])
+    assert config.corpus.language_temperature == 5
+    corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
+    languages = {"train": ["en"] * 3 + ["es"], "validation": ["en"] * 2 + ["es"], "test": ["en"] * 2 + ["es"]}
+    for split, rows in corpus.splits.items():
+        assert set(shown(rows)) < set(PASSAGES)
+        assert sorted(rows["language"].to_pylist()) == languages[split]  # of four and two passages
+
+
+@pytest.mark.parametrize("setting", ["max_train_rows=1", "max_eval_rows=1", "language_temperature=2"])
+def test_the_other_corpus_settings_would_have_no_effect(words, setting):
+    name = setting.partition("=")[0]
+    with pytest.raises(
+        UserError, match=rf"^corpus\.of\.{name} has no effect: set corpus\.{name}, which counts passages$"
+    ):
+        compose([*words, f"corpus.of.{setting}"])
+
+
+def test_languages_without_spaces_are_cut_by_characters():
+    class Japanese:
+        max_train_rows = max_eval_rows = None
+        language_temperature = 1
+
+        def load(self, languages):
+            row = {"id": "j", "document": "面白い 本です。", "summary": "本", "language": "ja", "category": None}
+            return {"train": pa.Table.from_pylist([row])}
+
+    limits = {"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1}
+    rows = Passages(of=Japanese(), min_words=3, max_words=4, **limits).load(["ja"])["train"]
+    assert rows["document"].to_pylist() == rows["summary"].to_pylist() == ["面白い", "本です。"]
+
+
+def test_of_the_sample_by_default():
+    rows = compose(["corpus=passages"]).corpus.load(["en", "es"])["test"]
+    lengths = [len(text.split()) for text in rows["document"].to_pylist()]
+    assert lengths[:3] == [4, 5, 6]
+    assert set(lengths) == set(range(4, 17))
+    assert len(set(rows["id"].to_pylist())) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        (["corpus.min_words=4"], "corpus.min_words: 4 is above max_words, 3"),
+        (["corpus.min_words=0"], "corpus.min_words: expected a whole number >= 1, not 0"),
+        (["corpus.of.pth=x"], "corpus.of.pth: no such key, did you mean 'path'?"),
+        (["corpus.of=null"], "corpus.of: has no _target_"),
+        (["corpus@corpus.of=nope"], "corpus=nope: no such option"),
+    ],
+)
+def test_what_is_wrong_is_told_by_key(further, said, words):
+    with pytest.raises(UserError, match=f"^{re.escape(said)}") as raised:
+        compose([*words, *further])
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_language_that_the_other_corpus_has_not_is_told():
+    with pytest.raises(UserError, match=r"^languages: the sample corpus has no 'fr'; it has en, es$"):
+        compose(["corpus=passages"]).corpus.load(["en", "fr"])
