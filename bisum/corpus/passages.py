@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from bisum.corpus.filters import UNSPACED_LANGUAGES
-from bisum.corpus.sources import COLUMNS, RowSettings, Source
+from bisum.corpus.sources import RowSettings, Source
 from bisum.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ class Passages(RowSettings):
         """See `Source.load`. The rest of a document that is shorter than the passage to come is left out."""
         import pyarrow as pa
 
-        schema = pa.schema([(column, pa.string()) for column in COLUMNS])
+        from bisum.corpus.corpus import SCHEMA
+
         return {
-            split: pa.Table.from_pylist(list(self._passages(rows.to_pylist())), schema=schema)
+            split: pa.Table.from_pylist(list(self._passages(rows.to_pylist())), schema=SCHEMA)
             for split, rows in self.of.load(languages).items()
         }
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from own_families import Instructed
 
 from bisum import compose
 from bisum.corpus.corpus import Corpus, load_corpus
@@ -130,15 +131,6 @@ def test_what_an_empty_document_does_not_tell_is_not_read_from_the_cache(one, ot
     second = encode(corpus, other, tmp_path / "cache", progress, ["test"])
     assert ids(second["test"]) == ids(encode(corpus, other, tmp_path / "fresh", progress, ["test"])["test"])
     assert ids(second["test"]) != ids(first["test"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Instructed(T5):
-    instructions: dict
-
-    def encode(self, reader, documents, summaries, languages):
-        told = [f"{self.instructions[code]} {text}" for text, code in zip(documents, languages, strict=True)]
-        return super().encode(reader, told, summaries, languages)
 
 
 def test_what_a_family_of_ones_own_raises_is_told_in_one_line(corpus, loaded, tmp_path):

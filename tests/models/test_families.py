@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 from checkpoints import BUILDERS, PROMPTS
+from own_families import Instructed
 from plain import Plain
 
 from bisum import compose
@@ -237,15 +238,6 @@ class WholePrompt(DecoderOnly):
 
     def encode(self, reader, documents, summaries, languages):
         return super().encode(reader, [f"{text} In short:" for text in documents], summaries, languages)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Instructed(T5):
-    instructions: dict
-
-    def encode(self, reader, documents, summaries, languages):
-        told = [f"{self.instructions[code]} {text}" for text, code in zip(documents, languages, strict=True)]
-        return super().encode(reader, told, summaries, languages)
 
 
 def test_a_family_of_ones_own_may_write_the_whole_prompt(checkpoints, options):

@@ -88,8 +88,9 @@ def corpus(tmp_path):
         )
         with lzma.open(indices / f"{release}-Translation-es.xz", "wt", encoding="utf-8") as file:
             file.write(text)
-        with gzip.open(indices / f"{release}-Sources.gz", "wt", encoding="utf-8") as file:
-            file.write(SOURCES[release])
+    with gzip.open(indices / "debian-12-Sources.gz", "wt", encoding="utf-8") as file:
+        file.write(SOURCES["debian-12"])
+    (indices / "debian-11-Sources").write_text(SOURCES["debian-11"], "utf-8")
     main(str(tmp_path / "descriptions"), indices, tmp_path / "corpus")
     return tmp_path / "corpus"
 

@@ -1,15 +1,12 @@
 """The package indices that Debian's and Ubuntu's archives publish for each release."""
 
-import bz2
-import gzip
-import lzma
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-_OPENERS: dict[str, Any] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
+import fsspec  # type: ignore[import-untyped]
 
 
 def read_sources(indices: Path) -> dict[str, set[str]]:
@@ -39,12 +36,10 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
 
 
 def _paragraphs(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Yield the wanted fields of each paragraph of an index; continuation lines stay separate lines."""
+    """Yield the wanted fields of each paragraph of an index, compressed or not; continuation lines stay lines."""
     fields: dict[str, str] = {}
     name = ""
-    with _OPENERS[path.suffix if path.suffix in _OPENERS else ""](
-        path, "rt", encoding="utf-8", errors="replace"
-    ) as file:
+    with fsspec.open(path, "rt", compression="infer", encoding="utf-8", errors="replace") as file:
         for line in file:
             if line[0] in " \t":
                 if name in wanted:

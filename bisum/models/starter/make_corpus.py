@@ -4,9 +4,9 @@ DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few 
 training rows are added from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish) and
 `*Sources*` (which source package a package is built from) of releases of Debian and Ubuntu. `train.parquet`,
 `validation.parquet` and `test.parquet` are written into OUT; the last two are the sample corpus', some of the held-out
-rows of DESCRIPTIONS. `training_rows.npz`, of which bisum's tests keep a copy, tells the corpus'
-fingerprint as `experiment=starter` uses it, and as hashes the packages, source packages, documents and summaries in
-`train.parquet`, and the packages and source packages held out.
+rows of DESCRIPTIONS. `training_rows.npz`, of which bisum's tests keep a copy, tells the corpus' fingerprint as
+`experiment=starter` uses it, and as hashes the packages, source packages, documents and summaries in `train.parquet`,
+and the packages and source packages held out.
 
 A row is left out, of DESCRIPTIONS too, if it could tell of a validation or test row of theirs: its package, or any of
 the source packages that have built its package in any of the releases, is one of theirs (or no source is known); or its
@@ -55,10 +55,11 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
     detector = _Languages(rows)
     kept = len(rows)
     for row in translations:  # newest release first: of several translations the latest is kept
-        package, cleaned = row["package"], _in_spanish(row, detector)
-        if cleaned is None or package in packages or normalized(cleaned["document"]) in documents:
+        package = row["package"]
+        if package in packages or row["original"] in originals or held_out.tells_of(package, row):
             continue
-        if row["original"] in originals or held_out.tells_of(package, row) or held_out.tells_of(package, cleaned):
+        cleaned = _in_spanish(row, detector)
+        if cleaned is None or normalized(cleaned["document"]) in documents or held_out.tells_of(package, cleaned):
             continue
         packages.add(package)
         documents.add(normalized(cleaned["document"]))
@@ -79,8 +80,9 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
         texts["source"].update(sources[package])
         for column in ("document", "summary"):
             texts[column].add(normalized(row[column]))
-    hashes: dict[str, Any] = {name: sorted({crc32(text.encode()) for text in found}) for name, found in texts.items()}
-    arrays: dict[str, Any] = {name: np.array(found, np.uint32) for name, found in hashes.items()}
+    arrays: dict[str, Any] = {
+        name: np.array(sorted({crc32(text.encode()) for text in found}), np.uint32) for name, found in texts.items()
+    }
     np.savez_compressed(out / "training_rows.npz", fingerprint=np.array(used.fingerprint), **arrays)
 
 
