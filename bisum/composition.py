@@ -21,6 +21,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
@@ -49,9 +50,12 @@ _REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware", "tracker")
 class _Loader(ConfigLoaderImpl):
     """Hydra's loader, which leaves unknown keys to the schema: it knows every key's type and range besides."""
 
-    def get_group_options(self, *args: Any, **options: Any) -> list[str]:
+    def get_group_options(
+        self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG, *_: Any, **__: Any
+    ) -> list[str]:
         """Return a group's options; a name that begins with _ is what several share, not an option."""
-        return [option for option in super().get_group_options(*args, **options) if not option.startswith("_")]
+        options = self.repository.get_group_options(group_name, results_filter)  # Hydra's own makes a repository anew
+        return [option for option in options if not option.startswith("_")]
 
     def load_configuration(
         self, config_name: str | None, overrides: list[str], *args: Any, **options: Any

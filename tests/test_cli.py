@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -248,11 +247,11 @@ def test_options_and_settings_may_come_in_any_order(call_bisum, tmp_path, one_li
 
 
 def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_import(run_bisum, tmp_path):
-    """Wall time; medians of runs that take turns, and more of them where the machine is busy."""
+    """Wall time; the least of runs that take turns, since a busy machine can only add to it, as `timeit` has it."""
     times: dict[str, list[float]] = {"hydra": [], "--cfg job": [], "trainer.epochz=1": []}
 
     def within() -> bool:
-        hydra, *ours = (statistics.median(seconds) for seconds in times.values())
+        hydra, *ours = (min(seconds) for seconds in times.values())
         return max(ours) <= 2.5 * hydra
 
     for turn in range(10):
@@ -263,7 +262,7 @@ def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_i
             times[line].append(run_bisum(*shlex.split(line), cwd=tmp_path).seconds)
         if turn >= 2 and within():
             break
-    assert within(), {line: statistics.median(seconds) for line, seconds in times.items()}
+    assert within(), {line: min(seconds) for line, seconds in times.items()}
 
 
 @pytest.mark.parametrize(("words", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])

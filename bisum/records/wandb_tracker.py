@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bisum.records.screen import from_here
 from bisum.records.tracker import LOG, RunFacts, TrackedRun, Tracker
 
 if TYPE_CHECKING:
@@ -173,6 +172,8 @@ class WandbRun(TrackedRun):
 
     def _ways(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return where to see the run, and the warning."""
+        from bisum.records.screen import from_here  # here, since a run's classes are named before it shows anything
+
         shown = shlex.quote(str(from_here(self._folder)))
         if offline is None:
             url = self._run.url or ""
