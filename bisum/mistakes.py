@@ -37,9 +37,10 @@ def explain(error: BaseException, loader: ConfigLoader, groups: Mapping[str, lis
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, loader, groups)
     message = " ".join(filter(None, [one_line(error), one_line(error.__cause__)]))
-    if match := re.search(r"Error merging override \+*(.*?)=.*Cannot merge (\w+) with (\w+)", message):
-        kinds = {"DictConfig": "a mapping", "ListConfig": "a list"}
-        return f"{match[1]}: expected {kinds.get(match[3], match[3])}, not {kinds.get(match[2], match[2])}"
+    if match := re.search(r"Error merging override \+*(.*?)=(.).*Cannot merge DictConfig with ListConfig", message):
+        kinds = ("a mapping", "a list")  # OmegaConf says the same of a list for a mapping as of a mapping for a list
+        wanted, given = kinds if match[2] == "[" else reversed(kinds)
+        return f"{match[1]}: expected {wanted}, not {given}"
     if match := re.search(r"Ambiguous value for argument '\+*(.*?)=", message):
         a_list = "" if match[1] == "run" else f"write {match[1]}=[a,b] for a list, or "
         return f"{match[1]}: several values; {a_list}add -m for a job each"

@@ -47,11 +47,9 @@ class Files(Tables):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None and self.train is not None:
-            raise UserError("path: give corpus.path, files of all rows, or corpus.train, those of train; and not both")
+            raise UserError("path: give path, files of all rows, or train, those of train; and not both")
         if not self._names():
-            raise UserError(
-                "path: give corpus.path, files of all rows, or corpus.train, corpus.validation, corpus.test"
-            )
+            raise UserError("path: give path, files of all rows, or train, validation, test")
         if self.path is not None and (self.validation is not None or self.test is not None):
             raise UserError("path: with files for validation or test, name the others corpus.train")
         for key, patterns in self._names().items():

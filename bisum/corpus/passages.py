@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
@@ -43,25 +43,41 @@ class Passages(RowSettings):
                 raise UserError(f"of.{name} has no effect: set corpus.{name}, which counts passages")
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
-        """See `Source.load`. The rest of a document that is shorter than the passage to come is left out."""
+        """See `Source.load`. What is left of a document that is too short for the passage to come is left out."""
         import pyarrow as pa
 
         from bisum.corpus.corpus import SCHEMA
 
-        return {
-            split: pa.Table.from_pylist(list(self._passages(rows.to_pylist())), schema=SCHEMA)
-            for split, rows in self.of.load(languages).items()
-        }
+        try:
+            of = self.of.load(languages)
+        except UserError as error:  # which names the keys as those of a corpus that is no other's part
+            names = "|".join(name for name in dir(self.of) if not name.startswith("_"))
+            raise UserError(re.sub(rf"\bcorpus\.(?=({names})\b)", "corpus.of.", str(error))) from error
+        passages = {}
+        for split, table in of.items():
+            rows = table.to_pylist()
+            passages[split] = pa.Table.from_pylist(list(self._passages(rows)), schema=SCHEMA)
+            for language in sorted({row["language"] for row in rows} - set(passages[split]["language"].to_pylist())):
+                longest = max(len(_words(row)[0]) for row in rows if row["language"] == language)
+                text = f"but the longest document of {split} in '{language}' has {longest}"
+                raise UserError(f"corpus.min_words: {self.min_words}, {text}")
+        return passages
 
     def _passages(self, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        lengths = cycle(range(self.min_words, self.max_words + 1))
-        length = next(lengths)
+        length = self.min_words
         for row in rows:
-            words, space = (row["document"] or "").split(), " "
-            if row["language"] in UNSPACED_LANGUAGES:
-                words, space = list("".join(words)), ""
+            words, space = _words(row)
+            if length > len(words):  # nor would it fit into the documents after it, perhaps
+                length = self.min_words
             start = number = 0
             while start + length <= len(words):
                 passage = space.join(words[start : start + length])
                 yield {**row, "id": f"{row['id']}:{number}", "document": passage, "summary": passage}
-                start, number, length = start + length, number + 1, next(lengths)
+                start, number = start + length, number + 1
+                length = length + 1 if length < self.max_words else self.min_words
+
+
+def _words(row: dict[str, Any]) -> tuple[list[str], str]:
+    """Return what a document is cut between, and what stands between them."""
+    words = (row["document"] or "").split()
+    return (list("".join(words)), "") if row["language"] in UNSPACED_LANGUAGES else (words, " ")

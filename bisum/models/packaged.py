@@ -20,8 +20,9 @@ def located(name: str, key: str = "model.checkpoint") -> str:
         return str(Path(name).expanduser())
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
-    if all(part.isidentifier() for part in (first, *parts)) and (spec := find_spec(first)):
-        for folder in spec.submodule_search_locations or ():
+    if all(part.isidentifier() for part in (first, *parts)) and first != "__main__":  # the program, of no package
+        spec = find_spec(first)
+        for folder in (spec and spec.submodule_search_locations) or ():
             if (directory := Path(folder, *parts)).is_dir():
                 return str(directory)
-    raise UserError(f"{key}: '{name}': no Python package '{package}' is installed")
+    raise UserError(f"{key}: '{name}': no folder of an installed Python package is '{package}'")

@@ -25,11 +25,13 @@ PASSAGES = [
     ("a:0", "en", "one two"),
     ("a:1", "en", "three four five"),
     ("a:2", "en", "six seven"),
-    # three words come next: b has but two, and c none
-    ("d:0", "en", "ten eleven twelve"),
-    # two words: d has one left
-    ("e:0", "es", "el año"),
-    ("e:1", "es", "pasado fue bueno"),
+    # three words come next: b has but two, so that the lengths begin anew
+    ("b:0", "en", "eight nine"),
+    # three words again: c has none, so that they begin anew
+    ("d:0", "en", "ten eleven"),
+    # three words: d has two left, e has them
+    ("e:0", "es", "el año pasado"),
+    ("e:1", "es", "fue bueno"),
 ]
 """The same by hand, in passages of two and three words in turn."""
 
@@ -64,7 +66,8 @@ def test_passages_are_those_of_a_person_and_each_is_its_own_summary(words):
 
 def test_languages_are_those_that_are_asked_for(words):
     # the lengths begin anew: two words, three words
-    assert shown(compose(words).corpus.load(["es"])["train"]) == PASSAGES[-2:]
+    passages = [("e:0", "es", "el año"), ("e:1", "es", "pasado fue bueno")]
+    assert shown(compose(words).corpus.load(["es"])["train"]) == passages
 
 
 def test_all_passages_may_be_of_one_length(words):
@@ -133,3 +136,26 @@ def test_what_is_wrong_is_told_by_key(further, said, words):
 def test_a_language_that_the_other_corpus_has_not_is_told():
     with pytest.raises(UserError, match=r"^languages: the sample corpus has no 'fr'; it has en, es$"):
         compose(["corpus=passages"]).corpus.load(["en", "fr"])
+
+
+def test_documents_that_are_all_too_short_are_told(words):
+    with pytest.raises(UserError) as raised:
+        compose([*words, "corpus.min_words=6", "corpus.max_words=9"]).corpus.load(["en", "es"])
+    assert str(raised.value) == "corpus.min_words: 6, but the longest document of train in 'es' has 5"
+
+
+def test_a_length_that_no_document_has_costs_no_other_passage(words):
+    rows = compose([*words, "corpus.max_words=1000"]).corpus.load(["en", "es"])["train"]
+    assert [row[0] for row in shown(rows)] == ["a:0", "a:1", "b:0", "d:0", "e:0"]
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        ("corpus.of.train=nope.csv", "corpus.of.train: there is no file nope.csv"),
+        ("corpus.of.columns.document=nope", "corpus.of.columns.document: "),
+    ],
+)
+def test_the_other_corpus_keys_are_told_as_they_are_written(further, said, words):
+    with pytest.raises(UserError, match=f"^{re.escape(said)}"):
+        compose(["corpus=passages", "corpus@corpus.of=files", *words[2:5], further]).corpus.load(["en", "es"])

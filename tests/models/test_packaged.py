@@ -44,11 +44,22 @@ def test_no_code_of_the_package_is_run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "package",
-    ["nothing", "nothing.there", "bisum.models.nothing", "json.decoder", "", ".models", "bisum..models", "a/b"],
+    [
+        "nothing",
+        "nothing.there",
+        "bisum.models.nothing",
+        "json.decoder",
+        "os",
+        "__main__",
+        "",
+        ".models",
+        "a..b",
+        "a/b",
+    ],
 )
 def test_a_package_that_there_is_not_is_told_in_one_line(package):
-    """`json.decoder` is a module and has no directory."""
-    line = f"model.checkpoint: 'pkg://{package}': no Python package '{package}' is installed"
+    """`json.decoder` and `os` are modules and have no directory."""
+    line = f"model.checkpoint: 'pkg://{package}': no folder of an installed Python package is '{package}'"
     with pytest.raises(UserError) as raised:
         located(f"pkg://{package}")
     assert str(raised.value) == line

@@ -17,7 +17,6 @@ indices name by its MD5.
 import hashlib
 import math
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +30,7 @@ import pyarrow.parquet as pq
 from bisum.corpus.corpus import SCHEMA, select_rows
 from bisum.corpus.filters import LongTitles
 from bisum.corpus.sources import Marc, Sample
+from bisum.models.script import script
 from bisum.models.starter.indices import read_sources, read_translations
 
 LANGUAGE = "es"
@@ -148,6 +148,4 @@ def _words(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        sys.exit("usage: python -m bisum.models.starter.make_corpus DESCRIPTIONS INDICES OUT")
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    script(lambda descriptions, indices, out: main(descriptions, Path(indices), Path(out)), "DESCRIPTIONS INDICES OUT")

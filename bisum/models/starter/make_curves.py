@@ -4,14 +4,16 @@ Loss in training and on validation, and validation's ROUGE-L of each language be
 """
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from bisum.models.script import script
 
 LANGUAGES = {"en": "#0072B2", "es": "#E69F00"}
 
 
-def main(runs: list[str], file: Path) -> None:
+def main(runs: Sequence[str], file: Path) -> None:
     """Write the figure into `file`, from the runs' metrics.jsonl."""
     from matplotlib.figure import Figure
 
@@ -33,7 +35,7 @@ def main(runs: list[str], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def read_records(runs: list[str]) -> list[dict[str, Any]]:
+def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
     """Return the records of all runs, their steps counted on from run to run."""
     records: list[dict[str, Any]] = []
     start = 0
@@ -51,6 +53,4 @@ def _points(records: list[dict[str, Any]], key: str) -> tuple[list[int], list[fl
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python -m bisum.models.starter.make_curves RUN...")
-    main(sys.argv[1:], Path(__file__).with_name("curves.png"))
+    script(lambda *runs: main(runs, Path(__file__).with_name("curves.png")), "RUN...")

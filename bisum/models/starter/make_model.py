@@ -4,25 +4,26 @@ Its weights are rounded to half precision; bisum computes with them in float32. 
 of the corpus that it was trained on.
 """
 
-import sys
 from pathlib import Path
 
 from transformers import AutoModelForSeq2SeqLM
 
+from bisum.errors import UserError
+from bisum.models.script import script
 from bisum.named_runs import model_of, read_record
 
 
 def main(run: str, folder: Path) -> None:
     """Write `config.json`, `generation_config.json` and `model.safetensors` into `folder`."""
     checkpoint, directory = model_of(run)
+    if directory is None:
+        raise UserError(f"run: '{run}' is not the directory of a run")
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint).half()
-    model.config.trained_on = read_record(str(directory))["data"]["fingerprint"]
+    model.config.trained_on = read_record(directory)["data"]["fingerprint"]
     model.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)
     print(f"{model.num_parameters():,} parameters, {(folder / 'model.safetensors').stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m bisum.models.starter.make_model RUN")
-    main(sys.argv[1], Path(__file__).parent)
+    script(lambda run: main(run, Path(__file__).parent), "RUN")

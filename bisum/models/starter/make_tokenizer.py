@@ -5,7 +5,6 @@ of all Spanish training rows and of 10,000 English ones, chosen with a fixed see
 and pieces that suit one language alone would cut the other into crumbs. It is saved beside this script.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bisum.models.script import script
 from bisum.models.unigram import train_unigram
 
 VOCABULARY_SIZE = 8_000
@@ -38,6 +38,4 @@ def _texts(corpus: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m bisum.models.starter.make_tokenizer CORPUS")
-    main(Path(sys.argv[1]), Path(__file__).parent)
+    script(lambda corpus: main(Path(corpus), Path(__file__).parent), "CORPUS")
