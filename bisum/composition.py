@@ -213,9 +213,12 @@ def checked(composed: DictConfig, name: str, hydra: Any = None) -> Config:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
     config = check({str(key): value for key, value in values.items()}, name)
     if (hydra := hydra or composed.get("hydra")) is not None:
-        options = {str(group): option for group, option in hydra.runtime.choices.items()}
-        config.choices = {group: str(option) for group, option in options.items() if "/" not in group and option}
         config.overrides = list(hydra.overrides.task)
+        given = {word.lstrip("+").partition("=")[0] for word in config.overrides}
+        options = {str(group): option for group, option in hydra.runtime.choices.items()}
+        if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
+            options["model"] = None  # only its limits are meant
+        config.choices = {group: str(option) for group, option in options.items() if "/" not in group and option}
         config.sweep = None if OmegaConf.is_missing(hydra.job, "num") else Path(hydra.sweep.dir).name
     return config
 

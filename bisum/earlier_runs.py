@@ -58,7 +58,6 @@ def configured(composer: Composer, composed: DictConfig, overrides: Sequence[str
     checkpoint, directory = model_of(run)
     _refuse_another_model(run, parsed, is_run=directory is not None)
     values = _plain(composed)
-    options = {str(group): option for group, option in hydra.runtime.choices.items()}
     if directory is not None:
         record = read_record(directory)
         base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
@@ -70,18 +69,16 @@ def configured(composer: Composer, composed: DictConfig, overrides: Sequence[str
     else:
         given = {override.key_or_group for override in parsed}
         if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:  # only its limits are meant
-            values["model"]["architecture"] = options["model"] = None
+            values["model"]["architecture"] = None
         for key, usual in (("revision", None), ("pickled_weights", False)):  # an option's are those of its checkpoint
             if f"model.{key}" not in given:
                 values["model"][key] = usual
     values["model"]["checkpoint"] = literal(checkpoint)
     if directory is None:
         config = checked(OmegaConf.create(values), composer.config_name, hydra)
-        if options["model"] is None:
-            del config.choices["model"]
     else:
         config = _checked(composer, values, directory, parsed, hydra)
-        config.choices = {**record.get("choices", {}), **_chosen(options, parsed)}
+        config.choices = {**record.get("choices", {}), **_chosen(hydra.runtime.choices, parsed)}
     return config
 
 
@@ -122,6 +119,9 @@ def _replaced(
     """
     base = literal(base)
     added = {key: {**composed[key], **base[key]} for key in _PLAIN_NODES if isinstance(base.get(key), dict)}
+    architecture = added.get("model", {}).get("architecture")
+    if isinstance(architecture, dict) and architecture.get("tokenizer", "") is None:  # null: that of `tiny`
+        added["model"]["architecture"] = {**architecture, "tokenizer": "pkg://bisum.models.tiny"}
     if isinstance(corpus := base.get("corpus"), dict):
         rows = [field.name for field in fields(RowSettings) if field.name in composed["corpus"]]
         added["corpus"] = {**{name: composed["corpus"][name] for name in rows}, **corpus}

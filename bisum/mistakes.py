@@ -37,7 +37,7 @@ def explain(error: BaseException, loader: ConfigLoader, groups: Mapping[str, lis
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, loader, groups)
     message = " ".join(filter(None, [one_line(error), one_line(error.__cause__)]))
-    if match := re.search(r"Error merging override \+*(.*?)=(.).*Cannot merge DictConfig with ListConfig", message):
+    if match := re.search(r"Error merging override \+*(.*?)=\s*(.).*Cannot merge DictConfig with ListConfig", message):
         kinds = ("a mapping", "a list")  # OmegaConf says the same of a list for a mapping as of a mapping for a list
         wanted, given = kinds if match[2] == "[" else reversed(kinds)
         return f"{match[1]}: expected {wanted}, not {given}"

@@ -159,6 +159,11 @@ def test_keys_that_an_older_bisum_did_not_know_have_their_defaults(run):
         assert now[node] == defaults[node] if not name else now[node][name] == defaults[node][name]
     assert now["model"]["max_document_tokens"] == 64
     assert continue_run(Composer("train"), "run", []).generation.num_beams == 1
+    config["model"]["architecture"] = {"_target_": "bisum.models.architectures.T5Architecture", "tokenizer": None}
+    config["model"]["architecture"] |= {"d_model": 32, "d_ff": 64, "num_layers": 1, "num_heads": 2, "dropout": 0.1}
+    record_of(run, config=config)
+    for base in (evaluated("run=run"), continue_run(Composer("train"), "run", [])):
+        assert base.model.architecture.tokenizer == "pkg://bisum.models.tiny"
     del config["trainer"]["epochs"]  # of a class, which may be a user's own, all or nothing is known
     record_of(run, config=config)
     assert told("run=run") == "run/run.json: trainer.epochs: is missing"
@@ -247,6 +252,8 @@ def test_a_checkpoint_that_no_run_tells_of_comes_with_the_defaults(run, tmp_path
     expected = compose(["model.checkpoint=plain"]).resolved
     assert config.resolved == {**expected, "run": "plain", "split": "test"}
     assert "model" not in config.choices
+    assert "model" not in compose(["model.checkpoint=plain"]).choices
+    assert compose(["model=tiny", "model.checkpoint=plain"]).choices["model"] == "tiny"
     config = evaluated("run=plain", "model=t5_small", "experiment=null")
     assert (config.model.checkpoint, config.model.revision, config.model.prefix) == ("plain", None, "summarize: ")
     assert config.choices["model"] == "t5_small"

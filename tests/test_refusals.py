@@ -72,6 +72,7 @@ BAD_LINES = [
     ("model=tiny model.architecture.num_heads=3", "model.architecture", "128", "3"),
     ("model.architecture.num_heads=2", "model.architecture: has no _target_", "choose a model that has one"),
     ("filter=[length] filter.length.min_summary_words=9 filter.length.max_summary_words=5", "filter.length", "9", "5"),
+    ("'filter.long_titles= [a]'", "filter.long_titles: expected a mapping, not a list"),
     ("filter.long_titles=[a]", "filter.long_titles: expected a mapping, not a list"),
     ("'languages={a: b}'", "languages: expected a list, not a mapping"),
     ("seed=1,2", "seed: several values", "add -m"),

@@ -32,7 +32,10 @@ class Passages(RowSettings):
     """Words of the shortest passages (at least 1; characters in Japanese and Chinese)."""
 
     max_words: Annotated[int, Ge(1)]
-    """Words of the longest passages (at least `min_words`); lengths between them occur equally often."""
+    """Words of the longest passages (at least `min_words`); lengths between them take turns.
+
+    A document that is shorter than the length to come is one passage, whole.
+    """
 
     def __post_init__(self) -> None:
         if self.min_words > self.max_words:
@@ -50,31 +53,31 @@ class Passages(RowSettings):
 
         try:
             of = self.of.load(languages)
-        except UserError as error:  # which names the keys as those of a corpus that is no other's part
-            names = "|".join(name for name in dir(self.of) if not name.startswith("_"))
-            raise UserError(re.sub(rf"\bcorpus\.(?=({names})\b)", "corpus.of.", str(error))) from error
+        except UserError as error:  # which names the key as that of a corpus that is no other's part
+            raise UserError(re.sub(r"^corpus\.", "corpus.of.", str(error))) from error
         passages = {}
         for split, table in of.items():
             rows = table.to_pylist()
             passages[split] = pa.Table.from_pylist(list(self._passages(rows)), schema=SCHEMA)
-            for language in sorted({row["language"] for row in rows} - set(passages[split]["language"].to_pylist())):
+            without = {row["language"] for row in rows} - set(passages[split]["language"].to_pylist())
+            if without and (split == "train" or not passages[split]):
+                language = min(without)
                 longest = max(len(_words(row)[0]) for row in rows if row["language"] == language)
                 text = f"but the longest document of {split} in '{language}' has {longest}"
                 raise UserError(f"corpus.min_words: {self.min_words}, {text}")
         return passages
 
     def _passages(self, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        length = self.min_words
+        next_length = self.min_words
         for row in rows:
             words, space = _words(row)
-            if length > len(words):  # nor would it fit into the documents after it, perhaps
-                length = self.min_words
+            length = max(self.min_words, min(next_length, len(words)))
             start = number = 0
             while start + length <= len(words):
                 passage = space.join(words[start : start + length])
                 yield {**row, "id": f"{row['id']}:{number}", "document": passage, "summary": passage}
                 start, number = start + length, number + 1
-                length = length + 1 if length < self.max_words else self.min_words
+                length = next_length = next_length + 1 if next_length < self.max_words else self.min_words
 
 
 def _words(row: dict[str, Any]) -> tuple[list[str], str]:

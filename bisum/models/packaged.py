@@ -14,10 +14,15 @@ def located(name: str, key: str = "model.checkpoint") -> str:
     No code of the package is run: the name may come from a configuration of someone else.
 
     Raises:
-        UserError: there is no such package; `key` names what asked for it.
+        UserError: there is no such package or home; `key` names what asked for it.
     """
+    if not name:
+        raise UserError(f"{key}: is empty")
     if not name.startswith(SCHEME):
-        return str(Path(name).expanduser())
+        try:
+            return str(Path(name).expanduser())
+        except RuntimeError as error:
+            raise UserError(f"{key}: '{name}': there is no such user") from error
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
     if all(part.isidentifier() for part in (first, *parts)) and first != "__main__":  # the program, of no package

@@ -172,7 +172,9 @@ class WandbRun(TrackedRun):
 
     def _ways(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return where to see the run, and the warning."""
-        from bisum.records.screen import from_here  # here, since a run's classes are named before it shows anything
+        from bisum.records.screen import (
+            from_here,  # here, since it imports rich, which every command line would wait for
+        )
 
         shown = shlex.quote(str(from_here(self._folder)))
         if offline is None:

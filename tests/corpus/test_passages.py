@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 
 import pyarrow as pa
 import pytest
@@ -25,11 +26,10 @@ PASSAGES = [
     ("a:0", "en", "one two"),
     ("a:1", "en", "three four five"),
     ("a:2", "en", "six seven"),
-    # three words come next: b has but two, so that the lengths begin anew
+    # three words come next: b has but two, and is a passage whole
     ("b:0", "en", "eight nine"),
-    # three words again: c has none, so that they begin anew
+    # two words; then three, of which d has two
     ("d:0", "en", "ten eleven"),
-    # three words: d has two left, e has them
     ("e:0", "es", "el año pasado"),
     ("e:1", "es", "fue bueno"),
 ]
@@ -136,6 +136,29 @@ def test_what_is_wrong_is_told_by_key(further, said, words):
 def test_a_language_that_the_other_corpus_has_not_is_told():
     with pytest.raises(UserError, match=r"^languages: the sample corpus has no 'fr'; it has en, es$"):
         compose(["corpus=passages"]).corpus.load(["en", "fr"])
+
+
+def test_lengths_take_turns(words, tmp_path):
+    rows = [{"id": str(n), "document": "w " * 60, "summary": "A title.", "language": "en"} for n in range(30)]
+    for split in SPLITS:
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = ["corpus.min_words=4", "corpus.max_words=16"]
+    rows = compose([*words, *own]).corpus.load(["en"])["train"]["document"].to_pylist()
+    counts = Counter(len(text.split()) for text in rows)
+    assert set(counts) == set(range(4, 17))
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_a_held_out_split_may_lack_a_language(words, tmp_path):
+    row = {"id": "f", "document": "Nada", "summary": "A title.", "language": "es"}
+    kept = [line for line in (tmp_path / "test.jsonl").read_text().splitlines() if '"es"' not in line]
+    (tmp_path / "test.jsonl").write_text("\n".join([*kept, json.dumps(row)]))
+    assert compose(words).corpus.load(["en", "es"])["test"]["language"].unique().to_pylist() == ["en"]
+
+
+def test_a_name_of_a_file_is_told_as_it_is(words):
+    with pytest.raises(UserError, match=r"^corpus\.of\.train: there is no file corpus\.path\.csv"):
+        compose([*words, "corpus.of.train=corpus.path.csv"]).corpus.load(["en", "es"])
 
 
 def test_documents_that_are_all_too_short_are_told(words):

@@ -34,6 +34,11 @@ def step(model, optimizer, clip=None):
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
+def test_adamw_is_fused_on_a_cpu_and_torchs_own_choice_elsewhere(settings):
+    assert all(group["fused"] for group in build_optimizer(make(), settings).param_groups)
+    assert not any(group["fused"] for group in build_optimizer(make().to("meta"), settings).param_groups)
+
+
 def test_matrices_alone_are_decayed(settings):
     model = make()
     decayed, others = build_optimizer(model, settings).param_groups

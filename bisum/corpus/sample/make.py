@@ -4,7 +4,6 @@ Every Spanish row, and in each split as many English rows, chosen with a fixed s
 those beside this script; the numbers in README.md are a person's to update, and a test compares them.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bisum.corpus.sources import Marc
+from bisum.script import script
 
 SEED = 42
 
@@ -37,8 +37,4 @@ def main(path: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(
-            "usage: python -m bisum.corpus.sample.make PATH (the folder that holds json/train, json/dev, json/test)"
-        )
-    main(sys.argv[1], Path(__file__).parent)
+    script(lambda path: main(path, Path(__file__).parent), "PATH")

@@ -8,6 +8,8 @@ from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 
+from bisum.errors import UserError
+
 
 def read_sources(indices: Path) -> dict[str, set[str]]:
     """Return the source packages that have built each package, in any release: files `*Sources*`."""
@@ -27,6 +29,8 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
     """
     for path in sorted(indices.glob(f"*Translation-{language}*"), reverse=True):
         for fields in _paragraphs(path, {"Package", "Description-md5", f"Description-{language}"}):
+            if len(fields) != 3:
+                raise UserError(f"{path}: an entry has only {', '.join(fields)} of what a translation needs: {fields}")
             summary, _, rest = fields[f"Description-{language}"].partition("\n")
             paragraphs = [" ".join(part.split()) for part in re.split(r"(?m)^ \.\s*$", rest)]
             document = "\n".join(filter(None, paragraphs))

@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 from bisum.corpus.corpus import SCHEMA, select_rows
 from bisum.corpus.filters import LongTitles
 from bisum.corpus.sources import Marc, Sample
-from bisum.models.script import script
 from bisum.models.starter.indices import read_sources, read_translations
+from bisum.script import script
 
 LANGUAGE = "es"
 MIN_WORDS = 10

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bisum.models.script import script
+from bisum.errors import UserError
+from bisum.script import script
 
 LANGUAGES = {"en": "#0072B2", "es": "#E69F00"}
 
@@ -42,6 +43,8 @@ def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
     for run in runs:
         lines = Path(run, "metrics.jsonl").read_text("utf-8").splitlines()
         of_run = [{**record, "step": start + record["step"]} for record in map(json.loads, lines) if "step" in record]
+        if not of_run:
+            raise UserError(f"run: '{run}' has no steps in its metrics.jsonl")
         records += of_run
         start = of_run[-1]["step"]
     return records

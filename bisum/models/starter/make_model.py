@@ -9,8 +9,8 @@ from pathlib import Path
 from transformers import AutoModelForSeq2SeqLM
 
 from bisum.errors import UserError
-from bisum.models.script import script
 from bisum.named_runs import model_of, read_record
+from bisum.script import script
 
 
 def main(run: str, folder: Path) -> None:

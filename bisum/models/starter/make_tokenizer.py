@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bisum.models.script import script
 from bisum.models.unigram import train_unigram
+from bisum.script import script
 
 VOCABULARY_SIZE = 8_000
 ENGLISH_ROWS = 10_000

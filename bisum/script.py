@@ -1,4 +1,4 @@
-"""The command line of the programs that make the models that come with bisum."""
+"""The command line of the programs that make what comes with bisum: its sample, its models."""
 
 import sys
 from collections.abc import Callable
