@@ -10,8 +10,8 @@ and the packages and source packages held out.
 
 A row is left out, of DESCRIPTIONS too, if it could tell of a validation or test row of theirs: its package, or any of
 the source packages that have built its package in any of the releases, is one of theirs (or no source is known); or its
-document or summary is one of theirs; or it is a translation of an English text of such a source package, which the
-indices name by its MD5.
+document or summary is one of theirs. An added translation is left out, too, if the English text that it is made from,
+which the indices name by its MD5, is one of such a source package.
 """
 
 import hashlib
