@@ -13,7 +13,6 @@ from bisum.errors import UserError
 from bisum.named_runs import model_of, read_record
 from bisum.script import script
 
-
 DROPOUT = 0.1
 
 
