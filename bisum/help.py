@@ -15,6 +15,7 @@ from bisum.words import COMMANDS
 
 EXAMPLES = {
     "bisum": "fine-tune the starter, bisum's own small model, on the embedded sample",
+    'bisum summarize -- "A text."': "what the starter, or another model or run, makes of a text",
     "bisum baseline split=test evaluation.lead=1": "what the first sentence alone scores",
     "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "the other backend, longer, another seed",
     "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "pretrained, on one's own corpus",

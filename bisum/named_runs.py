@@ -69,9 +69,9 @@ def model_of(run: str) -> tuple[str, Path | None]:
     """
     try:
         path = Path(located(run, "run"))
-        is_directory = run != "" and path.is_dir()
+        is_directory = path.is_dir()
         is_file = not is_directory and path.is_file()
-    except (OSError, RuntimeError) as error:  # too long a name, a user who is not there
+    except OSError as error:  # too long a name
         raise UserError(f"run: there is no directory '{run}'") from error
     if is_file:
         raise UserError(f"run: '{run}' is a file; name a run directory, a checkpoint directory or a hub model")

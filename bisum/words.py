@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,10 @@ def _is_setting(word: str, command: str) -> bool:
     return bool(equals) and (is_known or not _exists(word))
 
 
+_LIKE_TEXT = re.compile(r"\s|\.(txt|jsonl?|gz|bz2|xz|zst|zip)$")
+"""What a text or a file's name has, and a hub name has not."""
+
+
 def _named(subjects: list[str], command: str, overrides: Sequence[str]) -> list[str]:
     """Return the settings that a command's words without an equals sign stand for."""
     if not COMMANDS[command].takes:
@@ -148,12 +153,14 @@ def _named(subjects: list[str], command: str, overrides: Sequence[str]) -> list[
     for key, given in (("run", runs), ("files", files)):
         if given and (again := [word for word in overrides if word.lstrip("+").startswith(f"{key}=")]):
             raise UserError(f"'{given[0]}' and '{again[0]}': give {key} once")
-    if command == "summarize" and len(runs) > 1:
-        strange = next((word for word in runs[1:] if not _exists(word)), None)
-        if strange is None:
+    if command == "summarize":
+        may_be_hub_name = [word for word in runs[:1] if not _LIKE_TEXT.search(word)]
+        strange = next((word for word in runs if word not in may_be_hub_name and not _exists(word)), None)
+        if strange is not None:
+            shown = strange if len(strange) <= 60 else f"{strange[:60]}..."
+            raise UserError(f"there is no file '{shown}' (texts come after --)")
+        if len(runs) > 1:
             raise UserError(f"bisum summarize takes one RUN, not '{runs[0]}' and '{runs[1]}'")
-        shown = strange if len(strange) <= 60 else f"{strange[:60]}..."
-        raise UserError(f"there is no file '{shown}' (texts come after --)")
     named = [f"run={','.join(map(quoted, runs))}"] if runs else []
     return [*named, f"files=[{','.join(map(quoted, files))}]"] if files else named
 

@@ -114,13 +114,16 @@ def test_every_file_opens_with_what_it_is_and_a_command_that_composes(file):
     assert Path(file).stem in command or f"{group}." in command or file in PRIMARY
 
 
-def test_the_command_lines_of_the_readme_compose():
+def test_the_command_lines_of_the_readme_compose(tmp_path, monkeypatch):
     readme = Path(bisum.__file__).parents[1] / "README.md"
     if not readme.exists():
         pytest.skip("there is no README.md beside the installed package")
     lines = re.findall(r"^\$ (bisum\b.*)$", readme.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(lines) >= 5
+    monkeypatch.chdir(tmp_path)
     for line in lines:
+        for file in re.findall(r"(?<=summarize )\w+\.[\w.]+", line):
+            Path(file).touch()
         if "epocs" in line:
             with pytest.raises(UserError, match=r"trainer\.epocs: no such key, did you mean 'epochs'"):
                 composed_command(line)

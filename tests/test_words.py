@@ -59,7 +59,8 @@ def given(composer: Composer, key: str, words: list[str]):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "x=1"])
-def test_a_run_of_any_name_reaches_the_configuration_as_it_is(name, summarize):
+def test_a_run_of_any_name_reaches_the_configuration_as_it_is(name, folder, summarize):
+    (folder / name).mkdir(parents=True, exist_ok=True)
     assert given(summarize, "run", ["summarize", name]) == name
 
 
@@ -115,6 +116,8 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
         (["evaluate", "a", "run=b"], "'a' and 'run=b': give run once"),
         (["summarize", "-", "files=[b]"], "'-' and 'files=[b]': give files once"),
         (["summarize", "a/b", "."], "bisum summarize takes one RUN, not 'a/b' and '.'"),
+        (["summarize", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
+        (["summarize", "A small game."], "there is no file 'A small game.' (texts come after --)"),
         (["summarize", "a/b", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
         (["summarize", ".", "word " * 2000], f"there is no file '{'word ' * 12}...' (texts come after --)"),
     ],

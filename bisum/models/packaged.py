@@ -1,5 +1,6 @@
 """Models and tokenizers that Python packages carry, named as Hydra names packaged configurations."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +17,11 @@ def located(name: str, key: str = "model.checkpoint") -> str:
     Raises:
         UserError: there is no such package or home; `key` names what asked for it.
     """
-    if not name:
-        raise UserError(f"{key}: is empty")
     if not name.startswith(SCHEME):
-        try:
-            return str(Path(name).expanduser())
-        except RuntimeError as error:
-            raise UserError(f"{key}: '{name}': there is no such user") from error
+        with suppress(RuntimeError):  # there is no such user
+            if name:
+                return str(Path(name).expanduser())
+        raise UserError(f"{key}: there is no directory '{name}'")
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
     if all(part.isidentifier() for part in (first, *parts)) and first != "__main__":  # the program, of no package

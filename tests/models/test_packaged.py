@@ -68,17 +68,11 @@ def test_a_package_that_there_is_not_is_told_in_one_line(package):
     assert str(raised.value) == line
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("", "model.checkpoint: is empty"),
-        ("~nobody-here/x", "model.checkpoint: '~nobody-here/x': there is no such user"),
-    ],
-)
-def test_a_name_that_is_none_is_told(name, said):
+@pytest.mark.parametrize("name", ["", "~nobody-here/x"])
+def test_a_name_that_is_none_is_told(name):
     with pytest.raises(UserError) as raised:
         located(name)
-    assert str(raised.value) == said
+    assert str(raised.value) == f"model.checkpoint: there is no directory '{name}'"
 
 
 def test_other_names_stay_what_they_are_but_for_the_home_directory(tmp_path, monkeypatch):
