@@ -111,6 +111,8 @@ def _start(command: str, log: str) -> Callable[..., Any]:
     logging.captureWarnings(True)
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Threads that spin while they wait make training 10 % faster alone, and four times as slow beside a busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sign: AbstractContextManager[Any]
     if command == "summarize":  # whose standard output is for summaries alone
         sign = Console(stderr=True, quiet=log == "quiet").status("starting")
