@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bisum import compose
 from bisum.corpus.corpus import SCHEMA, select_rows
-from bisum.corpus.filters import LongTitles
 from bisum.corpus.sources import Marc, Sample
 from bisum.models.starter.indices import read_sources, read_translations
 from bisum.script import script
@@ -72,7 +72,8 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
     for split, table in made.items():
         pq.write_table(table.cast(SCHEMA).combine_chunks(), out / f"{split}.parquet", compression="zstd")
         print(f"{split}.parquet: {len(table):,} rows")
-    used = select_rows(made, sample, {"long_titles": LongTitles(min_words=3)}, languages, seed=0)
+    filters = compose(["experiment=starter", "corpus.repo=CORPUS"]).filter
+    used = select_rows(made, sample, filters, languages, seed=0)
     texts: defaultdict[str, set[str]] = defaultdict(set, held_out=held_out.names)
     for row in rows:
         package = package_of(row["id"])
