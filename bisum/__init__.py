@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from bisum.version import __version__
 
 if TYPE_CHECKING:
     from bisum.commands.train import train
-    from bisum.earlier_runs import compose
-    from bisum.summarizer import Summarizer
+    from bisum.config.jobs import compose
+    from bisum.summarize.summarizer import Summarizer
 
-__all__ = ["Summarizer", "compose", "train"]
-__version__ = "0.1.0"
+__all__ = ["Summarizer", "__version__", "compose", "train"]
+
+_HOMES = {
+    "Summarizer": "bisum.summarize.summarizer",
+    "compose": "bisum.config.jobs",
+    "train": "bisum.commands.train",
+}
 
 
 def __dir__() -> list[str]:
@@ -20,16 +28,6 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Import what is public on first use, so that `import bisum` costs nothing."""
-    if name == "compose":
-        from bisum.earlier_runs import compose
-
-        return compose
-    if name == "train":
-        from bisum.commands.train import train
-
-        return train
-    if name == "Summarizer":
-        from bisum.summarizer import Summarizer
-
-        return Summarizer
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'bisum' has no attribute '{name}'")

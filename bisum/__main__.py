@@ -1,6 +1,6 @@
 """`python -m bisum`: the command line."""
 
-from bisum.cli import main
+from bisum.cli.main import main
 
 if __name__ == "__main__":
     main()

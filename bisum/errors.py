@@ -1,14 +1,17 @@
-"""The error family: what a user can mend, and what broke."""
+"""The error family, and how an error is worded."""
+
+from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 
 class UserError(Exception):
-    """Bad input of any kind: a key, a file, a row, a device that is not there.
+    """Bad input of any kind: a key, a file, a row, an unavailable device.
 
-    The message is one line that names the key, file or row and says what would be right. The command line
-    prints it without a traceback and exits with code 2.
+    The message is one line that names the key, file or row and says what would be right. The command line prints it
+    without a traceback and exits with code 2.
     """
 
 
@@ -17,9 +20,33 @@ class Failed(Exception):
 
 
 def complain(error: Exception | str) -> None:
-    """Tell of an error on standard error, a line for each of its own."""
+    """Report an error on standard error, one line for each line of its own."""
     if sys.stderr is None:  # closed by the shell: `2>&-`; print() would take standard output instead
         return
     text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
     with suppress(OSError):
         print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return a text, or an error's message, on one line; for an error without a message, the name of its class."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """Return the class of an unexpected error and its message, on one line."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, cut at 40 characters."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return ", did you mean 'x'?" for the closest choice, or nothing."""
+    import difflib  # here, since only a mistake needs it
+
+    close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1, cutoff=0.6)
+    return f", did you mean '{close[0]}'?" if close else ""

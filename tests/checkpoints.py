@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from bisum.corpus.sources import Sample
+from bisum.corpus.sample import Sample
 
 PIECES = 800
 WIDTHS = {"d_model": 32, "max_position_embeddings": 128} | {

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import bisum
-from bisum.checking import ALLOW_VARIABLE
+from bisum.config.targets import ALLOW_VARIABLE
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,7 +23,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Runs are not tracked, but where a test asks for it; nobody's key for W&B is found.
     """
-    sys.path.append(str(Path(__file__).parent))  # where checkpoints.py is
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: what it starts would ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="bisum-tests-")
@@ -78,7 +77,7 @@ def call_bisum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
     """Run a command line in this process and in `tmp_path`: quicker, as `call_bisum(*words)`."""
-    from bisum.cli import main
+    from bisum.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 

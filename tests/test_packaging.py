@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bisum import __version__, compose
+from bisum import compose
+from bisum.version import __version__
 
 ROOT = Path(__file__).parents[1]
 STARTER = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -57,14 +58,14 @@ def test_every_file_of_the_package_and_of_conf_travels_with_the_wheel(wheel):
 
 
 def test_the_starter_takes_little_room(wheel):
-    sizes = [len(data) for data in files(wheel / "bisum/models/starter").values()]
+    sizes = [len(data) for data in files(wheel / "bisum/assets/starter").values()]
     assert sum(sizes) <= 12_000_000  # bytes
 
 
 def test_the_wheel_holds_nothing_else_and_states_its_command_and_licence(wheel):
     information = wheel / f"bisum-{__version__}.dist-info"
     assert {path.name for path in wheel.iterdir()} == {"bisum", information.name}
-    assert "bisum = bisum.cli:main" in (information / "entry_points.txt").read_text(encoding="utf-8")
+    assert "bisum = bisum.cli.main:main" in (information / "entry_points.txt").read_text(encoding="utf-8")
     assert (information / "licenses/LICENSE").is_file()
     metadata = (information / "METADATA").read_text(encoding="utf-8")
     assert re.search(r"^Requires-Python: .*>=3\.11", metadata, re.MULTILINE)
@@ -85,7 +86,7 @@ def test_bisum_works_from_the_wheel_outside_the_checkout(wheel, tmp_path):
         return done.stdout
 
     assert bisum("-c", "import bisum; print(bisum.__file__)").strip() == str(wheel / "bisum/__init__.py")
-    assert yaml.safe_load(bisum("-m", "bisum", "--cfg", "job", "--resolve")) == compose().resolved
+    assert yaml.safe_load(bisum("-m", "bisum", "--cfg", "job", "--resolve")) == compose().provenance.resolved
     assert bisum("-m", "bisum", "summarize", "--", "A library that reads files.").endswith("\n")
     out = bisum("-m", "bisum", "baseline", "corpus.max_eval_rows=40", "evaluation.bootstrap_samples=100")
     assert "lead-3 on validation, 40 rows" in out

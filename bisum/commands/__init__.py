@@ -1,1 +1,1 @@
-"""The commands, each the story of one word of the command line."""
+"""One module for each command: its story on one page."""

@@ -13,17 +13,18 @@ from typing import Any
 import pyarrow as pa
 from rich.text import Text
 
-from bisum.commands.start import quiet_libraries, record_corpus
-from bisum.config import Config, ExploreConfig
+from bisum.commands.parts import record_corpus
+from bisum.config.model_source import located
+from bisum.config.schema import Config, ExploreConfig
 from bisum.corpus import exploration
 from bisum.corpus.corpus import Corpus, count_languages, drop_blank, read_splits, select_rows
 from bisum.corpus.exploration import TEXTS, Tokens
-from bisum.corpus.filters import UNSPACED_LANGUAGES
-from bisum.models.packaged import located
-from bisum.records import corpus_tables, plots
-from bisum.records.metrics import replace_file
-from bisum.records.plots import Histogram
+from bisum.corpus.languages import UNSPACED_LANGUAGES
+from bisum.display import corpus_tables, plots
+from bisum.display.plots import Histogram
+from bisum.display.quiet import quiet_libraries
 from bisum.records.run import Run, recorded
+from bisum.runs.files import replace_file
 
 
 def run(config: Config, directory: Path) -> None:
@@ -98,7 +99,7 @@ class _Explorer:
             self._head("no filters: all rows are kept")
         for name, row_filter in self.config.filter.items():
             of_filter = [effect for effect in effects if effect.name == name]
-            settings, told = corpus_tables.filter_words(row_filter, self.config.resolved["filter"][name])
+            settings, told = corpus_tables.filter_words(row_filter, self.config.provenance.resolved["filter"][name])
             self.numbers["filters"].append(
                 {"name": name, "settings": settings, "does": told, "splits": [asdict(e) for e in of_filter]}
             )
@@ -237,9 +238,11 @@ class _Explorer:
 
     def _model_name(self) -> str:
         checkpoint = self.config.model.checkpoint
-        return Path(located(checkpoint)).name if checkpoint else f"model={self.config.choices.get('model')}"
+        return Path(located(checkpoint)).name if checkpoint else f"model={self.config.provenance.choices.get('model')}"
 
     def _training(self) -> str:
         """Return the command line that trains on the kept rows."""
-        words = [word for word in self.config.overrides if not word.lstrip("+").startswith(("explore.", "split="))]
+        words = [
+            word for word in self.config.provenance.overrides if not word.lstrip("+").startswith(("explore.", "split="))
+        ]
         return shlex.join(["bisum", *words])

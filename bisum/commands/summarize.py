@@ -7,16 +7,16 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
 
-from bisum.config import Config, SummarizeConfig
-from bisum.corpus.documents import Document, documents, reads_stdin
-from bisum.errors import Failed, UserError
-from bisum.records.screen import Terminal
+from bisum.config.schema import Config, SummarizeConfig
+from bisum.display.terminal import Terminal
+from bisum.errors import Failed, UserError, reason
+from bisum.summarize.documents import Document, documents, reads_stdin
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _DOCUMENT_LINES = 3
 """Lines of a document that are shown above its summary."""
 
 
-def run(config: Config) -> None:
+def run(config: Config, texts: Sequence[str]) -> None:
     """Write the summaries to standard output, which gets nothing else, in the order of their documents.
 
     Raises:
@@ -36,28 +36,28 @@ def run(config: Config) -> None:
     """
     assert isinstance(config, SummarizeConfig)
     try:
-        _summarize(config)
+        _summarize(config, texts)
     except (UserError, OSError):
         raise
     except Exception as error:
         if config.log == "debug":
             traceback.print_exc()
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        memory = "; a smaller evaluation.batch_size needs less" if "memory" in reason.lower() else ""
+        why = reason(error)
+        memory = "; a smaller evaluation.batch_size needs less" if "memory" in why.lower() else ""
         how = "" if config.log == "debug" else " (log=debug shows the traceback)"
-        raise Failed(f"{reason}{memory}{how}") from error
+        raise Failed(f"{why}{memory}{how}") from error
 
 
-def _summarize(config: SummarizeConfig) -> None:
+def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
     if sys.stdout is None:
         raise UserError("standard output is closed; summaries are written there")
     with _told(config.log) as beside:
-        asked = documents(config)
-        if reads_stdin(config) and sys.stdin.isatty():
+        asked = documents(config, texts)
+        if reads_stdin(config, texts) and sys.stdin.isatty():
             logger.info("reading documents from the terminal, one a line; Ctrl-D ends")
         began = time.perf_counter()
         with beside.progress("loading the model"):
-            from bisum.summarizer import Summarizer
+            from bisum.summarize.summarizer import Summarizer
 
             summarizer = Summarizer.from_config(config, beside.progress)
         logger.info(

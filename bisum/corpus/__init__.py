@@ -1,1 +1,1 @@
-"""From a source of rows to the filtered, sampled and tokenized splits of an experiment."""
+"""From a source to the rows of an experiment."""

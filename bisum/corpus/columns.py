@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from bisum.checking import nearest
-from bisum.corpus.sources import COLUMNS
-from bisum.errors import UserError
+from bisum.errors import UserError, nearest
+from bisum.interfaces.source import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+from bisum.errors import shown
 
 ColumnPath = tuple[str, ...]
 """Where a value stands in a row: a column's name, and the names of the fields inside it."""
@@ -184,12 +184,6 @@ def _as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArr
         row = next(row for row, value in values if "\ufffd" in (value or b"").decode(errors="replace"))
         raise UserError(f"{place}, row {row}: {name} is not UTF-8; write the file anew, in UTF-8") from error
     return text
-
-
-def shown(value: object) -> str:
-    """Return a value for a message, cut at 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _is_list(kind: pa.DataType) -> bool:

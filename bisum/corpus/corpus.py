@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bisum.corpus.filters import Filter
-from bisum.corpus.sources import COLUMNS, SPLITS, Source
 from bisum.errors import UserError
+from bisum.interfaces.filter import Filter
+from bisum.interfaces.source import COLUMNS, SPLITS, Source
 
 SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
 

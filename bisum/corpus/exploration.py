@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.corpus import apply_filter, count_languages
-from bisum.corpus.filters import Filter, count_words
-from bisum.corpus.sources import SPLITS
+from bisum.corpus.languages import count_words
+from bisum.interfaces.filter import Filter
+from bisum.interfaces.source import SPLITS
 
 if TYPE_CHECKING:
-    from bisum.models.loading import TextReader
+    from bisum.interfaces.family import TextReader
 
 Integers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 Booleans: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"

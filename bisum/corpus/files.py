@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bisum.checking import nearest
-from bisum.corpus.sources import SPLITS
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError
+from bisum.errors import UserError, nearest
+from bisum.interfaces.source import SPLITS
 
 if TYPE_CHECKING:
     import pyarrow as pa

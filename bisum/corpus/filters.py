@@ -1,15 +1,9 @@
-"""Which rows of a corpus to keep. A filter of one's own is a class with `keep`:
-
-@dataclass(frozen=True, kw_only=True)
-class NoQuestions:
-    def keep(self, rows, held_out):
-        return pc.invert(pc.ends_with(rows["summary"], "?"))
-"""
+"""The filters that come with bisum."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
@@ -17,40 +11,7 @@ from bisum.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-UNSPACED_LANGUAGES = ("ja", "zh")
-"""Languages written without spaces between words: their lengths are counted in characters."""
-
-
-@runtime_checkable
-class Filter(Protocol):
-    """Decides, for every row of a split, whether it stays."""
-
-    def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.Array | pa.ChunkedArray:
-        """Return a boolean for each of `rows`: true keeps the row, false or null drops it.
-
-        `rows` are one split's rows that earlier filters kept, all languages together, with non-blank `document` and
-        `summary`. `held_out` are the rows, before any filter, of the splits that `rows` must not repeat: validation
-        and test for train, test for validation, none for test. Work on columns (`pyarrow.compute`), not row by row:
-        a corpus may have millions. Raises `UserError` where the filter's settings do not fit the corpus.
-        """
-        ...
-
-
-def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
-    """Return the length of each row's text as an int32: its words, separated by white space as in `str.split()`.
-
-    In `UNSPACED_LANGUAGES` it is the number of characters (code points) that are not white space.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    # Trimmed, since the split leaves an empty string before leading and after trailing white space.
-    text = pc.utf8_trim_whitespace(rows[column])
-    words = pc.utf8_split_whitespace(text)
-    unspaced = pc.is_in(rows["language"], value_set=pa.array(UNSPACED_LANGUAGES))
-    spaced_length = pc.if_else(pc.equal(text, ""), 0, pc.list_value_length(words))
-    return pc.if_else(unspaced, pc.utf8_length(pc.binary_join(words, "")), spaced_length)
+from bisum.corpus.languages import count_words
 
 
 @dataclass(frozen=True, kw_only=True)

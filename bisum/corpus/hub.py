@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import Pick
-from bisum.corpus.sources import SPLITS
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError
+from bisum.interfaces.source import SPLITS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,18 +1,69 @@
-"""Reads one JSON-lines file of the Multilingual Amazon Reviews Corpus."""
+"""The Multilingual Amazon Reviews Corpus, from a local copy."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from bisum.corpus import readers
 from bisum.corpus.columns import ColumnPath, text_rows
-from bisum.corpus.sources import COLUMNS
 from bisum.errors import UserError
+from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MARC_COLUMNS = ("review_id", "review_body", "review_title", "language", "product_category")
 """The file's columns that become `COLUMNS`, in that order; the others are not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marc(RowSettings):
+    """A local copy of the Multilingual Amazon Reviews Corpus, or any corpus in its layout.
+
+    Files are `json/{train,dev,test}/dataset_{language}_{split}.json`, JSON lines, plain or gzipped (`.json.gz`;
+    where both are there the plain one is read). A review's title is the summary of its body. The corpus: Keung et
+    al. 2020, "The Multilingual Amazon Reviews Corpus", https://arxiv.org/abs/2010.02573.
+    """
+
+    path: str
+    """The folder that holds `json`, or the `json` folder itself."""
+
+    def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
+        """See `Source.load`."""
+        import pyarrow as pa
+
+        folder = Path(self.path).expanduser()
+        if not folder.is_dir():
+            what = "is not a folder" if folder.exists() else "does not exist"
+            raise UserError(f"corpus.path: {folder} {what}; give the folder that holds json/train, json/dev, json/test")
+        if (folder / "json").is_dir():
+            folder = folder / "json"
+        # Every file is found before the first is read, so that a missing one costs no wait.
+        names = zip(SPLITS, ("train", "dev", "test"), strict=True)
+        files = {split: _files(folder / name, languages) for split, name in names}
+        return {
+            split: pa.concat_tables([read_file(path, language) for language, path in paths.items()])
+            for split, paths in files.items()
+        }
+
+
+def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
+    """Find each language's file in one split's folder."""
+    if not folder.is_dir():
+        raise UserError(f"corpus.path: {folder.parent} has no folder {folder.name}; it must have train, dev and test")
+    named = [(re.fullmatch(rf"dataset_(.+)_{folder.name}\.json(\.gz)?", path.name), path) for path in folder.iterdir()]
+    # In reverse order the plain file comes after its gzipped twin, and replaces it.
+    found = {match[1]: path for match, path in sorted(named, key=lambda pair: pair[1], reverse=True) if match}
+    for language in languages:
+        if language not in found:
+            raise UserError(
+                f"languages: {folder} has no dataset_{language}_{folder.name}.json[.gz]; "
+                f"languages found: {', '.join(sorted(found)) or 'none'}"
+            )
+    return {language: found[language] for language in languages}
 
 
 def read_file(path: Path, language: str) -> pa.Table:
@@ -21,6 +72,10 @@ def read_file(path: Path, language: str) -> pa.Table:
     Raises `UserError` for a file that cannot be read (not UTF-8, broken JSON, damaged gzip), has no rows, lacks a
     column, has a value that is not a string, or has rows of another language.
     """
+
+    import pyarrow.compute as pc
+
+    from bisum.corpus import readers
 
     def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
         for column in MARC_COLUMNS:

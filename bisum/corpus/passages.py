@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from bisum.corpus.filters import UNSPACED_LANGUAGES
-from bisum.corpus.sources import RowSettings, Source
+from bisum.corpus.languages import UNSPACED_LANGUAGES
 from bisum.errors import UserError
+from bisum.interfaces.source import RowSettings, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa

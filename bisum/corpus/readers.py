@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bisum.corpus.columns import Pick, nested_names, pick_columns
-from bisum.corpus.text_formats import one_line, read_csv, read_json, read_json_lines, read_tsv
-from bisum.errors import UserError
+from bisum.corpus.text_formats import read_csv, read_json, read_json_lines, read_tsv
+from bisum.errors import UserError, one_line
 
 Reader = Callable[[IO[bytes], str, Pick], pa.Table]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
-from bisum.corpus.columns import ColumnPath, Columns, Pick, shown, text_rows
-from bisum.corpus.sources import COLUMNS, SPLITS, RowSettings
-from bisum.errors import UserError
+from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
+from bisum.errors import UserError, shown
+from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa

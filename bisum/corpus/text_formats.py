@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from bisum.corpus.columns import ColumnPath, Pick, shown
-from bisum.errors import UserError
+from bisum.corpus.columns import ColumnPath, Pick
+from bisum.errors import UserError, one_line, shown
 
 _HEAD_ROWS = 1000
 """Objects whose keys are a JSON file's columns; a key that first occurs later is not seen."""
@@ -192,8 +192,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message on one line, or its kind if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

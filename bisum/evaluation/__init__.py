@@ -1,1 +1,1 @@
-"""Generation, sentences, ROUGE, intervals and baselines."""
+"""Generation, ROUGE, intervals and baselines."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
-from bisum.config import Config
-from bisum.errors import UserError
+from bisum.batches.shapes import Shapes
+from bisum.config.schema import Config
+from bisum.errors import UserError, reason
 from bisum.evaluation.baseline import lead_all
-from bisum.evaluation.metrics import Metric
+from bisum.evaluation.evaluate_library import further_metrics
 from bisum.evaluation.rouge import TYPES, F, RowScores, aggregate, difference, score_rows
-from bisum.hardware.shapes import Shapes
-from bisum.records.run import Run
+from bisum.interfaces.progress import ShowProgress
 
 if TYPE_CHECKING:
-    from bisum.corpus.tokenization import EncodedSplit
+    from bisum.batches.tokenization import EncodedSplit
     from bisum.models.loading import LoadedModel
 
 
@@ -45,12 +45,29 @@ class Evaluation:
 class Evaluator:
     """Scores every row of a split exactly once, with the same code for every system."""
 
-    def __init__(self, config: Config, run: Run, precision: str = "float32", shapes: Shapes | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        progress: ShowProgress,
+        check_interrupt: Callable[[], None],
+        precision: str = "float32",
+        shapes: Shapes | None = None,
+    ) -> None:
+        """Prepare to score as `config` says.
+
+        Args:
+            config: with the languages, and how summaries are generated and scored.
+            progress: shows how far generation is.
+            check_interrupt: called between batches; raises where a signal asks the run to end.
+            precision: number format of the forward pass: float32, bf16 or fp16.
+            shapes: the only shapes that the model is called with; None: any.
+        """
         self.config = config
-        self.run = run
         self.precision = precision
         self.shapes = shapes
-        self.further: list[Metric] = config.evaluation.further_metrics()
+        self._progress = progress
+        self._check_interrupt = check_interrupt
+        self._further = further_metrics(config.evaluation.metrics)
 
     def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
         """Generate and score; beside ROUGE, `loss` (mean over reference tokens) and `gen_len` (mean generated tokens).
@@ -64,7 +81,7 @@ class Evaluator:
         loss, tokens = 0.0, 0
         lengths: list[int] = []
         options = self.config.evaluation
-        with self.run.screen.progress(f"generating {prefix}", len(split)) as bar:
+        with self._progress(f"generating {prefix}", len(split)) as bar:
             done = 0
             batches = generate(loaded, split, self.config.generation, options.batch_size, self.precision, self.shapes)
             for batch in batches:
@@ -74,7 +91,7 @@ class Evaluator:
                 lengths += batch.lengths
                 done += len(batch.rows)
                 bar.advance(done)
-                self.run.interrupts.check()
+                self._check_interrupt()
         own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": sum(lengths) / len(split)}
         scored = self.score(split.rows, summaries, prefix)
         counted = _histogram(lengths, loaded.max_summary_tokens)
@@ -103,7 +120,7 @@ class Evaluator:
         samples = self.config.evaluation.bootstrap_samples
         scores = score_rows(predictions, references, languages)
         metrics = aggregate(scores, prefix, samples, BOOTSTRAP_SEED, self.config.languages)
-        for metric in self.further:
+        for metric in self._further:
             name = getattr(metric, "name", type(metric).__name__)
             try:
                 values = {
@@ -112,7 +129,7 @@ class Evaluator:
             except UserError:
                 raise
             except Exception as error:
-                raise UserError(f"evaluation.metrics: {name} failed: {type(error).__name__}: {error}") from error
+                raise UserError(f"evaluation.metrics: {name} failed: {reason(error)}") from error
             for key, value in values.items():
                 if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
                     raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")

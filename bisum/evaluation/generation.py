@@ -13,16 +13,17 @@ import pyarrow as pa
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from bisum.corpus.tokenization import Collator, EncodedSplit
+from bisum.batches.collation import Collator
+from bisum.batches.shapes import Shapes
+from bisum.batches.tokenization import EncodedSplit
+from bisum.config.options import GenerationOptions
 from bisum.errors import UserError
 from bisum.evaluation.fixed_shapes import generate_in_shape
-from bisum.evaluation.options import GenerationOptions
-from bisum.hardware.shapes import Shapes
 from bisum.hardware.xla import sync
+from bisum.models.decoding import end_tokens
 from bisum.models.families import EncoderDecoder
-from bisum.models.family import end_tokens
 from bisum.models.loading import LoadedModel
-from bisum.training.loss import count_tokens, token_loss
+from bisum.models.loss import count_tokens, token_loss
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -16,8 +16,8 @@ from nltk.stem.snowball import SnowballStemmer
 from numpy.typing import NDArray
 from rouge_score_rs import RougeScorer
 
+from bisum.corpus.languages import tools_for
 from bisum.evaluation.bootstrap import interval, paired
-from bisum.evaluation.languages import tools_for
 from bisum.evaluation.sentences import split_sentences
 
 PROFILES = ("rouge", "unicode")

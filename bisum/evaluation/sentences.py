@@ -4,7 +4,7 @@ from functools import cache
 
 import punkt
 
-from bisum.evaluation.languages import tools_for
+from bisum.corpus.languages import tools_for
 
 
 def split_sentences(text: str, language: str) -> list[str]:

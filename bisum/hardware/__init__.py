@@ -1,1 +1,1 @@
-"""The device a run asks for and the one that is there."""
+"""The device that a run uses."""

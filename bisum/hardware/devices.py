@@ -1,4 +1,4 @@
-"""From the hardware a configuration asks for to the device that is there."""
+"""From the hardware that a configuration asks for to the device that is available."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 import torch
 
+from bisum.config.options import PJRT_DEVICE, HardwareOptions
 from bisum.errors import UserError
-from bisum.hardware.options import PJRT_DEVICE, HardwareOptions
 
 _ACCELERATE_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -51,7 +51,7 @@ def find_device(options: HardwareOptions) -> Device:
     """Return the device that `options` ask for.
 
     Raises:
-        UserError: the device is not there, or cannot compute in the precision; the line names what was found.
+        UserError: the device is unavailable, or cannot compute in the precision; the line names what was found.
     """
     cpu = f"cpu ({os.cpu_count()} cores)"
     if options.device == "tpu":

@@ -1,1 +1,1 @@
-"""Models: what they start from, what is particular to a family, how they load."""
+"""Models: families, loading, decoding, loss."""

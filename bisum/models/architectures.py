@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Lt
 
+from bisum.config.model_source import located
 from bisum.errors import UserError
-from bisum.models.packaged import located
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-@runtime_checkable
-class Architecture(Protocol):
-    """Something that makes a model and its tokenizer without a checkpoint."""
-
-    def load_tokenizer(self) -> PreTrainedTokenizerBase:
-        """Return the tokenizer."""
-
-    def build_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-        """Return a model with random weights (drawn from torch's global generator) for the tokenizer's vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True)

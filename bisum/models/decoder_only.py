@@ -9,7 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError
-from bisum.models.family import IGNORED_LABEL, Family, columns, cut, encode_prompts, fresh_ngrams, load_weights
+from bisum.interfaces.family import IGNORED_LABEL, Family
+from bisum.models.decoding import fresh_ngrams
+from bisum.models.prompts import columns, cut, encode_prompts
+from bisum.models.weights import load_weights
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
         PreTrainedTokenizerBase,
     )
 
-    from bisum.models.loading import TextReader
+    from bisum.interfaces.family import TextReader
 
 
 @dataclass(frozen=True, kw_only=True)

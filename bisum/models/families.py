@@ -11,23 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError
+from bisum.interfaces.family import IGNORED_LABEL, Family
 from bisum.models.decoder_only import DecoderOnly
-from bisum.models.family import (
-    IGNORED_LABEL,
-    Family,
-    columns,
-    cut,
-    encode_prompts,
-    end_tokens,
-    fresh_ngrams,
-    load_weights,
-)
+from bisum.models.decoding import end_tokens, fresh_ngrams
+from bisum.models.prompts import columns, cut, encode_prompts
+from bisum.models.weights import load_weights
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from bisum.models.loading import TextReader
+    from bisum.interfaces.family import TextReader
 
 
 @dataclass(frozen=True, kw_only=True)

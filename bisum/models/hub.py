@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
-"""Opens a progress bar from a title and a total; the bar's `advance` takes how much is done."""
+from bisum.interfaces.progress import ShowProgress
 
 READER_FILES = (
     *("config.json", "generation_config.json", "chat_template*"),

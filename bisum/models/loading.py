@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from bisum.config.model_source import located
+from bisum.config.options import ModelOptions
 from bisum.errors import UserError
-from bisum.models.architectures import Architecture
+from bisum.interfaces.architecture import Architecture
+from bisum.interfaces.family import Family, TextReader
+from bisum.interfaces.progress import ShowProgress
 from bisum.models.families import family_of
-from bisum.models.family import Family
 from bisum.models.fitting import check_token_ids, check_tokenizer
-from bisum.models.hub import ShowProgress, fetch
-from bisum.models.options import ModelOptions
-from bisum.models.packaged import located
+from bisum.models.hub import fetch
 from bisum.models.prompt import state_prompt, stated_prompt
 
 T = TypeVar("T")
@@ -34,46 +35,6 @@ _TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model",
 
 class NotOnHub(UserError):
     """A model that is no local directory could not be had from the hub: a wrong name, or no network."""
-
-
-@dataclass(frozen=True)
-class TextReader:
-    """How a model reads text, without the model."""
-
-    tokenizer: PreTrainedTokenizerBase
-    family: Family
-    config: PretrainedConfig
-    """Of the model."""
-    prefix: str
-    """Text put before each document; may be empty."""
-    suffix: str
-    """Text put after each document; may be empty."""
-    max_document_tokens: int
-    max_summary_tokens: int
-
-    def prompt(self, document: str) -> str:
-        """Return a document as the model reads it."""
-        return f"{self.prefix}{document}{self.suffix}"
-
-    def encode(
-        self, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
-    ) -> dict[str, list[Any]]:
-        """Return the columns of `Family.encode`.
-
-        Raises:
-            UserError: what that raises, and whatever a family of the user's own does.
-        """
-        try:
-            return self.family.encode(self, documents, summaries, languages)
-        except UserError:
-            raise
-        except Exception as error:
-            family = type(self.family)
-            if family.__module__.startswith("bisum."):
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            known = ", ".join(sorted(set(languages)))
-            raise UserError(f"model.family: {family.__name__} fails on texts in {known}: {reason}") from error
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The run directory and what is shown of a run."""
+"""The open run: what writes a run directory."""

@@ -1,4 +1,4 @@
-"""The run directory: the whole record of a run, readable at any instant, also after a crash."""
+"""The open run: it writes the run directory, readable at any instant, also after a crash."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bisum.config import Config
-from bisum.errors import Failed, UserError
-from bisum.named_runs import read_record
-from bisum.records.interrupts import Interrupted, Interrupts, interrupts
-from bisum.records.metrics import read_metrics, replace_file, rewind_metrics
-from bisum.records.provenance import commit, versions
-from bisum.records.screen import Bar, Screen, from_here
-from bisum.records.tracking import Histograms, Tracking
+from bisum.config.identity import identity
+from bisum.config.schema import Config
+from bisum.display.screen import Screen
+from bisum.display.terminal import Bar, from_here
+from bisum.errors import Failed, UserError, reason
+from bisum.records.environment import commit, versions
+from bisum.runs.files import replace_file
+from bisum.runs.metrics import read_metrics, rewind_metrics
+from bisum.runs.record import read_record
+from bisum.runs.signals import Interrupted, Interrupts, interrupts
+from bisum.trackers.client import Histograms, Tracking
 
 _DOING = {
     "corpus": "reading the corpus",
@@ -39,11 +42,12 @@ _DOING = {
 class Run:
     """One run directory, open for writing by one process at a time."""
 
-    def __init__(self, directory: Path, config: Config, interrupted: Interrupts) -> None:
+    def __init__(self, directory: Path, config: Config, interrupts: Interrupts) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.config = config
-        self.interrupts = interrupted
+        self.interrupts = interrupts
+        provenance = config.provenance
         self._lock = (directory / ".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,32 +55,40 @@ class Run:
             raise UserError(f"'{directory}' is in use: its run is still going on in another process") from error
         earlier = read_record(directory) if (directory / "run.json").exists() else None
         self.resumed = earlier is not None
-        self.done = earlier is not None and earlier.get("status") == "finished" and _same(earlier, config)
+        self.done = (
+            earlier is not None
+            and earlier.get("status") == "finished"
+            and identity(earlier["config"]) == identity(provenance.resolved)
+        )
         """Whether the run ended before and is asked for nothing new."""
         self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
         self.record["seconds"] = self.record.get("seconds") or {}
-        self.screen = Screen(directory / "train.log", config.log, job=config.sweep is not None)
+        self.screen = Screen(directory / "train.log", config.log, job=provenance.sweep is not None)
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
         self.update(
-            job=config.name,
+            job=provenance.command,
             status="running",
             reason=None,
             exit_code=None,
             command=shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]),
-            config=config.resolved,
-            choices={**self.record.get("choices", {}), **config.choices},
+            config=dict(provenance.resolved),
+            choices={**self.record.get("choices", {}), **provenance.choices},
             versions=versions(),
             commit=commit(),
         )
 
-    def accept(self, step: int, evaluated_step: int) -> None:
-        """Begin to write: a resumed run fits what is there, so that its record may change from `step` on."""
+    def begin_training(self, step: int, evaluated_step: int) -> None:
+        """Begin to write: a resumed run fits what is recorded, so that its record may change from `step` on.
+
+        From now on a signal waits for the end of the step.
+        """
         self._accepted = True
         self.update()
         if self.resumed:
             rewind_metrics(self.directory, step, evaluated_step)
+        self.interrupts.deferred = True
 
     def update(self, **values: Any) -> None:
         """Set entries of `run.json`; the file is replaced in one step."""
@@ -98,9 +110,9 @@ class Run:
             tracking.log(line, histograms or {})
 
     @property
-    def last_loss(self) -> float:
-        """The last logged training loss; NaN before the first."""
-        return float(next((line["train/loss"] for line in reversed(self.metrics()) if "train/loss" in line), math.nan))
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.directory / "checkpoints"
 
     @property
     def shown(self) -> Path:
@@ -119,9 +131,11 @@ class Run:
         if self.config.tracker.wanted and not self._is_tracked:
             self._is_tracked = True
             try:
-                self._tracking = Tracking(self.config, self.directory, self.record, self.screen)
+                self._tracking = Tracking(
+                    self.config.tracker, self.config.provenance, self.directory, self.record, self.screen
+                )
             except Exception as error:  # of a process that cannot be, or of a file that is not as bisum wrote it
-                self.screen.warn(f"tracker: cannot be started: {type(error).__name__}: {error}")
+                self.screen.warn(f"tracker: cannot be started: {reason(error)}")
             self.update()
         return self._tracking
 
@@ -205,25 +219,19 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             raise
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
-            saved = any((directory / "checkpoints").glob("epoch-*"))
+            saved = any(run.checkpoints.glob("epoch-*"))
             how = "continue with" if saved else "nothing is trained yet; begin again with"
-            hint = f"; {how}: bisum resume={run.shown}" if config.name == "train" else ""
+            hint = f"; {how}: bisum resume={run.shown}" if config.provenance.command == "train" else ""
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            why = reason(error)
             with suppress(OSError):  # the disk may be what failed
                 run.screen.log(traceback.format_exc())
-                run.end("failed", 1, reason)
-            raise Failed(f"{reason} (traceback: {directory / 'train.log'})") from error
+                run.end("failed", 1, why)
+            raise Failed(f"{why} (traceback: {directory / 'train.log'})") from error
         finally:
             run.close()
-
-
-def _same(earlier: Mapping[str, Any], config: Config) -> bool:
-    """Tell whether a run's configuration is the earlier one, but for what changes no number."""
-    free = {"log": None, "resume": None, "tracker": None, "cache_dir": None}
-    return {**earlier.get("config", {}), **free} == {**config.resolved, **free}
 
 
 def _now() -> str:

@@ -1,1 +1,1 @@
-"""The backends behind one interface, and what happens between their steps."""
+"""The session between the optimizer's steps, and the two backends that take them."""

@@ -5,55 +5,48 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bisum.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from bisum.training.task import TrainingTask
+from bisum.interfaces.trainer import Trainer, TrainingSession
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccelerateTrainer(Trainer):
     """Takes the steps itself; Accelerate moves tensors and handles precision."""
 
-    def fit(self, task: TrainingTask) -> None:
-        """Train from the supervisor's step until it says that training is over."""
+    def fit(self, session: TrainingSession) -> None:
+        """See `Trainer.fit`."""
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
         from bisum.hardware.xla import sync
-        from bisum.training.batches import count_all_tokens
-        from bisum.training.loss import token_loss
+        from bisum.models.loss import count_all_tokens, token_loss
 
         AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
         accelerator = Accelerator(
-            mixed_precision=task.device.accelerate_precision,
-            cpu=task.device.is_cpu,
+            mixed_precision=session.device.accelerate_precision,
+            cpu=session.device.is_cpu,
             device_placement=False,  # all is in its place, AdamW's count of steps on the CPU
         )
-        model, optimizer = accelerator.prepare(task.loaded.model, task.optimizer)
-        supervisor = task.supervisor
+        model, optimizer = accelerator.prepare(session.model, session.optimizer)
         if accelerator.scaler is not None:
-            supervisor.scaler_state = accelerator.scaler.state_dict
-            if task.scaler is not None:
-                accelerator.scaler.load_state_dict(task.scaler)
+            session.attach_scaler(accelerator.scaler)
         if self.gradient_checkpointing:
-            task.loaded.model.gradient_checkpointing_enable()
+            session.model.gradient_checkpointing_enable()
 
-        supervisor.begin()
-        while not supervisor.finished:
-            epoch, steps_done = divmod(supervisor.progress.step, supervisor.steps_per_epoch)
-            task.loader.set_epoch(epoch)
-            for batches in _groups(task.loader, self.gradient_accumulation, skip=steps_done):
-                supervisor.begin_step()
+        session.begin()
+        while not session.finished:
+            epoch, steps_done = divmod(session.step, session.steps_per_epoch)
+            session.batches.set_epoch(epoch)
+            for batches in _groups(session.batches, self.gradient_accumulation, skip=steps_done):
+                session.begin_step()
                 model.train()
                 tokens = count_all_tokens(batches, accelerator.device)
                 batches = [{name: tensor.to(accelerator.device) for name, tensor in batch.items()} for batch in batches]
                 step_loss: Any = 0.0
                 for batch in batches:
                     labels = batch.pop("labels")
-                    with task.device.autocast():
+                    with session.device.autocast():
                         logits = model(**batch).logits
                     loss = token_loss(logits, labels, tokens, self.label_smoothing)
                     accelerator.backward(loss)
@@ -61,13 +54,13 @@ class AccelerateTrainer(Trainer):
                     sync(accelerator.device)  # else each sequence of shapes in an accumulated batch is a program
                 if self.max_gradient_norm is not None:
                     accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
-                learning_rate = float(task.schedule.get_last_lr()[0])
+                learning_rate = float(session.schedule.get_last_lr()[0])
                 optimizer.step()
                 if not optimizer.step_was_skipped:
-                    task.schedule.step()
+                    session.schedule.step()
                 optimizer.zero_grad()
-                supervisor.end_step(step_loss, sum(len(batch["input_ids"]) for batch in batches), learning_rate)
-                if supervisor.finished:
+                session.end_step(step_loss, sum(len(batch["input_ids"]) for batch in batches), learning_rate)
+                if session.finished:
                     break
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
-from bisum.records.checkpoint_files import MANIFEST, OPTIMIZER, STATE, checkpoints_in, damage, digest, epoch_name
+from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, STATE, checkpoints_in, damage, digest, epoch_name
 
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 

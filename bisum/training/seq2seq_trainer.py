@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bisum.checking import nearest
-from bisum.errors import UserError
-from bisum.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from bisum.training.task import TrainingTask
+from bisum.errors import UserError, nearest
+from bisum.interfaces.trainer import Trainer, TrainingSession
 
 _BISUMS_OWN = {
     "output_dir": "hydra.run.dir",
@@ -72,7 +68,7 @@ _WITHOUT_EFFECT = (
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersTrainer(Trainer):
-    """Lets transformers take the steps, with bisum's batches, loss, optimizer and supervisor."""
+    """Lets transformers take the steps, with bisum's batches, loss, optimizer and session."""
 
     arguments: dict[str, Any]
     """Further arguments of `transformers.Seq2SeqTrainingArguments`, by their own names."""
@@ -92,11 +88,11 @@ class TransformersTrainer(Trainer):
                     f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}"
                 )
 
-    def fit(self, task: TrainingTask) -> None:
-        """Train from the supervisor's step until it says that training is over."""
+    def fit(self, session: TrainingSession) -> None:
+        """See `Trainer.fit`."""
         from bisum.training.transformers_backend import fit
 
-        fit(self, task)
+        fit(session, self, self.arguments)
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from accelerate.state import AcceleratorState
@@ -15,26 +15,22 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallba
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 from bisum.hardware.xla import sync
-from bisum.training.batches import count_all_tokens
-from bisum.training.loss import token_loss
-
-if TYPE_CHECKING:
-    from bisum.training.seq2seq_trainer import TransformersTrainer
-    from bisum.training.task import TrainingTask
+from bisum.interfaces.trainer import Trainer, TrainingSession
+from bisum.models.loss import count_all_tokens, token_loss
 
 
 class _Trainer(Seq2SeqTrainer):
-    """Seq2SeqTrainer with the task's batches and loss, starting where the task's progress stands."""
+    """Seq2SeqTrainer with the session's batches and loss, starting where the session stands."""
 
-    task: TrainingTask
+    session: TrainingSession
     step_loss: torch.Tensor
     step_rows: int
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader that all backends share."""
-        return self.task.loader
+        return cast(DataLoader[Any], self.session.batches)
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> Any:
         """Return the tokens of an accumulated batch."""
@@ -52,7 +48,7 @@ class _Trainer(Seq2SeqTrainer):
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:  # noqa: ARG002
         """Return the context of a forward pass, which is Accelerate's own except on an XLA device."""
-        return self.task.device.autocast()
+        return self.session.device.autocast()
 
     def _move_model_to_device(self, *_: Any, **__: Any) -> None:
         """Do nothing: the model is on the device; transformers would tie its weights anew on a TPU."""
@@ -66,42 +62,42 @@ class _Trainer(Seq2SeqTrainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Do nothing: the random state is set before every step."""
 
-    def _load_scaler(self, checkpoint: str | None) -> None:  # noqa: ARG002 - the signature is transformers'
-        """Continue with the scaler state of the task."""
-        if self.accelerator.scaler is not None and self.task.scaler is not None:
-            self.accelerator.scaler.load_state_dict(self.task.scaler)
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Do nothing: the session has put the scaler in its state."""
 
 
 class _Steps(TrainerCallback):
-    """Tells the supervisor of every step."""
+    """Reports every step to the session."""
 
     def __init__(self, trainer: _Trainer) -> None:
         self.trainer = trainer
-        self.supervisor = trainer.task.supervisor
+        self.session = trainer.session
 
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        self.supervisor.begin_step()
+        self.session.begin_step()
         self.trainer.step_loss, self.trainer.step_rows = torch.zeros((), device=self.trainer.args.device), 0
-        self.learning_rate = float(self.trainer.task.schedule.get_last_lr()[0])
+        self.learning_rate = float(self.session.schedule.get_last_lr()[0])
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        self.supervisor.end_step(self.trainer.step_loss, self.trainer.step_rows, self.learning_rate)
-        control.should_training_stop = self.supervisor.finished
+        self.session.end_step(self.trainer.step_loss, self.trainer.step_rows, self.learning_rate)
+        control.should_training_stop = self.session.finished
 
 
-def fit(settings: TransformersTrainer, task: TrainingTask) -> None:
-    """Train `task` with Seq2SeqTrainer; evaluation, checkpoints and logging are the supervisor's."""
-    supervisor = task.supervisor
-    supervisor.begin()
-    if supervisor.finished:
+def fit(session: TrainingSession, settings: Trainer, arguments: dict[str, Any]) -> None:
+    """Train with Seq2SeqTrainer; evaluation, checkpoints and logging are the session's.
+
+    `arguments` are further ones of `Seq2SeqTrainingArguments`.
+    """
+    session.begin()
+    if session.finished:
         return
     AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
     with TemporaryDirectory(prefix="bisum-") as folder:
-        trainer = _build(settings, task, folder)
-        trainer.train(resume_from_checkpoint=_position(supervisor.progress.step, settings, Path(folder)))
+        trainer = _build(session, settings, arguments, folder)
+        trainer.train(resume_from_checkpoint=_position(session.step, settings, Path(folder)))
 
 
-def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _Trainer:
+def _build(session: TrainingSession, settings: Trainer, further: dict[str, Any], folder: str) -> _Trainer:
     values = {
         "output_dir": folder,
         "num_train_epochs": settings.epochs,
@@ -116,38 +112,38 @@ def _build(settings: TransformersTrainer, task: TrainingTask, folder: str) -> _T
         "report_to": "none",
         "use_cache": not settings.gradient_checkpointing,
         "disable_tqdm": True,
-        "seed": task.seed,
-        "bf16": task.device.accelerate_precision == "bf16",
-        "fp16": task.device.accelerate_precision == "fp16",
-        "use_cpu": task.device.is_cpu,
-        **settings.arguments,
+        "seed": session.seed,
+        "bf16": session.device.accelerate_precision == "bf16",
+        "fp16": session.device.accelerate_precision == "fp16",
+        "use_cpu": session.device.is_cpu,
+        **further,
     }
     try:
         arguments = Seq2SeqTrainingArguments(**values)
     except (TypeError, ValueError, ImportError) as error:
-        raise UserError(f"trainer.arguments: {' '.join(str(error).split())}") from error
+        raise UserError(f"trainer.arguments: {one_line(error)}") from error
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one device: several would silently become DataParallel
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
         return token_loss(outputs.logits, labels, num_items_in_batch, settings.label_smoothing)
 
     trainer = _Trainer(
-        model=task.loaded.model,
+        model=session.model,
         args=arguments,
-        train_dataset=task.loader.dataset,
+        train_dataset=cast(DataLoader[Any], session.batches).dataset,
         compute_loss_func=loss,
-        optimizers=(task.optimizer, cast("LambdaLR", task.schedule)),
+        optimizers=(session.optimizer, cast(LambdaLR, session.schedule)),
     )
-    trainer.task = task
+    trainer.session = session
     trainer.accelerator.device_placement = False  # all is in its place, AdamW's count of steps on the CPU
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Steps(trainer))
     if trainer.accelerator.scaler is not None:
-        task.supervisor.scaler_state = trainer.accelerator.scaler.state_dict
+        session.attach_scaler(trainer.accelerator.scaler)
     return trainer
 
 
-def _position(step: int, settings: TransformersTrainer, folder: Path) -> str | None:
+def _position(step: int, settings: Trainer, folder: Path) -> str | None:
     """Return a folder from which Trainer reads that `step` optimizer steps are done; None at the beginning."""
     if step == 0:
         return None

@@ -6,11 +6,11 @@ import statistics
 
 import punkt
 import pytest
+from bisum.config.earlier_runs import configure
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum.commands import evaluate
-from bisum.composition import Composer
-from bisum.earlier_runs import configure
+from bisum.config.composition import Composer
 
 
 def record(directory):
@@ -143,10 +143,10 @@ def test_quiet_shows_the_scores_alone(evaluated):
 def test_without_a_run_the_starter_is_scored(call_bisum, tmp_path):
     done = call_bisum("evaluate", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100", "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
-    assert "starter (pkg://bisum.models.starter), 2.7 M parameters" in done.out
+    assert "starter (pkg://bisum.assets.starter), 2.7 M parameters" in done.out
     recorded = record(tmp_path / "run")
     evaluation = recorded["evaluation"]
-    assert (evaluation["checkpoint"], evaluation["run"]) == ("pkg://bisum.models.starter", None)
+    assert (evaluation["checkpoint"], evaluation["run"]) == ("pkg://bisum.assets.starter", None)
     assert (evaluation["model"], evaluation["rows"]) == ("starter, t5, 2.7 M", 8)
     assert recorded["choices"]["model"] == "starter"
     assert len(lines(tmp_path / "run/predictions/test-starter.jsonl")) == 8

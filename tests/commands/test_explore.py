@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bisum
-from bisum.corpus.sources import Sample
+from bisum.corpus.sample import Sample
 
 FEW = ("tracker=none", "hydra.run.dir=run", "corpus.max_eval_rows=20")
 

@@ -11,8 +11,9 @@ import pytest
 
 from bisum.corpus.corpus import fingerprint, load_corpus
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
-from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowSettings
+from bisum.corpus.marc import Marc
 from bisum.errors import UserError
+from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 
 LANGUAGES = ["en", "es", "ja"]
 

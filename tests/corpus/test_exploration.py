@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from bisum import compose
+from bisum.batches.tokenization import encode
 from bisum.corpus.corpus import SCHEMA, load_corpus
 from bisum.corpus.exploration import (
     count_categories,
@@ -20,8 +21,7 @@ from bisum.corpus.exploration import (
     word_lengths,
 )
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
-from bisum.corpus.sources import Sample
-from bisum.corpus.tokenization import encode
+from bisum.corpus.sample import Sample
 from bisum.models.loading import NotOnHub, load, load_reader
 
 

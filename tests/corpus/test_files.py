@@ -23,8 +23,9 @@ from bisum import compose
 from bisum.corpus.columns import text_rows
 from bisum.corpus.corpus import fingerprint, load_corpus
 from bisum.corpus.readers import read_file
-from bisum.corpus.sources import COLUMNS, SPLITS, Sample, Source
+from bisum.corpus.sample import Sample
 from bisum.errors import UserError
+from bisum.interfaces.source import COLUMNS, SPLITS, Source
 
 TEXTS = [
     ("7", "en", "home", "The kettle boils a litre\nin three minutes.", "Does its job"),

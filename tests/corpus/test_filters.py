@@ -4,9 +4,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from bisum.corpus.filters import Books, Deduplicate, Filter, Length, LongTitles, count_words
-from bisum.corpus.sources import COLUMNS, Marc
+from bisum.corpus.filters import Books, Deduplicate, Length, LongTitles
+from bisum.corpus.languages import count_words
+from bisum.corpus.marc import Marc
 from bisum.errors import UserError
+from bisum.interfaces.filter import Filter
+from bisum.interfaces.source import COLUMNS
 
 SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
 NONE_HELD_OUT = SCHEMA.empty_table()

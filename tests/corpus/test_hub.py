@@ -13,8 +13,9 @@ import pytest
 
 from bisum import compose
 from bisum.corpus.corpus import fingerprint, load_corpus
-from bisum.corpus.sources import SPLITS, Sample, Source
+from bisum.corpus.sample import Sample
 from bisum.errors import UserError
+from bisum.interfaces.source import SPLITS, Source
 
 NAMES = {"en": "english", "es": "spanish"}
 

@@ -10,8 +10,8 @@ import pytest
 from bisum import compose
 from bisum.corpus.corpus import load_corpus
 from bisum.corpus.passages import Passages
-from bisum.corpus.sources import SPLITS
 from bisum.errors import UserError
+from bisum.interfaces.source import SPLITS
 
 DOCUMENTS = [
     ("a", "en", "one two three\n four  five six seven"),

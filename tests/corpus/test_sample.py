@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
-import bisum.corpus.sample
 from bisum.corpus.sample.make import main
-from bisum.corpus.sources import COLUMNS, SPLITS, Sample
 
-FOLDER = Path(bisum.corpus.sample.__file__).parent
+import bisum
+from bisum.corpus.sample import Sample
+from bisum.interfaces.source import COLUMNS, SPLITS
+
+FOLDER = Path(bisum.__file__).parent / "assets" / "sample"
 LANGUAGES = ["en", "es"]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bisum.corpus.sources import COLUMNS, SPLITS, Marc, RowSettings, Sample, Source
+from bisum.corpus.marc import Marc
+from bisum.corpus.sample import Sample
 from bisum.errors import UserError
+from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings, Source
 
 LANGUAGES = ["en", "es", "ja"]
 
@@ -170,6 +172,6 @@ def test_a_file_that_cannot_be_opened(marc):
 
 def test_configurable_classes_import_nothing_heavy():
     heavy = "{'pyarrow', 'numpy', 'torch', 'transformers', 'datasets', 'nltk'}"
-    code = f"import sys, bisum.corpus.sources, bisum.corpus.filters; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, bisum.interfaces.source, bisum.corpus.filters; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

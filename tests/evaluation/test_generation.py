@@ -8,11 +8,11 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum import compose, train
+from bisum.batches.tokenization import encode
+from bisum.config.options import GenerationOptions
 from bisum.corpus.corpus import load_corpus
-from bisum.corpus.tokenization import encode
 from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.generation import generate
-from bisum.evaluation.options import GenerationOptions
 from bisum.models.loading import load
 from bisum.records.run import recorded
 

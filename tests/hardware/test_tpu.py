@@ -15,13 +15,12 @@ from safetensors.torch import load_file
 from torch_xla.debug import metrics as xla_metrics
 
 from bisum import compose, train
+from bisum.batches.shapes import choose_shapes
+from bisum.batches.tokenization import encode
 from bisum.corpus.corpus import load_corpus
-from bisum.corpus.tokenization import encode
 from bisum.errors import UserError
 from bisum.evaluation.generation import generate
-from bisum.hardware.devices import find_device
-from bisum.hardware.options import PJRT_DEVICE
-from bisum.hardware.shapes import choose_shapes
+from bisum.hardware.devices import PJRT_DEVICE, find_device
 from bisum.hardware.xla import place
 from bisum.models.loading import load
 from bisum.records.run import recorded

@@ -11,13 +11,14 @@ from own_families import Instructed
 from plain import Plain
 
 from bisum import compose
-from bisum.corpus.tokenization import Collator, EncodedSplit
+from bisum.batches.collation import Collator
+from bisum.batches.tokenization import EncodedSplit
 from bisum.errors import UserError
 from bisum.evaluation.generation import generate, set_decoding, summarize
 from bisum.models.decoder_only import DecoderOnly
 from bisum.models.families import T5
 from bisum.models.loading import load
-from bisum.training.loss import count_tokens, token_loss
+from bisum.models.loss import count_tokens, token_loss
 
 ROWS = [
     ("en", "A text editor.\nIt highlights the syntax of many languages and is small.", "Small text editor"),

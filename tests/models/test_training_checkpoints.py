@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import MT5ForConditionalGeneration
 
 from bisum import compose, train
-from bisum.records.checkpoint_files import checkpoints_in
+from bisum.runs.checkpoints import checkpoints_in
 
 BACKENDS = ["accelerate", "seq2seq_trainer"]
 

@@ -156,8 +156,8 @@ def test_readable_after_a_crash(directory, tmp_path):
     child = os.fork()
     if child == 0:
         try:
-            from bisum.records.interrupts import Interrupts
             from bisum.records.run import Run
+            from bisum.runs.signals import Interrupts
 
             run = Run(tmp_path / "run", bisum.compose(WORDS), Interrupts())
             for step in range(10**6):
@@ -171,7 +171,7 @@ def test_readable_after_a_crash(directory, tmp_path):
     time.sleep(0.3)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    from bisum.records.run import read_metrics
+    from bisum.runs.metrics import read_metrics
 
     record = json.loads((tmp_path / "run/run.json").read_text("utf-8"))
     assert record["status"] == "running"

@@ -10,7 +10,7 @@ import torch
 from torch.optim import AdamW
 from transformers.optimization import Adafactor
 
-from bisum.records.checkpoint_files import checkpoints_in, damage
+from bisum.runs.checkpoints import checkpoints_in, damage
 from bisum.training.checkpoints import CheckpointStore, read_training_state, write_training_state
 
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bisum.batches.collation import Collator
+from bisum.batches.sampling import TrainingLoader
+from bisum.batches.shapes import Shapes, choose_shapes
+from bisum.batches.tokenization import encode
 from bisum.corpus.corpus import load_corpus
-from bisum.corpus.tokenization import Collator, encode
 from bisum.evaluation.generation import generate
-from bisum.hardware.shapes import Shapes, choose_shapes
 from bisum.models.loading import load
+from bisum.models.loss import count_tokens, token_loss
 from bisum.records.run import recorded
-from bisum.training.batches import TrainingLoader
-from bisum.training.loss import count_tokens, token_loss
 
 SHAPES = Shapes((24, 40, 64), 12)
 

@@ -1,0 +1,153 @@
+"""Make the corpus of the `starter` model: `python -m bisum.assets.starter.make_corpus DESCRIPTIONS INDICES OUT`.
+
+DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few of its rows are Spanish, so Spanish
+training rows are added from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish) and
+`*Sources*` (which source package a package is built from) of releases of Debian and Ubuntu. `train.parquet`,
+`validation.parquet` and `test.parquet` are written into OUT; the last two are the sample corpus', some of the held-out
+rows of DESCRIPTIONS. `training_rows.npz`, of which bisum's tests keep a copy, tells the corpus' fingerprint as
+`experiment=starter` uses it, and as hashes the packages, source packages, documents and summaries in `train.parquet`,
+and the packages and source packages held out.
+
+A row is left out, of DESCRIPTIONS too, if it could tell of a validation or test row of theirs: its package, or any of
+the source packages that have built its package in any of the releases, is one of theirs (or no source is known); or its
+document or summary is one of theirs. An added translation is left out, too, if the English text that it is made from,
+which the indices name by its MD5, is one of such a source package.
+"""
+
+import hashlib
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bisum import compose
+from bisum.assets.script import script
+from bisum.assets.starter.indices import read_sources, read_translations
+from bisum.corpus.corpus import SCHEMA, select_rows
+from bisum.corpus.marc import Marc
+from bisum.corpus.sample import Sample
+
+LANGUAGE = "es"
+MIN_WORDS = 10
+"""Fewest words of a document, as in DESCRIPTIONS."""
+
+
+def main(descriptions: str, indices: Path, out: Path) -> None:
+    """Write the three splits into `out`."""
+    languages = ["en", LANGUAGE]
+    splits = Marc(path=descriptions, max_train_rows=None, max_eval_rows=None, language_temperature=1).load(languages)
+    sources = read_sources(indices)
+    held_out = _HeldOut(pa.concat_tables([splits["validation"], splits["test"]]), sources)
+    own = splits["train"].to_pylist()
+    rows = [row for row in own if not held_out.tells_of(package_of(row["id"]), row)]
+    print(f"{len(own) - len(rows):,} of {len(own):,} training rows left out, which could tell of the other splits")
+    packages = {package_of(row["id"]) for row in rows if row["language"] == LANGUAGE}
+    documents = {normalized(row["document"]) for row in rows}
+    categories = {package_of(row["id"]): row["category"] for row in rows}
+    translations = list(read_translations(indices, LANGUAGE))
+    originals = {row["original"] for row in translations if held_out.has_source_of(row["package"])}
+    detector = _Languages(rows)
+    kept = len(rows)
+    for row in translations:  # newest release first: of several translations the latest is kept
+        package = row["package"]
+        if package in packages or row["original"] in originals or held_out.tells_of(package, row):
+            continue
+        cleaned = _in_spanish(row, detector)
+        if cleaned is None or normalized(cleaned["document"]) in documents or held_out.tells_of(package, cleaned):
+            continue
+        packages.add(package)
+        documents.add(normalized(cleaned["document"]))
+        digest = hashlib.sha256(cleaned["document"].encode()).hexdigest()[:8]
+        rows.append({**cleaned, "id": f"{LANGUAGE}_{package}_{digest}", "category": categories.get(package)})
+    print(f"{len(rows) - kept:,} of {len(translations):,} translations added")
+    out.mkdir(parents=True, exist_ok=True)
+    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    made = {**sample.load(languages), "train": pa.Table.from_pylist(rows, schema=SCHEMA)}
+    for split, table in made.items():
+        pq.write_table(table.cast(SCHEMA).combine_chunks(), out / f"{split}.parquet", compression="zstd")
+        print(f"{split}.parquet: {len(table):,} rows")
+    filters = compose(["experiment=starter", "corpus.repo=CORPUS"]).filter
+    used = select_rows(made, sample, filters, languages, seed=0)
+    texts: defaultdict[str, set[str]] = defaultdict(set, held_out=held_out.names)
+    for row in rows:
+        package = package_of(row["id"])
+        texts["package"].add(package)
+        texts["source"].update(sources[package])
+        for column in ("document", "summary"):
+            texts[column].add(normalized(row[column]))
+    arrays: dict[str, Any] = {
+        name: np.array(sorted({crc32(text.encode()) for text in found}), np.uint32) for name, found in texts.items()
+    }
+    np.savez_compressed(out / "training_rows.npz", fingerprint=np.array(used.fingerprint), **arrays)
+
+
+class _HeldOut:
+    """The rows that nothing in the training rows may tell of."""
+
+    def __init__(self, rows: pa.Table, sources: dict[str, set[str]]) -> None:
+        self._sources = sources
+        packages = set(map(package_of, rows["id"].to_pylist()))
+        self.names = packages.union(*(sources[package] for package in packages if package in sources))
+        self._texts = {normalized(text) for name in ("document", "summary") for text in rows[name].to_pylist()}
+
+    def has_source_of(self, package: str) -> bool:
+        """Return whether a held-out row's package comes from a source package of `package`, in any release."""
+        return not self.names.isdisjoint({package, *self._sources.get(package, ())})
+
+    def tells_of(self, package: str, row: dict[str, Any]) -> bool:
+        """Return whether a row of `package` has a source, a document or a summary of a held-out row, or no source."""
+        texts = {normalized(row["document"]), normalized(row["summary"])}
+        return package not in self._sources or self.has_source_of(package) or not self._texts.isdisjoint(texts)
+
+
+def _in_spanish(row: dict[str, Any], languages: "_Languages") -> dict[str, Any] | None:
+    """Return a row without the paragraphs that are not translated; None if its summary or first paragraph is not."""
+    paragraphs = row["document"].split("\n")
+    if not (languages.is_spanish(row["summary"]) and languages.is_spanish(paragraphs[0])):
+        return None
+    document = "\n".join(filter(languages.is_spanish, paragraphs))
+    return {**row, "document": document} if len(document.split()) >= MIN_WORDS else None
+
+
+def package_of(row_id: str) -> str:
+    """Return the package of a row: ids are `<language>_<package>_<hash>`, and no package's name has an underscore."""
+    return row_id.split("_")[1]
+
+
+def normalized(text: str) -> str:
+    """Return the words of `text` in lower case with one space between them, by which texts are compared."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+class _Languages:
+    """Tells English from Spanish by its words: naive Bayes on the words of `rows`, each counted once a row."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self._rows: Counter[str] = Counter()
+        self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for row in rows:
+            self._rows[row["language"]] += 1
+            self._counts[row["language"]].update(set(_words(row["document"] + " " + row["summary"])))
+
+    def is_spanish(self, text: str) -> bool:
+        """Return whether `text` is more likely in Spanish; where no word tells, it is not."""
+        return sum(max(-4.0, min(4.0, self._log_odds(word))) for word in _words(text)) > 0
+
+    def _log_odds(self, word: str) -> float:
+        spanish, english = ((self._counts[name][word] + 0.5) / (self._rows[name] + 1) for name in (LANGUAGE, "en"))
+        return math.log(spanish / english)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+if __name__ == "__main__":
+    script(lambda descriptions, indices, out: main(descriptions, Path(indices), Path(out)), "DESCRIPTIONS INDICES OUT")

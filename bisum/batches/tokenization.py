@@ -1,0 +1,144 @@
+"""From rows of text to token ids, kept in a cache that runs share."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from bisum.corpus.corpus import Corpus
+from bisum.errors import UserError
+from bisum.interfaces.progress import ShowProgress
+from bisum.interfaces.source import SPLITS
+from bisum.models.loading import LoadedModel
+
+ENCODING_VERSION = 3
+"""Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
+
+
+class Ragged:
+    """A column of lists of int32, without a Python object per row."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        array = column.combine_chunks()
+        self.values: np.ndarray[Any, np.dtype[np.int32]] = np.asarray(array.values, dtype=np.int32)
+        self.offsets: np.ndarray[Any, np.dtype[np.int64]] = np.asarray(array.offsets, dtype=np.int64)
+
+    def __getitem__(self, index: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Items of each row, shape (rows,)."""
+        return np.diff(self.offsets)
+
+
+class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
+    """The rows of a split with their token ids; an item is `{"input_ids", "labels"}` of one row."""
+
+    def __init__(self, rows: pa.Table, tokens: pa.Table) -> None:
+        self.rows = rows
+        self.documents = Ragged(tokens["input_ids"])
+        self.labels = Ragged(tokens["labels"])
+        self.documents_cut = int(pc.sum(tokens["document_cut"]).as_py() or 0)
+        self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": self.documents[index], "labels": self.labels[index]}
+
+
+def encode(
+    corpus: Corpus, loaded: LoadedModel, cache: Path, progress: ShowProgress, splits: Sequence[str] = SPLITS
+) -> dict[str, EncodedSplit]:
+    """Return splits of the corpus as token ids.
+
+    A split is tokenized once for the same rows, tokenizer, family, prompt and limits; the ids are read from `cache`
+    afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other. `progress`
+    shows how far it is.
+    """
+    return {
+        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache, progress))
+        for name in splits
+        for rows in [corpus.splits[name]]
+    }
+
+
+def _encode(
+    split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
+) -> pa.Table:
+    from datasets import Dataset, Features, List, Value  # pandas and all: summaries of texts do without
+
+    key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cache_dir: '{cache}' cannot be made a directory: {error.strerror}") from error
+
+    def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[Any]]:
+        bar.advance(indices[-1] + 1)
+        return loaded.encode(batch["document"], batch["summary"], batch["language"])
+
+    integers = List(Value("int32"))
+    features = Features(input_ids=integers, labels=integers, document_cut=Value("bool"), summary_cut=Value("bool"))
+    order = pc.sort_indices(rows["id"])  # in the cache rows stand by id, so that another seed's order finds them
+    texts = Dataset(rows.select(["document", "summary", "language"]).take(order))
+    path = cache / f"tokens-{key}.arrow"
+
+    def tokenize() -> pa.Table:
+        tokens = texts.map(
+            encode_batch,
+            batched=True,
+            with_indices=True,
+            remove_columns=texts.column_names,
+            features=features,
+            cache_file_name=str(path),
+            new_fingerprint=key,
+        )
+        return tokens.data.table
+
+    with progress(f"tokenizing {split}", len(rows)) as bar:
+        try:
+            tokens = tokenize()
+        except (OSError, pa.ArrowException):
+            path.unlink(missing_ok=True)  # a damaged cache file is made again
+            tokens = tokenize()
+    return tokens.take(pa.array(np.argsort(order.to_numpy())))
+
+
+def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:
+    """Return a key that differs whenever the token ids could."""
+    tokenizer = loaded.tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    parts = {
+        "version": ENCODING_VERSION,
+        "corpus": fingerprint,
+        "split": split,
+        "tokenizer": hashlib.sha256(
+            (backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()
+        ).hexdigest(),
+        "special": tokenizer.special_tokens_map,
+        "family": [repr(loaded.family), _source(type(loaded.family))],
+        "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
+        "empty": loaded.encode([""], [""], [language]),  # a template may tell the date
+        "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _source(family: type) -> str:
+    """Return the code of a class that is not bisum's own, of which `ENCODING_VERSION` tells nothing."""
+    try:
+        return "" if family.__module__.startswith("bisum.") else inspect.getsource(inspect.getmodule(family) or family)
+    except (OSError, TypeError):  # of a class that was typed in
+        return ""

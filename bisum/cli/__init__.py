@@ -1,0 +1,1 @@
+"""The command line: taken apart once, dispatched; its help and its completion."""

@@ -1,0 +1,161 @@
+"""A command line taken apart, once: the command, what it is about, settings, options, and texts after `--`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bisum.cli.commands import COMMANDS
+from bisum.cli.options import NOT_FOR_BISUM, option_parser
+from bisum.config.overrides import quoted
+from bisum.config.schema import SCHEMAS
+from bisum.config.targets import take_allow_targets
+from bisum.errors import UserError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandLine:
+    """A command line, taken apart."""
+
+    named: str | None
+    """The command that is named, if one is."""
+    words: list[str]
+    """Hydra's words, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`."""
+    texts: list[str]
+    """What stands after `--`, as it is."""
+    topics: list[str]
+    """Words for `--help` to explain."""
+    help: bool
+    hydra_help: bool
+    info: str | None
+    cfg: str | None
+    resolve: bool
+    package: str | None
+    config_dir: str | None
+    multirun: bool
+
+    @property
+    def command(self) -> str:
+        """The command: train, if none is named."""
+        return self.named or "train"
+
+    def with_words(self, words: Sequence[str]) -> str:
+        """Return the command line with other words in place of its settings, to be copied."""
+        folder = ["--config-dir", self.config_dir] if self.config_dir else []
+        return shlex.join(["bisum", *filter(None, [self.named]), *folder, *words])
+
+
+def parse(words: Sequence[str]) -> CommandLine:
+    """Take a command line apart.
+
+    Raises:
+        UserError: an unknown command or option, or a word that is neither.
+    """
+    words, texts = before_texts(words)
+    parser = option_parser()
+    options, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        raise UserError(
+            f"no option '{unknown[0]}'{nearest(unknown[0], flags)} (settings are key=value; see bisum --help)"
+        )
+    for flag in NOT_FOR_BISUM:
+        if (value := getattr(options, flag.strip("-").replace("-", "_"))) is not None:
+            raise UserError(f"{flag} {value}: not for bisum; --config-dir DIR adds your YAML files")
+    names = [word for word in options.words if "=" not in word and not word.startswith("~")]
+    command = next((name for name in names if name in COMMANDS or not options.help), None)
+    if command is not None:
+        if command not in COMMANDS:
+            raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
+        options.words.remove(command)
+    if texts is not None and command != "summarize":
+        raise UserError(f"bisum {command or 'train'} takes no texts after '--'; bisum summarize does")
+    settings: list[str] = []
+    topics: list[str] = []
+    subjects: list[str] = []
+    for word in take_allow_targets(options.words):
+        if options.help and "=" not in word:
+            if not (command and COMMANDS[command].takes and ("/" in word or _exists(word))):
+                topics.append(word)
+        elif not _is_setting(word, command or "train"):
+            subjects.append(word)
+        else:
+            settings.append(word)
+    if subjects:
+        settings = [*_named(subjects, command or "train", settings), *settings]
+    return CommandLine(
+        named=command,
+        words=settings,
+        texts=texts or [],
+        topics=topics,
+        help=options.help,
+        hydra_help=options.hydra_help,
+        info=options.info,
+        cfg=options.cfg,
+        resolve=options.resolve,
+        package=options.package,
+        config_dir=options.config_dir,
+        multirun=options.multirun or (command == "evaluate" and len(subjects) > 1),
+    )
+
+
+def before_texts(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return the words before the first `--`, and those after it (None: there is no `--`)."""
+    words = list(words)
+    if "--" not in words:
+        return words, None
+    end = words.index("--")
+    return words[:end], words[end + 1 :]
+
+
+def _is_setting(word: str, command: str) -> bool:
+    """Tell `key=value` and `~key` from a path or name, which may have an equals sign of its own."""
+    key, equals, _ = word.lstrip("+").partition("=")
+    if not COMMANDS[command].takes:
+        return bool(equals) or word.startswith("~")
+    if "/" in key and not key.lstrip("~").startswith("hydra/"):
+        return False
+    if word.startswith("~"):
+        return word != "~"
+    is_known = key.partition(".")[0].partition("@")[0] in {*SCHEMAS[command].__dataclass_fields__, "hydra"}
+    return bool(equals) and (is_known or not _exists(word))
+
+
+_LIKE_TEXT = re.compile(r"\s|\.(txt|jsonl?|gz|bz2|xz|zst|zip)$")
+"""What a text or a file's name has, and a hub name has not."""
+
+
+def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[str]:
+    """Return the settings that a command's words without an equals sign stand for."""
+    if not COMMANDS[command].takes:
+        raise UserError(f"bisum {command} takes no '{subjects[0]}' (settings are key=value, groups are group=option)")
+    files = [word for word in subjects if _is_file(word)] if command == "summarize" else []
+    runs = [word for word in subjects if word not in files]
+    for key, given in (("run", runs), ("files", files)):
+        if given and (again := [word for word in settings if word.lstrip("+").startswith(f"{key}=")]):
+            raise UserError(f"'{given[0]}' and '{again[0]}': give {key} once")
+    if command == "summarize":
+        may_be_hub_name = [word for word in runs[:1] if not _LIKE_TEXT.search(word)]
+        strange = next((word for word in runs if word not in may_be_hub_name and not _exists(word)), None)
+        if strange is not None:
+            shown = strange if len(strange) <= 60 else f"{strange[:60]}..."
+            raise UserError(f"there is no file '{shown}' (texts come after --)")
+        if len(runs) > 1:
+            raise UserError(f"bisum summarize takes one RUN, not '{runs[0]}' and '{runs[1]}'")
+    named = [f"run={','.join(map(quoted, runs))}"] if runs else []
+    return [*named, f"files=[{','.join(map(quoted, files))}]"] if files else named
+
+
+def _is_file(word: str) -> bool:
+    """Tell a FILE from a RUN; a pipe that the shell names (`<(...)`) is a file too."""
+    return word == "-" or (_exists(word) and not Path(word).is_dir())
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except OSError:  # a text, too long for a name
+        return False

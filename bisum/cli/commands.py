@@ -1,0 +1,44 @@
+"""The commands by their names: what each does, what may follow it, and the module that has its story."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command."""
+
+    module: str
+    summary: str
+    synopsis: str = "[group=option ...] [key=value ...] [-m]"
+    """What may follow it."""
+    takes: str = ""
+    """What its words without an equals sign name: runs, or runs and files."""
+
+    def function(self) -> Callable[..., Any]:
+        """Import and return the command's function."""
+        function: Callable[..., Any] = importlib.import_module(self.module).run
+        return function
+
+
+COMMANDS = {
+    "train": Command("bisum.commands.train", "fine-tune, evaluate each epoch, score the test split once at the end"),
+    "baseline": Command("bisum.commands.baseline", "score lead-k, the first k sentences of each document; no training"),
+    "explore": Command("bisum.commands.explore", "samples, categories, lengths, repeats, what filters drop; plots"),
+    "evaluate": Command(
+        "bisum.commands.evaluate",
+        "score the starter, a run's best checkpoint or any model on a split; several, one after the other",
+        "[RUN ...] [group=option ...] [key=value ...] [-m]",
+        "runs",
+    ),
+    "summarize": Command(
+        "bisum.commands.summarize",
+        "summaries of texts, files, standard input or rows of a corpus, on standard output",
+        "[RUN] [FILE ...] [key=value ...] [-- TEXT ...]",
+        "runs and files",
+    ),
+}

@@ -1,0 +1,157 @@
+"""Shell completion: what may stand where the cursor is, and the line for a shell's start-up file.
+
+The option and its words are Hydra's own: `bisum -sc install=SHELL` prints the script that the shell is to evaluate, and
+that script asks `bisum -sc query=SHELL` with the command line in `COMP_LINE`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+from bisum.cli.commands import COMMANDS
+from bisum.cli.options import OPTIONS
+from bisum.cli.reference import composed_keys, opening
+from bisum.cli.shells import SCRIPTS, Candidate, candidates_for, script_for, split_line
+from bisum.config.composition import Composer
+from bisum.config.reference import Key
+from bisum.config.targets import take_allow_targets
+from bisum.errors import UserError
+
+_AFTER = {option.name: option.choices for option in OPTIONS if option.choices} | {
+    "--shell-completion": tuple(f"install={shell}" for shell in SCRIPTS)
+}
+_LONG = {option.short: option.name for option in OPTIONS if option.short}
+_PLACES = re.compile(r"\b(file|files|folder|directory|path)\b", re.IGNORECASE)
+
+
+def answer(words: Sequence[str]) -> str:
+    """Return what `bisum -sc install=SHELL` or `query=SHELL` prints.
+
+    Raises:
+        UserError: another request, or a shell that is not known.
+    """
+    request = next((word for word in words if "=" in word), "")
+    action, _, shell = request.partition("=")
+    if action not in ("install", "query") or shell not in SCRIPTS:
+        valid = ", ".join(f"install={name}" for name in SCRIPTS)
+        raise UserError(f"--shell-completion: expected one of {valid}, not '{request}'")
+    if action == "install":
+        return script_for(shell)
+    line = os.environ.get("COMP_LINE", "")
+    typed, current, quote = split_line(line)
+    found = dict.fromkeys(candidates(typed, current))
+    return "".join(f"{line}\n" for line in candidates_for(shell, found, current, quote))
+
+
+def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
+    """Yield the words that may follow `words`; not all of them begin with `current`, the part of one that is there."""
+    words = list(words)
+    command = next((word for word in words if word in COMMANDS), None)
+    if command:
+        words.remove(command)
+    takes = COMMANDS[command].takes if command else ""
+    previous = _LONG.get(words[-1], words[-1]) if words else ""
+    if "--" in words:
+        return
+    if previous == "--config-dir":
+        yield from (Candidate(path) for path in _paths(current) if path.endswith("/"))
+    elif previous in _AFTER:
+        yield from map(Candidate, _AFTER[previous])
+    elif current.startswith("-"):
+        yield from (Candidate("-m", option.about) for option in OPTIONS if option.short == "-m")
+        yield from (Candidate(option.name, option.about) for option in OPTIONS)
+        if "files" in takes:
+            yield Candidate("--", "texts to summarize")
+    else:
+        if command is None and not any("=" in word for word in words):
+            yield from (Candidate(name, found.summary) for name, found in COMMANDS.items())
+        words = take_allow_targets(words)
+        folder = next((after for word, after in pairwise(words) if word in ("--config-dir", "-cd")), "")
+        composer = Composer(command or "train", folder if folder and Path(folder).is_dir() else None)
+        if previous == "--package" or {"--help", "-h"} & set(words):
+            yield from map(Candidate, composer.groups)
+            yield from (Candidate(key.name, key.line) for key in _keys(composer, words))
+        else:
+            if takes and "=" not in current:
+                yield from (Candidate(path) for path in _paths(current) if path.endswith("/") or "files" in takes)
+            yield from _settings(composer, words, current)
+
+
+def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterator[Candidate]:
+    """Yield groups and keys or, after the equals sign, options and values."""
+    sign = current[: len(current) - len(current.lstrip("+~"))]
+    name, equals, value = current.removeprefix(sign).partition("=")
+    if not equals:
+        yield from (Candidate(sign + found.word, found.about) for found in _names(composer, words, name))
+    elif name in composer.groups:
+        sweep = bool({"-m", "--multirun"} & set(words))
+        yield from (Candidate(sign + found.word, found.about) for found in _options(composer, name, value, sweep))
+    else:
+        for key in _keys(composer, words):
+            if key.name == name:
+                yield from (Candidate(f"{sign}{name}={found}") for found in _values(key, value))
+
+
+def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
+    """Return the keys of the options chosen on the line; words that are wrong, or not finished, are left out."""
+    given = [word for word in words if "=" in word and not word.startswith(("resume=", "-"))]
+    groups = [word for word in given if word.partition("=")[0].lstrip("+") in composer.groups]
+    for tried in (given, groups, []):
+        with suppress(UserError):
+            return composed_keys(composer, tried)
+    return []
+
+
+def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Candidate]:
+    """Yield groups and keys, those of a node only once its dot is written."""
+    depth = prefix.count(".")
+    if depth == 0:
+        yield from (Candidate(f"{group}=", ", ".join(options)) for group, options in composer.groups.items())
+        yield Candidate("allow_targets=", "packages whose classes may be used")
+        yield Candidate("hydra.run.dir=", "the run directory")
+    for key in _keys(composer, words):
+        if key.name.count(".") == depth:
+            yield Candidate(f"{key.name}{'.' if key.is_node else '='}", key.line)
+
+
+def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterator[Candidate]:
+    """Yield a group's options; of `filter`, which takes a list, those that may stand next in it."""
+    is_list = group == "filter" and (value.startswith("[") or not value)
+    done, comma, _ = value.rpartition(",")
+    if comma and not is_list and not sweep:
+        return
+    start = f"{done}{comma}" if comma else "[" if is_list else ""
+    named = set(start.strip("[").split(","))
+    for option in composer.groups[group]:
+        word = f"{group}={start}{option}"
+        if is_list and value == f"{start}{option}":
+            yield from (Candidate(f"{word}]"), Candidate(f"{word},"))
+        elif option not in named:
+            yield Candidate(word, opening(composer.file(group, option))[0])
+
+
+def _values(key: Key, value: str) -> Iterator[str]:
+    if key.choices:
+        yield from key.choices
+    elif _PLACES.search(key.line) and key.expected.startswith("text"):
+        yield from _paths(value)
+    elif key.value is not None and not key.is_node:
+        yield key.shown
+
+
+def _paths(prefix: str) -> Iterator[str]:
+    """Yield the files and folders whose names begin with `prefix`, folders with a slash."""
+    folder, _, name = prefix.rpartition("/")
+    where = Path(f"{folder}/" if "/" in prefix else ".").expanduser()
+    try:
+        found = sorted(where.iterdir())
+    except OSError:
+        return
+    for path in found:
+        if path.name.startswith(name) and path.name.startswith(".") == name.startswith("."):
+            yield f"{prefix.removesuffix(name)}{path.name}{'/' if path.is_dir() else ''}"

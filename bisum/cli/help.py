@@ -1,0 +1,166 @@
+"""What `--help` says: commands, groups and keys, and of each of them what it is."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from bisum.cli.arguments import CommandLine
+from bisum.cli.commands import COMMANDS
+from bisum.cli.options import OPTIONS, Option
+from bisum.cli.reference import composed_keys, opening
+from bisum.config.composition import Composer
+from bisum.config.reference import Key
+from bisum.config.schema import SCHEMAS
+from bisum.errors import UserError, nearest
+from bisum.interfaces.defaults import conf_directory
+
+EXAMPLES = {
+    "bisum": "fine-tune the starter, bisum's own small model, on the embedded sample",
+    'bisum summarize -- "A text."': "what the starter, or another model or run, makes of a text",
+    "bisum baseline split=test evaluation.lead=1": "what the first sentence alone scores",
+    "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "the other backend, longer, another seed",
+    "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "pretrained, on one's own corpus",
+    "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "a sweep: every combination is a run",
+}
+
+
+def help_on(line: CommandLine, composer: Composer) -> str:
+    """Return help on the words of a command line; if there are none, on all there is."""
+    words = [word for word in line.words if not word.startswith("~")]
+    chosen = [name for word in words if (name := word.partition("=")[0].lstrip("+")) in composer.groups]
+    if topics := [*line.topics, *chosen]:
+        return "\n\n".join(of_topic(topic, composer, words) for topic in dict.fromkeys(topics))
+    if line.named is not None:
+        return of_command(line.named, composer, words)
+    return overview(composer)
+
+
+def overview(composer: Composer) -> str:
+    """Return what a newcomer needs: the commands, groups with their options, keys, and five command lines."""
+    keys = [key for key in composed_keys(composer, []) if "." not in key.name and key.name not in composer.groups]
+    lines = [
+        "bisum: fine-tune and compare bilingual abstractive summarizers",
+        "",
+        "bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [options]",
+        "",
+        "Commands (train, if none is given; bisum COMMAND --help tells more)",
+        *_columns((name, command.summary) for name, command in COMMANDS.items()),
+        "",
+        "Groups and their options (bisum --help GROUP tells more)",
+        *_columns((name, ", ".join(options)) for name, options in composer.groups.items()),
+        "",
+        "Keys beside the groups' own (bisum --help KEY tells more)",
+        *_columns((key.name, key.line) for key in keys),
+        "",
+        "Worth copying",
+        *(line for command, about in EXAMPLES.items() for line in (f"  {command}", f"      {about}")),
+        "",
+        "Options",
+        *_columns((_spelled(option), option.about) for option in OPTIONS),
+        *_columns([("-- TEXT ...", "texts for bisum summarize, as they are")]),
+        "",
+        *_wrapped(
+            "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 130 or 143 "
+            "interrupted, 141 its reader went away."
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
+    """Return what a command does, the keys that it has beside those of `train`, and a command line to copy."""
+    _, example = opening(conf_directory() / f"{name}.yaml")
+    common = SCHEMAS["train"].__annotations__
+    own = [key for key in composed_keys(composer, overrides) if key.name.partition(".")[0] not in common]
+    command = COMMANDS[name]
+    lines = [*_wrapped(f"bisum {name}: {command.summary}"), "", *_wrapped(f"bisum {name} {command.synopsis}"), ""]
+    if own:
+        lines += ["Its own keys", *_described(own), ""]
+    lines += [
+        "Groups (bisum --help GROUP tells more)",
+        *_columns((g, ", ".join(o)) for g, o in composer.groups.items()),
+    ]
+    lines += ["", "Worth copying", f"  {example}", ""]
+    lines += ["bisum --help lists the keys that all commands share; bisum --help KEY tells of one."]
+    return "\n".join(lines)
+
+
+def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
+    """Return what a group, an option (`model=tiny`, `tiny`) or a key is: options, and keys with value, type and a line.
+
+    Raises:
+        UserError: there is no such group, option or key.
+    """
+    keys = composed_keys(composer, overrides)
+    below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
+    options = composer.groups.get(topic, [])
+    if not below and not options and (homes := [name for name, found in composer.groups.items() if topic in found]):
+        words = [f"filter=[{topic}]" if name == "filter" else f"{name}={topic}" for name in homes]
+        return "\n\n".join(of_topic(home, composer, [word]) for home, word in zip(homes, words, strict=True))
+    if not below and not options:
+        known = [*composer.groups, *(key.name for key in keys), *chain.from_iterable(composer.groups.values())]
+        top = [*composer.groups, *dict.fromkeys(key.name.partition(".")[0] for key in keys)]
+        raise UserError(
+            f"no command, group, option or key '{topic}'{nearest(topic, known)} "
+            f"(valid: {', '.join(dict.fromkeys(top))})"
+        )
+    head = next((key.line for key in below if key.name == topic), "")
+    lines = _wrapped(f"{topic}: {head}") if head else [topic]
+    chosen = _chosen(topic, options, overrides)
+    if chosen:
+        lines = []
+        for option in chosen:
+            about, command = opening(composer.file(topic, option))
+            lines += [*_wrapped(f"{topic}={option}: {about}"), f"  {command}"]
+        if not below:  # of an experiment, which has no keys of its own
+            usual = {key.name: key.value for key in composed_keys(composer, [])}
+            below = [key for key in keys if not key.is_node and usual.get(key.name, ...) != key.value]
+    elif options:
+        lines += ["", "Options", *_columns((option, opening(composer.file(topic, option))[0]) for option in options)]
+        commands = [command for option in options if (command := opening(composer.file(topic, option))[1])]
+        lines += ["", "Worth copying", *(f"  {command}" for command in commands)]
+    described = [key for key in below if key.name != topic or not key.is_node]
+    if described:
+        lines += ["", "Keys, as they are now", *_described(described)]
+    return "\n".join(lines)
+
+
+def _chosen(group: str, options: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Return the options of a group that the words choose."""
+    values = [word.partition("=")[2] for word in overrides if word.lstrip("+").partition("=")[0] == group]
+    return [option for value in values[-1:] for option in value.strip("[]").split(",") if option in options]
+
+
+def _spelled(option: Option) -> str:
+    """Return an option as it is written, with what follows it."""
+    follows = {"--cfg": "job", "--config-dir": "DIR", "--package": "KEY", "--info": "[WHAT]", "-sc": "install=SHELL"}
+    name = option.short if option.short in ("-m", "-sc") else option.name
+    return " ".join(filter(None, [name, follows.get(name or "")]))
+
+
+def _described(keys: Iterable[Key]) -> list[str]:
+    """Return two lines or more on each key: value and type, and what it changes."""
+    lines = []
+    for key in keys:
+        if not key.is_node:
+            expected = f"  ({key.expected})" if key.expected else ""
+            lines += _wrapped(f"{key.name}={key.shown}{expected}", "  ", "      ")
+            lines += _wrapped(key.line, "      ")
+    return lines
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> list[str]:
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0) + 2
+    return [line for name, text in rows for line in _wrapped(text, f"  {name:<{width}}", " " * (width + 2))]
+
+
+def _wrapped(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    width = max(40, min(shutil.get_terminal_size().columns, 120))
+    rest = first if rest is None else rest
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    ) or ([first.rstrip()] if first.strip() else [])

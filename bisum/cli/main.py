@@ -1,0 +1,49 @@
+"""The command line: what its words ask for is done by `bisum.cli.dispatch`; how it ends, exit code and output, is here.
+
+bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR] [-- TEXT ...]
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from bisum.errors import Failed, UserError, complain
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted, 141 unread."""
+    try:
+        from bisum.cli.dispatch import run  # here, since Ctrl-C may come while it is imported
+
+        code = run(sys.argv[1:] if words is None else words)
+        _flush()
+    except UserError as error:
+        complain(error)
+        code = 2
+    except Failed as error:
+        complain(error)
+        code = 1
+    except BrokenPipeError:
+        code = 141
+    except OSError as error:
+        complain(error)
+        code = 1
+    except KeyboardInterrupt:
+        complain("interrupted")
+        code = 130
+    if words is None:  # what Python does at exit may be interrupted too, and would tell of it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _flush()
+    except OSError:  # what is not read, or not to be written, is not tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # closed by the shell: `>&-`
+        sys.stdout.flush()

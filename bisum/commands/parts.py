@@ -1,0 +1,101 @@
+"""The parts that several commands are built of; each is recorded, and narrated, as it is built."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+
+from bisum.batches.language_balance import LanguageBalance, balance_languages
+from bisum.batches.shapes import Shapes, choose_shapes
+from bisum.batches.tokenization import EncodedSplit, encode
+from bisum.config.schema import Config
+from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.display.narration import narrate_continuation, narrate_model
+from bisum.display.tables import corpus_table, cut_line
+from bisum.errors import UserError
+from bisum.evaluation.generation import set_decoding
+from bisum.hardware.devices import Device
+from bisum.hardware.xla import place
+from bisum.interfaces.source import SPLITS
+from bisum.models.loading import LoadedModel, load
+from bisum.records.run import Run
+
+
+def new_directory() -> Path:
+    """Return a run directory for a caller from Python, named as the command line names one."""
+    return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}")
+
+
+def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Corpus:
+    """Load the corpus.
+
+    Raises:
+        UserError: the corpus, or a split of `needed`, is missing or not as it should be, or is not the one that a
+            resumed run began with.
+    """
+    with run.stage("corpus"):
+        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
+    earlier = (run.record.get("data") or {}).get("fingerprint")
+    if earlier not in (None, corpus.fingerprint):
+        raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
+    record_corpus(corpus, run)
+    return corpus
+
+
+def record_corpus(corpus: Corpus, run: Run) -> None:
+    """Record a corpus, and show what each filter dropped."""
+    run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
+    run.screen.print(corpus_table(corpus.report, run.config.languages))
+
+
+def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:
+    """Load the configured model, or its state in the `checkpoint` that a run continues from."""
+    options = replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
+    with run.stage("model"):
+        loaded = load(options, config.seed, device.precision, run.screen.progress)
+        place(loaded.model, device.torch_device)
+    set_decoding(loaded, config.generation)
+    choices = run.record["choices"]
+    trains = config.provenance.command == "train"
+    narrate_model(
+        run.screen,
+        loaded,
+        device,
+        model=choices.get("model", type(config.model.architecture or loaded.model).__name__),
+        weights=config.model.checkpoint or "random weights",
+        trainer=choices.get("trainer", type(config.trainer).__name__) if trains else None,
+        seed=config.seed,
+    )
+    if run.resumed:
+        narrate_continuation(run.screen, checkpoint)
+    return loaded
+
+
+def build_splits(
+    config: Config, run: Run, corpus: Corpus, loaded: LoadedModel, splits: Sequence[str] = SPLITS
+) -> dict[str, EncodedSplit]:
+    """Tokenize splits of the corpus, and say how many rows are cut."""
+    with run.stage("tokenization"):
+        encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
+    run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
+    return encoded
+
+
+def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]) -> Shapes | None:
+    """Choose the few shapes that batches may have, where the hardware needs them."""
+    lengths = [split.documents.lengths for split in splits.values()]
+    shapes = choose_shapes(lengths, loaded, config.hardware.length_buckets)
+    if shapes is not None:
+        run.screen.print(f"padded to {shapes}")
+    return shapes
+
+
+def build_balance(config: Config, run: Run, split: EncodedSplit) -> LanguageBalance | None:
+    """Balance the languages of the training rows, where the corpus asks for it."""
+    balance = balance_languages(split.rows["language"], config.corpus.language_temperature, config.seed)
+    if balance is not None:
+        run.screen.print(f"languages: {balance}")
+    return balance

@@ -1,0 +1,79 @@
+"""What an annotation says of a value: its type, its bounds, in words and as checks."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import annotated_types
+
+MISSING = "???"
+"""What YAML says of a key that has no default."""
+
+
+def signature_hints(cls: type) -> dict[str, Any]:
+    """Return the parameters' annotations; a dataclass keeps them on the class, another class on `__init__`."""
+    owner = cls if hasattr(cls, "__dataclass_fields__") else cls.__init__  # type: ignore[misc]
+    return get_type_hints(owner, include_extras=True)
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Return the members of a union; another annotation as the only one."""
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def node_class(annotation: Any) -> type | None:
+    """Return the class whose settings a value holds, be it one of several alternatives; None for plain data."""
+    for option in alternatives(annotation):
+        if isinstance(option, type) and option.__module__ not in ("builtins", "typing"):
+            return option
+    return None
+
+
+def expected(annotation: Any) -> str:
+    """Return in words what a value must be."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        bounds = [words for constraint in arguments[1:] for words, _ in bounds_of(constraint)]
+        return f"{expected(arguments[0])} {' and '.join(bounds)}".rstrip()
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin is list:
+        return f"a list such as [a,b] of {expected(arguments[0])}"
+    if origin is dict:
+        return "a mapping of names to values"
+    if len(options := alternatives(annotation)) > 1:
+        return " or ".join(map(expected, options))
+    return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
+    """Return the words and the check of each bound in an `annotated_types` constraint."""
+    if isinstance(constraint, annotated_types.GroupedMetadata):
+        return [check for part in constraint for check in bounds_of(part)]
+    match constraint:
+        case annotated_types.Ge(ge=bound):
+            return [(f">= {bound}", lambda value: value >= bound)]
+        case annotated_types.Gt(gt=bound):
+            return [(f"> {bound}", lambda value: value > bound)]
+        case annotated_types.Le(le=bound):
+            return [(f"<= {bound}", lambda value: value <= bound)]
+        case annotated_types.Lt(lt=bound):
+            return [(f"< {bound}", lambda value: value < bound)]
+        case annotated_types.MinLen(min_length=length):
+            return [(f"with at least {length} item(s)", lambda value: len(value) >= length)]
+        case annotated_types.MaxLen(max_length=length):
+            return [(f"with at most {length} item(s)", lambda value: len(value) <= length)]
+    return []
+
+
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "a mapping",
+}

@@ -1,0 +1,227 @@
+"""Check a plain mapping against the signature of a class, and build the object.
+
+One rule serves the dataclasses of the schema and the classes that `_target_` nodes name: every parameter of the
+signature may be a key, no other key may; values must have the annotated type, and lie in the range that an
+`annotated_types` constraint gives. All problems are collected, each with its dotted key, before anything is raised.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from bisum.config.annotations import MISSING, alternatives, bounds_of, expected, node_class, signature_hints
+from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate
+from bisum.errors import UserError, nearest, one_line
+from bisum.interfaces.defaults import ConfDefault
+
+T = TypeVar("T")
+
+
+@dataclass
+class Problems:
+    """What is wrong, in the order of the configuration."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, key: str, message: str) -> None:
+        """Record one line about a dotted key (empty for the whole configuration)."""
+        self.lines.append(f"{key}: {message}" if key else message)
+
+
+def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
+    """Return `cls(**values, **given)` with every nested node checked and built.
+
+    `given` are arguments of the program's own, which no key may set.
+
+    Raises:
+        UserError: one line for each unknown or missing key, wrong type, value out of range and refused `_target_`.
+    """
+    problems = Problems()
+    instance = _construct(cls, values, "", problems, given)
+    if problems.lines:
+        raise UserError("\n".join(problems.lines))
+    return instance  # type: ignore[no-any-return]
+
+
+def problems_of(cls: type, values: Mapping[str, Any], key: str) -> list[str]:
+    """Return a line for each thing that is wrong with the settings of a class, which is not called."""
+    problems = Problems()
+    _arguments(cls, values, key, problems)
+    return problems.lines
+
+
+def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None) -> Any:
+    """Check `values` against the signature of `cls` and call it; None when something was wrong."""
+    given = given or {}
+    found = len(problems.lines)
+    arguments = _arguments(cls, values, key, problems, given)
+    if len(problems.lines) > found:
+        return None
+    try:
+        return cls(**arguments, **given)
+    except UserError as error:
+        names_parameter = str(error).split(maxsplit=1)[0].rstrip(":").partition(".")[0] in _parameters(cls)
+        problems.add("" if names_parameter else key, _join(key, str(error)) if names_parameter else str(error))
+    except Exception as error:
+        problems.add(key, f"{cls.__name__} refused its settings: {one_line(error)}")
+    return None
+
+
+def _arguments(
+    cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the checked arguments of a class; what is wrong is added to `problems`."""
+    parameters = {name: parameter for name, parameter in _parameters(cls).items() if name not in (given or {})}
+    if not isinstance(values, Mapping):
+        problems.add(key, f"expected a mapping of {', '.join(parameters)}, not {_shown(values)}")
+        return {}
+    signature = inspect.signature(cls).parameters.values()
+    others = next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
+    try:
+        hints = signature_hints(cls)
+    except NameError as error:
+        problems.add(key, f"{cls.__name__} has an annotation that cannot be resolved: {error}")
+        return {}
+    arguments: dict[str, Any] = {}
+    for name, value in values.items():
+        path = _join(key, str(name))
+        if name not in parameters and not others:
+            problems.add(path, f"no such key{nearest(str(name), parameters)} (valid: {', '.join(parameters)})")
+        elif value == MISSING:
+            problems.add(path, f"needs a value, for example {path}=...")
+        else:
+            arguments[str(name)] = _value(hints.get(name, hints.get(others, Any)), value, path, problems)
+    for name, parameter in parameters.items():
+        if name not in values and (parameter.default is parameter.empty or _is_conf_default(cls, name)):
+            problems.add(_join(key, name), "is missing")
+    return arguments
+
+
+def _is_conf_default(cls: type, name: str) -> bool:
+    """Tell whether a default is for callers from Python: a configuration states the key itself."""
+    fields = getattr(cls, "__dataclass_fields__", {})
+    return name in fields and isinstance(fields[name].default_factory, ConfDefault)
+
+
+def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
+    """Return a value as annotated (an int may stand for a float), nested classes built."""
+    cls = node_class(annotation)
+    for option in alternatives(annotation):
+        base, *constraints = get_args(option) if get_origin(option) is Annotated else (option,)
+        checks = [check for constraint in constraints for _, check in bounds_of(constraint)]
+        if _has_type(base, value) and all(check(value) for check in checks):
+            return _converted(base, value, key, problems)
+    if cls is not None and str not in alternatives(annotation):
+        return _node(cls, value, key, problems)
+    words = expected(annotation)
+    if isinstance(value, float) and not math.isfinite(value):
+        words = words.replace("a number", "a finite number")
+    problems.add(key, f"expected {words}, not {_shown(value)}")
+    return None
+
+
+def _has_type(annotation: Any, value: Any) -> bool:
+    """Tell whether a value is of the annotated type, whatever its items are."""
+    origin = get_origin(annotation) or annotation
+    if annotation is Any:
+        return True
+    if isinstance(value, str) and value == MISSING:
+        return False
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in get_args(annotation))
+    if origin is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    if origin is dict or node_class(annotation):
+        return isinstance(value, Mapping)
+    return type(value) is (type(None) if annotation is None else origin)
+
+
+def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
+    """Return a value of the right type, its items checked and built."""
+    arguments = get_args(annotation)
+    if (cls := node_class(annotation)) is not None:
+        return _node(cls, value, key, problems)
+    if isinstance(value, list) and arguments:
+        return [_value(arguments[0], item, f"{key}[{index}]", problems) for index, item in enumerate(value)]
+    if isinstance(value, Mapping) and arguments:
+        if node_class(arguments[1]) and "_target_" in value:
+            problems.add(key, f"its file must begin with '# @package {key}.NAME' for this node to have a name")
+            return None
+        return {str(name): _value(arguments[1], item, _join(key, str(name)), problems) for name, item in value.items()}
+    return float(value) if annotation is float else value
+
+
+def _node(cls: type, value: Any, key: str, problems: Problems) -> Any:
+    """Build the class that a node configures: a dataclass of the schema, or the one that `_target_` names."""
+    is_schema = hasattr(cls, "__dataclass_fields__") and not inspect.isabstract(cls)
+    return (_construct if is_schema else _target)(cls, value, key, problems)
+
+
+def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
+    """Build the class that a `_target_` node names, if it may be named and has the interface's members."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        group, _, name = key.partition(".")
+        hint = f"; add it by name: filter=[...,{name}]" if group == "filter" else f"; choose a {group} that has one"
+        hint = hint if name and isinstance(node, Mapping) else ""
+        problems.add(key, f"has no _target_, the class it configures{hint}")
+        return None
+    path = str(node["_target_"])
+    packages = ["bisum", *allowed_targets()]
+    if not is_allowed(path, packages):
+        package = path.partition(".")[0]
+        problems.add(
+            _join(key, "_target_"),
+            f"'{path}' is not allowed (allowed: {', '.join(packages)}); if you trust that code, "
+            f"add allow_targets=[{package}] to the command line or set {ALLOW_VARIABLE}={package}",
+        )
+        return None
+    try:
+        cls = locate(path)
+    except UserError as error:
+        problems.add(_join(key, "_target_"), str(error))
+        return None
+    lacking = _lacking(cls, interface)
+    if lacking:
+        problems.add(_join(key, "_target_"), f"'{path}' is no {interface.__name__}: {lacking}")
+        return None
+    instance = _construct(cls, {name: value for name, value in node.items() if name != "_target_"}, key, problems)
+    properties = [name for name, member in vars(interface).items() if isinstance(member, property)]
+    if instance is not None and (lacking := _none_of(instance, properties)):
+        problems.add(_join(key, "_target_"), f"'{path}' is no {interface.__name__}: {lacking}")
+    return instance
+
+
+def _parameters(cls: type) -> dict[str, inspect.Parameter]:
+    keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return {name: p for name, p in inspect.signature(cls).parameters.items() if p.kind in keyword}
+
+
+def _lacking(cls: type, interface: type) -> str:
+    """Return what keeps a class from serving as the interface, an abstract base class or a Protocol; "" if nothing."""
+    if inspect.isabstract(interface) and not getattr(interface, "_is_protocol", False):
+        return (
+            ""
+            if issubclass(cls, interface)
+            else f"it does not inherit from {interface.__module__}.{interface.__name__}"
+        )
+    methods = [name for name, member in vars(interface).items() if callable(member) and not name.startswith("_")]
+    return _none_of(cls, methods)
+
+
+def _none_of(thing: Any, names: Iterable[str]) -> str:
+    missing = [name for name in names if not hasattr(thing, name)]
+    return f"it has no {', '.join(missing)}" if missing else ""
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else repr(value)

@@ -1,0 +1,171 @@
+"""From the words of a command line to a composed configuration that nobody has checked yet.
+
+Hydra composes groups and its own node; keys are then set on a copy, so that the jobs of a sweep that choose the same
+options share one composition. The result is the one that Hydra gives for all words.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from bisum.config.annotations import alternatives
+from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
+from bisum.config.hydra_node import check_hydra_node
+from bisum.config.messages import explain
+from bisum.config.overrides import apply_override, parse_overrides, typed
+from bisum.config.reference import keys_of
+from bisum.config.schema import SCHEMAS
+from bisum.errors import UserError
+from bisum.interfaces.defaults import conf_directory
+
+_REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware", "tracker")
+
+
+class Composer:
+    """Composes one primary configuration (`train`, `baseline`) from bisum's and the user's YAML files."""
+
+    def __init__(self, command: str, config_dir: str | None = None) -> None:
+        start_hydra(config_dir)
+        self.command = command
+        self._folders = [*([Path(config_dir).resolve()] if config_dir else []), conf_directory()]
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    @cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """The options of each group, bisum's and the user's."""
+        return {name: group_options(name) for name in group_names()}
+
+    def parse(self, words: Sequence[str]) -> list[Override]:
+        """Return the words as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
+        return parse_overrides(words)
+
+    def compose(self, overrides: Sequence[Override]) -> DictConfig:
+        """Return the composed configuration of one job, `hydra` node included.
+
+        Raises:
+            UserError: an override or a YAML file is wrong; one line that names it and what would be right.
+        """
+        # Hydra's grammar takes no null for a group; experiment=null is the default all the same.
+        overrides = [override for override in overrides if typed(override) != "experiment=null"]
+        for override in overrides:
+            self._check_option(override)
+        composed = copy.deepcopy(self._compose_groups(overrides, RunMode.RUN))
+        for override in overrides:
+            if not self._is_hydras(override):
+                self._refuse_several(composed, override)
+                apply_override(composed, override)
+        keys = {override.key_or_group for override in overrides}
+        if "model.checkpoint" in keys and "model.revision" not in keys:  # an option's is that of its own checkpoint
+            OmegaConf.update(composed, "model.revision", None, force_add=True)
+        own = [override for override in overrides if not override.is_hydra_override()]
+        composed.hydra.overrides.task = [typed(override) for override in own]
+        self._name_directory(composed.hydra.job, own)
+        return composed
+
+    def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
+        """Return what is composed of a sweep's words without those that are swept over: its `hydra` node counts."""
+        is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
+        return self._compose_groups(overrides, RunMode.MULTIRUN if is_swept else RunMode.RUN)
+
+    def values(self, words: Sequence[str]) -> dict[str, Any]:
+        """Return what the words compose to, as plain data that nobody has checked."""
+        composed = self.compose(self.parse(words))
+        with open_dict(composed):
+            composed.pop("hydra")
+        try:
+            values = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException:
+            values = OmegaConf.to_container(composed)
+        assert isinstance(values, dict)
+        return {str(key): value for key, value in values.items()}
+
+    def file(self, group: str, option: str) -> Path:
+        """Return the YAML file of an option."""
+        return next(path for folder in self._folders if (path := folder / group / f"{option}.yaml").is_file())
+
+    @property
+    def replaced(self) -> list[str]:
+        """The files of bisum's own in whose place the user's folder, which is searched first, has others."""
+        own, *theirs = reversed(self._folders)
+        found = [path.relative_to(folder) for folder in theirs for path in sorted(folder.rglob("*.yaml"))]
+        return [str(path) for path in found if (own / path).is_file()]
+
+    def _is_hydras(self, override: Override) -> bool:
+        """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
+        key = override.key_or_group
+        return override.package is not None or "/" in key or key in self.groups or override.is_hydra_override()
+
+    def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
+        """Return what Hydra composes of the words that it must see; kept, since most jobs share it."""
+        words = tuple(typed(override) for override in overrides if self._is_hydras(override))
+        key = (mode.name, *words)
+        if key not in self._composed:
+            try:
+                composed = compose_with_hydra(self.command, words, mode)
+            except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+                swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
+                if swept:
+                    raise UserError(_several(swept[1], takes_list=swept[1] == "filter")) from error
+                raise UserError(explain(error, list(self.groups), group_options)) from error
+            check_hydra_node(composed.hydra)
+            for group in _REQUIRED_GROUPS:
+                if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
+                    self._refuse_null(group)
+            self._composed[key] = composed
+        return self._composed[key]
+
+    def _check_option(self, override: Override) -> None:
+        """Refuse a list or null where an option must be chosen."""
+        group = override.key_or_group
+        if group not in self.groups or override.is_sweep_override():
+            return
+        value = override.value()
+        if isinstance(value, list) and (group != "filter" or None in value):
+            raise UserError(f"{typed(override)}: not an option (valid: {', '.join(self.groups[group])})")
+        if value is None and not override.is_delete() and group != "experiment":
+            self._refuse_null(group)
+
+    def _refuse_null(self, group: str) -> None:
+        instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
+        raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
+
+    def _refuse_several(self, composed: DictConfig, override: Override) -> None:
+        """Refuse several values for a key outside a sweep; a list is advised where the schema takes one."""
+        if not override.is_sweep_override():
+            return
+        name = override.key_or_group
+        values = OmegaConf.to_container(composed)
+        assert isinstance(values, dict)
+        found = (key for key in keys_of(SCHEMAS[self.command], {str(k): v for k, v in values.items()}))
+        annotation = next((key.annotation for key in found if key.name == name), None)
+        raise UserError(_several(name, takes_list=any(get_origin(a) is list for a in _members(annotation))))
+
+    @staticmethod
+    def _name_directory(job: DictConfig, overrides: Sequence[Override]) -> None:
+        """Set `hydra.job.override_dirname`, which may stand in `hydra.run.dir`; Hydra 1.4 resolves it by itself."""
+        if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
+            settings = job.config.override_dirname
+            words = sorted(typed(o) for o in overrides if o.key_or_group not in settings.exclude_keys)
+            job.override_dirname = settings.item_sep.join(words).replace("=", settings.kv_sep)
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Return the members of a union, without the constraints on them."""
+    return [get_args(option)[0] if hasattr(option, "__metadata__") else option for option in alternatives(annotation)]
+
+
+def _several(name: str, *, takes_list: bool) -> str:
+    a_list = f"write {name}=[a,b] for a list, or " if takes_list else ""
+    return f"{name}: several values; {a_list}add -m for a job each"

@@ -1,0 +1,189 @@
+"""A run's own configuration, with what the command line names replaced: `resume=RUN` and `run=RUN`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from bisum.config.composition import Composer
+from bisum.config.messages import one_line_of, unresolved_key
+from bisum.config.model_source import model_of
+from bisum.config.overrides import literal, typed
+from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
+from bisum.errors import UserError
+from bisum.runs.record import read_record
+
+_NEVER_EARLIER = ("cache_dir", "log", "resume")
+_OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
+"""Keys that texts are summarized with; the others of a run may name what no longer exists."""
+_ROWS = ("split", "rows", "ids")
+
+
+def based_on_run(
+    composer: Composer, composed: DictConfig, overrides: Sequence[Override], sweep: str | None = None
+) -> Config:
+    """Return the checked configuration of composed words, based on the run that `run=` names, if any.
+
+    `sweep` names the sweep that it is a job of.
+
+    Raises:
+        UserError: a line for each thing that is wrong.
+    """
+    if composer.command == "summarize":
+        for override in overrides:
+            if override.is_hydra_override():
+                raise UserError(
+                    f"'{typed(override)}': bisum summarize makes no run directory and no use of Hydra's own"
+                )
+    run = _run(composed) if issubclass(SCHEMAS[composer.command], TrainedModelConfig) else None
+    provenance = {**_provenance(composed, overrides), "sweep": sweep}
+    if run is None:
+        return _check(composed, composer.command, provenance)
+    checkpoint, directory = model_of(run)
+    _refuse_another_model(run, overrides, is_run=directory is not None)
+    values = _plain(composed)
+    given = {override.key_or_group for override in overrides}
+    if directory is None:
+        if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:  # only its limits are meant
+            values["model"]["architecture"] = None
+        for key, usual in (("revision", None), ("pickled_weights", False)):  # an option's are those of its checkpoint
+            if f"model.{key}" not in given:
+                values["model"][key] = usual
+        values["model"]["checkpoint"] = literal(checkpoint)
+        return _check(OmegaConf.create(values), composer.command, provenance)
+    record = read_record(directory)
+    base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
+    if composer.command == "summarize" and not any(values[key] for key in _ROWS):
+        base = {key: value for key, value in base.items() if key in _OF_MODEL}
+        base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
+    values = _replaced(composer, values, base, overrides)
+    values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}
+    choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
+    return _check_record(composer, values, directory, overrides, {**provenance, "choices": choices})
+
+
+def resumed_run(overrides: Sequence[Override]) -> str | None:
+    """Return the run directory that `resume=` names, if it is given."""
+    given = [override for override in overrides if override.key_or_group == "resume"]
+    if not given or given[-1].is_delete() or given[-1].value() is None:
+        return None
+    if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
+        raise UserError(f"'{typed(given[-1])}': resume takes one run directory")
+    return str(given[-1].value())
+
+
+def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
+    """Return the checked configuration with which the training in a run directory goes on."""
+    record = read_record(run)
+    if record["job"] != "train":
+        raise UserError(f"resume: '{run}' holds no training but a {record['job']} run")
+    for override in overrides:
+        changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
+        if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
+            raise UserError(f"'{typed(override)}' makes another experiment: start it without resume")
+    values = _replaced(composer, _plain(composed), record["config"], overrides)
+    provenance = {"choices": _chosen(composed, overrides)}
+    return _check_record(composer, values, Path(run), overrides, provenance)
+
+
+def _replaced(
+    composer: Composer, composed: dict[str, Any], base: dict[str, Any], overrides: Sequence[Override]
+) -> dict[str, Any]:
+    """Return a run's configuration in which `group=option` replaces a whole node, and `key=value` one value.
+
+    `base` is that run's resolved configuration, or the part of it that counts; the rest is as composed.
+    """
+    values = OmegaConf.create({**composed, **literal(base)})
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        if not override.is_hydra_override():
+            new = composed[key] if key in composer.groups else list(value) if isinstance(value, tuple) else value
+            OmegaConf.update(values, key, new, merge=key not in composer.groups, force_add=True)
+    return _plain(values)
+
+
+def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
+    """Return the checked configuration of a composed one; raises `UserError`, a line for each thing that is wrong."""
+    values = composed.copy()
+    with open_dict(values):
+        values.pop("hydra", None)
+    try:
+        resolved = OmegaConf.to_container(values, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{unresolved_key(values)}: {one_line_of(error)}") from error
+    assert isinstance(resolved, dict)
+    if "experiment" in resolved:
+        raise UserError("experiment: its file must begin with the line '# @package _global_'")
+    return check({str(key): value for key, value in resolved.items()}, command, **provenance)
+
+
+def _check_record(
+    composer: Composer,
+    values: dict[str, Any],
+    directory: Path,
+    overrides: Sequence[Override],
+    provenance: dict[str, Any],
+) -> Config:
+    """Return the checked configuration of a run with what the words replace in it; say whose a mistake is."""
+    try:
+        return _check(OmegaConf.create(values), composer.command, provenance)
+    except UserError as error:
+        given = [rf"\b{re.escape(override.key_or_group)}\b" for override in overrides]
+        lines = [
+            line if any(re.search(key, line) for key in given) else f"{directory / 'run.json'}: {line}"
+            for line in str(error).splitlines()
+        ]
+        raise UserError("\n".join(lines)) from error
+
+
+def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, Any]:
+    """Return what is known of a job that Hydra composed."""
+    given = {override.key_or_group for override in overrides}
+    options = {str(group): option for group, option in composed.hydra.runtime.choices.items()}
+    if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
+        options["model"] = None  # only its limits are meant
+    return {
+        "overrides": list(composed.hydra.overrides.task),
+        "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
+    }
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    """Return a configuration as plain data, its interpolations as they are written."""
+    values = OmegaConf.to_container(composed)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items() if key != "hydra"}
+
+
+def _chosen(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, str]:
+    """Return the options that the command line chooses."""
+    choices = composed.hydra.runtime.choices
+    return {key: str(choices[key]) for override in overrides if (key := override.key_or_group) in choices}
+
+
+def _run(composed: DictConfig) -> str | None:
+    """Return what `run` is; None where it is nothing, or nothing that the schema would let pass."""
+    try:
+        run = OmegaConf.select(composed, "run")
+    except OmegaConfBaseException:
+        return None
+    return run if isinstance(run, str) else None
+
+
+def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bool) -> None:
+    """Refuse words that name a model besides the one that `run` names, or that no run's configuration can take."""
+    for override in overrides:
+        key = override.key_or_group
+        names_model = key == "model.checkpoint" or (
+            is_run and (key in ("model", "model.revision") or key.startswith("model.architecture"))
+        )
+        if names_model:
+            raise UserError(f"'{typed(override)}': the model is that of '{run}'; leave one of the two out")
+        if is_run and (key == "experiment" or override.is_delete()):
+            raise UserError(f"'{typed(override)}': the run has a configuration; name the keys that are to differ")

@@ -1,0 +1,79 @@
+"""Hydra, started on bisum's configuration and the user's; only its public names are used."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import hydra
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from bisum.errors import UserError
+from bisum.interfaces.defaults import conf_directory
+
+_IS_1_3 = hydra.__version__.startswith("1.3.")
+
+
+class UserFolder(SearchPathPlugin):
+    """Puts the folder of `--config-dir` before bisum's own, so that a file of the same name takes its place."""
+
+    folder: ClassVar[Path | None] = None
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folder, if there is one."""
+        if self.folder is not None:
+            search_path.prepend("command-line", f"file://{self.folder}", SearchPathQuery(provider="main"))
+
+
+def start_hydra(config_dir: str | None) -> None:
+    """Start Hydra in this process, in place of one that was started before.
+
+    Raises:
+        UserError: `config_dir` is no folder.
+    """
+    folder = None if config_dir is None else Path(config_dir).resolve()
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"--config-dir: there is no folder '{config_dir}'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
+        OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+        Plugins.instance().register(UserFolder)
+        UserFolder.folder = folder
+        GlobalHydra.instance().clear()
+        version = {"version_base": "1.3"} if _IS_1_3 else {}
+        hydra.initialize_config_dir(str(conf_directory()), job_name="bisum", **version)
+
+
+def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) -> DictConfig:
+    """Return what Hydra composes, its own node included; raises what Hydra does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        instance = GlobalHydra.instance().hydra
+        assert instance is not None
+        return instance.compose_config(config_name, list(words), run_mode=mode, from_shell=True)
+
+
+def group_options(group: str) -> list[str]:
+    """Return the options of a group, in all folders; a name that begins with _ is what several options share."""
+    found = {
+        option
+        for source in GlobalHydra.instance().config_loader().get_sources()
+        if source.is_group(group)
+        for option in source.list(group, ObjectType.CONFIG)
+    }
+    return sorted(option for option in found if not option.startswith("_"))
+
+
+def group_names() -> list[str]:
+    """Return the names of the groups, Hydra's own left out."""
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    return sorted({name for source in sources for name in source.list("", ObjectType.GROUP)} - {"hydra"})

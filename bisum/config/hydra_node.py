@@ -1,0 +1,75 @@
+"""The `hydra` node of a configuration, held to the rules of bisum's own nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bisum.config.checking import problems_of
+from bisum.config.messages import one_line_of, unresolved_key
+from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate
+from bisum.errors import UserError, shown
+
+
+def check_hydra_node(hydra: DictConfig) -> None:
+    """Check what Hydra's own schema leaves open, and what Hydra would call, before anything is run.
+
+    Raises:
+        UserError: a line that names the key and says what would be right.
+    """
+    for name in ("launcher", "sweeper"):
+        _check_target(_plain(hydra, name), f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
+    for name, callback in _plain(hydra, "callbacks").items():
+        _check_target(callback, f"hydra.callbacks.{name}", "")
+    if ALLOW_VARIABLE in (OmegaConf.select(hydra, "job.env_set") or {}):
+        raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
+    for name in ("job_logging", "hydra_logging"):
+        if OmegaConf.select(hydra, f"{name}.root") is not None or OmegaConf.select(hydra, f"{name}.handlers"):
+            raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
+    verbose = _plain(hydra, "verbose")
+    if not (
+        isinstance(verbose, bool | str) or (isinstance(verbose, list) and all(isinstance(v, str) for v in verbose))
+    ):
+        raise UserError(f"hydra.verbose: expected true, false or names of loggers, not {shown(verbose)}")
+    for entry in hydra.searchpath:
+        scheme, _, path = entry.rpartition("://")
+        if scheme in ("", "file") and not Path(path).is_dir():
+            raise UserError(f"hydra.searchpath: there is no folder '{path}'")
+
+
+def _plain(hydra: DictConfig, name: str) -> Any:
+    node = hydra.get(name)
+    try:
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    except OmegaConfBaseException as error:
+        raise UserError(f"{unresolved_key(node, f'hydra.{name}')}: {one_line_of(error)}") from error
+
+
+def _check_target(node: Any, key: str, hint: str) -> None:
+    """Check a node that Hydra would call: its class may be called and takes its keys."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        given = "one without" if isinstance(node, dict) else shown(node)
+        raise UserError(f"{key}: expected a mapping with a _target_, not {given}{hint}")
+    _refuse_foreign_targets(node, key)
+    settings = {name: value for name, value in node.items() if not (name.startswith("_") and name.endswith("_"))}
+    if lines := problems_of(locate(str(node["_target_"])), settings, key):
+        raise UserError("\n".join(lines))
+
+
+def _refuse_foreign_targets(node: Any, key: str) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _refuse_foreign_targets(item, key)
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if target is not None:
+            if not is_allowed(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
+                raise UserError(
+                    f"{key}._target_: '{target}' is not allowed; if you trust it, set {ALLOW_VARIABLE}={target}"
+                )
+            locate(str(target))
+        for name, value in node.items():
+            _refuse_foreign_targets(value, f"{key}.{name}")

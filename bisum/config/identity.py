@@ -1,0 +1,13 @@
+"""What makes two runs the same: their configuration, less what changes no number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir")
+
+
+def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a resolved configuration that two runs share if they compute the same."""
+    return {key: value for key, value in resolved.items() if key not in _CHANGES_NO_NUMBER}

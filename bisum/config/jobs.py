@@ -1,0 +1,139 @@
+"""From the words of a command line, or of a caller in Python, to checked jobs: one for a run, several for a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from bisum.config.composition import Composer
+from bisum.config.earlier_run import based_on_run, continued, resumed_run
+from bisum.config.messages import one_line_of
+from bisum.config.overrides import literal, swept_words, typed
+from bisum.config.schema import Config
+from bisum.config.targets import take_allow_targets
+from bisum.errors import UserError
+
+IN_PROCESS = ("BasicSweeper", "BasicLauncher")
+"""Hydra's own sweeper and launcher, in whose place bisum lists the jobs and runs them in its process."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job, composed and checked."""
+
+    words: list[str]
+    """Its part of the command line."""
+    composed: DictConfig
+    """What its words compose to, `hydra` node included."""
+    config: Config
+    resumes: Path | None = None
+    """The run directory that it continues, which is its own."""
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether its YAML makes a sweep of it (`hydra.mode`)."""
+        return bool(self.composed.hydra.mode == RunMode.MULTIRUN)
+
+    @property
+    def shown(self) -> DictConfig:
+        """The configuration as YAML shows it, interpolations unresolved where it was composed from YAML alone."""
+        if self.resumes is not None or getattr(self.config, "run", None) is not None:
+            shown = OmegaConf.create(literal(dict(self.config.provenance.resolved)))
+            assert isinstance(shown, DictConfig)
+            return shown
+        shown = self.composed.copy()
+        with open_dict(shown):
+            shown.pop("hydra")
+        return shown
+
+
+def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | None = None) -> Job:
+    """Return the job of a command line that is no sweep: a run, or one that goes on.
+
+    `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs.
+
+    Raises:
+        UserError: a line for each thing that is wrong.
+    """
+    composed = composer.compose(overrides)
+    resumed = resumed_run(overrides)
+    if resumed is not None:
+        config = continued(composer, composed, resumed, overrides)
+    else:
+        config = based_on_run(composer, composed, overrides, sweep)
+    return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
+
+
+def sweep_jobs(composer: Composer, overrides: Sequence[Override]) -> list[Job] | None:
+    """Return the jobs of a sweep, all of them checked; None where a plugin lists or runs them.
+
+    Raises:
+        UserError: a line for each thing that is wrong with the first job that is wrong.
+    """
+    sweep = composer.compose_sweep(overrides)
+    names = [str(sweep.hydra[node]["_target_"]).rpartition(".")[2] for node in ("sweeper", "launcher")]
+    if tuple(names) != IN_PROCESS:
+        return None
+    parameters = composer.parse([f"{key}={value}" for key, value in (sweep.hydra.sweeper.params or {}).items()])
+    listed = swept_words([*parameters, *overrides])
+    distinct = list(dict.fromkeys(word for words in listed for word in words))
+    parsed = dict(zip(distinct, composer.parse(distinct), strict=True))
+    jobs: list[Job] = []
+    directory = ""
+    for number, words in enumerate(listed):
+        composed = composer.compose([parsed[word] for word in words])
+        with open_dict(composed):
+            composed.hydra.job.num = number
+            composed.hydra.job.id = str(number)
+        directory = directory or directory_of(composed, "hydra.sweep.dir")
+        composed.hydra.sweep.dir = directory  # composed anew, it would hold another time
+        own = [parsed[word] for word in words]
+        jobs.append(Job(words, composed, based_on_run(composer, composed, own, Path(directory).name)))
+    return jobs
+
+
+def directory_of(composed: DictConfig, key: str) -> str:
+    """Return the directory that `key` names; raises `UserError` where it cannot be told."""
+    try:
+        return str(OmegaConf.select(composed, key, throw_on_missing=True))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key}: {one_line_of(error)}") from error
+
+
+def configure(composer: Composer, words: Sequence[str]) -> Config:
+    """Return the checked configuration of words given in Python, based on the run that they name, if any.
+
+    After `run=`, `config.model.checkpoint` is the checkpoint to use and `config.run` what was given.
+
+    Raises:
+        UserError: a line for each thing that is wrong.
+    """
+    if isinstance(words, str):
+        raise UserError(f"'{words}': give a list of words, ['{words}']")
+    # Code that calls bisum is a user's, as the command line is: it may allow targets.
+    overrides = composer.parse(take_allow_targets(words))
+    if len(runs := [override for override in overrides if override.key_or_group == "run"]) > 1:
+        raise UserError(f"'{typed(runs[1])}': the run is given already; leave one of the two out")
+    job = single_job(composer, overrides)
+    if job.is_sweep:
+        raise UserError("hydra.mode: these words are a sweep of several configurations, not one")
+    return job.config
+
+
+def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
+    """Return a checked configuration, from the words that the command line takes.
+
+    Args:
+        overrides: `group=option` and `key=value` words, such as `["model=tiny", "trainer.epochs=1"]`.
+        config_dir: a folder of further YAML files; a file with the name of one of bisum's own takes its place.
+
+    Raises:
+        UserError: an unknown key or option, a wrong type, a value out of range.
+    """
+    return configure(Composer("train", config_dir), overrides)

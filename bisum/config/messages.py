@@ -1,0 +1,91 @@
+"""What Hydra, OmegaConf and the YAML parser report, in one line that says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from bisum.errors import nearest
+
+
+def explain(error: BaseException, groups: list[str], options: Callable[[str], list[str]]) -> str:
+    """Return one line for an error of Hydra, OmegaConf or the YAML parser.
+
+    Args:
+        error: what was raised.
+        groups: names of the groups.
+        options: returns the options of a group, Hydra's own groups included.
+    """
+    if isinstance(error, OverrideParseException):
+        return unreadable_override(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_undecodable_file()}: not UTF-8; convert it"
+    if isinstance(error, YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
+        return f"{place}: not valid YAML: {getattr(error, 'problem', None) or one_line_of(error)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.lstrip("/").rpartition("/")
+        if known := options(group):
+            return f"{group}={option}: no such option{nearest(option, known)} (valid: {', '.join(known)})"
+        return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
+    if isinstance(error.__cause__, YAMLError):
+        return explain(error.__cause__, groups, options)
+    message = " ".join(filter(None, [one_line_of(error), one_line_of(error.__cause__)]))
+    if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
+        return f"{match[1]}: {no_such_group(match[1], groups)}"
+    return message
+
+
+def no_such_group(group: str, groups: list[str]) -> str:
+    """Return that there is no such group, with the nearest one and all there are."""
+    return f"no such group{nearest(group, groups)} (valid: {', '.join(groups)})"
+
+
+def unreadable_override(error: BaseException) -> str:
+    """Return one line for a word that Hydra's grammar cannot read."""
+    if not isinstance(error, OverrideParseException):
+        return one_line_of(error)
+    return (
+        f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, "
+        "braces, '~' or '=' (for example 'key=\"a, b\"')"
+    )
+
+
+def _undecodable_file() -> str:
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        for path in sorted(Path(source.path).rglob("*.yaml")) if source.scheme() == "file" else []:
+            try:
+                path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                return str(path)
+    return "a YAML file"
+
+
+def unresolved_key(node: Any, key: str = "") -> str:
+    """Return the dotted key of the first interpolation that cannot be resolved."""
+    for name in node if isinstance(node, DictConfig) else []:
+        path = f"{key}.{name}" if key else str(name)
+        try:
+            child = None if OmegaConf.is_missing(node, name) else node[name]
+        except OmegaConfBaseException:
+            return path
+        if found := unresolved_key(child, path):
+            return found
+    return ""
+
+
+def one_line_of(error: BaseException | None) -> str:
+    """Return the lines of a message that say what is wrong, joined; those about Hydra's own data are left out."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    lines = [re.sub(r"^\w+ raised while resolving interpolation: ", "", line) for line in lines]
+    drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")
+    return " ".join(line for line in lines if not line.startswith(drop))

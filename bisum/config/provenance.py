@@ -1,0 +1,23 @@
+"""Where a run's configuration comes from, as the run records it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a run writes about its own configuration."""
+
+    command: str
+    """The command: train, baseline, ..."""
+    resolved: Mapping[str, Any]
+    """The whole configuration as plain data, with every interpolation resolved."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """The option of each group."""
+    overrides: Sequence[str] = ()
+    """The words of the command line, as they were typed."""
+    sweep: str | None = None
+    """Name of the sweep's directory, if the run is one of its jobs."""

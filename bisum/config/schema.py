@@ -1,0 +1,173 @@
+"""The schema of a run's configuration: every key, its type, its range and what it changes.
+
+Values and defaults live in `conf/`; this module says what they may be. Nodes with a `_target_` follow the signature of
+the class they name. Nothing here imports torch, transformers or datasets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Lt, MinLen
+
+from bisum.config.checking import build
+from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
+from bisum.config.provenance import Provenance
+from bisum.errors import UserError
+from bisum.interfaces.filter import Filter
+from bisum.interfaces.source import Source
+from bisum.interfaces.tracker import Tracker
+from bisum.interfaces.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One experiment, checked; nodes that name a class are objects of it."""
+
+    seed: Annotated[int, Ge(0), Lt(2**32)]
+    """Source of all randomness: row order, sampling, initial weights, dropout, bootstrap."""
+    languages: Annotated[list[str], MinLen(1)]
+    """Codes of the languages whose rows are used, such as en and es."""
+    corpus: Source
+    """Where rows come from."""
+    filter: dict[str, Filter]
+    """Which rows are kept; filters apply in their order."""
+    model: ModelOptions
+    """What is fine-tuned."""
+    trainer: Trainer
+    """The backend and its settings."""
+    generation: GenerationOptions
+    """How summaries are decoded."""
+    evaluation: EvaluationOptions
+    """How summaries are scored."""
+    hardware: HardwareOptions
+    """Where it runs."""
+    tracker: Tracker
+    """Where it is watched and compared."""
+    cache_dir: str
+    """Folder of tokenized corpora, shared by all runs; ~ is the home directory."""
+    log: Literal["debug", "info", "quiet"]
+    """What the terminal shows: each logged step and the libraries' records too, the run's story, or scores alone."""
+    resume: str | None
+    """Run directory to continue from its newest sound checkpoint."""
+    provenance: Provenance = field(compare=False)
+    """Where the configuration comes from; no key of it."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.languages)) != len(self.languages):
+            raise UserError(f"languages: {self.languages} names a language twice")
+        if reserved := {"unicode", "all"} & set(self.languages):
+            raise UserError(f"languages: '{min(reserved)}' is the name of a metric; give codes such as en, es, pt_BR")
+        if self.generation.min_tokens >= self.model.max_summary_tokens:
+            limit = self.model.max_summary_tokens
+            raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")
+        self._check_best_metric()
+
+    def _check_best_metric(self) -> None:
+        """The metric that chooses the best checkpoint must be one that an evaluation of this run yields."""
+        best = self.trainer.best_metric
+        if not (self.trainer.names_built_in_metric() or self.evaluation.metrics):
+            valid = "eval/loss, eval/gen_len, eval/rouge1, eval/rouge2, eval/rougeL, eval/rougeLsum"
+            raise UserError(
+                f"trainer.best_metric: no metric '{best}' (valid: {valid}, "
+                "the same per language as in eval/en/rougeL and accent-correct as in eval/unicode/rougeL)"
+            )
+        for part in best.split("/")[1:-1]:
+            if part != "unicode" and part not in self.languages:
+                raise UserError(
+                    f"trainer.best_metric: '{best}' names '{part}', which is not in languages {self.languages}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig(Config):
+    """A baseline's configuration: an experiment's, and the split to score."""
+
+    split: Literal["train", "validation", "test"]
+    """Rows that lead-k is scored on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreConfig(Config):
+    """An exploration's configuration: an experiment's, and what to show of its corpus."""
+
+    split: Literal["train", "validation", "test"]
+    """Rows that are shown and drawn; repeated rows and what filters drop are told of every split."""
+    explore: ExploreOptions
+    """How much is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModelConfig(Config):
+    """The configuration of a command that uses a model as it is: an experiment's, with the model's weights."""
+
+    run: str | None
+    """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name;
+    null: the model of `model`, by default the starter."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.checkpoint is None:
+            raise UserError(
+                "model: has random weights; choose a trained one, such as model=starter, or name one after the command "
+                "or as run=: a run directory, a checkpoint directory or a hub name"
+            )
+
+    def _check_best_metric(self) -> None:
+        """No checkpoint is chosen here: the metric may be of languages that are not asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(TrainedModelConfig):
+    """An evaluation's configuration: the model's, and the split to score."""
+
+    split: Literal["train", "validation", "test"]
+    """Rows that the model is scored on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummarizeConfig(TrainedModelConfig):
+    """What to summarize, how it is read and how the summaries are written."""
+
+    files: list[str]
+    """Files to summarize, in their order; - is standard input."""
+    unit: Literal["line", "file"]
+    """What one document is in a text file or on standard input; JSON lines have one in each line."""
+    language: str | None
+    """Code of the documents' language, where nothing beside them tells it; null: not known."""
+    format: Literal["text", "jsonl"]
+    """How summaries are written: as text, a line each, or as JSON lines with what is known of the document."""
+    split: Literal["train", "validation", "test"] | None
+    """Split of the corpus whose rows are summarized; null: test if rows or ids are given, or else none."""
+    rows: list[Annotated[int, Ge(0)]]
+    """Numbers of the split's rows, from 0, that are summarized; of a split without rows and ids all of them are."""
+    ids: list[str | int]
+    """Ids of the split's rows that are summarized."""
+
+    @property
+    def asks_for_rows(self) -> bool:
+        """Whether rows of the corpus are among what is summarized."""
+        return bool(self.split or self.rows or self.ids)
+
+
+SCHEMAS: dict[str, type[Config]] = {
+    "train": Config,
+    "baseline": BaselineConfig,
+    "explore": ExploreConfig,
+    "evaluate": EvaluateConfig,
+    "summarize": SummarizeConfig,
+}
+"""Schema of each primary configuration, `conf/NAME.yaml`."""
+
+
+def check(values: Mapping[str, Any], command: str = "train", **provenance: Any) -> Config:
+    """Return the checked configuration of plain data; `provenance` are further fields of `Provenance`.
+
+    Raises:
+        UserError: a line for each key that is unknown, missing, of the wrong type or out of range.
+    """
+    resolved = {**values, "resume": None}  # says how a run goes on, not what it is
+    origin = Provenance(command=command, resolved=resolved, **provenance)
+    return build(SCHEMAS[command], values, provenance=origin)

@@ -1,0 +1,36 @@
+"""The corpus that comes with bisum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+from bisum.interfaces.source import SPLITS, RowSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(RowSettings):
+    """The corpus that comes with bisum: package descriptions in English and Spanish (see `assets/sample/README.md`)."""
+
+    def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
+        """See `Source.load`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        folder = Path(__file__).parents[1] / "assets" / "sample"
+        splits = {split: pq.read_table(folder / f"{split}.parquet") for split in SPLITS}
+        found = sorted(pc.unique(splits["train"]["language"]).to_pylist())
+        for language in languages:
+            if language not in found:
+                raise UserError(f"languages: the sample corpus has no {language!r}; it has {', '.join(found)}")
+        return {
+            split: pa.concat_tables([rows.filter(pc.field("language") == language) for language in languages])
+            for split, rows in splits.items()
+        }

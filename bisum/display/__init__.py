@@ -1,0 +1,1 @@
+"""What a person sees: the screen, progress, tables, plots."""

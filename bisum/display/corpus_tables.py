@@ -1,0 +1,164 @@
+"""Tables and lines that tell what a corpus is like."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.cells import cell_len, chop_cells
+from rich.table import Table
+from rich.text import Text
+
+from bisum.corpus.exploration import FilterEffect, Repeats
+from bisum.display.tables import new_table
+from bisum.interfaces.filter import Filter
+
+_COLUMN_WIDTH = 36  # the narrowest in which a text reads well
+_SHOWN_LINES = 8
+
+
+def samples_tables(samples: Mapping[str, Sequence[Mapping[str, Any]]], width: int) -> Iterator[Table]:
+    """Yield a table for each sample, the languages side by side: category, summary, beginning of the document."""
+    columns = max(1, (width + 2) // (_COLUMN_WIDTH + 2))
+    languages = [language for language in samples if samples[language]]
+    for number in range(max((len(rows) for rows in samples.values()), default=0)):
+        for group in _groups([name for name in languages if number < len(samples[name])], columns):
+            table = Table.grid(padding=(0, 2), expand=True)
+            cell_width = width // columns - 2
+            rows = [samples[language][number] for language in group]
+            for _ in range(columns):
+                table.add_column(ratio=1, overflow="fold")
+            heads = (
+                Text(f"{language}  {_plain(row['category'] or '')}", style="dim", overflow="ellipsis", no_wrap=True)
+                for language, row in zip(group, rows, strict=True)
+            )
+            table.add_row(*heads)
+            table.add_row(*(Text(_plain(row["summary"]), style="bold") for row in rows))
+            table.add_row(*(Text(_beginning(row["document"], cell_width * _SHOWN_LINES)) for row in rows))
+            table.add_row("")
+            yield table
+
+
+def categories_tables(
+    counts: Mapping[str | None, Mapping[str, int]], totals: Mapping[str, int], shown: int, width: int
+) -> Iterator[Table]:
+    """Yield the rows and shares of the first `shown` categories, in as many tables as the languages need."""
+    names = list(counts)[:shown]
+    for group in _groups(list(totals), max(1, (width - 26) // 17)):
+        table = new_table("category")
+        for language in group:
+            table.add_column(language, justify="right")
+        for name in names:
+            table.add_row(_clipped(name), *(_share(counts[name][language], totals[language]) for language in group))
+        if others := list(counts)[shown:]:
+            rest = {language: sum(counts[name][language] for name in others) for language in group}
+            table.add_row(f"{len(others)} more", *(_share(rest[language], totals[language]) for language in group))
+        yield table
+
+
+def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a filter's settings, by its node, and what it does by its class' docstring ("" if it has none)."""
+    settings = {name: value for name, value in node.items() if name != "_target_"}
+    told = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]
+    if told.startswith(f"{type(row_filter).__name__}("):  # what a dataclass without a docstring gets
+        told = ""
+    return ", ".join(f"{name}={_listed(value)}" for name, value in settings.items() if value is not None), told
+
+
+def filter_table(effects: Sequence[FilterEffect], languages: Sequence[str]) -> Table:
+    """Return what one filter drops of each split and language, and `alone` where earlier filters make that differ."""
+    table = new_table("dropped")
+    for effect in effects:
+        table.add_column(effect.split, justify="right")
+    for language in languages:
+        table.add_row(language, *(_share(effect.dropped[language], effect.before[language]) for effect in effects))
+    if any(effect.alone != effect.dropped for effect in effects):
+        for language in languages:
+            alone = (_share(effect.alone[language], effect.total[language]) for effect in effects)
+            table.add_row(f"{language} alone", *alone, style="dim")
+    return table
+
+
+def lengths_table(
+    described: Mapping[str, Mapping[str, Mapping[str, float]]], units: Mapping[str, str] | None = None
+) -> Table:
+    """Return percentiles of the lengths of documents and summaries, in each language's unit if they differ.
+
+    Of lengths in tokens it also has the limit, the share of rows cut, and that of rows with an unknown token.
+    """
+    limited = any("limit" in numbers for texts in described.values() for numbers in texts.values())
+    table = new_table("")
+    for column in ("5%", "median", "mean", "95%", "longest", *(["limit", "cut", "unknown"] if limited else [])):
+        table.add_column(column, justify="right")
+    for language, texts in described.items():
+        for text, numbers in texts.items():
+            if not numbers["rows"]:
+                continue
+            cells = [f"{numbers[name]:,.0f}" for name in ("p5", "p50")]
+            cells += [f"{numbers['mean']:,.1f}", *(f"{numbers[name]:,.0f}" for name in ("p95", "max"))]
+            if limited:
+                cells += [f"{numbers['limit']:,.0f}", f"{numbers['cut']:.1%}", f"{numbers['unknown']:.1%}"]
+            table.add_row(f"{language} {text} {units[language] if units else ''}".rstrip(), *cells)
+    return table
+
+
+def repeats_table(before: Sequence[Repeats], after: Sequence[Repeats]) -> Table:
+    """Return the rows that repeat another, before and after the filters."""
+    table = new_table("rows with the same")
+    for text in dict.fromkeys(repeats.text for repeats in before):
+        table.add_column(text, justify="right")
+        table.add_column("kept", justify="right", style="bold")
+    places = sorted({(r.split, r.of): None for r in before}, key=lambda place: place[0] != place[1])
+    for split, of in places:
+        numbers = [
+            f"{r.rows:,}" for pair in zip(before, after, strict=True) for r in pair if (r.split, r.of) == (split, of)
+        ]
+        table.add_row(f"within {split}" if split == of else f"{split}, in {of} too", *numbers)
+    return table
+
+
+def dropped_lines(effect: FilterEffect, units: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each example of a dropped row: the lengths of its summary and its document, and the summary."""
+    if any(effect.examples.values()):
+        yield f"  of {effect.split}, for example (lengths of summary/document):"
+    for language, rows in effect.examples.items():
+        for row in rows:
+            lengths = f"{row['summary_words']}/{row['document_words']} {units[language]}"
+            yield f"  {language} {lengths}: {_plain(row['summary'])}"
+
+
+def repeats_lines(after: Sequence[Repeats]) -> Iterator[str]:
+    """Yield a line with the ids of one example for each kind of repeat among the kept rows."""
+    for repeats in after:
+        if repeats.example is not None:
+            place = f"within {repeats.split}" if repeats.split == repeats.of else f"in {repeats.split} and {repeats.of}"
+            yield f"  same {repeats.text} {place}: {' = '.join(repeats.example)}"
+
+
+def _share(rows: int, total: int) -> str:
+    return f"{rows:,} [dim]{rows / max(total, 1):6.1%}[/dim]"
+
+
+def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, without what a terminal would obey."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _beginning(text: str, cells: int) -> str:
+    """Return as much of a text as fits into so many terminal cells."""
+    text = _plain(text)
+    return text if cell_len(text) <= cells else f"{chop_cells(text, cells - 1)[0].rstrip()}…"
+
+
+def _clipped(name: str | None) -> Text:
+    return Text(_beginning(name, 24)) if name is not None else Text("(no category)", style="dim")
+
+
+def _listed(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -1,0 +1,145 @@
+"""Tables and lines that tell how evaluated models compare, with lead-k and with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from bisum.display.tables import SHOWN, Fitting, new_table
+
+_FEWEST_ROWS = 10
+"""Rows below which a bootstrap interval is too narrow to tell anything: that of one row has no width."""
+
+
+def prefix_of(split: str) -> str:
+    """Return the first part of the names of a split's metrics."""
+    return "test" if split == "test" else "eval"
+
+
+def difference_table(metrics: Mapping[str, float], rows: Mapping[str, int]) -> Fitting:
+    """Return the differences in ROUGE-1, -2 and -L, their 95 % intervals, and how often resamples are better in L.
+
+    Args:
+        metrics: with `difference/...`.
+        rows: the number of rows of each language.
+    """
+    names = [name for _, name in SHOWN]
+    return Fitting([_difference(metrics, rows, intervals) for intervals in (names, names[-1:], [])])
+
+
+def _difference(metrics: Mapping[str, float], rows: Mapping[str, int], intervals: Sequence[str]) -> Table:
+    table = new_table("")
+    for title in ("rows", *(title for title, _ in SHOWN), "better in\nresamples"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for label, infix in _parts(metrics, rows):
+        cells = []
+        for _, name in SHOWN:
+            key = f"difference/{infix}{name}"
+            cells.append(f"[bold]{metrics[key]:+z.1f}[/bold]")
+            if name in intervals:
+                cells[-1] += f" [dim]{_interval(metrics, key)}[/dim]"
+        count = rows[label] if infix else sum(rows.values())
+        table.add_row(label, f"{count:,}", *cells, f"{metrics[f'difference/{infix}rougeL_better']:.0f} %")
+    return table
+
+
+def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: str) -> Iterator[str]:
+    """Yield a sentence for all rows and for each language: is the system above the baseline in ROUGE-L, or below?
+
+    Args:
+        metrics: with `difference/...`.
+        rows: the number of rows of each language.
+        baseline: its name.
+    """
+    for label, infix in _parts(metrics, rows):
+        key = f"difference/{infix}rougeL"
+        mean, interval = metrics[key], f"95 % interval {_interval(metrics, key, 2)}"
+        count = rows[label] if infix else sum(rows.values())
+        if count < _FEWEST_ROWS:
+            yield f"{label}: {count} rows are too few to tell ROUGE-L from {baseline}'s"
+        elif metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
+            yield f"{label}: ROUGE-L is not told apart from {baseline}'s ({interval}, which holds 0)"
+        else:
+            where, verdict = ("above", "better") if mean > 0 else ("below", "worse")
+            yield f"{label}: ROUGE-L is {abs(mean):.2f} {where} {baseline} ({interval}): {verdict}"
+
+
+def _parts(metrics: Mapping[str, float], languages: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the label and the part of a metric's name for all rows and for each of several languages with rows."""
+    yield "all", ""
+    of = [(language, f"{language}/") for language in languages if f"difference/{language}/rougeL" in metrics]
+    if len(of) > 1:
+        yield from of
+
+
+def _interval(metrics: Mapping[str, float], key: str, decimals: int = 1) -> str:
+    return f"{metrics[f'{key}_low']:z.{decimals}f} to {metrics[f'{key}_high']:z.{decimals}f}"
+
+
+def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Yield a table with a row for each of some evaluations, and what must be known to read it.
+
+    Args:
+        jobs: the `run.json` of each by what it is called; one that has no scores has its status in their place.
+    """
+    done = [record for record in jobs.values() if "evaluation" in record]
+    scored = {record["evaluation"]["fingerprint"] for record in done}
+    baselines = {record["evaluation"]["baseline"]: record["baseline"] for record in done}
+    if len(scored) == 1:
+        evaluation = done[0]["evaluation"]
+        told = (
+            f"{name} has " + " / ".join(f"{scores[f'baseline/{rouge}']:.1f}" for _, rouge in SHOWN)
+            for name, scores in baselines.items()
+        )
+        yield "; ".join([f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *told])
+    minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
+    yield Fitting([_evaluations(jobs, minus, len(scored) == 1, joint) for joint in (" ", "\n")])
+    if len(scored) > 1:
+        yield "The jobs did not score the same rows: compare how far each is above its own baseline, not its scores."
+
+
+def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows: bool, joint: str) -> Table:
+    """Return the table; `joint` stands between a score and its interval, and between a job and its model."""
+    done = {label: record for label, record in jobs.items() if "evaluation" in record}
+    scores = {label: _scores(record["evaluation"]) for label, record in done.items()}
+    languages = list(dict.fromkeys(language for record in done.values() for language in record["config"]["languages"]))
+
+    def number(label: str, name: str, spec: str = "z.1f") -> str:
+        """Return a score, bold if it is the best of several over the same rows."""
+        value = scores[label].get(name)
+        values = {other[name] for other in scores.values() if name in other}
+        is_best = same_rows and len(values) > 1 and value == max(values)
+        return "-" if value is None else f"[bold]{value:{spec}}[/bold]" if is_best else f"{value:{spec}}"
+
+    table = new_table("job")
+    table.padding = (0, 1, 0, 0)
+    table.columns[0].overflow = "fold"
+    by_language = [f"ROUGE-L\n{' / '.join(languages)}"] if len(languages) > 1 else []
+    rows = [] if same_rows else ["rows"]
+    for title in (*rows, "ROUGE\n1 / 2 / L", *by_language, f"L minus\n{baseline}", "mean\ntokens"):
+        table.add_column(title, justify="right", no_wrap=title not in by_language or len(languages) < 4)
+    for label in jobs:
+        if label not in done:
+            table.add_row(escape(label), *("" for _ in rows), str(jobs[label].get("status", "lost")))
+            continue
+        of, evaluation = scores[label], done[label]["evaluation"]
+        table.add_row(
+            f"{escape(label)}{joint}[dim]{escape(evaluation['model'])}[/dim]",
+            *(f"{evaluation['split']}{joint}{evaluation['rows']:,}" for _ in rows),
+            " / ".join(number(label, name) for _, name in SHOWN)
+            + f"{joint}[dim]{of['rougeL_low']:.1f}-{of['rougeL_high']:.1f}[/dim]",
+            *([" / ".join(number(label, f"{language}/rougeL") for language in languages)] if by_language else []),
+            f"{number(label, 'difference/rougeL', '+z.1f')}{joint}[dim]{_interval(of, 'difference/rougeL')}[/dim]",
+            f"{of['gen_len']:.1f}",
+        )
+    return table
+
+
+def _scores(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an evaluation's metrics, its split's left without the first part of their names."""
+    prefix = f"{prefix_of(evaluation['split'])}/"
+    return {name.removeprefix(prefix): value for name, value in evaluation.items()}

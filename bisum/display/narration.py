@@ -1,0 +1,125 @@
+"""What a command tells a person on its way: the model, scores as they come, where everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from bisum.display.evaluation_tables import difference_table, prefix_of, verdicts
+from bisum.display.screen import Screen
+from bisum.display.tables import scores_table
+from bisum.hardware.devices import Device
+from bisum.models.loading import LoadedModel
+
+Predictions = Sequence[Mapping[str, Any]]
+"""Rows with the keys language, document, reference and prediction."""
+
+
+def narrate_model(
+    screen: Screen, loaded: LoadedModel, device: Device, *, model: str, weights: str, trainer: str | None, seed: int
+) -> None:
+    """Show which model runs where; `trainer` is the backend, None where nothing is trained."""
+    prompt = "".join(
+        f", {name} {text!r}" for name, text in (("prefix", loaded.prefix), ("suffix", loaded.suffix)) if text
+    )
+    place = f"{trainer} on {device.name}" if trainer else device.name
+    told = (
+        f"{model} ({weights}), {loaded.parameters / 1e6:.1f} M parameters{prompt}; "
+        f"{place}, {device.precision}, seed {seed}"
+    )
+    screen.print(escape(told))
+
+
+def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
+    """Show from where a resumed run goes on."""
+    screen.note(
+        f"continuing from {checkpoint.name}" if checkpoint else "no sound checkpoint: starting from the beginning"
+    )
+
+
+def narrate_baseline(
+    screen: Screen, metrics: Mapping[str, float], lead: int, split: str, rows: int, languages: Sequence[str]
+) -> None:
+    """Show the validation scores of lead-k before training."""
+    screen.print(
+        f"\nlead-{lead} on {split}, {rows} rows: the baseline (ROUGE F and its 95 % interval)",
+        scores_table(metrics, "baseline", languages),
+    )
+
+
+def narrate_validation(
+    screen: Screen,
+    metrics: Mapping[str, float],
+    epoch: float,
+    train_loss: float,
+    baseline: tuple[str, Mapping[str, float]],
+    languages: Sequence[str],
+) -> None:
+    """Show the scores of an evaluation; `train_loss` is the mean since the one before."""
+    screen.print("")
+    screen.print(
+        f"epoch {epoch:.4g}: loss {train_loss:.3f}, on validation {metrics['eval/loss']:.3f}, "
+        f"ROUGE-L {metrics['eval/rougeL']:.1f}",
+        kind="news",
+    )
+    screen.print(scores_table(metrics, "eval", languages, baseline))
+
+
+def narrate_summaries(screen: Screen, predictions: Predictions, count: int, languages: Sequence[str]) -> None:
+    """Show the first `count` rows of each language: the beginnings of document, reference and summary."""
+    for language in languages:
+        for row in [row for row in predictions if row["language"] == language][:count]:
+            for label, key in ((language, "document"), ("reference", "reference"), ("summary", "prediction")):
+                screen.clip(f"  {label:<9} {' '.join(row[key].split()) or '(empty)'}")
+
+
+def narrate_test(
+    screen: Screen,
+    scores: Mapping[str, Any],
+    lead: int,
+    rows: int,
+    best_metric: str,
+    languages: Sequence[str],
+    run: Path,
+) -> None:
+    """Show the scores of the test split, and where everything is."""
+    screen.print(
+        f"\ntest, {rows:,} rows, with the best checkpoint by {best_metric}, {scores['checkpoint']}",
+        scores_table(scores, "test", languages, (f"lead-{lead}", scores)),
+        kind="result",
+    )
+    screen.lines(
+        "",
+        f"run directory  {run}",
+        f"best model     {run / 'checkpoints' / scores['checkpoint']}",
+        f"summaries      {run / 'predictions'}",
+    )
+    screen.lines("next           bisum --help shows what else there is", kind="detail")
+
+
+def narrate_evaluation(
+    screen: Screen,
+    scores: Mapping[str, Any],
+    baseline: Mapping[str, float],
+    rows: Mapping[str, int],
+    run: Path,
+    *,
+    in_sweep: bool,
+) -> None:
+    """Show the scores of an evaluation, how far they are above the baseline's, and where everything is.
+
+    `rows` are the rows of each language.
+    """
+    split, lead, languages = scores["split"], scores["baseline"], list(rows)
+    screen.print(
+        f"\n{split}, {scores['rows']:,} rows: {escape(scores['model'])} (ROUGE F and its 95 % interval)",
+        scores_table(scores, prefix_of(split), languages, (lead, baseline)),
+        f"\ndifference to {lead} over the same rows, its 95 % interval by paired bootstrap",
+        difference_table(scores, rows),
+        kind="result",
+    )
+    screen.lines("", *verdicts(scores, rows, lead), kind="news" if in_sweep else "result")
+    screen.lines("", f"run directory  {run}", f"summaries      {run / 'predictions'}")

@@ -1,0 +1,226 @@
+"""Figures of a corpus, as PNG and SVG: the same numbers give the same files, whatever a user's matplotlib is set to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bisum.corpus.exploration import Integers
+
+
+# Okabe and Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color; vermillion is for limits alone.
+_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+_LIMIT_COLOR = "#D55E00"
+_STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "bisum",
+}
+# For names in scripts that matplotlib's own font lacks; those that are installed are used.
+_FALLBACK_FONTS = (
+    "Noto Sans CJK JP", "Noto Sans JP", "Noto Sans SC", "Hiragino Sans", "Yu Gothic", "WenQuanYi Micro Hei",
+    "Droid Sans Fallback", "Unifont", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Hebrew", "Noto Sans Thai",
+)  # fmt: skip
+_WIDTH = 9.0  # inches
+_BINS = 50
+_PANELS_PER_ROW = 5
+_LABEL_LETTERS = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """The lengths of one language's documents or summaries."""
+
+    lengths: Integers
+    """Shape (rows,)."""
+    unit: str
+    """What a length counts, such as tokens."""
+    before: Integers | None = None
+    """The lengths before any filter, drawn as an outline; shape (rows before,)."""
+    limit: int | None = None
+    """The longest that the model reads."""
+    cut: int = 0
+    """Rows cut at `limit`."""
+
+
+def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, Histogram]]) -> list[Path]:
+    """Draw a row of two panels, documents and summaries, for each language; return the files written.
+
+    Args:
+        path: of the files, without suffix.
+        title: says what is seen.
+        histograms: by language, then `document` and `summary`.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    with _figure(1.3 + 1.6 * len(histograms)) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
+        axes = figure.subplots(len(histograms), 2, squeeze=False, sharey="col")
+        for column, name in enumerate(("document", "summary")):
+            panels = [of_language[name] for of_language in histograms.values()]
+            for row, (language, panel) in enumerate(zip(histograms, panels, strict=True)):
+                axis = axes[row, column]
+                same_unit = [other for other in panels if other.unit == panel.unit]
+                _draw_histogram(axis, panel, _longest_shown(same_unit), _COLORS[row % len(_COLORS)])
+                axis.set_title(_histogram_title(language, panel.lengths), fontsize=8)
+                if row + 1 == len(panels) or panels[row + 1].unit != panel.unit:
+                    axis.set_xlabel(f"{panel.unit} of a {name}")
+            axes[0, column].set_ylim(0, 1.2 * max(axes[0, column].get_ylim()[1], 0.001))  # room for the limit's words
+        figure.supylabel("share of the language's rows", fontsize=9)
+        if any(panel.before is not None for panels in histograms.values() for panel in panels.values()):
+            keys = [
+                Patch(color="gray", label="kept rows"),
+                Line2D([], [], color="black", ls=":", label="before filters"),
+            ]
+            figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
+        return _save(figure, path)
+
+
+def plot_categories(
+    path: Path, title: str, counts: Mapping[str | None, Mapping[str, int]], totals: Mapping[str, int]
+) -> list[Path]:
+    """Draw each category's share of the rows, a panel a language, with its rows beside the bar; return the files.
+
+    Args:
+        path: of the files, without suffix.
+        title: says what is seen.
+        counts: rows by category (None: without a name), then by language.
+        totals: rows by language, those of other categories included.
+    """
+    lines = math.ceil(len(totals) / _PANELS_PER_ROW)
+    columns = math.ceil(len(totals) / lines)
+    shares = {
+        language: [100 * rows[language] / max(total, 1) for rows in counts.values()]
+        for language, total in totals.items()
+    }
+    with _figure(0.7 + lines * (0.7 + 0.2 * len(counts))) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
+        axes = figure.subplots(lines, columns, squeeze=False, sharey=True, sharex=True)
+        names = [_readable(name, rank) for rank, name in enumerate(counts, start=1)]
+        for number, (axis, (language, total)) in enumerate(zip(axes.flat, totals.items(), strict=False)):
+            bars = axis.barh(range(len(counts)), shares[language], color=_COLORS[number % len(_COLORS)], height=0.75)
+            axis.bar_label(bars, [f"{rows[language]:,}" for rows in counts.values()], padding=2, fontsize=7)
+            axis.set_title(f"{language}: {total:,} rows")
+            axis.set_yticks(range(len(counts)), names)
+            axis.grid(axis="y", visible=False)
+            axis.xaxis.set_major_formatter("{x:g}%")
+            axis.tick_params(labelbottom=number + columns >= len(totals))
+        for axis in axes.flat[len(totals) :]:
+            axis.set_visible(False)
+        axes[0, 0].set_ylim(len(counts) - 0.4, -0.6)
+        # The longest label, about half an inch, must fit beside the longest bar.
+        axes[0, 0].set_xlim(0, max(map(max, shares.values())) * (1.05 + 0.1 * columns))
+        figure.supxlabel("share of the language's rows; the numbers are rows", fontsize=9)
+        return _save(figure, path)
+
+
+def _draw_histogram(axis: Axes, panel: Histogram, longest: int, color: str) -> None:
+    width = math.ceil((longest + 1) / _BINS)
+    edges = np.arange(0, longest + width + 1, width) - 0.5
+    axis.stairs(
+        _shares(panel.lengths, edges),
+        edges,
+        fill=True,
+        color=color,
+    )
+    if panel.before is not None:
+        axis.stairs(_shares(panel.before, edges), edges, color="black", linestyle=":")
+    axis.set_xlim(edges[0], edges[-1])
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    if panel.limit is None:
+        return
+    said = f"limit {panel.limit:,}: {panel.cut / max(len(panel.lengths), 1):.1%} cut"
+    shown = panel.limit < edges[-1]
+    left = panel.limit < 0.55 * edges[-1]
+    if shown:
+        axis.axvline(panel.limit + 0.5, color=_LIMIT_COLOR, linestyle="--")
+        axis.axvspan(panel.limit + 0.5, edges[-1], color=_LIMIT_COLOR, alpha=0.08, linewidth=0)
+    axis.annotate(
+        said if shown else f"{said} →",
+        (min(panel.limit + 0.5, edges[-1]), 0.98),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 if left else -4, 0),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        va="top",
+        fontsize=8,
+        color=_LIMIT_COLOR,
+    )
+
+
+def _histogram_title(language: str, lengths: Integers) -> str:
+    if not lengths.size:
+        return f"{language}: no rows"
+    median, high = np.percentile(lengths, (50, 95))
+    return f"{language}: {lengths.size:,} rows, median {median:,.0f}, 95% ≤ {high:,.0f}, longest {lengths.max():,}"
+
+
+def _longest_shown(panels: Sequence[Histogram]) -> int:
+    """Return where the axis ends: at nearly the longest row, or at a limit that is not far beyond it."""
+    ends = [1.0]
+    for panel in panels:
+        every = panel.lengths if panel.before is None else panel.before
+        ends.append(float(np.percentile(every, 99.5)) if every.size else 1.0)
+    longest = max(ends)
+    return int(max([longest, *(1.05 * panel.limit for panel in panels if panel.limit and panel.limit < 3 * longest)]))
+
+
+def _shares(lengths: Integers, edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.histogram(lengths, edges)[0] / max(lengths.size, 1)
+
+
+@contextmanager
+def _figure(height: float) -> Iterator[Figure]:
+    """Give a figure of this height in inches, in bisum's style; the process' own settings stay as they are."""
+    import matplotlib.style
+    from matplotlib import font_manager
+    from matplotlib.figure import Figure
+
+    fonts = ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in font_manager.get_font_names())]
+    with matplotlib.style.context(["default", _STYLE | {"font.family": fonts}]):
+        yield Figure(figsize=(_WIDTH, height))
+
+
+def _save(figure: Figure, path: Path) -> list[Path]:
+    path.parent.mkdir(exist_ok=True)
+    files = [path.with_suffix(".png"), path.with_suffix(".svg")]
+    figure.savefig(files[0], metadata={"Software": None})
+    figure.savefig(files[1], metadata={"Date": None, "Creator": None})
+    return files
+
+
+def _readable(name: str | None, rank: int) -> str:
+    """Return a label of bounded width, with a number in place of a name that no font here can write."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    if name is None:
+        return "(no category)"
+    if len(name) > _LABEL_LETTERS:
+        name = name[: _LABEL_LETTERS - 1] + "…"
+    fonts = [font_manager.get_font(font_manager.findfont(font)) for font in matplotlib.rcParams["font.family"]]
+    if all(any(ord(letter) in font.get_charmap() for font in fonts) for letter in name):
+        return name.replace("$", r"\$")
+    return f"no. {rank} of the table"

@@ -1,0 +1,112 @@
+"""Tables of a corpus and of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+
+from bisum.corpus.corpus import CorpusReport
+
+if TYPE_CHECKING:
+    from bisum.batches.tokenization import EncodedSplit
+
+
+_ROW_LIMIT = "max rows"  # the step that corpus.max_train_rows and corpus.max_eval_rows make
+SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
+
+
+def corpus_table(report: CorpusReport, languages: Sequence[str]) -> Table:
+    """Return a table of the rows loaded, dropped by each filter and kept, per split and language."""
+    counts = {(split, language): report.splits[split][language] for split in report.splits for language in languages}
+    numbers = {"loaded": [f"{count.loaded:,}" for count in counts.values()]}
+    for step in next(iter(counts.values())).dropped:
+        dropped = [count.dropped[step] for count in counts.values()]
+        if any(dropped) or step not in ("empty", "sample"):
+            name = f"- {_ROW_LIMIT if step == 'sample' else step}"
+            numbers[name] = [f"{-rows:,}" if rows else "0" for rows in dropped]
+    numbers["kept"] = [f"[bold]{count.kept:,}[/bold]" for count in counts.values()]
+    table = new_table("rows")
+    for step in numbers:
+        table.add_column(step, justify="right")
+    for row, (split, language) in enumerate(counts):
+        table.add_row(f"{split} {language}", *(cells[row] for cells in numbers.values()))
+    return table
+
+
+def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str:
+    """Return how many rows are longer than the token limits."""
+    rows = sum(len(split) for split in splits.values())
+    documents = sum(split.documents_cut for split in splits.values())
+    summaries = sum(split.summaries_cut for split in splits.values())
+    return (
+        f"cut: {documents:,} of {rows:,} documents at {limits[0]} tokens ({documents / rows:.1%}), "
+        f"{summaries:,} summaries at {limits[1]} ({summaries / rows:.1%})"
+    )
+
+
+def scores_table(
+    metrics: Mapping[str, float],
+    prefix: str,
+    languages: Sequence[str],
+    beside: tuple[str, Mapping[str, float]] | None = None,
+) -> Fitting:
+    """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals where there is room for them.
+
+    Args:
+        metrics: by the names of `metrics.jsonl`.
+        prefix: eval, test or baseline.
+        languages: the languages to show.
+        beside: a name and the metrics (prefix `baseline`) of a system to show in a column of its own.
+    """
+    return Fitting([_scores(metrics, prefix, languages, beside, intervals) for intervals in (True, False)])
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The first of some tables, or else the last, that the screen is wide enough for."""
+
+    tables: Sequence[Table]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield one of the tables."""
+        wide = options.update(width=1000)
+        fitting = (table for table in self.tables if console.measure(table, options=wide).maximum <= options.max_width)
+        yield next(fitting, self.tables[-1])
+
+
+def _scores(
+    metrics: Mapping[str, float],
+    prefix: str,
+    languages: Sequence[str],
+    beside: tuple[str, Mapping[str, float]] | None,
+    intervals: bool,
+) -> Table:
+    table = new_table("")
+    for title, _ in SHOWN:
+        table.add_column(title, justify="right", no_wrap=True)
+    if beside is not None:
+        table.add_column(f"{beside[0]}\n1 / 2 / L", justify="right", style="dim", no_wrap=True)
+    for label, infix in [("all", ""), *((language, f"{language}/") for language in languages)]:
+        if f"{prefix}/{infix}rouge1" not in metrics:
+            continue
+        cells = []
+        for _, name in SHOWN:
+            key = f"{prefix}/{infix}{name}"
+            interval = f" [dim]{metrics[f'{key}_low']:.1f}-{metrics[f'{key}_high']:.1f}[/dim]" if intervals else ""
+            cells.append(f"[bold]{metrics[key]:.1f}[/bold]{interval}")
+        if beside is not None:
+            cells.append(" / ".join(f"{beside[1][f'baseline/{infix}{name}']:.1f}" for _, name in SHOWN))
+        table.add_row(label, *cells)
+    return table
+
+
+def new_table(first: str) -> Table:
+    """Return an empty table in bisum's style, with the header of its first column."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(first)
+    return table

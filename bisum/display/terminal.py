@@ -1,0 +1,152 @@
+"""Standard output, and how far a stage is: bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+_SILENCE = 2.0
+"""Seconds that a stage may take without a line, where there is no terminal for a bar."""
+_PULSE = 30.0
+"""Seconds between the lines that then say how far it is."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How far a stage is; without a display, for nobody to see."""
+
+    display: Progress | _Lines | None
+    task: TaskID | None
+
+    def advance(self, done: int, text: str | None = None) -> None:
+        """Move to `done` steps; `text`, if given, replaces what stands behind the bar."""
+        if self.display is not None and self.task is not None:
+            fields: dict[str, Any] = {} if text is None else {"text": text}
+            self.display.update(self.task, completed=done, **fields)
+
+
+class _Lines:
+    """Progress where there is no terminal: a line when a stage has taken a while, and another every so often."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tasks: dict[TaskID, dict[str, Any]] = {}
+
+    def add_task(self, title: str, **fields: Any) -> TaskID:
+        """Begin a stage of `total` steps (None: unknown); it speaks for the one that it is a part of."""
+        for outer in self._tasks.values():
+            outer["timer"].cancel()
+        timer = threading.Timer(_SILENCE, self._say, [f"{title} ..."])
+        timer.daemon = True
+        timer.start()
+        task = TaskID(len(self._tasks))
+        self._tasks[task] = {"title": title, **fields, "timer": timer, "said": time.monotonic()}
+        return task
+
+    def update(self, task: TaskID, **fields: Any) -> None:
+        """Note how many steps are `completed`, and the `text` to show with them."""
+        stage = self._tasks[task]
+        stage.update(fields)
+        if time.monotonic() - stage["said"] >= _PULSE:
+            stage["said"] = time.monotonic()
+            self._say(f"{stage['title']} {stage['completed']:,} of {stage['total'] or 0:,}  {stage['text']}".rstrip())
+
+    def remove_task(self, task: TaskID) -> None:
+        """End a stage."""
+        self._tasks[task]["timer"].cancel()
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+class _Count(ProgressColumn):
+    """Steps done and in all and the time left, where that is known; else the time the stage has taken."""
+
+    def render(self, task: Task) -> Text:
+        """Return what stands behind a bar."""
+        count = f"{task.completed:,.0f}/{task.total:,.0f}  " if task.total is not None else ""
+        left = task.time_remaining if task.total is not None else None
+        return Text(f"{count}{_clock(task.elapsed)}" if left is None else f"{count}{_clock(left)} left")
+
+
+def _clock(time: float | None) -> str:
+    minutes, seconds = divmod(int(time or 0), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+class _Output:
+    """Standard output; when its reader goes away, or its disk is full, the run goes on without it."""
+
+    def write(self, text: str) -> None:
+        """Write what can be written."""
+        with suppress(OSError):
+            sys.stdout.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+
+    def flush(self) -> None:
+        """Flush; what cannot be written then is dropped, so that nothing is tried again at exit."""
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+
+def from_here(path: Path) -> Path:
+    """Return a path as a person in the current folder would write it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+class Terminal:
+    """Standard output and the bars of the stages that are going on."""
+
+    def __init__(self, *, bars: bool = True) -> None:
+        environment = {name: value for name, value in os.environ.items() if (name, value) != ("COLUMNS", "0")}
+        output = cast("IO[str]", _Output()) if sys.stdout is not None else None  # closed by the shell: `>&-`
+        self.console = Console(file=output, highlight=False, _environ=environment)
+        self._bars = bars
+        self._display: Progress | _Lines | None = None
+
+    @contextmanager
+    def progress(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
+        """Show a bar over `total` steps (None: unknown) while the block runs; one inside another's stands below it.
+
+        Where there is no terminal, or none that can move its cursor, a line now and then shows that all is well.
+        """
+        if not self._bars:
+            yield Bar(None, None)
+            return
+        display = self._display or self._new_display()
+        outermost, self._display = self._display is None, display
+        task = display.add_task(title, total=total, completed=done, text="")
+        display.start()
+        try:
+            yield Bar(display, task)
+        finally:
+            display.remove_task(task)
+            if outermost:
+                display.stop()
+                self._display = None
+
+    def _new_display(self) -> Progress | _Lines:
+        if not self.console.is_terminal or self.console.is_dumb_terminal:
+            return _Lines(self.console)
+        columns = (TextColumn("{task.description}"), BarColumn(None), _Count(Column(no_wrap=True)))
+        return Progress(*columns, TextColumn("{task.fields[text]}"), console=self.console, transient=True)

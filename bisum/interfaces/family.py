@@ -1,0 +1,132 @@
+"""What is particular to a family of models, and how a model of it reads text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bisum.errors import UserError, reason
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+IGNORED_LABEL = -100
+"""Label of a position that no loss counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(ABC):
+    """How one kind of model loads, reads text, learns from it and writes."""
+
+    needs_language: ClassVar[bool] = False
+    """Whether the model must be told the language of a text."""
+    left_padded: ClassVar[bool] = False
+    """Whether documents are padded on the left, as what continues a text needs it."""
+
+    def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
+        """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""
+        from transformers import AutoTokenizer
+
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, **options)
+        return tokenizer
+
+    @abstractmethod
+    def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
+        """Return the model with the checkpoint's weights; `options` go to `from_pretrained`."""
+
+    def check(self, reader: TextReader) -> None:  # noqa: B027 - most families have nothing to object to
+        """Raise UserError for limits or a prompt that the model cannot have."""
+
+    def precision_problem(self, precision: str) -> str | None:  # noqa: ARG002 - most bear all
+        """Return why the family cannot run in `precision` (float32, bf16 or fp16), or None if it can."""
+        return None
+
+    def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:  # noqa: ARG002
+        """Return the token ids, of a model with `vocabulary` of them, that no summary may hold."""
+        return []
+
+    @abstractmethod
+    def encode(
+        self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
+    ) -> dict[str, list[Any]]:
+        """Return the rows' columns `input_ids`, `labels` (lists of token ids), `document_cut` and `summary_cut` (bool).
+
+        A summary is empty where only the document is to be read.
+
+        Raises:
+            UserError: a language that the model does not know, or limits that leave no room for a document.
+        """
+
+    def decode(self, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
+        """Return the texts of generated token ids, shape (rows, tokens)."""
+        texts: list[str] = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    @abstractmethod
+    def model_inputs(
+        self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
+    ) -> dict[str, torch.Tensor]:
+        """Return what the model is called with to give logits of the shape of `labels`, one for each label.
+
+        Args:
+            config: of the model.
+            documents: token ids, shape (rows, document tokens), padded with `pad`.
+            mask: 1 where a document's token is, of the same shape.
+            labels: token ids, shape (rows, summary tokens), padded with -100 on the right.
+            pad: the padding token's id.
+        """
+
+    @abstractmethod
+    def generate(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, torch.Tensor],
+        config: GenerationConfig,
+        states: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return the summaries' token ids alone, shape (rows, at most max_new_tokens).
+
+        `inputs` are those of the forward pass; `states` the encoder's output in it, if that is known.
+        """
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """How a model reads text, without the model."""
+
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    config: PretrainedConfig
+    """Of the model."""
+    prefix: str
+    """Text put before each document; may be empty."""
+    suffix: str
+    """Text put after each document; may be empty."""
+    max_document_tokens: int
+    max_summary_tokens: int
+
+    def prompt(self, document: str) -> str:
+        """Return a document as the model reads it."""
+        return f"{self.prefix}{document}{self.suffix}"
+
+    def encode(
+        self, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
+    ) -> dict[str, list[Any]]:
+        """Return the columns of `Family.encode`.
+
+        Raises:
+            UserError: what that raises, and whatever a family of the user's own does.
+        """
+        try:
+            return self.family.encode(self, documents, summaries, languages)
+        except UserError:
+            raise
+        except Exception as error:
+            family = type(self.family)
+            if family.__module__.startswith("bisum."):
+                raise
+            known = ", ".join(sorted(set(languages)))
+            raise UserError(f"model.family: {family.__name__} fails on texts in {known}: {reason(error)}") from error

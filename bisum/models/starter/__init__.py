@@ -1,1 +1,0 @@
-"""The `starter` model and the scripts that make its corpus and tokenizer (see README.md here)."""

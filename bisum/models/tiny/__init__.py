@@ -1,1 +1,0 @@
-"""The tokenizer of the `tiny` model, and the script that trains it."""

@@ -1,0 +1,47 @@
+"""`metrics.jsonl`: a line for each logged step and each evaluation, all with `step` and `epoch`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bisum.errors import UserError
+from bisum.runs.files import replace_file
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's `metrics.jsonl`; a last line that a crash cut off is left out.
+
+    Raises:
+        UserError: another line is not what bisum wrote.
+    """
+    path = directory / "metrics.jsonl"
+    lines: list[dict[str, Any]] = []
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    for number, text in enumerate(texts, start=1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or "step" not in line:
+            if number == len(texts):
+                break
+            raise UserError(f"{path}, line {number}: must be an object with a step; remove the line or put it right")
+        lines.append(line)
+    return lines
+
+
+def rewind_metrics(directory: Path, step: int, evaluated_step: int) -> None:
+    """Drop the lines that a run resumed at `step` logs again.
+
+    They are those after `step`, an evaluation at `step` that its checkpoint does not know (it knows none after
+    `evaluated_step`), and the test split's.
+    """
+
+    def stays(line: dict[str, Any]) -> bool:
+        unknown = line["step"] > evaluated_step and "eval/loss" in line
+        return line["step"] <= step and not unknown and "test/loss" not in line
+
+    kept = [line for line in read_metrics(directory) if stays(line)]
+    replace_file(directory / "metrics.jsonl", map(json.dumps, kept))

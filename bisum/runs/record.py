@@ -1,0 +1,57 @@
+"""The record of a run, `run.json`, read back."""
+
+from __future__ import annotations
+
+import json
+from functools import reduce
+from pathlib import Path
+from typing import Any, cast
+
+from bisum.errors import UserError
+
+_ENTRIES: dict[str, tuple[type, ...]] = {
+    "job": (str,),
+    "status?": (str,),
+    "config": (dict,),
+    "config.model": (dict,),
+    "config.model.max_document_tokens": (int,),
+    "config.model.max_summary_tokens": (int,),
+    "config.evaluation?": (dict,),
+    "choices?": (dict,),
+    "test?": (dict, type(None)),
+    "test.checkpoint": (str,),
+    "best?": (dict, type(None)),
+    "best.epoch": (float, int),
+    "data?": (dict,),
+    "seconds?": (dict,),
+}
+"""Entries of a `run.json`, which a person may have edited, that are read before the schema has seen them; with a
+question mark, those that need not be there."""
+_WORDS = {str: "text", dict: "an object", int: "a whole number", float: "a number"}
+
+
+def read_record(run: str | Path) -> dict[str, Any]:
+    """Return the `run.json` of a run directory.
+
+    Raises:
+        UserError: there is none, it cannot be read, or an entry is not of the type that bisum writes.
+    """
+    path = Path(run).expanduser() / "run.json"
+    if Path(run).is_file():
+        raise UserError(f"'{run}' is a file; give the run directory")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"'{path}' cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise UserError(f"'{path}' must hold an object, as bisum wrote it")
+    for entry, types in _ENTRIES.items():
+        key = entry.rstrip("?")
+        *parents, name = key.split(".")
+        node: Any = reduce(lambda node, parent: node and node.get(parent), parents, cast(Any, record))
+        may_lack = node is None or (key != entry and name not in node)
+        if not may_lack and type(node.get(name)) not in types:
+            raise UserError(f"'{path}': {key} must be {_WORDS[types[0]]}, as bisum wrote it")
+    return record

@@ -1,0 +1,1 @@
+"""Summaries of texts: the Summarizer, and where documents come from."""

@@ -1,0 +1,204 @@
+"""Where the documents to summarize come from: the command line, files, standard input, rows of a corpus."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+from bisum.config.schema import SummarizeConfig
+from bisum.errors import UserError, nearest, shown
+
+STDIN = "-"
+
+_JSON_LINES = (".jsonl", ".ndjson", ".json")
+_TABLES = (".csv", ".tsv", ".parquet")
+_JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A text to summarize, and what is known of it."""
+
+    text: str
+    language: str | None = None
+    """Its code, such as es; None: that of its neighbours."""
+    id: str | int | None = None
+    """Its own, or where it stands, such as `notes.txt:3`."""
+    reference: str | None = None
+    """A summary that a person wrote."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of its line of JSON."""
+    place: str = ""
+    """Where it stands, as an error tells it, such as `notes.txt, line 3`."""
+
+
+def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Document]:
+    """Return the documents that a command line asks for: its texts, files and rows, in this order, or else stdin's.
+
+    `given` are the texts.
+
+    Files and stdin are read as the documents are taken, so that a bad line is no matter of those before it.
+
+    Raises:
+        UserError: a file, row or id is not there, at once; a line is not as it should be, once it is reached.
+    """
+    rows = list(_rows(config)) if config.asks_for_rows else []
+    texts = [
+        Document(text=_text(text, "it", f"text {number}"), id=f"text:{number}", place=f"text {number}")
+        for number, text in enumerate(given, start=1)
+    ]
+    files = config.files or ([] if texts or rows else [STDIN])
+    for file in files:
+        _check(file)
+    return chain(texts, *(_read(file, config.unit) for file in files), rows)
+
+
+def reads_stdin(config: SummarizeConfig, given: Sequence[str]) -> bool:
+    """Return whether documents come from standard input."""
+    others = given or config.files or config.asks_for_rows
+    return STDIN in config.files or not others
+
+
+def _rows(config: SummarizeConfig) -> Iterator[Document]:
+    """Yield the rows of a split that are asked for; row n is line n + 1 of the run's `predictions/` of that split."""
+    from bisum.corpus.corpus import load_corpus
+
+    split = config.split or "test"
+    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split]).splits[split]
+    positions = {str(id_): position for position, id_ in enumerate(rows["id"].to_pylist())}
+    for number, row in enumerate(config.rows):
+        if not 0 <= row < len(rows):
+            raise UserError(f"rows[{number}]: {split} has no row {row} (its {len(rows):,} are 0 to {len(rows) - 1})")
+    for number, id_ in enumerate(config.ids):
+        if str(id_) not in positions:
+            known = ", ".join(list(positions)[:3])
+            raise UserError(f"ids[{number}]: no row of {split} has the id '{id_}' (there are {known}, ...)")
+    asked = [*config.rows, *(positions[str(id_)] for id_ in config.ids)]
+    for row in rows.take(asked).to_pylist() if asked else rows.to_pylist():
+        place = f"row {row['id']} of {split}"
+        yield Document(
+            text=row["document"], language=row["language"], id=row["id"], reference=row["summary"], place=place
+        )
+
+
+def _check(file: str) -> None:
+    """Refuse a file that is not there, or whose name says that it holds no text."""
+    from bisum.corpus.readers import split_extension
+
+    _, extension = split_extension(file)
+    if extension in _TABLES:
+        raise UserError(f"files: {file} is a table; give text, or JSON lines (.jsonl) with the key 'document'")
+    path = Path(file).expanduser()
+    if file == STDIN:
+        if sys.stdin is None:
+            raise UserError("files: standard input is closed; name a file, or give texts after --")
+    elif path.is_dir():
+        raise UserError(f"files: {file} is a folder; name its files, for example {file.rstrip('/')}/*.txt")
+    elif "://" not in file and not path.exists():
+        near = nearest(path.name, [other.name for other in path.parent.glob("*")])
+        raise UserError(f"files: there is no file {file}{near}")
+
+
+def _read(file: str, unit: str) -> Iterator[Document]:
+    """Yield the documents of a file, or of standard input, as soon as they are there."""
+    from bisum.corpus.readers import split_extension
+    from bisum.corpus.text_formats import text_lines
+
+    name = "stdin" if file == STDIN else file
+    with _opened(file) as stream:
+        lines = text_lines(stream, name)
+        has_json = None if file == STDIN else split_extension(file)[1] in _JSON_LINES
+        if unit == "file" and not has_json:
+            yield Document(text=_text("".join(lines).strip(), "it", name), id=name, place=name)
+        else:
+            yield from _from_lines(lines, name, has_json)
+
+
+def _from_lines(lines: Iterable[str], name: str, has_json: bool | None) -> Iterator[Document]:
+    """Yield a document a line; where it is not known, the first line that is not blank tells whether they are JSON."""
+    numbered = enumerate(lines, start=1)
+    head = []
+    if has_json is None:
+        for number, line in numbered:
+            head.append((number, line))
+            if line.strip():
+                has_json = bool(_JSON_OBJECT.match(line))
+                break
+    for number, line in chain(head, numbered):
+        place = f"{name}, line {number}"
+        if not has_json:
+            yield Document(text=line.strip(), id=f"{name}:{number}", place=place)
+        elif line.strip():
+            yield _from_json(line, f"{name}:{number}", place)
+
+
+def _from_json(line: str, id_: str, place: str) -> Document:
+    """Return the document of a line of JSON: `document` or `text`, and `id`, `language`, `reference` or `summary`."""
+    try:
+        value = json.loads(line, parse_constant=_number, parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        reason = f"{error.msg}, character {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise UserError(f"{place}: broken JSON ({reason}); must be one JSON object a line") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{place}: {shown(value)} in place of a JSON object; must be one JSON object a line")
+    others = dict(value)
+    name = "document" if "document" in others else "text"
+    if name not in others:
+        raise UserError(f"{place}: no 'document' (or 'text'); its keys: {', '.join(others) or 'none'}")
+    text = _text(others.pop(name), name, place)
+    reference_name = "reference" if others.get("reference") is not None else "summary"
+    language, reference = others.pop("language", None), others.pop(reference_name, None)
+    own = others.pop("id", None)
+    return Document(
+        text=text,
+        language=None if language is None else _text(language, "language", place),
+        id=id_ if own is None else own,
+        reference=None if reference is None else _text(reference, reference_name, place),
+        others=others,
+        place=place,
+    )
+
+
+def _number(text: str) -> float:
+    """Return a number that JSON can hold: the output would not be JSON with others."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number of JSON's")
+    return value
+
+
+def _text(value: object, name: str, place: str) -> str:
+    """Return a value that is Unicode text."""
+    if not isinstance(value, str):
+        raise UserError(f"{place}: {name} is {shown(value)}; must be text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{place}: {name} holds half of a character (a lone \\ud800 to \\udfff); must be text"
+        ) from error
+    return value
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    """Open a file, or standard input, for reading as it grows."""
+    from bisum.corpus.readers import open_file
+
+    if file != STDIN:
+        with open_file(file, "files") as stream:
+            yield stream
+        return
+    # Not sys.stdin: a thread that still waits for its next line would keep the interpreter from ending.
+    try:
+        with open(0, "rb", closefd=False) as stream:
+            yield stream
+    except OSError as error:
+        raise UserError(f"stdin: cannot be read ({error.strerror})") from error

@@ -1,0 +1,191 @@
+"""Summaries of texts, from the starter, a run, a checkpoint or a model of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, overload
+
+from bisum.config.schema import Config, SummarizeConfig
+from bisum.errors import UserError
+from bisum.interfaces.progress import ShowProgress
+from bisum.summarize.documents import Document
+
+if TYPE_CHECKING:
+    from bisum.interfaces.progress import ShowProgress
+from bisum.summarize.read_ahead import windows
+
+D = TypeVar("D", str, Document)
+
+_MOST_BATCHES = 8
+"""Batches that are filled from one window of a stream, so that texts of similar length come together."""
+
+
+class Summarizer:
+    """A model that summarizes, ready to be called: that of a run, or the starter, as `Summarizer()`.
+
+    >>> summarizer = Summarizer("outputs/2026-11-22/16-18-59-6db4")
+    >>> summarizer("A long text ...")
+    'Its summary'
+    >>> summarizer(["A long text ...", "Un texto largo ..."], language=["en", "es"])
+    ['Its summary', 'Su resumen']
+    """
+
+    language: str | None
+    """Language of texts of which none is told: `language=` of the words, or the only one of the run; None: unknown."""
+
+    def __init__(
+        self, run: str | Path | None = None, overrides: Sequence[str] = (), *, config_dir: str | Path | None = None
+    ) -> None:
+        """Load a model.
+
+        Args:
+            run: a run directory (its best checkpoint), a checkpoint directory or the name of a model on the hub; None:
+                the model that `overrides` choose, or else the starter, bisum's own.
+            overrides: words as on the command line, such as `["generation.num_beams=4", "hardware=cpu"]`; what they
+                do not name is as in the run, or its default.
+            config_dir: a folder of further YAML files.
+
+        Raises:
+            UserError: there is no such run or model, or a word is wrong.
+        """
+        if isinstance(overrides, str):
+            raise UserError(f"overrides: expected a list of words, such as ['{overrides}'], not one text")
+        from bisum.config.composition import Composer
+        from bisum.config.jobs import configure
+        from bisum.config.overrides import quoted
+
+        composer = Composer("summarize", None if config_dir is None else str(config_dir))
+        named = [] if run is None else [f"run={quoted(str(run))}"]
+        self._load(configure(composer, [*named, *overrides]), None)
+
+    @classmethod
+    def from_config(cls, config: Config, progress: ShowProgress | None = None) -> Summarizer:
+        """Return the summarizer of a checked configuration; `progress` shows how far a download is."""
+        summarizer = cls.__new__(cls)
+        summarizer._load(config, progress)
+        return summarizer
+
+    def _load(self, config: Config, progress: ShowProgress | None) -> None:
+        if config.hardware.device == "tpu":
+            raise UserError("hardware.device: summarize runs on a CPU or GPU; choose hardware=auto, cpu or gpu")
+        from bisum.display.quiet import quiet_libraries
+        from bisum.hardware.devices import find_device
+        from bisum.hardware.xla import place
+        from bisum.models.loading import load
+
+        quiet_libraries(["transformers", "huggingface_hub"])  # datasets, which is slow to import, has no part in it
+        self.config = config
+        self.device = find_device(config.hardware)
+        self.loaded = load(config.model, config.seed, self.device.precision, progress)
+        place(self.loaded.model, self.device.torch_device)
+        given = config.language if isinstance(config, SummarizeConfig) else None
+        self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
+        self._known: set[str] = set()
+
+    @overload  # a str is an Iterable[str], too
+    def __call__(self, documents: str, language: str | None = None) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, documents: Iterable[str], language: str | Sequence[str] | None = None) -> list[str]: ...
+
+    def __call__(self, documents: str | Iterable[str], language: str | Sequence[str] | None = None) -> str | list[str]:
+        """Return the summary of a text, or those of several in their order; that of a blank text is empty.
+
+        Args:
+            documents: one text, or several.
+            language: the code of their language, such as es, or one code (or None) for each; None: `self.language`.
+
+        Raises:
+            UserError: something is no text; the model needs to know the language and none is given, or does not know
+                it.
+        """
+        if isinstance(documents, str):
+            return self([documents], language)[0]
+        texts = list(map(_text, _several(documents)))
+        codes: list[str | None] = [language] * len(texts) if isinstance(language, str | None) else _codes(language)
+        if len(codes) != len(texts):
+            raise UserError(f"language: {len(codes)} codes for {len(texts)} documents; give one for all or for each")
+        return self._summaries(texts, list(map(self._language, texts, codes)))
+
+    def stream(self, documents: Iterable[D], language: str | None = None) -> Iterator[tuple[D, str]]:
+        """Yield each document with its summary, in order, as soon as it is there: none waits for documents to come.
+
+        Documents are read ahead in a thread, and those that are there are summarized together.
+
+        Args:
+            documents: texts, or `Document`s, each of which may have a language of its own, which holds.
+            language: the code of the others' language; None: `self.language`.
+
+        Raises:
+            UserError: as a call does, and what reading `documents` raises, after the summaries of those before.
+        """
+        size = self.config.evaluation.batch_size
+        for window in windows(_several(documents), size, _MOST_BATCHES * size):
+            codes: list[str] = []
+            problem: UserError | None = None
+            for document in window:
+                own, place = (document.language, document.place) if isinstance(document, Document) else (None, "")
+                try:
+                    codes.append(self._language(_text(document), own or language))
+                except UserError as error:
+                    problem = UserError(f"{place}: {error}" if place else str(error))
+                    break
+            sound = window[: len(codes)]
+            yield from zip(sound, self._summaries(list(map(_text, sound)), codes), strict=True)
+            if problem is not None:
+                raise problem
+
+    def _language(self, text: str, code: str | None) -> str:
+        """Return the code of a text's language; where the model must be told it, one that it knows."""
+        family, languages = self.loaded.family, self.config.languages
+        if not isinstance(code, str | None):
+            raise UserError(f"language: expected a code such as es, not {type(code).__name__}")
+        code = code or self.language
+        if not family.needs_language or not text.strip():
+            return code or languages[0]
+        if code is None:
+            raise UserError(f"language: the model must be told it; give language=, one of {', '.join(languages)}")
+        if code not in self._known:
+            self.loaded.encode([""], [""], [code])
+            self._known.add(code)
+        return code
+
+    def _summaries(self, texts: Sequence[str], codes: Sequence[str]) -> list[str]:
+        """Return a summary of each text, in the language of its code."""
+        from bisum.evaluation.generation import summarize
+
+        pairs = zip(texts, codes, strict=True)
+        filled = [(number, text, code) for number, (text, code) in enumerate(pairs) if text.strip()]
+        summaries = [""] * len(codes)
+        if filled:
+            numbers, documents, languages = zip(*filled, strict=True)
+            options, size = self.config.generation, self.config.evaluation.batch_size
+            found = summarize(self.loaded, documents, languages, options, size, self.device.precision)
+            for number, summary in zip(numbers, found, strict=True):
+                summaries[number] = summary
+        return summaries
+
+
+def _codes(language: object) -> list[str | None]:
+    if not isinstance(language, Iterable):
+        raise UserError(f"language: expected a code such as es, or one for each text, not {type(language).__name__}")
+    return list(language)
+
+
+def _several(documents: Iterable[D]) -> Iterable[D]:
+    """Return the documents, if they are several: iterated, a text would be its letters, and bytes numbers."""
+    if isinstance(documents, str | bytes | Mapping) or not isinstance(documents, Iterable):
+        raise UserError(f"documents: expected text or a list of texts, not {type(documents).__name__}")
+    return documents
+
+
+def _text(document: str | Document) -> str:
+    text = document.text if isinstance(document, Document) else document
+    if not isinstance(text, str):
+        raise UserError(f"documents: expected text, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError("documents: a text holds half of a character (a lone \\ud800 to \\udfff)") from error
+    return text

@@ -1,0 +1,1 @@
+"""Several jobs from one command line."""

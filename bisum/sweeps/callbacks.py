@@ -1,0 +1,31 @@
+"""Hydra's callbacks, called where Hydra calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from bisum.errors import complain, reason
+
+
+class Callbacks:
+    """The callbacks that `hydra.callbacks` configures; one that fails is reported and changes nothing."""
+
+    def __init__(self, composed: DictConfig) -> None:
+        self._callbacks = [instantiate(node) for node in (composed.hydra.callbacks or {}).values()]
+
+    def __getattr__(self, event: str) -> Callable[..., None]:
+        """Return what calls all callbacks of an event, such as `on_job_start`."""
+
+        def notify(**arguments: Any) -> None:
+            ordered = reversed(self._callbacks) if event.endswith("_end") else self._callbacks
+            for callback in ordered:
+                try:
+                    getattr(callback, event)(**arguments)
+                except Exception as error:
+                    complain(f"hydra.callbacks: {type(callback).__name__}.{event} failed: {reason(error)}")
+
+        return notify

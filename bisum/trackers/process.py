@@ -1,0 +1,102 @@
+"""The process in which a tracker works, which `bisum.trackers.client` starts.
+
+A message is a line of JSON on standard input, [method, arguments] for the `TrackedRun`; the first is the tracker's
+node of the configuration and the `RunFacts`. What the run is to know goes back as JSON lines. The input's end without
+a `finish` means that the training is gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TextIO
+
+from bisum.config.checking import build
+from bisum.errors import reason
+from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
+
+GRACE_SECONDS = 5.0
+"""Between the moment when the run stops waiting for this process and that when it ends itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The first message, as far as it is checked."""
+
+    tracker: Tracker
+
+
+class Reporter:
+    """Tells the run what it is to know: facts, and the first warning (`tracker.log` has all)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._warned = False
+
+    def send(self, report: Mapping[str, str]) -> None:
+        """Send facts, and a warning among them."""
+        self._warned = self._warned or "warning" in report
+        print(json.dumps(dict(report)), file=self._stream, flush=True)
+
+    def failed(self, doing: str, error: BaseException) -> None:
+        """Log a traceback; the first also becomes a warning."""
+        traceback.print_exc()
+        if not self._warned:
+            self.send({"warning": f"{doing} failed: {reason(error)} (see {LOG})"})
+
+
+def main() -> None:
+    """Track a run until its messages end."""
+    # A library that prints or asks must not come between the messages.
+    messages, reporter = os.fdopen(os.dup(0)), Reporter(os.fdopen(os.dup(1), "w"))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    fcntl.flock(2, fcntl.LOCK_EX)  # on tracker.log: an earlier process of this run, killed and resumed, ends first
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    Thread(target=_receive, args=(messages, inbox), daemon=True).start()
+    first = inbox.get()
+    if first is None:
+        return
+    try:
+        tracked = build(Start, {"tracker": first["tracker"]}).tracker.start(RunFacts(**first["run"]))
+        reporter.send(dict(tracked.report))
+    except BaseException as error:  # SystemExit is one of the ways in which a tracker fails
+        reporter.failed("start", error)
+        return
+    _follow(tracked, inbox, reporter)
+
+
+def _follow(tracked: TrackedRun, inbox: SimpleQueue[Any], reporter: Reporter) -> None:
+    for method, arguments in iter(inbox.get, None):
+        try:
+            getattr(tracked, method)(**arguments)
+        except BaseException as error:
+            reporter.failed(method, error)
+        if method == "finish":  # the input may stay open in other children of the training
+            return
+    tracked.finish("crashed")
+
+
+def _receive(messages: TextIO, inbox: SimpleQueue[Any]) -> None:
+    """Read messages; when they end, so does this process, whatever it may be waiting for."""
+    seconds = 0.0
+    for line in messages:
+        message = json.loads(line)
+        if isinstance(message, dict):
+            seconds = message["tracker"]["finish_seconds"]
+        inbox.put(message)
+    inbox.put(None)
+    time.sleep(seconds + GRACE_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

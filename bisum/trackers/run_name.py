@@ -1,0 +1,42 @@
+"""A run's name: short, and different where runs of a project differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bisum.config.provenance import Provenance
+
+_SHORT = {"trainer.learning_rate": "lr", "seed": "s", "trainer.batch_size": "bs", "trainer.epochs": "ep"}
+_LONGEST = 100
+_UNNAMED = ("model", "tracker", "hardware", "hydra", "cache_dir", "resume", "log")
+"""Keys that do not name a run; the model does, first."""
+
+
+def run_name(provenance: Provenance) -> str:
+    """Return the model and what else the command line changes, such as `mt5_small-lr5e-05-s1`.
+
+    Where that is too long, the changes that stand first on the command line are left out.
+    """
+    parts = [provenance.choices.get("model", "model")]
+    for word in provenance.overrides:
+        key, _, option = word.lstrip("+").partition("=")
+        if key == "model.checkpoint":
+            parts[0] = _shown(provenance, key)
+        elif key in provenance.choices or key == "filter":
+            parts += [option.strip("[]").replace(",", "+")] if key not in _UNNAMED else []
+        elif re.split(r"[./]", key)[0] not in _UNNAMED[1:] and not key.startswith("~"):
+            parts.append(_SHORT.get(key, key.rpartition(".")[2]) + _shown(provenance, key))
+    while len(parts) > 2 and len("-".join(parts)) > _LONGEST:
+        del parts[1]
+    return "-".join(parts)[:_LONGEST]
+
+
+def _shown(provenance: Provenance, key: str) -> str:
+    """Return the value of a dotted key in brief: of a path, its last part."""
+    node: Any = provenance.resolved
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    text = "+".join(map(str, node)) if isinstance(node, list) else str(node)
+    return text.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,183 @@
+"""Weights & Biases, online or as a transaction log in the run directory."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
+
+if TYPE_CHECKING:
+    import wandb
+
+
+_MODES = {"dryrun": "offline", "run": "online"} | {mode: mode for mode in ("online", "offline", "disabled")}
+"""What WANDB_MODE may ask for."""
+_ANSWER_SECONDS = 3
+"""How long the host may take to confirm the key."""
+_INIT_SECONDS = 20.0
+"""How long it may then take to make the run."""
+_AXES = {"train/*": "step", "eval/*": "epoch", "test/*": "epoch", "baseline/*": "epoch"}
+_AXES |= {"histograms/*": "epoch", "predictions/*": "epoch"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbTracker(Tracker):
+    """A run of W&B for each run; its environment variables say where and as whom: WANDB_BASE_URL, WANDB_API_KEY.
+
+    WANDB_MODE, WANDB_NAME and WANDB_RUN_GROUP hold where the configuration leaves the matter open.
+    """
+
+    entity: str | None
+    """User or team that the project belongs to; null: the key's default."""
+
+    @property
+    def asked(self) -> str:
+        """The mode that the configuration, or else the environment, asks for."""
+        return self.mode if self.mode != "auto" else _MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+
+    @property
+    def wanted(self) -> bool:
+        """See `Tracker.wanted`."""
+        return self.asked != "disabled"
+
+    def start(self, run: RunFacts) -> TrackedRun:
+        """Begin a run; its files, those that wait for upload included, are in `wandb/` in the run directory."""
+        return WandbRun(self, run)
+
+
+class WandbRun(TrackedRun):
+    """A run of W&B, whose own steps count the lines of `metrics.jsonl`.
+
+    A transaction log cannot be continued: a resumed run writes a new one, complete and under the same id, in place of
+    one that was not uploaded. Online, the lines that the run keeps are not sent again; those that it logs anew are,
+    and stand beside what W&B had of them.
+    """
+
+    def __init__(self, tracker: WandbTracker, facts: RunFacts) -> None:
+        self._folder = Path(facts.directory) / "wandb"
+        self._folder.mkdir(exist_ok=True)
+        self._kept = facts.kept
+        os.environ["WANDB_DATA_DIR"] = str(self._folder)  # tables and checkpoints that wait for upload
+        mode = tracker.asked
+        os.environ.pop("WANDB_MODE", None)  # it has been read
+        import wandb
+
+        self._wandb = wandb
+        offline, warn = self._why_offline(mode)
+        if offline is None:
+            try:
+                self._run = self._init(tracker, facts, "online")
+            except Exception:
+                traceback.print_exc()
+                offline, warn = f"{self._host} takes no run (see {LOG})", True
+        if offline is not None:
+            self._run = self._init(tracker, facts, "offline")
+        for name, axis in _AXES.items():
+            self._run.define_metric(name, step_metric=axis)
+        self._remove_superseded()
+        self.report = {"id": self._run.id} | self._views(offline, warn)
+
+    def log(
+        self,
+        number: int,
+        metrics: Mapping[str, float],
+        tables: Mapping[str, Sequence[Mapping[str, str]]],
+        histograms: Mapping[str, Mapping[str, Sequence[float]]],
+    ) -> None:
+        """Log a row of the history."""
+        if number < min(self._run.starting_step, self._kept):
+            return
+        row: dict[str, Any] = dict(metrics)
+        for name, rows in tables.items():
+            row[name] = self._wandb.Table(columns=list(rows[0]), data=[list(cells.values()) for cells in rows])
+        for name, histogram in histograms.items():
+            bins = (histogram["counts"], histogram["edges"])
+            row[name] = self._wandb.Histogram(np_histogram=bins)  # type: ignore[arg-type]
+        self._run.log(row, step=number + max(0, self._run.starting_step - self._kept), commit=True)
+
+    def image(self, name: str, path: str) -> None:
+        """Log an image with the next row."""
+        self._run.log({name: self._wandb.Image(path)}, commit=False)
+
+    def checkpoint(self, path: str, aliases: Sequence[str]) -> None:
+        """Log an artifact; its files are uploaded from where they are."""
+        artifact = self._wandb.Artifact(f"checkpoint-{self._run.id}", "model")
+        artifact.add_dir(path, policy="immutable")
+        self._run.log_artifact(artifact, aliases=list(aliases))
+
+    def summarize(self, values: Mapping[str, Any]) -> None:
+        """Set values of the summary."""
+        self._run.summary.update(dict(values))
+
+    def finish(self, status: str) -> None:
+        """End the run; W&B shows one that has not finished as failed."""
+        self._run.finish(exit_code=0 if status == "finished" else 1)
+
+    def _why_offline(self, mode: str) -> tuple[str | None, bool]:
+        """Return what keeps the run from being tracked online, if anything does, and whether to warn of it."""
+        if mode == "offline":
+            return "as asked", False
+        self._wandb.setup()  # reads the environment: what is set now holds for the login alone
+        os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_ANSWER_SECONDS))
+        try:
+            has_key = self._wandb.login(prompt=False, verify=True)
+        except Exception:
+            traceback.print_exc()
+            return f"{self._host} does not confirm the API key (see {LOG})", True
+        return (None, False) if has_key else ("no API key (wandb login)", mode == "online")
+
+    def _init(self, tracker: WandbTracker, facts: RunFacts, mode: Any) -> wandb.Run:
+        in_wandb_sweep = None if facts.resumed else os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
+        settings = self._wandb.Settings(
+            console="off",
+            save_code=False,
+            disable_git=True,
+            git_commit=facts.commit,
+            program="bisum",
+            x_stats_pid=facts.process,
+            init_timeout=_INIT_SECONDS,
+        )
+        return self._wandb.init(
+            entity=tracker.entity,
+            project=tracker.project,
+            dir=facts.directory,
+            id=in_wandb_sweep or facts.id,
+            name=tracker.name or os.environ.get("WANDB_NAME") or facts.name,
+            group=tracker.group or os.environ.get("WANDB_RUN_GROUP") or facts.group,
+            tags=facts.tags or None,
+            job_type=facts.job,
+            config=facts.config,
+            mode=mode,
+            resume="allow" if mode == "online" else None,
+            settings=settings,
+        )
+
+    def _remove_superseded(self) -> None:
+        """Remove earlier transaction logs of this run, all of whose lines the new one gets, unless uploaded."""
+        own = Path(self._run.dir).parent
+        for old in self._folder.glob(f"offline-run-*-{self._run.id}"):
+            if old != own and not list(old.glob("*.synced")):
+                shutil.rmtree(old, ignore_errors=True)
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._wandb.setup().settings.base_url).hostname or ""
+
+    def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
+        """Return where to see the run, and the warning."""
+        from bisum.display.terminal import from_here
+
+        shown = shlex.quote(str(from_here(self._folder)))
+        if offline is None:
+            url = self._run.url or ""
+            return {"url": url, "view": f"tracked at {url}  Missing there? wandb sync {shown}"}
+        view = f"tracked offline: {offline}.  View: wandb leet {shown}  Upload: wandb sync {shown}"
+        return {"view": view} | ({"warning": f"{offline}; tracking offline"} if warn else {})

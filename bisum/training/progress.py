@@ -1,0 +1,55 @@
+"""Where a training stands, and what may not change when it is continued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bisum.config.schema import Config
+from bisum.errors import UserError
+
+
+@dataclass
+class Progress:
+    """All that a checkpoint must hold besides weights, optimizer and schedule.
+
+    The state of the random generators is not part of it: it is set from (seed, step) before every step.
+    """
+
+    step: int = 0
+    """Optimizer steps taken."""
+    loss_sum: float = 0.0
+    """Sum of the losses of the steps since the last logged one."""
+    loss_steps: int = 0
+    """Number of those steps."""
+    epoch_loss_sum: float = 0.0
+    """Sum of the losses logged since the last evaluation."""
+    epoch_loss_steps: int = 0
+    """Number of those steps."""
+    evaluated_step: int = 0
+    """Step of the last evaluation."""
+    best: float | None = None
+    """Best value of `best_metric` so far."""
+    best_checkpoint: str | None = None
+    """Name of the checkpoint that reached it."""
+    evaluations_since_best: int = 0
+    """Evaluations in a row that were not better."""
+    stopped: str | None = None
+    """Why training ended before its last step."""
+
+
+def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
+    """Return what may not change when a run is continued: its position and its optimizer's memory depend on it."""
+    return {
+        "trainer.optimizer": config.trainer.optimizer,
+        "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
+        "corpus.language_temperature": config.corpus.language_temperature,
+        "steps an epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
+    }
+
+
+def refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UserError where one of the `fixed_settings` of a checkpoint is another now."""
+    for key, value in now.items():
+        if before[key] != value:
+            raise UserError(f"resume: {key} was {before[key]} and cannot become {value}; start a new run")

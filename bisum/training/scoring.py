@@ -1,0 +1,106 @@
+"""What a training scores: the baseline before it, validation in it, the test split after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bisum.batches.tokenization import EncodedSplit
+from bisum.config.schema import Config
+from bisum.display.narration import narrate_baseline, narrate_summaries, narrate_test, narrate_validation
+from bisum.errors import UserError
+from bisum.evaluation.evaluator import Evaluation, Evaluator
+from bisum.hardware.xla import compilations
+from bisum.models.loading import LoadedModel
+from bisum.records.run import Run
+from bisum.runs.checkpoints import damage, epoch_name
+from bisum.training.checkpoints import load_weights
+from bisum.training.session import Session
+
+
+class Scoring:
+    """Scores a training's splits, records the scores and shows them."""
+
+    def __init__(
+        self, config: Config, run: Run, evaluator: Evaluator, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]
+    ) -> None:
+        """Score lead-k on validation, beside which every evaluation is shown.
+
+        Raises:
+            UserError: no evaluation of these rows gives the metric that chooses the best checkpoint.
+        """
+        self._config = config
+        self._run = run
+        self._evaluator = evaluator
+        self._loaded = loaded
+        self._splits = splits
+        with run.stage("baseline"):
+            self._baseline = evaluator.baseline(splits["validation"].rows)
+        self._check_best_metric()
+
+    def record_baseline(self) -> None:
+        """Record the validation scores of lead-k, and show them."""
+        run, lead, baseline = self._run, self._config.evaluation.lead, self._baseline
+        if not any("baseline/rouge1" in line for line in run.metrics()):
+            run.write_predictions(f"validation-lead{lead}", baseline.predictions)
+            run.log(baseline.metrics, 0, 0.0, baseline.histograms)
+        run.update(baseline={"system": f"lead-{lead}", "split": "validation", **baseline.metrics})
+        rows = len(baseline.predictions)
+        narrate_baseline(run.screen, baseline.metrics, lead, "validation", rows, self._config.languages)
+
+    def validate(self, step: int, epoch: float, train_loss: float) -> Mapping[str, float]:
+        """See `bisum.training.session.Validate`."""
+        run, config = self._run, self._config
+        with run.stage("evaluation"):
+            scored = self._evaluator.model(self._loaded, self._splits["validation"], "eval")
+        if self._loaded.model.device.type == "xla":
+            run.screen.log(f"step {step}  {compilations()} XLA programs compiled so far")
+        run.write_predictions(f"validation-{epoch_name(epoch)}", scored.predictions)
+        run.log(scored.metrics, step, epoch, scored.histograms)
+        run.update(last={"step": step, "epoch": epoch, **scored.metrics})
+        lead = (f"lead-{config.evaluation.lead}", self._baseline.metrics)
+        narrate_validation(run.screen, scored.metrics, epoch, train_loss, lead, config.languages)
+        narrate_summaries(run.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
+        return scored.metrics
+
+    def test(self, session: Session) -> dict[str, float]:
+        """Score the test split once, with the best checkpoint; return what `report` does."""
+        run, lead, name = self._run, self._config.evaluation.lead, session.progress.best_checkpoint
+        if name is None:
+            raise UserError(f"trainer: {type(self._config.trainer).__name__}.fit ended before any evaluation")
+        best = run.checkpoints / name
+        if problem := damage(best):
+            raise UserError(
+                f"'{best}', the best checkpoint, is damaged ({problem}); put it back from a copy and resume"
+            )
+        load_weights(self._loaded.model, best)
+        split = self._splits["test"]
+        with run.stage("test"):
+            baseline = self._evaluator.baseline(split.rows)
+            scored = self._evaluator.model(self._loaded, split, "test")
+        run.write_predictions(f"test-lead{lead}", baseline.predictions)
+        run.write_predictions(f"test-{name}", scored.predictions)
+        run.log(scored.metrics, session.step, session.epoch, scored.histograms)
+        run.update(test={"checkpoint": name, **scored.metrics, **baseline.metrics})
+        return report(run)
+
+    def _check_best_metric(self) -> None:
+        names = _given_by(self._baseline)
+        best = self._config.trainer.best_metric
+        if best not in names:
+            ends = ("_low", "_high", "_precision", "_recall")
+            known = ", ".join(sorted(name for name in names if not name.endswith(ends)))
+            raise UserError(f"trainer.best_metric: no '{best}' for these rows (valid: {known})")
+
+
+def _given_by(baseline: Evaluation) -> set[str]:
+    """Return the names of what an evaluation gives, by those of a baseline on the same rows."""
+    return {"eval/loss", "eval/gen_len", *(name.replace("baseline/", "eval/", 1) for name in baseline.metrics)}
+
+
+def report(run: Run) -> dict[str, float]:
+    """Show the recorded scores of the test split; return them with those of the best validation."""
+    config, scores = run.config, run.record["test"]
+    rows = sum(counts["kept"] for counts in run.record["data"]["rows"]["test"].values())
+    best_metric, lead = config.trainer.best_metric, config.evaluation.lead
+    narrate_test(run.screen, scores, lead, rows, best_metric, config.languages, run.shown)
+    return {**run.record["best"], **{name: value for name, value in scores.items() if name.startswith("test/")}}

@@ -1,0 +1,215 @@
+"""A training session: what happens between the optimizer's steps, the same for every backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel
+
+from bisum.batches.sampling import TrainingLoader
+from bisum.errors import UserError
+from bisum.hardware.devices import Device
+from bisum.hardware.xla import seed as seed_step
+from bisum.hardware.xla import sync
+from bisum.interfaces.progress import Bar
+from bisum.interfaces.trainer import Trainer
+from bisum.models.loading import LoadedModel
+from bisum.records.run import Run
+from bisum.runs.checkpoints import epoch_name
+from bisum.runs.signals import Interrupted
+from bisum.training.checkpoints import CheckpointStore, write_training_state
+from bisum.training.progress import Progress, fixed_settings
+
+
+class Validate(Protocol):
+    """Scores the validation split, records and shows the scores."""
+
+    def __call__(self, step: int, epoch: float, train_loss: float) -> Mapping[str, float]:
+        """Return the metrics at a step; `train_loss` is the mean over the steps since the last evaluation."""
+
+
+@dataclass
+class Session:
+    """One training, from `progress.step` to its end; see `bisum.interfaces.trainer.TrainingSession`.
+
+    A backend calls `begin` once, and `begin_step` and `end_step` around every optimizer step.
+    """
+
+    settings: Trainer
+    seed: int
+    loaded: LoadedModel
+    batches: TrainingLoader
+    optimizer: Optimizer
+    schedule: LRScheduler
+    device: Device
+    run: Run
+    checkpoints: CheckpointStore
+    validate: Validate
+    steps_per_epoch: int
+    total_steps: int
+    progress: Progress = field(default_factory=Progress)
+    scaler: dict[str, Any] | None = None
+    """State of the gradient scaler to continue from, where the run uses one (fp16)."""
+    bar: Bar | None = None
+    """Shows the steps taken."""
+
+    def __post_init__(self) -> None:
+        self._loss: torch.Tensor | float = self.progress.loss_sum
+        self._rows = 0
+        self._since = time.perf_counter()
+        self._scaler_state: Callable[[], dict[str, Any] | None] = lambda: self.scaler
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model, on its device."""
+        return self.loaded.model
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken."""
+        return self.progress.step
+
+    def attach_scaler(self, scaler: Any) -> None:
+        """Continue with the state of a gradient scaler (fp16), and keep it in checkpoints."""
+        if self.scaler is not None:
+            scaler.load_state_dict(self.scaler)
+        self._scaler_state = scaler.state_dict
+
+    @property
+    def finished(self) -> bool:
+        """Whether training is over."""
+        return self.progress.stopped is not None or self.progress.step >= self.total_steps
+
+    @property
+    def epoch(self) -> float:
+        """Epochs trained; a fraction in mid-epoch, with more decimals than tell any two steps apart."""
+        return round(self.progress.step / self.steps_per_epoch, len(str(self.steps_per_epoch)) + 4)
+
+    def begin(self) -> None:
+        """Begin or continue: make up for an evaluation that an interruption cut off, and start the clock."""
+        step = self.progress.step
+        if step > 0 and self._is_evaluation_step(step) and self.progress.evaluated_step != step:
+            self._evaluate_and_save()
+        self._since = time.perf_counter()
+
+    def begin_step(self) -> None:
+        """Set the random state of the step, which makes dropout a function of (seed, step) alone."""
+        seed_step(self.model.device, self.seed * 1_000_003 + self.progress.step)
+
+    def end_step(self, loss: torch.Tensor, rows: int, learning_rate: float) -> None:
+        """Record one optimizer step; log, evaluate, save and stop where it is time to.
+
+        Args:
+            loss: the step's loss, detached, shape ().
+            rows: rows in the step.
+            learning_rate: the rate that the step used.
+        """
+        progress = self.progress
+        progress.step += 1
+        self._loss = self._loss + loss
+        sync(self.model.device)
+        progress.loss_steps += 1
+        self._rows += rows
+        evaluates = self._is_evaluation_step(progress.step)
+        if evaluates or progress.step % self.settings.log_every == 0:
+            self._log(learning_rate)
+        if self.bar is not None:
+            self.bar.advance(progress.step)
+        if evaluates:
+            self._evaluate_and_save()
+        elif self.settings.save_every is not None and progress.step % self.settings.save_every == 0:
+            self._save()
+        if self.run.interrupts.signal is not None and not self.finished:
+            self._save()
+            raise Interrupted(self.run.interrupts.signal)
+
+    def _is_evaluation_step(self, step: int) -> bool:
+        every = self.settings.evaluate_every or self.steps_per_epoch
+        return step % every == 0 or step == self.total_steps
+
+    def _log(self, learning_rate: float) -> None:
+        progress = self.progress
+        total = float(self._loss)
+        loss = total / progress.loss_steps
+        if not torch.isfinite(torch.tensor(total)):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {progress.step}; "
+                "a lower trainer.learning_rate or hardware.precision=float32 may help"
+            )
+        now = time.perf_counter()
+        speed = self._rows / (now - self._since)
+        metrics = {"train/loss": loss, "train/learning_rate": learning_rate, "train/examples_per_second": speed}
+        self.run.log(metrics, progress.step, self.epoch)
+        text = f"loss {loss:.3f}  {speed:.0f} rows/s"
+        if self.bar is not None:
+            self.bar.advance(progress.step, text)
+        self.run.screen.log(f"step {progress.step}  {text}")
+        progress.epoch_loss_sum += total
+        progress.epoch_loss_steps += progress.loss_steps
+        self._loss, self._rows, self._since = 0.0, 0, now
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+
+    def _evaluate_and_save(self) -> None:
+        progress = self.progress
+        try:
+            metrics = self.validate(progress.step, self.epoch, self._mean_loss())
+        except Interrupted:
+            self._save()
+            raise
+        progress.evaluated_step = progress.step
+        progress.epoch_loss_sum, progress.epoch_loss_steps = 0.0, 0
+        value = metrics.get(self.settings.best_metric)
+        if value is None:
+            known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
+            raise UserError(f"trainer.best_metric: no '{self.settings.best_metric}' (valid: {', '.join(known)})")
+        if progress.best is None or (value < progress.best if self.settings.lower_is_better else value > progress.best):
+            progress.best, progress.best_checkpoint = value, self.checkpoint_name
+            progress.evaluations_since_best = 0
+            self.run.update(best={"step": progress.step, "epoch": self.epoch, **metrics})
+        else:
+            progress.evaluations_since_best += 1
+        patience = self.settings.patience
+        if patience is not None and progress.evaluations_since_best >= patience and progress.step < self.total_steps:
+            progress.stopped = f"no better {self.settings.best_metric} in {patience} evaluation(s)"
+            self.run.screen.note(f"stopping early: {progress.stopped}")
+        self._save()
+        self._since = time.perf_counter()
+
+    def _mean_loss(self) -> float:
+        """Return the mean training loss over the steps since the last evaluation."""
+        progress = self.progress
+        steps = progress.epoch_loss_steps + progress.loss_steps
+        return (progress.epoch_loss_sum + float(self._loss)) / steps
+
+    @property
+    def checkpoint_name(self) -> str:
+        """Name of the checkpoint of the present step."""
+        return epoch_name(self.epoch)
+
+    def _save(self) -> None:
+        progress = self.progress
+        progress.loss_sum = float(self._loss)
+
+        def write(folder: Path) -> None:
+            self.loaded.save(folder)
+            state = {
+                "progress": asdict(progress),
+                "schedule_step": self.schedule.last_epoch,
+                "fixed": fixed_settings(self.run.config, self.steps_per_epoch),
+            }
+            if (scaler := self._scaler_state()) is not None:
+                state["scaler"] = scaler
+            write_training_state(folder, self.optimizer, state)
+
+        began = time.perf_counter()
+        with self.run.stage("checkpoints"):
+            self.checkpoints.save(self.epoch, write)
+            self.checkpoints.prune(self.settings.keep_checkpoints, progress.best_checkpoint)
+        self._since += time.perf_counter() - began

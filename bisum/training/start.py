@@ -1,0 +1,66 @@
+"""From the parts of a training to the session that a backend is handed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bisum.batches.collation import Collator
+from bisum.batches.language_balance import LanguageBalance
+from bisum.batches.sampling import TrainingLoader
+from bisum.batches.shapes import Shapes
+from bisum.batches.tokenization import EncodedSplit
+from bisum.config.schema import Config
+from bisum.hardware.devices import Device
+from bisum.models.loading import LoadedModel
+from bisum.records.run import Run
+from bisum.training.checkpoints import CheckpointStore, read_training_state
+from bisum.training.optimization import build_optimizer, build_schedule
+from bisum.training.progress import Progress, fixed_settings, refuse_changes
+from bisum.training.session import Session, Validate
+
+
+def start_session(
+    config: Config,
+    run: Run,
+    loaded: LoadedModel,
+    split: EncodedSplit,
+    device: Device,
+    shapes: Shapes | None,
+    balance: LanguageBalance | None,
+    validate: Validate,
+    checkpoint: Path | None,
+) -> Session:
+    """Return the training that `config` asks for, in the state of `checkpoint` if one is given.
+
+    Raises:
+        UserError: the checkpoint's steps are not this configuration's, so that its position means nothing here.
+    """
+    settings = config.trainer
+    collator = Collator(loaded, shapes, settings.batch_size)
+    batches = TrainingLoader(split, collator, settings.batch_size, config.seed, config.hardware, balance)
+    steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
+    total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
+    optimizer = build_optimizer(loaded.model, settings)
+    progress, schedule_step, scaler = Progress(), 0, None
+    if checkpoint is not None:
+        state = read_training_state(checkpoint, optimizer)
+        refuse_changes(state["fixed"], fixed_settings(config, steps_per_epoch))
+        progress, schedule_step, scaler = Progress(**state["progress"]), state["schedule_step"], state.get("scaler")
+        if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
+            progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this one
+    return Session(
+        settings=settings,
+        seed=config.seed,
+        loaded=loaded,
+        batches=batches,
+        optimizer=optimizer,
+        schedule=build_schedule(optimizer, settings, total_steps, schedule_step),
+        device=device,
+        run=run,
+        checkpoints=CheckpointStore(run.checkpoints),
+        validate=validate,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        progress=progress,
+        scaler=scaler,
+    )

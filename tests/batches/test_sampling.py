@@ -1,0 +1,87 @@
+"""Batches of similar length: every row once, a function of (seed, epoch) alone, little padding."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from bisum.batches.sampling import SimilarLengthBatches
+
+LENGTHS = np.random.default_rng(0).lognormal(4.5, 0.6, 3003).astype(np.int64).clip(5, 512)
+
+
+def batches(seed=1, epoch=0, lengths=LENGTHS, size=8):
+    sampler = SimilarLengthBatches(lengths, size, seed)
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def padding(groups):
+    """Share of the tokens of padded batches that is padding."""
+    padded = sum(len(rows) * max(LENGTHS[row] for row in rows) for rows in groups)
+    return 1 - sum(LENGTHS) / padded
+
+
+@pytest.mark.parametrize("size", [1, 8, 4000])
+def test_every_row_once_an_epoch(size):
+    groups = batches(size=size)
+    assert sorted(row for rows in groups for row in rows) == list(range(3003))
+    assert len(groups) == len(SimilarLengthBatches(LENGTHS, size, 1)) == -(-3003 // size)
+    assert sorted(len(rows) for rows in groups)[1:] == [size] * (len(groups) - 1)
+
+
+def test_a_function_of_seed_and_epoch_alone():
+    one = batches(seed=3, epoch=2)
+    torch.manual_seed(99)
+    np.random.seed(99)
+    random.seed(99)
+    sampler = SimilarLengthBatches(LENGTHS, 8, 3)
+    list(sampler)
+    sampler.set_epoch(2)
+    assert list(sampler) == one
+    assert list(sampler) == one
+    others = [batches(seed=3, epoch=1), batches(seed=2, epoch=2), batches(seed=2, epoch=3), batches(seed=4, epoch=1)]
+    sets = [{frozenset(rows) for rows in groups} for groups in others]
+    assert all(len({frozenset(rows) for rows in one} & other) < 5 for other in sets)
+
+
+def test_smallest_and_largest_seed():
+    assert batches(seed=0) != batches(seed=2**32 - 1)
+
+
+def test_rows_of_a_batch_are_of_similar_length():
+    rows = np.random.default_rng(5).permutation(3003)
+    at_random = [rows[start : start + 8] for start in range(0, 3003, 8)]
+    assert padding(at_random) > 0.4
+    assert padding(batches()) < 0.06
+
+
+def test_batches_come_in_random_order():
+    """Neither short ones first nor, as in one sort of all rows, the same companions in every epoch."""
+    means = [LENGTHS[rows].mean() for rows in batches()]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
+
+
+def test_no_random_number_of_torchs_is_used(small, tmp_path):
+    from bisum import compose
+    from bisum.batches.collation import Collator
+    from bisum.batches.sampling import TrainingLoader
+    from bisum.batches.tokenization import encode
+    from bisum.corpus.corpus import load_corpus
+    from bisum.models.loading import load
+    from bisum.records.run import recorded
+
+    config = compose([*small, f"cache_dir={tmp_path}"])
+    loaded = load(config.model, 42, "float32")
+    with recorded(tmp_path / "run", config) as run:
+        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
+        split = encode(corpus, loaded, tmp_path, run.screen.progress)["train"]
+    loader = TrainingLoader(split, Collator(loaded), 8, 42, config.hardware)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    seen = [batch["input_ids"] for batch in loader]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert sum(len(ids) for ids in seen) == 64
+    loader.set_epoch(1)
+    assert [len(batch["input_ids"]) for batch in loader] == [8] * 8

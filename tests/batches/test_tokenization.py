@@ -1,0 +1,210 @@
+"""Token ids against the tokenizer's own calls, and the cache that runs share."""
+
+import os
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+from own_families import Instructed
+
+from bisum import compose
+from bisum.batches.collation import Collator
+from bisum.batches.tokenization import encode
+from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.errors import UserError
+from bisum.models.families import T5
+from bisum.models.loading import load
+
+
+@pytest.fixture(scope="module")
+def config():
+    sizes = ["model.architecture.d_model=32", "model.architecture.num_heads=2", "model.architecture.num_layers=1"]
+    return compose(["model=tiny", *sizes, "corpus.max_train_rows=300", "corpus.max_eval_rows=20"])
+
+
+@pytest.fixture(scope="module")
+def loaded(config):
+    return load(config.model, 42, "float32")
+
+
+@pytest.fixture(scope="module")
+def corpus(config):
+    return load_corpus(config.corpus, config.filter, config.languages, config.seed)
+
+
+def progress(title, total):
+    return nullcontext(SimpleNamespace(advance=lambda done: None))
+
+
+def ids(split):
+    return [(split[row]["input_ids"].tolist(), split[row]["labels"].tolist()) for row in range(len(split))]
+
+
+@pytest.mark.parametrize(("limits", "prefix"), [((512, 30), ""), ((64, 12), ""), ((40, 8), "summarize: ")])
+def test_ids_are_the_tokenizers_own(limits, prefix, corpus, loaded, tmp_path):
+    document_tokens, summary_tokens = limits
+    loaded = replace(loaded, max_document_tokens=document_tokens, max_summary_tokens=summary_tokens, prefix=prefix)
+    splits = encode(corpus, loaded, tmp_path, progress)
+    for name, rows in corpus.splits.items():
+        documents = [prefix + text for text in rows["document"].to_pylist()]
+        summaries = rows["summary"].to_pylist()
+        inputs = loaded.tokenizer(documents, truncation=True, max_length=document_tokens)["input_ids"]
+        labels = loaded.tokenizer(text_target=summaries, truncation=True, max_length=summary_tokens)["input_ids"]
+        assert ids(splits[name]) == list(zip(inputs, labels, strict=True))
+        full = [len(row) for row in loaded.tokenizer(documents)["input_ids"]]
+        assert splits[name].documents_cut == sum(length > document_tokens for length in full)
+        full = [len(row) for row in loaded.tokenizer(text_target=summaries)["input_ids"]]
+        assert splits[name].summaries_cut == sum(length > summary_tokens for length in full)
+        assert splits[name].rows.equals(rows)
+    assert splits["train"].documents_cut > 0 or limits == (512, 30)
+
+
+def files(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_same_rows_are_tokenized_once(corpus, config, loaded, tmp_path):
+    first = encode(corpus, loaded, tmp_path, progress)
+    before = files(tmp_path)
+    assert len(before) == 3
+    again = encode(load_corpus(config.corpus, config.filter, config.languages, config.seed), loaded, tmp_path, progress)
+    assert files(tmp_path) == before
+    assert {name: ids(split) for name, split in again.items()} == {name: ids(split) for name, split in first.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 7},
+        {"filter": {}},
+        {"languages": ["es", "en"], "seed": 9},
+        {"max_document_tokens": 100},
+        {"max_summary_tokens": 9},
+        {"prefix": "summarize: "},
+        {"tokenizer": "another"},
+    ],
+    ids=str,
+)
+def test_what_changes_the_ids_is_not_read_from_the_cache(change, corpus, config, loaded, tmp_path):
+    encode(corpus, loaded, tmp_path / "cache", progress)
+    values = {"filter": config.filter, "languages": config.languages, "seed": config.seed} | change
+    other = load_corpus(config.corpus, values["filter"], values["languages"], values["seed"])
+    model = {name: value for name, value in change.items() if name.startswith(("max_", "prefix"))}
+    if "tokenizer" in change:
+        words = ["<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
+        model["tokenizer"] = another_tokenizer(words)
+    changed = replace(loaded, **model)
+    got = encode(other, changed, tmp_path / "cache", progress)
+    fresh = encode(other, changed, tmp_path / "fresh", progress)
+    assert len(files(tmp_path / "cache")) >= 4
+    for name in other.splits:
+        assert ids(got[name]) == ids(fresh[name])
+        assert got[name].rows.equals(other.splits[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked(T5):
+    """Puts a word before every document that has one, which an empty one does not tell."""
+
+    word: str
+
+    def encode(self, reader, documents, summaries, languages):
+        told = [f"{self.word} {text}" if text else "" for text in documents]
+        return super().encode(reader, told, summaries, languages)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"family": Marked(word="short")}, {"family": Marked(word="long")}),
+        ({"family": Marked(word="short")}, {"family": T5()}),
+        ({"prefix": "summarize:"}, {"prefix": "summarize: "}),
+    ],
+    ids=str,
+)
+def test_what_an_empty_document_does_not_tell_is_not_read_from_the_cache(one, other, corpus, loaded, tmp_path):
+    one, other = replace(loaded, **one), replace(loaded, **other)
+    assert one.encode([""], [""], ["en"]) == other.encode([""], [""], ["en"])
+    first = encode(corpus, one, tmp_path / "cache", progress, ["test"])
+    second = encode(corpus, other, tmp_path / "cache", progress, ["test"])
+    assert ids(second["test"]) == ids(encode(corpus, other, tmp_path / "fresh", progress, ["test"])["test"])
+    assert ids(second["test"]) != ids(first["test"])
+
+
+def test_what_a_family_of_ones_own_raises_is_told_in_one_line(corpus, loaded, tmp_path):
+    told = replace(loaded, family=Instructed(instructions={"en": "Summarize:", "pt": "Resuma:"}))
+    with pytest.raises(UserError, match=r"^model\.family: Instructed fails on texts in .*es: KeyError: 'es'$"):
+        encode(corpus, told, tmp_path, progress)
+
+
+def another_tokenizer(words):
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Split
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = Split("", "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+
+
+def test_splits_whose_rows_have_the_same_ids(loaded, tmp_path):
+    """Ids need be unique within a split alone."""
+
+    def table(document, summary):
+        row = {"id": "1", "document": document, "summary": summary, "language": "en", "category": None}
+        return pa.Table.from_pylist([row], schema=pa.schema([(name, pa.string()) for name in row]))
+
+    splits = {
+        "train": table("A text editor.", "editor"),
+        "validation": table("A mail reader with filters.", "mail"),
+        "test": table("A game of chess.", "chess"),
+    }
+    got = encode(Corpus(splits=splits, fingerprint="f", report=None), loaded, tmp_path, progress)
+    for name, rows in splits.items():
+        (document,) = rows["document"].to_pylist()
+        assert ids(got[name])[0][0] == loaded.tokenizer(document)["input_ids"]
+
+
+def test_two_at_once(corpus, loaded, tmp_path):
+    results, errors = [], []
+
+    def work():
+        try:
+            results.append({name: ids(split) for name, split in encode(corpus, loaded, tmp_path, progress).items()})
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert results[0] == results[1]
+    assert len(files(tmp_path)) == 3
+
+
+def test_a_cut_off_cache_file_is_made_again(corpus, loaded, tmp_path):
+    """As a full disk or a copy of the cache folder may leave it."""
+    expected = ids(encode(corpus, loaded, tmp_path, progress)["train"])
+    for path in tmp_path.iterdir():
+        os.truncate(path, path.stat().st_size // 2)
+    assert ids(encode(corpus, loaded, tmp_path, progress)["train"]) == expected
+
+
+def test_collated_batches(corpus, loaded, tmp_path):
+    split = encode(corpus, loaded, tmp_path, progress)["validation"]
+    batch = Collator(loaded)([split[row] for row in range(6)])
+    documents = [split[row]["input_ids"].tolist() for row in range(6)]
+    labels = [split[row]["labels"].tolist() for row in range(6)]
+    theirs = loaded.tokenizer.pad({"input_ids": documents}, return_tensors="pt")
+    assert batch["input_ids"].tolist() == theirs["input_ids"].tolist()
+    assert batch["attention_mask"].tolist() == theirs["attention_mask"].tolist()
+    width = max(map(len, labels))
+    assert batch["labels"].tolist() == [row + [-100] * (width - len(row)) for row in labels]
+    # The decoder starts with padding (T5) and reads each label one step late; -100 would be no token.
+    assert batch["decoder_input_ids"].tolist() == [([0, *row] + [0] * width)[:width] for row in labels]

@@ -1,0 +1,343 @@
+"""The command line as a person meets it: what it shows, how soon, and what it never imports."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import bisum
+from bisum import compose
+from bisum.cli.arguments import parse
+from bisum.cli.commands import COMMANDS
+from bisum.config.composition import Composer
+from bisum.config.jobs import single_job, sweep_jobs
+from bisum.config.schema import check
+from bisum.interfaces.defaults import conf_directory
+from bisum.version import __version__
+
+HEAVY = ("torch", "transformers", "datasets", "evaluate", "wandb", "accelerate")
+
+WATCHED = """
+import json, sys
+from bisum.cli.main import main
+for words in json.loads(sys.argv[1]):
+    code = None
+    try:
+        main(words)
+    except SystemExit as error:
+        code = error.code
+    heavy = sorted({name.partition(".")[0] for name in sys.modules} & set(json.loads(sys.argv[2])))
+    print("\\n@", json.dumps([code, heavy]))
+"""
+
+
+def test_nothing_heavy_is_imported_for_help_or_a_configuration_good_or_bad(tmp_path, write):
+    write(tmp_path / "mine/experiment/bad.yaml", "# @package _global_\ntrainer:\n  epochz: 1\n")
+    record = {"job": "train", "status": "running", "best": {"epoch": 1.0}, "config": compose().provenance.resolved}
+    write(tmp_path / "run/run.json", json.dumps(record))
+    manifest = {"model.safetensors": hashlib.sha256(b"weights").hexdigest(), "state.json": ""}
+    write(tmp_path / "run/checkpoints/epoch-1/model.safetensors", "weights")
+    write(tmp_path / "run/checkpoints/epoch-1/manifest.json", json.dumps(manifest))
+    lines = {
+        "--version": 0,
+        "--help": 0,
+        "--help trainer": 0,
+        "baseline --help": 0,
+        "-sc install=bash": 0,
+        "-sc query=zsh": 0,
+        "--cfg job": 0,
+        "--cfg job --resolve experiment=course_trainer corpus.path=x": 0,
+        "--cfg job trainer=seq2seq_trainer +trainer.arguments.torch_empty_cache_steps=5": 0,
+        "--cfg hydra": 0,
+        "baseline --cfg job": 0,
+        "evaluate --help": 0,
+        "evaluate --cfg job": 0,
+        "evaluate model=tiny": 2,
+        "evaluate run --cfg job": 0,
+        "evaluate run/checkpoints/epoch-1 --cfg job": 0,
+        "evaluate google-t5/t5-small --cfg job": 0,
+        "evaluate run ./nowhere": 2,
+        "summarize --help": 0,
+        "summarize run --cfg job -- text": 0,
+        "summarize --cfg job -- text": 0,
+        "summarize model=tiny -- text": 2,
+        "trainer.epochz=1": 2,
+        "model=nope": 2,
+        "trainer.epochs=x": 2,
+        "trainer=seq2seq_trainer +trainer.arguments.torch_empty_cache_stps=5": 2,
+        "model.architecture._target_=bisum.models.architectures.T5": 2,
+        "evaluation.metrics=[bleu]": 2,
+        "--config-dir mine experiment=bad": 2,
+        "-m trainer.epochs=1,x": 2,
+        "resume=nowhere": 2,
+    }
+    arguments = json.dumps([shlex.split(line) for line in lines]), json.dumps(HEAVY)
+    out = subprocess.run(
+        [sys.executable, "-c", WATCHED, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ends = [json.loads(line.removeprefix("@ ")) for line in out.splitlines() if line.startswith("@ ")]
+    assert dict(zip(lines, ends, strict=True)) == {line: [code, []] for line, code in lines.items()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "run"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_help_lists_commands_groups_with_their_options_and_keys(call_bisum, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = call_bisum("--help").out
+    assert all(re.search(rf"^ +{name}\s+\w", out, re.MULTILINE) for name in COMMANDS)
+    for folder in (folder for folder in conf_directory().iterdir() if folder.is_dir()):
+        (listed,) = re.findall(rf"^ +{folder.name} +(.+(?:\n {{8}} .+)*)$", out, re.MULTILINE)
+        options = {path.stem for path in folder.glob("*.yaml") if not path.name.startswith("_")}
+        assert set(re.split(r",\s+", listed)) == options
+    assert re.search(r"^  seed +Source of all randomness", out, re.MULTILINE)
+    assert max(len(line) for line in out.splitlines()) <= max(columns, 80)
+
+
+def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
+    out = call_bisum("trainer=seq2seq_trainer", "trainer.epochs=7", "--help").out
+    assert "trainer.epochs=7  (a whole number >= 1)\n      Passes over the training rows." in out
+    assert "trainer.max_steps=null  (a whole number >= 1 or null)" in out
+    assert "trainer.optimizer=adamw  (one of adamw, adafactor)" in out
+    assert "trainer.arguments={}  (a mapping of names to values)" in out
+    trainer = call_bisum("--help", "trainer").out
+    assert re.search(r"^  accelerate +A loop on Accelerate", trainer, re.MULTILINE)
+    assert "trainer.arguments=" not in trainer
+    assert "evaluation.lead=3  (a whole number >= 1)" in call_bisum("--help", "evaluation.lead").out
+    assert "model.architecture.d_model=128" in call_bisum("model=tiny", "model.architecture", "--help").out
+    assert "filter.books.categories=[book,digital_ebook_purchase]" in call_bisum("filter=[books]", "--help").out
+    assert "corpus.path=(needed)" in call_bisum("--help", "corpus=marc").out
+
+
+def test_help_of_an_option_begins_with_what_its_file_says_of_it(call_bisum):
+    out = call_bisum("--help", "model=gpt2").out
+    assert out.startswith("model=gpt2: GPT-2 (English")
+    assert "\n  bisum evaluate model=gpt2 languages=[en]\n\nKeys, as they are now\n  model.checkpoint=open" in out
+    assert "  model.suffix=\\nTL;DR:  (" in out
+    experiment = call_bisum("--help", "experiment=t5_english").out
+    assert "\n  bisum experiment=t5_english\n\nKeys" in experiment
+    assert "  languages=[en]  (" in experiment
+    assert "seed=" not in experiment
+
+
+def test_help_of_a_command_tells_of_its_own_keys(call_bisum):
+    out = call_bisum("baseline", "--help").out
+    assert out.startswith("bisum baseline: score lead-k")
+    assert "split=validation  (one of train, validation, test)" in out
+    assert "  bisum baseline split=test evaluation.lead=1" in out
+    assert "split=" not in call_bisum("train", "--help").out
+
+
+def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
+    evaluate, summarize = (call_bisum(command, "--help").out for command in ("evaluate", "summarize"))
+    assert "\nbisum evaluate [RUN ...] [group=option ...] [key=value ...] [-m]\n" in evaluate
+    assert "  run=null  (text or null)" in evaluate
+    assert "  split=test  (one of train, validation, test)" in evaluate
+    assert "\nbisum summarize [RUN] [FILE ...] [key=value ...] [-- TEXT ...]\n" in summarize
+    for key in ("files=[]", "unit=line", "language=null", "format=text", "split=null", "rows=[]", "ids=[]"):
+        assert f"\n  {key}  (" in summarize
+    assert call_bisum("summarize", "outputs/a/run", "--help").out == summarize
+    assert call_bisum("summarize", "--help", "unit").out.startswith("unit: What one document is")
+
+
+@pytest.mark.parametrize(("topic", "nearest"), [("trianer", "trainer"), ("trainer.epocs", "trainer.epochs")])
+def test_help_on_what_there_is_not_names_the_nearest(call_bisum, one_line, topic, nearest):
+    assert f"'{topic}', did you mean '{nearest}'?" in one_line(call_bisum("--help", topic))
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"), [("explor", "explore"), ("--multirn", "--multirun"), ("--confg-dir=x", "--config-dir")]
+)
+def test_a_word_that_there_is_not_names_the_nearest(call_bisum, one_line, word, nearest):
+    assert f"did you mean '{nearest}'?" in one_line(call_bisum(word))
+
+
+def test_a_file_of_ones_own_of_the_name_of_bisums_is_used_and_told(call_bisum, tmp_path, write):
+    write(tmp_path / "mine/hardware/cpu.yaml", "defaults: [auto]\npin_memory: true\n")
+    done = call_bisum("--config-dir", "mine", "hardware=cpu", "--cfg", "job", "--package", "hardware")
+    assert yaml.safe_load(done.out)["pin_memory"] is True
+    assert done.err == "bisum: --config-dir: mine/hardware/cpu.yaml stands in for bisum's own hardware/cpu.yaml\n"
+
+
+def test_help_lists_the_options_of_a_folder_of_ones_own(call_bisum, tmp_path, write):
+    write(tmp_path / "mine/filter/questions.yaml", "# @package filter.questions\n")
+    assert re.search(r"^ +filter .*\bquestions\b", call_bisum("--config-dir", "mine", "--help").out, re.MULTILINE)
+
+
+def test_the_command_lines_of_help_compose(call_bisum):
+    out = call_bisum("--help").out
+    lines = re.findall(r"^  (bisum\b.*)$", out.split("Worth copying")[1], re.MULTILINE)
+    assert len(lines) == 6
+    for line in lines:
+        command_line = parse(shlex.split(line)[1:])
+        composer = Composer(command_line.command)
+        overrides = composer.parse(command_line.words)
+        jobs = sweep_jobs(composer, overrides) if command_line.multirun else [single_job(composer, overrides)]
+        assert len(jobs) == (6 if command_line.multirun else 1)
+
+
+@pytest.mark.parametrize("words", [("--version",), ("train", "--version"), ("seed=1", "--version")])
+def test_version(call_bisum, words):
+    assert call_bisum(*words).out == f"bisum {__version__}\n"
+
+
+def test_cfg_job_prints_yaml_that_is_the_same_configuration(call_bisum, tmp_path):
+    words = [
+        "corpus=marc",
+        "corpus.path='1e3'",
+        "trainer.learning_rate=2e-5",
+        "languages=['no',en]",
+        "model.prefix=null",
+    ]
+    shown = call_bisum(*words, "--cfg", "job", "--resolve")
+    assert (shown.code, shown.err) == (0, "")
+    values = yaml.safe_load(shown.out)
+    config = compose(words)
+    assert values == config.provenance.resolved
+    assert check(values) == config
+    assert values["trainer"]["learning_rate"] == 2e-5
+    assert values["languages"] == ["no", "en"]
+    assert values["corpus"]["path"] == "1e3"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cfg_job_keeps_interpolations_that_resolve_replaces(call_bisum):
+    assert "oc.env:XDG_CACHE_HOME" in yaml.safe_load(call_bisum("--cfg", "job").out)["cache_dir"]
+    cache = yaml.safe_load(call_bisum("--cfg", "job", "--resolve").out)["cache_dir"]
+    assert cache == f"{os.environ['XDG_CACHE_HOME']}/bisum"
+
+
+def test_package_shows_a_part(call_bisum):
+    shown = call_bisum("baseline", "split=test", "trainer.epochs=7", "--cfg", "job", "--package", "trainer")
+    assert yaml.safe_load(shown.out) == compose(["trainer.epochs=7"]).provenance.resolved["trainer"]
+    inner = call_bisum("model=tiny", "--cfg", "job", "--package", "model.architecture").out
+    assert yaml.safe_load(inner) == compose(["model=tiny"]).provenance.resolved["model"]["architecture"]
+    assert call_bisum("--cfg", "job", "--package", "trainer.max_steps").out == "null\n"
+    assert yaml.safe_load(call_bisum("seed=5", "--cfg", "job", "--package", "seed").out) == 5
+
+
+def test_cfg_shows_what_a_resumed_run_would_do(call_bisum, tmp_path, one_line, write):
+    earlier = compose(["trainer.epochs=7", "generation.num_beams=4"]).provenance.resolved
+    write(tmp_path / "run/run.json", json.dumps({"job": "train", "config": earlier}))
+    values = yaml.safe_load(call_bisum("resume=run", "trainer.patience=2", "--cfg", "job").out)
+    assert values == {**earlier, "trainer": {**earlier["trainer"], "patience": 2}}
+    assert "trainer.epochz: no such key" in one_line(call_bisum("resume=run", "trainer.epochz=1"))
+    write(tmp_path / "run/run.json", json.dumps({"job": "baseline", "config": earlier}))
+    assert "holds no training" in one_line(call_bisum("resume=run"))
+    write(tmp_path / "run/run.json", '{"job": "train", ')
+    assert "run.json' cannot be read" in one_line(call_bisum("resume=run"))
+
+
+def test_options_and_settings_may_come_in_any_order(call_bisum, tmp_path, one_line):
+    (tmp_path / "mine").mkdir()
+    shown = call_bisum("baseline", "split=test", "--config-dir", "mine", "seed=5", "--cfg", "job", "evaluation.lead=1")
+    assert shown.code == 0, shown.err
+    values = yaml.safe_load(shown.out)
+    assert (values["split"], values["seed"], values["evaluation"]["lead"]) == ("test", 5, 1)
+    assert "not 'x'" in one_line(call_bisum("seed=1", "-m", "trainer.epochs=1,x"))
+
+
+def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_import(run_bisum, tmp_path):
+    """Wall time; the least of runs that take turns, since a busy machine can only add to it, as `timeit` has it."""
+    times: dict[str, list[float]] = {"hydra": [], "--cfg job": [], "trainer.epochz=1": []}
+
+    def within() -> bool:
+        hydra, *ours = (min(seconds) for seconds in times.values())
+        return max(ours) <= 2.5 * hydra
+
+    for turn in range(10):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import hydra"], check=True)
+        times["hydra"].append(time.perf_counter() - began)
+        for line in ("--cfg job", "trainer.epochz=1"):
+            times[line].append(run_bisum(*shlex.split(line), cwd=tmp_path).seconds)
+        if turn >= 2 and within():
+            break
+    assert within(), {line: min(seconds) for line, seconds in times.items()}
+
+
+@pytest.mark.parametrize(("words", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])
+def test_a_run_makes_one_directory(words, where, call_bisum, tmp_path):
+    assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *words).code == 0
+    (directory,) = tmp_path.glob(where)
+    assert list(directory.rglob("run.json"))
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Begin `python -m bisum WORDS` in a process of its own and in `tmp_path`."""
+    started = []
+
+    def process(*words: str, **streams) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+        command = [sys.executable, "-m", "bisum", *words]
+        options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True, **streams}
+        started.append(subprocess.Popen(command, **options))
+        return started[-1]
+
+    yield process
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--cfg", "job")])
+def test_a_reader_that_goes_away_ends_it_silently(begin, words):
+    process = begin(*words, stdout=subprocess.PIPE)
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_is_told_in_one_line(begin):
+    with Path("/dev/full").open("w") as full:
+        process = begin("--help", stdout=full)
+        assert (process.wait(60), process.stderr.read()) == (1, "bisum: [Errno 28] No space left on device\n")
+
+
+def test_without_standard_output_there_is_nothing_to_tell(tmp_path):
+    python = shlex.join([sys.executable, "-m", "bisum"])
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    done = subprocess.run(f"{python} --help >&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_without_standard_error_nothing_is_told_on_standard_output(tmp_path):
+    python = shlex.join([sys.executable, "-m", "bisum"])
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    done = subprocess.run(f"{python} epochz=1 2>&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_run_goes_on_without_standard_output(tmp_path):
+    line = f"{shlex.join([sys.executable, '-m', 'bisum'])} baseline corpus.max_eval_rows=4 hydra.run.dir=run >&-"
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "rougeL" in (tmp_path / "run/metrics.jsonl").read_text("utf-8")
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_while_something_is_imported_leaves_one_line(begin, tmp_path, write):
+    write(tmp_path / "mine/filter/slow.yaml", "# @package filter.slow\n_target_: slow.Slow\n")
+    write(tmp_path / "slow.py", "import pathlib, time\npathlib.Path('there').touch()\ntime.sleep(60)\n")
+    process = begin("--config-dir", "mine", "allow_targets=[slow]", "filter=[slow]", stdout=subprocess.PIPE)
+    while not (tmp_path / "there").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode in (130, -signal.SIGINT)  # Python may end itself by the signal: a shell says 130 of both
+    assert (out, err) == ("", "bisum: interrupted\n")

@@ -1,0 +1,95 @@
+"""Models that Python packages carry: `pkg://PACKAGE`."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import bisum
+from bisum import compose
+from bisum.config.model_source import located
+from bisum.errors import UserError
+from bisum.models.loading import load, load_reader
+
+STARTER = Path(bisum.__file__).parent / "assets" / "starter"
+
+
+def test_a_package_is_its_directory():
+    assert located("pkg://bisum.assets.starter") == str(STARTER)
+
+
+@pytest.mark.parametrize("has_init", [True, False])
+def test_a_package_of_ones_own_carries_a_model(has_init, tmp_path, monkeypatch):
+    folder = tmp_path / "packaged_lab/small"
+    shutil.copytree(STARTER, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    if has_init:
+        (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "pkg://packaged_lab.small"
+    assert located(name) == str(folder)
+    own, starter = (load(compose([f"model.checkpoint={given}"]).model, 0, "float32") for given in (name, STARTER))
+    assert own.parameters == starter.parameters
+    assert own.tokenizer("El niño").input_ids == starter.tokenizer("El niño").input_ids
+
+
+def test_no_code_of_the_package_is_run(tmp_path, monkeypatch):
+    (tmp_path / "packaged_trap/small").mkdir(parents=True)
+    (tmp_path / "packaged_trap/__init__.py").write_text("raise RuntimeError")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert located("pkg://packaged_trap.small") == str(tmp_path / "packaged_trap/small")
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "nothing",
+        "nothing.there",
+        "bisum.models.nothing",
+        "json.decoder",
+        "os",
+        "__main__",
+        "",
+        ".models",
+        "a..b",
+        "a/b",
+    ],
+)
+def test_a_package_that_there_is_not_is_told_in_one_line(package):
+    """`json.decoder` and `os` are modules and have no directory."""
+    line = f"model.checkpoint: 'pkg://{package}': no folder of an installed Python package is '{package}'"
+    with pytest.raises(UserError) as raised:
+        located(f"pkg://{package}")
+    assert str(raised.value) == line
+    with pytest.raises(UserError) as raised:
+        load_reader(replace(compose().model, checkpoint=f"pkg://{package}"))
+    assert str(raised.value) == line
+
+
+@pytest.mark.parametrize("name", ["", "~nobody-here/x"])
+def test_a_name_that_is_none_is_told(name):
+    with pytest.raises(UserError) as raised:
+        located(name)
+    assert str(raised.value) == f"model.checkpoint: there is no directory '{name}'"
+
+
+def test_other_names_stay_what_they_are_but_for_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert located("~/models/a") == str(tmp_path / "models/a")
+    assert located("google/mt5-small") == "google/mt5-small"
+    assert located("./models/a") == "models/a"
+    assert located(str(tmp_path / "~")) == str(tmp_path / "~")
+
+
+def test_the_starters_weights_take_half_precision_on_disk_and_full_precision_in_use():
+    loaded = load(compose(["model=starter"]).model, 0, "float32")
+    weights = loaded.model.state_dict()
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    with safe_open(STARTER / "model.safetensors", "pt") as stored:
+        for name in stored.keys():  # noqa: SIM118
+            weight = stored.get_tensor(name)
+            assert weight.dtype == torch.float16
+            assert torch.equal(weight.float(), weights[name])
+        assert sum(stored.get_tensor(name).numel() for name in stored.keys()) == loaded.parameters  # noqa: SIM118

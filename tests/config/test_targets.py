@@ -1,0 +1,119 @@
+"""What `_target_` may name: bisum's own classes, and those that the user, not a file, gives leave for."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bisum.config.targets import ALLOW_VARIABLE
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, write) -> Path:
+    """A folder of YAML files that name a class outside bisum, whose module leaves a mark when it is imported."""
+    write(
+        tmp_path / "foreign_code.py",
+        "from pathlib import Path\nPath('imported').touch()\n"
+        "class Keep:\n    def keep(self, rows, held_out):\n        return None\n",
+    )
+    write(tmp_path / "mine/filter/foreign.yaml", "# @package filter.foreign\n_target_: foreign_code.Keep\n")
+    write(
+        tmp_path / "mine/experiment/foreign.yaml",
+        "# @package _global_\ndefaults:\n  - override /filter: [long_titles, foreign]\n",
+    )
+    sys.modules.pop("foreign_code", None)
+    return tmp_path
+
+
+@pytest.mark.parametrize("word", ["filter=[foreign]", "experiment=foreign"])
+def test_a_class_outside_bisum_needs_the_users_leave(call_bisum, foreign, word, one_line):
+    words = ["--config-dir", "mine", "--cfg", "job", word]
+    line = one_line(call_bisum(*words))
+    assert "filter.foreign._target_: 'foreign_code.Keep' is not allowed (allowed: bisum)" in line
+    assert "allow_targets=[foreign_code]" in line
+    assert f"{ALLOW_VARIABLE}=foreign_code" in line
+    assert "not allowed" in one_line(call_bisum(*words, "allow_targets=[foreign]"))
+    assert not (foreign / "imported").exists()
+    assert call_bisum(*words, "allow_targets=[other,foreign_code]").code == 0
+    assert (foreign / "imported").exists()
+
+
+def test_the_environment_gives_leave_too(call_bisum, foreign, monkeypatch):
+    monkeypatch.setenv(ALLOW_VARIABLE, "other, foreign_code")
+    assert call_bisum("--config-dir", "mine", "--cfg", "job", "experiment=foreign").code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "allow_targets: [foreign_code]\n",
+        "hydra:\n  job:\n    env_set:\n      BISUM_ALLOW_TARGETS: foreign_code\n",
+        "seed: ${oc.env:BISUM_ALLOW_TARGETS,foreign_code}\n",
+    ],
+)
+def test_a_file_cannot_give_itself_leave(call_bisum, foreign, text, write):
+    path = foreign / "mine/experiment/foreign.yaml"
+    write(path, path.read_text(encoding="utf-8") + text)
+    done = call_bisum("--config-dir", "mine", "experiment=foreign", "corpus.max_eval_rows=8")
+    assert done.code == 2
+    assert "'foreign_code.Keep' is not allowed" in done.err or "is for the command line" in done.err
+    assert not (foreign / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("node", "target", "said"),
+    [
+        ("model.architecture", "os.system", "'os.system' is not allowed"),
+        ("model.architecture", "bisum_evil.Model", "'bisum_evil.Model' is not allowed"),
+        ("model.architecture", "bisum.models.architectures.T5Arch", "did you mean 'T5Architecture'?"),
+        ("model.architecture", "bisum.models.architecture.T5Architecture", "there is no module 'bisum.models.arch"),
+        ("model.architecture", "bisum.models.families.T5", "is no Architecture: it has no build_model"),
+        ("trainer", "bisum.corpus.filters.Books", "does not inherit from bisum.interfaces.trainer.Trainer"),
+        ("trainer", "bisum.training.seq2seq_trainer.training_argument_names", "has no class"),
+        ("filter.long_titles", "bisum.corpus.sample.Sample", "is no Filter: it has no keep"),
+        ("corpus", "bisum.corpus.filters.Books", "is no Source: it has no"),
+        ("corpus", "null", "corpus"),
+    ],
+)
+def test_what_target_may_not_name(call_bisum, node, target, said, one_line):
+    line = one_line(call_bisum(f"{node}._target_={target}"))
+    assert line.startswith(f"bisum: {node}")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("+hydra.callbacks.x._target_=os.mkdir", "+hydra.callbacks.x.path=made"),
+        ("+hydra.callbacks.x={_target_:os.mkdir,path:made}",),
+        ("+hydra.callbacks.x._target_=hydra.nothing.Callback",),
+        ("-m", "hydra.sweeper._target_=os.mkdir", "seed=1,2"),
+        ("-m", "hydra.launcher._target_=os.mkdir", "seed=1,2"),
+        ("-m", "hydra.sweeper._target_=hydra.nothing.Sweeper", "seed=1,2"),
+    ],
+)
+def test_hydras_own_nodes_are_held_to_the_same_rule(call_bisum, tmp_path, words, one_line):
+    options = [word for word in words if word == "-m"]
+    settings = [word for word in words if word != "-m"]
+    assert "hydra" in one_line(call_bisum("baseline", *options, "corpus.max_eval_rows=8", *settings))
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "hydra",
+    [
+        "callbacks: {x: {_target_: os.mkdir, path: made}}",
+        """callbacks: {x: "${oc.create:{_target_: os.mkdir, path: made}}"}""",
+        """callbacks: {x: {_target_: hydra.utils.call, config: "${oc.create:{_target_: os.mkdir, path: made}}"}}""",
+        """job_logging: {version: 1, handlers: {x: {"()": os.mkdir, path: made}}, root: {handlers: [x]}}""",
+        """hydra_logging: {version: 1, handlers: {x: {"()": os.mkdir, path: made}}, root: {handlers: [x]}}""",
+    ],
+)
+def test_no_file_makes_hydra_call_a_function_of_its_choice(run_bisum, tmp_path, hydra, one_line, write):
+    write(tmp_path / "mine/experiment/evil.yaml", f"# @package _global_\nhydra:\n  {hydra}\n")
+    words = ["baseline", "--config-dir", "mine", "experiment=evil", "corpus.max_eval_rows=8"]
+    done = run_bisum(*words, "evaluation.bootstrap_samples=100", cwd=tmp_path)
+    assert not (tmp_path / "made").exists()
+    one_line(done)

@@ -1,0 +1,92 @@
+"""What a run shows: as much as `log` says, without control codes where there is no terminal."""
+
+import io
+import logging
+import re
+import time
+import warnings
+
+import pytest
+from rich.console import Console
+
+from bisum.display import screen as module
+from bisum.display.screen import Screen
+from bisum.display.tables import scores_table
+from bisum.display.terminal import Terminal
+
+KINDS = ("step", "detail", "news", "result", "warning")
+
+
+@pytest.mark.parametrize(
+    ("log", "job", "shown"),
+    [
+        ("debug", False, KINDS),
+        ("info", False, KINDS[1:]),
+        ("quiet", False, ("result", "warning")),
+        ("info", True, ("news", "warning")),
+        ("quiet", True, ("warning",)),
+    ],
+)
+def test_the_terminal_shows_what_log_says_and_the_file_all(tmp_path, capsys, log, job, shown):
+    screen = Screen(tmp_path / "train.log", log, job=job)
+    screen.log("a step")
+    screen.print("a detail")
+    screen.clip("a detail, clipped")
+    screen.note("a news")
+    screen.print("a result", kind="result")
+    screen.warn("a warning")
+    screen.close()
+    out = capsys.readouterr().out
+    assert {kind for kind in KINDS if f"a {kind}" in out} == set(shown)
+    file = (tmp_path / "train.log").read_text("utf-8")
+    assert all(f"a {kind}" in file for kind in KINDS)
+
+
+def test_logging_ends_on_the_screen_and_is_as_it_was_afterwards(tmp_path, capsys):
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level, logging.getLogger("bisum").level)
+    screen = Screen(tmp_path / "train.log")
+    logging.getLogger("bisum.corpus.files").info("guessed: document=text")
+    logging.getLogger("bisum.corpus.files").warning("a row is\nodd")
+    logging.getLogger("somelibrary").info("never")
+    logging.getLogger("somelibrary").warning("whatever")
+    warnings.warn("a library's warning", stacklevel=1)
+    screen.close()
+    assert (list(root.handlers), root.level, logging.getLogger("bisum").level) == before
+    shown = capsys.readouterr()
+    assert shown.out == "> guessed: document=text\n> warning: a row is odd\n"
+    assert shown.err == ""
+    file = (tmp_path / "train.log").read_text("utf-8")
+    assert "WARNING somelibrary: whatever" in file
+    assert "a library's warning" in file
+    assert "never" not in file
+
+
+def test_without_a_terminal_a_long_stage_says_a_line_and_a_short_one_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(module, "_SILENCE", 0.2)
+    monkeypatch.setattr(module, "_PULSE", 0.2)
+    terminal = Terminal()
+    with terminal.progress("short", 3) as bar:
+        bar.advance(1)
+    with terminal.progress("tokenizing train", 3000) as bar:
+        time.sleep(0.5)
+        bar.advance(1000, "loss 1.0")
+    assert capsys.readouterr().out == "tokenizing train ...\ntokenizing train 1,000 of 3,000  loss 1.0\n"
+    with Terminal(bars=False).progress("quiet"):
+        time.sleep(0.5)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_scores_fit_the_screen_whole(width):
+    names = [f"{infix}{rouge}" for infix in ("", "en/", "es/") for rouge in ("rouge1", "rouge2", "rougeL")]
+    metrics = {
+        f"{p}/{name}{end}": 21.8 for p in ("eval", "baseline") for name in names for end in ("", "_low", "_high")
+    }
+    console = Console(width=width, file=io.StringIO())
+    console.print(scores_table(metrics, "eval", ["en", "es"], ("lead-3", metrics)))
+    out = console.file.getvalue()
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
+    assert len(re.findall(r"21\.8 / 21\.8 / 21\.8", out)) == 3
+    assert ("21.8-21.8" in out) == (width >= 80)

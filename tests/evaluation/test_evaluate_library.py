@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+
+from bisum.errors import UserError
+from bisum.evaluation.evaluate_library import EvaluateMetric
+from bisum.interfaces.metric import Metric
+
+SCRIPT = """
+import datasets
+import evaluate
+
+
+class Words(evaluate.Metric):
+    def _info(self):
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description="", citation="", features=datasets.Features({"predictions": text, "references": text})
+        )
+
+    def _compute(self, predictions, references):
+        counts = [len(text.split()) for text in predictions]
+        return {"MAIN": sum(counts) / len(counts), "longest": max(counts), "counts": counts, "unit": "words"}
+"""
+
+
+@pytest.fixture
+def write_script(tmp_path, monkeypatch):
+    """Write a metric script whose main result has the given key."""
+    monkeypatch.delenv("BISUM_ALLOW_TARGETS", raising=False)
+
+    def write(path: str, main: str) -> Path:
+        script = tmp_path / path
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(SCRIPT.replace("MAIN", main))
+        return script
+
+    return write
+
+
+def compute(name):
+    return EvaluateMetric(name=str(name)).compute(["two words", "and three words"], ["a", "b"], ["en", "es"])
+
+
+@pytest.mark.parametrize("main", ["score", "mean_words"])
+def test_numbers_of_a_metric_script_by_its_name(write_script, monkeypatch, main):
+    script = write_script(f"{main}/mean_words.py", main)
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
+    assert compute(script) == {"mean_words": 2.5, "mean_words_longest": 3.0}
+    assert compute(script) == {"mean_words": 2.5, "mean_words_longest": 3.0}  # again, in the next epoch
+
+
+@pytest.mark.parametrize("allowed", ["lengths", "mypackage, lengths/words/", "./lengths/../lengths/words/words.py"])
+def test_a_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_path, allowed):
+    write_script("lengths/words/words.py", "score")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", allowed)
+    assert compute("lengths/words")["words"] == 2.5
+
+
+@pytest.mark.parametrize("allowed", ["", " , ", "words", "other", "lengths/words/words"])
+def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_path, allowed):
+    script = write_script("lengths/words.py", "score")
+    script.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", allowed)
+    with pytest.raises(UserError, match=r"allow_targets=\[lengths/words.py\].*BISUM_ALLOW_TARGETS=lengths/words.py"):
+        compute("lengths/words.py")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_neither_a_link_nor_dots_lead_out_of_an_allowed_directory(write_script, monkeypatch, tmp_path):
+    outside = write_script("outside/words.py", "score")
+    link = tmp_path / "inside" / "words.py"
+    link.parent.mkdir()
+    link.symlink_to(outside)
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(tmp_path / "inside"))
+    for name in (link, tmp_path / "inside" / ".." / "outside" / "words.py"):
+        with pytest.raises(UserError, match="allow it with"):
+            compute(name)
+
+
+def test_an_allowed_directory_allows_no_name_on_the_hub(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", f".,{tmp_path}")
+    with pytest.raises(UserError, match="'bleu' runs code"):
+        compute("bleu")
+
+
+def test_a_metric_that_cannot_be_found_gets_one_line(monkeypatch):
+    # With two slashes evaluate asks no hub, so this fails alike with and without a network.
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", "no/such/metric")
+    with pytest.raises(UserError) as caught:
+        compute("no/such/metric")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "no/such/metric" in message
+    assert "needs the Hugging Face hub" in message
+    assert "Couldn't find a module script" in message
+    assert "works offline" in message
+
+
+def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch):
+    script = write_script("words.py", "score")
+    script.write_text("raise RuntimeError('first line\\nsecond line')")
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
+    with pytest.raises(UserError, match=r"words.py does not load \(RuntimeError: first line second line\)$"):
+        compute(script)
+
+
+def test_a_class_of_ones_own_is_a_metric(monkeypatch):
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", "bleu")
+
+    class Length:
+        def compute(self, predictions, references, languages):
+            return {"length": sum(map(len, predictions)) / len(predictions)}
+
+    assert isinstance(Length(), Metric)
+    assert isinstance(EvaluateMetric(name="bleu"), Metric)
+    assert not isinstance(object(), Metric)

@@ -1,0 +1,158 @@
+"""A filter and a model family of one's own, in a folder that bisum knows nothing of, used in trainings."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bisum import compose, train
+from bisum.config.targets import ALLOW_VARIABLE
+from bisum.corpus.sample import Sample
+
+CODE = '''
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pyarrow.compute as pc
+from annotated_types import Ge
+
+from bisum.models.families import EncoderDecoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewBullets:
+    """Keep documents that are not mostly lists."""
+
+    most: Annotated[int, Ge(0)]
+    bullet: Literal["*", "-"]
+
+    def keep(self, rows, held_out):
+        return pc.less_equal(pc.count_substring(rows["document"], f"\\n{self.bullet} "), self.most)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told(EncoderDecoder):
+    """Tell the model the language, in that language."""
+
+    words: dict[str, str]
+
+    def encode(self, reader, documents, summaries, languages):
+        told = [f"{self.words[language]} {document}" for document, language in zip(documents, languages)]
+        return super().encode(reader, told, summaries, languages)
+'''
+
+FILTER = """\
+# @package filter.few_bullets
+# Drops documents with many bullet points.
+#   bisum --config-dir conf allow_targets=[lab] filter=[long_titles,few_bullets]
+_target_: lab.text.FewBullets
+most: 2
+bullet: "*"
+"""
+
+MODEL = """\
+# The tiny model, told the language of each document.
+#   bisum --config-dir conf allow_targets=[lab] model=told
+defaults:
+  - tiny
+
+family:
+  _target_: lab.text.Told
+  words: {en: "package:", es: "paquete:"}
+"""
+
+TINY = [
+    "corpus.max_train_rows=48",
+    "corpus.max_eval_rows=8",
+    "trainer.max_steps=2",
+    "model.architecture.d_model=16",
+    "model.architecture.num_heads=2",
+    "model.architecture.d_ff=16",
+    "model.architecture.num_layers=1",
+    "evaluation.bootstrap_samples=100",
+    "hardware=cpu",
+]
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder: a package with the two classes, and a YAML file for each."""
+    files = {"lab/__init__.py": "", "lab/text.py": CODE, "conf/filter/few_bullets.yaml": FILTER}
+    for name, text in {**files, "conf/model/told.yaml": MODEL}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for name in ("lab", "lab.text"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path
+
+
+def test_a_filter_of_ones_own_drops_its_rows_in_a_training(lab, call_bisum):
+    words = ["--config-dir", "conf", "allow_targets=[lab]", "filter=[few_bullets]", "filter.few_bullets.most=1"]
+    done = call_bisum(*words, "model=tiny", *TINY, "hydra.run.dir=run")
+    assert (done.code, done.err) == (0, "")
+    record = json.loads((lab / "run/run.json").read_text(encoding="utf-8"))
+    assert record["status"] == "finished"
+    assert record["config"]["filter"] == {
+        "few_bullets": {"_target_": "lab.text.FewBullets", "most": 1, "bullet": "*"},
+    }
+    sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
+    rows = sample.load(["en", "es"])["train"].to_pylist()
+    bullets = Counter(row["language"] for row in rows if row["document"].count("\n* ") > 1)
+    assert min(bullets.values()) > 0
+    for language in ("en", "es"):
+        assert record["data"]["rows"]["train"][language]["dropped"]["few_bullets"] == bullets[language]
+    assert "few_bullets" in done.out
+
+
+def test_a_family_of_ones_own_changes_what_the_model_reads(lab, monkeypatch):
+    """From Python, where the environment gives leave."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    monkeypatch.setenv(ALLOW_VARIABLE, "lab")
+    monkeypatch.syspath_prepend(lab)
+    config = compose(["model=told", f"cache_dir={lab}/cache", *TINY], config_dir=str(lab / "conf"))
+    assert type(config.model.family).__name__ == "Told"
+    metrics = train(config, lab / "run")
+    assert 0 <= metrics["test/es/rougeL"] <= 100
+    assert json.loads((lab / "run/run.json").read_text(encoding="utf-8"))["status"] == "finished"
+    (checkpoint,) = (lab / "run/checkpoints").glob("epoch-*")
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    read = [
+        tokenizer.decode(ids)
+        for file in (lab / "cache").glob("*.arrow")
+        for ids in Dataset.from_file(str(file))["input_ids"]
+    ]
+    assert Counter(text.partition(":")[0].strip() for text in read) == {"package": 32, "paquete": 32}
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "word", "line"),
+    [
+        ("filter/few_bullets", "most", "moist", "filter=[few_bullets]", "filter.few_bullets.moist: no such key, did"),
+        ("filter/few_bullets", "most: 2", "most: -1", "filter=[few_bullets]", "filter.few_bullets.most: expected a wh"),
+        ("filter/few_bullets", "most: 2", "most: two", "filter=[few_bullets]", "filter.few_bullets.most: expected a w"),
+        ("filter/few_bullets", '"*"', '"+"', "filter=[few_bullets]", "filter.few_bullets.bullet: expected one of *, -"),
+        ("filter/few_bullets", "FewBullets", "FewBulets", "filter=[few_bullets]", "filter.few_bullets._target_: 'lab."),
+        ("filter/few_bullets", "few_bullets\n", "few\n", "filter=[few_bullets] filter.few_bullets.most=1", "filter."),
+        ("model/told", "words:", "word:", "model=told", "model.family.word: no such key, did you mean 'words'?"),
+        ("model/told", '"package:"', "3", "model=told", "model.family.words.en: expected text, not 3"),
+        ("model/told", "lab.text.Told", "lab.text.FewBullets", "model=told", "model.family._target_: 'lab.text.Few"),
+        ("model/told", "family:", "famliy:", "model=told", "model.famliy: no such key, did you mean 'family'?"),
+        ("model/told", "- tiny", "- tinny", "model=told", "model=tinny: no such option, did you mean 'tiny'?"),
+    ],
+)
+def test_a_mistake_in_ones_own_yaml_is_told(lab, call_bisum, file, right, wrong, word, line):
+    path = lab / f"conf/{file}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert right in text
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
+    done = call_bisum("--config-dir", "conf", "allow_targets=[lab]", *word.split())
+    assert done.code == 2
+    assert done.err.startswith(f"bisum: {line}")
+    assert len({text.partition(":")[0] for text in done.err.splitlines()}) == 1
+    assert {path.name for path in lab.iterdir()} == {"lab", "conf"}

@@ -1,0 +1,206 @@
+"""Documents come from texts, files of any kind, standard input and rows; a bad one is told where it stands."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import zipfile
+from dataclasses import replace
+from functools import cache
+
+import pyarrow as pa
+import pytest
+from bisum.config.earlier_runs import configure
+
+from bisum.config.composition import Composer
+from bisum.corpus.corpus import load_corpus
+from bisum.errors import UserError
+from bisum.summarize.documents import documents, reads_stdin
+
+
+@cache
+def defaults():
+    return configure(Composer("summarize"), ["model.checkpoint=any"])
+
+
+def asked(texts=(), **keys):
+    config = replace(defaults(), **keys)
+    config.texts = list(texts)
+    return config
+
+
+def texts_of(**asked_for):
+    return [document.text for document in documents(asked(**asked_for))]
+
+
+@pytest.fixture
+def stdin(tmp_path):
+    """Make bytes the standard input of this process."""
+    before = os.dup(0)
+
+    def put(data: bytes) -> None:
+        (tmp_path / "stdin").write_bytes(data)
+        file = os.open(tmp_path / "stdin", os.O_RDONLY)
+        os.dup2(file, 0)
+        os.close(file)
+
+    yield put
+    os.dup2(before, 0)
+    os.close(before)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_line_is_a_document(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffEl niño come.\r\n\r\n  Dos\u2028frases. \nthe last".encode())
+    (tmp_path / "b").write_text('{"document": "no JSON lines by its name"}\n', "utf-8")
+    found = list(documents(asked(files=["a.txt", "b"])))
+    assert [document.text for document in found] == [
+        "El niño come.",
+        "",
+        "Dos\u2028frases.",
+        "the last",
+        '{"document": "no JSON lines by its name"}',
+    ]
+    assert [document.id for document in found] == ["a.txt:1", "a.txt:2", "a.txt:3", "a.txt:4", "b:1"]
+
+
+def test_a_file_is_a_document(tmp_path, stdin):
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n", "utf-8")
+    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{"text": "four"}\n', "utf-8")
+    stdin(b'{"text": "five"}\nsix\n')
+    found = texts_of(files=["a.txt", "b.jsonl", "-"], unit="file")
+    assert found == ["one\n\ntwo", "three", "four", '{"text": "five"}\nsix']
+
+
+@pytest.mark.parametrize("extension", [".gz", ".bz2", ".xz", ".zst", ".zip"])
+def test_compressed_files(tmp_path, extension):
+    plain = b"uno\ndos\n"
+    archive, zstd = io.BytesIO(), pa.BufferOutputStream()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.txt", plain)
+    with pa.CompressedOutputStream(zstd, "zstd") as file:
+        file.write(plain)
+    packed = {
+        ".gz": gzip.compress(plain),
+        ".bz2": bz2.compress(plain),
+        ".xz": lzma.compress(plain),
+        ".zst": zstd.getvalue().to_pybytes(),
+        ".zip": archive.getvalue(),
+    }
+    (tmp_path / f"a.txt{extension}").write_bytes(packed[extension])
+    assert texts_of(files=[f"a.txt{extension}"]) == ["uno", "dos"]
+
+
+def test_json_lines_keep_what_they_know(tmp_path):
+    lines = [
+        {"id": 7, "document": "one", "language": "es", "summary": "uno", "stars": [1, 2]},
+        {"text": "two", "summary": None, "language": None},
+        {"document": "three", "reference": "tres", "summary": "an earlier one"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n\n".join(map(json.dumps, lines)), "utf-8")
+    found = list(documents(asked(files=["a.jsonl"])))
+    assert [(d.id, d.text, d.language, d.reference, dict(d.others)) for d in found] == [
+        (7, "one", "es", "uno", {"stars": [1, 2]}),
+        ("a.jsonl:3", "two", None, None, {}),
+        ("a.jsonl:5", "three", None, "tres", {"summary": "an earlier one"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        ("one\n\ntwo\n", ["one", "", "two"]),
+        ('\n\n {"text": "one"}\n\n{"text": ""}\n', ["one", ""]),
+        ("\n\n{one}\n", ["", "", "{one}"]),
+        ('one\n{"text": "two"}\n', ["one", '{"text": "two"}']),
+        ("\n", [""]),
+        ("", []),
+    ],
+)
+def test_standard_input_tells_by_its_first_line_whether_it_is_json_lines(stdin, given, texts):
+    stdin(given.encode())
+    assert texts_of() == texts
+    assert reads_stdin(asked())
+    assert not reads_stdin(asked(split="test"))
+    assert not reads_stdin(asked(texts=["one"]))
+
+
+def test_texts_of_the_command_line_come_first(tmp_path):
+    (tmp_path / "a.txt").write_text("three\n", "utf-8")
+    assert texts_of(files=["a.txt"], texts=["one", ""]) == ["one", "", "three"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"text": "x"', ["broken JSON (Expecting ',' delimiter, character "]),
+        (b"[" * 100_000, ["broken JSON ("]),
+        (b'["x"]', ["['x'] in place of a JSON object; must be one JSON object a line"]),
+        (b'{"body": "x", "id": 1}', ["no 'document' (or 'text'); its keys: body, id"]),
+        (b'{"document": null}', ["document is None; must be text"]),
+        (b'{"text": 3}', ["text is 3; must be text"]),
+        (b'{"text": "x", "language": 3}', ["language is 3; must be text"]),
+        (b'{"text": "x", "summary": ["y"]}', ["summary is ['y']; must be text"]),
+        (b'{"text": "\\ud800"}', ["text holds half of a character"]),
+        (b'{"text": "x", "score": NaN}', ["broken JSON (NaN is no number of JSON's)"]),
+        (b'{"text": "x", "score": [-1e999]}', ["broken JSON (-1e999 is no number of JSON's)"]),
+        (b'{"text": "\xe9"}', ["not UTF-8 (byte 11 of the line)"]),
+    ],
+)
+def test_a_bad_line_is_told_after_those_before_it(tmp_path, line, said):
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "one"}\n\n' + line + b'\n{"text": "two"}\n')
+    found = documents(asked(files=["a.jsonl"]))
+    assert next(found).text == "one"
+    with pytest.raises(UserError, match=r"^a\.jsonl, line 3: ") as error:
+        next(found)
+    assert all(part in str(error.value) for part in said), error.value
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_file_is_told_after_what_it_still_holds(tmp_path):
+    lines = b"".join(b"%d %s\n" % (number, os.urandom(40).hex().encode()) for number in range(2000))
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(lines)[:-1000])
+    found = documents(asked(files=["a.txt.gz"]))
+    assert next(found).text == lines.decode().partition("\n")[0]
+    with pytest.raises(UserError, match=r"^a\.txt\.gz: "):
+        list(found)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"files": ["notes.txt", "nots.txt"]}, "files: there is no file nots.txt, did you mean 'notes.txt'?"),
+        ({"files": ["notes.txt", "folder"]}, "files: folder is a folder; name its files, for example folder/*.txt"),
+        ({"files": ["reviews.csv"]}, "files: reviews.csv is a table; give text, or JSON lines (.jsonl)"),
+        ({"split": "test", "rows": [0, 307]}, "rows[1]: test has no row 307 (its 307 are 0 to 306)"),
+        ({"split": "test", "ids": ["nope"]}, "ids[0]: no row of test has the id 'nope' (there are "),
+    ],
+)
+def test_what_is_not_there_is_told_at_once(tmp_path, keys, said):
+    (tmp_path / "notes.txt").write_text("one\n", "utf-8")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError) as error:
+        documents(asked(**keys))
+    assert str(error.value).startswith(said)
+
+
+def test_a_text_that_is_no_unicode():
+    with pytest.raises(UserError, match=r"^text 2: "):
+        documents(asked(texts=["one", os.fsdecode(b"\xff")]))
+
+
+def test_rows_come_in_the_order_asked_with_what_is_known_of_them():
+    config = asked(split="validation")
+    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed).splits["validation"].to_pylist()
+    everything = list(documents(config))
+    assert [(d.id, d.text, d.reference, d.language) for d in everything] == [
+        (row["id"], row["document"], row["summary"], row["language"]) for row in rows
+    ]
+    some = documents(asked(split="validation", rows=[5, 0, 5], ids=[rows[3]["id"]]))
+    assert [d.id for d in some] == [rows[number]["id"] for number in (5, 0, 5, 3)]

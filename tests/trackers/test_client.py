@@ -1,0 +1,266 @@
+"""A tracker of one's own, and trackers that fail in every way: none ends, changes or delays a training."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bisum import compose, train
+from bisum.config.targets import ALLOW_VARIABLE
+from bisum.trackers.client import sample
+from bisum.trackers.run_name import run_name
+
+CODE = """
+import json, os, sys, time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bisum.interfaces.tracker import TrackedRun, Tracker
+
+
+class Notebook(TrackedRun):
+    def __init__(self, run, ink):
+        self.file = Path(run.directory, "notebook.jsonl")
+        self.write("start", name=run.name, job=run.job, seed=run.config["seed"], ink=ink, resumed=run.resumed)
+        self.report = {"id": run.id, "view": "read the notebook"}
+
+    def write(self, what, **values):
+        with self.file.open("a") as file:
+            print(json.dumps([what, values]), file=file)
+
+    def log(self, number, metrics, tables, histograms):
+        self.write("log", number=number, metrics=metrics)
+
+    def finish(self, status):
+        self.write("finish", status=status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InNotebook(Tracker):
+    ink: str
+
+    def start(self, run):
+        return Notebook(run, self.ink)
+
+
+class Bad(Notebook):
+    def __init__(self, run, way):
+        self.way = way
+        super().__init__(run, way)
+        if way == "fails in start":
+            raise ValueError("no paper")
+        if way == "leaves in start":
+            sys.exit(3)
+        if way == "sleeps in start":
+            time.sleep(3600)
+
+    def log(self, *arguments, **named):
+        if self.way == "fails in log":
+            raise ValueError("no paper\\nat all")
+        if self.way == "exits in log":
+            os._exit(3)
+        if self.way == "sleeps in log":
+            time.sleep(3600)
+        if self.way == "prints garbage":
+            print("{]" * 100000, flush=True)
+            os.write(1, b"\\xff\\xfe")
+            input()
+
+    def finish(self, status):
+        if self.way == "sleeps in finish":
+            time.sleep(3600)
+        super().finish(status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Badly(Tracker):
+    way: str
+
+    def start(self, run):
+        return Bad(run, self.way)
+"""
+
+YAML = "defaults: [_settings]\n_target_: diary.{}\n"
+
+
+@pytest.fixture
+def tracker(tmp_path, monkeypatch, small):
+    """Compose a small run with a tracker of diary.py, in a folder that bisum knows nothing of."""
+    (tmp_path / "diary.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "conf/tracker").mkdir(parents=True)
+    (tmp_path / "conf/tracker/notebook.yaml").write_text(YAML.format("InNotebook") + "ink: blue\n")
+    (tmp_path / "conf/tracker/badly.yaml").write_text(YAML.format("Badly") + "way: ???\n")
+    monkeypatch.setenv(ALLOW_VARIABLE, "diary")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "diary", raising=False)
+
+    def composed(*words):
+        return compose([*small, "trainer.epochs=1", *words], config_dir=str(tmp_path / "conf"))
+
+    return composed
+
+
+@pytest.fixture(scope="module")
+def untracked(small, tmp_path_factory):
+    """The metrics of a run without tracker, and its seconds."""
+    directory = tmp_path_factory.mktemp("run") / "run"
+    config = compose([*small, "trainer.epochs=1", "tracker=none", "tracker.mode=online"])
+    train(config, tmp_path_factory.mktemp("first") / "run")  # imports what is imported once
+    began = time.perf_counter()
+    train(config, directory)
+    assert not {path.name for path in directory.iterdir()} & {"wandb", "tracker.log", "tracked.jsonl"}
+    return values(directory), time.perf_counter() - began
+
+
+def values(directory):
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{name: value for name, value in line.items() if name != "train/examples_per_second"} for line in lines]
+
+
+def test_a_tracker_of_ones_own(tracker, tmp_path, capfd, read):
+    train(tracker("tracker=notebook", "tracker.ink=red", "seed=7"), tmp_path / "run")
+    first, *logged, last = read.lines(tmp_path / "run/notebook.jsonl")
+    name = read.record(tmp_path / "run")["tracker"]["name"]
+    assert first == ["start", {"name": name, "job": "train", "seed": 7, "ink": "red", "resumed": False}]
+    assert name.startswith("tiny-")
+    assert name.endswith("-s7")
+    assert last == ["finish", {"status": "finished"}]
+    lines = read.lines(tmp_path / "run/metrics.jsonl")
+    assert [entry[1]["number"] for entry in logged] == list(range(len(lines)))
+    for line, (_, given) in zip(lines, logged, strict=True):
+        assert given["metrics"] | line == given["metrics"]
+    out, err = capfd.readouterr()
+    assert out.endswith("> read the notebook\n")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ("fails in start", "start failed: ValueError: no paper (see tracker.log)"),
+        ("leaves in start", "start failed: SystemExit: 3 (see tracker.log)"),
+        ("sleeps in start", "not done 2 s after the run, so it was stopped (see tracker.log)"),
+        ("fails in log", "log failed: ValueError: no paper at all (see tracker.log)"),
+        ("exits in log", "its process died with exit code 3 (see tracker.log)"),
+        ("sleeps in log", "not done 2 s after the run, so it was stopped (see tracker.log)"),
+        ("prints garbage", "log failed: EOFError: EOF when reading a line (see tracker.log)"),
+        ("sleeps in finish", "not done 2 s after the run, so it was stopped (see tracker.log)"),
+    ],
+)
+def test_a_tracker_that(way, said, tracker, tmp_path, untracked, capfd):
+    metrics, seconds = untracked
+    config = tracker("tracker=badly", f"tracker.way={way}", "tracker.finish_seconds=2")
+    began = time.perf_counter()
+    train(config, tmp_path / "run")
+    assert time.perf_counter() - began < 3 * seconds + 2 + 5
+    assert values(tmp_path / "run") == metrics
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert [line for line in out.splitlines() if "warning" in line] == [f"> warning: tracker: {said}"]
+    assert not children()
+
+
+def children():
+    """Processes that this one has started and not seen the end of, zombies included."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    lines = [Path(f"/proc/{child}/cmdline") for child in listed.read_text().split()] if listed.exists() else []
+    return [
+        path for path in lines if path.exists() and (path.read_text() == "" or "tracking_process" in path.read_text())
+    ]
+
+
+def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
+    rows = [{"id": f"{number}", "language": "es" if number % 10 == 0 else "en"} for number in range(200)]
+    some = sample(rows, 8)
+    assert [row["language"] for row in some] == ["en", "es"] * 4
+    assert sample(list(reversed(rows)), 8) == some
+    fewer = sample([row for row in rows if row != some[3]], 8)
+    assert [row for row in some if row not in fewer] == [some[3]]
+    assert len(sample(rows, 500)) == 200
+    assert len({row["id"] for row in sample(rows, 50)}) == 50
+    assert sum(row["language"] == "es" for row in sample(rows, 50)) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ([], "starter"),
+        (["model=mt5_small", "trainer.learning_rate=5e-5", "seed=1"], "mt5_small-lr5e-05-s1"),
+        (["model.checkpoint=/models/google/mt5-large/", "trainer.epochs=5"], "mt5-large-ep5"),
+        (
+            ["trainer=seq2seq_trainer", "filter=[long_titles,deduplicate]"],
+            "starter-seq2seq_trainer-long_titles+deduplicate",
+        ),
+        (["tracker=none", "hydra.run.dir=x", "++generation.num_beams=4", "languages=[en]"], "starter-num_beams4-en"),
+    ],
+)
+def test_a_run_is_named_by_what_differs(words, name):
+    assert run_name(compose(words)) == name.replace("-en", "-languagesen")
+
+
+@pytest.mark.parametrize("option", ["wandb", "trackio", "none"])
+def test_every_tracker_takes_the_common_keys(option):
+    words = ["mode=offline", "project=titles", "name=a", "group=b", "tags=[c]", "table_rows=0", "finish_seconds=1"]
+    config = compose([f"tracker={option}", *(f"tracker.{word}" for word in words)])
+    assert (config.tracker.mode, config.tracker.project, config.tracker.tags) == ("offline", "titles", ["c"])
+    assert config.tracker.wanted == (option != "none")
+    assert not compose([f"tracker={option}", "tracker.mode=disabled"]).tracker.wanted
+
+
+def test_the_environment_fills_what_the_configuration_leaves_open(monkeypatch):
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_RUN_GROUP", "42")
+    assert compose([]).tracker.project == "mine"
+    assert compose(["tracker.project=other"]).tracker.project == "other"
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode", "asked"),
+    [("offline", "auto", "offline"), ("dryrun", "auto", "offline"), ("disabled", "auto", "disabled"),
+     ("disabled", "online", "online"), ("", "auto", "auto"), ("shared", "auto", "auto")],
+)  # fmt: skip
+def test_wandbs_own_mode_holds_where_the_configuration_leaves_it_open(environment, mode, asked, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", environment)
+    tracker = compose([f"tracker.mode={mode}"]).tracker
+    assert tracker.asked == asked
+    assert tracker.wanted == (asked != "disabled")
+
+
+def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
+    """As other children of the training, such as data loaders, keep it."""
+    config = compose(["tracker=none"]).provenance.resolved["tracker"]
+    facts = {"directory": ".", "id": "a", "name": "a", "group": None, "tags": [], "job": "train", "config": {}}
+    start = {"tracker": config, "run": {**facts, "commit": None, "process": 1, "resumed": False, "kept": 0}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bisum.trackers.process"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
+    )  # fmt: skip
+    for message in (start, ["log", {"number": 0, "metrics": {}, "tables": {}, "histograms": {}}]):
+        print(json.dumps(message), file=process.stdin, flush=True)
+    assert process.poll() is None
+    print(json.dumps(["finish", {"status": "failed"}]), file=process.stdin, flush=True)
+    assert process.wait(20) == 0
+    process.stdin.close()
+    process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("tracker=wandbb", "tracker=wandbb: no such option, did you mean 'wandb'? (valid: none, trackio, wandb)"),
+        ("tracker=null", "tracker=null: one is needed (valid: none, trackio, wandb)"),
+        ("tracker.mode=on", "tracker.mode: expected one of auto, online, offline, disabled, not 'on'"),
+        ("tracker.entiti=me", "tracker.entiti: no such key, did you mean 'entity'?"),
+        ("tracker.finish_seconds=0", "tracker.finish_seconds: expected a number > 0, not 0"),
+        ("tracker.checkpoints=last", "tracker.checkpoints: expected one of none, best, all, not 'last'"),
+        ("tracker.table_rows=-1", "tracker.table_rows: expected a whole number >= 0, not -1"),
+    ],
+)
+def test_a_mistake_is_told(word, said, call_bisum, one_line):
+    assert said in one_line(call_bisum(word))

@@ -1,0 +1,88 @@
+"""What trackio is given, read from its database."""
+
+import json
+import sqlite3
+import sys
+
+import pytest
+
+from bisum import compose
+from bisum.runs.metrics import read_metrics
+
+pytest.importorskip("trackio", reason="the extra is not installed: pip install 'bisum[trackio]'")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("trackio")
+
+
+@pytest.fixture(scope="module")
+def directory(command, small, store, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run") / "run"
+    words = ["tracker=trackio", f"tracker.directory={store}", "tracker.group=night", "tracker.table_rows=4", "seed=5"]
+    assert command(*small, *words, f"hydra.run.dir={directory}") == 0
+    return directory
+
+
+def rows(store, run_id):
+    """The logged rows of a run, in their order: step and values."""
+    with sqlite3.connect(store / "bisum.db") as database:
+        query = "SELECT step, metrics FROM metrics WHERE run_id = ? ORDER BY id"
+        return [(step, json.loads(values)) for step, values in database.execute(query, (run_id,))]
+
+
+def check(store, directory, read):
+    record, lines = read.record(directory), read_metrics(directory)
+    *logged, last = rows(store, record["tracker"]["id"])
+    assert len(logged) == len(lines)
+    (baseline,) = (line for line in lines if "baseline/rouge1" in line)
+    for line, (step, values) in zip(lines, logged, strict=True):
+        beside = {name: value for name, value in baseline.items() if name.startswith("baseline/")}
+        expected = (beside | line) if "eval/loss" in line else line
+        plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
+        assert {"step": step, **plain} == expected
+    assert last[1] == {f"best/{name}": value for name, value in record["best"].items()}
+    return logged
+
+
+def test_every_line_with_its_step(directory, store, read):
+    logged = check(store, directory, read)
+    tables = [values["predictions/validation"]["_value"] for _, values in logged if "predictions/validation" in values]
+    assert len(tables) == 2
+    assert [row["id"] for row in tables[0]] == [row["id"] for row in tables[1]]
+    assert set(tables[0][0]) == {"id", "language", "document", "reference", "prediction"}
+    assert sum(logged[0][1]["histograms/baseline/rougeL"]["values"]) == 8
+
+
+def test_configuration_and_group(directory, store, read):
+    record = read.record(directory)
+    with sqlite3.connect(store / "bisum.db") as database:
+        query = "SELECT run_name, config FROM configs WHERE run_id = ?"
+        ((name, text),) = database.execute(query, (record["tracker"]["id"],)).fetchall()
+    config = json.loads(text)
+    assert name == record["tracker"]["name"]
+    assert config["_Group"] == "night"
+    assert config["choices"]["model"] == "tiny"
+    assert {key: config[key] for key in record["config"]} == record["config"]
+
+
+def test_a_resumed_run_takes_its_own_place(directory, store, read, command):
+    before = read.record(directory)["tracker"]["id"]
+    assert command(f"resume={directory}", "trainer.epochs=3") == 0
+    assert rows(store, before) == [] or before == read.record(directory)["tracker"]["id"]
+    logged = check(store, directory, read)
+    assert [values["epoch"] for _, values in logged if "eval/loss" in values] == [1, 2, 3]
+    with sqlite3.connect(store / "bisum.db") as database:
+        assert database.execute("SELECT count(DISTINCT run_id) FROM metrics").fetchone() == (1,)
+
+
+def test_the_way_to_the_dashboard_is_shown(directory, store, read):
+    view = read.record(directory)["tracker"]["view"]
+    assert view == f"tracked by trackio.  View: TRACKIO_DIR={store} trackio show --project bisum"
+
+
+def test_without_the_extra(call_bisum, one_line, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    assert "pip install 'bisum[trackio]'" in one_line(call_bisum("tracker=trackio"))
+    assert compose(["tracker=none"]).tracker.mode == "auto"

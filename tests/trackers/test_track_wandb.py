@@ -1,0 +1,288 @@
+"""What W&B is given, read back from its transaction log: every value of `metrics.jsonl`, and what stands beside."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import bisum
+from bisum.runs.metrics import read_metrics
+
+TRACKED = ["tracker=wandb", "tracker.mode=offline", "tracker.table_rows=6"]
+
+
+def log_folder(directory):
+    """The only transaction log of a run."""
+    (folder,) = (directory / "wandb").glob("offline-run-*")
+    return folder
+
+
+def records(directory):
+    """The records of a run's transaction log, as W&B's own reader gives them, by type."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log_folder(directory))]
+    found = {}
+    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+        record = json.loads(line)
+        found.setdefault(record["type"], []).append(record[record["type"]])
+    return found
+
+
+def summary(found):
+    """The summary as it stands at the end."""
+    values = {}
+    for record in found["summary"]:
+        values |= record["update"]
+    return values
+
+
+def check_history(found, directory):
+    """Every key of every line is there with its value; besides, only what belongs to the line."""
+    lines = read_metrics(directory)
+    rows = found["history"]
+    assert [row["step"].get("num", 0) for row in rows] == list(range(len(lines)))
+    (baseline,) = (line for line in lines if "baseline/rouge1" in line)
+    for line, row in zip(lines, rows, strict=True):
+        item = row["item"]
+        expected = {**{name: value for name, value in baseline.items() if name.startswith("baseline/")}, **line}
+        expected = expected if "eval/loss" in line else line
+        assert {name: item.get(name) for name in expected} == expected
+        other = {name for name in item if name not in expected}
+        assert all(name.startswith(("_", "predictions/", "histograms/")) for name in other), other
+
+
+@pytest.fixture(scope="module")
+def sweep(command, small, tmp_path_factory):
+    """Three jobs, tracked."""
+    directory = tmp_path_factory.mktemp("sweeps") / "rates"
+    words = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,5e-3,2e-2", f"hydra.sweep.dir={directory}"]
+    assert command(*words) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def other_backend(command, small, tmp_path_factory):
+    """A run from within a repository, its checkpoint an artifact."""
+    repository = tmp_path_factory.mktemp("repository")
+    directory = repository / "run"
+    for words in ("init", "-c user.name=a -c user.email=a@b.c commit --allow-empty -m first"):
+        subprocess.run(["git", *words.split()], cwd=repository, check=True, capture_output=True)
+    words = [*small, *TRACKED, "trainer=seq2seq_trainer", "seed=1", "tracker.tags=[a,b]", "tracker.checkpoints=best"]
+    assert command(*words, "hydra.run.dir=run", cwd=repository) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def found(other_backend):
+    return records(other_backend)
+
+
+def test_the_jobs_of_a_sweep_are_runs_of_a_group(sweep, read):
+    ids = set()
+    for job, rate in enumerate(("0.001", "0.005", "0.02")):
+        directory = sweep / str(job)
+        found = records(directory)
+        check_history(found, directory)
+        (run,) = found["run"]
+        assert (run["run_group"], run["project"], run["job_type"]) == ("rates", "bisum", "train")
+        assert run["display_name"].startswith("tiny-")
+        assert f"-lr{rate}" in run["display_name"]
+        assert str(run["config"]["update"]["trainer"]["learning_rate"]) == rate
+        assert read.record(directory)["tracker"]["id"] == run["run_id"]
+        ids.add(run["run_id"])
+    assert len(ids) == 3
+    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "multirun.yaml"}
+
+
+def test_history_of_the_other_backend(found, other_backend):
+    check_history(found, other_backend)
+
+
+def test_the_run_and_its_configuration(found, other_backend, read):
+    (run,) = found["run"]
+    record = read.record(other_backend)
+    config = {name: value for name, value in run["config"]["update"].items() if name != "_wandb"}
+    assert config.pop("choices") == {
+        "corpus": "sample", "model": "tiny", "trainer": "seq2seq_trainer", "hardware": "cpu", "tracker": "wandb",
+    }  # fmt: skip
+    assert config == record["config"]
+    assert run["tags"] == ["a", "b"]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=other_backend, capture_output=True, text=True, check=True)
+    assert run["git"]["commit"] == record["commit"] == head.stdout.strip()
+    assert run["display_name"].endswith("-seq2seq_trainer-s1")
+    assert found["exit"] == [{"exit_code": 0, "runtime": found["exit"][0]["runtime"]}]
+
+
+def test_axes(found):
+    axes = {record["glob_name"]: record["step_metric"] for record in found["metric"]}
+    assert axes["train/*"] == "step"
+    assert {axes[f"{prefix}/*"] for prefix in ("eval", "test", "baseline")} == {"epoch"}
+
+
+def test_best_and_last_are_in_the_summary(found, other_backend, read):
+    record, values = read.record(other_backend), summary(found)
+    assert values["status"] == "finished"
+    assert {f"best/{name}": values[f"best/{name}"] for name in record["best"]} == {
+        f"best/{name}": value for name, value in record["best"].items()
+    }
+    for name, value in (record["last"] | {n: v for n, v in record["test"].items() if n.startswith("test/")}).items():
+        assert name in ("step", "epoch") or values[name] == value
+
+
+def test_the_same_rows_are_in_every_table(found, other_backend, read):
+    """Read from the files that the log names."""
+    ids = {}
+    for row in found["history"]:
+        for name, path in row["item"].items():
+            if name.startswith("predictions/") and name.endswith(".path"):
+                key = name.removesuffix(".path")
+                table = json.loads((log_folder(other_backend) / "files" / path).read_text("utf-8"))
+                assert table["columns"] == ["id", "language", "document", "reference", "prediction"]
+                assert len(table["data"]) == 6
+                assert [cells[1] for cells in table["data"]].count("es") == 3
+                ids.setdefault(key, []).append([cells[0] for cells in table["data"]])
+                epoch = row["item"]["epoch"]
+                best = read.record(other_backend)["test"]["checkpoint"]
+                file = {
+                    "predictions/validation": f"validation-epoch-{epoch}",
+                    "predictions/validation_lead3": "validation-lead3",
+                    "predictions/test": f"test-{best}",
+                    "predictions/test_lead3": "test-lead3",
+                }[key]
+                rows = {tuple(line.values()) for line in read.lines(other_backend / f"predictions/{file}.jsonl")}
+                assert {tuple(cells) for cells in table["data"]} <= rows
+    assert {key: len(found) for key, found in ids.items()} == {
+        "predictions/validation": 2, "predictions/validation_lead3": 1, "predictions/test": 1,
+        "predictions/test_lead3": 1,
+    }  # fmt: skip
+    assert ids["predictions/validation"] == 2 * ids["predictions/validation_lead3"]
+    assert ids["predictions/test"] == ids["predictions/test_lead3"]
+
+
+def test_histograms_count_every_row(found, other_backend, read):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    rows = read.lines(other_backend / "predictions/validation-lead3.jsonl")
+    scores = [100 * scorer.score(row["reference"], row["prediction"])["rougeL"].fmeasure for row in rows]
+    counts = [sum(5 * bin <= score < 5 * bin + 5 for score in scores) for bin in range(20)]
+    item = found["history"][0]["item"]
+    assert item["histograms/baseline/rougeL.values"] == counts
+    assert item["histograms/baseline/rougeL.bins"] == [5 * edge for edge in range(21)]
+    for row in found["history"]:
+        if "eval/gen_len" in row["item"]:
+            counts, edges = (row["item"][f"histograms/eval/gen_len.{part}"] for part in ("values", "bins"))
+            assert sum(counts) == 8
+            # Bins are a token wide, the last holds the two largest lengths.
+            assert edges == list(range(13))
+            low = sum(count * edge for count, edge in zip(counts, edges, strict=False)) / 8
+            assert low <= row["item"]["eval/gen_len"] <= low + counts[-1] / 8
+
+
+def test_the_best_checkpoint_is_an_artifact(found, other_backend, read):
+    (artifact,) = (artifact for artifact in found["artifact"] if artifact["type"] == "model")
+    best = read.record(other_backend)["test"]["checkpoint"]
+    assert {best, "best"} <= set(artifact["aliases"])
+    files = {entry["path"]: entry["local_path"] for entry in artifact["manifest"]["contents"]}
+    assert files["model.safetensors"] == str(other_backend / "checkpoints" / best / "model.safetensors")
+
+
+def test_everything_lies_in_the_run_directory(found, other_backend):
+    for artifact in found["artifact"]:
+        for entry in artifact["manifest"]["contents"]:
+            assert entry["local_path"].startswith(str(other_backend))
+
+
+def test_the_commands_that_are_shown_work(other_backend, read):
+    view = read.record(other_backend)["tracker"]["view"]
+    folder = "run/wandb"
+    assert view.endswith("View: wandb leet run/wandb  Upload: wandb sync run/wandb")
+    dry = subprocess.run(
+        [sys.executable, "-m", "wandb", "sync", "--dry-run", folder],
+        cwd=other_backend.parent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Would sync 1 run(s)" in dry.stdout + dry.stderr
+
+
+@pytest.fixture(scope="module")
+def resumed(command, small, tmp_path_factory, read):
+    """A run that was killed with -9 in its second epoch, and resumed; the logs of both."""
+    directory = tmp_path_factory.mktemp("killed") / "run"
+    words = [*small, *TRACKED, "corpus.max_train_rows=128", "trainer.save_every=4", "seed=3"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bisum", *words, f"hydra.run.dir={directory}"],
+        env=environment, cwd=directory.parent, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while (read_metrics(directory) or [{"step": 0}])[-1]["step"] < 42:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    killed = read.record(directory)["tracker"]
+    for _ in range(300):  # the tracker's process notices and ends
+        first = records(directory)
+        if "exit" in first:
+            break
+        time.sleep(0.1)
+    assert read_metrics(directory)[-1]["step"] < 64
+    assert command(f"resume={directory}") == 0
+    return directory, killed, first
+
+
+def test_a_killed_run_is_marked_as_crashed(resumed):
+    _, killed, first = resumed
+    assert first["exit"][0]["exit_code"] == 1
+    assert first["run"][0]["run_id"] == killed["id"]
+
+
+def test_a_resumed_run_has_one_log_that_is_complete(resumed, read):
+    directory, killed, _ = resumed
+    found = records(directory)
+    check_history(found, directory)
+    (run,) = found["run"]
+    assert (run["run_id"], run["display_name"]) == (killed["id"], killed["name"])
+    assert found["exit"][0].get("exit_code", 0) == 0
+    for name in ("predictions/validation.path", "histograms/eval/rougeL.values", "histograms/eval/gen_len.values"):
+        assert [row["item"]["epoch"] for row in found["history"] if name in row["item"]] == [1, 2]
+    assert run["config"]["update"]["choices"]["model"] == "tiny"
+
+
+def test_an_exploration_is_tracked_with_its_plots(command, tmp_path):
+    words = [*TRACKED, "corpus.max_train_rows=24", "corpus.max_eval_rows=8", f"hydra.run.dir={tmp_path / 'run'}"]
+    assert command("explore", *words) == 0
+    (line,) = read_metrics(tmp_path / "run")
+    found = records(tmp_path / "run")
+    row = {name: value for record in found["history"] for name, value in record["item"].items()}
+    assert {name: row.get(name) for name in line} == line
+    for plot in ("categories", "words", "tokens"):
+        drawn = (tmp_path / "run/plots" / f"{plot}.png").read_bytes()
+        path = row.get(f"explore/{plot}.path") or row[f"explore/{plot}"]["path"]
+        assert (log_folder(tmp_path / "run") / "files" / path).read_bytes() == drawn
+    assert found["run"][0]["job_type"] == "explore"
+
+
+def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.S)
+    sweep = yaml.safe_load(text)
+    for end in ("min", "max"):
+        chosen = {
+            name: {"value": given.get("value", given.get(end, given.get("values", [None])[-1]))}
+            for name, given in sweep["parameters"].items()
+        }
+        words = create_sweep_command_args({"args": chosen})["args_no_hyphens"]
+        program, *fixed, macro = sweep["command"]
+        assert (program, macro) == ("bisum", "${args_no_hyphens}")
+        config = bisum.compose([*fixed, *words])
+        rate = sweep["parameters"]["trainer.learning_rate"][end]
+        assert (config.trainer.learning_rate, config.seed, config.tracker.mode) == (rate, 3, "online")
+        assert config.provenance.choices["model"] == "mt5_small"
+    assert sweep["metric"] == {"name": f"best/{config.trainer.best_metric}", "goal": "maximize"}

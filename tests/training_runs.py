@@ -1,0 +1,118 @@
+"""Trainings of seconds on the sample: a model of one layer whose summaries score above 0 and change as it learns."""
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+import bisum
+from bisum.cli.main import main
+from bisum.runs.metrics import read_metrics
+
+SMALL = [
+    "corpus.max_train_rows=64",
+    "corpus.max_eval_rows=8",
+    "model=tiny",
+    "model.architecture.d_model=32",
+    "model.architecture.d_ff=32",
+    "model.architecture.num_layers=1",
+    "model.architecture.num_heads=2",
+    "model.architecture.dropout=0.1",
+    "model.max_document_tokens=64",
+    "model.max_summary_tokens=12",
+    "generation.num_beams=1",
+    "generation.min_tokens=4",
+    "generation.no_repeat_ngram_size=1",
+    "evaluation.bootstrap_samples=100",
+    "evaluation.shown_summaries=0",
+    "trainer.batch_size=4",
+    "trainer.epochs=2",
+    "trainer.learning_rate=2e-2",
+    "trainer.log_every=1",
+    "hardware=cpu",
+]
+
+
+def metrics(directory: Path) -> list[dict]:
+    """The lines of `metrics.jsonl`, without the speed."""
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{name: value for name, value in line.items() if name != "train/examples_per_second"} for line in lines]
+
+
+def series(directory: Path, name: str) -> list[float]:
+    """The values of one metric, in the order they were logged."""
+    return [line[name] for line in metrics(directory) if name in line]
+
+
+def record(directory: Path) -> dict:
+    return json.loads((directory / "run.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def small() -> list[str]:
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def read():
+    """The readers of a run directory: `read.metrics`, `read.series`, `read.record`."""
+
+    class Readers:
+        pass
+
+    Readers.metrics, Readers.series, Readers.record = map(staticmethod, (metrics, series, record))
+    return Readers
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Train once a session for each set of words, as `trained(*words)`; returns the run directory."""
+    done: dict[tuple[str, ...], Path] = {}
+
+    def run(*words: str) -> Path:
+        if words not in done:
+            directory = tmp_path_factory.mktemp("run")
+            bisum.train(bisum.compose([*SMALL, *words]), directory)
+            done[words] = directory
+        return done[words]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., BaseProcess]:
+    """Start a command line in a process that can be killed; a server with everything imported forks it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["bisum.cli.dispatch", "bisum.commands.train", "bisum.training.transformers_backend"]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(bisum.__file__).parents[1]))
+        forkserver.ensure_running()
+
+    def run(*words: str) -> BaseProcess:
+        process = context.Process(target=main, args=(words,))
+        process.start()
+        return process
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Wait until a run's `metrics.jsonl` has a line with the step and the metric."""
+
+    def wait(directory: Path, process: BaseProcess, step: int, name: str = "train/loss") -> None:
+        for _ in range(60_000):
+            assert process.is_alive(), (directory / "train.log").read_text("utf-8")
+            if any(name in line and line["step"] >= step for line in read_metrics(directory)):
+                return
+            time.sleep(0.002)
+        raise TimeoutError
+
+    return wait
