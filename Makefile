@@ -1,28 +1,48 @@
-# make demo   install into .venv and fine-tune the default model on the embedded sample
-# make test   install and run ruff, mypy and the tests
-# make xla-test   install torch_xla into .venv-xla and run the tests of hardware=tpu on its CPU client
 PYTHON ?= python3
 VENV := .venv
 XLA := .venv-xla
+HYDRA_NEXT := .venv-hydra-next
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+PIP := -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python $(PIP) --constraint .ci/constraints.txt
 
-.PHONY: demo test slow-tests xla-test clean
+.DEFAULT_GOAL := demo
+.PHONY: help demo format check test slow-tests xla-test test-hydra-next clean
 
-demo: $(VENV)/.installed
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## install into .venv and fine-tune the default model on the embedded sample
 	$(BIN)/bisum
 
-test: $(VENV)/.installed-dev
+format: $(VENV)/.installed-dev ## format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+check: $(VENV)/.installed-dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## run the checks, then the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
-slow-tests: $(VENV)/.installed-dev
+slow-tests: $(VENV)/.installed-dev ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-xla-test: $(XLA)/.installed
+xla-test: $(XLA)/.installed ## install torch_xla into .venv-xla and test hardware=tpu on its CPU client
 	PJRT_DEVICE=CPU $(XLA)/bin/python -m pytest tests/hardware/test_tpu.py
+
+# Release candidates change between two runs, so this part is not in the stamp.
+test-hydra-next: $(HYDRA_NEXT)/.installed ## run the command-line tests on the newest release candidates of Hydra
+	$(HYDRA_NEXT)/bin/python $(PIP) --constraint $(HYDRA_NEXT)/constraints.txt --pre --upgrade \
+		"hydra-core>=1.4.0rc1" "omegaconf>=2.4.0rc1"
+	@$(HYDRA_NEXT)/bin/python -m pip freeze --exclude-editable | grep -E '^(hydra-core|omegaconf|antlr4)'
+	$(HYDRA_NEXT)/bin/python -m pytest -n auto --dist loadfile -m "not slow" tests/cli tests/config tests/sweeps
+
+clean: ## delete the environments, builds and caches
+	rm -rf $(VENV) $(XLA) $(HYDRA_NEXT) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and "bisum needs Python 3.11 to 3.13 (hydra-core 1.3 does not run on 3.14): make PYTHON=python3.11")'
@@ -40,9 +60,21 @@ $(XLA)/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(XLA)
 	@echo "installing torch_xla, bisum and what they need into $(XLA) (some minutes and gigabytes the first time)"
 	grep -v '^torch==' .ci/constraints.txt > $(XLA)/constraints.txt
-	$(XLA)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(XLA)/constraints.txt \
+	$(XLA)/bin/python $(PIP) --constraint $(XLA)/constraints.txt \
 		torch==2.9.0 torch_xla==2.9.0 --editable '.[dev]'
 	@touch $@
 
-clean:
-	rm -rf $(VENV) $(XLA) build dist .mypy_cache .pytest_cache .ruff_cache
+# bisum itself excludes release candidates, so its other dependencies are installed without it, by name.
+$(HYDRA_NEXT)/.installed: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv $(HYDRA_NEXT)
+	@echo "installing what bisum needs, Hydra aside, into $(HYDRA_NEXT) (some minutes the first time)"
+	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' .ci/constraints.txt > $(HYDRA_NEXT)/constraints.txt
+	$(HYDRA_NEXT)/bin/python -c 'import tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		needed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]; \
+		print(*(name for name in needed if not name.startswith(("bisum[", "hydra-core", "omegaconf"))), sep="\n")' \
+		> $(HYDRA_NEXT)/requirements.txt
+	$(HYDRA_NEXT)/bin/python $(PIP) --constraint $(HYDRA_NEXT)/constraints.txt \
+		--requirement $(HYDRA_NEXT)/requirements.txt
+	$(HYDRA_NEXT)/bin/python $(PIP) --no-deps --editable .
+	@touch $@

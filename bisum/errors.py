@@ -28,9 +28,9 @@ def complain(error: Exception | str) -> None:
         print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
-def one_line(error: BaseException | str) -> str:
+def one_line(said: BaseException | str) -> str:
     """Return a text, or an error's message, on one line; for an error without a message, the name of its class."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(said).split()) or ("" if isinstance(said, str) else type(said).__name__)
 
 
 def reason(error: BaseException) -> str:

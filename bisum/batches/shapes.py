@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from bisum.errors import UserError
 from bisum.models.families import EncoderDecoder
-from bisum.models.loading import LoadedModel
+
+if TYPE_CHECKING:
+    from bisum.models.loading import LoadedModel
 
 Lengths: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 """Tokens of each row, shape (rows,)."""

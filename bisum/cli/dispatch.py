@@ -17,6 +17,7 @@ from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.config.composition import Composer
+from bisum.config.earlier_run import resumed_run
 from bisum.config.jobs import Job, single_job, sweep_jobs
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
@@ -73,9 +74,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 def _refuse_what_is_no_sweep(line: CommandLine, overrides: Sequence[Any]) -> None:
     if line.command == "summarize" and line.multirun:
         raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
-    resumed = [override for override in overrides if override.key_or_group == "resume" and not override.is_delete()]
-    is_resumed = bool(resumed) and (resumed[-1].is_sweep_override() or resumed[-1].value() is not None)
-    if is_resumed and (line.command != "train" or line.multirun):
+    if (line.command != "train" or line.multirun) and resumed_run(overrides) is not None:
         raise UserError("resume: only a single `bisum train` continues a run")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bisum.commands.parts import build_corpus
+from bisum.commands.rows import build_corpus
 from bisum.config.schema import BaselineConfig, Config
 from bisum.display.tables import scores_table
 from bisum.evaluation.evaluator import Evaluator

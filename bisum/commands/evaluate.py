@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bisum.commands.parts import build_corpus, build_model, build_shapes, build_splits
+from bisum.commands.models import build_model, build_shapes, build_splits
+from bisum.commands.rows import build_corpus
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
 from bisum.corpus.corpus import fingerprint

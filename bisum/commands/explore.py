@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from rich.text import Text
 
-from bisum.commands.parts import record_corpus
+from bisum.commands.rows import record_corpus
 from bisum.config.model_source import located
 from bisum.config.schema import Config, ExploreConfig
 from bisum.corpus import exploration

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bisum.config.schema import Config, SummarizeConfig
 from bisum.display.terminal import Terminal
-from bisum.errors import Failed, UserError, reason
+from bisum.errors import Failed, UserError, one_line, reason
 from bisum.summarize.documents import Document, documents, reads_stdin
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def _written(document: Document, summary: str, language: str | None, config: Sum
         return json.dumps({**known, **reference, "summary": summary}, ensure_ascii=False) + "\n"
     if document.reference is not None and (config.asks_for_rows or sys.stdout.isatty()):
         return _shown(document, summary, language)
-    return _one_line(summary) + "\n"
+    return one_line(summary) + "\n"
 
 
 def _renamed(key: str, keys: Collection[str]) -> str:
@@ -105,7 +105,7 @@ def _shown(document: Document, summary: str, language: str | None) -> str:
     """Return document, reference and summary above one another; on a terminal they fit it, the document shortened."""
     lines = [f"{document.id} ({language})" if language else str(document.id)]
     for label, text in (("document", document.text), ("reference", document.reference or ""), ("summary", summary)):
-        first, *others = _fitting(_one_line(text) or "(empty)", _DOCUMENT_LINES if label == "document" else None)
+        first, *others = _fitting(one_line(text) or "(empty)", _DOCUMENT_LINES if label == "document" else None)
         lines += [f"{label:<{_LABEL}}{first}", *(" " * _LABEL + line for line in others)]
     return "\n".join([*lines, "", ""])
 
@@ -124,10 +124,6 @@ def _fitting(text: str, most: int | None) -> list[str]:
     return lines
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 class _Records(logging.Handler):
     """Shows the records of Python's logging on a console."""
 
@@ -137,7 +133,7 @@ class _Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
-        self._console.print(f"> {_one_line(record.getMessage())}", markup=False, soft_wrap=True)
+        self._console.print(f"> {one_line(record.getMessage())}", markup=False, soft_wrap=True)
 
 
 @contextmanager

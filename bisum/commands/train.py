@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bisum.commands.parts import build_balance, build_corpus, build_model, build_shapes, build_splits, new_directory
+from bisum.commands.models import build_balance, build_model, build_shapes, build_splits, new_directory
+from bisum.commands.rows import build_corpus
 from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
 from bisum.errors import UserError

@@ -105,7 +105,8 @@ class Composer:
     def _is_hydras(self, override: Override) -> bool:
         """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
         key = override.key_or_group
-        return override.package is not None or "/" in key or key in self.groups or override.is_hydra_override()
+        is_group = override.package is not None or "/" in key or key in self.groups
+        return is_group or key == "hydra" or override.is_hydra_override()
 
     def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
         """Return what Hydra composes of the words that it must see; kept, since most jobs share it."""

@@ -149,7 +149,7 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
     if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
         options["model"] = None  # only its limits are meant
     return {
-        "overrides": list(composed.hydra.overrides.task),
+        "overrides": [typed(override) for override in overrides if not override.is_hydra_override()],
         "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
     }
 

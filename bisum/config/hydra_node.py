@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.config.checking import problems_of
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate
-from bisum.errors import UserError, shown
+from bisum.errors import UserError, nearest, shown
+
+_GROUPS = ("hydra.env",)
+"""Nodes of Hydra's own groups that its schema leaves out."""
 
 
 def check_hydra_node(hydra: DictConfig) -> None:
@@ -20,6 +24,7 @@ def check_hydra_node(hydra: DictConfig) -> None:
     Raises:
         UserError: a line that names the key and says what would be right.
     """
+    _refuse_unknown(hydra, "hydra")
     for name in ("launcher", "sweeper"):
         _check_target(_plain(hydra, name), f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
     for name, callback in _plain(hydra, "callbacks").items():
@@ -38,6 +43,18 @@ def check_hydra_node(hydra: DictConfig) -> None:
         scheme, _, path = entry.rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
             raise UserError(f"hydra.searchpath: there is no folder '{path}'")
+
+
+def _refuse_unknown(node: DictConfig, key: str) -> None:
+    """Refuse a key that the dataclass of a node does not have: Hydra adds one that is written with a plus sign."""
+    schema = OmegaConf.get_type(node)
+    known = [field.name for field in fields(schema)] if schema is not None and is_dataclass(schema) else None
+    for name in map(str, node):
+        if known is not None and name not in known and f"{key}.{name}" not in _GROUPS:
+            raise UserError(f"{key}.{name}: no such key{nearest(name, known)} (valid: {', '.join(known)})")
+        child = node._get_node(name)  # as it is: an interpolation is not followed
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            _refuse_unknown(child, f"{key}.{name}")
 
 
 def _plain(hydra: DictConfig, name: str) -> Any:

@@ -61,8 +61,8 @@ def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | N
     Raises:
         UserError: a line for each thing that is wrong.
     """
-    composed = composer.compose(overrides)
     resumed = resumed_run(overrides)
+    composed = composer.compose(overrides)
     if resumed is not None:
         config = continued(composer, composed, resumed, overrides)
     else:
@@ -80,10 +80,12 @@ def sweep_jobs(composer: Composer, overrides: Sequence[Override]) -> list[Job] |
     names = [str(sweep.hydra[node]["_target_"]).rpartition(".")[2] for node in ("sweeper", "launcher")]
     if tuple(names) != IN_PROCESS:
         return None
-    parameters = composer.parse([f"{key}={value}" for key, value in (sweep.hydra.sweeper.params or {}).items()])
-    listed = swept_words([*parameters, *overrides])
-    distinct = list(dict.fromkeys(word for words in listed for word in words))
-    parsed = dict(zip(distinct, composer.parse(distinct), strict=True))
+    parameters = [f"{key}={value}" for key, value in (sweep.hydra.sweeper.params or {}).items()]
+    overrides = [*(composer.parse(parameters) if parameters else []), *overrides]
+    listed = swept_words(overrides)
+    parsed = {typed(override): override for override in overrides}
+    unparsed = list(dict.fromkeys(word for words in listed for word in words if word not in parsed))
+    parsed |= zip(unparsed, composer.parse(unparsed) if unparsed else [], strict=True)
     jobs: list[Job] = []
     directory = ""
     for number, words in enumerate(listed):

@@ -40,6 +40,10 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, groups, options)
     message = " ".join(filter(None, [one_line_of(error), one_line_of(error.__cause__)]))
+    if match := re.search(r"Could not override '([^']+)'\. Key '", message):
+        return f"{match[1]}: no such key"
+    if match := re.search(r"Error merging override \+*(.*?)=.*? ((Value|Invalid|Cannot|Incompatible)\b.*)", message):
+        return f"{match[1]}: {match[2]}"
     if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
         return f"{match[1]}: {no_such_group(match[1], groups)}"
     return message

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bisum.errors import UserError
+from bisum.errors import UserError, reason
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import COLUMNS, SPLITS, Source
 
@@ -121,9 +121,8 @@ def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, fill
     except UserError as error:
         raise UserError(f"filter.{name} on {split}: {error}") from error
     except Exception as error:  # of a user's own class, whatever it is
-        problem = " ".join(f"{type(error).__name__}: {error}".split())
         must = f"keep must return a boolean for each of {rows.num_rows:,} rows"
-        raise UserError(f"filter.{name} on {split}: {problem}; {must}") from error
+        raise UserError(f"filter.{name} on {split}: {reason(error)}; {must}") from error
 
 
 def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Mapping[str, pa.Table]:
@@ -134,7 +133,7 @@ def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Ma
     except UserError:
         raise
     except Exception as error:  # of a user's own class, whatever it is
-        raise UserError(f"{name} failed: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
+        raise UserError(f"{name} failed: {reason(error)}") from error
     for split in needed if isinstance(tables, Mapping) else SPLITS:
         table = tables.get(split) if isinstance(tables, Mapping) else None
         if not isinstance(table, pa.Table) or not table.num_rows:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, nearest
+from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
 
 if TYPE_CHECKING:
@@ -31,16 +32,16 @@ class Files(Tables):
     the name holds `{language}`, each language has a file of its own.
     """
 
-    path: str | list[str] | None
+    path: str | list[str] | None = from_conf("corpus/files", "path")
     """Files of all rows, to be split (null: `train` names them)."""
 
-    train: str | list[str] | None
+    train: str | list[str] | None = from_conf("corpus/files", "train")
     """Files of train; a split without files takes its share of it (null: `path` names all rows, or there is none)."""
 
-    validation: str | list[str] | None
+    validation: str | list[str] | None = from_conf("corpus/files", "validation")
     """Files of validation (null: a share of train)."""
 
-    test: str | list[str] | None
+    test: str | list[str] | None = from_conf("corpus/files", "test")
     """Files of test (null: a share of train)."""
 
     def __post_init__(self) -> None:

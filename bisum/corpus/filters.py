@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from bisum.errors import UserError
+from bisum.interfaces.defaults import from_conf
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +19,7 @@ from bisum.corpus.languages import count_words
 class Books:
     """Keep the rows of some categories (the recipe: those that hold books)."""
 
-    categories: list[str]
+    categories: list[str] = from_conf("filter/books", "categories")
     """Names of the categories to keep, as the corpus spells them (at least one that occurs)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
@@ -42,7 +43,7 @@ class Books:
 class LongTitles:
     """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
 
-    min_words: Annotated[int, Ge(1)]
+    min_words: Annotated[int, Ge(1)] = from_conf("filter/long_titles", "min_words")
     """Fewest words of a summary that is kept (at least 1; characters in Japanese and Chinese)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
@@ -56,16 +57,16 @@ class LongTitles:
 class Length:
     """Keep the rows whose document and summary lengths lie within bounds, both ends included."""
 
-    min_document_words: Annotated[int, Ge(0)] | None
+    min_document_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_document_words")
     """Fewest words of a document that is kept (characters in Japanese and Chinese; null: no bound)."""
 
-    max_document_words: Annotated[int, Ge(1)] | None
+    max_document_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_document_words")
     """Most words of a document that is kept (characters in Japanese and Chinese; null: no bound)."""
 
-    min_summary_words: Annotated[int, Ge(0)] | None
+    min_summary_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_summary_words")
     """Fewest words of a summary that is kept (characters in Japanese and Chinese; null: no bound)."""
 
-    max_summary_words: Annotated[int, Ge(1)] | None
+    max_summary_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_summary_words")
     """Most words of a summary that is kept (characters in Japanese and Chinese; null: no bound)."""
 
     def __post_init__(self) -> None:

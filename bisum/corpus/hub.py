@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import Pick
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
+from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
 
 if TYPE_CHECKING:
@@ -34,19 +35,19 @@ class Hub(Tables):
     repo: str
     """The repository's name, such as `esdurmus/wiki_lingua`, or a local folder laid out as one."""
 
-    revision: str | None
+    revision: str | None = from_conf("corpus/hub", "revision")
     """Commit, branch or tag (null: the main branch as it is now)."""
 
-    configurations: dict[str, str] | str | None
+    configurations: dict[str, str] | str | None = from_conf("corpus/hub", "configurations")
     """Configuration, or folder, of each language (`{en: english}`), or of all (null: the default one)."""
 
-    train: str
+    train: str = from_conf("corpus/hub", "train")
     """Name of the split to train on."""
 
-    validation: str | None
+    validation: str | None = from_conf("corpus/hub", "validation")
     """Name of the split for validation (null: a share of train)."""
 
-    test: str | None
+    test: str | None = from_conf("corpus/hub", "test")
     """Name of the split for test (null: a share of train)."""
 
     @property
@@ -185,4 +186,4 @@ def _read(dataset: Dataset, pick: Pick) -> pa.Table:
 def _reason(error: BaseException) -> str:
     """Return what an error, or the one that it wraps, says, on one line."""
     cause = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
-    return " ".join(str(cause or error).split()) or type(error).__name__
+    return one_line(cause or error)

@@ -11,6 +11,7 @@ from annotated_types import Ge
 
 from bisum.corpus.languages import UNSPACED_LANGUAGES
 from bisum.errors import UserError
+from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import RowSettings, Source
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ class Passages(RowSettings):
     of: Source
     """The corpus whose documents are cut into passages; settings of rows are those of the passages."""
 
-    min_words: Annotated[int, Ge(1)]
+    min_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "min_words")
     """Words of the shortest passages (at least 1; characters in Japanese and Chinese)."""
 
-    max_words: Annotated[int, Ge(1)]
+    max_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "max_words")
     """Words of the longest passages (at least `min_words`); lengths between them take turns.
 
     A document that is shorter than the length to come is one passage, whole.

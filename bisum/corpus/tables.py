@@ -13,6 +13,7 @@ from annotated_types import Gt, Lt
 
 from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
 from bisum.errors import UserError, shown
+from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 
 if TYPE_CHECKING:
@@ -35,16 +36,16 @@ class Tables(RowSettings, ABC):
     apart in the same way.
     """
 
-    columns: Columns
+    columns: Columns = from_conf("corpus/_tables", "columns", Columns)
     """The names of the columns."""
 
-    language: str | None
+    language: str | None = from_conf("corpus/_tables", "language")
     """The language of all rows (null: a column, the path or the configuration says it, or there is only one)."""
 
-    validation_share: Annotated[float, Gt(0), Lt(1)]
+    validation_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "validation_share")
     """Share of train's rows that become validation if it has none of its own (0 to 1)."""
 
-    test_share: Annotated[float, Gt(0), Lt(1)]
+    test_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "test_share")
     """Share of train's rows that become test if it has none of its own (0 to 1)."""
 
     def __post_init__(self) -> None:

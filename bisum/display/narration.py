@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from bisum.display.evaluation_tables import difference_table, prefix_of, verdicts
 from bisum.display.screen import Screen
 from bisum.display.tables import scores_table
-from bisum.hardware.devices import Device
-from bisum.models.loading import LoadedModel
+
+if TYPE_CHECKING:
+    from bisum.hardware.devices import Device
+    from bisum.models.loading import LoadedModel
 
 Predictions = Sequence[Mapping[str, Any]]
 """Rows with the keys language, document, reference and prediction."""

@@ -10,6 +10,7 @@ from typing import Literal
 from rich.console import Console, RenderableType
 
 from bisum.display.terminal import Terminal
+from bisum.errors import one_line
 
 Kind = Literal["step", "detail", "news", "result", "warning"]
 """A logged step or a library's record; a table or a sample; a line of news; final scores and where they lie."""
@@ -96,7 +97,7 @@ class _Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
-        text = " ".join(record.getMessage().split())
+        text = one_line(record.getMessage())
         if record.name.partition(".")[0] != "bisum":
             self._screen.log(f"{record.levelname} {record.name}: {text}")
         elif record.levelno >= logging.WARNING:

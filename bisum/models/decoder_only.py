@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bisum.errors import UserError
+from bisum.errors import UserError, reason
 from bisum.interfaces.family import IGNORED_LABEL, Family
 from bisum.models.decoding import fresh_ngrams
 from bisum.models.prompts import columns, cut, encode_prompts
@@ -146,5 +146,4 @@ def _prompt(reader: TextReader, document: str) -> str:
     try:
         return str(reader.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     except Exception as error:  # of jinja2, and of whatever a template calls
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"model.checkpoint: its chat template fails on a user's turn ({reason})") from error
+        raise UserError(f"model.checkpoint: its chat template fails on a user's turn ({reason(error)})") from error

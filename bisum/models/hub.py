@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
+from bisum.errors import reason
 from bisum.interfaces.progress import ShowProgress
 
 READER_FILES = (
@@ -52,7 +53,7 @@ def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progres
     except Exception as error:  # of the network, in many kinds
         if folder := cached():
             return folder
-        raise LocalEntryNotFoundError(f"{type(error).__name__}: {error}") from error
+        raise LocalEntryNotFoundError(reason(error)) from error
     files = {file.rfilename: file.size or 0 for file in found.siblings or []}
     if any(fnmatch(file, pattern) for file in files for pattern in SAFETENSORS):
         patterns = [pattern for pattern in patterns if pattern not in PICKLES]

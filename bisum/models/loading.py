@@ -13,7 +13,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrain
 
 from bisum.config.model_source import located
 from bisum.config.options import ModelOptions
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
@@ -199,10 +199,10 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
         raise
     except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own kinds
         own = next((ours for theirs, ours in _MEANINGS.items() if theirs in str(error)), str(error))
-        reason = " ".join(own.split())[:300]
+        said = one_line(own)[:300]
         if key != "model.checkpoint" or Path(source).is_dir():
-            raise UserError(f"{key}: '{source}' cannot be loaded: {reason}") from error
+            raise UserError(f"{key}: '{source}' cannot be loaded: {said}") from error
         raise NotOnHub(
-            f"{key}: '{source}' is no local directory and could not be had from the hub ({reason.partition('. ')[0]}); "
+            f"{key}: '{source}' is no local directory and could not be had from the hub ({said.partition('. ')[0]}); "
             "check the name and the network, or give the directory of a downloaded model"
         ) from error

@@ -21,6 +21,7 @@ from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, from_here
 from bisum.errors import Failed, UserError, reason
 from bisum.records.environment import commit, versions
+from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.metrics import read_metrics, rewind_metrics
 from bisum.runs.record import read_record
@@ -219,7 +220,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             raise
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
-            saved = any(run.checkpoints.glob("epoch-*"))
+            saved = bool(checkpoints_in(run.checkpoints))
             how = "continue with" if saved else "nothing is trained yet; begin again with"
             hint = f"; {how}: bisum resume={run.shown}" if config.provenance.command == "train" else ""
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")

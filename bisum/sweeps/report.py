@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from rich.table import Table
 from bisum.display.evaluation_tables import evaluations_report
 from bisum.display.tables import new_table
 from bisum.display.terminal import from_here
+from bisum.errors import UserError
+from bisum.runs.record import read_record
 
 
 def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
@@ -84,8 +85,8 @@ def _result(record: dict[str, Any]) -> str:
 
 
 def _record(directory: Path) -> dict[str, Any]:
+    """Return a job's record; an empty one where it left none."""
     try:
-        record: dict[str, Any] = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_record(directory)
+    except UserError:
         return {}
-    return record

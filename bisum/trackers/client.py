@@ -27,6 +27,7 @@ from typing import IO, Any
 from bisum.config.provenance import Provenance
 from bisum.display.screen import Screen
 from bisum.interfaces.tracker import LOG, RunFacts, Tracker
+from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.metrics import read_metrics
 from bisum.runs.signals import Interrupted
@@ -137,7 +138,7 @@ class Tracking:
         """Hand over how the run ended, and the checkpoints that are wanted."""
         self.summarize()
         status, best = self._record["status"], self._record.get("test", {}).get("checkpoint")
-        for folder in sorted((self._directory / "checkpoints").glob("epoch-*")) if status == "finished" else []:
+        for folder in checkpoints_in(self._directory / "checkpoints") if status == "finished" else []:
             if self._tracker.checkpoints == "all" or (self._tracker.checkpoints == "best" and folder.name == best):
                 aliases = [folder.name, "best"] if folder.name == best else [folder.name]
                 self._send("checkpoint", path=str(folder.absolute()), aliases=aliases)

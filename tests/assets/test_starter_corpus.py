@@ -8,7 +8,8 @@ from zlib import crc32
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from bisum.models.starter.make_corpus import main
+
+from bisum.assets.starter.make_corpus import main
 
 DESCRIPTIONS = {
     ("train", "en"): [

@@ -2,7 +2,7 @@
 
 import json
 
-from bisum.models.starter.make_curves import main, read_records
+from bisum.assets.starter.make_curves import main, read_records
 
 
 def write_run(folder, steps):

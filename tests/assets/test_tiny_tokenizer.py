@@ -2,10 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
-from bisum.models.tiny.make_tokenizer import main
 from transformers import AutoTokenizer
 
 import bisum
+from bisum.assets.tiny.make_tokenizer import main
 from bisum.corpus.sample import Sample
 
 FOLDER = Path(bisum.__file__).parent / "assets" / "tiny"

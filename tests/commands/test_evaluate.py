@@ -6,11 +6,11 @@ import statistics
 
 import punkt
 import pytest
-from bisum.config.earlier_runs import configure
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum.commands import evaluate
 from bisum.config.composition import Composer
+from bisum.config.jobs import configure
 
 
 def record(directory):

@@ -16,6 +16,7 @@ from bisum import compose
 from bisum.cli.arguments import parse
 from bisum.config.composition import Composer
 from bisum.config.jobs import Job, configure, single_job, sweep_jobs
+from bisum.config.provenance import Provenance
 from bisum.config.schema import SCHEMAS, Config
 from bisum.config.targets import locate
 from bisum.corpus.filters import Books, LongTitles
@@ -165,6 +166,8 @@ def configurable_classes() -> list[type]:
     waiting = [*SCHEMAS.values(), *map(locate, sorted(targets))]
     while waiting:
         annotation = waiting.pop(0)
+        if annotation is Provenance:  # no key: the program's own
+            continue
         if isinstance(annotation, type) and dataclasses.is_dataclass(annotation) and annotation not in found:
             found.append(annotation)
             waiting += get_type_hints(annotation, include_extras=True).values()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from bisum.corpus.sample.make import main
 
 import bisum
+from bisum.assets.sample.make import main
 from bisum.corpus.sample import Sample
 from bisum.interfaces.source import COLUMNS, SPLITS
 

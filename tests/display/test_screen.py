@@ -9,7 +9,7 @@ import warnings
 import pytest
 from rich.console import Console
 
-from bisum.display import screen as module
+from bisum.display import terminal as module
 from bisum.display.screen import Screen
 from bisum.display.tables import scores_table
 from bisum.display.terminal import Terminal

@@ -73,10 +73,9 @@ def config(folder):
 
 
 def replace_model(config, folder):
-    config.model = replace(
-        config.model, checkpoint=str(folder / "trained/checkpoints/epoch-3"), architecture=None, max_summary_tokens=12
-    )
-    return config
+    checkpoint = str(folder / "trained/checkpoints/epoch-3")
+    model = replace(config.model, checkpoint=checkpoint, architecture=None, max_summary_tokens=12)
+    return replace(config, model=model)
 
 
 @pytest.fixture(scope="module")

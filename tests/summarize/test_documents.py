@@ -12,9 +12,9 @@ from functools import cache
 
 import pyarrow as pa
 import pytest
-from bisum.config.earlier_runs import configure
 
 from bisum.config.composition import Composer
+from bisum.config.jobs import configure
 from bisum.corpus.corpus import load_corpus
 from bisum.errors import UserError
 from bisum.summarize.documents import documents, reads_stdin

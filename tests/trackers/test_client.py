@@ -199,7 +199,7 @@ def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
     ],
 )
 def test_a_run_is_named_by_what_differs(words, name):
-    assert run_name(compose(words)) == name.replace("-en", "-languagesen")
+    assert run_name(compose(words).provenance) == name.replace("-en", "-languagesen")
 
 
 @pytest.mark.parametrize("option", ["wandb", "trackio", "none"])

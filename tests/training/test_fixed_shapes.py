@@ -67,8 +67,12 @@ def test_a_short_batch_is_filled_up_without_effect(loaded, splits):
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients.values())
 
 
+def lengths(splits):
+    return [split.documents.lengths for split in splits.values()]
+
+
 def test_every_batch_of_an_epoch_has_one_of_the_shapes(loaded, splits, config):
-    shapes = choose_shapes(splits.values(), loaded, 3)
+    shapes = choose_shapes(lengths(splits), loaded, 3)
     loaders = [
         TrainingLoader(splits["train"], Collator(loaded, *further), 4, 42, config.hardware)
         for further in ((), (shapes, 4))
@@ -85,9 +89,9 @@ def test_every_batch_of_an_epoch_has_one_of_the_shapes(loaded, splits, config):
 
 
 def test_lengths_never_exceed_the_models_limit(loaded, splits):
-    shapes = choose_shapes(splits.values(), replace(loaded, max_document_tokens=61), 2)
+    shapes = choose_shapes(lengths(splits), replace(loaded, max_document_tokens=61), 2)
     assert shapes.document_lengths[-1] == 61
-    assert choose_shapes(splits.values(), loaded, None) is None
+    assert choose_shapes(lengths(splits), loaded, None) is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The parts that several commands are built of; each is recorded, and narrated, as it is built."""
+"""The parts of commands that use a model; each is narrated as it is built."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +12,9 @@ from bisum.batches.language_balance import LanguageBalance, balance_languages
 from bisum.batches.shapes import Shapes, choose_shapes
 from bisum.batches.tokenization import EncodedSplit, encode
 from bisum.config.schema import Config
-from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.corpus.corpus import Corpus
 from bisum.display.narration import narrate_continuation, narrate_model
-from bisum.display.tables import corpus_table, cut_line
-from bisum.errors import UserError
+from bisum.display.tables import cut_line
 from bisum.evaluation.generation import set_decoding
 from bisum.hardware.devices import Device
 from bisum.hardware.xla import place
@@ -27,28 +26,6 @@ from bisum.records.run import Run
 def new_directory() -> Path:
     """Return a run directory for a caller from Python, named as the command line names one."""
     return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}")
-
-
-def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Corpus:
-    """Load the corpus.
-
-    Raises:
-        UserError: the corpus, or a split of `needed`, is missing or not as it should be, or is not the one that a
-            resumed run began with.
-    """
-    with run.stage("corpus"):
-        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
-    earlier = (run.record.get("data") or {}).get("fingerprint")
-    if earlier not in (None, corpus.fingerprint):
-        raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
-    record_corpus(corpus, run)
-    return corpus
-
-
-def record_corpus(corpus: Corpus, run: Run) -> None:
-    """Record a corpus, and show what each filter dropped."""
-    run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
-    run.screen.print(corpus_table(corpus.report, run.config.languages))
 
 
 def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:

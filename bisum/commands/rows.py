@@ -1,0 +1,35 @@
+"""The rows that a command uses, recorded and shown; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from bisum.config.schema import Config
+from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.display.tables import corpus_table
+from bisum.errors import UserError
+from bisum.interfaces.source import SPLITS
+from bisum.records.run import Run
+
+
+def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Corpus:
+    """Load the corpus.
+
+    Raises:
+        UserError: the corpus, or a split of `needed`, is missing or not as it should be, or is not the one that a
+            resumed run began with.
+    """
+    with run.stage("corpus"):
+        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
+    earlier = (run.record.get("data") or {}).get("fingerprint")
+    if earlier not in (None, corpus.fingerprint):
+        raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
+    record_corpus(corpus, run)
+    return corpus
+
+
+def record_corpus(corpus: Corpus, run: Run) -> None:
+    """Record a corpus, and show what each filter dropped."""
+    run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
+    run.screen.print(corpus_table(corpus.report, run.config.languages))
