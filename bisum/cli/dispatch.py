@@ -12,7 +12,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bisum.cli import completion
 from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
@@ -32,6 +31,8 @@ def run(words: Sequence[str]) -> int:
         print(f"bisum {__version__}")
         return 0
     if {"-sc", "--shell-completion"} & set(before):
+        from bisum.cli import completion  # here, since no other command line needs it
+
         print(completion.answer(words), end="")
         return 0
     line = parse(words)
@@ -86,12 +87,14 @@ def _as_sweep(line: CommandLine) -> str:
 
 def _start(command: str, log: str) -> Callable[..., Any]:
     """Import a command's function, which takes seconds: with a sign of life, and without the libraries' warnings."""
+    import gc
     import logging
 
     from rich.console import Console
 
     from bisum.display.terminal import Terminal
 
+    gc.enable()
     logging.captureWarnings(True)
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -5,6 +5,7 @@ bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [-m] [--cfg
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from bisum.errors import Failed, UserError, complain
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted, 141 unread."""
+    gc.disable()  # until a command starts: configuring makes many objects and drops few
     try:
         from bisum.cli.dispatch import run  # here, since Ctrl-C may come while it is imported
 
@@ -35,7 +37,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         complain("interrupted")
         code = 130
-    if words is None:  # what Python does at exit may be interrupted too, and would tell of it
+    gc.enable()
+    if words is None:  # what Python does at exit may be interrupted too, and would report it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         _flush()

@@ -99,13 +99,13 @@ class _Explorer:
             self._head("no filters: all rows are kept")
         for name, row_filter in self.config.filter.items():
             of_filter = [effect for effect in effects if effect.name == name]
-            settings, told = corpus_tables.filter_words(row_filter, self.config.provenance.resolved["filter"][name])
+            settings, about = corpus_tables.filter_words(row_filter, self.config.provenance.resolved["filter"][name])
             self.numbers["filters"].append(
-                {"name": name, "settings": settings, "does": told, "splits": [asdict(e) for e in of_filter]}
+                {"name": name, "settings": settings, "does": about, "splits": [asdict(e) for e in of_filter]}
             )
             self._head(f"filter {name}  {settings}".rstrip())
             self.run.screen.print(
-                *([Text(told)] if told else []), corpus_tables.filter_table(of_filter, self.languages)
+                *([Text(about)] if about else []), corpus_tables.filter_table(of_filter, self.languages)
             )
             for effect in of_filter:
                 self.metrics |= {
@@ -178,8 +178,8 @@ class _Explorer:
         self.numbers["tokens"] = described
         self._note(described[self.split], "tokens")
         self._head(f"tokens of kept {self.split} rows, as {self._model_name()} reads them")
-        told = Text("cut: rows longer than the limit; unknown: rows with a part that has no token", style="dim")
-        self.run.screen.print(told, corpus_tables.lengths_table(described[self.split]))
+        legend = Text("cut: rows longer than the limit; unknown: rows with a part that has no token", style="dim")
+        self.run.screen.print(legend, corpus_tables.lengths_table(described[self.split]))
         unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
         if unread:
             self.advice.append(f"this tokenizer has no tokens for much of {', '.join(unread)}: choose another model")

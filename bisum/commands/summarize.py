@@ -51,7 +51,7 @@ def run(config: Config, texts: Sequence[str]) -> None:
 def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
     if sys.stdout is None:
         raise UserError("standard output is closed; summaries are written there")
-    with _told(config.log) as beside:
+    with _records_shown(config.log) as beside:
         asked = documents(config, texts)
         if reads_stdin(config, texts) and sys.stdin.isatty():
             logger.info("reading documents from the terminal, one a line; Ctrl-D ends")
@@ -137,7 +137,7 @@ class _Records(logging.Handler):
 
 
 @contextmanager
-def _told(log: str) -> Iterator[Terminal]:
+def _records_shown(log: str) -> Iterator[Terminal]:
     """Show bars and bisum's records on standard error if it is a terminal, with `log=debug` the libraries' too."""
     is_seen = sys.stderr is not None and sys.stderr.isatty() and log != "quiet"
     beside = Terminal(bars=is_seen)

@@ -51,8 +51,10 @@ class Composer:
         """Return the words as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
         return parse_overrides(words)
 
-    def compose(self, overrides: Sequence[Override]) -> DictConfig:
+    def compose(self, overrides: Sequence[Override], *, shared: bool = False) -> DictConfig:
         """Return the composed configuration of one job, `hydra` node included.
+
+        `shared`: what Hydra composes is kept for further jobs with the same options.
 
         Raises:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
@@ -61,7 +63,11 @@ class Composer:
         overrides = [override for override in overrides if typed(override) != "experiment=null"]
         for override in overrides:
             self._check_option(override)
-        composed = copy.deepcopy(self._compose_groups(overrides, RunMode.RUN))
+        composed = self._compose_groups(overrides, RunMode.RUN)
+        if shared:
+            composed = copy.deepcopy(composed)
+        else:
+            self._composed.clear()
         for override in overrides:
             if not self._is_hydras(override):
                 self._refuse_several(composed, override)

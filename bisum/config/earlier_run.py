@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bisum.config.annotations import MISSING
 from bisum.config.composition import Composer
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
@@ -110,17 +111,21 @@ def _replaced(
 
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
     """Return the checked configuration of a composed one; raises `UserError`, a line for each thing that is wrong."""
-    values = composed.copy()
-    with open_dict(values):
-        values.pop("hydra", None)
     try:
-        resolved = OmegaConf.to_container(values, resolve=True)
+        values = {str(key): _resolved(composed, key) for key in composed if key != "hydra"}
     except OmegaConfBaseException as error:
-        raise UserError(f"{unresolved_key(values)}: {one_line_of(error)}") from error
-    assert isinstance(resolved, dict)
-    if "experiment" in resolved:
+        raise UserError(f"{unresolved_key(composed)}: {one_line_of(error)}") from error
+    if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
-    return check({str(key): value for key, value in resolved.items()}, command, **provenance)
+    return check(values, command, **provenance)
+
+
+def _resolved(composed: DictConfig, key: Any) -> Any:
+    """Return a value as plain data, its interpolations resolved."""
+    if OmegaConf.is_missing(composed, key):
+        return MISSING
+    value = composed[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _check_record(

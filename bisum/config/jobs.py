@@ -89,7 +89,7 @@ def sweep_jobs(composer: Composer, overrides: Sequence[Override]) -> list[Job] |
     jobs: list[Job] = []
     directory = ""
     for number, words in enumerate(listed):
-        composed = composer.compose([parsed[word] for word in words])
+        composed = composer.compose([parsed[word] for word in words], shared=True)
         with open_dict(composed):
             composed.hydra.job.num = number
             composed.hydra.job.id = str(number)

@@ -78,6 +78,8 @@ def unresolved_key(node: Any, key: str = "") -> str:
     """Return the dotted key of the first interpolation that cannot be resolved."""
     for name in node if isinstance(node, DictConfig) else []:
         path = f"{key}.{name}" if key else str(name)
+        if path == "hydra":  # checked by itself
+            continue
         try:
             child = None if OmegaConf.is_missing(node, name) else node[name]
         except OmegaConfBaseException:

@@ -60,10 +60,10 @@ def categories_tables(
 def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
     """Return a filter's settings, by its node, and what it does by its class' docstring ("" if it has none)."""
     settings = {name: value for name, value in node.items() if name != "_target_"}
-    told = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]
-    if told.startswith(f"{type(row_filter).__name__}("):  # what a dataclass without a docstring gets
-        told = ""
-    return ", ".join(f"{name}={_listed(value)}" for name, value in settings.items() if value is not None), told
+    about = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]
+    if about.startswith(f"{type(row_filter).__name__}("):  # what a dataclass without a docstring gets
+        about = ""
+    return ", ".join(f"{name}={_listed(value)}" for name, value in settings.items() if value is not None), about
 
 
 def filter_table(effects: Sequence[FilterEffect], languages: Sequence[str]) -> Table:

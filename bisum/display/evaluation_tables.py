@@ -62,7 +62,7 @@ def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: st
         if count < _FEWEST_ROWS:
             yield f"{label}: {count} rows are too few to tell ROUGE-L from {baseline}'s"
         elif metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
-            yield f"{label}: ROUGE-L is not told apart from {baseline}'s ({interval}, which holds 0)"
+            yield f"{label}: ROUGE-L is not distinguishable from {baseline}'s ({interval}, which holds 0)"
         else:
             where, verdict = ("above", "better") if mean > 0 else ("below", "worse")
             yield f"{label}: ROUGE-L is {abs(mean):.2f} {where} {baseline} ({interval}): {verdict}"
@@ -91,11 +91,13 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
     baselines = {record["evaluation"]["baseline"]: record["baseline"] for record in done}
     if len(scored) == 1:
         evaluation = done[0]["evaluation"]
-        told = (
+        baseline_scores = (
             f"{name} has " + " / ".join(f"{scores[f'baseline/{rouge}']:.1f}" for _, rouge in SHOWN)
             for name, scores in baselines.items()
         )
-        yield "; ".join([f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *told])
+        yield "; ".join(
+            [f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *baseline_scores]
+        )
     minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
     yield Fitting([_evaluations(jobs, minus, len(scored) == 1, joint) for joint in (" ", "\n")])
     if len(scored) > 1:

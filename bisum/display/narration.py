@@ -28,11 +28,11 @@ def narrate_model(
         f", {name} {text!r}" for name, text in (("prefix", loaded.prefix), ("suffix", loaded.suffix)) if text
     )
     place = f"{trainer} on {device.name}" if trainer else device.name
-    told = (
+    line = (
         f"{model} ({weights}), {loaded.parameters / 1e6:.1f} M parameters{prompt}; "
         f"{place}, {device.precision}, seed {seed}"
     )
-    screen.print(escape(told))
+    screen.print(escape(line))
 
 
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:

@@ -36,8 +36,8 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
         console.print(*evaluations_report(dict(zip(labels, records, strict=True))))
         for number, record in enumerate(records):
             if "evaluation" not in record:
-                told = f"job {number} {record.get('status', 'lost')}: {record.get('reason') or 'no reason is known'}"
-                console.print(told, markup=False, soft_wrap=True)
+                line = f"job {number} {record.get('status', 'lost')}: {record.get('reason') or 'no reason is known'}"
+                console.print(line, markup=False, soft_wrap=True)
     else:
         console.print(_results_table(own, records))
     if jobs:

@@ -227,7 +227,7 @@ def test_the_command_alone_at_a_terminal_says_that_it_reads_it_and_with_which_mo
         dimensions=(40, 80), encoding="utf-8", timeout=60,
     )  # fmt: skip
     terminal.expect("> reading documents from the terminal, one a line; Ctrl-D ends")
-    terminal.expect(r"pkg://bisum\.models\.starter, 2\.7 M parameters; on cpu")
+    terminal.expect(r"pkg://bisum\.assets\.starter, 2\.7 M parameters; on cpu")
     terminal.sendeof()
     terminal.expect(pexpect.EOF)
     terminal.close()

@@ -25,7 +25,7 @@ def test_a_difference_is_better_or_worse_only_if_its_interval_leaves_out_0():
     metrics = differences(all=(3.4, 2.1, 4.7, 100), en=(0.5, -0.81, 1.934, 77.2), es=(-12.6, -13.8, -11.4, 0))
     assert list(verdicts(metrics, {"en": 50, "es": 10, "de": 0}, "lead-3")) == [
         "all: ROUGE-L is 3.40 above lead-3 (95 % interval 2.10 to 4.70): better",
-        "en: ROUGE-L is not told apart from lead-3's (95 % interval -0.81 to 1.93, which holds 0)",
+        "en: ROUGE-L is not distinguishable from lead-3's (95 % interval -0.81 to 1.93, which holds 0)",
         "es: ROUGE-L is 12.60 below lead-3 (95 % interval -13.80 to -11.40): worse",
     ]
 
@@ -33,7 +33,7 @@ def test_a_difference_is_better_or_worse_only_if_its_interval_leaves_out_0():
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 0.0), (0.0, 0.0)])
 def test_an_interval_that_ends_at_0_holds_it(low, high):
     (line,) = verdicts(differences(all=(0.4, low, high, 60)), {"en": 10}, "lead-1")
-    assert "is not told apart from lead-1's" in line
+    assert "is not distinguishable from lead-1's" in line
 
 
 def test_one_language_is_told_once():

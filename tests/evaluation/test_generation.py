@@ -151,9 +151,9 @@ def test_the_checkpoints_own_decoding_settings_are_not_used(loaded, split):
 
 @pytest.mark.parametrize("batch_size", [1, 5, 12])
 def test_evaluation_by_hand(batch_size, config, run, loaded, split):
-    config.evaluation = replace(config.evaluation, batch_size=batch_size)
-    config.generation = DECODING["greedy, bounded"]
-    evaluation = Evaluator(config, run).model(loaded, split, "eval")
+    evaluation = replace(config.evaluation, batch_size=batch_size)
+    config = replace(config, evaluation=evaluation, generation=DECODING["greedy, bounded"])
+    evaluation = Evaluator(config, run.screen.progress, run.interrupts.check).model(loaded, split, "eval")
     texts, lengths = zip(*by_hand(loaded, split, config.generation), strict=True)
     rows = split.rows.to_pylist()
     assert evaluation.predictions == [
@@ -192,7 +192,7 @@ def test_evaluation_by_hand(batch_size, config, run, loaded, split):
 
 
 def test_a_model_in_training_stays_in_training_and_its_dropout_is_off_meanwhile(config, run, loaded, split):
-    evaluator = Evaluator(config, run)
+    evaluator = Evaluator(config, run.screen.progress, run.interrupts.check)
     loaded.model.eval()
     before = evaluator.model(loaded, split, "eval").metrics
     assert not loaded.model.training

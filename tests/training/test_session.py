@@ -1,6 +1,7 @@
 """Between the steps: logging, evaluating, choosing the best, stopping, failing."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -34,6 +35,18 @@ def test_losses_are_logged_as_means_of_their_steps(trained, read):
         mean = sum(single[start : line["step"]]) / (line["step"] - start)
         assert line["train/loss"] == pytest.approx(mean, rel=1e-5)
         assert line["epoch"] == pytest.approx(line["step"] / 16, abs=1e-6)
+
+
+@pytest.mark.parametrize("words", [(), ("trainer.evaluate_every=5", "trainer.log_every=3")])
+def test_the_loss_shown_after_an_epoch_is_the_mean_of_its_steps(words, trained, read):
+    """Not that of the last logged steps; every 5 steps where evaluations come more often than epochs."""
+    single = read.series(trained("trainer=accelerate"), "train/loss")
+    directory = trained("trainer=accelerate", *words)
+    steps = [line["step"] for line in evaluations(read, directory)]
+    log = (directory / "train.log").read_text("utf-8")
+    shown = [float(loss) for loss in re.findall(r"^epoch [\d.]+: loss ([\d.]+), on validation", log, re.MULTILINE)]
+    means = [sum(single[a:b]) / (b - a) for a, b in zip([0, *steps], steps, strict=False)]
+    assert shown == [pytest.approx(mean, abs=6e-4) for mean in means]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""The `hydra` node is checked as bisum's own nodes are, on a single run too."""
+
+import pytest
+
+from bisum import compose
+from bisum.errors import UserError
+
+BAD = [
+    ("hydra.sweeper=x", "hydra.sweeper: expected a mapping with a _target_, not 'x'; choose one by name"),
+    ("hydra.launcher=null", "hydra.launcher: expected a mapping with a _target_"),
+    ("hydra.sweeper.max_batch_size=x", "hydra.sweeper.max_batch_size: Value 'x' of type 'str' could not be converted"),
+    ("+hydra.sweeper.x=1", "hydra.sweeper.x: no such key (valid: _target_, max_batch_size, params)"),
+    ("hydra.launcher.x=1", "hydra.launcher.x: no such key"),
+    ("+hydra.foo=1", "hydra.foo: no such key (valid: "),
+    ("hydra.foo=1", "hydra.foo: no such key"),
+    ("+hydra.run.dirr=x", "hydra.run.dirr: no such key, did you mean 'dir'?"),
+    ("hydra.run=1", "hydra.run: "),
+    ("hydra.run.dir=[1]", "hydra.run.dir: "),
+    ("hydra=1", "Config group override must be a string or a list"),
+    ("hydra=x", "hydra: no such group"),
+    ("hydra.mode=x", "hydra.mode: Invalid value 'x', expected one of [RUN, MULTIRUN]"),
+    ("hydra.job.chdir=x", "hydra.job.chdir: Value 'x' is not a valid bool"),
+    ("hydra.verbose=[1]", "hydra.verbose: expected true, false or names of loggers, not [1]"),
+    ("hydra.verbose={a: 1}", "hydra.verbose: expected true, false or names of loggers"),
+    ("hydra.callbacks=x", "hydra.callbacks: "),
+    ("+hydra.callbacks.x=1", "hydra.callbacks.x: expected a mapping with a _target_, not 1"),
+    ("+hydra.callbacks.x.y=1", "hydra.callbacks.x: expected a mapping with a _target_"),
+    ("hydra.searchpath=[nowhere]", "hydra.searchpath: there is no folder 'nowhere'"),
+    ("hydra.searchpath=['file://nowhere']", "hydra.searchpath: there is no folder 'nowhere'"),
+    ("hydra.searchpath=x", "hydra.searchpath must be a list of strings"),
+    ("hydra/sweeper=nope", "hydra/sweeper=nope: no such option (valid: basic"),
+    ("hydra/launcher=basik", "hydra/launcher=basik: no such option, did you mean 'basic'?"),
+]
+
+
+@pytest.mark.parametrize(("word", "said"), BAD, ids=[word for word, _ in BAD])
+def test_a_wrong_word_about_hydra_is_refused_in_one_line_that_names_the_key(word, said):
+    with pytest.raises(UserError) as raised:
+        compose([word])
+    assert str(raised.value).startswith(said)
+    assert len(str(raised.value).splitlines()) == 1
+    assert "search path" not in str(raised.value)
+
+
+def test_a_group_of_ones_own_without_that_option_is_refused_without_hydras_search_path(tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/a.yaml").write_text("x: 1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^lab=b: no such option \(valid: a\)$"):
+        compose(["+lab=b"], config_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("word", ["hydra.verbose=true", "hydra.verbose=[bisum]", "hydra.job.chdir=false", "seed=1"])
+def test_what_is_right_is_taken(word):
+    assert compose([word]).trainer.epochs

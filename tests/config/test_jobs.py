@@ -1,0 +1,93 @@
+"""A command line is parsed, composed and checked once, whatever it asks for."""
+
+import time
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from bisum.config import composition, schema
+from bisum.config.composition import Composer
+from bisum.config.jobs import single_job, sweep_jobs
+from bisum.errors import UserError
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """How often words are parsed, and a configuration is composed and checked."""
+    counted = {"parse": [], "compose": 0, "check": 0}
+    parse, compose, build = OverridesParser.parse_overrides, composition.compose_with_hydra, schema.build
+
+    def counted_parse(self, overrides):
+        counted["parse"].append(tuple(overrides))
+        return parse(self, overrides)
+
+    def counted_compose(*arguments):
+        counted["compose"] += 1
+        return compose(*arguments)
+
+    def counted_build(*arguments, **given):
+        counted["check"] += 1
+        return build(*arguments, **given)
+
+    monkeypatch.setattr(OverridesParser, "parse_overrides", counted_parse)
+    monkeypatch.setattr(composition, "compose_with_hydra", counted_compose)
+    monkeypatch.setattr(schema, "build", counted_build)
+    return counted
+
+
+def test_a_run_is_parsed_composed_and_checked_once(counts):
+    composer = Composer("baseline")
+    words = ["split=test", "model=tiny", "trainer.epochs=3", "seed=7"]
+    job = single_job(composer, composer.parse(words))
+    assert (job.config.seed, job.config.trainer.epochs) == (7, 3)
+    # Hydra parses what it must see once more: the choice of an option.
+    assert counts == {"parse": [tuple(words), ("model=tiny",)], "compose": 1, "check": 1}
+
+
+def test_a_sweep_composes_once_for_each_choice_of_options(counts):
+    composer = Composer("train")
+    jobs = sweep_jobs(composer, composer.parse(["seed=1,2,3", "trainer.learning_rate=1e-3,1e-4", "model=tiny"]))
+    assert len(jobs) == 6
+    assert [(job.config.seed, job.config.trainer.learning_rate) for job in jobs][:3] == [
+        (1, 1e-3),
+        (1, 1e-4),
+        (2, 1e-3),
+    ]
+    assert (counts["compose"], counts["check"]) == (1, 6)
+    words = [word for parsed in counts["parse"] for word in parsed]
+    assert words.count("seed=2") == 1
+
+
+def test_a_sweep_over_options_composes_once_more_for_the_sweep_itself(counts):
+    composer = Composer("train")
+    jobs = sweep_jobs(composer, composer.parse(["model=tiny,starter", "seed=1,2,3"]))
+    assert [job.config.provenance.choices["model"] for job in jobs] == ["tiny"] * 3 + ["starter"] * 3
+    assert (counts["compose"], counts["check"]) == (3, 6)
+
+
+def test_jobs_of_one_sweep_share_nothing_but_their_directory():
+    composer = Composer("train")
+    first, second = sweep_jobs(composer, composer.parse(["corpus.max_train_rows=1,2"]))
+    assert (first.config.corpus.max_train_rows, second.config.corpus.max_train_rows) == (1, 2)
+    assert first.composed.hydra.sweep.dir == second.composed.hydra.sweep.dir
+    assert [job.composed.hydra.job.num for job in (first, second)] == [0, 1]
+    assert first.config.provenance.sweep == second.config.provenance.sweep != None  # noqa: E711
+    assert first.config.provenance.overrides == ["corpus.max_train_rows=1"]
+
+
+def test_a_job_of_a_large_sweep_takes_at_most_a_tenth_of_a_second():
+    composer = Composer("train")
+    overrides = composer.parse(["seed=range(0,40)"])
+    began = time.process_time()
+    assert len(sweep_jobs(composer, overrides)) == 40
+    assert (time.process_time() - began) / 40 < 0.1
+
+
+@pytest.mark.parametrize("words", [["seed=1,2"], ["seed=choice(1,2)"], ["model=tiny,starter"], ["languages=en,es"]])
+def test_several_values_outside_a_sweep_are_refused_and_a_list_is_advised_only_where_one_fits(words):
+    composer = Composer("train")
+    with pytest.raises(UserError) as raised:
+        single_job(composer, composer.parse(words))
+    key = words[0].partition("=")[0]
+    advice = f"write {key}=[a,b] for a list, or " if key == "languages" else ""
+    assert str(raised.value) == f"{key}: several values; {advice}add -m for a job each"
