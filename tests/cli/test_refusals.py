@@ -83,7 +83,7 @@ BAD_LINES = [
     ("trainer=seq2seq_trainer +trainer.arguments.torch_empty_cache_stps=5", "did you mean 'torch_empty_cache_steps'?"),
     ("trainer=seq2seq_trainer +trainer.arguments.learning_rate=1", "trainer.arguments.learning_rate is set by"),
     # Hydra's own words.
-    ("hydra.run.dirr=x", "hydra.run.dirr", "'dirr'"),
+    ("hydra.run.dirr=x", "hydra.run.dirr: no such key"),
     ("hydra/launcher=nope", "hydra/launcher", "nope"),
     ("hydra.mode=MULTIRUN", "hydra.mode", "-m"),
     ("hydra.run.dir=${nothing}", "hydra.run.dir", "nothing"),
