@@ -65,18 +65,18 @@ def parse(words: Sequence[str]) -> CommandLine:
     for flag in NOT_FOR_BISUM:
         if (value := getattr(options, flag.strip("-").replace("-", "_"))) is not None:
             raise UserError(f"{flag} {value}: not for bisum; --config-dir DIR adds your YAML files")
-    names = [word for word in options.words if "=" not in word and not word.startswith("~")]
+    names = [word for word in options.overrides if "=" not in word and not word.startswith("~")]
     command = next((name for name in names if name in COMMANDS or not options.help), None)
     if command is not None:
         if command not in COMMANDS:
             raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
-        options.words.remove(command)
+        options.overrides.remove(command)
     if texts is not None and command != "summarize":
         raise UserError(f"bisum {command or 'train'} takes no texts after '--'; bisum summarize does")
     settings: list[str] = []
     topics: list[str] = []
     subjects: list[str] = []
-    for word in take_allow_targets(options.words):
+    for word in take_allow_targets(options.overrides):
         if options.help and "=" not in word:
             if not (command and COMMANDS[command].takes and ("/" in word or _exists(word))):
                 topics.append(word)

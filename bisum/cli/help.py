@@ -27,6 +27,9 @@ EXAMPLES = {
 }
 
 
+TEXTS = "texts for bisum summarize, as they are"
+
+
 def help_on(line: CommandLine, composer: Composer) -> str:
     """Return help on the words of a command line; if there are none, on all there is."""
     words = [word for word in line.words if not word.startswith("~")]
@@ -59,8 +62,7 @@ def overview(composer: Composer) -> str:
         *(line for command, about in EXAMPLES.items() for line in (f"  {command}", f"      {about}")),
         "",
         "Options",
-        *_columns((_spelled(option), option.about) for option in OPTIONS),
-        *_columns([("-- TEXT ...", "texts for bisum summarize, as they are")]),
+        *_columns([*((_spelled(option), option.about) for option in OPTIONS), ("-- TEXT ...", TEXTS)]),
         "",
         *_wrapped(
             "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 130 or 143 "

@@ -153,6 +153,14 @@ def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
     assert call_bisum("summarize", "--help", "unit").out.startswith("unit: What one document is")
 
 
+def test_help_knows_an_option_by_its_name_alone(call_bisum):
+    for option, group in (("gpt2", "model"), ("wandb", "tracker"), ("t5_english", "experiment")):
+        assert call_bisum("--help", option).out == call_bisum("--help", f"{group}={option}").out
+    assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops repeated rows")
+    auto = call_bisum("--help", "none").out
+    assert auto.startswith("tracker=none: ")
+
+
 @pytest.mark.parametrize(("topic", "nearest"), [("trianer", "trainer"), ("trainer.epocs", "trainer.epochs")])
 def test_help_on_what_there_is_not_names_the_nearest(call_bisum, one_line, topic, nearest):
     assert f"'{topic}', did you mean '{nearest}'?" in one_line(call_bisum("--help", topic))
@@ -227,6 +235,19 @@ def test_package_shows_a_part(call_bisum):
     assert yaml.safe_load(inner) == compose(["model=tiny"]).provenance.resolved["model"]["architecture"]
     assert call_bisum("--cfg", "job", "--package", "trainer.max_steps").out == "null\n"
     assert yaml.safe_load(call_bisum("seed=5", "--cfg", "job", "--package", "seed").out) == 5
+
+
+def test_what_hydra_says_of_itself_can_be_asked_for(call_bisum, run_bisum, tmp_path):
+    for words, said in ((["--hydra-help"], "--config-dir"), (["--info", "searchpath"], "Config search path")):
+        done = run_bisum(*words, cwd=tmp_path)
+        assert (done.code, done.err) == (0, "")
+        assert said in done.out
+    hydra = yaml.safe_load(call_bisum("seed=5", "hydra.run.dir=x", "--cfg", "hydra").out)
+    assert list(hydra) == ["hydra"]
+    assert hydra["hydra"]["run"]["dir"] == "x"
+    assert hydra["hydra"]["overrides"]["task"] == ["seed=5"]
+    everything = yaml.safe_load(call_bisum("seed=5", "--cfg", "all").out)
+    assert (everything["seed"], everything["hydra"]["job"]["name"]) == (5, "bisum")
 
 
 def test_cfg_shows_what_a_resumed_run_would_do(call_bisum, tmp_path, one_line, write):
