@@ -56,8 +56,8 @@ def parse(words: Sequence[str]) -> CommandLine:
     """
     words, texts = before_texts(words)
     parser = option_parser()
-    options, unknown = parser.parse_known_intermixed_args(words)
-    if unknown:
+    options, others = parser.parse_known_args(words)
+    if unknown := [word for word in others if word.startswith("-") and word != "-"]:
         flags = [flag for action in parser._actions for flag in action.option_strings]
         raise UserError(
             f"no option '{unknown[0]}'{nearest(unknown[0], flags)} (settings are key=value; see bisum --help)"
@@ -65,18 +65,18 @@ def parse(words: Sequence[str]) -> CommandLine:
     for flag in NOT_FOR_BISUM:
         if (value := getattr(options, flag.strip("-").replace("-", "_"))) is not None:
             raise UserError(f"{flag} {value}: not for bisum; --config-dir DIR adds your YAML files")
-    names = [word for word in options.overrides if "=" not in word and not word.startswith("~")]
+    names = [word for word in others if "=" not in word and not word.startswith("~")]
     command = next((name for name in names if name in COMMANDS or not options.help), None)
     if command is not None:
         if command not in COMMANDS:
             raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
-        options.overrides.remove(command)
+        others.remove(command)
     if texts is not None and command != "summarize":
         raise UserError(f"bisum {command or 'train'} takes no texts after '--'; bisum summarize does")
     settings: list[str] = []
     topics: list[str] = []
     subjects: list[str] = []
-    for word in take_allow_targets(options.overrides):
+    for word in take_allow_targets(others):
         if options.help and "=" not in word:
             if not (command and COMMANDS[command].takes and ("/" in word or _exists(word))):
                 topics.append(word)

@@ -60,9 +60,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def option_parser() -> argparse.ArgumentParser:
-    """Return the parser of the options; all other words are its `overrides`, as `--hydra-help` expects."""
+    """Return the parser of the options; all other words are left over."""
     parser = _Parser(add_help=False, allow_abbrev=True)
-    parser.add_argument("overrides", nargs="*", help="settings, as key=value and group=option")
     for option in OPTIONS:
         names = [option.name, *filter(None, [option.short])]
         if not option.takes_value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
@@ -12,6 +13,7 @@ MISSING = "???"
 """What YAML says of a key that has no default."""
 
 
+@cache
 def signature_hints(cls: type) -> dict[str, Any]:
     """Return the parameters' annotations; a dataclass keeps them on the class, another class on `__init__`."""
     owner = cls if hasattr(cls, "__dataclass_fields__") else cls.__init__  # type: ignore[misc]

@@ -11,6 +11,7 @@ import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from bisum.config.annotations import MISSING, alternatives, bounds_of, expected, node_class, signature_hints
@@ -195,6 +196,7 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
     return instance
 
 
+@cache
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
     keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return {name: p for name, p in inspect.signature(cls).parameters.items() if p.kind in keyword}

@@ -43,9 +43,14 @@ class Composer:
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     @cached_property
+    def group_names(self) -> list[str]:
+        """The names of the groups, bisum's and the user's."""
+        return group_names()
+
+    @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The options of each group, bisum's and the user's."""
-        return {name: group_options(name) for name in group_names()}
+        return {name: group_options(name) for name in self.group_names}
 
     def parse(self, words: Sequence[str]) -> list[Override]:
         """Return the words as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
@@ -111,7 +116,7 @@ class Composer:
     def _is_hydras(self, override: Override) -> bool:
         """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
         key = override.key_or_group
-        is_group = override.package is not None or "/" in key or key in self.groups
+        is_group = override.package is not None or "/" in key or key in self.group_names
         return is_group or key == "hydra" or override.is_hydra_override()
 
     def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
@@ -125,7 +130,7 @@ class Composer:
                 swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
                 if swept:
                     raise UserError(_several(swept[1], takes_list=swept[1] == "filter")) from error
-                raise UserError(explain(error, list(self.groups), group_options)) from error
+                raise UserError(explain(error, self.group_names, group_options)) from error
             check_hydra_node(composed.hydra)
             for group in _REQUIRED_GROUPS:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
@@ -136,7 +141,7 @@ class Composer:
     def _check_option(self, override: Override) -> None:
         """Refuse a list or null where an option must be chosen."""
         group = override.key_or_group
-        if group not in self.groups or override.is_sweep_override():
+        if group not in self.group_names or override.is_sweep_override():
             return
         value = override.value()
         if isinstance(value, list) and (group != "filter" or None in value):

@@ -14,9 +14,6 @@ from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate
 from bisum.errors import UserError, nearest, shown
 
-_GROUPS = ("hydra.env",)
-"""Nodes of Hydra's own groups that its schema leaves out."""
-
 
 def check_hydra_node(hydra: DictConfig) -> None:
     """Check what Hydra's own schema leaves open, and what Hydra would call, before anything is run.
@@ -50,7 +47,7 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
     schema = OmegaConf.get_type(node)
     known = [field.name for field in fields(schema)] if schema is not None and is_dataclass(schema) else None
     for name in map(str, node):
-        if known is not None and name not in known and f"{key}.{name}" not in _GROUPS:
+        if known is not None and name not in known:
             raise UserError(f"{key}.{name}: no such key{nearest(name, known)} (valid: {', '.join(known)})")
         child = node._get_node(name)  # as it is: an interpolation is not followed
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():

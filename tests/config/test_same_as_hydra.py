@@ -1,0 +1,530 @@
+"""bisum composes as Hydra itself does: the same words give the same configuration, and a sweep the same jobs.
+
+bisum lets Hydra compose the groups and sets keys on a copy; what Hydra makes of all the words at once is the measure.
+Since bisum sets a key whether it exists or not, Hydra is given `++key=value` for `key=value`.
+"""
+
+import random
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bisum.config.composition import Composer
+from bisum.config.jobs import sweep_jobs
+from bisum.config.overrides import swept_words
+from bisum.config.schema import SCHEMAS
+from bisum.errors import UserError
+from bisum.interfaces.defaults import conf_directory
+
+
+def lines(text: str) -> list[str]:
+    """Return the command lines of a text, without its comments."""
+    return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+
+
+LINES = lines(r"""
+# No words but a command, or none at all.
+train
+baseline
+explore
+evaluate
+summarize
+
+# Whole numbers, decimal numbers, true and false, nothing.
+seed=1
+seed=-7
+seed=1_000
+seed=0x10
+trainer.learning_rate=1e-3
+trainer.learning_rate=.5 trainer.weight_decay=-0.0
+trainer.learning_rate=inf trainer.warmup=nan
+trainer.gradient_checkpointing=true generation.early_stopping=False
+trainer.decay_all_parameters=on corpus.language_temperature=1.0
+model.prefix=null trainer.max_gradient_norm=NULL
+
+# Text: bare, quoted, empty, with blanks, escapes, interpolations and words that are values elsewhere.
+log=debug
+log="'debug'"
+log='"a b"'
+log='"#1: 100%"'
+log=
+log="''"
+model.prefix='"it'\''s: "'
+model.prefix="'it\\'s: '"
+model.prefix='a\ b\,\ c\=\(d\)'
+model.prefix='"tab\tnewline\nback\\slash"'
+model.prefix='"ends in a backslash\\"'
+model.prefix="'true'" model.suffix="'null'" log="'1'"
+model.prefix='"résumé: "' model.suffix="'要約：'"
+model.prefix='${log}'
+model.prefix='"${log}: ${seed}"'
+model.prefix='${oc.env:HOME,nobody}'
+model.prefix='"\${log}"'
+model.prefix='${nothing.there}'
+cache_dir='${oc.env:HOME}/cache'
+corpus.path=s3://bucket/rows.csv
+corpus.path='"s3://bucket/{language}/*.parquet"' corpus=files
+corpus.path=??? corpus=files
+run=outputs/2025-01-01/12-00-00-abcd
+log='str(1)' seed='int(3.7)' trainer.warmup='float(2)' generation.early_stopping='bool(1)'
+
+# Lists and mappings, alone, within each other, and one after the other.
+languages=[es]
+languages=[]
+languages='[es, "en"]'
+languages='[${log},"${seed}",null,1,true]'
+languages=[en] languages=[es,de,fr]
+languages.0=de
+languages=[a,b,c] languages.1=x
+tracker.tags='[a,[b,[c]],{d: e}]'
+generation='{num_beams: 4}'
+generation='{num_beams: 4, length_penalty: 0.8}' generation='{num_beams: 2}'
+generation={}
+generation=null
+generation=null generation.num_beams=2
+evaluation='{lead: 1, new: {a: [1, 2], b: c}}' evaluation='{new: {a: [3], d: null}}'
+evaluation.metrics='[{_target_: mine.Metric, words: [a, b]}]'
+evaluation.metrics='[{a: 1}]' evaluation.metrics.0.a=2
+evaluation.metrics='[{a: 1}]' evaluation.metrics=[]
+
+# Keys below others, and keys that no file names.
+generation.num_beams=8
+generation.new=1
+generation.deep.deeper.deepest=1 generation.deep='{other: 2}'
+trainer.arguments.torch_empty_cache_steps=100 trainer=seq2seq_trainer
+trainer=seq2seq_trainer trainer.arguments='{a: {b: 1}}' trainer.arguments='{a: {c: 2}}' trainer.arguments.a.b=3
+trainer.arguments.x=1
+corpus=files corpus.columns.document=body
+corpus=files corpus.columns='{id: null, group: [a, b]}' corpus.columns.group=[c]
+corpus=hub corpus.repo=a/b corpus.configurations='{en: "en, us", es: spanish, 1: x}'
+corpus=wikilingua corpus.columns.document=text corpus.columns.new.1=x
+new=1
+new='{a: 1}' new='{b: {c: 2}}' new.b.d=3
+new.a.b=1 new.a=2
+seed.x=1
+new='${generation}' new.num_beams=3
+filter.own='{_target_: mine.Filter, words: [a, b]}'
+filter.long_titles.min_words=4
+filter.long_titles='{min_words: 5}'
+filter.long_titles=null
+model.architecture.d_model=256
+model.architecture='{d_model: 256, _target_: mine.Architecture}'
+hardware.precision=bf16 hardware.new=null
+
+# Words with one plus sign and with two.
++seed=1
+++seed=1
++new=1 ++new=2 +new=3
++trainer.arguments.x=1 ++trainer.arguments.y.z=2 trainer=seq2seq_trainer
++languages=[de] ++languages=[fr]
++evaluation='{new: {a: 1}}' ++evaluation='{new: {b: 2}}'
+++filter='{own: {_target_: mine.Filter}}' filter.own.words=[a]
+++model='{prefix: a, new: 2}'
+
+# Deletions.
+~seed
+~seed=42
+~languages
+~languages=[en,es]
+~log="'info'"
+~cache_dir
+~trainer.learning_rate=4e-4 ~trainer.epochs
+~filter.long_titles
+~generation generation.num_beams=2
+seed=1 ~seed seed=2
+new='{a: 1, b: 2}' ~new.a
+~model.architecture.dropout model=tiny
+~experiment
+corpus=passages ~corpus@corpus.of
+corpus=passages ~corpus@corpus.of=sample
+
+# Several values for a key: the last one counts.
+seed=1 seed=2 seed=1
+log=debug log='{a: 1}' log.b=2
+trainer.epochs=1 generation='{num_beams: 2}' trainer.epochs=2 generation.num_beams=3
+model=tiny model=gpt2
+filter=[books] filter=[length]
+experiment=course_trainer experiment=t5_english
+
+# Groups.
+model=tiny
+model=mt5_small
+model=starter seed=3
+filter=[books,long_titles]
+filter=[]
+filter=books
+filter=[length] filter.length.max_document_words=200
+filter=[long_titles,deduplicate] filter.deduplicate.x=1
+corpus=marc corpus.path=PATH filter='[books]' filter.books.categories=[toy]
+trainer=seq2seq_trainer tracker=trackio hardware=tpu
+tracker=none tracker.project=titles
++model@second=tiny second.prefix=a
++corpus@other.place=files other.place.path=x
+corpus=passages
+corpus=passages corpus@corpus.of=files
+corpus@corpus.of=files corpus.of.path=reviews.csv.gz corpus=passages
+corpus=passages corpus@corpus.of=hub corpus.of='{repo: a/b, columns: {document: text}}'
+corpus=passages corpus@corpus.of=passages corpus@corpus.of.of=files corpus.of.of.path=x
+
+# Experiments, which choose options, and values and options beside them.
+experiment=t5_english
+trainer.epochs=1 experiment=course_trainer corpus.path=PATH
+experiment=course_accelerate trainer.max_gradient_norm=1 languages=[en]
+experiment=course_trainer model=tiny filter=[] trainer=accelerate
+experiment=starter corpus.repo=a/b trainer.schedule=linear
+experiment=starter_copying corpus@corpus.of=hub corpus.of.repo=a/b
+experiment=starter_copying model=mt5_small model.architecture=null
+experiment=mbart_against_mt5
+experiment=mbart_against_mt5 hydra.mode=RUN trainer.warmup=0
+experiment=gpt2_tldr languages=[es] generation='{num_beams: 2, new: 2}' ~filter.long_titles
+
+# A checkpoint of one's own, with and without a commit.
+model.checkpoint=a/b
+model=mt5_small model.checkpoint=a/b
+model.checkpoint=a/b model=mt5_small model.revision=abc
+++model.checkpoint=a/b experiment=gpt2_tldr
++model.revision=abc model.checkpoint=a/b
+
+# Hydra's own node.
+hydra.run.dir=x
+hydra.run.dir='outputs/${seed}/${hydra.job.override_dirname}' seed=5
+++hydra.run.dir=x hydra.run.dir=y
+hydra.run='{dir: x}' hydra.sweep='{dir: y, subdir: z}'
+hydra='{job: {name: a}, output_subdir: null}' hydra.job.name=b
+hydra.job.name=b hydra='{job: {name: a}}' seed=1
+hydra.job.chdir=true hydra.job.num=4 hydra.job.id="'4'"
+hydra.output_subdir=null seed=1
+hydra/job_logging=none hydra/hydra_logging=none
+hydra/launcher=basic hydra/sweeper=basic hydra.sweeper.max_batch_size=2
+hydra.job.config.override_dirname.kv_sep=_ seed=1 model=tiny
+hydra.job.config.override_dirname.kv_sep='${log}' log=debug seed=1
+seed=1 hydra.job.config.override_dirname.item_sep=__ +new=2 languages=[en,es] ++log=debug
+hydra.job.config.override_dirname.exclude_keys=[seed,model] seed=1 model=tiny log=debug
++hydra.job.env_set.BISUM_TEST=1 hydra.job.env_copy=[PATH]
+hydra.verbose='[a,b]' hydra.mode=MULTIRUN
+hydra.verbose='${trainer.decay_all_parameters}' trainer.decay_all_parameters=true
+
+# The other commands, and everything mixed.
+baseline split=test evaluation.lead=1
+baseline evaluation='{lead: 2}' filter=[] ~tracker.tags seed=1 corpus=passages seed=2
+explore split=validation filter=[long_titles,deduplicate] model=mt5_small
+explore explore.samples=1 explore='{dropped: 5, new: 1}' +new.a=1 experiment=course_trainer
+evaluate run=outputs/a split=validation languages=[en] hydra.run.dir=x
+evaluate model=qwen_instruct model.prefix='"Title: ${split}\n"' ~cache_dir hydra/job_logging=none
+summarize run=a/b files='["a b.txt",c.txt]' unit=file language=null rows=[1,2] ids='["1",x]'
+summarize corpus=hub +corpus.repo=a/b split=test hydra.output_subdir=null log='"${unit}"' generation.num_beams=4
+trainer.epochs=1 model=tiny hydra.run.dir=x ~trainer.log_every hydra.job.name=n filter=[books] seed=1 ++new=[]
+""")
+
+DIFFERENT = lines(r"""
+# A mapping for a group's node, which is merged where it stands among the words, and may have keys of its own.
+filter='{length: {min_summary_words: 4}}'
+filter.long_titles.min_words=4 filter='{long_titles: {min_words: 5}}'
+trainer.epochs=1 trainer='{epochs: 2}'
+model='{prefix: a, new: 2}' model.prefix=b
+
+# A key of Hydra's own that names a key of the command line's, and a separator with an escape.
+hydra.verbose='${trainer.x}' trainer.x=true
+hydra.job.config.override_dirname.kv_sep='${trainer.x}' trainer.x=_
+hydra.job.config.override_dirname.kv_sep="'\n'" seed=1
+
+# A group that the search path alone has.
+hydra.searchpath=[FOLDER] +recipe=fast
+""")
+"""Those of which bisum makes something else yet."""
+
+IN_A_FOLDER = lines(r"""
+# With --config-dir: an option, a group and a node of one's own, and files in place of bisum's.
+train
+filter=[own] filter.own.words=[c]
+filter=[own,books] seed=1 ~filter.own.words
+model=starter
+model.prefix='"y: "' model.checkpoint=a/b
++recipe=fast trainer.batch_size=4
++recipe=fast seed=8 experiment=quick
+experiment=quick
+experiment=quick model=gpt2 trainer.learning_rate=1 filter.long_titles.min_words=2
+trainer.epochs=5 experiment=quick hydra.job.name=slow
+baseline
+baseline split=train new=2 hydra.run.dir=y
+summarize experiment=quick files=[a.txt]
+""")
+
+ON_THE_SEARCH_PATH = lines(r"""
+hydra.searchpath=[FOLDER] filter=[own] filter.own.words=[c]
+hydra.searchpath=[file://FOLDER] experiment=quick seed=1
+""")
+
+REFUSED = lines(r"""
+# By both, whether words are taken together or apart.
+~nothing
+~seed=1
+~languages=[en]
+~model.prefix
+~filter
+~model=tiny
+~corpus@corpus.of
+new=1 ~new.a
+languages='{a: b}'
+generation=[a]
+new='{a: 1}' new=[1]
+languages.5=de
+model=nothing
+nothing@model=tiny
++model=tiny
+++model=tiny
+corpus@corpus.of=files
+filter=[nothing]
+seed=1,2
+model=tiny,gpt2
+hydra.run.dirr=x
+hydra.job.num=x
+~hydra.run.dir
+hydra/launcher=nothing
+""")
+
+SWEEPS = lines(r"""
+# Values.
+seed=1,2
+trainer.epochs=3 trainer.learning_rate=1e-3,.5 log=debug
+model.prefix="'b, c: ',null,d\ e"
+model.prefix='${log},"${seed}: "' model.suffix='${log}'
+generation='{num_beams: 1},{num_beams: 4, length_penalty: 0.8}'
+filter.long_titles.min_words=2,4
+model=mt5_small model.checkpoint=a/b,c/d
+++trainer.epochs=1,2 +trainer.max_steps=5
+
+# Functions.
+seed='range(1,3)'
+trainer.warmup='range(0,0.2,step=0.1)'
+log='choice(info,debug)' seed='choice(7)'
+trainer.epochs='sort(2,1)' seed='sort(choice(7),reverse=true)'
+seed='int(choice(1.2,2.7))' model.prefix='str(choice(1))'
+seed='shuffle(range(0,4))'
+seed='tag(a,choice(1,2))'
+
+# Lists and groups.
+languages='[en],[en,es]'
+filter='[],[books,long_titles]'
+filter='books,[length]' +filter.new='{_target_: bisum.corpus.filters.Deduplicate}'
+model=tiny,starter
+model='glob([t5*,tiny],exclude=*base)'
+experiment=t5_english,gpt2_tldr trainer.epochs=1
+corpus=passages corpus@corpus.of=sample,xlsum
+
+# Several words: the last changes fastest; of those for one key the last counts, in the first one's place.
+hardware=auto,cpu trainer.epochs=1,2
+seed=1,2 log=debug seed=3
+seed=3 trainer.epochs=1,2 seed=1
+
+# Words from YAML come first.
+experiment=mbart_against_mt5
+experiment=mbart_against_mt5 model=tiny seed=1
+trainer.learning_rate=1e-3 experiment=mbart_against_mt5 model=glob(t5_small)
+hydra.sweeper.max_batch_size=1 experiment=mbart_against_mt5 model=tiny
+
+# Deletions, Hydra's own keys and other commands.
+~filter.long_titles seed=1,2
+~filter.long_titles='{_target_: bisum.corpus.filters.LongTitles, min_words: 3}' log=info,debug
+~experiment seed=1
+seed=1,2 hydra.job.name=n hydra.sweep.subdir=x
+hydra.job.config.override_dirname.kv_sep=_ model=tiny,starter hydra.run.dir=x
+baseline evaluation.lead=1,2
+explore split=train,test filter=[]
+evaluate split=validation,test
+""")
+
+
+DIFFERENT_SWEEPS = lines(r"""
+# Hydra's sweeper has nothing to do with the words for Hydra's own node: they come first, all of them, as typed.
++hydra.job.env_set='{A: x}' +hydra.job.env_set='{B: y}' seed=1
+hydra='{job: {name: a}}' hydra.job.name=b seed=1
+hydra.sweep.subdir='${seed}' seed=1
+""")
+"""Those of which bisum makes something else yet."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder of YAML files."""
+    folder = tmp_path_factory.mktemp("user")
+    files = {
+        "experiment/quick": "# @package _global_\ndefaults: [override /model: tiny, override /filter: [books]]\n"
+        "trainer: {epochs: 1, learning_rate: 1e-3}\nfilter: {long_titles: {min_words: 9}}\n"
+        "hydra: {job: {name: quick}}\n",
+        "filter/own": "# @package filter.own\n_target_: mine.Filter\nwords: [a, b]\n",
+        "recipe/fast": "# @package _global_\nseed: 7\ntrainer: {epochs: 3}\n",
+        "model/starter": "defaults: [_options]\ncheckpoint: mine/model\nrevision: abc\nprefix: 'x: '\n",
+        "baseline": "defaults: [train, _self_]\nsplit: test\nnew: {a: 1}\nhydra: {run: {dir: 'x/${seed}'}}\n",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+STARTED: dict[tuple[str, str | None], tuple[Composer, Any]] = {}
+
+
+def composer_of(command: str, config_dir: Path | None = None) -> Composer:
+    """Return a composer, the same for one line after the other, as for the jobs of a sweep, while Hydra is the same."""
+    key = (command, config_dir and str(config_dir))
+    if key not in STARTED or STARTED[key][1] is not GlobalHydra.instance().hydra:
+        STARTED[key] = Composer(*key), GlobalHydra.instance().hydra
+    return STARTED[key][0]
+
+
+def taken_apart(line: str) -> tuple[str, list[str]]:
+    """Return the command and the words of a line, as a shell would."""
+    words = shlex.split(line)
+    return (words[0], words[1:]) if words[0] in SCHEMAS else ("train", words)
+
+
+def is_hydras(word: str) -> bool:
+    """Tell whether a word is about Hydra's own node, and so is none of the task's."""
+    return re.match(r"[+~]*hydra[./]", word) is not None
+
+
+def forced(word: str, folder: Path | None = None) -> str:
+    """Return a word as Hydra needs it to set a key that may not exist: `++key=value`."""
+    key, _, value = word.lstrip("+").partition("=")
+    groups = {path.name for folder in filter(None, (conf_directory(), folder)) for path in folder.iterdir()}
+    chooses = "@" in key or (key in groups and not value.startswith("{"))
+    return word if chooses or key.startswith("~") or re.match(r"hydra\b", key) else f"++{key}={value}"
+
+
+def by_hydra(command: str, words: Sequence[str]) -> dict[str, Any]:
+    """Return what Hydra, as it was started last, composes of words."""
+    return container(GlobalHydra.instance().hydra.compose_config(command, list(words), run_mode=RunMode.RUN))
+
+
+def container(config: DictConfig) -> dict[str, Any]:
+    """Return a configuration as plain data, with its interpolations as they are."""
+    values = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(values, dict)
+    return values
+
+
+def shown(values: dict[str, Any]) -> str:
+    """Return plain data as text, in which types and the order of keys count, and nan is nan."""
+    return pformat(values, width=120, sort_dicts=False)
+
+
+def with_bisums_own(values: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """Return what Hydra composes with the one value that bisum sets: a checkpoint has no commit of an option's."""
+    keys = {word.lstrip("+").partition("=")[0] for word in words}
+    if "model.checkpoint" in keys and "model.revision" not in keys:
+        values["model"]["revision"] = None
+    return values
+
+
+def assert_same(line: str, config_dir: Path | None = None, searched: Path | None = None) -> None:
+    """Compare what bisum composes of a line with what Hydra does.
+
+    What tells of the words is compared without the plus signs that Hydra is given.
+    """
+    command, words = taken_apart(line)
+    composer = composer_of(command, config_dir)
+    composed = container(composer.compose(composer.parse(words)))
+    expected = with_bisums_own(by_hydra(command, [forced(word, config_dir or searched) for word in words]), words)
+    assert composed["hydra"]["overrides"]["task"] == [word for word in words if not is_hydras(word)]
+    for values in (composed, expected):
+        del values["hydra"]["overrides"]["task"]
+        job = values["hydra"]["job"]
+        separator = job["config"]["override_dirname"]["item_sep"]
+        job["override_dirname"] = sorted(word.lstrip("+") for word in job["override_dirname"].split(separator))
+    assert shown(composed) == shown(expected)
+
+
+def test_there_are_enough_lines():
+    assert len({*LINES, *IN_A_FOLDER, *ON_THE_SEARCH_PATH}) >= 150
+    assert {taken_apart(line)[0] for line in LINES} == set(SCHEMAS)
+
+
+def not_yet(line: str) -> Any:
+    """Return a line of which the test is to fail until bisum composes it as Hydra does."""
+    return pytest.param(
+        line, marks=pytest.mark.xfail(strict=True, raises=(AssertionError, UserError, OmegaConfBaseException))
+    )
+
+
+@pytest.mark.parametrize("line", [*LINES, *map(not_yet, DIFFERENT)])
+def test_words_compose_to_what_hydra_makes_of_them(line):
+    assert_same(line)
+
+
+@pytest.mark.parametrize("line", IN_A_FOLDER)
+def test_words_compose_to_what_hydra_makes_of_them_with_a_folder_of_ones_own(line, folder):
+    assert_same(line, config_dir=folder)
+
+
+@pytest.mark.parametrize("line", ON_THE_SEARCH_PATH)
+def test_words_compose_to_what_hydra_makes_of_them_with_a_folder_on_its_search_path(line, folder):
+    assert_same(line.replace("FOLDER", str(folder)), searched=folder)
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_words_that_hydra_refuses_are_refused(line):
+    command, words = taken_apart(line)
+    composer = composer_of(command)
+    with pytest.raises((HydraException, ValueError)):
+        by_hydra(command, [forced(word) for word in words])
+    with pytest.raises(UserError):
+        composer.compose(composer.parse(words))
+
+
+def swept_by_hydra(command: str, words: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what Hydra's own sweeper composes for each of its jobs."""
+    jobs = []
+
+    def task(config: DictConfig) -> None:
+        jobs.append({"hydra": container(HydraConfig.instance().cfg)["hydra"], **container(config)})
+
+    GlobalHydra.instance().hydra.multirun(command, task, list(words), with_log_configuration=False)
+    return jobs
+
+
+def without_null(text: str) -> str:
+    """Return words of Hydra's sweeper without what it adds to a deletion: `~key=null` is `~key`."""
+    return re.sub(r"(~[\w.]+)[=_]null\b", r"\1", text)
+
+
+@pytest.mark.parametrize("line", [*SWEEPS, *map(not_yet, DIFFERENT_SWEEPS)])
+def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
+    command, words = taken_apart(line)
+    words = [*words, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null"]
+    composer = composer_of(command)
+    random.seed(1)
+    jobs = sweep_jobs(composer, composer.parse(words))
+    assert jobs is not None
+    random.seed(1)
+    expected = swept_by_hydra(command, words)
+    own = [[word for word in job.words if not is_hydras(word)] for job in jobs]
+    assert own == [[without_null(word) for word in job["hydra"]["overrides"]["task"]] for job in expected]
+    for job, same in zip(jobs, expected, strict=True):
+        composed = container(job.composed)
+        same["hydra"]["overrides"]["task"] = [*map(without_null, same["hydra"]["overrides"]["task"])]
+        same["hydra"]["job"]["override_dirname"] = without_null(same["hydra"]["job"]["override_dirname"])
+        with_bisums_own(same, job.words)
+        for values in (composed, same):
+            del values["hydra"]["runtime"]["output_dir"]  # made when a job is run
+        assert shown(composed) == shown(same)
+
+
+def test_what_several_options_share_is_swept_over_by_hydra_alone(tmp_path):
+    composer = composer_of("train")
+    words = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}"]
+    theirs = [job["hydra"]["overrides"]["task"] for job in swept_by_hydra("train", words)]
+    assert swept_words(composer.parse(words[:1])) == [job for job in theirs if job != ["trainer=_settings"]]
+    assert ["trainer=_settings"] in theirs
