@@ -3,8 +3,8 @@ VENV := .venv
 XLA := .venv-xla
 HYDRA_NEXT := .venv-hydra-next
 BIN := $(VENV)/bin
-PIP := -m pip install --quiet --disable-pip-version-check
-INSTALL := $(BIN)/python $(PIP) --constraint .ci/constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+NEXT_PIP := $(HYDRA_NEXT)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := demo
 .PHONY: help demo format check test slow-tests xla-test test-hydra-next clean
@@ -34,11 +34,13 @@ slow-tests: $(VENV)/.installed-dev ## run the tests that take minutes each
 xla-test: $(XLA)/.installed ## install torch_xla into .venv-xla and test hardware=tpu on its CPU client
 	PJRT_DEVICE=CPU $(XLA)/bin/python -m pytest tests/hardware/test_tpu.py
 
-# Release candidates change between two runs, so this part is not in the stamp.
+# Outside the stamp, since release candidates appear often. While bisum is installed, pip objects to them.
 test-hydra-next: $(HYDRA_NEXT)/.installed ## run the command-line tests on the newest release candidates of Hydra
-	$(HYDRA_NEXT)/bin/python $(PIP) --constraint $(HYDRA_NEXT)/constraints.txt --pre --upgrade \
+	$(NEXT_PIP) uninstall --quiet --quiet --yes bisum
+	$(NEXT_PIP) install --quiet --upgrade --pre --constraint $(HYDRA_NEXT)/constraints.txt \
 		"hydra-core>=1.4.0rc1" "omegaconf>=2.4.0rc1"
-	@$(HYDRA_NEXT)/bin/python -m pip freeze --exclude-editable | grep -E '^(hydra-core|omegaconf|antlr4)'
+	$(NEXT_PIP) install --quiet --no-deps --editable .
+	@$(NEXT_PIP) freeze --exclude-editable | grep -E '^(hydra-core|omegaconf)=='
 	$(HYDRA_NEXT)/bin/python -m pytest -n auto --dist loadfile -m "not slow" tests/cli tests/config tests/sweeps
 
 clean: ## delete the environments, builds and caches
@@ -60,21 +62,19 @@ $(XLA)/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(XLA)
 	@echo "installing torch_xla, bisum and what they need into $(XLA) (some minutes and gigabytes the first time)"
 	grep -v '^torch==' .ci/constraints.txt > $(XLA)/constraints.txt
-	$(XLA)/bin/python $(PIP) --constraint $(XLA)/constraints.txt \
+	$(XLA)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(XLA)/constraints.txt \
 		torch==2.9.0 torch_xla==2.9.0 --editable '.[dev]'
 	@touch $@
 
-# bisum itself excludes release candidates, so its other dependencies are installed without it, by name.
+# bisum's own pins exclude release candidates, so what else it needs is installed by name.
 $(HYDRA_NEXT)/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(HYDRA_NEXT)
-	@echo "installing what bisum needs, Hydra aside, into $(HYDRA_NEXT) (some minutes the first time)"
+	@echo "installing what bisum needs besides Hydra into $(HYDRA_NEXT) (some minutes the first time)"
 	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' .ci/constraints.txt > $(HYDRA_NEXT)/constraints.txt
 	$(HYDRA_NEXT)/bin/python -c 'import tomllib; \
 		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		needed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]; \
 		print(*(name for name in needed if not name.startswith(("bisum[", "hydra-core", "omegaconf"))), sep="\n")' \
 		> $(HYDRA_NEXT)/requirements.txt
-	$(HYDRA_NEXT)/bin/python $(PIP) --constraint $(HYDRA_NEXT)/constraints.txt \
-		--requirement $(HYDRA_NEXT)/requirements.txt
-	$(HYDRA_NEXT)/bin/python $(PIP) --no-deps --editable .
+	$(NEXT_PIP) install --quiet --constraint $(HYDRA_NEXT)/constraints.txt --requirement $(HYDRA_NEXT)/requirements.txt
 	@touch $@

@@ -114,9 +114,7 @@ def _ask_hydra(line: CommandLine) -> int:
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     if line.hydra_help:
-        parser = option_parser()
-        parser.add_argument("overrides", nargs="*", help="settings, as key=value and group=option")
-        hydra.hydra_help(line.command, args_parser=parser, args=Namespace(overrides=[]))
+        hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
     elif line.info:
         hydra.show_info(line.info, config_name=line.command, overrides=line.words, run_mode=RunMode.RUN)
     return 0

@@ -59,8 +59,11 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (bisum --help lists what there is)")
 
 
-def option_parser() -> argparse.ArgumentParser:
-    """Return the parser of the options; all other words are left over."""
+def option_parser(*, for_help: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of the options; all other words are left over.
+
+    `for_help`: it has what Hydra's own help lists, the settings too, and no options that bisum refuses.
+    """
     parser = _Parser(add_help=False, allow_abbrev=True)
     for option in OPTIONS:
         names = [option.name, *filter(None, [option.short])]
@@ -71,9 +74,12 @@ def option_parser() -> argparse.ArgumentParser:
             parser.add_argument(
                 *names, nargs=nargs, const=option.default, choices=option.choices or None, help=option.about
             )
-    parser.add_argument("--run", "-r", action="store_true", help=argparse.SUPPRESS)  # Hydra's, and the default
-    parser.add_argument("-cp", dest="config_path", help=argparse.SUPPRESS)
-    parser.add_argument("-cn", dest="config_name", help=argparse.SUPPRESS)
+    if for_help:
+        parser.add_argument("overrides", nargs="*", help="settings, as key=value and group=option")
+        return parser
+    parser.add_argument("--run", "-r", action="store_true")  # Hydra's, and the default
+    parser.add_argument("-cp", dest="config_path")
+    parser.add_argument("-cn", dest="config_name")
     for name in NOT_FOR_BISUM:
-        parser.add_argument(name, help=argparse.SUPPRESS)
+        parser.add_argument(name)
     return parser

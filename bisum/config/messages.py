@@ -15,6 +15,11 @@ from yaml import YAMLError
 
 from bisum.errors import nearest
 
+_ABSENT_GROUP = re.compile(
+    r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list"  # Hydra 1.3
+    r"|No earlier Group Default for '([^']+)' exists"  # Hydra 1.4
+)
+
 
 def explain(error: BaseException, groups: list[str], options: Callable[[str], list[str]]) -> str:
     """Return one line for an error of Hydra, OmegaConf or the YAML parser.
@@ -44,8 +49,9 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
         return f"{match[1]}: no such key"
     if match := re.search(r"Error merging override \+*(.*?)=.*? ((Value|Invalid|Cannot|Incompatible)\b.*)", message):
         return f"{match[1]}: {match[2]}"
-    if match := re.search(r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list", message):
-        return f"{match[1]}: {no_such_group(match[1], groups)}"
+    if match := _ABSENT_GROUP.search(message):
+        group = match[1] or match[2]
+        return f"{group}: {no_such_group(group, groups)}"
     return message
 
 

@@ -48,7 +48,8 @@ def apply_override(composed: DictConfig, override: Override) -> None:
         else:
             OmegaConf.update(composed, key, value, merge=True, force_add=True)
     except OmegaConfBaseException as error:
-        if "Cannot merge DictConfig with ListConfig" in str(error):  # said of either for the other
+        standing = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
+        if isinstance(value, list | dict) and isinstance(value, list) != OmegaConf.is_list(standing):
             wanted, given = ("a mapping", "a list") if isinstance(value, list) else ("a list", "a mapping")
             raise UserError(f"{key}: expected {wanted}, not {given}") from error
         raise UserError(f"{key}: {one_line_of(error)}") from error
