@@ -63,7 +63,8 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         raise UserError(_as_sweep(line))
     if line.cfg:
         return _show(jobs, line)
-    if isinstance(config := jobs[0].config, SummarizeConfig):  # a filter, which makes no run directory
+    config = jobs[0].config
+    if isinstance(config, SummarizeConfig):  # a filter, which makes no run directory
         _start(line.command, config.log)(config, line.texts)
         return 0
     from bisum.sweeps.execution import run_single, run_sweep

@@ -50,6 +50,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         balance = build_balance(config, run, splits["train"])
         evaluator = Evaluator(config, run.screen.progress, run.interrupts.check, device.precision, shapes)
         scoring = Scoring(config, run, evaluator, loaded, splits)
+        scoring.score_baseline()
         session = start_session(
             config, run, loaded, splits["train"], device, shapes, balance, scoring.validate, checkpoint
         )

@@ -37,7 +37,7 @@ class Evaluation:
     metrics: dict[str, float]
     """By the names of `metrics.jsonl`."""
     predictions: list[dict[str, Any]]
-    """Every scored row: id, language, document, reference, prediction."""
+    """Every scored row, in the order of the split: id, language, document, reference, prediction."""
     histograms: dict[str, dict[str, list[float]]]
     """Of the rows' ROUGE-L and, of a model's summaries, their tokens: `counts`, and the `edges` of the bins."""
 

@@ -1,17 +1,30 @@
-"""What scores summaries beside ROUGE."""
+"""What scores summaries beside ROUGE. A metric of your own is a class with `compute`, named in `evaluation.metrics`:
+
+evaluation:
+  metrics: [{_target_: mine.Copied}]
+
+`bisum.evaluation.evaluator` calls it, and records each number it returns as `eval/NAME`, `test/NAME` or
+`baseline/NAME`. Code outside bisum must be allowed: allow_targets=[mine].
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-if TYPE_CHECKING:
-    pass
+from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
 class Metric(Protocol):
-    """What a metric of one's own provides."""
+    """A score of a whole list of summaries."""
 
     def compute(self, predictions: list[str], references: list[str], languages: list[str]) -> dict[str, float]:
-        """Score all rows at once; row i has `predictions[i]`, `references[i]` and the code `languages[i]`."""
+        """Return numbers by their names.
+
+        Args:
+            predictions: one summary for each row.
+            references: the reference of the same row.
+            languages: the code of the row's language.
+
+        Raises:
+            UserError: the metric cannot score these rows; any other error is reported with the metric's name.
+        """
         ...

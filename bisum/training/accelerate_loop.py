@@ -12,7 +12,7 @@ from bisum.interfaces.trainer import Trainer, TrainingSession
 
 @dataclass(frozen=True, kw_only=True)
 class AccelerateTrainer(Trainer):
-    """Takes the steps itself; Accelerate moves tensors and handles precision."""
+    """Takes the steps itself; Accelerate handles precision, scaling and clipping."""
 
     def fit(self, session: TrainingSession) -> None:
         """See `Trainer.fit`."""
@@ -38,6 +38,7 @@ class AccelerateTrainer(Trainer):
         while not session.finished:
             epoch, steps_done = divmod(session.step, session.steps_per_epoch)
             session.batches.set_epoch(epoch)
+            # The batches are a function of (seed, epoch), so skipping those that are done resumes exactly.
             for batches in _groups(session.batches, self.gradient_accumulation, skip=steps_done):
                 session.begin_step()
                 model.train()

@@ -23,18 +23,20 @@ class Scoring:
     def __init__(
         self, config: Config, run: Run, evaluator: Evaluator, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]
     ) -> None:
-        """Score lead-k on validation, beside which every evaluation is shown.
-
-        Raises:
-            UserError: no evaluation of these rows gives the metric that chooses the best checkpoint.
-        """
         self._config = config
         self._run = run
         self._evaluator = evaluator
         self._loaded = loaded
         self._splits = splits
-        with run.stage("baseline"):
-            self._baseline = evaluator.baseline(splits["validation"].rows)
+
+    def score_baseline(self) -> None:
+        """Score lead-k on the validation split; every evaluation is shown beside it.
+
+        Raises:
+            UserError: no evaluation of these rows gives the metric that chooses the best checkpoint.
+        """
+        with self._run.stage("baseline"):
+            self._baseline = self._evaluator.baseline(self._splits["validation"].rows)
         self._check_best_metric()
 
     def record_baseline(self) -> None:

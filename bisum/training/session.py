@@ -126,7 +126,7 @@ class Session:
             self._evaluate_and_save()
         elif self.settings.save_every is not None and progress.step % self.settings.save_every == 0:
             self._save()
-        if self.run.interrupts.signal is not None and not self.finished:
+        if self.run.interrupts.signal is not None and not self.finished:  # it has waited for the end of the step
             self._save()
             raise Interrupted(self.run.interrupts.signal)
 
@@ -198,7 +198,7 @@ class Session:
         progress.loss_sum = float(self._loss)
 
         def write(folder: Path) -> None:
-            self.loaded.save(folder)
+            self.loaded.save(folder)  # weights, configuration, tokenizer
             state = {
                 "progress": asdict(progress),
                 "schedule_step": self.schedule.last_epoch,

@@ -156,9 +156,8 @@ def test_beams_find_what_they_find_on_the_cpu(tmp_path):
         splits = encode(corpus, loaded, tmp_path, run.screen.progress)
     plain = list(generate(loaded, splits["validation"], config.generation, 4))
     place(loaded.model, device)
-    fixed = generate(
-        loaded, splits["validation"], config.generation, 4, shapes=choose_shapes([split.documents.lengths for split in splits.values()], loaded, 1)
-    )
+    shapes = choose_shapes([split.documents.lengths for split in splits.values()], loaded, 1)
+    fixed = generate(loaded, splits["validation"], config.generation, 4, shapes=shapes)
     for one, other in zip(plain, fixed, strict=True):
         assert (other.rows, other.summaries, other.lengths) == (one.rows, one.summaries, one.lengths)
         assert other.loss_sum == pytest.approx(one.loss_sum, rel=1e-5)
