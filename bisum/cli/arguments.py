@@ -25,7 +25,7 @@ class CommandLine:
     words: list[str]
     """Hydra's words, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`."""
     texts: list[str]
-    """What stands after `--`, as it is."""
+    """The words after `--`, unchanged."""
     topics: list[str]
     """Words for `--help` to explain."""
     help: bool
@@ -103,7 +103,7 @@ def parse(words: Sequence[str]) -> CommandLine:
 
 
 def before_texts(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the words before the first `--`, and those after it (None: there is no `--`)."""
+    """Return the words before the first `--`, and those after it; None if no word is `--`."""
     words = list(words)
     if "--" not in words:
         return words, None

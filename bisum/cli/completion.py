@@ -49,7 +49,7 @@ def answer(words: Sequence[str]) -> str:
 
 
 def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
-    """Yield the words that may follow `words`; not all of them begin with `current`, the part of one that is there."""
+    """Yield the words that may follow `words`; not all of them begin with `current`, the word typed so far."""
     words = list(words)
     command = next((word for word in words if word in COMMANDS), None)
     if command:

@@ -112,6 +112,9 @@ def _start(command: str, log: str) -> Callable[..., Any]:
 
 def _ask_hydra(line: CommandLine) -> int:
     """Hand Hydra the requests that are about Hydra itself."""
+    import logging
+
+    logging.raiseExceptions = False  # a reader that goes away is no error of the log's
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     if line.hydra_help:

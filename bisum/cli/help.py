@@ -86,7 +86,7 @@ def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
         *_columns((g, ", ".join(o)) for g, o in composer.groups.items()),
     ]
     lines += ["", "Worth copying", f"  {example}", ""]
-    lines += ["bisum --help lists the keys that all commands share; bisum --help KEY tells of one."]
+    lines += ["bisum --help lists the keys that all commands share; bisum --help KEY explains one."]
     return "\n".join(lines)
 
 
@@ -94,7 +94,7 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     """Return what a group, an option (`model=tiny`, `tiny`) or a key is: options, and keys with value, type and a line.
 
     Raises:
-        UserError: there is no such group, option or key.
+        UserError: the group, option or key does not exist.
     """
     keys = composed_keys(composer, overrides)
     below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
@@ -137,7 +137,7 @@ def _chosen(group: str, options: Sequence[str], overrides: Sequence[str]) -> lis
 
 
 def _spelled(option: Option) -> str:
-    """Return an option as it is written, with what follows it."""
+    """Return an option as one types it, with its value."""
     follows = {"--cfg": "job", "--config-dir": "DIR", "--package": "KEY", "--info": "[WHAT]", "-sc": "install=SHELL"}
     name = option.short if option.short in ("-m", "-sc") else option.name
     return " ".join(filter(None, [name, follows.get(name or "")]))

@@ -56,7 +56,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (bisum --help lists what there is)")
+        raise UserError(f"{message} (bisum --help lists all options)")
 
 
 def option_parser(*, for_help: bool = False) -> argparse.ArgumentParser:

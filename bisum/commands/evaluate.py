@@ -1,4 +1,4 @@
-"""`bisum evaluate`: score a model as it is on a split, and tell whether it is better than lead-k."""
+"""`bisum evaluate`: score a trained model on a split, and say whether it is better than lead-k."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bisum summarize`: summaries of texts, files, standard input or rows of a corpus, each as soon as it is there."""
+"""`bisum summarize`: summaries of texts, files, standard input or rows of a corpus, each as soon as it is ready."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(config: Config, texts: Sequence[str]) -> None:
     """Write the summaries to standard output, which gets nothing else, in the order of their documents.
 
     Raises:
-        UserError: a document, row or the model is not there or not as it should be; what comes before is written.
+        UserError: a document, a row or the model is missing or invalid; the summaries before it are written.
         Failed: anything else went wrong; the traceback is shown with `log=debug`.
         OSError: the output cannot be written, or nobody reads it any longer.
     """

@@ -166,7 +166,7 @@ class Composer:
 
     @staticmethod
     def _name_directory(job: DictConfig, overrides: Sequence[Override]) -> None:
-        """Set `hydra.job.override_dirname`, which may stand in `hydra.run.dir`; Hydra 1.4 resolves it by itself."""
+        """Set `hydra.job.override_dirname`, which `hydra.run.dir` may use; Hydra 1.4 resolves it by itself."""
         if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
             settings = job.config.override_dirname
             words = sorted(typed(o) for o in overrides if o.key_or_group not in settings.exclude_keys)

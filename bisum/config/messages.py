@@ -56,7 +56,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
 
 
 def no_such_group(group: str, groups: list[str]) -> str:
-    """Return that there is no such group, with the nearest one and all there are."""
+    """Return a message about an unknown group, with the nearest name and all valid ones."""
     return f"no such group{nearest(group, groups)} (valid: {', '.join(groups)})"
 
 

@@ -77,7 +77,7 @@ def located(name: str, key: str = "model.checkpoint") -> str:
     No code of the package is run: the name may come from a configuration of someone else.
 
     Raises:
-        UserError: there is no such package or home; `key` names what asked for it.
+        UserError: the package or home does not exist; `key` names what asked for it.
     """
     if not name.startswith(SCHEME):
         with suppress(RuntimeError):  # there is no such user

@@ -51,7 +51,7 @@ class EvaluationOptions:
     shown_summaries: Annotated[int, Ge(0)]
     """Validation rows of each language printed with their summaries after every evaluation."""
     metrics: list[str | Metric]
-    """Further metrics: names or local paths for the `evaluate` library, or `_target_` nodes of one's own."""
+    """Further metrics: names or local paths for the `evaluate` library, or `_target_` nodes of your own."""
 
     def __post_init__(self) -> None:
         for metric in self.metrics:

@@ -54,7 +54,7 @@ class Key:
 
 
 def keys_of(schema: type | None, values: Mapping[str, Any], prefix: str = "") -> Iterator[Key]:
-    """Yield the keys of a node, each followed by those below it, as the schema and the classes tell of them."""
+    """Yield the keys of a node, each followed by those below it, as the schema and the classes describe them."""
     schema = _target_of(values) or schema
     hints, lines = _described(schema) if schema else ({}, {})
     for name, value in values.items():

@@ -94,14 +94,14 @@ class ExploreConfig(Config):
     """An exploration's configuration: an experiment's, and what to show of its corpus."""
 
     split: Literal["train", "validation", "test"]
-    """Rows that are shown and drawn; repeated rows and what filters drop are told of every split."""
+    """Rows that are shown and drawn; repeated rows, and what filters drop, are reported for every split."""
     explore: ExploreOptions
     """How much is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModelConfig(Config):
-    """The configuration of a command that uses a model as it is: an experiment's, with the model's weights."""
+    """The configuration of a command that uses a trained model: an experiment's, with the model's weights."""
 
     run: str | None
     """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name;

@@ -47,7 +47,7 @@ def locate(path: str) -> type:
     """Import the class that a dotted path names.
 
     Raises:
-        UserError: there is no such module or class, or its module cannot be imported.
+        UserError: the module or class does not exist, or the module cannot be imported.
     """
     module_name, _, class_name = path.rpartition(".")
     try:

@@ -18,7 +18,7 @@ from rich.table import Column
 from rich.text import Text
 
 _SILENCE = 2.0
-"""Seconds that a stage may take without a line, where there is no terminal for a bar."""
+"""Seconds that a stage may take without a line, where no terminal shows a bar."""
 _PULSE = 30.0
 """Seconds between the lines that then say how far it is."""
 
@@ -38,7 +38,7 @@ class Bar:
 
 
 class _Lines:
-    """Progress where there is no terminal: a line when a stage has taken a while, and another every so often."""
+    """Progress without a terminal: a line once a stage has taken a while, and another every so often."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -128,7 +128,7 @@ class Terminal:
     def progress(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
         """Show a bar over `total` steps (None: unknown) while the block runs; one inside another's stands below it.
 
-        Where there is no terminal, or none that can move its cursor, a line now and then shows that all is well.
+        Without a terminal that can move its cursor, a line now and then shows that work goes on.
         """
         if not self._bars:
             yield Bar(None, None)

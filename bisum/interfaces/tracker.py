@@ -1,4 +1,4 @@
-"""What a tracker is told of a run, and the interface that it offers."""
+"""A tracker: what it learns about a run, and the interface it offers."""
 
 from __future__ import annotations
 

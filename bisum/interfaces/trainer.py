@@ -1,4 +1,33 @@
-"""A trainer backend: its settings, and the session that it is handed."""
+"""A trainer backend: its settings, and the session that it is handed. A backend of your own is a class with `fit`.
+
+Inherit from `bisum.training.accelerate_loop.AccelerateTrainer` to wrap its loop. A loop of your own moves the weights
+and applies the settings of gradients; everything else is the session's. On one device in float32:
+
+class Plain(Trainer):
+    def fit(self, session):
+        session.begin()
+        while not session.finished:
+            epoch, done = divmod(session.step, session.steps_per_epoch)
+            session.batches.set_epoch(epoch)
+            batches = islice(session.batches, done * self.gradient_accumulation, None)
+            while not session.finished and (group := list(islice(batches, self.gradient_accumulation))):
+                session.begin_step()
+                session.model.train()
+                tokens = count_all_tokens(group, session.model.device)
+                rows, total = sum(len(batch["labels"]) for batch in group), 0.0
+                for batch in group:
+                    labels = batch.pop("labels")
+                    loss = token_loss(session.model(**batch).logits, labels, tokens, self.label_smoothing)
+                    loss.backward()
+                    total += loss.detach()
+                if self.max_gradient_norm is not None:
+                    clip_grad_norm_(session.model.parameters(), self.max_gradient_norm)
+                learning_rate = session.schedule.get_last_lr()[0]
+                session.optimizer.step()
+                session.schedule.step()
+                session.optimizer.zero_grad()
+                session.end_step(total, rows, learning_rate)
+"""
 
 from __future__ import annotations
 
@@ -41,13 +70,18 @@ class TrainingDevice(Protocol):
 
 
 class TrainingBatches(Protocol):
-    """The batches of the training rows, the same in every backend."""
+    """The batches of the training rows, one for each forward pass, the same in every backend."""
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) of the next iteration."""
 
     def __iter__(self) -> Iterator[Mapping[str, torch.Tensor]]:
-        """Yield what the model is called with, on the CPU, with `labels` of shape (rows, summary tokens)."""
+        """Yield the batches of the epoch, from its first: what the model is called with, on the CPU, and `labels`.
+
+        `labels` are token ids of shape (rows, summary tokens), -100 where none counts. They go to
+        `bisum.models.loss.token_loss`, not to the model. A backend that continues in mid-epoch skips the batches of
+        the steps that are done; batches are a function of (seed, epoch), so this resumes exactly.
+        """
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -56,7 +90,8 @@ class TrainingBatches(Protocol):
 class TrainingSession(Protocol):
     """What a backend is handed: all it needs to take the steps, and what must happen between them.
 
-    The model is on its device, and everything is in the state of the step to continue from.
+    The model is on its device. Weights, optimizer and schedule are in the state of the step to continue from.
+    Evaluation puts the model into evaluation mode and back, so a backend chooses the training mode at each step.
     """
 
     @property
@@ -83,7 +118,8 @@ class TrainingSession(Protocol):
         """Optimizer steps taken."""
 
     @property
-    def steps_per_epoch(self) -> int: ...  # noqa: D102
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch: its batches by `Trainer.gradient_accumulation`, rounded up."""
 
     @property
     def finished(self) -> bool:
@@ -112,7 +148,8 @@ class TrainingSession(Protocol):
 class Trainer(ABC):
     """A backend and its settings: it moves the weights; everything between the steps is the session's.
 
-    With the same settings all backends take the same steps.
+    With the same settings all backends must take the same steps. A backend applies `gradient_accumulation`,
+    `gradient_checkpointing`, `max_gradient_norm` and `label_smoothing`; the session applies the other settings.
     """
 
     @abstractmethod

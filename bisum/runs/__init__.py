@@ -1,1 +1,1 @@
-"""A run directory as it is read back."""
+"""A run directory, read back."""

@@ -48,7 +48,7 @@ def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Documen
     Files and stdin are read as the documents are taken, so that a bad line is no matter of those before it.
 
     Raises:
-        UserError: a file, row or id is not there, at once; a line is not as it should be, once it is reached.
+        UserError: a file, row or id is missing (at once); a line is invalid (once it is reached).
     """
     rows = list(_rows(config)) if config.asks_for_rows else []
     texts = [
@@ -90,7 +90,7 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
 
 
 def _check(file: str) -> None:
-    """Refuse a file that is not there, or whose name says that it holds no text."""
+    """Refuse a missing file, and one whose name says that it holds no text."""
     from bisum.corpus.readers import split_extension
 
     _, extension = split_extension(file)

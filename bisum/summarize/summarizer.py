@@ -32,7 +32,7 @@ class Summarizer:
     """
 
     language: str | None
-    """Language of texts of which none is told: `language=` of the words, or the only one of the run; None: unknown."""
+    """Language of texts that come without one: `language=` of the words, or the only one of the run; None: unknown."""
 
     def __init__(
         self, run: str | Path | None = None, overrides: Sequence[str] = (), *, config_dir: str | Path | None = None
@@ -47,7 +47,7 @@ class Summarizer:
             config_dir: a folder of further YAML files.
 
         Raises:
-            UserError: there is no such run or model, or a word is wrong.
+            UserError: the run or model does not exist, or a word is wrong.
         """
         if isinstance(overrides, str):
             raise UserError(f"overrides: expected a list of words, such as ['{overrides}'], not one text")
@@ -109,7 +109,7 @@ class Summarizer:
         return self._summaries(texts, list(map(self._language, texts, codes)))
 
     def stream(self, documents: Iterable[D], language: str | None = None) -> Iterator[tuple[D, str]]:
-        """Yield each document with its summary, in order, as soon as it is there: none waits for documents to come.
+        """Yield each document with its summary, in order, as soon as it is ready: none waits for later documents.
 
         Documents are read ahead in a thread, and those that are there are summarized together.
 

@@ -29,7 +29,7 @@ GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """The first message, as far as it is checked."""
+    """The part of the first message that is checked."""
 
     tracker: Tracker
 

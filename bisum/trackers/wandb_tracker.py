@@ -58,7 +58,7 @@ class WandbRun(TrackedRun):
 
     A transaction log cannot be continued: a resumed run writes a new one, complete and under the same id, in place of
     one that was not uploaded. Online, the lines that the run keeps are not sent again; those that it logs anew are,
-    and stand beside what W&B had of them.
+    and appear beside those that W&B already had.
     """
 
     def __init__(self, tracker: WandbTracker, facts: RunFacts) -> None:

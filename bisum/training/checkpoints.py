@@ -52,7 +52,7 @@ class CheckpointStore:
         return final
 
     def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
-        """Return the newest checkpoint whose files are as they were written, or None; `warn` is told of the others."""
+        """Return the newest sound checkpoint, or None; `warn` gets a line on each one whose files have changed."""
         self._clean_up()
         for path in reversed(checkpoints_in(self.directory)):
             problem = damage(path)

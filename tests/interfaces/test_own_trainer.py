@@ -1,0 +1,67 @@
+"""The loop in the docstring of `bisum.interfaces.trainer`, written from the interface alone, is a correct trainer."""
+
+import sys
+import textwrap
+
+import pytest
+
+import bisum
+from bisum.errors import Failed
+from bisum.interfaces import trainer as interface
+from bisum.runs.metrics import read_metrics
+
+IMPORTS = """
+from dataclasses import dataclass
+from itertools import islice
+from torch.nn.utils import clip_grad_norm_
+from bisum.interfaces.trainer import Trainer
+from bisum.models.loss import count_all_tokens, token_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+"""
+
+
+@pytest.fixture
+def plain(tmp_path, monkeypatch, write):
+    """The words that choose the documented loop."""
+    code = interface.__doc__[interface.__doc__.index("class Plain(Trainer)") :]
+    write(tmp_path / "plain_trainer.py", IMPORTS.lstrip() + textwrap.dedent(code))
+    write(tmp_path / "conf/trainer/plain.yaml", "defaults: [_settings]\n_target_: plain_trainer.Plain\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "plain_trainer", raising=False)
+
+    def compose(*words):
+        return bisum.compose([*words, "allow_targets=[plain_trainer]"], config_dir=str(tmp_path / "conf"))
+
+    return compose
+
+
+def losses(directory):
+    return [line["train/loss"] for line in read_metrics(directory) if "train/loss" in line]
+
+
+@pytest.mark.parametrize("words", [(), ("trainer.gradient_accumulation=3", "trainer.label_smoothing=0.1")])
+def test_it_gives_the_losses_and_scores_of_the_loop_on_accelerate(words, plain, trained, small, read, tmp_path):
+    bisum.train(plain(*small, "trainer=plain", *words), tmp_path / "run")
+    other = trained("trainer=accelerate", *words)
+    assert losses(tmp_path / "run") == pytest.approx(losses(other), rel=1e-5)
+    assert read.series(tmp_path / "run", "eval/rougeL") == pytest.approx(read.series(other, "eval/rougeL"), abs=1e-6)
+
+
+def test_it_resumes_in_mid_epoch_to_the_same_losses(plain, trained, small, tmp_path, monkeypatch):
+    from bisum.training.session import Session
+
+    end_step = Session.end_step
+
+    def failing(self, *arguments):
+        end_step(self, *arguments)
+        if self.step == 11:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "end_step", failing)
+        with pytest.raises(Failed, match="power cut"):
+            bisum.train(plain(*small, "trainer=plain", "trainer.save_every=5"), tmp_path / "run")
+    bisum.train(plain("resume=run"), tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(trained("trainer=accelerate")), rel=1e-5)
