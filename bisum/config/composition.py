@@ -27,7 +27,7 @@ from bisum.config.messages import explain
 from bisum.config.overrides import apply_override, parse_overrides, typed
 from bisum.config.reference import keys_of
 from bisum.config.schema import SCHEMAS
-from bisum.errors import UserError
+from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import conf_directory
 
 _REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware", "tracker")
@@ -65,7 +65,8 @@ class Composer:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
         """
         # Hydra's grammar takes no null for a group; experiment=null is the default all the same.
-        overrides = [override for override in overrides if typed(override) != "experiment=null"]
+        overrides = _without_null_experiment(overrides)
+        self._search(overrides)
         for override in overrides:
             self._check_option(override)
         composed = self._compose_groups(overrides, RunMode.RUN)
@@ -77,6 +78,7 @@ class Composer:
             if not self._is_hydras(override):
                 self._refuse_several(composed, override)
                 apply_override(composed, override)
+        check_hydra_node(composed.hydra)
         keys = {override.key_or_group for override in overrides}
         if "model.checkpoint" in keys and "model.revision" not in keys:  # an option's is that of its own checkpoint
             OmegaConf.update(composed, "model.revision", None, force_add=True)
@@ -87,8 +89,12 @@ class Composer:
 
     def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
         """Return what is composed of a sweep's words without those that are swept over: its `hydra` node counts."""
+        overrides = _without_null_experiment(overrides)
+        self._search(overrides)
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
-        return self._compose_groups(overrides, RunMode.MULTIRUN if is_swept else RunMode.RUN)
+        composed = self._compose_groups(overrides, RunMode.MULTIRUN if is_swept else RunMode.RUN)
+        check_hydra_node(composed.hydra)
+        return composed
 
     def values(self, words: Sequence[str]) -> dict[str, Any]:
         """Return what the words compose to, as plain data that nobody has checked."""
@@ -113,9 +119,17 @@ class Composer:
         found = [path.relative_to(folder) for folder in theirs for path in sorted(folder.rglob("*.yaml"))]
         return [str(path) for path in found if (own / path).is_file()]
 
+    def _search(self, overrides: Sequence[Override]) -> None:
+        """Know the groups of the folders that words put on the search path."""
+        searched = [override for override in overrides if override.key_or_group == "hydra.searchpath"]
+        if searched and all(isinstance(override.value(), list) for override in searched):
+            self.group_names = group_names(self.command, [typed(override) for override in searched])
+
     def _is_hydras(self, override: Override) -> bool:
         """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
         key = override.key_or_group
+        if key in self.group_names and override.package is None and isinstance(override.value(), dict):
+            return False  # it is merged into the node, in its turn
         is_group = override.package is not None or "/" in key or key in self.group_names
         return is_group or key == "hydra" or override.is_hydra_override()
 
@@ -126,12 +140,13 @@ class Composer:
         if key not in self._composed:
             try:
                 composed = compose_with_hydra(self.command, words, mode)
-            except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+            except Exception as error:  # Hydra lets errors of many kinds through
                 swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
                 if swept:
                     raise UserError(_several(swept[1], takes_list=swept[1] == "filter")) from error
-                raise UserError(explain(error, self.group_names, group_options)) from error
-            check_hydra_node(composed.hydra)
+                if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
+                    raise UserError(explain(error, self.group_names, group_options)) from error
+                raise UserError(f"{' '.join(words)}: Hydra cannot compose this ({reason(error)})") from error
             for group in _REQUIRED_GROUPS:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
                     self._refuse_null(group)
@@ -170,7 +185,15 @@ class Composer:
         if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
             settings = job.config.override_dirname
             words = sorted(typed(o) for o in overrides if o.key_or_group not in settings.exclude_keys)
-            job.override_dirname = settings.item_sep.join(words).replace("=", settings.kv_sep)
+            job.override_dirname = re.sub("=", settings.kv_sep, settings.item_sep.join(words))
+
+
+def _without_null_experiment(overrides: Sequence[Override]) -> list[Override]:
+    """Leave out `experiment=null`, and the experiments that it takes the place of."""
+    given = [number for number, override in enumerate(overrides) if override.key_or_group == "experiment"]
+    nulls = [number for number in given if typed(overrides[number]) == "experiment=null"]
+    left_out = {number for number in given if nulls and number <= nulls[-1]}
+    return [override for number, override in enumerate(overrides) if number not in left_out]
 
 
 def _members(annotation: Any) -> list[Any]:

@@ -104,8 +104,9 @@ def _replaced(
     for override in overrides:
         key, value = override.key_or_group, override.value()
         if not override.is_hydra_override():
-            new = composed[key] if key in composer.groups else list(value) if isinstance(value, tuple) else value
-            OmegaConf.update(values, key, new, merge=key not in composer.groups, force_add=True)
+            is_option = key in composer.groups and not isinstance(value, dict)
+            new = composed[key] if is_option else list(value) if isinstance(value, tuple) else value
+            OmegaConf.update(values, key, new, merge=not is_option, force_add=True)
     return _plain(values)
 
 

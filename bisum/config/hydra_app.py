@@ -73,7 +73,9 @@ def group_options(group: str) -> list[str]:
     return sorted(option for option in found if not option.startswith("_"))
 
 
-def group_names() -> list[str]:
-    """Return the names of the groups, Hydra's own left out."""
-    sources = GlobalHydra.instance().config_loader().get_sources()
-    return sorted({name for source in sources for name in source.list("", ObjectType.GROUP)} - {"hydra"})
+def group_names(config_name: str | None = None, words: Sequence[str] = ()) -> list[str]:
+    """Return the names of the groups, Hydra's own left out; with those that `hydra.searchpath` among the words adds."""
+    loader = GlobalHydra.instance().config_loader()
+    if words:
+        return sorted({*loader.get_group_options("", ObjectType.GROUP, config_name, list(words))} - {"hydra"})
+    return sorted({name for source in loader.get_sources() for name in source.list("", ObjectType.GROUP)} - {"hydra"})

@@ -29,7 +29,8 @@ def check_hydra_node(hydra: DictConfig) -> None:
     if ALLOW_VARIABLE in (OmegaConf.select(hydra, "job.env_set") or {}):
         raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
     for name in ("job_logging", "hydra_logging"):
-        if OmegaConf.select(hydra, f"{name}.root") is not None or OmegaConf.select(hydra, f"{name}.handlers"):
+        node = None if OmegaConf.is_missing(hydra, name) else hydra[name]
+        if node is not None and (OmegaConf.select(node, "root") is not None or OmegaConf.select(node, "handlers")):
             raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
     verbose = _plain(hydra, "verbose")
     if not (
@@ -55,11 +56,13 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
 
 
 def _plain(hydra: DictConfig, name: str) -> Any:
-    node = hydra.get(name)
+    node: Any = None
     try:
+        node = hydra.get(name)
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:
-        raise UserError(f"{unresolved_key(node, f'hydra.{name}')}: {one_line_of(error)}") from error
+        key = unresolved_key(node, f"hydra.{name}") or f"hydra.{name}"
+        raise UserError(f"{key}: {one_line_of(error)}") from error
 
 
 def _check_target(node: Any, key: str, hint: str) -> None:

@@ -42,6 +42,8 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
         if known := options(group):
             return f"{group}={option}: no such option{nearest(option, known)} (valid: {', '.join(known)})"
         return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
+    if isinstance(error, KeyError):
+        return f"hydra.job.env_copy: the environment has no variable {error}"
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, groups, options)
     message = " ".join(filter(None, [one_line_of(error), one_line_of(error.__cause__)]))

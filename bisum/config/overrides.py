@@ -47,7 +47,7 @@ def apply_override(composed: DictConfig, override: Override) -> None:
             _delete(composed, key, value)
         else:
             OmegaConf.update(composed, key, value, merge=True, force_add=True)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
         standing = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
         if isinstance(value, list | dict) and isinstance(value, list) != OmegaConf.is_list(standing):
             wanted, given = ("a mapping", "a list") if isinstance(value, list) else ("a list", "a mapping")
@@ -74,7 +74,10 @@ def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
         UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use.
     """
     values: dict[str, list[str]] = {}
+    hydras = [typed(override) for override in overrides if override.is_hydra_override()]  # first, and all of them
     for override in overrides:
+        if override.is_hydra_override():
+            continue
         key = override.get_key_element()
         if not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}" if "=" in typed(override) else key]
@@ -84,7 +87,7 @@ def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
         values[key] = [f"{key}={value}" for value in _values(override)]
         if not values[key]:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
-    return [list(job) for job in itertools.product(*values.values())]
+    return [[*hydras, *job] for job in itertools.product(*values.values())]
 
 
 def _values(override: Override) -> Iterator[str]:
