@@ -23,7 +23,7 @@ _HOMES = {
 
 def __dir__() -> list[str]:
     """Name what is public before its first use too."""
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The error family, and how an error is worded."""
+"""The exceptions of bisum, and helpers that word their messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Failed(Exception):
 
 
 def complain(error: Exception | str) -> None:
-    """Report an error on standard error, one line for each line of its own."""
+    """Print an error on standard error, with `bisum:` before each of its lines."""
     if sys.stderr is None:  # closed by the shell: `2>&-`; print() would take standard output instead
         return
     text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
@@ -29,24 +29,24 @@ def complain(error: Exception | str) -> None:
 
 
 def one_line(said: BaseException | str) -> str:
-    """Return a text, or an error's message, on one line; for an error without a message, the name of its class."""
+    """Return a text or an error's message on one line; an error without a message gives the name of its class."""
     return " ".join(str(said).split()) or ("" if isinstance(said, str) else type(said).__name__)
 
 
 def reason(error: BaseException) -> str:
-    """Return the class of an unexpected error and its message, on one line."""
+    """Return the class and message of an unexpected error on one line."""
     return one_line(f"{type(error).__name__}: {error}")
 
 
 def shown(value: object) -> str:
     """Return a value for a message, cut at 40 characters."""
-    text = repr(value)
+    text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" for the closest choice, or nothing."""
-    import difflib  # here, since only a mistake needs it
+    import difflib  # imported here, since only an error needs it
 
     close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ""

@@ -1,4 +1,4 @@
-"""The command line of the programs that make what comes with bisum: its sample, its models."""
+"""The command line of the programs that build bisum's sample corpus and models."""
 
 import sys
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from bisum.errors import UserError, complain
 
 
 def script(main: Callable[..., None], parameters: str) -> None:
-    """Call `main` with the words of the command line; bad input is told in one line, exit code 2, as `bisum` does.
+    """Call `main` with the words of the command line; report bad input in one line with exit code 2, as `bisum` does.
 
-    `parameters` are the words' names: as many as there are, or, if the last ends in `...`, that many or more.
+    `parameters` names the words. If it ends in `...`, more words may follow.
     """
     words, names = sys.argv[1:], parameters.split()
     if len(words) < len(names) or (len(words) > len(names) and not parameters.endswith("...")):

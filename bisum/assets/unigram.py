@@ -1,4 +1,4 @@
-"""Unigram tokenizers trained on texts, in T5's conventions."""
+"""Unigram tokenizers trained on texts, with T5's conventions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def train_unigram(texts: Iterable[str], pieces: int) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of so many pieces (Kudo 2018, https://arxiv.org/abs/1804.10959), the same on every run.
+    """Return a tokenizer with `pieces` tokens (Kudo 2018, https://arxiv.org/abs/1804.10959), the same on every run.
 
-    Special tokens are T5's: `<pad>` 0, `</s>` 1, `<unk>` 2, and `</s>` after every text. Texts are read in NFKC, white
-    space of any kind and length as one space.
+    Special tokens are T5's: `<pad>` 0, `</s>` 1, `<unk>` 2, and `</s>` after every text. Texts are normalized to NFKC,
+    and each run of white space to one space.
     """
     from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -23,7 +23,7 @@ def train_unigram(texts: Iterable[str], pieces: int) -> PreTrainedTokenizerFast:
     normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
-    # SentencePiece finds the pieces, since the trainer in `tokenizers` gives other scores on every run.
+    # SentencePiece trains the pieces, since the trainer in `tokenizers` gives different scores on every run.
     trained = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=(normalizer.normalize_str(text) for text in texts),

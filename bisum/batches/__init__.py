@@ -1,1 +1,1 @@
-"""From rows to batches: token ids, shapes, collation, sampling."""
+"""Building of batches from rows: tokenization, shapes, collation, sampling."""

@@ -1,4 +1,4 @@
-"""From the token ids of some rows to the tensors that a model is called with."""
+"""Collation of the token ids of rows into the tensors that a model takes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bisum.models.loading import LoadedModel
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads rows to the longest of their batch, or to `shapes`, and makes of them what the model is called with.
+    """A function that pads rows to the longest in their batch, or to `shapes`, and builds the model's arguments.
 
-    A batch holds int64 tensors: `labels`, shape (rows, summary tokens), padded with -100, which no loss counts, and
-    `Family.model_inputs`.
+    A batch holds int64 tensors: `labels`, shape (rows, summary tokens), padded with -100, which the loss ignores,
+    and those of `Family.model_inputs`.
     """
 
     loaded: LoadedModel
     shapes: Shapes | None = None
-    """The shapes of batches; a batch then has `rows` rows, the further ones with its first document and no label."""
+    """The shapes of batches; each is then filled to `rows` rows with copies of its first document without labels."""
     rows: int = 0
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Which rows make an epoch where the languages' shares of it are not their shares of the rows."""
+"""Choice of an epoch's rows when the languages' shares of the epoch differ from their shares of the rows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ _Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class LanguageBalance:
-    """Gives a language with n rows a share of every epoch proportional to n^(1/T), T the temperature.
+    """A sampler that gives a language with n rows a share of each epoch proportional to n^(1/T), at temperature T.
 
-    As Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild",
-    https://arxiv.org/abs/1907.05019, sample their languages; the alpha of mT5 (Xue et al. 2021,
-    https://arxiv.org/abs/2010.11934) is 1/T. The shares are kept exactly, by largest remainder, and an epoch has as
-    many rows as there are. A language's rows are taken in turn from an endless sequence of permutations of them, so
-    that none comes again before each has come as often.
+    This is the sampling of Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild",
+    https://arxiv.org/abs/1907.05019; mT5's alpha (Xue et al. 2021, https://arxiv.org/abs/2010.11934) is 1/T. The shares
+    are exact, by largest remainder, and an epoch has as many rows as the split. Each language's rows are taken from an
+    endless sequence of permutations of them, so that no row is repeated before all others have been used as often.
     """
 
     def __init__(self, languages: pa.ChunkedArray, temperature: float, seed: int) -> None:
-        """Balance rows, whose `languages` are strings, at a temperature of at least 1."""
+        """Balance rows in these `languages` (strings) at a temperature of at least 1."""
         names = sorted(pc.unique(languages).to_pylist())
         self._rows: list[_Rows] = [np.flatnonzero(pc.equal(languages, name)) for name in names]
         quotas = largest_remainder([len(rows) ** (1 / temperature) for rows in self._rows], len(languages))
@@ -37,7 +36,7 @@ class LanguageBalance:
         return "; ".join([f"{first} of an epoch", *others])
 
     def rows_of(self, epoch: int) -> _Rows:
-        """Return the ascending indices of the rows of an epoch (from 0), a function of (seed, epoch) alone."""
+        """Return the ascending row indices of an epoch (from 0), which depend only on (seed, epoch)."""
         chosen = [
             rows[self._turns(number, len(rows), epoch * quota, quota)]
             for number, (rows, quota) in enumerate(zip(self._rows, self.quotas.values(), strict=True))
@@ -45,12 +44,12 @@ class LanguageBalance:
         return np.sort(np.concatenate(chosen))
 
     def _turns(self, language: int, rows: int, start: int, count: int) -> _Rows:
-        """Return `count` items from `start` on of a language's endless sequence of permutations of range(rows)."""
+        """Return `count` items, from `start`, of a language's endless sequence of permutations of range(rows)."""
         first, skipped = divmod(start, rows)
         permutations = -(-(skipped + count) // rows)
         stream = np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(language,)))
-        keys = stream.advance(first * rows).random_raw((permutations, rows))  # one step of the stream for each
-        bits = rows.bit_length()  # the lowest give way to the row's own number: sort is faster than argsort
+        keys = stream.advance(first * rows).random_raw((permutations, rows))  # one step of the stream per key
+        bits = rows.bit_length()  # the lowest bits hold the row number, since sort is faster than argsort
         order = np.sort((keys >> bits << bits) | np.arange(rows, dtype=np.uint64), axis=1) & ((1 << bits) - 1)
         return order.ravel()[skipped : skipped + count].astype(np.int64)
 

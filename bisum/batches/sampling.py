@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, the same ones in every backend and after every resume."""
+"""Batches of rows of similar length, the same in every backend and after every resume."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bisum.batches.tokenization import EncodedSplit
 from bisum.config.options import HardwareOptions
 
 POOL_BATCHES = 50
-"""Batches cut from one pool of random rows that is sorted by length: larger pools pad less, smaller ones mix more."""
+"""Batches per pool of random rows sorted by length: larger pools need less padding, smaller ones mix more."""
 
 
 class SimilarLengthBatches(Sampler[list[int]]):
-    """Yields lists of row indices, a function of (seed, epoch) alone.
+    """A sampler of batches, as lists of row indices, that depend only on (seed, epoch).
 
-    All rows, or those of `balance`, are permuted, cut into pools, each pool sorted by document length and cut into
-    batches, and the batches permuted: random batches whose rows need little padding (as fairseq and transformers
-    group by length).
+    All rows, or those of `balance`, are permuted and cut into pools. Each pool is sorted by document length and cut
+    into batches, and the batches are permuted. The result is random batches that need little padding, similar to
+    grouping by length in fairseq and transformers.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SimilarLengthBatches(Sampler[list[int]]):
 
 
 class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
-    """A loader of training batches; its generator is its own, so that it draws no random number from the model's."""
+    """A loader of training batches. It has its own generator, so that it does not affect the model's random numbers."""
 
     def __init__(
         self,

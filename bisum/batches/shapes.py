@@ -1,4 +1,4 @@
-"""The few shapes of batches where every new shape is compiled anew, as on a TPU."""
+"""Fixed shapes of batches, for devices such as TPUs that compile a program for each new shape."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Lengths: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 """Tokens of each row, shape (rows,)."""
 
 _MULTIPLE = 8
-"""Lengths are multiples of it: a TPU stores the rows of a matrix in tiles of eight."""
+"""Divisor of all lengths: a TPU stores the rows of a matrix in tiles of eight."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """What the tokens of a batch are padded to."""
+    """The lengths to which batches are padded."""
 
     document_lengths: tuple[int, ...]
-    """Tokens, ascending; a batch takes the first that holds its longest document."""
+    """In tokens, ascending; a batch takes the first that fits its longest document."""
     summary_length: int
-    """Tokens of every batch's summaries."""
+    """Tokens of the summaries in every batch."""
 
     def __str__(self) -> str:
         return f"documents of {', '.join(map(str, self.document_lengths))} tokens, summaries of {self.summary_length}"
@@ -39,10 +39,10 @@ class Shapes:
 
 
 def choose_shapes(lengths: Iterable[Lengths], loaded: LoadedModel, buckets: int | None) -> Shapes | None:
-    """Return the shapes for documents of these lengths, with at most `buckets` document lengths; None for None.
+    """Return shapes for documents of these lengths, with at most `buckets` document lengths; None if that is None.
 
     Raises:
-        UserError: the model has no encoder, whose output fixed shapes need.
+        UserError: the model has no encoder, which fixed shapes require.
     """
     if buckets is None:
         return None
@@ -55,15 +55,15 @@ def choose_shapes(lengths: Iterable[Lengths], loaded: LoadedModel, buckets: int 
 
 
 def choose_lengths(lengths: Lengths, count: int) -> list[int]:
-    """Return at most `count` multiples of 8, the last at least the longest length, that need the least padding.
+    """Return at most `count` multiples of 8 that cover all lengths with the least padding.
 
-    Padded tokens are counted as if each row were padded to the first of them that holds it: one-dimensional
-    clustering by dynamic programming, exact.
+    The cost assumes that each row is padded to the first multiple that fits it. The optimum is exact: it is
+    one-dimensional clustering by dynamic programming.
     """
     candidates, rows = np.unique(-(-lengths // _MULTIPLE) * _MULTIPLE, return_counts=True)
     bounds, rows_below = candidates.tolist(), [0, *np.cumsum(rows).tolist()]
     nothing: tuple[int, list[int]] = (0, [])
-    best = {0: nothing}  # by the number of candidates covered: padded tokens and the lengths chosen
+    best = {0: nothing}  # number of candidates covered -> padded tokens and chosen lengths
     for _ in range(count):
         best = {0: nothing} | {
             end: min(

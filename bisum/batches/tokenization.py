@@ -1,4 +1,4 @@
-"""From rows of text to token ids, kept in a cache that runs share."""
+"""Tokenization of rows, with a cache that runs share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 3
-"""Part of the cache key: raise it when the same rows and tokenizer come to give other ids."""
+"""Part of the cache key; raise it when the same rows and tokenizer give different ids."""
 
 
 class Ragged:
@@ -37,7 +37,7 @@ class Ragged:
 
     @property
     def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Items of each row, shape (rows,)."""
+        """Number of items in each row, shape (rows,)."""
         return np.diff(self.offsets)
 
 
@@ -63,9 +63,8 @@ def encode(
 ) -> dict[str, EncodedSplit]:
     """Return splits of the corpus as token ids.
 
-    A split is tokenized once for the same rows, tokenizer, family, prompt and limits; the ids are read from `cache`
-    afterwards. The file is written aside and renamed, so that two runs at once cannot harm each other. `progress`
-    shows how far it is.
+    A split is tokenized once for the same rows, tokenizer, family, prompt and limits; later calls read the ids from
+    `cache`. A cache file is written under a temporary name and renamed, so that concurrent runs do not corrupt it.
     """
     return {
         name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache, progress))
@@ -77,7 +76,7 @@ def encode(
 def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
 ) -> pa.Table:
-    from datasets import Dataset, Features, List, Value  # pandas and all: summaries of texts do without
+    from datasets import Dataset, Features, List, Value  # imports pandas, which `bisum summarize` does not need
 
     key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
     try:
@@ -91,7 +90,7 @@ def _encode(
 
     integers = List(Value("int32"))
     features = Features(input_ids=integers, labels=integers, document_cut=Value("bool"), summary_cut=Value("bool"))
-    order = pc.sort_indices(rows["id"])  # in the cache rows stand by id, so that another seed's order finds them
+    order = pc.sort_indices(rows["id"])  # the cache is in the order of ids, so that runs with other seeds share it
     texts = Dataset(rows.select(["document", "summary", "language"]).take(order))
     path = cache / f"tokens-{key}.arrow"
 
@@ -111,13 +110,13 @@ def _encode(
         try:
             tokens = tokenize()
         except (OSError, pa.ArrowException):
-            path.unlink(missing_ok=True)  # a damaged cache file is made again
+            path.unlink(missing_ok=True)  # rebuild a damaged cache file
             tokens = tokenize()
     return tokens.take(pa.array(np.argsort(order.to_numpy())))
 
 
 def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:
-    """Return a key that differs whenever the token ids could."""
+    """Return a key that differs whenever the token ids could differ."""
     tokenizer = loaded.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     parts = {
@@ -130,15 +129,15 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str)
         "special": tokenizer.special_tokens_map,
         "family": [repr(loaded.family), _source(type(loaded.family))],
         "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
-        "empty": loaded.encode([""], [""], [language]),  # a template may tell the date
+        "empty": loaded.encode([""], [""], [language]),  # a template may contain the date
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _source(family: type) -> str:
-    """Return the code of a class that is not bisum's own, of which `ENCODING_VERSION` tells nothing."""
+    """Return the source code of a user's own family, which `ENCODING_VERSION` does not cover."""
     try:
         return "" if family.__module__.startswith("bisum.") else inspect.getsource(inspect.getmodule(family) or family)
-    except (OSError, TypeError):  # of a class that was typed in
+    except (OSError, TypeError):  # a class defined interactively has no source
         return ""

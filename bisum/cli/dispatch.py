@@ -1,4 +1,4 @@
-"""From a command line to what it asks for: everything is checked before anything heavy is imported."""
+"""Dispatch a command line. Every job is checked before a heavy library loads."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
 
 from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
-from bisum.config.jobs import Job, single_job, sweep_jobs
+from bisum.config.hydra_app import group_options
+from bisum.config.jobs import Job, listed_sweep, single_job
+from bisum.config.messages import explain
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
 from bisum.errors import UserError, complain
@@ -46,48 +51,58 @@ def run(words: Sequence[str]) -> int:
     for file in composer.replaced:
         complain(f"--config-dir: {line.config_dir}/{file} stands in for bisum's own {file}")
     if line.hydra_help or line.info:
-        return _ask_hydra(line)
+        return _ask_hydra(composer, line)
     return _run_jobs(composer, line)
 
 
 def _run_jobs(composer: Composer, line: CommandLine) -> int:
     """Check every job of the command line, then run them, or show what they would be."""
     overrides = composer.parse(line.words)
-    _refuse_what_is_no_sweep(line, overrides)
-    jobs = sweep_jobs(composer, overrides) if line.multirun else [single_job(composer, overrides)]
-    if jobs is None:
-        from bisum.sweeps.plugins import run_with_plugins
-
-        return run_with_plugins(composer, overrides, lambda: _start(line.command, "info"))
-    if not line.multirun and jobs[0].is_sweep and jobs[0].resumes is None:
-        raise UserError(_as_sweep(line))
+    if (line.command != "train" or line.multirun) and resumed_run(overrides) is not None:
+        raise UserError("resume: only a single `bisum train` continues a run")
+    if line.multirun:
+        _refuse_sweep_of_summaries(line)
+        return _run_sweep(composer, overrides, line)
+    job = single_job(composer, overrides)
+    if job.is_sweep and job.resumes is None:
+        _refuse_sweep_of_summaries(line)
+        raise UserError(f"hydra.mode: this is a sweep, which begins with -m: {line.with_words(['-m', *line.words])}")
     if line.cfg:
-        return _show(jobs, line)
-    config = jobs[0].config
+        return _show(job, line)
+    config = job.config
     if isinstance(config, SummarizeConfig):  # a filter, which makes no run directory
         _start(line.command, config.log)(config, line.texts)
         return 0
-    from bisum.sweeps.execution import run_single, run_sweep
+    from bisum.sweeps.execution import run_single
 
-    execute = run_sweep if line.multirun else run_single
-    return execute(jobs, lambda: _start(line.command, config.log))
-
-
-def _refuse_what_is_no_sweep(line: CommandLine, overrides: Sequence[Any]) -> None:
-    if line.command == "summarize" and line.multirun:
-        raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
-    if (line.command != "train" or line.multirun) and resumed_run(overrides) is not None:
-        raise UserError("resume: only a single `bisum train` continues a run")
+    return run_single(job, lambda: _start(line.command, config.log))
 
 
-def _as_sweep(line: CommandLine) -> str:
+def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandLine) -> int:
+    sweep = listed_sweep(composer, overrides)
+    if line.cfg and not sweep.jobs:
+        raise UserError("--cfg shows one job: leave out -m, and give each key one value")
+    if line.cfg:
+        job = (sweep.jobs or [])[0]
+        mode = ["hydra.mode=RUN"] if job.is_sweep else []
+        raise UserError(f"--cfg shows one job: {line.with_words([*job.words, *mode, '--cfg', line.cfg])}")
+    log = str(sweep.composed.log)
+    if sweep.uses_plugin:
+        from bisum.sweeps.plugins import run_with_plugins
+
+        return run_with_plugins(composer, overrides, sweep, lambda: _start(line.command, log))
+    from bisum.sweeps.execution import run_sweep
+
+    return run_sweep(sweep, lambda: _start(line.command, log))
+
+
+def _refuse_sweep_of_summaries(line: CommandLine) -> None:
     if line.command == "summarize":
-        return "bisum summarize takes no -m: one model writes one stream of summaries"
-    return f"hydra.mode: this is a sweep, which begins with -m: {line.with_words(['-m', *line.words])}"
+        raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
 
 
 def _start(command: str, log: str) -> Callable[..., Any]:
-    """Import a command's function, which takes seconds: with a sign of life, and without the libraries' warnings."""
+    """Import a command's function, which takes seconds: show progress, and silence the libraries' warnings."""
     import gc
     import logging
 
@@ -110,30 +125,37 @@ def _start(command: str, log: str) -> Callable[..., Any]:
         return COMMANDS[command].function()
 
 
-def _ask_hydra(line: CommandLine) -> int:
+def _ask_hydra(composer: Composer, line: CommandLine) -> int:
     """Hand Hydra the requests that are about Hydra itself."""
     import logging
 
-    logging.raiseExceptions = False  # a reader that goes away is no error of the log's
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    if line.hydra_help:
-        hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
-    elif line.info:
-        hydra.show_info(line.info, config_name=line.command, overrides=line.words, run_mode=RunMode.RUN)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    logging.raiseExceptions = False  # a reader that goes away is no error of the log's
+    try:
+        if line.hydra_help:
+            hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
+        else:
+            hydra.show_info(str(line.info), config_name=line.command, overrides=line.words, run_mode=RunMode.RUN)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, composer.group_names, group_options)) from error
+    finally:
+        logging.raiseExceptions = True
+        root.handlers[:] = handlers  # without those that Hydra adds, on standard output
+        root.setLevel(level)
     return 0
 
 
-def _show(jobs: Sequence[Job], line: CommandLine) -> int:
+def _show(job: Job, line: CommandLine) -> int:
     """Print a job's configuration, or the part under `--package`, as YAML."""
-    if line.multirun:
-        words = jobs[0].words if jobs else ["..."]
-        mode = ["hydra.mode=RUN"] if jobs and jobs[0].is_sweep else []
-        raise UserError(f"--cfg shows one job: {line.with_words([*words, *mode, '--cfg', 'job'])}")
-    composed = jobs[0].composed
-    shown: Any = jobs[0].shown if line.cfg == "job" else composed
+    shown: Any = job.shown if line.cfg == "job" else job.composed
+    if line.resolve and line.cfg != "job":
+        _drop_unresolvable(shown)  # some values, such as a job's number, exist only while the job runs
+        OmegaConf.resolve(shown)
     if line.cfg == "hydra":
-        shown = OmegaConf.create({"hydra": composed.hydra})
+        shown = OmegaConf.create({"hydra": shown.hydra})
     if line.package not in (None, "_global_"):
         nothing = object()
         shown = OmegaConf.select(shown, str(line.package), default=nothing)
@@ -142,3 +164,16 @@ def _show(jobs: Sequence[Job], line: CommandLine) -> int:
     text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
     print("null\n" if shown is None else text, end="")
     return 0
+
+
+def _drop_unresolvable(node: DictConfig) -> None:
+    """Replace each interpolation that has no value yet by `???`."""
+    for name in list(node):
+        try:
+            child = None if OmegaConf.is_missing(node, name) else node[name]
+        except OmegaConfBaseException:
+            with flag_override(node, ["readonly", "struct"], False):
+                node[name] = MISSING
+            continue
+        if isinstance(child, DictConfig):
+            _drop_unresolvable(child)

@@ -1,4 +1,4 @@
-"""The command line: what its words ask for is done by `bisum.cli.dispatch`; how it ends, exit code and output, is here.
+"""The entry point of the command line: exit codes and errors. `bisum.cli.dispatch` does what the words ask for.
 
 bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR] [-- TEXT ...]
 """
@@ -17,7 +17,8 @@ from bisum.errors import Failed, UserError, complain
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted, 141 unread."""
-    gc.disable()  # until a command starts: configuring makes many objects and drops few
+    collects = gc.isenabled()
+    gc.disable()  # until a command starts: configuration creates many objects and drops few
     try:
         from bisum.cli.dispatch import run  # here, since Ctrl-C may come while it is imported
 
@@ -37,7 +38,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         complain("interrupted")
         code = 130
-    gc.enable()
+    finally:
+        if collects:
+            gc.enable()
     if words is None:  # what Python does at exit may be interrupted too, and would report it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:

@@ -1,1 +1,1 @@
-"""One module for each command: its story on one page."""
+"""The commands, one module each."""

@@ -1,4 +1,4 @@
-"""`bisum evaluate`: score a trained model on a split, and say whether it is better than lead-k."""
+"""`bisum evaluate`: score a trained model on a split, and compare it with lead-k."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ def run(config: Config, directory: Path) -> float:
 
 
 def _described(config: EvaluateConfig, loaded: LoadedModel) -> dict[str, Any]:
-    """Return the name of a checkpoint, and a line on it."""
+    """Return the checkpoint's name, and a line that describes the model."""
     name = Path(located(str(config.model.checkpoint))).resolve().name
     return {"name": name, "line": f"{name}, {loaded.model.config.model_type}, {loaded.parameters / 1e6:.1f} M"}

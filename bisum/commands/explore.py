@@ -1,4 +1,4 @@
-"""`bisum explore`: what a corpus is like, before anything is trained on it; tables, plots and all numbers as JSON."""
+"""`bisum explore`: describe a corpus before training, in tables, plots and a JSON file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bisum.runs.files import replace_file
 
 
 def run(config: Config, directory: Path) -> None:
-    """Show and record what the configured corpus is like."""
+    """Describe the configured corpus, and record the description."""
     assert isinstance(config, ExploreConfig)
     with recorded(directory, config) as record:
         with record.stage("corpus"):
@@ -47,7 +47,7 @@ def run(config: Config, directory: Path) -> None:
 
 @dataclass
 class _Explorer:
-    """One exploration: each method shows a section, and adds its numbers, metrics and plots."""
+    """One exploration. Each section has a method, which shows it and collects its numbers, metrics and plots."""
 
     config: ExploreConfig
     run: Run
@@ -68,14 +68,14 @@ class _Explorer:
         self.numbers.update(split=config.split, languages=config.languages, fingerprint=self.corpus.fingerprint)
 
     def samples(self) -> None:
-        """Random rows that the filters keep, the languages side by side."""
+        """Show random rows that the filters keep, with the languages side by side."""
         rows = exploration.sample_rows(self.kept, self.languages, self.config.explore.samples, self.config.seed)
         self.numbers["samples"] = rows
         self._head(f"samples of {self.split}: category, reference and document")
         self.run.screen.print(*corpus_tables.samples_tables(rows, self.width))
 
     def categories(self) -> None:
-        """Rows per category and language, before any filter."""
+        """Show the rows per category and language, before any filter."""
         rows, shown = self.filled[self.split], self.config.explore.categories
         counts = exploration.count_categories(rows, self.languages)
         totals = count_languages(rows, self.languages)
@@ -91,7 +91,7 @@ class _Explorer:
         self.files += plots.plot_categories(self._plot("categories"), title, top, totals)
 
     def filters(self) -> None:
-        """What each filter drops and why."""
+        """Show what each filter drops, with examples."""
         count, seed = self.config.explore.dropped, self.config.seed
         effects = exploration.filter_effects(self.filled, self.config.filter, self.languages, count, seed)
         self.numbers["filters"] = []
@@ -117,10 +117,10 @@ class _Explorer:
                         self.run.screen.clip(line)
 
     def repeats(self) -> None:
-        """Rows that stand twice, within a split and in two."""
+        """Show the rows that are repeated within a split or across splits."""
         before, after = exploration.find_repeats(self.filled), exploration.find_repeats(self.corpus.splits)
         self.numbers["repeats"] = {"before": [asdict(r) for r in before], "kept": [asdict(r) for r in after]}
-        self._head("repeated rows before filters, and kept (white space at the ends aside)")
+        self._head("repeated rows before filters, and kept (ignoring white space at the ends)")
         self.run.screen.print(corpus_tables.repeats_table(before, after))
         for line in corpus_tables.repeats_lines(after):
             self.run.screen.clip(line)
@@ -131,7 +131,7 @@ class _Explorer:
         self.metrics |= {f"explore/{r.split}_in_{r.of}_same_{r.text}": float(r.rows) for r in after}
 
     def words(self) -> None:
-        """Lengths in words, before filters and kept."""
+        """Show lengths in words, before and after the filters."""
         lengths = {split: exploration.word_lengths(rows, self.languages) for split, rows in self.corpus.splits.items()}
         before = exploration.word_lengths(self.filled[self.split], self.languages)
         described = self._described(lengths)
@@ -152,7 +152,7 @@ class _Explorer:
         self.files += plots.plot_lengths(self._plot("words"), title, histograms)
 
     def tokens(self) -> None:
-        """Lengths in tokens of what training would read, and what it would cut."""
+        """Show lengths in tokens as training would read them, and how many rows it would cut."""
         from bisum.models.loading import NotOnHub, load_reader
 
         quiet_libraries()
@@ -195,7 +195,7 @@ class _Explorer:
         self.files += plots.plot_lengths(self._plot("tokens"), title, histograms)
 
     def finish(self) -> None:
-        """Write the numbers, log the metrics and the plots, and say what was made."""
+        """Write the numbers, log the metrics and the plots, and list the files written."""
         path = self.run.directory / "exploration.json"
         replace_file(path, [json.dumps(self.numbers, indent=1, ensure_ascii=False)])
         self.run.log(self.metrics, 0, 0.0)
@@ -219,7 +219,7 @@ class _Explorer:
         return self.run.directory / "plots" / name
 
     def _note(self, described: Mapping[str, Mapping[str, Mapping[str, float]]], unit: str) -> None:
-        """Take the shown split's lengths among the metrics."""
+        """Add the shown split's lengths to the metrics."""
         for language, texts in described.items():
             for text, numbers in texts.items():
                 shown = [name for name in ("mean", "p50", "p95", "max", "cut", "unknown") if name in numbers]

@@ -1,4 +1,4 @@
-"""The parts of commands that use a model; each is narrated as it is built."""
+"""Builders for commands that use a model. Each reports what it builds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ from bisum.records.run import Run
 
 
 def new_directory() -> Path:
-    """Return a run directory for a caller from Python, named as the command line names one."""
+    """Return a new run directory for a caller from Python.
+
+    It has the pattern of `hydra.run.dir` in `conf/train.yaml`, which only a Hydra application can resolve.
+    """
     return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}")
 
 
 def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:
-    """Load the configured model, or its state in the `checkpoint` that a run continues from."""
+    """Load the configured model, or the `checkpoint` from which a run continues."""
     options = replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
     with run.stage("model"):
         loaded = load(options, config.seed, device.precision, run.screen.progress)
@@ -54,7 +57,7 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
 def build_splits(
     config: Config, run: Run, corpus: Corpus, loaded: LoadedModel, splits: Sequence[str] = SPLITS
 ) -> dict[str, EncodedSplit]:
-    """Tokenize splits of the corpus, and say how many rows are cut."""
+    """Tokenize splits of the corpus, and report how many rows are cut."""
     with run.stage("tokenization"):
         encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
     run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
@@ -62,7 +65,7 @@ def build_splits(
 
 
 def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]) -> Shapes | None:
-    """Choose the few shapes that batches may have, where the hardware needs them."""
+    """Choose the few shapes that batches may have, if the hardware needs fixed shapes."""
     lengths = [split.documents.lengths for split in splits.values()]
     shapes = choose_shapes(lengths, loaded, config.hardware.length_buckets)
     if shapes is not None:
@@ -71,7 +74,7 @@ def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[
 
 
 def build_balance(config: Config, run: Run, split: EncodedSplit) -> LanguageBalance | None:
-    """Balance the languages of the training rows, where the corpus asks for it."""
+    """Balance the languages of the training rows, if the corpus asks for it."""
     balance = balance_languages(split.rows["language"], config.corpus.language_temperature, config.seed)
     if balance is not None:
         run.screen.print(f"languages: {balance}")

@@ -1,4 +1,4 @@
-"""The rows that a command uses, recorded and shown; nothing here imports torch."""
+"""Builders of the rows that a command uses. Commands without a model need no torch, so none is imported here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
     """Load the corpus.
 
     Raises:
-        UserError: the corpus, or a split of `needed`, is missing or not as it should be, or is not the one that a
-            resumed run began with.
+        UserError: the corpus or a split in `needed` is missing or invalid, or a resumed run began with other rows.
     """
     with run.stage("corpus"):
         corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
     earlier = (run.record.get("data") or {}).get("fingerprint")
     if earlier not in (None, corpus.fingerprint):
-        raise UserError("resume: the rows are not those the run began with; keep its corpus, filter and languages")
+        raise UserError("resume: the rows differ from those the run began with; keep its corpus, filter and languages")
     record_corpus(corpus, run)
     return corpus
 

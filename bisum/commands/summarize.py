@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bisum.config.schema import Config, SummarizeConfig
+from bisum.display.screen import LogHandler
 from bisum.display.terminal import Terminal
 from bisum.errors import Failed, UserError, one_line, reason
 from bisum.summarize.documents import Document, documents, reads_stdin
@@ -124,18 +125,6 @@ def _fitting(text: str, most: int | None) -> list[str]:
     return lines
 
 
-class _Records(logging.Handler):
-    """Shows the records of Python's logging on a console."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Show one record."""
-        self._console.print(f"> {one_line(record.getMessage())}", markup=False, soft_wrap=True)
-
-
 @contextmanager
 def _records_shown(log: str) -> Iterator[Terminal]:
     """Show bars and bisum's records on standard error if it is a terminal, with `log=debug` the libraries' too."""
@@ -144,7 +133,7 @@ def _records_shown(log: str) -> Iterator[Terminal]:
     beside.console = Console(stderr=True, highlight=False)
     root, own = logging.getLogger(), logging.getLogger("bisum")
     levels = {root: root.level, own: own.level}
-    handler = _Records(beside.console)
+    handler = LogHandler(lambda _, text: beside.console.print(f"> {text}", markup=False, soft_wrap=True))
     if log == "debug":
         root.addHandler(handler)
         root.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""`bisum train`: fine-tune, evaluate, keep the best checkpoint, score the test split once at the end."""
+"""`bisum train`: fine-tune, evaluate, keep the best checkpoint, and score the test split once at the end."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from bisum.training.start import start_session
 
 
 def train(config: Config, directory: str | Path | None = None) -> dict[str, float]:
-    """Fine-tune and score a model as `config` says, and record it all in a run directory.
+    """Fine-tune and score a model as `config` says, and record everything in a run directory.
 
     Args:
-        config: a checked configuration, as `bisum.compose` returns it. If it names a run to `resume`, that run is
-            continued from its newest sound checkpoint.
-        directory: the run directory; it may not hold another run. None: that of the run to resume, or a new one under
-            `outputs/`.
+        config: a checked configuration, as `bisum.compose` returns it. If it names a run to `resume`, that run
+            continues from its newest intact checkpoint.
+        directory: the run directory; it must not hold another run. None: the directory of the run to resume, or a new
+            one under `outputs/`.
 
     Returns:
-        The test split's metrics (`test/...`), with those of the best validation (`eval/...`).
+        The metrics of the test split (`test/...`) and of the best validation (`eval/...`).
 
     Raises:
-        UserError: the corpus, the model or the hardware is missing or not as the configuration needs it.
+        UserError: the corpus, the model or the hardware is missing, or does not suit the configuration.
         Failed: training failed for another reason; the traceback is in the directory's `train.log`.
     """
     quiet_libraries()
     with recorded(Path(directory or config.resume or new_directory()), config) as run:
         if run.done and damage(run.checkpoints / run.record["test"]["checkpoint"]) is None:
-            run.screen.note(f"this run is finished; to train on: bisum resume={run.shown} trainer.epochs=N")
+            run.screen.note(f"this run is finished; to train further: bisum resume={run.shown} trainer.epochs=N")
             return report(run)
         device = find_device(config.hardware)
         if device.is_xla and config.trainer.gradient_checkpointing:
@@ -56,13 +56,13 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         )
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
-        # The evaluations and checkpoints in it have stages of their own besides.
+        # Evaluations and checkpoints within training also have their own stages.
         with run.stage("training", session.total_steps, session.step) as session.bar:
             config.trainer.fit(session)
         return scoring.test(session)
 
 
 def run(config: Config, directory: Path) -> float:
-    """Train, or resume, for the command line; return the best value of the metric that chooses the checkpoint."""
+    """Train or resume, and return the best value of the metric that selects the checkpoint."""
     metrics = train(config, directory)
     return metrics[config.trainer.best_metric]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from bisum.config.annotations import MISSING, alternatives, bounds_of, expected, node_class, signature_hints
-from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate
+from bisum.config.targets import allowed_targets, locate, refusal
 from bisum.errors import UserError, nearest, one_line
 from bisum.interfaces.defaults import ConfDefault
 
@@ -48,11 +48,17 @@ def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
     return instance  # type: ignore[no-any-return]
 
 
-def problems_of(cls: type, values: Mapping[str, Any], key: str) -> list[str]:
-    """Return a line for each thing that is wrong with the settings of a class, which is not called."""
-    problems = Problems()
-    _arguments(cls, values, key, problems)
-    return problems.lines
+def unknown_keys(cls: type, names: Iterable[str], key: str) -> list[str]:
+    """Return a line for each name that the signature of a class lacks; the class is not called."""
+    if _takes_any(cls):
+        return []
+    parameters = _parameters(cls)
+    return [f"{_join(key, name)}: {no_such_key(name, parameters)}" for name in names if name not in parameters]
+
+
+def no_such_key(name: str, valid: Collection[str]) -> str:
+    """Return a message about an unknown key, with the nearest name and all valid ones."""
+    return f"no such key{nearest(name, valid)} (valid: {', '.join(valid) or 'none'})"
 
 
 def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None) -> Any:
@@ -80,8 +86,7 @@ def _arguments(
     if not isinstance(values, Mapping):
         problems.add(key, f"expected a mapping of {', '.join(parameters)}, not {_shown(values)}")
         return {}
-    signature = inspect.signature(cls).parameters.values()
-    others = next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
+    others = _takes_any(cls)
     try:
         hints = signature_hints(cls)
     except NameError as error:
@@ -91,7 +96,7 @@ def _arguments(
     for name, value in values.items():
         path = _join(key, str(name))
         if name not in parameters and not others:
-            problems.add(path, f"no such key{nearest(str(name), parameters)} (valid: {', '.join(parameters)})")
+            problems.add(path, no_such_key(str(name), parameters))
         elif value == MISSING:
             problems.add(path, f"needs a value, for example {path}=...")
         else:
@@ -100,6 +105,12 @@ def _arguments(
         if name not in values and (parameter.default is parameter.empty or _is_conf_default(cls, name)):
             problems.add(_join(key, name), "is missing")
     return arguments
+
+
+def _takes_any(cls: type) -> str:
+    """Return the name of the parameter that takes all other keywords, such as `**kwargs`; "" if there is none."""
+    signature = inspect.signature(cls).parameters.values()
+    return next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
 
 
 def _is_conf_default(cls: type, name: str) -> bool:
@@ -171,14 +182,8 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
         problems.add(key, f"has no _target_, the class it configures{hint}")
         return None
     path = str(node["_target_"])
-    packages = ["bisum", *allowed_targets()]
-    if not is_allowed(path, packages):
-        package = path.partition(".")[0]
-        problems.add(
-            _join(key, "_target_"),
-            f"'{path}' is not allowed (allowed: {', '.join(packages)}); if you trust that code, "
-            f"add allow_targets=[{package}] to the command line or set {ALLOW_VARIABLE}={package}",
-        )
+    if refused := refusal(path, ["bisum", *allowed_targets()]):
+        problems.add(_join(key, "_target_"), refused)
         return None
     try:
         cls = locate(path)

@@ -88,12 +88,19 @@ class Composer:
         return composed
 
     def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
-        """Return what is composed of a sweep's words without those that are swept over: its `hydra` node counts."""
+        """Return the configuration that the jobs of a sweep share: what its words compose to, swept keys left out."""
         overrides = _without_null_experiment(overrides)
         self._search(overrides)
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
-        composed = self._compose_groups(overrides, RunMode.MULTIRUN if is_swept else RunMode.RUN)
+        mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
+        composed = copy.deepcopy(self._compose_groups(overrides, mode))
+        for override in overrides:
+            # A key to delete may be that of an option that is swept over.
+            if not (self._is_hydras(override) or override.is_sweep_override() or override.is_delete()):
+                apply_override(composed, override)
         check_hydra_node(composed.hydra)
+        composed.hydra.mode = RunMode.MULTIRUN
+        composed.hydra.overrides.task = [typed(o) for o in overrides if not o.is_hydra_override()]
         return composed
 
     def values(self, words: Sequence[str]) -> dict[str, Any]:
@@ -147,6 +154,8 @@ class Composer:
                 if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
                     raise UserError(explain(error, self.group_names, group_options)) from error
                 raise UserError(f"{' '.join(words)}: Hydra cannot compose this ({reason(error)})") from error
+            if not OmegaConf.is_dict(composed.get("hydra")):
+                raise UserError("hydra: expected a mapping of Hydra's own keys")
             for group in _REQUIRED_GROUPS:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
                     self._refuse_null(group)

@@ -79,16 +79,20 @@ def resumed_run(overrides: Sequence[Override]) -> str | None:
     return str(given[-1].value())
 
 
-def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
-    """Return the checked configuration with which the training in a run directory goes on."""
-    record = read_record(run)
-    if record["job"] != "train":
-        raise UserError(f"resume: '{run}' holds no training but a {record['job']} run")
+def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
+    """Refuse to continue what is no training, and words with which it would be another experiment."""
+    job = read_record(run)["job"]
+    if job != "train":
+        raise UserError(f"resume: '{run}' holds no training but a {job} run")
     for override in overrides:
         changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
         if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
             raise UserError(f"'{typed(override)}' makes another experiment: start it without resume")
-    values = _replaced(composer, _plain(composed), record["config"], overrides)
+
+
+def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
+    """Return the checked configuration to continue the training in a run directory with."""
+    values = _replaced(composer, _plain(composed), read_record(run)["config"], overrides)
     provenance = {"choices": _chosen(composed, overrides)}
     return _check_record(composer, values, Path(run), overrides, provenance)
 

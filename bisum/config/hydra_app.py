@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from bisum.errors import UserError
 from bisum.interfaces.defaults import conf_directory
 
+_LOCK = threading.RLock()
 _IS_1_3 = hydra.__version__.startswith("1.3.")
 
 
@@ -32,6 +35,18 @@ class UserFolder(SearchPathPlugin):
         """Add the folder, if there is one."""
         if self.folder is not None:
             search_path.prepend("command-line", f"file://{self.folder}", SearchPathQuery(provider="main"))
+
+
+@contextmanager
+def global_hydra() -> Iterator[None]:
+    """Have the one Hydra of the process for a block, one thread at a time; a caller's own is back afterwards."""
+    with _LOCK:
+        instance = GlobalHydra.instance()
+        callers = instance.hydra
+        try:
+            yield
+        finally:
+            instance.hydra = callers
 
 
 def start_hydra(config_dir: str | None) -> None:
@@ -47,10 +62,13 @@ def start_hydra(config_dir: str | None) -> None:
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
         OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
         Plugins.instance().register(UserFolder)
-        UserFolder.folder = folder
         GlobalHydra.instance().clear()
         version = {"version_base": "1.3"} if _IS_1_3 else {}
-        hydra.initialize_config_dir(str(conf_directory()), job_name="bisum", **version)
+        UserFolder.folder = folder
+        try:
+            hydra.initialize_config_dir(str(conf_directory()), job_name="bisum", **version)
+        finally:
+            UserFolder.folder = None
 
 
 def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) -> DictConfig:
@@ -77,5 +95,7 @@ def group_names(config_name: str | None = None, words: Sequence[str] = ()) -> li
     """Return the names of the groups, Hydra's own left out; with those that `hydra.searchpath` among the words adds."""
     loader = GlobalHydra.instance().config_loader()
     if words:
-        return sorted({*loader.get_group_options("", ObjectType.GROUP, config_name, list(words))} - {"hydra"})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a folder that is not there is refused once all is composed
+            return sorted({*loader.get_group_options("", ObjectType.GROUP, config_name, list(words))} - {"hydra"})
     return sorted({name for source in loader.get_sources() for name in source.list("", ObjectType.GROUP)} - {"hydra"})

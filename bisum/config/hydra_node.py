@@ -9,10 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.checking import problems_of
+from bisum.config.checking import no_such_key, unknown_keys
 from bisum.config.messages import one_line_of, unresolved_key
-from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate
-from bisum.errors import UserError, nearest, shown
+from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate, refusal
+from bisum.errors import UserError, shown
 
 
 def check_hydra_node(hydra: DictConfig) -> None:
@@ -22,23 +22,30 @@ def check_hydra_node(hydra: DictConfig) -> None:
         UserError: a line that names the key and says what would be right.
     """
     _refuse_unknown(hydra, "hydra")
+    for name in ("mode", "verbose", "job_logging", "hydra_logging"):
+        if not OmegaConf.is_missing(hydra, name):
+            plain_node(hydra, name)
     for name in ("launcher", "sweeper"):
-        _check_target(_plain(hydra, name), f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
-    for name, callback in _plain(hydra, "callbacks").items():
+        plugin = plain_node(hydra, name)
+        _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
+        if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
+            raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
+    for name, callback in (plain_node(hydra, "callbacks") or {}).items():
         _check_target(callback, f"hydra.callbacks.{name}", "")
-    if ALLOW_VARIABLE in (OmegaConf.select(hydra, "job.env_set") or {}):
+    plain_node(hydra, "job", "env_copy")
+    if ALLOW_VARIABLE in (plain_node(hydra, "job", "env_set") or {}):
         raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
     for name in ("job_logging", "hydra_logging"):
         node = None if OmegaConf.is_missing(hydra, name) else hydra[name]
         if node is not None and (OmegaConf.select(node, "root") is not None or OmegaConf.select(node, "handlers")):
             raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
-    verbose = _plain(hydra, "verbose")
+    verbose = plain_node(hydra, "verbose")
     if not (
         isinstance(verbose, bool | str) or (isinstance(verbose, list) and all(isinstance(v, str) for v in verbose))
     ):
         raise UserError(f"hydra.verbose: expected true, false or names of loggers, not {shown(verbose)}")
-    for entry in hydra.searchpath:
-        scheme, _, path = entry.rpartition("://")
+    for entry in plain_node(hydra, "searchpath"):
+        scheme, _, path = str(entry).rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
             raise UserError(f"hydra.searchpath: there is no folder '{path}'")
 
@@ -47,32 +54,41 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
     """Refuse a key that the dataclass of a node does not have: Hydra adds one that is written with a plus sign."""
     schema = OmegaConf.get_type(node)
     known = [field.name for field in fields(schema)] if schema is not None and is_dataclass(schema) else None
+    if known is not None and key == "hydra":
+        known.append("env")  # which Hydra's own hydra/env=default adds
     for name in map(str, node):
         if known is not None and name not in known:
-            raise UserError(f"{key}.{name}: no such key{nearest(name, known)} (valid: {', '.join(known)})")
+            raise UserError(f"{key}.{name}: {no_such_key(name, known)}")
         child = node._get_node(name)  # as it is: an interpolation is not followed
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+        is_called = key == "hydra" and name in ("launcher", "sweeper", "callbacks")  # a class, which knows its own keys
+        if isinstance(child, DictConfig) and not is_called and not child._is_none() and not child._is_missing():
             _refuse_unknown(child, f"{key}.{name}")
 
 
-def _plain(hydra: DictConfig, name: str) -> Any:
-    node: Any = None
+def plain_node(hydra: DictConfig, *names: str) -> Any:
+    """Return a node below `hydra` as plain data; raises `UserError` if it cannot be resolved."""
+    node: Any = hydra
+    key = "hydra"
     try:
-        node = hydra.get(name)
+        for name in names:
+            key, parent, node = f"{key}.{name}", node, None
+            node = parent.get(name)
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:
-        key = unresolved_key(node, f"hydra.{name}") or f"hydra.{name}"
-        raise UserError(f"{key}: {one_line_of(error)}") from error
+        raise UserError(f"{unresolved_key(node, key) or key}: {one_line_of(error)}") from error
 
 
 def _check_target(node: Any, key: str, hint: str) -> None:
-    """Check a node that Hydra would call: its class may be called and takes its keys."""
+    """Check a node that Hydra would call: its class may be called and takes its keys.
+
+    The values are the class's own to check: what its annotations say is not always what it takes.
+    """
     if not isinstance(node, dict) or "_target_" not in node:
         given = "one without" if isinstance(node, dict) else shown(node)
         raise UserError(f"{key}: expected a mapping with a _target_, not {given}{hint}")
     _refuse_foreign_targets(node, key)
-    settings = {name: value for name, value in node.items() if not (name.startswith("_") and name.endswith("_"))}
-    if lines := problems_of(locate(str(node["_target_"])), settings, key):
+    settings = [str(name) for name in node if not (str(name).startswith("_") and str(name).endswith("_"))]
+    if lines := unknown_keys(locate(str(node["_target_"])), settings, key):
         raise UserError("\n".join(lines))
 
 
@@ -83,10 +99,8 @@ def _refuse_foreign_targets(node: Any, key: str) -> None:
     if isinstance(node, dict):
         target = node.get("_target_")
         if target is not None:
-            if not is_allowed(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
-                raise UserError(
-                    f"{key}._target_: '{target}' is not allowed; if you trust it, set {ALLOW_VARIABLE}={target}"
-                )
+            if refused := refusal(str(target), ["hydra", "hydra_plugins", *allowed_targets()]):
+                raise UserError(f"{key}._target_: {refused}")
             locate(str(target))
         for name, value in node.items():
             _refuse_foreign_targets(value, f"{key}.{name}")

@@ -12,15 +12,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.composition import Composer
-from bisum.config.earlier_run import based_on_run, continued, resumed_run
+from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, resumed_run
+from bisum.config.hydra_app import global_hydra
+from bisum.config.hydra_node import plain_node
 from bisum.config.messages import one_line_of
 from bisum.config.overrides import literal, swept_words, typed
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError
-
-IN_PROCESS = ("BasicSweeper", "BasicLauncher")
-"""Hydra's own sweeper and launcher, in whose place bisum lists the jobs and runs them in its process."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,26 @@ class Job:
         return shown
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep, its jobs checked."""
+
+    composed: DictConfig
+    """The configuration that the jobs share, `hydra` node included."""
+    jobs: list[Job] | None
+    """All jobs; None if a plugin of Hydra's chooses them as it goes."""
+
+    @property
+    def directory(self) -> str:
+        """The directory that holds the jobs' own; raises `UserError` if the configuration does not determine it."""
+        return directory_of(self.composed, "hydra.sweep.dir")
+
+    @property
+    def uses_plugin(self) -> bool:
+        """Whether Hydra has to run it: its sweeper or launcher is not one that comes with Hydra."""
+        return not all(_comes_with_hydra(self.composed, node) for node in ("sweeper", "launcher"))
+
+
 def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | None = None) -> Job:
     """Return the job of a command line that is no sweep: a run, or one that goes on.
 
@@ -62,7 +81,11 @@ def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | N
         UserError: a line for each thing that is wrong.
     """
     resumed = resumed_run(overrides)
+    if resumed is not None:
+        refuse_another_experiment(resumed, overrides)
     composed = composer.compose(overrides)
+    if composed.hydra.mode is None:
+        composed.hydra.mode = RunMode.RUN
     if resumed is not None:
         config = continued(composer, composed, resumed, overrides)
     else:
@@ -70,17 +93,16 @@ def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | N
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
 
 
-def sweep_jobs(composer: Composer, overrides: Sequence[Override]) -> list[Job] | None:
-    """Return the jobs of a sweep, all of them checked; None where a plugin lists or runs them.
+def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
+    """Return a sweep with all of its jobs, composed and checked.
 
     Raises:
         UserError: a line for each thing that is wrong with the first job that is wrong.
     """
     sweep = composer.compose_sweep(overrides)
-    names = [str(sweep.hydra[node]["_target_"]).rpartition(".")[2] for node in ("sweeper", "launcher")]
-    if tuple(names) != IN_PROCESS:
-        return None
-    parameters = [f"{key}={value}" for key, value in (sweep.hydra.sweeper.params or {}).items()]
+    if not _comes_with_hydra(sweep, "sweeper"):
+        return Sweep(sweep, None)
+    parameters = [f"{key}={value}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()]
     overrides = [*(composer.parse(parameters) if parameters else []), *overrides]
     listed = swept_words(overrides)
     parsed = {typed(override): override for override in overrides}
@@ -88,6 +110,7 @@ def sweep_jobs(composer: Composer, overrides: Sequence[Override]) -> list[Job] |
     parsed |= zip(unparsed, composer.parse(unparsed) if unparsed else [], strict=True)
     jobs: list[Job] = []
     directory = ""
+    subdirectories: set[str] = set()
     for number, words in enumerate(listed):
         composed = composer.compose([parsed[word] for word in words], shared=True)
         with open_dict(composed):
@@ -95,17 +118,31 @@ def sweep_jobs(composer: Composer, overrides: Sequence[Override]) -> list[Job] |
             composed.hydra.job.id = str(number)
         directory = directory or directory_of(composed, "hydra.sweep.dir")
         composed.hydra.sweep.dir = directory  # composed anew, it would hold another time
+        subdirectory = directory_of(composed, "hydra.sweep.subdir")
+        if subdirectory in subdirectories:
+            raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
+        subdirectories.add(subdirectory)
         own = [parsed[word] for word in words]
         jobs.append(Job(words, composed, based_on_run(composer, composed, own, Path(directory).name)))
-    return jobs
+    sweep.hydra.sweep.dir = directory
+    return Sweep(sweep, jobs)
+
+
+def _comes_with_hydra(composed: DictConfig, node: str) -> bool:
+    """Tell whether the sweeper or launcher is Hydra's own, in whose place bisum lists the jobs and runs them."""
+    package, _, name = str(composed.hydra[node]["_target_"]).rpartition(".")
+    return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
 
 
 def directory_of(composed: DictConfig, key: str) -> str:
     """Return the directory that `key` names; raises `UserError` where it cannot be told."""
     try:
-        return str(OmegaConf.select(composed, key, throw_on_missing=True))
+        directory = str(OmegaConf.select(composed, key, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise UserError(f"{key}: {one_line_of(error)}") from error
+    if not directory:
+        raise UserError(f"{key}: expected a directory, not ''")
+    return directory
 
 
 def configure(composer: Composer, words: Sequence[str]) -> Config:
@@ -138,4 +175,5 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> 
     Raises:
         UserError: an unknown key or option, a wrong type, a value out of range.
     """
-    return configure(Composer("train", config_dir), overrides)
+    with global_hydra():
+        return configure(Composer("train", config_dir), overrides)

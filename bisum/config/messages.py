@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from bisum.config.checking import no_such_key
 from bisum.errors import nearest
 
 _ABSENT_GROUP = re.compile(
@@ -47,14 +49,23 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, groups, options)
     message = " ".join(filter(None, [one_line_of(error), one_line_of(error.__cause__)]))
-    if match := re.search(r"Could not override '([^']+)'\. Key '", message):
-        return f"{match[1]}: no such key"
+    if match := re.search(r"Could not override '([^']+)'\. Key '([^']+)' ", message):
+        return _no_such_key(match[1], match[2])
     if match := re.search(r"Error merging override \+*(.*?)=.*? ((Value|Invalid|Cannot|Incompatible)\b.*)", message):
         return f"{match[1]}: {match[2]}"
     if match := _ABSENT_GROUP.search(message):
         group = match[1] or match[2]
         return f"{group}: {no_such_group(group, groups)}"
     return message
+
+
+def _no_such_key(key: str, absent: str) -> str:
+    """Return a message about a key of the `hydra` node, one part of which is absent."""
+    parts = key.split(".")
+    known = parts[: parts.index(absent)] if absent in parts else []
+    node = OmegaConf.select(OmegaConf.create({"hydra": HydraConf}), ".".join(known)) if known else None
+    names = [str(name) for name in node] if isinstance(node, DictConfig) else []
+    return f"{'.'.join([*known, absent])}: {no_such_key(absent, names)}" if names else f"{key}: no such key"
 
 
 def no_such_group(group: str, groups: list[str]) -> str:

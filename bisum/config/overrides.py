@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.messages import one_line_of, unreadable_override
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
@@ -22,9 +22,14 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
     from hydra.core.global_hydra import GlobalHydra
 
     try:
-        return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(words))
+        overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(words))
     except HydraException as error:
         raise UserError(unreadable_override(error)) from error
+    except ValueError as error:  # Python refuses a number of thousands of digits
+        raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}") from error
+    if nameless := [typed(override) for override in overrides if not override.key_or_group]:
+        raise UserError(f"'{nameless[0]}': no key before the equals sign")
+    return overrides
 
 
 def typed(override: Override) -> str:
@@ -52,6 +57,9 @@ def apply_override(composed: DictConfig, override: Override) -> None:
         if isinstance(value, list | dict) and isinstance(value, list) != OmegaConf.is_list(standing):
             wanted, given = ("a mapping", "a list") if isinstance(value, list) else ("a list", "a mapping")
             raise UserError(f"{key}: expected {wanted}, not {given}") from error
+        parent = key.rpartition(".")[0]
+        if OmegaConf.is_list(OmegaConf.select(composed, parent, throw_on_resolution_failure=False)):
+            raise UserError(f"{key}: {parent} is a list; give all of it, as in {parent}=[a,b]") from error
         raise UserError(f"{key}: {one_line_of(error)}") from error
 
 

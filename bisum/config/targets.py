@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bisum.errors import UserError, nearest, reason
@@ -41,6 +41,17 @@ def take_allow_targets(words: Iterable[str]) -> list[str]:
 def is_allowed(target: str, packages: Iterable[str]) -> bool:
     """Tell whether a dotted path is one of the packages or lies inside one."""
     return any(target == package or target.startswith(f"{package}.") for package in packages)
+
+
+def refusal(target: str, packages: Sequence[str]) -> str | None:
+    """Return why a `_target_` may not be imported; None if it may."""
+    if is_allowed(target, packages):
+        return None
+    package = target.partition(".")[0]
+    return (
+        f"'{target}' is not allowed (allowed: {', '.join(packages)}); if you trust that code, "
+        f"add allow_targets=[{package}] to the command line or set {ALLOW_VARIABLE}={package}"
+    )
 
 
 def locate(path: str) -> type:

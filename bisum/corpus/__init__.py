@@ -1,1 +1,1 @@
-"""From a source to the rows of an experiment."""
+"""Sources of rows, and the choice of the rows of an experiment."""

@@ -1,4 +1,4 @@
-"""Which columns of someone's own tables become bisum's: found by name, as text, one row for each summary."""
+"""Conversion of a user's tables to bisum's columns: found by name, as text, with one row for each summary."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from bisum.errors import UserError, nearest
+from bisum.errors import UserError, nearest, shown
 from bisum.interfaces.source import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from bisum.errors import shown
 
 ColumnPath = tuple[str, ...]
-"""Where a value stands in a row: a column's name, and the names of the fields inside it."""
+"""Path to a value in a row: the name of a column, then the names of fields inside it."""
 
 Pick = Callable[[Mapping[str, ColumnPath]], Mapping[str, ColumnPath]]
-"""Chooses, of the columns of a table by their dotted names, the one for each of `Columns`' fields."""
+"""Function that takes a table's columns by dotted name, and returns the one chosen for each field of `Columns`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The names of a corpus' columns: one name, or several of which the first that is there is taken.
+    """The names of a corpus' columns. If a list is given, the first name that exists is used.
 
-    A dot leads into a nested column (`article.document`); upper and lower case are one.
+    A dot leads into a nested column (`article.document`); case is ignored.
     """
 
     document: str | list[str]
@@ -34,16 +33,16 @@ class Columns:
     """Its summary."""
 
     id: str | list[str] | None
-    """What tells a row from all others of its split (null: the row's number)."""
+    """Identifier of the row, unique within its split (null: the row's number)."""
 
     language: str | list[str] | None
-    """The code of the row's language (null: `corpus.language`, or the file's or configuration's)."""
+    """The code of the row's language (null: `corpus.language`, or the language of the file or configuration)."""
 
     category: str | list[str] | None
-    """What `filter.books` and the row counts look at (null: none)."""
+    """Category of the row, used by `filter.books` and the row counts (null: none)."""
 
     group: str | list[str] | None
-    """Rows of one group stay in one split where bisum splits, as translations should (null: each row is on its own)."""
+    """Group of the row. When bisum splits, a group, such as translations, stays together (null: each row alone)."""
 
     def find(self, names: Mapping[str, ColumnPath], place: str) -> dict[str, ColumnPath]:
         """Return the column for each field that has one. Raises `UserError`, naming `place`, if one is missing."""
@@ -65,7 +64,7 @@ class Columns:
         return found
 
     def guesses(self, found: Mapping[str, ColumnPath]) -> str:
-        """Return which columns were chosen among several names, in words; "" if all have bisum's own names."""
+        """Describe which columns were chosen among several names; "" if all have bisum's own names."""
         chosen = {
             role: ".".join(found[role]) for role in COLUMNS if role in found and isinstance(getattr(self, role), list)
         }
@@ -73,7 +72,7 @@ class Columns:
 
 
 def nested_names(schema: pa.Schema) -> dict[str, ColumnPath]:
-    """Return the columns of a schema, and the fields inside them, by their dotted names."""
+    """Return the columns of a schema and the fields inside them by dotted name."""
     import pyarrow as pa
 
     def walk(field: pa.Field, outer: ColumnPath) -> Iterator[ColumnPath]:
@@ -87,7 +86,7 @@ def nested_names(schema: pa.Schema) -> dict[str, ColumnPath]:
 
 
 def pick_columns(table: pa.Table, paths: Mapping[str, ColumnPath]) -> pa.Table:
-    """Return a table with the column at each path under the path's key; a list of objects gives a list of values."""
+    """Return a table with the column at each path, named by the path's key; lists of objects give lists of values."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -108,8 +107,8 @@ def pick_columns(table: pa.Table, paths: Mapping[str, ColumnPath]) -> pa.Table:
 def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> pa.Table:
     """Return a table of `Columns`' fields as strings (null where there is none), with `place`, `row` and `part`.
 
-    Where documents and summaries are lists of equal lengths, each pair becomes a row, `part` 1, 2, ... of `row`
-    (otherwise null). Raises `UserError` for a value that is no text, and where there is no row.
+    If documents and summaries are lists of equal lengths, each pair becomes a row, with `part` 1, 2, ... of `row`
+    (otherwise null). Raises `UserError` for a value that is not text, and if there are no rows.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -124,14 +123,14 @@ def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> p
     columns = {role: _as_text(table, role, place, name) for role, name in names.items()}
     empty = pa.nulls(table.num_rows, pa.string())
     texts = {field.name: columns.get(field.name, empty) for field in fields(Columns)}
-    for role in ("category", "group"):  # CSV has no other way to say that there is none
+    for role in ("category", "group"):  # CSV cannot express null otherwise
         texts[role] = pc.if_else(pc.equal(texts[role], ""), None, texts[role])
     part = table["part"] if "part" in table.column_names else pa.nulls(table.num_rows, pa.int64())
     return pa.table({**texts, "place": pa.repeat(place, table.num_rows), "row": table["row"], "part": part})
 
 
 def _exploded(batch: pa.RecordBatch, lists: Sequence[str], place: str, names: Mapping[str, str]) -> pa.Table:
-    """Give each element of the parallel `lists` a row of its own."""
+    """Turn each element of the parallel `lists` into a row."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -160,7 +159,7 @@ def _as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArr
     from pyarrow import types
 
     column = table[role]
-    if column.null_count == len(column):  # of whatever type: pandas writes an empty column as floats
+    if column.null_count == len(column):  # of any type, since pandas writes an empty column as floats
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)

@@ -1,4 +1,4 @@
-"""From a source to the rows that an experiment uses: filtered, sampled, shuffled, and accounted for."""
+"""The rows that an experiment uses: loaded from a source, filtered, sampled, shuffled and counted."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
 
 @dataclass(frozen=True, kw_only=True)
 class RowCounts:
-    """What became of the rows of one language in one split."""
+    """Counts of the rows of one language in one split, after each step."""
 
     loaded: int
-    """Rows that the source gave."""
+    """Rows that the source returned."""
 
     dropped: dict[str, int]
-    """Rows that each step dropped, in the steps' order: `empty`, each filter by its name, `sample`."""
+    """Rows that each step dropped, in order: `empty`, each filter by its name, `sample`."""
 
     kept: int
-    """Rows in the corpus: `loaded` less all of `dropped`."""
+    """Rows in the corpus: `loaded` minus all of `dropped`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Corpus:
     """The rows of an experiment."""
 
     splits: dict[str, pa.Table]
-    """A table for each of `SPLITS` that there is, with the string columns `COLUMNS`, in shuffled order."""
+    """A table for each of `SPLITS` that exists, with the string columns `COLUMNS`, in shuffled order."""
 
     fingerprint: str
     """`fingerprint(splits)`: equal for runs that used the same rows, whatever their seeds."""
@@ -58,20 +58,20 @@ def load_corpus(
     seed: int,
     needed: Sequence[str] = SPLITS,
 ) -> Corpus:
-    """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, shuffle.
+    """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, and shuffle.
 
-    The result is a function of the source's rows and of `seed` (at least 0) alone, on any platform; the rows' order
-    in the source matters only to a filter that looks at it. Rows whose document or summary is missing or blank are
-    dropped first. A sample keeps the languages' shares by largest remainder.
+    The result depends only on the source's rows and on `seed` (at least 0), on any platform. The order of rows in the
+    source matters only to filters that use it. Rows whose document or summary is missing or blank are dropped first. A
+    sample keeps the languages' shares by largest remainder.
 
-    Raises `UserError` for a split of `needed` that is not there, languages named twice or not there, an id that two
-    rows of a split share, and a step that leaves a split without rows or train without rows of one of the languages.
+    Raises `UserError` if a split in `needed` is missing, a language is missing or named twice, two rows of a split
+    share an id, or a step leaves a split without rows, or train without rows in one of the languages.
     """
     return select_rows(read_splits(source, languages, needed), source, filters, languages, seed)
 
 
 def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] = SPLITS) -> dict[str, pa.Table]:
-    """Return all rows of every split that the source gives, checked; raises as `load_corpus` does."""
+    """Return all rows of every split that the source has, after checking them; raises as `load_corpus`."""
     if len(set(languages)) < len(languages) or not languages:
         raise UserError(f"languages={list(languages)}: name at least one language, and each only once")
     tables = _load(source, languages, needed)
@@ -81,7 +81,7 @@ def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] 
 def select_rows(
     loaded: Mapping[str, pa.Table], limits: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int
 ) -> Corpus:
-    """Return what `load_corpus` does, of the rows that `read_splits` gave."""
+    """Select the rows of the corpus, as `load_corpus` does, from the result of `read_splits`."""
     if reserved := {"empty", "sample"} & set(filters):
         raise UserError(f"filter.{min(reserved)}: the row counts use this name themselves; rename the filter")
     filled = {split: drop_blank(rows) for split, rows in loaded.items()}
@@ -105,14 +105,14 @@ def select_rows(
 def drop_blank(rows: pa.Table) -> pa.Table:
     """Return the rows whose document and summary are neither missing nor blank."""
     document, summary = (pc.not_equal(pc.utf8_trim_whitespace(rows[name]), "") for name in ("document", "summary"))
-    return rows.filter(pc.and_(document, summary))  # null, so dropped, where a text is null
+    return rows.filter(pc.and_(document, summary))  # a null text gives null, which drops the row
 
 
 def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, filled: Mapping[str, pa.Table]) -> pa.Table:
-    """Return those of a split's `rows` that a filter keeps.
+    """Return the `rows` of a split that a filter keeps.
 
-    `filled` are the non-blank rows of all splits; those of the splits after `split` are held out from it. Raises
-    `UserError`, which names the filter, if it fails.
+    `filled` are the non-blank rows of all splits; the splits after `split` are held out from it. Raises `UserError`,
+    naming the filter, if the filter fails.
     """
     later = [filled[name] for name in SPLITS[SPLITS.index(split) + 1 :] if name in filled]
     held_out = pa.concat_tables([SCHEMA.empty_table(), *later])
@@ -120,19 +120,19 @@ def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, fill
         return rows.filter(row_filter.keep(rows, held_out))
     except UserError as error:
         raise UserError(f"filter.{name} on {split}: {error}") from error
-    except Exception as error:  # of a user's own class, whatever it is
+    except Exception as error:  # a user's own class may raise anything
         must = f"keep must return a boolean for each of {rows.num_rows:,} rows"
         raise UserError(f"filter.{name} on {split}: {reason(error)}; {must}") from error
 
 
 def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Mapping[str, pa.Table]:
-    """Return the source's tables, once there is one for each split of `needed`."""
+    """Return the source's tables, after checking that there is one for each split in `needed`."""
     name = f"corpus: {type(source).__name__}.load"
     try:
         tables = source.load(languages)
     except UserError:
         raise
-    except Exception as error:  # of a user's own class, whatever it is
+    except Exception as error:  # a user's own class may raise anything
         raise UserError(f"{name} failed: {reason(error)}") from error
     for split in needed if isinstance(tables, Mapping) else SPLITS:
         table = tables.get(split) if isinstance(tables, Mapping) else None
@@ -146,8 +146,8 @@ def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Ma
 def fingerprint(splits: Mapping[str, pa.Table]) -> str:
     """Return the SHA-256 (hex) of all rows of all splits, independent of their order, chunks and encoding.
 
-    Each column is hashed as its values' lengths in bytes (-1: null) followed by the UTF-8 of all values, rows in
-    the order of their ids.
+    Each column is hashed as the lengths of its values in bytes (-1: null), followed by the UTF-8 of all values. Rows
+    are in the order of their ids.
     """
     digest = hashlib.sha256()
     for split in filter(splits.__contains__, SPLITS):
@@ -161,7 +161,7 @@ def fingerprint(splits: Mapping[str, pa.Table]) -> str:
 
 
 class _Ledger:
-    """Counts a split's rows by language after each step, and refuses a step that leaves none."""
+    """A record of a split's rows by language after each step, which refuses a step that leaves none."""
 
     def __init__(self, split: str, languages: Sequence[str], loaded: pa.Table) -> None:
         self._split = split
@@ -170,7 +170,7 @@ class _Ledger:
         self._counts = [count_languages(loaded, languages)]
 
     def record(self, step: str, rows: pa.Table, remedy: str) -> pa.Table:
-        """Note the rows left after `step`, and return them."""
+        """Record the rows left after `step`, and return them."""
         before, after = self._counts[-1], count_languages(rows, self._languages)
         gone = [language for language in self._languages if not after[language]]
         if len(gone) == len(self._languages) or (gone and self._split == "train"):
@@ -197,7 +197,7 @@ def count_languages(rows: pa.Table, languages: Sequence[str]) -> dict[str, int]:
 
 
 def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
-    """Cast a source's rows to `SCHEMA`, once they are what `Source.load` promises."""
+    """Cast a source's rows to `SCHEMA`, after checking what `Source.load` promises."""
     for column in COLUMNS:
         if column not in rows.column_names:
             raise UserError(f"{split}: the source gives no column {column}; it must give {', '.join(COLUMNS)}")
@@ -219,9 +219,9 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
 
 
 def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator) -> pa.Table:
-    """Shuffle `rows`, and keep the first of each language, as many as its share of `limit`."""
+    """Shuffle `rows`, and keep the first ones of each language, up to its share of `limit`."""
     rows = rows.sort_by("id")
-    # Random keys, not `rng.permutation`: numpy may change that one's stream from release to release.
+    # Random keys, since numpy may change the stream of `rng.permutation` between releases.
     order = np.argsort(rng.random(rows.num_rows), kind="stable")
     if limit is not None and limit < rows.num_rows:
         language = rows["language"].to_numpy()[order]

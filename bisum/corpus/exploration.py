@@ -1,4 +1,4 @@
-"""What a corpus is like, in numbers: its categories, its lengths, repeated texts, and what each filter drops."""
+"""Statistics of a corpus: categories, lengths, repeated texts, and the rows that each filter drops."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _NO_LIMIT = sys.maxsize
 def count_categories(rows: pa.Table, languages: Sequence[str]) -> dict[str | None, dict[str, int]]:
     """Return each category's rows by language; None stands for a missing or blank name.
 
-    Categories come in falling order of their share of a language's rows, averaged over the languages, so that a large
-    language does not hide a small one's.
+    Categories are in descending order of their share of a language's rows, averaged over the languages, so that a large
+    language does not dominate.
     """
     names = pc.utf8_trim_whitespace(rows["category"])
     names = pc.if_else(pc.equal(names, ""), pa.scalar(None, pa.string()), names)
@@ -50,9 +50,9 @@ def count_categories(rows: pa.Table, languages: Sequence[str]) -> dict[str | Non
 
 
 def sample_rows(rows: pa.Table, languages: Sequence[str], count: int, seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Return up to `count` random rows of each language, a function of the rows and `seed` alone.
+    """Return up to `count` random rows of each language, which depend only on the rows and `seed`.
 
-    Each has its lengths beside (`count_words`), `document_words` and `summary_words`.
+    Each also has its lengths by `count_words`, as `document_words` and `summary_words`.
     """
     rows = rows.sort_by("id")
     order = np.argsort(np.random.default_rng(seed).random(rows.num_rows), kind="stable")
@@ -65,7 +65,7 @@ def sample_rows(rows: pa.Table, languages: Sequence[str], count: int, seed: int)
 
 @dataclass(frozen=True, kw_only=True)
 class FilterEffect:
-    """What one filter drops of one split, in rows by language."""
+    """The number of rows that one filter drops from one split, by language."""
 
     name: str
     split: str
@@ -76,22 +76,22 @@ class FilterEffect:
     dropped: dict[str, int]
     """Rows of `before` that this filter drops."""
     alone: dict[str, int]
-    """Rows of `total` that it would drop were it the only filter."""
+    """Rows of `total` that this filter would drop if it were the only one."""
     examples: dict[str, list[dict[str, Any]]]
-    """Some random rows of `dropped`, as `sample_rows` gives them."""
+    """Some random rows of `dropped`, as `sample_rows` returns them."""
 
 
 def filter_effects(
     filled: Mapping[str, pa.Table], filters: Mapping[str, Filter], languages: Sequence[str], count: int, seed: int
 ) -> list[FilterEffect]:
-    """Return what each filter drops of each split: of the rows that earlier filters kept, and alone.
+    """Return the rows that each filter drops from each split, after the earlier filters and as the only filter.
 
     Args:
         filled: the non-blank rows of every split.
-        filters: in their order.
-        languages: those of the rows.
-        count: dropped rows to give as examples, of each language.
-        seed: chooses the examples.
+        filters: the filters in order.
+        languages: the languages of the rows.
+        count: number of dropped rows per language to return as examples.
+        seed: seed of the choice of examples.
 
     Raises:
         UserError: a filter does not fit the corpus.
@@ -119,21 +119,21 @@ def filter_effects(
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """Rows whose text stands elsewhere too."""
+    """The rows of one split whose text also occurs elsewhere."""
 
     split: str
     """The split whose rows are counted."""
     of: str
-    """Where the text stands too: `split` itself (then its first row is not counted), or a later split."""
+    """Split in which the text also occurs: `split` itself (not counting the first occurrence) or a later one."""
     text: str
-    """What is the same, apart from white space at its ends: document, summary, or the pair of both."""
+    """Text that is equal, ignoring white space at its ends: document, summary, or the pair of both."""
     rows: int
     example: tuple[str, str] | None
-    """Ids of a counted row of `split` and of the row of `of` that it repeats."""
+    """Ids of a counted row in `split` and of the row in `of` that it repeats."""
 
 
 def find_repeats(splits: Mapping[str, pa.Table]) -> list[Repeats]:
-    """Return how many rows of each split repeat one of its own, or one of a later split (a leak into evaluation)."""
+    """Return how many rows of each split repeat one in that split, or one in a later split (a leak into evaluation)."""
     ends = np.cumsum([splits[split].num_rows for split in SPLITS])[:-1]
     document, summary = (_numbered([splits[split][text] for split in SPLITS]) for text in TEXTS)
     keys = {"document": document, "summary": summary, "pair": document * (summary.max() + 1) + summary}
@@ -156,28 +156,28 @@ def find_repeats(splits: Mapping[str, pa.Table]) -> list[Repeats]:
 
 
 def word_lengths(rows: pa.Table, languages: Sequence[str]) -> dict[str, dict[str, Integers]]:
-    """Return the words (`count_words`) of each row's document and summary, by language, each of shape (rows,)."""
+    """Return the lengths in words (`count_words`) of documents and summaries, by language, each of shape (rows,)."""
     return _by_language(rows, languages, {text: count_words(rows, text).to_numpy() for text in TEXTS})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """A split's rows as a model reads them; by language and text (`TEXTS`), each of shape (rows,)."""
+    """Token counts of a split's rows, by language and text (`TEXTS`), each of shape (rows,)."""
 
     lengths: dict[str, dict[str, Integers]]
-    """Tokens before any is cut off."""
+    """Number of tokens before cutting."""
     cut: dict[str, dict[str, Booleans]]
     """Whether training would cut the text at the model's limit."""
     unknown: dict[str, dict[str, Booleans]]
-    """Whether the tokenizer has no token for a part of the text."""
+    """Whether the tokenizer has no token for some part of the text."""
 
 
 def count_tokens(
     rows: pa.Table, languages: Sequence[str], reader: TextReader, advance: Callable[[int], None]
 ) -> Tokens:
-    """Tokenize rows as training does, with the model's prompt, family and limits; cut rows once more without limits.
+    """Tokenize rows as training does, with the model's prompt, family and limits; cut rows again without limits.
 
-    `advance` is told how many rows are done.
+    `advance` gets the number of rows done so far.
     """
     without_limits = replace(reader, max_document_tokens=_NO_LIMIT, max_summary_tokens=_NO_LIMIT)
     batches = []
@@ -200,11 +200,11 @@ def count_tokens(
 
 
 def _count_batch(rows: pa.Table, reader: TextReader) -> dict[str, dict[str, Any]]:
-    """Return the columns of `Tokens` for some rows, as the reader's model gets them."""
+    """Return the columns of `Tokens` for some rows, encoded by the reader."""
     encoded = reader.encode(*(rows[name].to_pylist() for name in (*TEXTS, "language")))
     ids = dict(zip(TEXTS, (encoded["input_ids"], encoded["labels"]), strict=True))
     tokenizer = reader.tokenizer
-    unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id  # one token in GPT-2
+    unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id  # the same in GPT-2
     return {
         "lengths": {text: np.array([len(row) for row in ids[text]]) for text in TEXTS},
         "cut": {text: np.array(encoded[f"{text}_cut"], dtype=bool) for text in TEXTS},
@@ -213,7 +213,7 @@ def _count_batch(rows: pa.Table, reader: TextReader) -> dict[str, dict[str, Any]
 
 
 def describe(lengths: Integers) -> dict[str, float]:
-    """Return the number of rows, and the mean, the extremes and some percentiles of their lengths."""
+    """Return the number of rows, and the mean, extremes and some percentiles of their lengths."""
     if not lengths.size:
         return {"rows": 0}
     names = ("min", "p5", "p25", "p50", "p75", "p95", "p99", "max")
@@ -226,7 +226,7 @@ def _without(rows: pa.Table, kept: pa.Table) -> pa.Table:
 
 
 def _numbered(columns: Sequence[pa.ChunkedArray]) -> Integers:
-    """Number the texts of some columns one after the other; texts that are the same have the same number."""
+    """Return a number for each text in the concatenated columns; equal texts have equal numbers."""
     texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
     codes: Integers = pc.utf8_trim_whitespace(texts).dictionary_encode().combine_chunks().indices.to_numpy()
     return codes.astype(np.int64)

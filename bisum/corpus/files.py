@@ -1,4 +1,4 @@
-"""A corpus in files of one's own: CSV, TSV, JSON lines, JSON or Parquet, plain or compressed, here or at a URL."""
+"""A corpus in a user's files: CSV, TSV, JSON lines, JSON or Parquet, plain or compressed, local or at a URL."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 LANGUAGE = "{language}"
 
 _AT_IS_NO_LOGIN = {"abfs", "abfss", "adl", "az", "git", "github", "oci", "ocilake"}
-"""fsspec's protocols in which what stands before an @ is a container or a repository."""
+"""fsspec protocols that put a container or a repository before an @, not a login."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files(Tables):
-    """Rows from files, each of which names its columns.
+    """Rows from files that name their columns.
 
-    A file is named by a path, by a pattern (`data/train-*.parquet`) or by a URL of any kind that fsspec reads; where
-    the name holds `{language}`, each language has a file of its own.
+    Files are given as a path, a pattern (`data/train-*.parquet`) or a URL that fsspec can read. If a name contains
+    `{language}`, each language has its own file.
     """
 
     path: str | list[str] | None = from_conf("corpus/files", "path")
-    """Files of all rows, to be split (null: `train` names them)."""
+    """Files of all rows, which bisum splits (null: `train` is given instead)."""
 
     train: str | list[str] | None = from_conf("corpus/files", "train")
-    """Files of train; a split without files takes its share of it (null: `path` names all rows, or there is none)."""
+    """Files of train; a split without files takes a share of train (null: `path` names all rows, or no train)."""
 
     validation: str | list[str] | None = from_conf("corpus/files", "validation")
     """Files of validation (null: a share of train)."""
@@ -47,7 +47,7 @@ class Files(Tables):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None and self.train is not None:
-            raise UserError("path: give path, files of all rows, or train, those of train; and not both")
+            raise UserError("path: give either path (files of all rows) or train (files of train), not both")
         if not self._names():
             raise UserError("path: give path, files of all rows, or train, validation, test")
         if self.path is not None and (self.validation is not None or self.test is not None):
@@ -92,24 +92,24 @@ class Files(Tables):
             raise UserError(_without_queries(str(error))) from error
 
     def _names(self) -> dict[str, list[str]]:
-        """Return what each key that is given names."""
+        """Return the patterns of each key that is given."""
         given = {key: getattr(self, key) for key in ("path", *SPLITS)}
         return {key: [value] if isinstance(value, str) else value for key, value in given.items() if value is not None}
 
 
 def _login(url: str) -> bool:
-    """Return whether a URL, or one in an fsspec chain, begins with a name or a password."""
+    """Return whether a URL, or a link of an fsspec chain, contains a login."""
     links = (link.partition("://") for link in url.split("::"))
     return any("@" in re.split("[/?#]", rest)[0] for protocol, _, rest in links if protocol not in _AT_IS_NO_LOGIN)
 
 
 def _without_queries(text: str) -> str:
-    """Return a text in which only `...` is left of each URL's query, which may be signed."""
+    """Replace the query of each URL in a text by `...`, since it may hold a signature."""
     return re.sub(r"(://[^\s?]*\?)\S+?(?=[\])}>,;:.'\"]*(?:\s|$))", r"\1...", text)
 
 
 def _found(pattern: str, key: str) -> list[str]:
-    """Return the files that a path, pattern or URL names, in order, once their extensions are known ones."""
+    """Return the files that a path, pattern or URL names, in order, after checking their extensions."""
     from bisum.corpus.readers import COMPRESSIONS, FORMATS, split_extension
 
     files = _expanded(pattern, key)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
+from bisum.corpus.languages import count_words
 from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from bisum.corpus.languages import count_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,10 @@ class Books:
     """Keep the rows of some categories (the recipe: those that hold books)."""
 
     categories: list[str] = from_conf("filter/books", "categories")
-    """Names of the categories to keep, as the corpus spells them (at least one that occurs)."""
+    """Names of the categories to keep, as spelled in the corpus (at least one must occur)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
-        """See `Filter.keep`. Raises `UserError`, with the categories that occur, if none of `categories` does."""
+        """See `Filter.keep`. Raises `UserError`, listing the categories that occur, if none of `categories` does."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -44,7 +44,7 @@ class LongTitles:
     """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
 
     min_words: Annotated[int, Ge(1)] = from_conf("filter/long_titles", "min_words")
-    """Fewest words of a summary that is kept (at least 1; characters in Japanese and Chinese)."""
+    """Fewest words in a kept summary (at least 1; characters in Japanese and Chinese)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
         """See `Filter.keep`."""
@@ -55,19 +55,19 @@ class LongTitles:
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
-    """Keep the rows whose document and summary lengths lie within bounds, both ends included."""
+    """Keep the rows whose document and summary lengths lie within inclusive bounds."""
 
     min_document_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_document_words")
-    """Fewest words of a document that is kept (characters in Japanese and Chinese; null: no bound)."""
+    """Fewest words in a kept document (characters in Japanese and Chinese; null: no bound)."""
 
     max_document_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_document_words")
-    """Most words of a document that is kept (characters in Japanese and Chinese; null: no bound)."""
+    """Most words in a kept document (characters in Japanese and Chinese; null: no bound)."""
 
     min_summary_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_summary_words")
-    """Fewest words of a summary that is kept (characters in Japanese and Chinese; null: no bound)."""
+    """Fewest words in a kept summary (characters in Japanese and Chinese; null: no bound)."""
 
     max_summary_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_summary_words")
-    """Most words of a summary that is kept (characters in Japanese and Chinese; null: no bound)."""
+    """Most words in a kept summary (characters in Japanese and Chinese; null: no bound)."""
 
     def __post_init__(self) -> None:
         for column, low, high in self._bounds():
@@ -99,9 +99,9 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True)
 class Deduplicate:
-    """Drop a split's repeated rows but the first, and rows whose document is also in a split held out from it.
+    """Drop all but the first of a split's repeated rows, and rows whose document is also in a held-out split.
 
-    Texts are equal if they are the same apart from white space at their ends.
+    White space at the ends of texts is ignored.
     """
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:

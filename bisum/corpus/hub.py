@@ -1,4 +1,4 @@
-"""A corpus from the Hugging Face hub, or from a local folder that is laid out as a repository there is."""
+"""A corpus from the Hugging Face hub, or from a local folder with the layout of a hub repository."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 _TIMEOUT = 10.0
-"""Seconds that the hub may take to answer whether it has the repository."""
+"""Seconds to wait for the hub to answer whether it has the repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hub(Tables):
-    """Rows of a hub data set: files of any kind that the `datasets` library reads, never a script.
+    """Rows of a hub data set, in any files that the `datasets` library reads; scripts are never run.
 
-    What was loaded once is kept in the hub's cache (under `HF_HOME`); with `HF_HUB_OFFLINE=1` only that is used.
+    Loaded data is kept in the hub's cache (under `HF_HOME`); with `HF_HUB_OFFLINE=1` only the cache is used.
     """
 
     repo: str
@@ -39,7 +39,7 @@ class Hub(Tables):
     """Commit, branch or tag (null: the main branch as it is now)."""
 
     configurations: dict[str, str] | str | None = from_conf("corpus/hub", "configurations")
-    """Configuration, or folder, of each language (`{en: english}`), or of all (null: the default one)."""
+    """Configuration or folder, for each language (`{en: english}`) or for all (null: the default configuration)."""
 
     train: str = from_conf("corpus/hub", "train")
     """Name of the split to train on."""
@@ -77,12 +77,12 @@ class Hub(Tables):
         return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in wanted.items()}
 
     def _load(self, configuration: str | None) -> DatasetDict:
-        """Load a configuration, or the folder of that name, which is what the hub's own Parquet branch has."""
+        """Load a configuration, or the folder of that name, since the hub's own Parquet branch has only folders."""
         from datasets import get_dataset_config_names, get_dataset_default_config_name, load_dataset
 
         folder = self._folder()
         with TemporaryDirectory() as scratch, _quiet():
-            # The library would take a local folder from its cache even where the folder's files have changed.
+            # The library would read a local folder from its cache even if its files have changed.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
             repo = folder or self.repo
             try:
@@ -95,7 +95,7 @@ class Hub(Tables):
                 else:
                     with suppress(FileNotFoundError):
                         return load_dataset(repo, data_dir=configuration, **options)
-            except Exception as error:  # of any library that finds, downloads or reads files
+            except Exception as error:  # libraries that find, download or read files may raise anything
                 is_script = "Dataset scripts" in str(error)
                 hint = "; corpus.revision=refs/convert/parquet is the hub's own copy without one" if is_script else ""
                 raise UserError(f"corpus.repo: {self.repo}: {_reason(error)}{hint}") from error
@@ -103,7 +103,7 @@ class Hub(Tables):
         raise UserError(f"corpus.configurations: {problem} in {self.repo} (configurations: {', '.join(known)})")
 
     def _folder(self) -> str | None:
-        """Return the local folder to read, offline that of what was loaded before; None to read from the hub."""
+        """Return the local folder to read, which is the cached one if offline; None to read from the hub."""
         from huggingface_hub import constants, snapshot_download
 
         folder = Path(self.repo).expanduser()
@@ -123,7 +123,7 @@ class Hub(Tables):
             ) from error
 
     def _check_hub(self) -> None:
-        """Ask the hub for the repository, once: the libraries would retry for half a minute, with a line each time."""
+        """Ask the hub for the repository once, since the libraries would retry, and log it, for half a minute."""
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import (
             GatedRepoError,
@@ -148,7 +148,7 @@ class Hub(Tables):
                 f"corpus.repo: neither a folder nor a data set on the hub is named '{self.repo}'; a private one needs "
                 "hf auth login"
             ) from error
-        except Exception as error:  # of whichever HTTP library the hub's client is built on
+        except Exception as error:  # depends on the HTTP library of the hub's client
             raise UserError(
                 f"corpus.repo: the hub, {constants.ENDPOINT}, cannot be reached for '{self.repo}' ({_reason(error)}); "
                 "HF_HUB_OFFLINE=1 uses what was loaded before, and corpus.repo may be a local folder"
@@ -157,7 +157,7 @@ class Hub(Tables):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let the libraries show no bars and log nothing meanwhile: what fails is told by an error, once."""
+    """Silence the libraries' progress bars and logs during the block; an error reports any failure."""
     import datasets
     from huggingface_hub import utils
 
@@ -184,6 +184,6 @@ def _read(dataset: Dataset, pick: Pick) -> pa.Table:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what an error, or the one that it wraps, says, on one line."""
+    """Return the message of an error, or of the one that it wraps, on one line."""
     cause = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
     return one_line(cause or error)

@@ -1,4 +1,4 @@
-"""What is known of a language: how its sentences end, how its words are stemmed, spaced and counted."""
+"""Language-specific tools for sentence splitting, stemming and word counts."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UNSPACED_LANGUAGES = ("ja", "zh")
-"""Languages written without spaces between words: their lengths are counted in characters."""
+"""Languages written without spaces, whose lengths are counted in characters."""
 
 
 class LanguageTools(NamedTuple):
     """The tools for text in one language."""
 
     punkt: str
-    """Name of its sentence model in the `punkt` package: trained if there is one, else the rules of its script."""
+    """Name of the sentence model in the `punkt` package: a trained one if it exists, else the rules of the script."""
     stemmer: str | None = None
-    """Name of its Snowball stemmer in nltk; None: words are compared as they stand."""
+    """Name of the Snowball stemmer in nltk; None: words are compared unchanged."""
     spaced: bool = True
-    """Whether words are separated by spaces; text written without them is compared by characters."""
+    """Whether spaces separate words; if not, text is compared by characters."""
 
 
 FALLBACK = LanguageTools("english")
-"""For a language that the table lacks: English Punkt, which ends sentences at `.`, `?` and `!`, and no stemmer."""
+"""Tools for unlisted languages: English Punkt, which ends sentences at `.`, `?` and `!`, and no stemmer."""
 
 LANGUAGES = {
     "ar": LanguageTools("urdu", "arabic"),  # punkt's rules for the Arabic script
@@ -64,23 +64,23 @@ LANGUAGES = {
     "ur": LanguageTools("urdu"),
     "zh": LanguageTools("chinese", spaced=False),
 }
-"""By ISO 639-1 code."""
+"""Tools by ISO 639-1 code."""
 
 
 def tools_for(language: str) -> LanguageTools:
-    """The tools for a language code: `pt_BR` and `zh-Hans` count as `pt` and `zh`, an unknown one gets FALLBACK."""
+    """Return the tools for a language code; `pt_BR` and `zh-Hans` count as `pt` and `zh`."""
     return LANGUAGES.get(language.replace("_", "-").partition("-")[0].lower(), FALLBACK)
 
 
 def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
-    """Return the length of each row's text as an int32: its words, separated by white space as in `str.split()`.
+    """Return the number of words in each row's text as int32, separated by white space as in `str.split()`.
 
-    In `UNSPACED_LANGUAGES` it is the number of characters (code points) that are not white space.
+    In `UNSPACED_LANGUAGES`, count the characters (code points) that are not white space instead.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # Trimmed, since the split leaves an empty string before leading and after trailing white space.
+    # Trim, since the split yields empty strings at leading and trailing white space.
     text = pc.utf8_trim_whitespace(rows[column])
     words = pc.utf8_split_whitespace(text)
     unspaced = pc.is_in(rows["language"], value_set=pa.array(UNSPACED_LANGUAGES))

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MARC_COLUMNS = ("review_id", "review_body", "review_title", "language", "product_category")
-"""The file's columns that become `COLUMNS`, in that order; the others are not read."""
+"""The columns of a file that become `COLUMNS`, in that order; others are not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marc(RowSettings):
     """A local copy of the Multilingual Amazon Reviews Corpus, or any corpus in its layout.
 
-    Files are `json/{train,dev,test}/dataset_{language}_{split}.json`, JSON lines, plain or gzipped (`.json.gz`;
-    where both are there the plain one is read). A review's title is the summary of its body. The corpus: Keung et
-    al. 2020, "The Multilingual Amazon Reviews Corpus", https://arxiv.org/abs/2010.02573.
+    Files are `json/{train,dev,test}/dataset_{language}_{split}.json`, in JSON lines, plain or gzipped (`.json.gz`; if
+    both exist, the plain one is read). A review's title is the summary of its body. The corpus is from Keung et al.
+    2020, "The Multilingual Amazon Reviews Corpus", https://arxiv.org/abs/2010.02573.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Marc(RowSettings):
             raise UserError(f"corpus.path: {folder} {what}; give the folder that holds json/train, json/dev, json/test")
         if (folder / "json").is_dir():
             folder = folder / "json"
-        # Every file is found before the first is read, so that a missing one costs no wait.
+        # Find all files before reading any, so that a missing one is reported at once.
         names = zip(SPLITS, ("train", "dev", "test"), strict=True)
         files = {split: _files(folder / name, languages) for split, name in names}
         return {
@@ -55,7 +55,7 @@ def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"corpus.path: {folder.parent} has no folder {folder.name}; it must have train, dev and test")
     named = [(re.fullmatch(rf"dataset_(.+)_{folder.name}\.json(\.gz)?", path.name), path) for path in folder.iterdir()]
-    # In reverse order the plain file comes after its gzipped twin, and replaces it.
+    # In reverse order, the plain file follows its gzipped twin and replaces it.
     found = {match[1]: path for match, path in sorted(named, key=lambda pair: pair[1], reverse=True) if match}
     for language in languages:
         if language not in found:

@@ -1,4 +1,4 @@
-"""A first task for a model with random weights: to copy."""
+"""A copying task, as a first corpus for a model with random weights."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Passages(RowSettings):
-    """Short passages of another corpus' documents, each of them its own summary.
+    """Short passages from the documents of another corpus, each its own summary.
 
-    A model that starts from random weights learns to write frequent words long before it learns to look at the
-    document. Short passages that are to be copied teach the latter in minutes; real summaries come after.
+    A model with random weights learns to write frequent words long before it learns to attend to the document. Copying
+    short passages teaches it to attend in minutes. Train it on real summaries afterwards.
     """
 
     of: Source
-    """The corpus whose documents are cut into passages; settings of rows are those of the passages."""
+    """The corpus whose documents are cut into passages; set the row settings on this corpus, not on that one."""
 
     min_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "min_words")
-    """Words of the shortest passages (at least 1; characters in Japanese and Chinese)."""
+    """Words in the shortest passages (at least 1; characters in Japanese and Chinese)."""
 
     max_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "max_words")
-    """Words of the longest passages (at least `min_words`); lengths between them take turns.
+    """Words in the longest passages (at least `min_words`); passages cycle through the lengths between.
 
-    A document that is shorter than the length to come is one passage, whole.
+    A document that is shorter than the next length is one whole passage.
     """
 
     def __post_init__(self) -> None:
@@ -47,14 +47,14 @@ class Passages(RowSettings):
                 raise UserError(f"of.{name} has no effect: set corpus.{name}, which counts passages")
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
-        """See `Source.load`. What is left of a document that is too short for the passage to come is left out."""
+        """See `Source.load`. The end of a document is dropped if it is too short for the next passage."""
         import pyarrow as pa
 
         from bisum.corpus.corpus import SCHEMA
 
         try:
             of = self.of.load(languages)
-        except UserError as error:  # which names the key as that of a corpus that is no other's part
+        except UserError as error:  # which names the key without the `of` of the nesting
             raise UserError(re.sub(r"^corpus\.", "corpus.of.", str(error))) from error
         passages = {}
         for split, table in of.items():
@@ -82,6 +82,6 @@ class Passages(RowSettings):
 
 
 def _words(row: dict[str, Any]) -> tuple[list[str], str]:
-    """Return what a document is cut between, and what stands between them."""
+    """Return the units of a document (words or characters) and their separator."""
     words = (row["document"] or "").split()
     return (list("".join(words)), "") if row["language"] in UNSPACED_LANGUAGES else (words, " ")

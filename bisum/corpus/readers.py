@@ -1,4 +1,4 @@
-"""Reads a file of rows, of any usual format and compression, here or at a URL."""
+"""Readers of files of rows, in any common format and compression, local or at a URL."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Reader = Callable[[IO[bytes], str, Pick], pa.Table]
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, pa.ArrowException, OSError)
 
 _EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "http"}
-"""fsspec's extras for the protocols that are not named as their extra is."""
+"""Extras of fsspec whose names differ from the protocol."""
 
 
 def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "") -> pa.Table:
-    """Read the columns that `pick` chooses, under the names it gives them, in the file's order.
+    """Read the columns that `pick` chooses, under the names that it gives them, in file order.
 
-    Text is UTF-8. A CSV file's separator is the one of `,;|` and tab that its first line has most of; a JSON file is an
-    array of objects, an object that holds one, or JSON lines. `extension` tells the format where the name does not,
-    `key` which key of the configuration names the file.
+    Text is UTF-8. The separator of a CSV file is the most frequent of `,;|` and tab in its first line. A JSON file is
+    an array of objects, an object that holds one, or JSON lines. `extension` overrides the extension in the name.
+    `key` is the configuration key that names the file.
 
     Raises:
-        UserError: one line with the file, and the row (1 is the first after a header) or the line, that cannot be read.
+        UserError: names the file, and the row (1 is the first after a header) or the line that cannot be read.
     """
     with open_file(url, key) as file:
         return FORMATS[extension or split_extension(url)[1]](file, url, pick)
@@ -45,7 +45,7 @@ def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "")
 
 @contextmanager
 def open_file(url: str, key: str = "") -> Iterator[IO[bytes]]:
-    """Open a file, decompressed as its name says; what goes wrong in the block is told as `read_file` does."""
+    """Open a file, decompressed as its name says; read errors in the block become a UserError."""
     compression, _ = split_extension(url)
     with ExitStack() as stack:
         with _reached(url, key):
@@ -64,22 +64,22 @@ def open_file(url: str, key: str = "") -> Iterator[IO[bytes]]:
 
 
 def split_extension(url: str) -> tuple[str, str]:
-    """Return the extensions of a file's compression ("" if plain) and format (".csv"), in lower case."""
-    names = (part.partition("?")[0] if "://" in part else part for part in url.split("::"))  # of an fsspec chain
+    """Return the extensions of a file's compression ("" if none) and format (".csv"), in lower case."""
+    names = (part.partition("?")[0] if "://" in part else part for part in url.split("::"))  # links of a chain
     suffixes = next(filter(None, (Path(name).suffixes for name in names)), [])
     compression = suffixes.pop().lower() if suffixes and suffixes[-1].lower() in COMPRESSIONS else ""
     return compression, suffixes[-1].lower() if suffixes else ""
 
 
 def find_urls(pattern: str, key: str) -> list[str]:
-    """Return the URLs that fit a pattern, in order. Raises `UserError` as `read_file` does."""
+    """Return the URLs that match a pattern, in order. Raises `UserError` as `read_file`."""
     with _reached(pattern, key):
         return sorted(file.full_name for file in fsspec.open_files(pattern))
 
 
 @contextmanager
 def _reached(url: str, key: str) -> Iterator[None]:
-    """Tell in one line why a path, or what is at a URL, cannot be opened or listed."""
+    """Turn errors in opening or listing a path or URL into a one-line UserError."""
     place = f"{key}: {url}" if key else url
     try:
         yield
@@ -89,12 +89,12 @@ def _reached(url: str, key: str) -> Iterator[None]:
     except ImportError as error:
         protocol = url.rpartition("::")[2].partition("://")[0]
         raise UserError(f"{place}: {error}: pip install 'fsspec[{_EXTRAS.get(protocol, protocol)}]'") from error
-    except Exception as error:  # of whichever library opens such URLs
+    except Exception as error:  # depends on the library that opens such URLs
         raise UserError(f"{place}: {getattr(error, 'strerror', None) or one_line(error)}") from error
 
 
 def _opened(url: str) -> IO[bytes]:
-    """Open a path, or what is at a URL, which is read in one go: not every server can seek."""
+    """Open a path or a URL; a URL is read at once, since not every server supports seeking."""
     if "://" not in url:
         return Path(url).expanduser().open("rb")
     system, path = fsspec.url_to_fs(url)
@@ -123,7 +123,7 @@ def _read_parquet(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
         paths = pick(nested_names(parquet.schema_arrow))
         return pick_columns(parquet.read(columns=sorted({path[0] for path in paths.values()})), paths)
     except pa.ArrowException as error:
-        raise UserError(f"{url}: no sound Parquet file ({one_line(error)})") from error
+        raise UserError(f"{url}: not a valid Parquet file ({one_line(error)})") from error
 
 
 FORMATS: Mapping[str, Reader] = {
@@ -134,7 +134,7 @@ FORMATS: Mapping[str, Reader] = {
     ".json": read_json,
     ".parquet": _read_parquet,
 }
-"""How a file is read, by its extension."""
+"""Reader of each extension."""
 
 COMPRESSIONS = (*_DECOMPRESSED, ".zip")
-"""Extensions that may follow that of the format."""
+"""Extensions that may follow the extension of the format."""

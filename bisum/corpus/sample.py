@@ -1,4 +1,4 @@
-"""The corpus that comes with bisum."""
+"""The sample corpus that comes with bisum."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bisum.errors import UserError
+from bisum.interfaces.source import SPLITS, RowSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from bisum.interfaces.source import SPLITS, RowSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What sources of someone else's tables share: columns by name, languages, ids, and splits where there are none."""
+"""The base of sources that read a user's tables: columns by name, languages, ids, and missing splits."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Part = tuple[str, Callable[[Pick], "pa.Table"]]
-"""What a person calls one table (a file's name), and what reads the columns that are picked."""
+"""A readable name of one table (a file's name), and a function that reads the picked columns."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tables(RowSettings, ABC):
-    """A corpus in tables whose columns have names of their own.
+    """A corpus in tables with arbitrary column names.
 
-    A split that has no table takes its share of train's rows: those whose group (`columns.group`, otherwise the id,
-    otherwise the document) has a SHA-256 in the share's range. So a row's split depends on no other row and on no seed.
+    A split without a table takes its share of train's rows: those for which the SHA-256 of the group (`columns.group`,
+    else the id, else the document) falls into the share's range. So the split of a row depends on no other row or seed.
 
-    Rows without an id are numbered, `en-1`, `en-2`, ... in each split; ids that occur in several languages are told
-    apart in the same way.
+    Rows without an id are numbered `en-1`, `en-2`, ... in each split. If ids occur in several languages, they get the
+    language as a prefix in the same way.
     """
 
     columns: Columns = from_conf("corpus/_tables", "columns", Columns)
     """The names of the columns."""
 
     language: str | None = from_conf("corpus/_tables", "language")
-    """The language of all rows (null: a column, the path or the configuration says it, or there is only one)."""
+    """The language of all rows (null: a column, the path or the configuration states it, or there is only one)."""
 
     validation_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "validation_share")
-    """Share of train's rows that become validation if it has none of its own (0 to 1)."""
+    """Share of train's rows that become validation if it has no table (0 to 1)."""
 
     test_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "test_share")
-    """Share of train's rows that become test if it has none of its own (0 to 1)."""
+    """Share of train's rows that become test if it has no table (0 to 1)."""
 
     def __post_init__(self) -> None:
         if self.validation_share + self.test_share >= 1:
@@ -55,11 +55,11 @@ class Tables(RowSettings, ABC):
     @property
     @abstractmethod
     def per_language(self) -> bool:
-        """Whether each language has tables of its own."""
+        """Whether each language has its own tables."""
 
     @abstractmethod
     def parts(self, language: str | None) -> Mapping[str, Sequence[Part]]:
-        """Find the tables of each split that has some: those of a language, or all if it is None."""
+        """Find the tables of a language, or all tables if it is None, for each split that has some."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""
@@ -85,7 +85,7 @@ class Tables(RowSettings, ABC):
         return {split: joined[split].select(COLUMNS) for split in SPLITS if split in joined}
 
     def _rows(self, part: Part, guesses: dict[str, str]) -> pa.Table:
-        """Read one table as text, and note which columns had to be guessed."""
+        """Read one table as text, and record which columns were guessed."""
         place, read = part
         paths: dict[str, ColumnPath] = {}
 
@@ -101,7 +101,7 @@ class Tables(RowSettings, ABC):
     def _by_language(
         self, rows: pa.Table, key: str | None, languages: Sequence[str], split: str
     ) -> dict[str, pa.Table]:
-        """Tell whose language each row is in; rows of other languages are left out."""
+        """Return the rows of each language; rows in other languages are left out."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -128,7 +128,7 @@ class Tables(RowSettings, ABC):
         return tables
 
     def _shares(self, train: pa.Table, missing: Sequence[str]) -> dict[str, pa.Table]:
-        """Give the splits that are missing their shares of train."""
+        """Return train without the shares of the missing splits, and those splits."""
         import numpy as np
 
         groups = train["split_group"].to_pylist()
@@ -148,7 +148,7 @@ class Tables(RowSettings, ABC):
 
 
 def _numbered(tables: Sequence[pa.Table]) -> pa.Table:
-    """Join tables; `number` counts the rows through all of them."""
+    """Concatenate tables, and number the rows of all in the column `number`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -160,7 +160,7 @@ def _numbered(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _with_ids(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """Give each row of each language an id, and `split_group`, the text whose hash decides about its split."""
+    """Give each row of each language an id, and `split_group`, the text whose hash determines its split."""
     import pyarrow.compute as pc
 
     identified = {}
@@ -220,9 +220,9 @@ def _refuse_empty(rows: pa.Table, column: str) -> None:
 
     empty = rows.filter(pc.fill_null(pc.equal(rows[column], ""), True)).slice(0, 1).to_pylist()
     for row in empty:
-        raise UserError(f"{row['place']}, row {row['row']}: no {column}; every row must have one, or none")
+        raise UserError(f"{row['place']}, row {row['row']}: no {column}; all rows must have one, or no row")
 
 
 def _position(group: str) -> float:
-    """Return where in 0 to 1 a group falls, evenly: the first 8 bytes of its SHA-256."""
+    """Return a group's uniformly distributed position in [0, 1), from the first 8 bytes of its SHA-256."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64

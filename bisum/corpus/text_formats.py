@@ -1,6 +1,6 @@
-"""Tables from text: CSV, TSV, JSON lines and JSON, and what is wrong with a bad row.
+"""Readers of text formats (CSV, TSV, JSON lines and JSON), which tell what is wrong with a bad row.
 
-Rows are counted from 1, a header and blank lines left out; lines are those an editor shows.
+Rows are counted from 1, without a header and blank lines; lines are numbered as in an editor.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bisum.corpus.columns import ColumnPath, Pick
 from bisum.errors import UserError, one_line, shown
 
 _HEAD_ROWS = 1000
-"""Objects whose keys are a JSON file's columns; a key that first occurs later is not seen."""
+"""Number of objects whose keys become the columns of a JSON file; keys that first occur later are ignored."""
 
 
 def text_lines(file: Iterable[bytes], url: str) -> Iterator[str]:
-    """Yield a file's lines with their ends, as they come; raises UserError for one that is not UTF-8."""
+    """Yield a file's lines with their line ends; raises UserError for a line that is not UTF-8."""
     for number, line in enumerate(file, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -34,7 +34,7 @@ def text_lines(file: Iterable[bytes], url: str) -> Iterator[str]:
 
 
 def read_csv(file: IO[bytes], url: str, pick: Pick, separators: str = ",;|\t") -> pa.Table:
-    """Read a file whose first row names the columns; its separator is the one that the first line has most of."""
+    """Read a file whose first row names the columns; the separator is the most frequent one in the first line."""
     csv.field_size_limit(sys.maxsize)
     lines = text_lines(file, url)
     blank, first = next(((number, line) for number, line in enumerate(lines) if line.strip()), (0, ""))
@@ -70,12 +70,12 @@ def read_csv(file: IO[bytes], url: str, pick: Pick, separators: str = ",;|\t") -
 
 
 def read_tsv(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
-    """Read a file of values that are separated by tabs."""
+    """Read a file of tab-separated values."""
     return read_csv(file, url, pick, "\t")
 
 
 def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
-    """Read an object a line."""
+    """Read one JSON object per line."""
     return _from_objects(_json_lines(file, url), url, pick)
 
 
@@ -131,7 +131,7 @@ _parse = json.JSONDecoder(object_pairs_hook=_once).decode
 
 
 def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> pa.Table:
-    """Make a table of JSON objects."""
+    """Build a table from JSON objects."""
     checked = (_object(value, number, url) for number, value in enumerate(rows, start=1))
     head = list(islice(checked, _HEAD_ROWS))
     if not head:

@@ -1,1 +1,1 @@
-"""What a person sees: the screen, progress, tables, plots."""
+"""Output for the user: the screen, progress, tables and plots."""

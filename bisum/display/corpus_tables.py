@@ -1,4 +1,4 @@
-"""Tables and lines that tell what a corpus is like."""
+"""Tables and lines that describe a corpus."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bisum.corpus.exploration import FilterEffect, Repeats
 from bisum.display.tables import new_table
 from bisum.interfaces.filter import Filter
 
-_COLUMN_WIDTH = 36  # the narrowest in which a text reads well
+_COLUMN_WIDTH = 36  # the narrowest that is comfortable to read
 _SHOWN_LINES = 8
 
 
 def samples_tables(samples: Mapping[str, Sequence[Mapping[str, Any]]], width: int) -> Iterator[Table]:
-    """Yield a table for each sample, the languages side by side: category, summary, beginning of the document."""
+    """Yield one table per sample, with the languages side by side: category, summary and start of the document."""
     columns = max(1, (width + 2) // (_COLUMN_WIDTH + 2))
     languages = [language for language in samples if samples[language]]
     for number in range(max((len(rows) for rows in samples.values()), default=0)):
@@ -43,7 +43,7 @@ def samples_tables(samples: Mapping[str, Sequence[Mapping[str, Any]]], width: in
 def categories_tables(
     counts: Mapping[str | None, Mapping[str, int]], totals: Mapping[str, int], shown: int, width: int
 ) -> Iterator[Table]:
-    """Yield the rows and shares of the first `shown` categories, in as many tables as the languages need."""
+    """Yield tables of the rows and shares of the first `shown` categories, as many as the languages need."""
     names = list(counts)[:shown]
     for group in _groups(list(totals), max(1, (width - 26) // 17)):
         table = new_table("category")
@@ -58,16 +58,16 @@ def categories_tables(
 
 
 def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a filter's settings, by its node, and what it does by its class' docstring ("" if it has none)."""
+    """Return a filter's settings, from its config node, and its class' first docstring line ("" if it has none)."""
     settings = {name: value for name, value in node.items() if name != "_target_"}
     about = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]
-    if about.startswith(f"{type(row_filter).__name__}("):  # what a dataclass without a docstring gets
+    if about.startswith(f"{type(row_filter).__name__}("):  # the default docstring of a dataclass
         about = ""
     return ", ".join(f"{name}={_listed(value)}" for name, value in settings.items() if value is not None), about
 
 
 def filter_table(effects: Sequence[FilterEffect], languages: Sequence[str]) -> Table:
-    """Return what one filter drops of each split and language, and `alone` where earlier filters make that differ."""
+    """Return the rows that one filter drops, per split and language, and what it drops `alone` where that differs."""
     table = new_table("dropped")
     for effect in effects:
         table.add_column(effect.split, justify="right")
@@ -83,9 +83,9 @@ def filter_table(effects: Sequence[FilterEffect], languages: Sequence[str]) -> T
 def lengths_table(
     described: Mapping[str, Mapping[str, Mapping[str, float]]], units: Mapping[str, str] | None = None
 ) -> Table:
-    """Return percentiles of the lengths of documents and summaries, in each language's unit if they differ.
+    """Return percentiles of document and summary lengths, labelled with each language's unit if `units` are given.
 
-    Of lengths in tokens it also has the limit, the share of rows cut, and that of rows with an unknown token.
+    For lengths in tokens, the table also shows the limit, the share of rows cut and the share with an unknown token.
     """
     limited = any("limit" in numbers for texts in described.values() for numbers in texts.values())
     table = new_table("")
@@ -104,7 +104,7 @@ def lengths_table(
 
 
 def repeats_table(before: Sequence[Repeats], after: Sequence[Repeats]) -> Table:
-    """Return the rows that repeat another, before and after the filters."""
+    """Return the number of rows that repeat another, before and after the filters."""
     table = new_table("rows with the same")
     for text in dict.fromkeys(repeats.text for repeats in before):
         table.add_column(text, justify="right")
@@ -119,7 +119,7 @@ def repeats_table(before: Sequence[Repeats], after: Sequence[Repeats]) -> Table:
 
 
 def dropped_lines(effect: FilterEffect, units: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each example of a dropped row: the lengths of its summary and its document, and the summary."""
+    """Yield a line per example of a dropped row: the lengths of its summary and document, and the summary."""
     if any(effect.examples.values()):
         yield f"  of {effect.split}, for example (lengths of summary/document):"
     for language, rows in effect.examples.items():
@@ -129,7 +129,7 @@ def dropped_lines(effect: FilterEffect, units: Mapping[str, str]) -> Iterator[st
 
 
 def repeats_lines(after: Sequence[Repeats]) -> Iterator[str]:
-    """Yield a line with the ids of one example for each kind of repeat among the kept rows."""
+    """Yield one line per kind of repeat among the kept rows, with the ids of an example."""
     for repeats in after:
         if repeats.example is not None:
             place = f"within {repeats.split}" if repeats.split == repeats.of else f"in {repeats.split} and {repeats.of}"
@@ -146,12 +146,12 @@ def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _plain(text: str) -> str:
-    """Return a text on one line, without what a terminal would obey."""
+    """Return a text on one line, without control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _beginning(text: str, cells: int) -> str:
-    """Return as much of a text as fits into so many terminal cells."""
+    """Return the beginning of a text that fits into `cells` terminal cells."""
     text = _plain(text)
     return text if cell_len(text) <= cells else f"{chop_cells(text, cells - 1)[0].rstrip()}…"
 

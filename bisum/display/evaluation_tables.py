@@ -1,4 +1,4 @@
-"""Tables and lines that tell how evaluated models compare, with lead-k and with each other."""
+"""Tables and lines that compare evaluated models with lead-k and with each other."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rich.table import Table
 from bisum.display.tables import SHOWN, Fitting, new_table
 
 _FEWEST_ROWS = 10
-"""Rows below which a bootstrap interval is too narrow to tell anything: that of one row has no width."""
+"""Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""
 
 
 def prefix_of(split: str) -> str:
-    """Return the first part of the names of a split's metrics."""
+    """Return the prefix of a split's metric names."""
     return "test" if split == "test" else "eval"
 
 
 def difference_table(metrics: Mapping[str, float], rows: Mapping[str, int]) -> Fitting:
-    """Return the differences in ROUGE-1, -2 and -L, their 95 % intervals, and how often resamples are better in L.
+    """Return the differences in ROUGE, their 95 % intervals and the share of resamples that are better in ROUGE-L.
 
     Args:
-        metrics: with `difference/...`.
+        metrics: scores that include `difference/...`.
         rows: the number of rows of each language.
     """
     names = [name for _, name in SHOWN]
@@ -48,12 +48,12 @@ def _difference(metrics: Mapping[str, float], rows: Mapping[str, int], intervals
 
 
 def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: str) -> Iterator[str]:
-    """Yield a sentence for all rows and for each language: is the system above the baseline in ROUGE-L, or below?
+    """Yield a sentence for all rows and per language on whether the system's ROUGE-L is above the baseline's.
 
     Args:
-        metrics: with `difference/...`.
+        metrics: scores that include `difference/...`.
         rows: the number of rows of each language.
-        baseline: its name.
+        baseline: the name of the baseline.
     """
     for label, infix in _parts(metrics, rows):
         key = f"difference/{infix}rougeL"
@@ -69,7 +69,7 @@ def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: st
 
 
 def _parts(metrics: Mapping[str, float], languages: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the label and the part of a metric's name for all rows and for each of several languages with rows."""
+    """Yield the label and metric-name infix of all rows, and of each language with rows if there are several."""
     yield "all", ""
     of = [(language, f"{language}/") for language in languages if f"difference/{language}/rougeL" in metrics]
     if len(of) > 1:
@@ -81,10 +81,10 @@ def _interval(metrics: Mapping[str, float], key: str, decimals: int = 1) -> str:
 
 
 def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """Yield a table with a row for each of some evaluations, and what must be known to read it.
+    """Yield a table with one row per evaluation, and the notes needed to read it.
 
     Args:
-        jobs: the `run.json` of each by what it is called; one that has no scores has its status in their place.
+        jobs: the `run.json` of each job, by label; a job without scores shows its status instead.
     """
     done = [record for record in jobs.values() if "evaluation" in record]
     scored = {record["evaluation"]["fingerprint"] for record in done}
@@ -105,13 +105,13 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
 
 
 def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows: bool, joint: str) -> Table:
-    """Return the table; `joint` stands between a score and its interval, and between a job and its model."""
+    """Return the table; `joint` separates a score from its interval, and a job from its model."""
     done = {label: record for label, record in jobs.items() if "evaluation" in record}
     scores = {label: _scores(record["evaluation"]) for label, record in done.items()}
     languages = list(dict.fromkeys(language for record in done.values() for language in record["config"]["languages"]))
 
     def number(label: str, name: str, spec: str = "z.1f") -> str:
-        """Return a score, bold if it is the best of several over the same rows."""
+        """Return a score, bold if it is the best of several on the same rows."""
         value = scores[label].get(name)
         values = {other[name] for other in scores.values() if name in other}
         is_best = same_rows and len(values) > 1 and value == max(values)
@@ -142,6 +142,6 @@ def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows
 
 
 def _scores(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an evaluation's metrics, its split's left without the first part of their names."""
+    """Return an evaluation's metrics, without the split's prefix in their names."""
     prefix = f"{prefix_of(evaluation['split'])}/"
     return {name.removeprefix(prefix): value for name, value in evaluation.items()}

@@ -1,4 +1,4 @@
-"""What a command tells a person on its way: the model, scores as they come, where everything is."""
+"""Messages of a running command: the model, the scores as they arrive and the location of the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Predictions = Sequence[Mapping[str, Any]]
 def narrate_model(
     screen: Screen, loaded: LoadedModel, device: Device, *, model: str, weights: str, trainer: str | None, seed: int
 ) -> None:
-    """Show which model runs where; `trainer` is the backend, None where nothing is trained."""
+    """Show which model runs on which device; `trainer` is the backend, or None without training."""
     prompt = "".join(
         f", {name} {text!r}" for name, text in (("prefix", loaded.prefix), ("suffix", loaded.suffix)) if text
     )
@@ -36,7 +36,7 @@ def narrate_model(
 
 
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
-    """Show from where a resumed run goes on."""
+    """Show where a resumed run continues."""
     screen.note(
         f"continuing from {checkpoint.name}" if checkpoint else "no sound checkpoint: starting from the beginning"
     )
@@ -60,7 +60,7 @@ def narrate_validation(
     baseline: tuple[str, Mapping[str, float]],
     languages: Sequence[str],
 ) -> None:
-    """Show the scores of an evaluation; `train_loss` is the mean since the one before."""
+    """Show the scores of an evaluation; `train_loss` is the mean since the previous one."""
     screen.print("")
     screen.print(
         f"epoch {epoch:.4g}: loss {train_loss:.3f}, on validation {metrics['eval/loss']:.3f}, "
@@ -71,7 +71,7 @@ def narrate_validation(
 
 
 def narrate_summaries(screen: Screen, predictions: Predictions, count: int, languages: Sequence[str]) -> None:
-    """Show the first `count` rows of each language: the beginnings of document, reference and summary."""
+    """Show the start of document, reference and summary for the first `count` rows of each language."""
     for language in languages:
         for row in [row for row in predictions if row["language"] == language][:count]:
             for label, key in ((language, "document"), ("reference", "reference"), ("summary", "prediction")):
@@ -87,7 +87,7 @@ def narrate_test(
     languages: Sequence[str],
     run: Path,
 ) -> None:
-    """Show the scores of the test split, and where everything is."""
+    """Show the scores of the test split and the location of the results."""
     screen.print(
         f"\ntest, {rows:,} rows, with the best checkpoint by {best_metric}, {scores['checkpoint']}",
         scores_table(scores, "test", languages, (f"lead-{lead}", scores)),
@@ -111,9 +111,9 @@ def narrate_evaluation(
     *,
     in_sweep: bool,
 ) -> None:
-    """Show the scores of an evaluation, how far they are above the baseline's, and where everything is.
+    """Show an evaluation's scores, their difference to the baseline and the location of the results.
 
-    `rows` are the rows of each language.
+    `rows` gives the number of rows of each language.
     """
     split, lead, languages = scores["split"], scores["baseline"], list(rows)
     screen.print(

@@ -1,4 +1,4 @@
-"""Figures of a corpus, as PNG and SVG: the same numbers give the same files, whatever a user's matplotlib is set to."""
+"""Corpus figures as PNG and SVG; the files do not depend on the user's matplotlib settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bisum.corpus.exploration import Integers
 
 
-# Okabe and Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color; vermillion is for limits alone.
+# Okabe and Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color; vermillion is reserved for limits.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 _LIMIT_COLOR = "#D55E00"
 _STYLE = {
@@ -36,7 +36,7 @@ _STYLE = {
     "savefig.dpi": 150,
     "svg.hashsalt": "bisum",
 }
-# For names in scripts that matplotlib's own font lacks; those that are installed are used.
+# Used, if installed, for names in scripts that matplotlib's default font lacks.
 _FALLBACK_FONTS = (
     "Noto Sans CJK JP", "Noto Sans JP", "Noto Sans SC", "Hiragino Sans", "Yu Gothic", "WenQuanYi Micro Hei",
     "Droid Sans Fallback", "Unifont", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Hebrew", "Noto Sans Thai",
@@ -54,21 +54,21 @@ class Histogram:
     lengths: Integers
     """Shape (rows,)."""
     unit: str
-    """What a length counts, such as tokens."""
+    """Unit of the lengths, such as tokens."""
     before: Integers | None = None
     """The lengths before any filter, drawn as an outline; shape (rows before,)."""
     limit: int | None = None
-    """The longest that the model reads."""
+    """The greatest length that the model reads."""
     cut: int = 0
-    """Rows cut at `limit`."""
+    """Number of rows cut at `limit`."""
 
 
 def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, Histogram]]) -> list[Path]:
-    """Draw a row of two panels, documents and summaries, for each language; return the files written.
+    """Plot two panels for each language, documents and summaries, and return the files written.
 
     Args:
-        path: of the files, without suffix.
-        title: says what is seen.
+        path: path of the files, without suffix.
+        title: title of the figure.
         histograms: by language, then `document` and `summary`.
     """
     from matplotlib.lines import Line2D
@@ -86,7 +86,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
                 axis.set_title(_histogram_title(language, panel.lengths), fontsize=8)
                 if row + 1 == len(panels) or panels[row + 1].unit != panel.unit:
                     axis.set_xlabel(f"{panel.unit} of a {name}")
-            axes[0, column].set_ylim(0, 1.2 * max(axes[0, column].get_ylim()[1], 0.001))  # room for the limit's words
+            axes[0, column].set_ylim(0, 1.2 * max(axes[0, column].get_ylim()[1], 0.001))  # room for the limit's label
         figure.supylabel("share of the language's rows", fontsize=9)
         if any(panel.before is not None for panels in histograms.values() for panel in panels.values()):
             keys = [
@@ -100,13 +100,13 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
 def plot_categories(
     path: Path, title: str, counts: Mapping[str | None, Mapping[str, int]], totals: Mapping[str, int]
 ) -> list[Path]:
-    """Draw each category's share of the rows, a panel a language, with its rows beside the bar; return the files.
+    """Plot each category's share and number of rows, with one panel per language, and return the files written.
 
     Args:
-        path: of the files, without suffix.
-        title: says what is seen.
+        path: path of the files, without suffix.
+        title: title of the figure.
         counts: rows by category (None: without a name), then by language.
-        totals: rows by language, those of other categories included.
+        totals: rows by language, including those of categories not in `counts`.
     """
     lines = math.ceil(len(totals) / _PANELS_PER_ROW)
     columns = math.ceil(len(totals) / lines)
@@ -178,7 +178,7 @@ def _histogram_title(language: str, lengths: Integers) -> str:
 
 
 def _longest_shown(panels: Sequence[Histogram]) -> int:
-    """Return where the axis ends: at nearly the longest row, or at a limit that is not far beyond it."""
+    """Return the end of the axis: near the longest row, or at a limit not far beyond it."""
     ends = [1.0]
     for panel in panels:
         every = panel.lengths if panel.before is None else panel.before
@@ -193,7 +193,7 @@ def _shares(lengths: Integers, edges: np.ndarray[Any, Any]) -> np.ndarray[Any, A
 
 @contextmanager
 def _figure(height: float) -> Iterator[Figure]:
-    """Give a figure of this height in inches, in bisum's style; the process' own settings stay as they are."""
+    """Create a figure of this height in inches, in bisum's style, without changing matplotlib's global settings."""
     import matplotlib.style
     from matplotlib import font_manager
     from matplotlib.figure import Figure
@@ -212,7 +212,7 @@ def _save(figure: Figure, path: Path) -> list[Path]:
 
 
 def _readable(name: str | None, rank: int) -> str:
-    """Return a label of bounded width, with a number in place of a name that no font here can write."""
+    """Return a label of bounded width; a number replaces a name that no available font can draw."""
     import matplotlib
     from matplotlib import font_manager
 

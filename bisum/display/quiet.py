@@ -1,4 +1,4 @@
-"""The libraries' own messages and bars, sent where bisum shows them or switched off."""
+"""Redirection of the libraries' messages and suppression of their progress bars."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 
 def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "datasets")) -> None:
-    """Send the libraries' messages to Python's logging, which the run's screen shows, and switch off their bars.
+    """Send the libraries' messages to Python's logging, which the run's screen shows, and disable their progress bars.
 
-    Each is imported, since it sets up its own logging then.
+    Each library is imported first, because importing it sets up its own logging.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     for name in names:
         library = importlib.import_module(name)
         logger = logging.getLogger(name)
-        logger.handlers.clear()  # each prints to the terminal by a handler of its own
+        logger.handlers.clear()  # each library's own handler prints to the terminal
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
         if name == "transformers":

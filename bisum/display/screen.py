@@ -1,8 +1,9 @@
-"""What a person sees of a run: on the terminal, as much as `log` says, and whole in `train.log`."""
+"""Output of a run: filtered by `log` on the terminal, complete in `train.log`."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from bisum.display.terminal import Terminal
 from bisum.errors import one_line
 
 Kind = Literal["step", "detail", "news", "result", "warning"]
-"""A logged step or a library's record; a table or a sample; a line of news; final scores and where they lie."""
+"""A logged step or library record; a table or sample; a line of news; final scores and their location; a warning."""
 
 _SHOWN: dict[str, set[Kind]] = {
     "debug": {"step", "detail", "news", "result", "warning"},
@@ -21,23 +22,23 @@ _SHOWN: dict[str, set[Kind]] = {
     "quiet": {"result", "warning"},
 }
 _SHOWN_OF_A_JOB: dict[str, set[Kind]] = {**_SHOWN, "info": {"news", "warning"}, "quiet": {"warning"}}
-"""A sweep ends with a table of its jobs' scores, so that no job need show its own."""
+"""A sweep ends with a table of its jobs' scores, so a job does not show its own."""
 
 
 class Screen(Terminal):
     """The terminal and the log file of one run.
 
-    While it is open, Python's logging ends here: the records of `bisum` are notes, or warnings; those of libraries go
-    to the log file, from WARNING on, or, with `log=debug`, to both from INFO on.
+    While it is open, it handles Python's logging. Records of `bisum` become notes or warnings. Library records from
+    WARNING up go to the log file; with `log=debug`, those from INFO up go to both.
     """
 
     def __init__(self, file: Path, log: str = "info", *, job: bool = False) -> None:
-        """Open the log file; `job`: the run is one of a sweep."""
+        """Open the log file; `job` marks a run that belongs to a sweep."""
         super().__init__(bars=log != "quiet")
         self._kinds = (_SHOWN_OF_A_JOB if job else _SHOWN)[log]
         self._file = file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._log = Console(file=self._file, width=120, color_system=None, force_terminal=False, highlight=False)
-        self._handler = _Records(self)
+        self._handler = LogHandler(self._show_record)
         self._levels = {name: logging.getLogger(name).level for name in (None, "bisum")}
         logging.getLogger("bisum").setLevel(logging.INFO)
         logging.getLogger().setLevel(logging.INFO if log == "debug" else logging.WARNING)
@@ -45,7 +46,7 @@ class Screen(Terminal):
         logging.captureWarnings(True)
 
     def print(self, *items: RenderableType, kind: Kind = "detail") -> None:
-        """Show texts and tables, each on lines of its own."""
+        """Show texts and tables, each on its own lines."""
         for item in items:
             if kind in self._kinds:
                 self.console.print(item)
@@ -58,7 +59,7 @@ class Screen(Terminal):
         self._write(text)
 
     def lines(self, *texts: str, kind: Kind = "result") -> None:
-        """Show lines as they are, however long: what a person may want to copy, such as paths."""
+        """Show lines without wrapping them, so that users can copy paths and the like."""
         for text in texts:
             if kind in self._kinds:
                 self.console.print(text, markup=False, soft_wrap=True)
@@ -69,18 +70,26 @@ class Screen(Terminal):
         self.lines(f"> {text}", kind="news")
 
     def warn(self, text: str) -> None:
-        """Show one line that should not be missed."""
+        """Show a one-line warning."""
         self.lines(f"> warning: {text}", kind="warning")
 
     def log(self, text: str) -> None:
-        """Write to the log, and with `log=debug` to the terminal."""
+        """Write to the log file and, with `log=debug`, to the terminal."""
         self.lines(text.rstrip(), kind="step")
+
+    def _show_record(self, record: logging.LogRecord, text: str) -> None:
+        if record.name.partition(".")[0] != "bisum":
+            self.log(f"{record.levelname} {record.name}: {text}")
+        elif record.levelno >= logging.WARNING:
+            self.warn(text)
+        else:
+            self.note(text)
 
     def _write(self, text: str) -> None:
         self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
     def close(self) -> None:
-        """Stop writing to the log file; logging is as it was."""
+        """Close the log file and restore the previous logging setup."""
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(self._handler)
         for name, level in self._levels.items():
@@ -88,19 +97,13 @@ class Screen(Terminal):
         self._file.close()
 
 
-class _Records(logging.Handler):
-    """Shows the records of Python's logging on a screen."""
+class LogHandler(logging.Handler):
+    """Handler that passes each logging record to a function, with its message on one line."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, show: Callable[[logging.LogRecord, str], None]) -> None:
         super().__init__()
-        self._screen = screen
+        self._show = show
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
-        text = one_line(record.getMessage())
-        if record.name.partition(".")[0] != "bisum":
-            self._screen.log(f"{record.levelname} {record.name}: {text}")
-        elif record.levelno >= logging.WARNING:
-            self._screen.warn(text)
-        else:
-            self._screen.note(text)
+        self._show(record, one_line(record.getMessage()))

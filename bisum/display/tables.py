@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
 
 
-_ROW_LIMIT = "max rows"  # the step that corpus.max_train_rows and corpus.max_eval_rows make
+_ROW_LIMIT = "max rows"  # name of the step of corpus.max_train_rows and corpus.max_eval_rows
 SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 
 
@@ -39,7 +39,7 @@ def corpus_table(report: CorpusReport, languages: Sequence[str]) -> Table:
 
 
 def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str:
-    """Return how many rows are longer than the token limits."""
+    """Return a line on how many documents and summaries exceed the token limits."""
     rows = sum(len(split) for split in splits.values())
     documents = sum(split.documents_cut for split in splits.values())
     summaries = sum(split.summaries_cut for split in splits.values())
@@ -55,20 +55,20 @@ def scores_table(
     languages: Sequence[str],
     beside: tuple[str, Mapping[str, float]] | None = None,
 ) -> Fitting:
-    """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals where there is room for them.
+    """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals if there is room for them.
 
     Args:
-        metrics: by the names of `metrics.jsonl`.
+        metrics: scores, named as in `metrics.jsonl`.
         prefix: eval, test or baseline.
         languages: the languages to show.
-        beside: a name and the metrics (prefix `baseline`) of a system to show in a column of its own.
+        beside: the name and metrics (prefix `baseline`) of a system to show in an extra column.
     """
     return Fitting([_scores(metrics, prefix, languages, beside, intervals) for intervals in (True, False)])
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """The first of some tables, or else the last, that the screen is wide enough for."""
+    """The first of several tables that fits the width of the screen, or else the last."""
 
     tables: Sequence[Table]
 

@@ -1,4 +1,4 @@
-"""Standard output, and how far a stage is: bars on a terminal, lines elsewhere."""
+"""Standard output and progress: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from rich.table import Column
 from rich.text import Text
 
 _SILENCE = 2.0
-"""Seconds that a stage may take without a line, where no terminal shows a bar."""
+"""Seconds before a stage prints its first line, where no terminal shows a bar."""
 _PULSE = 30.0
-"""Seconds between the lines that then say how far it is."""
+"""Seconds between the progress lines after that."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """How far a stage is; without a display, for nobody to see."""
+    """Progress of a stage; without a display, updates are ignored."""
 
     display: Progress | _Lines | None
     task: TaskID | None
 
     def advance(self, done: int, text: str | None = None) -> None:
-        """Move to `done` steps; `text`, if given, replaces what stands behind the bar."""
+        """Move to `done` steps; `text`, if given, replaces the text behind the bar."""
         if self.display is not None and self.task is not None:
             fields: dict[str, Any] = {} if text is None else {"text": text}
             self.display.update(self.task, completed=done, **fields)
 
 
 class _Lines:
-    """Progress without a terminal: a line once a stage has taken a while, and another every so often."""
+    """Progress without a terminal: a line after a delay, then further lines at intervals."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tasks: dict[TaskID, dict[str, Any]] = {}
 
     def add_task(self, title: str, **fields: Any) -> TaskID:
-        """Begin a stage of `total` steps (None: unknown); it speaks for the one that it is a part of."""
+        """Begin a stage of `total` steps (None: unknown); it silences the stages around it."""
         for outer in self._tasks.values():
             outer["timer"].cancel()
         timer = threading.Timer(_SILENCE, self._say, [f"{title} ..."])
@@ -56,7 +56,7 @@ class _Lines:
         return task
 
     def update(self, task: TaskID, **fields: Any) -> None:
-        """Note how many steps are `completed`, and the `text` to show with them."""
+        """Set the number of `completed` steps and the `text` to show with it."""
         stage = self._tasks[task]
         stage.update(fields)
         if time.monotonic() - stage["said"] >= _PULSE:
@@ -75,10 +75,10 @@ class _Lines:
 
 
 class _Count(ProgressColumn):
-    """Steps done and in all and the time left, where that is known; else the time the stage has taken."""
+    """Column with the steps done, their total and the time left if known, or else the elapsed time."""
 
     def render(self, task: Task) -> Text:
-        """Return what stands behind a bar."""
+        """Return the text behind a bar."""
         count = f"{task.completed:,.0f}/{task.total:,.0f}  " if task.total is not None else ""
         left = task.time_remaining if task.total is not None else None
         return Text(f"{count}{_clock(task.elapsed)}" if left is None else f"{count}{_clock(left)} left")
@@ -90,15 +90,15 @@ def _clock(time: float | None) -> str:
 
 
 class _Output:
-    """Standard output; when its reader goes away, or its disk is full, the run goes on without it."""
+    """Standard output that ignores errors, so that a run survives a closed pipe or a full disk."""
 
     def write(self, text: str) -> None:
-        """Write what can be written."""
+        """Write text, ignoring errors."""
         with suppress(OSError):
             sys.stdout.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
 
     def flush(self) -> None:
-        """Flush; what cannot be written then is dropped, so that nothing is tried again at exit."""
+        """Flush; on an error, discard pending and later output, so that Python does not retry at exit."""
         try:
             sys.stdout.flush()
         except OSError:
@@ -109,13 +109,13 @@ class _Output:
 
 
 def from_here(path: Path) -> Path:
-    """Return a path as a person in the current folder would write it."""
+    """Return a path relative to the current folder if it lies there."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 class Terminal:
-    """Standard output and the bars of the stages that are going on."""
+    """Standard output and the progress bars of the running stages."""
 
     def __init__(self, *, bars: bool = True) -> None:
         environment = {name: value for name, value in os.environ.items() if (name, value) != ("COLUMNS", "0")}
@@ -126,9 +126,9 @@ class Terminal:
 
     @contextmanager
     def progress(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
-        """Show a bar over `total` steps (None: unknown) while the block runs; one inside another's stands below it.
+        """Show a bar over `total` steps (None: unknown) during the block; a nested bar stands below the outer one.
 
-        Without a terminal that can move its cursor, a line now and then shows that work goes on.
+        Without a terminal that can move its cursor, occasional lines show the progress.
         """
         if not self._bars:
             yield Bar(None, None)

@@ -1,18 +1,18 @@
-"""Percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13), of one system and of two in pairs."""
+"""Percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13), for one system or a pair."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 _ROUNDING = 1e-12
-"""What sums of scores in [0, 1] may be apart and yet equal."""
+"""Largest difference of equal sums of scores in [0, 1] due to rounding."""
 
 
 def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDArray[np.float64]:
-    """Means of `samples` resamples of the rows with replacement: (rows, ...) -> (samples, ...).
+    """Return the means of `samples` resamples of the rows with replacement: (rows, ...) -> (samples, ...).
 
-    The rows drawn depend on `seed` and the number of rows alone, so two systems scored over the same rows are
-    resampled in pairs under one seed. One resample is held at a time.
+    The drawn rows depend only on `seed` and the number of rows, so two systems scored over the same rows are resampled
+    in pairs under one seed. To save memory, only one resample is held at a time.
     """
     rows = len(values)
     columns = values.reshape(rows, -1)
@@ -25,7 +25,7 @@ def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDA
 
 
 def interval(values: NDArray[np.float64], samples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper end of the 95 % interval of the mean over rows: (rows, ...) -> two of shape (...)."""
+    """Return the bounds of the 95 % interval of the mean over rows: (rows, ...) -> two arrays of shape (...)."""
     return _ends(resampled_means(values, samples, seed))
 
 
@@ -34,12 +34,12 @@ def paired(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Compare two systems over the same rows by paired bootstrap resampling (Koehn 2004, aclanthology.org/W04-3250).
 
-    Both are resampled with the same rows, so that what makes a row easy or hard for both does not blur the comparison.
+    Both are resampled with the same rows, so that the difficulty of a row does not blur the comparison.
 
     Returns:
-        Lower and upper end of the 95 % interval of the mean of `ours - theirs`, and the share in [0, 1] of the
-        resamples in which the mean of `ours` is above that of `theirs`, equal means not counted: (rows, ...) and
-        (rows, ...) -> three of shape (...).
+        The lower and upper bound of the 95 % interval of the mean of `ours - theirs`, and the share in [0, 1] of the
+        resamples in which the mean of `ours` is strictly above the mean of `theirs`: (rows, ...) and (rows, ...) ->
+        three arrays of shape (...).
     """
     means = resampled_means(ours - theirs, samples, seed)
     means[np.abs(means) < _ROUNDING] = 0

@@ -1,4 +1,4 @@
-"""Any metric of the `evaluate` library as one of bisum's."""
+"""Metrics of the `evaluate` library as bisum metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EvaluateMetric:
     """A metric of the `evaluate` library; its script is code, so it must be allowed in `BISUM_ALLOW_TARGETS`."""
 
     name: str
-    """Name on the Hugging Face hub (`bleu`, `owner/metric`), or path of a metric script, which needs no network."""
+    """Name on the Hugging Face hub (`bleu`, `owner/metric`), or path of a metric script (works offline)."""
 
     def __post_init__(self) -> None:
         refuse_foreign_script(self.name)
@@ -31,11 +31,11 @@ class EvaluateMetric:
         self,
         predictions: list[str],
         references: list[str],
-        languages: list[str],  # noqa: ARG002 (the library's metrics know no language)
+        languages: list[str],  # noqa: ARG002 (the library's metrics take no language)
     ) -> dict[str, float]:
-        """The metric's numbers: `<name>` for its main one, `<name>_<key>` for others; lists and texts are dropped.
+        """Return the metric's numbers: `<name>` for the main one, `<name>_<key>` for others; drop lists and texts.
 
-        Raises UserError if it does not load.
+        Raises UserError if the metric cannot be loaded.
         """
         label = Path(self.name).name.removesuffix(".py")
         results = _load(self.name).compute(predictions=predictions, references=references)
@@ -47,7 +47,7 @@ class EvaluateMetric:
 
 
 def further_metrics(metrics: Iterable[str | Metric]) -> list[Metric]:
-    """Return `evaluation.metrics` as objects; a name or path is a metric of the library."""
+    """Return `evaluation.metrics` as objects; a string is the name or path of a metric of the library."""
     return [EvaluateMetric(name=metric) if isinstance(metric, str) else metric for metric in metrics]
 
 
@@ -55,11 +55,11 @@ def _load(name: str) -> EvaluationModule:
     script = local_script(name)
     try:
         return _load_allowed(str(script or name))
-    except Exception as error:  # whatever a script or the network raises
+    except Exception as error:  # a script or the network may raise anything
         if script:
             raise UserError(f"metric {name!r}: its script {script} does not load ({reason(error)})") from error
         raise UserError(
-            f"metric {name!r} is no local script, so it needs the Hugging Face hub, which failed or has no such "
+            f"metric {name!r} is not a local script, so it needs the Hugging Face hub, which failed or has no such "
             f"metric ({reason(error)}); the path of a metric's own script works offline"
         ) from error
 
@@ -68,5 +68,5 @@ def _load(name: str) -> EvaluationModule:
 def _load_allowed(reference: str) -> EvaluationModule:
     import evaluate
 
-    # In memory, because runs side by side would wait for each other's lock on a shared cache file.
+    # In memory, because concurrent runs would wait for the lock on a shared cache file.
     return evaluate.load(reference, keep_in_memory=True)

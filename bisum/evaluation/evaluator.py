@@ -1,4 +1,4 @@
-"""The one place where rows are scored: models and baselines, in training and after it."""
+"""The scoring of models and baselines, in training and after it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 BOOTSTRAP_SEED = 0
-"""Fixed, so that intervals and comparisons do not change with a run's own seed."""
+"""Fixed, so that intervals and comparisons do not depend on the seed of a run."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Evaluation:
     """The scores of one system on one split."""
 
     scores: RowScores
-    """Of every row, in the order of their ids: the same rows have the same place in every evaluation of a split."""
+    """Scores of every row in the order of ids, so that all evaluations of a split have the same order."""
     metrics: dict[str, float]
-    """By the names of `metrics.jsonl`."""
+    """Metrics by their names in `metrics.jsonl`."""
     predictions: list[dict[str, Any]]
     """Every scored row, in the order of the split: id, language, document, reference, prediction."""
     histograms: dict[str, dict[str, list[float]]]
-    """Of the rows' ROUGE-L and, of a model's summaries, their tokens: `counts`, and the `edges` of the bins."""
+    """Histograms (`counts`, and `edges` of the bins) of ROUGE-L and of the lengths of a model's summaries in tokens."""
 
 
 class Evaluator:
-    """Scores every row of a split exactly once, with the same code for every system."""
+    """A scorer of every row of a split, exactly once and with the same code for every system."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class Evaluator:
         """Prepare to score as `config` says.
 
         Args:
-            config: with the languages, and how summaries are generated and scored.
-            progress: shows how far generation is.
-            check_interrupt: called between batches; raises where a signal asks the run to end.
+            config: states the languages, and how to generate and score summaries.
+            progress: shows the progress of generation.
+            check_interrupt: called between batches; raises if a signal asked the run to end.
             precision: number format of the forward pass: float32, bf16 or fp16.
-            shapes: the only shapes that the model is called with; None: any.
+            shapes: the only shapes of batches; None: any shape.
         """
         self.config = config
         self.precision = precision
@@ -70,10 +70,10 @@ class Evaluator:
         self._further = further_metrics(config.evaluation.metrics)
 
     def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
-        """Generate and score; beside ROUGE, `loss` (mean over reference tokens) and `gen_len` (mean generated tokens).
+        """Generate and score; add `loss` (mean over reference tokens) and `gen_len` (mean generated tokens) to ROUGE.
 
         Raises:
-            Interrupted: a signal came; nothing is recorded.
+            Interrupted: a signal asked the run to end; nothing is recorded.
         """
         from bisum.evaluation.generation import generate
 
@@ -104,7 +104,7 @@ class Evaluator:
         return self.score(rows, lead_all(documents, languages, self.config.evaluation.lead), "baseline")
 
     def difference(self, system: Evaluation, baseline: Evaluation) -> dict[str, float]:
-        """Return how far a system is above a baseline over the same rows, as `difference/...` metrics."""
+        """Return by how much a system beats a baseline over the same rows, as `difference/...` metrics."""
         samples = self.config.evaluation.bootstrap_samples
         return difference(system.scores, baseline.scores, samples, BOOTSTRAP_SEED, self.config.languages)
 
@@ -112,7 +112,7 @@ class Evaluator:
         """Score one summary for each row of a table.
 
         Raises:
-            UserError: a further metric fails, or gives something other than numbers under names of its own.
+            UserError: a configured metric fails, returns a value that is not a number, or reuses another metric's name.
         """
         order = pc.sort_indices(rows["id"]).to_pylist()  # intervals must not depend on the rows' order
         predictions = [summaries[row] for row in order]
@@ -139,7 +139,7 @@ class Evaluator:
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:
-    """Count values in [0, highest] in at most 20 bins, the same whatever the values, so that epochs can be compared."""
+    """Count values in at most 20 fixed bins over [0, highest], so that epochs can be compared."""
     counts, edges = np.histogram(values, bins=min(highest, 20), range=(0, highest))
     return {"counts": counts.tolist(), "edges": edges.tolist()}
 

@@ -1,4 +1,4 @@
-"""transformers' generation where every new shape is compiled anew, as on a TPU."""
+"""Generation in fixed shapes, for devices such as TPUs that compile a program for each new shape."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def generate_in_shape(
     decoder_starts: torch.Tensor,
     config: GenerationConfig,
 ) -> torch.Tensor:
-    """Return what `model.generate` does, the model being called with decoder inputs of one shape for every token.
+    """Return what `model.generate` returns, but call the model with decoder inputs of one shape for all tokens.
 
-    The search, with its n-grams, lengths and beams, is transformers' own, on the host. For every token the ids so far
-    are padded to all there may be, and the causal mask hides the padding; the output embedding sees the last of them
-    alone. Its position is a tensor, so that one program serves all tokens. Nothing is cached.
+    transformers runs the search, with its n-grams, lengths and beams, on the host. For every token, the ids so far are
+    padded to the full length, and the causal mask hides the padding. The output embedding is applied only to the last
+    id. Its position is a tensor, so that one program serves all tokens. There is no key-value cache.
 
     Args:
         model: an encoder-decoder model, on any device.
-        input_ids: of the documents, on the CPU, shape (rows, document tokens).
-        attention_mask: of the documents, on the model's device, of the same shape.
-        encoder_states: on the model's device, shape (rows, document tokens, model size).
-        decoder_starts: what each row's decoder starts with, on the CPU, shape (rows, start tokens).
-        config: with `max_new_tokens`.
+        input_ids: token ids of the documents, on the CPU, shape (rows, document tokens).
+        attention_mask: mask of the documents, on the model's device, of the same shape.
+        encoder_states: the encoder's output on the model's device, shape (rows, document tokens, model size).
+        decoder_starts: the tokens that each row's decoder starts with, on the CPU, shape (rows, start tokens).
+        config: states `max_new_tokens`.
 
     Returns:
         Token ids on the CPU, without the start tokens, shape (rows, at most max_new_tokens).

@@ -1,4 +1,4 @@
-"""Summaries from a model: explicit lengths, nothing left to a library's default."""
+"""Generation of summaries, with explicit settings instead of library defaults."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ _SPECIAL_TOKENS = (
 
 @dataclass(frozen=True)
 class GeneratedBatch:
-    """What a model makes of some rows of a split."""
+    """The output of a model for some rows of a split."""
 
     rows: list[int]
-    """Their indices in the split."""
+    """Indices of the rows in the split."""
     summaries: list[str]
     """Generated texts, in the order of `rows`."""
     lengths: list[int]
-    """Generated tokens of each, the end-of-sequence token counted."""
+    """Number of generated tokens of each, including the end-of-sequence token."""
     loss_sum: float
-    """Cross-entropy of the references, summed over their tokens; NaN if it was not asked for."""
+    """Cross-entropy of the references, summed over their tokens; NaN if not requested."""
     loss_tokens: int
-    """Those tokens."""
+    """Number of tokens in that sum."""
 
 
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
-    """Return the decoding settings: special tokens are the checkpoint's, everything else the configuration's."""
+    """Return the decoding settings: special tokens from the checkpoint, the rest from the configuration."""
     model = loaded.model
     own = model.generation_config
     special: dict[str, Any] = {name: getattr(own, name, None) for name in _SPECIAL_TOKENS}
@@ -65,7 +65,7 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
         if special[name] is None:
             raise UserError(f"model.checkpoint: its config.json and generation_config.json give no {name}")
     ends = end_tokens(special["eos_token_id"])
-    if (taught := loaded.tokenizer.eos_token_id) not in (None, *ends):  # the token that summaries end with in training
+    if (taught := loaded.tokenizer.eos_token_id) not in (None, *ends):  # summaries end with it in training
         special["eos_token_id"] = [*ends, taught]
     of_beams = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
     return GenerationConfig(
@@ -82,17 +82,17 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
 
 
 def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
-    """Make `generation_config` the model's own, and return it.
+    """Set `generation_config` as the model's own, and return it.
 
-    transformers fills what a call leaves open from the model's, so a checkpoint's settings would leak into ours; and
-    the model saves it, so that a plain `generate` decodes as the evaluation did (but for `no_repeat_ngram_size`, which
-    there counts a decoder-only model's prompt too, and an end token from which the decoder starts).
+    transformers fills unset options of a call from the model's own, so a checkpoint's settings would leak into ours.
+    The model also saves its own, so that a plain `generate` decodes as the evaluation did, with one exception: its
+    `no_repeat_ngram_size` also counts the prompt of a decoder-only model and an end token that starts the decoder.
     """
     loaded.model.generation_config = generation_config(loaded, options)
     return loaded.model.generation_config
 
 
-@torch.no_grad()  # an XLA device does not know inference_mode
+@torch.no_grad()  # an XLA device does not support inference_mode
 def generate(
     loaded: LoadedModel,
     split: EncodedSplit,
@@ -103,10 +103,10 @@ def generate(
     *,
     scored: bool = True,
 ) -> Iterator[GeneratedBatch]:
-    """Yield the summaries of every row of the split once, in batches of similar length; if `scored`, with losses.
+    """Yield the summary of every row of the split once, in batches of similar length; with losses if `scored`.
 
-    `precision` (float32, bf16 or fp16) holds for the whole model, the encoder in generation included. With `shapes`,
-    the model is called with those alone.
+    `precision` (float32, bf16 or fp16) applies to the whole model, including the encoder in generation. If `shapes` are
+    given, the model is called only with those.
     """
     model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
     collate = Collator(loaded, shapes, batch_size)
@@ -148,10 +148,10 @@ def summarize(
     batch_size: int,
     precision: str = "float32",
 ) -> list[str]:
-    """Return the summary of each document, whose language is that of the same index.
+    """Return the summary of each document, whose language has the same index.
 
     Raises:
-        UserError: a language that the model does not know.
+        UserError: the model does not know a language.
     """
     if not documents:
         return []
@@ -164,7 +164,7 @@ def summarize(
 
 
 def _batches(lengths: np.ndarray[Any, Any], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of rows of similar length, the longest first: what does not fit in memory fails at once."""
+    """Yield the indices of rows of similar length, longest first, so that a lack of memory shows at once."""
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size].tolist()
@@ -176,7 +176,7 @@ def _autocast(model: PreTrainedModel, precision: str) -> torch.autocast:
 
 @contextmanager
 def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Switch dropout off for the block."""
+    """Set evaluation mode for the block."""
     was_training = model.training
     model.eval()
     try:
@@ -186,7 +186,7 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> list[int]:
-    """Count each sequence's tokens up to and with its first end-of-sequence token."""
+    """Count each sequence's tokens, up to and including its first end-of-sequence token."""
     ends = end_tokens(config.eos_token_id)
     firsts = [next((at for at, token in enumerate(sequence) if token in ends), None) for sequence in sequences]
     return [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]

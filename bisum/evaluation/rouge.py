@@ -1,8 +1,8 @@
-"""ROUGE of whole lists of summaries, per row and aggregated, in two profiles.
+"""ROUGE of lists of summaries, per row and aggregated, in two profiles.
 
-`rouge` is what rouge_score gives with its Porter stemmer, the scale of published English results. Its tokenizer
-keeps a-z and 0-9 alone, so that `año` equals `a o` and Japanese has no tokens. `unicode` compares words of any
-script, stemmed in their own language, and characters where words are not separated by spaces.
+`rouge` matches rouge_score with its Porter stemmer, the scale of published English results. Its tokenizer keeps only
+a-z and 0-9, so `año` equals `a o` and Japanese has no tokens. `unicode` compares words of any script, stemmed in their
+own language, or characters in languages written without spaces.
 """
 
 import unicodedata
@@ -25,14 +25,14 @@ TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 MEASURES = ("precision", "recall", "fmeasure")
 F = MEASURES.index("fmeasure")
 
-# Join controls hold words together in Persian and in scripts of India.
+# Join controls occur within words in Persian and in Indic scripts.
 WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\p{Join_Control}]*")
 CHARACTER = regex.compile(r"[\p{Latin}\p{Nd}][\p{Latin}\p{Nd}\p{M}]*|[\p{L}\p{N}]\p{M}*")
 
 
 @dataclass(frozen=True)
 class RowScores:
-    """ROUGE of every row: what means, intervals and comparisons between systems are computed from."""
+    """ROUGE of every row, from which means, intervals and comparisons of systems are computed."""
 
     values: NDArray[np.float64]
     """(rows, profiles, types, measures) in the order of PROFILES, TYPES and MEASURES, in [0, 1]."""
@@ -41,9 +41,9 @@ class RowScores:
 
 
 def score_rows(predictions: Sequence[str], references: Sequence[str], languages: Sequence[str]) -> RowScores:
-    """Score each prediction against its reference, both as sentences of the row's language, one a line.
+    """Score each prediction against its reference, both split into sentences by the rules of the row's language.
 
-    The values of the profile `rouge` are rouge_score's, bit for bit, computed by its port to Rust.
+    The profile `rouge` equals rouge_score bit for bit; a Rust port computes it.
     Raises ValueError if the three differ in length.
     """
     rows = list(zip(predictions, references, languages, strict=True))
@@ -58,18 +58,18 @@ def score_rows(predictions: Sequence[str], references: Sequence[str], languages:
 
 
 def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages: Iterable[str]) -> dict[str, float]:
-    """Metrics by their name in the logs: `eval/rouge1`, `eval/es/rouge1`, `eval/unicode/es/rougeL_low`, ...
+    """Return metrics by their names in the logs: `eval/rouge1`, `eval/es/rouge1`, `eval/unicode/es/rougeL_low`, ...
 
-    Each is 100 x a mean over rows: F under the type's own name, with `_precision` and `_recall` beside it, and the
-    95 % bootstrap interval of F, from `samples` resamples, as `_low` and `_high`. Over all rows, then for each of
-    `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
+    Each is 100 x a mean over rows. F has the type's own name; `_precision` and `_recall` follow, and `_low` and `_high`
+    bound the 95 % bootstrap interval of F from `samples` resamples. The metrics are over all rows, and over those of
+    each of `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
     """
     metrics: dict[str, float] = {}
     for infix, rows in _parts(scores.languages, languages):
         values = scores.values[rows]
         low, high = interval(values[..., F], samples, seed)
         for name, p, t in _names(prefix, infix):
-            # A mean per column: summed in the order of np.mean over a list of scores, so equal to the last bit.
+            # One mean per column sums in the order of np.mean over a list of scores, so both are equal bit for bit.
             precision, recall, fmeasure = (float(100 * column.mean()) for column in values[:, p, t].T)
             metrics |= {name: fmeasure, f"{name}_precision": precision, f"{name}_recall": recall}
             metrics |= {f"{name}_low": float(100 * low[p, t]), f"{name}_high": float(100 * high[p, t])}
@@ -79,11 +79,11 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
 def difference(
     ours: RowScores, theirs: RowScores, samples: int, seed: int, languages: Iterable[str]
 ) -> dict[str, float]:
-    """Metrics of how far a system is above another over the same rows: `difference/rouge1`, `difference/es/rougeL`, ...
+    """Return by how much a system beats another over the same rows: `difference/rouge1`, `difference/es/rougeL`, ...
 
-    Each is 100 x the mean over rows of the difference in F. Beside it stand the 95 % interval of that mean, by a paired
-    bootstrap of `samples` resamples, as `_low` and `_high`, and the percentage of the resamples in which `ours` is
-    above `theirs` as `_better`. Over all rows, then for each of `languages` that has rows.
+    Each is 100 x the mean over rows of the difference in F. `_low` and `_high` bound the 95 % interval of that mean,
+    from a paired bootstrap of `samples` resamples; `_better` is the percentage of resamples in which `ours` is above
+    `theirs`. The metrics are over all rows, and over those of each of `languages` that has rows.
     """
     if ours.languages != theirs.languages:
         raise ValueError("the two systems were not scored over the same rows")
@@ -99,11 +99,11 @@ def difference(
 
 
 def unicode_tokens(text: str, language: str) -> list[str]:
-    """The tokens of the profile `unicode`: NFC, casefolded, Snowball stems of the language if it has a stemmer.
+    """Return the tokens of the profile `unicode`: NFC, casefolded, and stemmed by Snowball where it has the language.
 
-    A token is a run of letters, digits and their combining marks; in a language written without spaces, a letter
-    with its marks or a run of Latin letters and digits. Snowball's Spanish stems lose acute accents (`está` and
-    `esta` agree) and its German ones umlauts, as Snowball defines them; ñ stays.
+    A token is a run of letters, digits and their combining marks. In a language written without spaces, it is a letter
+    with its marks, or a run of Latin letters and digits. Snowball removes acute accents from Spanish stems (`está` and
+    `esta` match) but keeps ñ, and it removes umlauts from German stems.
     """
     tools = tools_for(language)
     pattern = WORD if tools.spaced else CHARACTER
@@ -112,7 +112,7 @@ def unicode_tokens(text: str, language: str) -> list[str]:
 
 
 def _parts(row_languages: Sequence[str], languages: Iterable[str]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield the part of a metric's name for all rows and for each language, with its rows, if there are any."""
+    """Yield the infix of metric names and a mask of rows, for all rows and for each language that has rows."""
     of = np.array(row_languages, dtype=object)
     for infix, rows in [("", np.ones(len(of), bool)), *((f"{language}/", of == language) for language in languages)]:
         if rows.any():
@@ -128,7 +128,7 @@ def _names(prefix: str, infix: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _score(predictions: list[str], references: list[str], use_stemmer: bool) -> NDArray[np.float64]:
-    """(rows, types, measures)."""
+    """Return the scores, shape (rows, types, measures)."""
     scorer = RougeScorer(TYPES, use_stemmer)
     batch = scorer.score_batch(references, predictions)
     rows = [[score[rouge_type] for rouge_type in TYPES] for score in batch]
@@ -140,7 +140,7 @@ def _one_sentence_a_line(text: str, language: str) -> str:
 
 
 def _encode(texts: list[str], languages: Sequence[str], codes: dict[str, str]) -> list[str]:
-    """Replace each token by a number of its own, which rouge_score's tokenizer keeps: ROUGE only tests equality."""
+    """Replace each token by a unique number, which rouge_score's tokenizer keeps, since ROUGE only tests equality."""
 
     def encode(line: str, language: str) -> str:
         return " ".join(codes.setdefault(token, str(len(codes))) for token in unicode_tokens(line, language))

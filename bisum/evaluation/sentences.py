@@ -1,4 +1,4 @@
-"""Sentence splitting with models that come installed, so that it is the same on every machine."""
+"""Sentence splitting with bundled models, the same on every machine."""
 
 from functools import cache
 
@@ -8,11 +8,11 @@ from bisum.corpus.languages import tools_for
 
 
 def split_sentences(text: str, language: str) -> list[str]:
-    """The sentences of `text`, stripped and none of them empty.
+    """Return the sentences of `text`, stripped and without empty ones.
 
-    Uses the trained Punkt model of the language (Kiss & Strunk 2006, https://aclanthology.org/J06-4003), or the
-    `punkt` package's rules for scripts with end marks of their own, such as Japanese and Chinese. A line break
-    alone ends no sentence, as in nltk, so a sentence may span lines.
+    The splitter is the trained Punkt model of the language (Kiss & Strunk 2006, https://aclanthology.org/J06-4003), or
+    the `punkt` package's rules for scripts with their own end marks, such as Japanese and Chinese. As in nltk, a line
+    break alone does not end a sentence, so a sentence may span lines.
     """
     sentences = _tokenizer(tools_for(language).punkt).tokenize(text)
     return [stripped for sentence in sentences if (stripped := sentence.strip())]

@@ -1,4 +1,4 @@
-"""From the hardware that a configuration asks for to the device that is available."""
+"""Selection of the device that a configuration asks for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Device:
     precision: str
     """float32, bf16 or fp16."""
     name: str
-    """What a person would call it, such as 'cpu (2 cores)'."""
+    """Readable name, such as 'cpu (2 cores)'."""
 
     @property
     def is_cpu(self) -> bool:
@@ -32,16 +32,16 @@ class Device:
 
     @property
     def is_xla(self) -> bool:
-        """Whether torch_xla compiles what runs here."""
+        """Whether torch_xla compiles the programs that run here."""
         return self.torch_device.type == "xla"
 
     @property
     def accelerate_precision(self) -> str:
-        """Accelerate's `mixed_precision`; none on a TPU, where Accelerate would turn the weights to bf16, too."""
+        """Accelerate's `mixed_precision`; no on XLA, where Accelerate would also convert the weights to bf16."""
         return "no" if self.is_xla else _ACCELERATE_PRECISION[self.precision]
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context of a training's forward pass, beside `accelerate_precision`."""
+        """Return the context for a forward pass in training, in addition to `accelerate_precision`."""
         if self.is_xla and self.precision == "bf16":
             return torch.autocast("xla", torch.bfloat16)
         return nullcontext()
@@ -51,14 +51,14 @@ def find_device(options: HardwareOptions) -> Device:
     """Return the device that `options` ask for.
 
     Raises:
-        UserError: the device is unavailable, or cannot compute in the precision; the line names what was found.
+        UserError: the device is unavailable, or does not support the precision; the message names what was found.
     """
     cpu = f"cpu ({os.cpu_count()} cores)"
     if options.device == "tpu":
         return _find_tpu(options, cpu)
     if _accelerate_takes_xla():
         raise UserError(
-            f"hardware.device: torch_xla is installed, so that accelerate would not use the {options.device}; "
+            f"hardware.device: torch_xla is installed, so accelerate would not use the {options.device}; "
             "choose hardware=tpu, or set USE_TORCH_XLA=0 in the environment"
         )
     if options.device == "gpu" and not torch.cuda.is_available():

@@ -1,7 +1,7 @@
-"""What an XLA device, such as a TPU, needs: barriers, seeds, weights that stay shared, a count of compilations.
+"""Support for XLA devices, such as TPUs: barriers, seeds, shared weights, a count of compilations.
 
-XLA records operations and runs them at a barrier, as one program that is compiled for its shapes. Every function
-here but `compilations` may be called for any device.
+XLA records operations and runs them at a barrier, as one program compiled for their shapes. All functions here except
+`compilations` may be called for any device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 
 def sync(device: torch.device) -> None:
-    """Set a barrier: run what an XLA device has been asked for; nothing waits for it."""
+    """Set a barrier: start the operations recorded for an XLA device, without waiting for them."""
     if device.type == "xla":
         import torch_xla
 
@@ -31,11 +31,11 @@ def seed(device: torch.device, value: int) -> None:
 
 
 def place(model: PreTrainedModel, device: torch.device) -> None:
-    """Move a model to a device; weights that were one stay one, and others stay apart.
+    """Move a model to a device; shared weights stay shared, and separate weights stay separate.
 
-    On the way to and from an XLA device every module gets parameters of its own. transformers' `tie_weights` would join
-    them as the configuration says, which for mT5 is wrong: it would overwrite the head, or leave the embeddings apart.
-    On an XLA device no forward pass then needs to know what is in its inputs.
+    Moving to or from an XLA device gives every module its own parameters. transformers' `tie_weights` would tie them as
+    the configuration says. For mT5 this is wrong: it would overwrite the head, or leave the embeddings separate. On an
+    XLA device, the attention is also changed so that no forward pass inspects the values of its inputs.
     """
     names = defaultdict(list)
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -51,7 +51,7 @@ def place(model: PreTrainedModel, device: torch.device) -> None:
 
 
 def _prepare_mask(_: torch.nn.Module, args: tuple[Any, ...], inputs: dict[str, Any]) -> tuple[tuple[Any, ...], Any]:
-    """Make the mask one that is added to scores: whether a plain one hides anything, transformers would look up."""
+    """Turn the mask into one that is added to scores, since transformers would inspect the values of a plain mask."""
     mask = torch.where(inputs["attention_mask"].bool(), 0.0, torch.finfo(torch.float32).min)
     return args, {**inputs, "attention_mask": mask[:, None, None, :]}
 

@@ -1,1 +1,1 @@
-"""What a user may extend."""
+"""The interfaces that a user may implement."""

@@ -1,4 +1,4 @@
-"""What makes a model without a checkpoint."""
+"""The interface of an architecture, which builds a model without a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Architecture(Protocol):
-    """Something that makes a model and its tokenizer without a checkpoint."""
+    """A builder of a model and its tokenizer without a checkpoint."""
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""

@@ -1,4 +1,4 @@
-"""Defaults that `conf/` states, read from there for callers from Python, so that each is written once."""
+"""Defaults for callers from Python, read from `conf/` so that each is stated only once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def conf_directory() -> Path:
-    """Return the folder of bisum's own YAML files: inside the package as installed, beside it in a checkout."""
+    """Return the folder of bisum's own YAML files: inside an installed package, beside the package in a checkout."""
     package = Path(__file__).parents[1]
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
@@ -18,18 +18,18 @@ def conf_directory() -> Path:
 class ConfDefault:
     """A dataclass field's `default_factory` that reads the default from a file of `conf/`.
 
-    It serves callers from Python alone. A configuration states every key, so that its record is whole.
+    Only callers from Python use it: a configuration states every key, so that its record is complete.
     """
 
     file: str
     """Relative to `conf/`, without suffix, such as `corpus/_settings`."""
     key: str
     build: Callable[..., Any] | None = None
-    """Called with the keys of a mapping; None: the value itself is the default."""
+    """Called with the items of a mapping as keyword arguments; None: the value itself is the default."""
 
     def __call__(self) -> Any:
         """Return the default."""
-        from omegaconf import OmegaConf  # here, since the configuration needs none of these defaults
+        from omegaconf import OmegaConf  # imported here, since a configuration uses no such default
 
         values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{self.file}.yaml"), resolve=True)
         assert isinstance(values, dict)
@@ -38,5 +38,5 @@ class ConfDefault:
 
 
 def from_conf(file: str, key: str, build: Callable[..., Any] | None = None) -> Any:
-    """Return a dataclass field whose default is what a file of `conf/` says of `key`."""
+    """Return a dataclass field whose default is the value of `key` in a file of `conf/`."""
     return field(default_factory=ConfDefault(file, key, build))

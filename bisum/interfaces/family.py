@@ -1,4 +1,4 @@
-"""What is particular to a family of models, and how a model of it reads text."""
+"""The interface of a model family, and the reader of text that it defines."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED_LABEL = -100
-"""Label of a position that no loss counts."""
+"""Label of positions that the loss ignores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family(ABC):
-    """How one kind of model loads, reads text, learns from it and writes."""
+    """The code for one kind of model: how it is loaded, reads text, is trained and generates."""
 
     needs_language: ClassVar[bool] = False
     """Whether the model must be told the language of a text."""
     left_padded: ClassVar[bool] = False
-    """Whether documents are padded on the left, as what continues a text needs it."""
+    """Whether documents are padded on the left, as a model that continues them requires."""
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
         """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""
@@ -37,15 +37,15 @@ class Family(ABC):
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model with the checkpoint's weights; `options` go to `from_pretrained`."""
 
-    def check(self, reader: TextReader) -> None:  # noqa: B027 - most families have nothing to object to
-        """Raise UserError for limits or a prompt that the model cannot have."""
+    def check(self, reader: TextReader) -> None:  # noqa: B027 - most families accept everything
+        """Raise UserError for limits or a prompt that the model cannot handle."""
 
-    def precision_problem(self, precision: str) -> str | None:  # noqa: ARG002 - most bear all
+    def precision_problem(self, precision: str) -> str | None:  # noqa: ARG002 - most run in all
         """Return why the family cannot run in `precision` (float32, bf16 or fp16), or None if it can."""
         return None
 
     def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:  # noqa: ARG002
-        """Return the token ids, of a model with `vocabulary` of them, that no summary may hold."""
+        """Return the ids among the model's `vocabulary` tokens that a summary must not contain."""
         return []
 
     @abstractmethod
@@ -54,10 +54,10 @@ class Family(ABC):
     ) -> dict[str, list[Any]]:
         """Return the rows' columns `input_ids`, `labels` (lists of token ids), `document_cut` and `summary_cut` (bool).
 
-        A summary is empty where only the document is to be read.
+        The summaries are empty if only the documents are to be read.
 
         Raises:
-            UserError: a language that the model does not know, or limits that leave no room for a document.
+            UserError: the model does not know a language, or the limits leave no room for a document.
         """
 
     def decode(self, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
@@ -69,12 +69,12 @@ class Family(ABC):
     def model_inputs(
         self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
     ) -> dict[str, torch.Tensor]:
-        """Return what the model is called with to give logits of the shape of `labels`, one for each label.
+        """Return the model's keyword arguments, for which it returns the logits of each label.
 
         Args:
-            config: of the model.
+            config: the model's configuration.
             documents: token ids, shape (rows, document tokens), padded with `pad`.
-            mask: 1 where a document's token is, of the same shape.
+            mask: 1 at tokens of documents and 0 at padding, of the same shape.
             labels: token ids, shape (rows, summary tokens), padded with -100 on the right.
             pad: the padding token's id.
         """
@@ -87,20 +87,20 @@ class Family(ABC):
         config: GenerationConfig,
         states: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return the summaries' token ids alone, shape (rows, at most max_new_tokens).
+        """Return the token ids of the summaries, without prompts, shape (rows, at most max_new_tokens).
 
-        `inputs` are those of the forward pass; `states` the encoder's output in it, if that is known.
+        `inputs` are the arguments of the forward pass. `states` is the encoder's output for them, if known.
         """
 
 
 @dataclass(frozen=True)
 class TextReader:
-    """How a model reads text, without the model."""
+    """A model's way of reading text, without its weights."""
 
     tokenizer: PreTrainedTokenizerBase
     family: Family
     config: PretrainedConfig
-    """Of the model."""
+    """The model's configuration."""
     prefix: str
     """Text put before each document; may be empty."""
     suffix: str
@@ -118,7 +118,7 @@ class TextReader:
         """Return the columns of `Family.encode`.
 
         Raises:
-            UserError: what that raises, and whatever a family of the user's own does.
+            UserError: as `Family.encode`, or a user's own family failed in any way.
         """
         try:
             return self.family.encode(self, documents, summaries, languages)

@@ -1,4 +1,4 @@
-"""Which rows of a corpus to keep. A filter of your own is a class with `keep`:
+"""The interface of a row filter. Your own filter is a class with `keep`:
 
 @dataclass(frozen=True, kw_only=True)
 class NoQuestions:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Filter(Protocol):
-    """Decides, for every row of a split, whether it stays."""
+    """A rule that decides which rows of a split to keep."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.Array | pa.ChunkedArray:
         """Return a boolean for each of `rows`: true keeps the row, false or null drops it.
 
-        `rows` are one split's rows that earlier filters kept, all languages together, with non-blank `document` and
-        `summary`. `held_out` are the rows, before any filter, of the splits that `rows` must not repeat: validation
-        and test for train, test for validation, none for test. Work on columns (`pyarrow.compute`), not row by row:
-        a corpus may have millions. Raises `UserError` where the filter's settings do not fit the corpus.
+        `rows` are the rows of one split, in all languages, that earlier filters kept. None has a blank `document` or
+        `summary`. `held_out` are the unfiltered rows of the splits that `rows` must not repeat: validation and test
+        for train, test for validation, none for test. Work on columns with `pyarrow.compute`, not row by row: a
+        corpus may have millions of rows. Raise `UserError` if the filter's settings do not fit the corpus.
         """
         ...

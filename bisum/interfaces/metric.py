@@ -1,10 +1,10 @@
-"""What scores summaries beside ROUGE. A metric of your own is a class with `compute`, named in `evaluation.metrics`:
+"""The interface of a metric besides ROUGE. Your own metric is a class with `compute`, named in `evaluation.metrics`:
 
 evaluation:
   metrics: [{_target_: mine.Copied}]
 
 `bisum.evaluation.evaluator` calls it, and records each number it returns as `eval/NAME`, `test/NAME` or
-`baseline/NAME`. Code outside bisum must be allowed: allow_targets=[mine].
+`baseline/NAME`. You must allow code from outside bisum: allow_targets=[mine].
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Metric(Protocol):
-    """A score of a whole list of summaries."""
+    """A score of a list of summaries."""
 
     def compute(self, predictions: list[str], references: list[str], languages: list[str]) -> dict[str, float]:
-        """Return numbers by their names.
+        """Return the scores by name.
 
         Args:
             predictions: one summary for each row.

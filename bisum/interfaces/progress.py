@@ -1,4 +1,4 @@
-"""How long work shows how far it is, whatever it is shown on."""
+"""The interface of progress bars, independent of the display."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 class Bar(Protocol):
-    """How far a stage is."""
+    """The progress bar of a stage."""
 
     def advance(self, done: int, text: str | None = None) -> None:
-        """Move to `done` steps; `text`, if given, replaces what stands behind the bar."""
+        """Move to `done` steps; `text`, if given, replaces the text after the bar."""
 
 
 class ShowProgress(Protocol):
-    """Opens a bar for a block of work."""
+    """A function that opens a bar for a block of work."""
 
     def __call__(self, title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
-        """Show a bar over `total` steps (None: unknown), of which `done` are taken, while the block runs."""
+        """Show a bar while the block runs, starting at `done` of `total` steps (None: unknown)."""

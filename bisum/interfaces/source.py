@@ -1,4 +1,4 @@
-"""Where rows come from. A new source is a class with `load` and `RowSettings`; nothing else changes."""
+"""The interface of a corpus source. Your own source is a subclass of `RowSettings` with `load`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ("id", "document", "summary", "language", "category")
-"""Columns of every row inside bisum, all of them strings."""
+"""Columns of every row in bisum; all are strings."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -24,37 +24,40 @@ class Source(Protocol):
     """A corpus: three splits of rows, and how to use them."""
 
     @property
-    def max_train_rows(self) -> int | None: ...  # noqa: D102
+    def max_train_rows(self) -> int | None:
+        """See `RowSettings.max_train_rows`."""
 
     @property
-    def max_eval_rows(self) -> int | None: ...  # noqa: D102
+    def max_eval_rows(self) -> int | None:
+        """See `RowSettings.max_eval_rows`."""
 
     @property
-    def language_temperature(self) -> float: ...  # noqa: D102
+    def language_temperature(self) -> float:
+        """See `RowSettings.language_temperature`."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """Read the rows of `languages` in each split that exists, as tables with the string columns `COLUMNS`.
 
-        Rows keep their order in the source; languages are concatenated in the order asked. Ids are unique within
-        a split; `category` may be null. The settings are not applied here. Raises `UserError` for a language or a
-        file that is missing or does not hold such rows.
+        Rows keep the source's order; languages are concatenated in the given order. Ids are unique within a split;
+        `category` may be null. Do not apply the settings here. Raise `UserError` if a language or a file is missing
+        or invalid.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowSettings:
-    """How many rows of a corpus to use, a seeded sample that keeps the languages' shares, and how to train on them."""
+    """Limits on the rows, sampled by seed in the languages' shares, and the balance of languages in training."""
 
     max_train_rows: Annotated[int, Ge(1)] | None = from_conf("corpus/_settings", "max_train_rows")
-    """Rows of the train split, all languages together (at least 1; null: all rows)."""
+    """Rows of the train split, in all languages together (at least 1; null: all rows)."""
 
     max_eval_rows: Annotated[int, Ge(1)] | None = from_conf("corpus/_settings", "max_eval_rows")
-    """Rows of validation and of test, each, all languages together (at least 1; null: all rows)."""
+    """Rows of each of validation and test, in all languages together (at least 1; null: all rows)."""
 
     language_temperature: Annotated[float, Ge(1)] = from_conf("corpus/_settings", "language_temperature")
-    """T, by which a language with n training rows has a share of each epoch proportional to n^(1/T).
+    """Temperature T: the share of a language with n training rows in each epoch is proportional to n^(1/T).
 
-    At 1 languages have the shares that they have; the larger, the nearer to equal shares, so that the rows of
-    small ones come more often. An epoch's number of rows stays; validation and test do not change.
+    At 1, languages keep their natural shares. A larger T brings the shares closer together, so that rows of small
+    languages come more often. The number of rows in an epoch, validation and test do not change.
     """

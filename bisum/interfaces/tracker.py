@@ -1,4 +1,4 @@
-"""A tracker: what it learns about a run, and the interface it offers."""
+"""The interface of an experiment tracker, and the facts that it gets about a run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 LOG = "tracker.log"
-"""File in the run directory that takes what a tracker prints."""
+"""File in the run directory for the output of a tracker."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """What is known of a run when it starts."""
+    """The facts about a run that are known when it starts."""
 
     directory: str
-    """The run directory, absolute; the tracker's own files belong here."""
+    """Absolute path of the run directory, in which the tracker writes its own files."""
     id: str
-    """Identifies the run among all others; the one that the tracker reported, if the run is resumed."""
+    """Unique id of the run; if the run is resumed, the id that the tracker reported."""
     name: str
-    """What people read, such as `mt5_small-lr5e-05-s1`; not unique."""
+    """Readable name, such as `mt5_small-lr5e-05-s1`; not unique."""
     group: str | None
     """Runs that belong together, such as the jobs of a sweep."""
     tags: list[str]
@@ -30,11 +30,11 @@ class RunFacts:
     job: str
     """The command: train, baseline, ..."""
     config: dict[str, Any]
-    """The whole resolved configuration, nested plain data, and under `choices` the option of each group."""
+    """The whole resolved configuration as nested plain data; `choices` holds the option chosen for each group."""
     commit: str | None
-    """Commit of the code, "+" added if files differ from it."""
+    """Commit of the code, with "+" appended if files differ from it."""
     process: int
-    """Id of the process that trains."""
+    """Id of the training process."""
     resumed: bool
     """Whether the run was tracked before."""
     kept: int
@@ -42,15 +42,15 @@ class RunFacts:
 
 
 class TrackedRun:
-    """A run as a tracker keeps it; a method that is not overridden does nothing.
+    """One run in a tracker. A method that is not overridden does nothing.
 
-    The methods are called one at a time in a process of its own, whose standard streams go to `tracker.log` in the run
-    directory. One that raises, hangs or ends that process costs the run one line of warning, nothing else.
+    The methods are called one at a time in a separate process, whose standard streams go to `tracker.log` in the run
+    directory. If a method raises, hangs or ends that process, the run continues with a one-line warning.
     """
 
     report: Mapping[str, str] = {}
-    """Kept in `run.json`: the tracker's `id` for the run, its `url`; `warning` is shown at once, `view`, how the run
-    can be looked at, when it ends."""
+    """Recorded in `run.json`: the tracker's `id` for the run and its `url`. `warning` is shown at once; `view`, which
+    tells how to view the run, is shown when the run ends."""
 
     def log(
         self,
@@ -59,43 +59,43 @@ class TrackedRun:
         tables: Mapping[str, Sequence[Mapping[str, str]]],
         histograms: Mapping[str, Mapping[str, Sequence[float]]],
     ) -> None:
-        """Take one line of `metrics.jsonl`, of which `number` (from 0) were before it, and what belongs to it.
+        """Log one line of `metrics.jsonl`, with its tables and histograms.
 
         Args:
-            number: place of the line; grows by one.
-            metrics: the line: its `step`, its `epoch` and every finite value. A line with `eval/` has the `baseline/`
-                values besides, which makes the baseline a constant curve.
+            number: index of the line, from 0; increases by one.
+            metrics: the `step`, the `epoch` and every finite value of the line. A line with `eval/` values also has the
+                `baseline/` values, so that the baseline is a constant curve.
             tables: rows with the columns id, language, document, reference and prediction.
-            histograms: `counts`, and the `edges` of their bins, one more.
+            histograms: `counts`, and the `edges` of the bins (one more than counts).
         """
 
     def image(self, name: str, path: str) -> None:
-        """Take a PNG file."""
+        """Log a PNG file."""
 
     def checkpoint(self, path: str, aliases: Sequence[str]) -> None:
-        """Take a checkpoint's folder, and its names: `epoch-3`, `best`."""
+        """Log a checkpoint's folder under its names, such as `epoch-3` and `best`."""
 
     def summarize(self, values: Mapping[str, Any]) -> None:
-        """Set values that describe the whole run: `best/eval/rougeL`, `status`."""
+        """Set values that describe the whole run, such as `best/eval/rougeL` and `status`."""
 
     def finish(self, status: str) -> None:
-        """Write everything down: finished, failed, interrupted, or crashed if the training is gone without a word."""
+        """Finish the run as finished, failed, interrupted, or crashed (training died without reporting it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tracker(ABC):
-    """A place where runs are watched and compared, and its settings."""
+    """A service that records and compares runs, and its settings."""
 
     @abstractmethod
     def start(self, run: RunFacts) -> TrackedRun:
-        """Begin, or continue, to track a run."""
+        """Start or continue tracking a run."""
 
     project: str
-    """Runs are compared within it."""
+    """Project in which runs are compared."""
     mode: Literal["auto", "online", "offline", "disabled"]
     """auto: online if that works, otherwise offline; online: the same, with a warning; disabled: no tracking."""
     name: str | None
-    """Name of the run; null: the model and what the command line changes."""
+    """Name of the run; null: the model and the changes on the command line."""
     group: str | None
     """Runs that belong together; null: the jobs of a sweep."""
     tags: list[str]
@@ -103,11 +103,11 @@ class Tracker(ABC):
     table_rows: Annotated[int, Ge(0)]
     """Rows of each split whose predictions are sent, the same in every epoch and run; 0: none."""
     checkpoints: Literal["none", "best", "all"]
-    """Which of the kept checkpoints are sent when the run has finished."""
+    """Which of the kept checkpoints are sent when the run finishes."""
     finish_seconds: Annotated[float, Gt(0)]
-    """Longest wait at the end of a run for what is not sent yet; checkpoints of gigabytes need more."""
+    """Longest wait for uploads at the end of a run; checkpoints of gigabytes need more."""
 
     @property
     def wanted(self) -> bool:
-        """Whether anything is to be tracked."""
+        """Whether to track the run."""
         return self.mode != "disabled"

@@ -1,7 +1,7 @@
-"""A trainer backend: its settings, and the session that it is handed. A backend of your own is a class with `fit`.
+"""The interface of a trainer backend: its settings and its session. Your own backend is a class with `fit`.
 
-Inherit from `bisum.training.accelerate_loop.AccelerateTrainer` to wrap its loop. A loop of your own moves the weights
-and applies the settings of gradients; everything else is the session's. On one device in float32:
+Inherit from `bisum.training.accelerate_loop.AccelerateTrainer` to wrap its loop. Your own loop updates the weights and
+applies the gradient settings; the session does everything else. On one device in float32:
 
 class Plain(Trainer):
     def fit(self, session):
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import torch
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
+    from torch.utils.data import Dataset
     from transformers import PreTrainedModel
 
 
@@ -56,31 +57,36 @@ _BUILT_IN_METRIC = re.compile(
 
 
 class TrainingDevice(Protocol):
-    """Where the model is, and the number format of its forward pass."""
+    """The device of the model, and the number format of its forward pass."""
 
     @property
-    def is_cpu(self) -> bool: ...  # noqa: D102
+    def is_cpu(self) -> bool:
+        """Whether this is the CPU."""
 
     @property
     def accelerate_precision(self) -> str:
         """Accelerate's `mixed_precision`: no, bf16 or fp16."""
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context of a training's forward pass, beside `accelerate_precision`."""
+        """Return the context for a forward pass in training, in addition to `accelerate_precision`."""
 
 
 class TrainingBatches(Protocol):
     """The batches of the training rows, one for each forward pass, the same in every backend."""
 
+    @property
+    def dataset(self) -> Dataset[Any]:
+        """The tokenized training rows, for backends whose library asks for a data set."""
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) of the next iteration."""
 
     def __iter__(self) -> Iterator[Mapping[str, torch.Tensor]]:
-        """Yield the batches of the epoch, from its first: what the model is called with, on the CPU, and `labels`.
+        """Yield the epoch's batches from the first: the model's keyword arguments and `labels`, all on the CPU.
 
-        `labels` are token ids of shape (rows, summary tokens), -100 where none counts. They go to
+        `labels` are token ids of shape (rows, summary tokens), -100 at ignored positions. They go to
         `bisum.models.loss.token_loss`, not to the model. A backend that continues in mid-epoch skips the batches of
-        the steps that are done; batches are a function of (seed, epoch), so this resumes exactly.
+        completed steps. Batches are a function of (seed, epoch), so this resumes exactly.
         """
 
     def __len__(self) -> int:
@@ -88,30 +94,35 @@ class TrainingBatches(Protocol):
 
 
 class TrainingSession(Protocol):
-    """What a backend is handed: all it needs to take the steps, and what must happen between them.
+    """All that a backend needs to take the steps, and the work that must happen between them.
 
-    The model is on its device. Weights, optimizer and schedule are in the state of the step to continue from.
-    Evaluation puts the model into evaluation mode and back, so a backend chooses the training mode at each step.
+    Weights, optimizer and schedule have the state of the step to continue from. Evaluation changes the model's mode
+    and restores it, so a backend must set the training mode at each step.
     """
 
     @property
-    def model(self) -> PreTrainedModel: ...  # noqa: D102
+    def model(self) -> PreTrainedModel:
+        """The model, on its device."""
 
     @property
-    def batches(self) -> TrainingBatches: ...  # noqa: D102
+    def batches(self) -> TrainingBatches:
+        """The batches of the training rows."""
 
     @property
-    def optimizer(self) -> Optimizer: ...  # noqa: D102
+    def optimizer(self) -> Optimizer:
+        """The optimizer of the model's weights."""
 
     @property
     def schedule(self) -> LRScheduler:
-        """The schedule of the learning rate, to be stepped once after each optimizer step."""
+        """The learning-rate schedule. Step it once after each optimizer step."""
 
     @property
-    def device(self) -> TrainingDevice: ...  # noqa: D102
+    def device(self) -> TrainingDevice:
+        """The device of the model."""
 
     @property
-    def seed(self) -> int: ...  # noqa: D102
+    def seed(self) -> int:
+        """The seed of the run."""
 
     @property
     def step(self) -> int:
@@ -119,7 +130,7 @@ class TrainingSession(Protocol):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch: its batches by `Trainer.gradient_accumulation`, rounded up."""
+        """Optimizer steps in an epoch: batches divided by `Trainer.gradient_accumulation`, rounded up."""
 
     @property
     def finished(self) -> bool:
@@ -129,26 +140,31 @@ class TrainingSession(Protocol):
         """Continue with the state of a gradient scaler (fp16), and keep it in checkpoints."""
 
     def begin(self) -> None:
-        """Begin or continue; called once, before the first step."""
+        """Begin or continue training. Call it once, before the first step."""
 
     def begin_step(self) -> None:
-        """Set the random state of the step; called before each optimizer step."""
+        """Set the random state of the step. Call it before each optimizer step."""
 
     def end_step(self, loss: torch.Tensor, rows: int, learning_rate: float) -> None:
-        """Log, evaluate, save and stop where it is time to; called after each optimizer step.
+        """Log, evaluate, save and stop when due. Call it after each optimizer step.
 
         Args:
             loss: the step's loss, detached, shape ().
             rows: rows in the step.
             learning_rate: the rate that the step used.
+
+        Raises:
+            Interrupted: a signal asked the run to end. Let every exception here propagate.
+            FloatingPointError: the loss is not finite.
+            UserError: an evaluation failed because of a metric of the user's.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer(ABC):
-    """A backend and its settings: it moves the weights; everything between the steps is the session's.
+    """A backend and its settings. It updates the weights; the session does everything between the steps.
 
-    With the same settings all backends must take the same steps. A backend applies `gradient_accumulation`,
+    All backends must take the same steps under the same settings. A backend applies `gradient_accumulation`,
     `gradient_checkpointing`, `max_gradient_norm` and `label_smoothing`; the session applies the other settings.
     """
 
@@ -159,7 +175,7 @@ class Trainer(ABC):
     epochs: Annotated[int, Ge(1)]
     """Passes over the training rows."""
     max_steps: Annotated[int, Ge(1)] | None
-    """Optimizer steps after which training ends, however many epochs were asked; null: no such limit."""
+    """Optimizer steps after which training ends, whatever `epochs` is; null: no such limit."""
     batch_size: Annotated[int, Ge(1)]
     """Rows in one forward pass."""
     gradient_accumulation: Annotated[int, Ge(1)]
@@ -173,37 +189,37 @@ class Trainer(ABC):
     schedule: Literal["linear", "cosine", "constant"]
     """Shape of the learning rate after warmup; linear and cosine end at 0."""
     warmup: Annotated[float, Ge(0)]
-    """Steps in which the learning rate rises from 0; below 1 it is a share of all steps."""
+    """Steps during which the learning rate rises from 0; a value below 1 is a share of all steps."""
     weight_decay: Annotated[float, Ge(0)]
-    """Decoupled decay of the weights per step, times the learning rate."""
+    """Decoupled weight decay per step, multiplied by the learning rate."""
     decay_all_parameters: bool
     """Decay biases and normalization weights too (torch's default), not only matrices."""
     max_gradient_norm: Annotated[float, Gt(0)] | None
-    """Gradients of a larger 2-norm are scaled down to it; null: never."""
+    """Largest 2-norm of the gradients, which are scaled down to it; null: no limit."""
     label_smoothing: Annotated[float, Ge(0), Lt(1)]
     """Share of the target probability spread evenly over the vocabulary, in the training loss only."""
     evaluate_every: Annotated[int, Ge(1)] | None
     """Optimizer steps between evaluations; null: at the end of each epoch."""
     save_every: Annotated[int, Ge(1)] | None
-    """Optimizer steps between checkpoints besides those after evaluations; null: none."""
+    """Optimizer steps between checkpoints, in addition to those after evaluations; null: none."""
     keep_checkpoints: Annotated[int, Ge(1)] | None
-    """Most recent checkpoints kept; the best is kept besides them; null: all."""
+    """Number of recent checkpoints to keep, in addition to the best; null: all."""
     best_metric: str
-    """Metric of the validation split that chooses the best checkpoint; eval/loss: lowest, any other: highest."""
+    """Metric of the validation split that selects the best checkpoint; eval/loss: lowest, any other: highest."""
     patience: Annotated[int, Ge(1)] | None
-    """Evaluations in a row without a better `best_metric` after which training stops early; null: never."""
+    """Consecutive evaluations without a better `best_metric` after which training stops early; null: never."""
     log_every: Annotated[int, Ge(1)]
-    """Optimizer steps between logged training losses, each the mean over those steps."""
+    """Optimizer steps between logged training losses; each loss is the mean over those steps."""
 
     def __post_init__(self) -> None:
         if not self.best_metric.startswith("eval/"):
             raise UserError(f"best_metric '{self.best_metric}' must begin with eval/ (for example eval/rougeL)")
 
     def names_built_in_metric(self) -> bool:
-        """Tell whether `best_metric` is one that every evaluation yields."""
+        """Return whether every evaluation yields `best_metric`."""
         return _BUILT_IN_METRIC.fullmatch(self.best_metric) is not None
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a smaller `best_metric` is the better one."""
+        """Whether a smaller `best_metric` is better."""
         return self.best_metric == "eval/loss"

@@ -1,4 +1,4 @@
-"""Models built from their configuration, with random weights."""
+"""Architectures, which build models with random weights."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class T5Architecture:
     """A T5 encoder-decoder (Raffel et al. 2020) of any size."""
 
     tokenizer: str
-    """Directory of a tokenizer, or `pkg://PACKAGE` for one that a Python package carries."""
+    """Directory of a tokenizer, or `pkg://PACKAGE` for one in a Python package."""
     d_model: Annotated[int, Ge(1)]
     """Width of the residual stream."""
     d_ff: Annotated[int, Ge(1)]
     """Width of the feed-forward layers."""
     num_layers: Annotated[int, Ge(1)]
-    """Layers of the encoder, and as many of the decoder."""
+    """Number of layers in the encoder, and in the decoder."""
     num_heads: Annotated[int, Ge(1)]
-    """Attention heads, each of width d_model / num_heads."""
+    """Number of attention heads, each of width d_model / num_heads."""
     dropout: Annotated[float, Ge(0), Lt(1)]
     """Share of activations zeroed in training."""
 
@@ -36,7 +36,7 @@ class T5Architecture:
             raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
-        """Return the tokenizer of the directory."""
+        """Return the tokenizer in the directory."""
         from pathlib import Path
 
         from transformers import AutoTokenizer

@@ -1,4 +1,4 @@
-"""GPT-2 and other models that continue a text: a summary is what follows the document and a prompt."""
+"""GPT-2 and other decoder-only models, which write the summary after the document and a prompt."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderOnly(Family):
-    """Causal language models: GPT-2 (Radford et al. 2019, who summarize with `TL;DR:`), and instructed ones.
+    """Causal language models: GPT-2 (Radford et al. 2019, who summarize with `TL;DR:`) and instruction-tuned models.
 
-    The prompt is prefix, document and suffix; where the tokenizer has a chat template, they are what the user says in
-    it, and the summary is the answer.
+    The prompt is prefix, document and suffix. If the tokenizer has a chat template, the prompt is the user's turn and
+    the summary is the assistant's.
     """
 
     left_padded: ClassVar[bool] = True
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
-        """Return the tokenizer; one without a padding token, as GPT-2's, pads with the end-of-sequence token."""
+        """Return the tokenizer; if it has no padding token, as in GPT-2, it pads with the end-of-sequence token."""
         tokenizer = super().load_tokenizer(checkpoint, **options)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model of the checkpoint; raises UserError if it lacks weights or an argument that is needed."""
+        """Return the model of the checkpoint; raises UserError if it lacks weights or a required argument."""
         from transformers import AutoModelForCausalLM
 
         model = load_weights(AutoModelForCausalLM, checkpoint, config, options)
@@ -53,7 +53,7 @@ class DecoderOnly(Family):
         return model
 
     def check(self, reader: TextReader) -> None:
-        """Refuse limits that together exceed the model's positions, and a prompt that asks for nothing."""
+        """Refuse limits that together exceed the model's positions, and a prompt without an instruction."""
         positions = getattr(reader.config, "max_position_embeddings", None)
         left = None if positions is None else positions - reader.max_summary_tokens
         if left is not None and reader.max_document_tokens > left:
@@ -64,10 +64,10 @@ class DecoderOnly(Family):
         self.check_prompt(reader)
 
     def check_prompt(self, reader: TextReader) -> None:
-        """Refuse a prompt that asks for nothing; a family whose `encode` writes all of it has nothing to check."""
+        """Refuse a prompt without an instruction; a family whose `encode` writes the whole prompt overrides this."""
         if not _is_chat(reader) and not reader.suffix.strip():
             raise UserError(
-                "model.suffix: a decoder-only model must be told where the summary begins; model=gpt2 says TL;DR:"
+                "model.suffix: a decoder-only model must be told where the summary begins; model=gpt2 uses TL;DR:"
             )
         if not (reader.prefix + reader.suffix).strip():
             raise UserError("model.prefix: a chat model must be told what to do; model=qwen_instruct does so")
@@ -80,13 +80,13 @@ class DecoderOnly(Family):
         summaries: Sequence[str],
         languages: Sequence[str],  # noqa: ARG002 - the prompt is the same for all
     ) -> dict[str, list[Any]]:
-        """Tokenize prompts, the document shortened where they are too long, and what is to follow them."""
+        """Tokenize prompts, with documents shortened to fit the limit, and the summaries that follow them."""
         tokenizer, is_chat = reader.tokenizer, _is_chat(reader)
         blank = "" if is_chat or reader.suffix.endswith((" ", "\n", "\t")) else " "
         answers = [blank + summary.strip() if summary.strip() else "" for summary in summaries]
         options = {"add_special_tokens": False, "return_attention_mask": False}
         targets = tokenizer(answers, **options)["input_ids"]
-        options["add_special_tokens"] = not is_chat  # a template has its own
+        options["add_special_tokens"] = not is_chat  # a template adds its own
         stripped = [document.strip() for document in documents]
         prompts = encode_prompts(tokenizer, stripped, partial(_prompt, reader), reader.max_document_tokens, **options)
         end = tokenizer.eos_token_id
@@ -94,13 +94,13 @@ class DecoderOnly(Family):
 
     def model_inputs(
         self,
-        config: PretrainedConfig,  # noqa: ARG002 - it needs no start token
+        config: PretrainedConfig,  # noqa: ARG002 - there is no start token
         documents: torch.Tensor,
         mask: torch.Tensor,
         labels: torch.Tensor,
         pad: int,
     ) -> dict[str, torch.Tensor]:
-        """Return prompts, padded on the left, and the summaries behind them; logits are asked for summaries alone."""
+        """Return left-padded prompts followed by the summaries; request logits only for the summaries."""
         import torch
 
         summaries = labels[:, :-1]
@@ -121,7 +121,7 @@ class DecoderOnly(Family):
         config: GenerationConfig,
         states: torch.Tensor | None,  # noqa: ARG002 - there is no encoder
     ) -> torch.Tensor:
-        """Return what follows the prompts; n-grams may not repeat in the summary, but may be the document's."""
+        """Return the text generated after the prompts; n-grams may repeat the document's but not the summary's own."""
         prompt = int(inputs["logits_to_keep"][0]) + 1
         config, processors = fresh_ngrams(config, prompt)
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
@@ -138,12 +138,12 @@ def _is_chat(reader: TextReader) -> bool:
 
 
 def _prompt(reader: TextReader, document: str) -> str:
-    """Return what the model continues."""
+    """Return the text that the model continues."""
     text = reader.prompt(document)
     if not _is_chat(reader):
         return text
     turns = [{"role": "user", "content": text}]
     try:
         return str(reader.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # of jinja2, and of whatever a template calls
+    except Exception as error:  # jinja2 or a function that a template calls may raise anything
         raise UserError(f"model.checkpoint: its chat template fails on a user's turn ({reason(error)})") from error

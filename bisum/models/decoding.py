@@ -1,4 +1,4 @@
-"""What `generate` needs from every family: tokens that end a summary, n-grams that may not repeat."""
+"""Helpers for `generate` in all families: end tokens, and a ban on repeated n-grams."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 
 def end_tokens(eos_token_id: int | list[int]) -> list[int]:
-    """Return the ids of the tokens that end a summary, of which a generation config has one or several."""
+    """Return the end tokens of a generation config, which states one id or a list, as a list."""
     return eos_token_id if isinstance(eos_token_id, list) else [eos_token_id]
 
 
 def fresh_ngrams(config: GenerationConfig, started: int) -> tuple[GenerationConfig, LogitsProcessorList]:
-    """Return what keeps n-grams from coming twice in a summary, the `started` tokens before it not counted.
+    """Return the settings that ban repeated n-grams in a summary, ignoring the `started` tokens before it.
 
-    transformers counts them: with `no_repeat_ngram_size=1` BART, which starts from its end token, could never end.
+    transformers would count them: with `no_repeat_ngram_size=1`, BART could never end, since its start token is its end
+    token.
     """
     from transformers import LogitsProcessor, LogitsProcessorList, NoRepeatNGramLogitsProcessor
 

@@ -1,6 +1,6 @@
-"""The families that bisum knows, and which of them a checkpoint is of.
+"""The built-in model families, and the choice of a checkpoint's family.
 
-A further one is a class that inherits from one of these, named by `model.family._target_`.
+Your own family is a class that inherits from one of these. `model.family._target_` names it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderDecoder(Family):
-    """Encoder-decoder models with one source and one target text: BART (Lewis et al. 2020) and the like."""
+    """Encoder-decoder models with one source and one target text, such as BART (Lewis et al. 2020)."""
 
     start_tokens: ClassVar[int] = 1
-    """Tokens that stand in the decoder before the first that is generated."""
+    """Number of decoder tokens before the first generated one."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model of the checkpoint; raises UserError if it lacks weights or the decoder's start token."""
@@ -63,9 +63,9 @@ class EncoderDecoder(Family):
         reader: TextReader,
         documents: Sequence[str],
         summaries: Sequence[str],
-        languages: Sequence[str],  # noqa: ARG002 - these models read every language alike
+        languages: Sequence[str],  # noqa: ARG002 - these models treat all languages alike
     ) -> dict[str, list[Any]]:
-        """Tokenize documents as source and summaries as target text."""
+        """Tokenize documents as source text and summaries as target text."""
         tokenizer, end = reader.tokenizer, reader.tokenizer.eos_token_id
         targets = tokenizer(text_target=list(summaries), return_attention_mask=False)["input_ids"]
         return columns(
@@ -76,7 +76,7 @@ class EncoderDecoder(Family):
     def _sources(
         self, reader: TextReader, documents: Sequence[str], limit: int, *, special: bool = True
     ) -> list[tuple[list[int], bool]]:
-        """Return each document's tokens between prefix and suffix, and whether it was cut."""
+        """Return the tokens of each document with prefix and suffix, and whether it was cut."""
         tokenizer, options = reader.tokenizer, {"add_special_tokens": special, "return_attention_mask": False}
         if reader.suffix:
             return encode_prompts(tokenizer, documents, reader.prompt, limit, **options)
@@ -86,7 +86,7 @@ class EncoderDecoder(Family):
     def model_inputs(
         self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
     ) -> dict[str, torch.Tensor]:
-        """Return the document for the encoder, and for the decoder the labels moved behind its start token."""
+        """Return the documents for the encoder, and the labels shifted right after a start token for the decoder."""
         from torch.nn import functional
 
         shifted = functional.pad(labels[:, :-1], (1, 0), value=config.decoder_start_token_id)
@@ -100,7 +100,7 @@ class EncoderDecoder(Family):
         config: GenerationConfig,
         states: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return what follows each row's own start tokens; `states` save reading the document again."""
+        """Return the tokens generated after each row's start tokens; `states` avoid encoding the document again."""
         from transformers.modeling_outputs import BaseModelOutput
 
         starts = self.decoder_starts(inputs)
@@ -124,13 +124,13 @@ class EncoderDecoder(Family):
 
 @dataclass(frozen=True, kw_only=True)
 class T5(EncoderDecoder):
-    """T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and their kin."""
+    """T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and related models."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model; a head of its own, as mT5 and T5 v1.1 have, stays its own.
+        """Return the model; keep a separate head, as in mT5 and T5 v1.1, separate.
 
-        transformers' MT5Config declares the head tied, so that resizing or re-tying would overwrite it with the
-        embedding; the flag is put right on the loaded model.
+        transformers' MT5Config declares the head tied, so resizing or re-tying would overwrite it with the embedding.
+        This corrects the flag on the loaded model.
         """
         model = super().load_model(checkpoint, config, **options)
         head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
@@ -145,44 +145,44 @@ class T5(EncoderDecoder):
         return None
 
     def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:
-        """Return the sentinels of pretraining, and the rows that only round the vocabulary up."""
+        """Return the sentinels of pretraining, and the ids that only pad the vocabulary."""
         sentinels = [at for token, at in tokenizer.get_vocab().items() if re.fullmatch(r"▁?<extra_id_\d+>", token)]
         return sorted({*sentinels, *range(len(tokenizer), vocabulary)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pegasus(EncoderDecoder):
-    """PEGASUS (Zhang et al. 2020), whose texts have `<n>` where a line ends."""
+    """PEGASUS (Zhang et al. 2020), which writes line breaks as `<n>`."""
 
     def precision_problem(self, precision: str) -> str | None:
-        """Refuse fp16, as transformers' documentation of PEGASUS does."""
+        """Refuse fp16, which transformers' documentation of PEGASUS advises against."""
         return "PEGASUS overflows fp16; use bf16 or float32" if precision == "fp16" else None
 
     def encode(
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
     ) -> dict[str, list[Any]]:
-        """Tokenize as its authors do, line ends as `<n>` where the vocabulary has it."""
+        """Tokenize as its authors do, with line breaks as `<n>` if the vocabulary has it."""
         if reader.tokenizer.convert_tokens_to_ids("<n>") != reader.tokenizer.unk_token_id:
             documents, summaries = ([text.replace("\n", "<n>") for text in texts] for texts in (documents, summaries))
         return super().encode(reader, documents, summaries, languages)
 
     def decode(self, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
-        """Return the texts, with line ends."""
+        """Return the texts, with line breaks restored."""
         return [re.sub(r" *<n> *", "\n", text).strip() for text in super().decode(tokenizer, ids)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MBart50(EncoderDecoder):
-    """mBART-50 (Tang et al. 2020): `[language] text </s>` on both sides, the decoder starting with `</s> [language]`.
+    """mBART-50 (Tang et al. 2020): `[language] text </s>` on both sides; the decoder starts with `</s> [language]`.
 
-    The loss counts the language token too, as transformers' does.
+    As in transformers, the loss includes the language token.
     """
 
     needs_language: ClassVar[bool] = True
     start_tokens: ClassVar[int] = 2
 
     def check(self, reader: TextReader) -> None:
-        """Refuse a tokenizer without language tokens, too."""
+        """Also refuse a tokenizer without language tokens."""
         super().check(reader)
         if (kind := type(reader.tokenizer).__name__) != "MBart50Tokenizer":
             raise UserError(f"model.checkpoint: its tokenizer is a {kind}, not the MBart50Tokenizer of mBART-50")
@@ -190,7 +190,7 @@ class MBart50(EncoderDecoder):
     def encode(
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
     ) -> dict[str, list[Any]]:
-        """Tokenize each row in its own language, whatever the tokenizer's present one is."""
+        """Tokenize each row in its own language, regardless of the tokenizer's current language."""
         tokenizer, end = reader.tokenizer, reader.tokenizer.eos_token_id
         codes = {language: self._token(tokenizer, language) for language in dict.fromkeys(languages)}
         starts = [codes[language] for language in languages]
@@ -204,7 +204,7 @@ class MBart50(EncoderDecoder):
 
     @staticmethod
     def _token(tokenizer: PreTrainedTokenizerBase, language: str) -> int:
-        """Return the id of a language's token: `en` means `en_XX`, and so does `en_US`."""
+        """Return the id of a language's token; both `en` and `en_US` mean `en_XX`."""
         tokens: dict[str, int] = tokenizer.lang_code_to_id
         by_language = {token.partition("_")[0]: at for token, at in tokens.items()}
         code = language.replace("-", "_")
@@ -230,14 +230,14 @@ def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
     """Return the family of a model by its `model_type`, or of any causal language model by its architecture.
 
     Raises:
-        UserError: none is known for it.
+        UserError: the model belongs to no known family.
     """
     if (family := FAMILIES.get(config.model_type)) is not None:
         return family
     if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
         return DecoderOnly()
     raise UserError(
-        f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which is of no known family "
+        f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which belongs to no known family "
         f"(known: {', '.join(FAMILIES)}, and any causal language model); "
         "name a class of your own as model.family._target_"
     )

@@ -1,4 +1,4 @@
-"""Whether the files of a checkpoint fit one another, told before the first text is read."""
+"""Checks that the files of a checkpoint fit together, made before any text is read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, key: str) -> None:
-    """Raise UserError for a tokenizer that lacks a token that is needed, or has tokens that the model does not have.
+    """Raise UserError for a tokenizer that lacks a required token, or has tokens that the model lacks.
 
-    `key` is the configuration's, under which the model is named.
+    `key` is the configuration key that names the model.
     """
     kind = type(tokenizer).__name__
     for name, use in (("eos_token", "ends a summary"), ("pad_token", "fills up the rows of a batch")):
@@ -30,7 +30,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
 
 
 def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int | None, file: str) -> None:
-    """Raise UserError for a special token in `file` that is none of the `vocabulary` tokens of the model."""
+    """Raise UserError for a special token in `file` that is not among the model's `vocabulary` tokens."""
     for name in _TOKEN_IDS:
         value = getattr(stated, name, None)
         for at in value if name == "eos_token_id" and isinstance(value, list) else [value]:

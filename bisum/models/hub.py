@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub: from its cache, or downloaded with a bar; where neither can be, told at once."""
+"""Models from the Hugging Face hub: read from its cache, or downloaded with a progress bar."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.
 
 
 def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None) -> Path:
-    """Return the local folder of a model's files, without or with its weights (pickled ones where there are no other).
+    """Return the local folder of a model's files, optionally with weights (pickled only if there are no others).
 
-    A pinned commit that is in the cache needs no network; without one the newest is asked for, and the newest in the
-    cache taken where the hub cannot be reached. One request, without retries, tells whether it can.
+    A cached commit needs no network if `revision` pins it. Otherwise the newest commit is requested from the hub, or
+    the newest in the cache is used if the hub is unreachable. A single request, without retries, tests whether it is.
 
     Raises:
         OSError: the hub has no such model or revision, or cannot be reached; `huggingface_hub` says which.
@@ -37,7 +37,7 @@ def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progres
     one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ())]
 
     def cached() -> Path | None:
-        """Return the folder in the cache; it may be of another program, which wanted fewer of the files."""
+        """Return the folder in the cache, unless another program downloaded only some of the files."""
         with suppress(OSError):
             folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
             if any(next(folder.glob(pattern), None) for pattern in one_of):
@@ -50,7 +50,7 @@ def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progres
         found = HfApi().model_info(name, revision=revision, timeout=10, files_metadata=True)
     except HfHubHTTPError:
         raise
-    except Exception as error:  # of the network, in many kinds
+    except Exception as error:  # network errors have many types
         if folder := cached():
             return folder
         raise LocalEntryNotFoundError(reason(error)) from error
@@ -69,7 +69,7 @@ def _download(
     with progress(f"downloading {name} (MB)", sum(sizes[file] for file in wanted) // 10**6) as bar:
 
         class Bytes(tqdm):
-            """Shows nothing itself, and tells the bar of the bytes that are written."""
+            """A hidden bar that reports the written bytes to ours."""
 
             def __init__(self, *arguments: Any, **options: Any) -> None:
                 self.counts = str(options.get("desc", "")).startswith("Reconstructing")

@@ -1,4 +1,4 @@
-"""From a checkpoint or an architecture to a model that can be trained."""
+"""Loading of a model from a checkpoint or an architecture."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from bisum.models.prompt import state_prompt, stated_prompt
 T = TypeVar("T")
 
 _MEANINGS = {
-    "Expected Union[Tuple[str": "its tokenizer lacks a token that it puts beside texts, such as its eos_token",
+    "Expected Union[Tuple[str": "its tokenizer lacks a token that it adds to texts, such as its eos_token",
     "`tiktoken` is required": "its tokenizer's file is damaged, or of a kind that bisum does not know",
     "Weights only load failed": "its pickled weights are damaged, or hold more than weights",
 }
-"""What is wrong where a library's message, which holds the key, advises something else."""
+"""Explanations of library errors whose messages contain the key and give misleading advice."""
 _TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
 class NotOnHub(UserError):
-    """A model that is no local directory could not be had from the hub: a wrong name, or no network."""
+    """A model that is not a local directory could not be loaded from the hub: a wrong name, or no network."""
 
 
 @dataclass(frozen=True)
 class LoadedModel(TextReader):
-    """A model and how it reads text."""
+    """A model and its way of reading text."""
 
     model: PreTrainedModel
 
@@ -50,27 +50,27 @@ class LoadedModel(TextReader):
 
     @cached_property
     def unwanted_tokens(self) -> list[int]:
-        """Ids of the tokens that no summary may hold; kept, since a large vocabulary takes most of a second."""
+        """Ids of the tokens that a summary must not contain; cached, since a large vocabulary takes almost a second."""
         return self.family.unwanted_tokens(self.tokenizer, self.model.config.vocab_size)
 
     def save(self, directory: Path) -> None:
-        """Write the model as safetensors, with its configuration and tokenizer, as `from_pretrained` reads them."""
+        """Write safetensors, configuration and tokenizer to a directory that `from_pretrained` can read."""
         state = self.model.state_dict(keep_vars=True)
-        on_cpu = {id(tensor): tensor.detach().cpu() for tensor in state.values()}  # a shared weight stays one
+        on_cpu = {id(tensor): tensor.detach().cpu() for tensor in state.values()}  # shared weights stay shared
         state = {name: on_cpu[id(tensor)] for name, tensor in state.items()}
         self.model.save_pretrained(directory, state_dict=state, max_shard_size="1TB")
         self.tokenizer.save_pretrained(directory)
 
 
 def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgress | None = None) -> LoadedModel:
-    """Return the model that `options` name, its weights in float32 on the CPU.
+    """Return the model that `options` name, with float32 weights on the CPU.
 
-    Random weights are drawn with `seed`. Only safetensors are read, unless the options say otherwise,
-    and no remote code is run. `progress` shows how far a download is.
+    `seed` determines random weights. Only safetensors are read, unless the options say otherwise, and no remote code is
+    run. `progress` shows the progress of a download.
 
     Raises:
-        UserError: the checkpoint is not there or of no known family, cannot run in `precision`, or has fewer positions
-            than `max_document_tokens`.
+        UserError: the checkpoint is missing or belongs to no known family, cannot run in `precision`, or has fewer
+            positions than `max_document_tokens`.
     """
     if options.checkpoint is None:
         architecture, tokenizer = _architecture(options)
@@ -91,10 +91,10 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
 
 
 def load_reader(options: ModelOptions) -> TextReader:
-    """Return how the model that `options` name reads text; no weights are read or drawn.
+    """Return the reader of the model that `options` name, without reading or drawing weights.
 
     Raises:
-        UserError: as `load` does; `NotOnHub` where a network may be all that is missing.
+        UserError: as `load`; `NotOnHub` if only the network may be missing.
     """
     if options.checkpoint is None:
         architecture, tokenizer = _architecture(options)
@@ -131,7 +131,7 @@ def _reader(
     load_tokenizer: Callable[[Family], PreTrainedTokenizerBase],
     precision: str = "float32",
 ) -> TextReader:
-    """Return the reader of a model with `config`, once its family and limits are checked."""
+    """Return the reader of a model with `config`, after checking its family and limits."""
     source = located(options.checkpoint) if options.checkpoint else "model.architecture"
     family = options.family or family_of(config, source)
     if problem := family.precision_problem(precision):
@@ -155,8 +155,8 @@ def _reader(
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
         if saved := sorted(path.name for path in Path(checkpoint).glob("checkpoints/epoch-*")):
-            of_run = f"one of its checkpoints is one: {', '.join(saved)}"
-            raise UserError(f"model.checkpoint: '{checkpoint}' is a run directory, no checkpoint; {of_run}")
+            of_run = f"use one of its checkpoints: {', '.join(saved)}"
+            raise UserError(f"model.checkpoint: '{checkpoint}' is a run directory, not a checkpoint; {of_run}")
         found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
         raise UserError(
             f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})"
@@ -192,17 +192,17 @@ def _load_tokenizer(checkpoint: str, revision: str | None, family: Family) -> Pr
 
 
 def _reading(key: str, source: str, read: Callable[[], T]) -> T:
-    """Call `read`; what is wrong with the source becomes one line."""
+    """Return the result of `read`; turn its errors into a one-line UserError."""
     try:
         return read()
     except UserError:
         raise
-    except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own kinds
+    except Exception as error:  # transformers, safetensors, tokenizers and the hub raise different types
         own = next((ours for theirs, ours in _MEANINGS.items() if theirs in str(error)), str(error))
         said = one_line(own)[:300]
         if key != "model.checkpoint" or Path(source).is_dir():
             raise UserError(f"{key}: '{source}' cannot be loaded: {said}") from error
         raise NotOnHub(
-            f"{key}: '{source}' is no local directory and could not be had from the hub ({said.partition('. ')[0]}); "
-            "check the name and the network, or give the directory of a downloaded model"
+            f"{key}: '{source}' is not a local directory and could not be loaded from the hub "
+            f"({said.partition('. ')[0]}); check the name and the network, or give the directory of a downloaded model"
         ) from error

@@ -1,4 +1,4 @@
-"""The loss, one for training and evaluation, in all backends."""
+"""The loss, shared by training and evaluation in all backends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bisum.interfaces.family import IGNORED_LABEL
 
 
 def count_all_tokens(batches: Sequence[Mapping[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
-    """Return the number of labels that count in some batches on the CPU, as a scalar tensor on `device`."""
+    """Return the number of labels in batches on the CPU, without ignored ones, as a scalar tensor on `device`."""
     counts = torch.stack([count_tokens(batch["labels"]) for batch in batches])
-    return counts.to(device).sum()  # XLA looks into a scalar that is moved, and may compile anew for its value
+    return counts.to(device).sum()  # moved before the sum, since XLA may recompile for the value of a moved scalar
 
 
 def token_loss(
@@ -21,13 +21,13 @@ def token_loss(
 ) -> torch.Tensor:
     """Return the cross-entropy summed over label tokens and divided by `tokens`.
 
-    With the token count of a whole accumulated batch as `tokens`, the gradients of its parts add up to those of one
+    If `tokens` is the count of a whole accumulated batch, the gradients of its parts add up to the gradient of one
     large batch.
 
     Args:
         logits: shape (rows, summary tokens, vocabulary).
-        labels: shape (rows, summary tokens); -100 is not counted.
-        tokens: what the sum is divided by.
+        labels: shape (rows, summary tokens); -100 is ignored.
+        tokens: divisor of the sum.
         label_smoothing: share of the target spread over the vocabulary (Szegedy et al. 2016).
     """
     summed = functional.cross_entropy(
@@ -41,5 +41,5 @@ def token_loss(
 
 
 def count_tokens(labels: torch.Tensor) -> torch.Tensor:
-    """Return the number of labels that count, as a scalar tensor."""
+    """Return the number of labels, without ignored ones, as a scalar tensor."""
     return (labels != IGNORED_LABEL).sum()

@@ -1,4 +1,4 @@
-"""The prompt for summarization that a checkpoint states in its configuration, as T5 v1.0 and bisum's own do."""
+"""The summarization prompt in a checkpoint's configuration, as in T5 v1.0 and in bisum's checkpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def stated_prompt(config: PretrainedConfig) -> tuple[str, str]:
-    """Return the prefix and suffix that a checkpoint states; raises UserError for what is no text."""
+    """Return the prefix and suffix that a checkpoint states; raises UserError if they are not text."""
     stated = _summarization(config)
     return stated.get("prefix") or "", stated.get("suffix") or ""
 
@@ -24,14 +24,14 @@ def _summarization(config: PretrainedConfig) -> dict[str, Any]:
     )
     if not is_sound:
         raise UserError(
-            "model.checkpoint: task_specific_params in its config.json is not as it should be, "
-            'such as {"summarization": {"prefix": "summarize: "}}'
+            "model.checkpoint: task_specific_params in its config.json is invalid; must look "
+            'like {"summarization": {"prefix": "summarize: "}}'
         )
     return dict(stated)
 
 
 def state_prompt(config: PretrainedConfig, prefix: str, suffix: str) -> None:
-    """Write a prompt into the model's configuration, so that what is saved needs nothing but its directory."""
+    """Write a prompt into the model's configuration, so that a saved directory is self-contained."""
     if (prefix, suffix) != stated_prompt(config):
         stated = {**_summarization(config), "prefix": prefix, "suffix": suffix}
         tasks = getattr(config, "task_specific_params", None) or {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def columns(
     documents: Sequence[tuple[list[int], bool]], summaries: Sequence[tuple[list[int], bool]]
 ) -> dict[str, list[Any]]:
-    """Return the columns of `Family.encode` from pairs of token ids and whether they were cut."""
+    """Return the columns of `Family.encode` from pairs of token ids and a flag that tells whether they were cut."""
     return {
         "input_ids": [ids for ids, _ in documents],
         "labels": [ids for ids, _ in summaries],
@@ -26,7 +26,7 @@ def columns(
 
 
 def cut(ids: list[int], limit: int, end: int | None) -> tuple[list[int], bool]:
-    """Return at most `limit` ids, and whether some are gone; the end-of-sequence token `end` stays where it stood."""
+    """Return at most `limit` ids, and whether any were dropped; keep a final end-of-sequence token `end`."""
     if len(ids) <= limit:
         return ids, False
     return ([*ids[: limit - 1], ids[-1]] if ids[-1] == end else ids[:limit]), True
@@ -39,12 +39,12 @@ def encode_prompts(
     limit: int,
     **options: Any,
 ) -> list[tuple[list[int], bool]]:
-    """Return the token ids of the prompt around each document, the document shortened until they are at most `limit`.
+    """Return the token ids of the prompt with each document, shortened until there are at most `limit` ids.
 
     `options` go to the tokenizer. The second value of each pair tells whether the document was shortened.
 
     Raises:
-        UserError: the prompt is longer than `limit` without any document.
+        UserError: the prompt without a document is longer than `limit`.
     """
     encoded = tokenizer([prompt(document) for document in documents], **options)["input_ids"]
     return [

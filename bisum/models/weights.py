@@ -1,4 +1,4 @@
-"""The weights of a checkpoint, all of them or none."""
+"""Loading of a checkpoint's weights, which must be complete."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def load_weights(
     auto_model: Any, checkpoint: str, config: PretrainedConfig, options: dict[str, Any]
 ) -> PreTrainedModel:
-    """Return an auto class' model of a checkpoint.
+    """Return the model that an auto class loads from a checkpoint.
 
     Raises:
-        UserError: the checkpoint lacks some of the weights, which would be left random, or has them in another shape.
+        UserError: some weights are missing, and would stay random, or have another shape.
     """
     model: PreTrainedModel
     model, report = auto_model.from_pretrained(
@@ -27,7 +27,7 @@ def load_weights(
     )
     if lacking := sorted([*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])]):
         raise UserError(
-            f"model.checkpoint: the weights of '{checkpoint}' are not those of its config.json: "
+            f"model.checkpoint: the weights of '{checkpoint}' do not match its config.json: "
             f"{len(lacking)} missing or of another shape, such as {lacking[0]}"
         )
     return model

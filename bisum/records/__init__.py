@@ -1,1 +1,1 @@
-"""The open run: what writes a run directory."""
+"""Recording of a run in its run directory."""

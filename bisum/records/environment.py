@@ -1,4 +1,4 @@
-"""What a run is made with: versions of the packages, commit of the code."""
+"""The environment of a run: package versions and the commit of the code."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python, bisum and the packages that results depend on; None for one not installed."""
+    """Return the versions of Python, bisum and the packages that affect results; None if not installed."""
     return {"python": sys.version.split()[0], "bisum": __version__, **{name: _version(name) for name in _PACKAGES}}
 
 
 def commit() -> str | None:
-    """Return the commit of the working directory's repository, "+" added if files differ from it."""
+    """Return the commit of the working directory's repository, with "+" if tracked files are modified."""
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
         status = ["git", "status", "--porcelain", "--untracked-files=no"]

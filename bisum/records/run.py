@@ -1,4 +1,4 @@
-"""The open run: it writes the run directory, readable at any instant, also after a crash."""
+"""The open run, which keeps its directory readable at any time, even after a crash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DOING = {
     "checkpoints": "saving a checkpoint",
     "test": "scoring the test split",
 }
-"""What the screen says while a stage takes its time; others go by their names."""
+"""Titles that the screen shows for running stages; other stages are shown by name."""
 
 
 class Run:
@@ -61,7 +61,7 @@ class Run:
             and earlier.get("status") == "finished"
             and identity(earlier["config"]) == identity(provenance.resolved)
         )
-        """Whether the run ended before and is asked for nothing new."""
+        """Whether the run has already finished with the same configuration."""
         self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
         self.record["seconds"] = self.record.get("seconds") or {}
         self.screen = Screen(directory / "train.log", config.log, job=provenance.sweep is not None)
@@ -81,9 +81,9 @@ class Run:
         )
 
     def begin_training(self, step: int, evaluated_step: int) -> None:
-        """Begin to write: a resumed run fits what is recorded, so that its record may change from `step` on.
+        """Allow the record to change from `step` on, once a resumed run is known to match it.
 
-        From now on a signal waits for the end of the step.
+        From now on, a signal waits for the end of the step.
         """
         self._accepted = True
         self.update()
@@ -92,7 +92,7 @@ class Run:
         self.interrupts.deferred = True
 
     def update(self, **values: Any) -> None:
-        """Set entries of `run.json`; the file is replaced in one step."""
+        """Set entries of `run.json`, which is replaced atomically."""
         self.record.update(values)
         if "best" in values and self._tracking:
             self._tracking.summarize()
@@ -101,10 +101,10 @@ class Run:
         replace_file(self.directory / "run.json", [json.dumps(self.record, indent=1, ensure_ascii=False)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
-        """Append one line to `metrics.jsonl`; histograms, by name, are for the tracker alone."""
+        """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = {"step": step, "epoch": epoch, **values}
-        tracking = self._track()  # before the line is written: a resumed run hands over those that were there
+        tracking = self._track()  # first, because a new tracker receives the lines already in the file
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if tracking:
@@ -112,22 +112,22 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of its checkpoints."""
+        """The folder of the run's checkpoints."""
         return self.directory / "checkpoints"
 
     @property
     def shown(self) -> Path:
-        """The directory as a person in the current folder would name it."""
+        """The run directory, relative to the current folder if it lies there."""
         return from_here(self.directory)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`; a last line that a crash cut off is left out."""
+        """Return the lines of `metrics.jsonl`, without a last line that a crash truncated."""
         return read_metrics(self.directory)
 
     def _track(self) -> Tracking | None:
-        """Return what tracks the run, begun now if it is not yet: of one that goes on, with the lines that stay.
+        """Return the tracking of the run, started on the first call; a resumed run sends the lines that it keeps.
 
-        That is when there is something to see: a run that ends before, for bad input, is no tracker's business.
+        The first call comes with the first results, so a run that fails earlier on bad input is not tracked.
         """
         if self.config.tracker.wanted and not self._is_tracked:
             self._is_tracked = True
@@ -135,15 +135,15 @@ class Run:
                 self._tracking = Tracking(
                     self.config.tracker, self.config.provenance, self.directory, self.record, self.screen
                 )
-            except Exception as error:  # of a process that cannot be, or of a file that is not as bisum wrote it
+            except Exception as error:  # the process cannot start, or a file is malformed
                 self.screen.warn(f"tracker: cannot be started: {reason(error)}")
             self.update()
         return self._tracking
 
     def write_predictions(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write `predictions/<name>.jsonl`, a line for each scored row, in one step.
+        """Write `predictions/<name>.jsonl` atomically, one line per scored row.
 
-        Some rows go to the tracker, with the metrics that are logged next.
+        A sample of the rows goes to the tracker with the next logged metrics.
         """
         lines = (json.dumps(row, ensure_ascii=False) for row in rows)
         replace_file(self.directory / "predictions" / f"{name}.jsonl", lines)
@@ -151,13 +151,13 @@ class Run:
             tracking.predictions(name, rows)
 
     def track_image(self, name: str, png: Path) -> None:
-        """Give the tracker a plot."""
+        """Send a plot to the tracker."""
         if tracking := self._track():
             tracking.image(name, png)
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
-        """Show how far the block is, over `total` steps if known, and add its seconds to the stage's in `run.json`."""
+        """Show the block's progress, over `total` steps if known, and add its duration to the stage's in `run.json`."""
         began = time.perf_counter()
         try:
             with self.screen.progress(_DOING.get(name, name), total, done) as bar:
@@ -174,7 +174,7 @@ class Run:
             self._tracking.end()
 
     def close(self) -> None:
-        """Let the tracker finish and release the directory."""
+        """Wait for the tracker to finish, and release the directory."""
         self.interrupts.deferred = False
         if self._tracking:
             self._tracking.close()
@@ -184,10 +184,10 @@ class Run:
 
 
 def claim(directory: Path, key: str = "hydra.run.dir") -> None:
-    """Make the directory of a run, or of a sweep's runs, that `key` names.
+    """Create the directory of a run or of a sweep's runs; `key` is the setting that names it.
 
     Raises:
-        UserError: it cannot be made, or has been used already.
+        UserError: the directory cannot be created or already holds a run.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -203,8 +203,8 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
     """Open a run directory for the block and record how the block ends.
 
     Raises:
-        UserError: the directory holds another run (and this is no resume), or the block raised one.
-        Failed: the block raised anything else; the traceback is in `train.log`.
+        UserError: the directory holds another run and `config.resume` is None, or the block raised a UserError.
+        Failed: the block raised another exception; the traceback is in `train.log`.
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM).
     """
     if config.resume is None:

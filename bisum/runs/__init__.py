@@ -1,1 +1,1 @@
-"""A run directory, read back."""
+"""Contents of a run directory (record, metrics, checkpoints), and the signals that interrupt a run."""

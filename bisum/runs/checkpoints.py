@@ -1,4 +1,4 @@
-"""The checkpoints of a run directory as files: their names, and whether they are as they were written."""
+"""Checkpoint folders of a run directory: their names and the verification of their files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _NAME = re.compile(r"epoch-\d+(\.\d+)?")
 
 
 def epoch_name(epoch: float) -> str:
-    """Return `epoch-<n>`, n with as many decimals as it has (at most 12)."""
+    """Return `epoch-<n>`, where n has no more decimals than it needs (at most 12)."""
     return "epoch-" + f"{epoch:.12f}".rstrip("0").rstrip(".")
 
 
 def checkpoints_in(directory: Path) -> list[Path]:
-    """Return the checkpoints in a folder, the newest last."""
+    """Return the checkpoints in a folder, from oldest to newest."""
     found = [path for path in directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
     return sorted(found, key=lambda path: float(path.name.removeprefix("epoch-")))
 
 
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
-    """Return what is wrong with a checkpoint's files, but for the `unneeded`; None if they are as they were written."""
+    """Return what is wrong with a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -46,7 +46,7 @@ def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    import hashlib  # here, since it takes a while to import
+    import hashlib  # slow to import
 
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Files of a run directory, replaced in one step."""
+"""Atomic replacement of files in a run directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, lines: Iterable[str]) -> None:
-    """Write a file of lines, and its folder, in one step: a process killed at any instant leaves the old or the new."""
+    """Write lines to a file atomically, creating its folder: a killed process leaves either the old or the new file."""
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:

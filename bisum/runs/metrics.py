@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: a line for each logged step and each evaluation, all with `step` and `epoch`."""
+"""`metrics.jsonl`: one line per logged step or evaluation, each with `step` and `epoch`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bisum.runs.files import replace_file
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's `metrics.jsonl`; a last line that a crash cut off is left out.
+    """Return the lines of a run's `metrics.jsonl`, without a last line that a crash truncated.
 
     Raises:
-        UserError: another line is not what bisum wrote.
+        UserError: any other line is malformed.
     """
     path = directory / "metrics.jsonl"
     lines: list[dict[str, Any]] = []
@@ -27,16 +27,16 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
         if not isinstance(line, dict) or "step" not in line:
             if number == len(texts):
                 break
-            raise UserError(f"{path}, line {number}: must be an object with a step; remove the line or put it right")
+            raise UserError(f"{path}, line {number}: must be an object with a step; correct or remove the line")
         lines.append(line)
     return lines
 
 
 def rewind_metrics(directory: Path, step: int, evaluated_step: int) -> None:
-    """Drop the lines that a run resumed at `step` logs again.
+    """Drop the lines that a run resumed at `step` will log again.
 
-    They are those after `step`, an evaluation at `step` that its checkpoint does not know (it knows none after
-    `evaluated_step`), and the test split's.
+    These are the lines after `step`, the scores of the test split, and an evaluation at `step` if the checkpoint was
+    saved before it: the checkpoint knows no evaluation after `evaluated_step`.
     """
 
     def stays(line: dict[str, Any]) -> bool:

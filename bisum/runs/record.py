@@ -1,4 +1,4 @@
-"""The record of a run, `run.json`, read back."""
+"""Reader of a run's record, `run.json`."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ _ENTRIES: dict[str, tuple[type, ...]] = {
     "data?": (dict,),
     "seconds?": (dict,),
 }
-"""Entries of a `run.json`, which a person may have edited, that are read before the schema has seen them; with a
-question mark, those that need not be there."""
+"""Types of the `run.json` entries that are read before schema validation; a user may have edited the file.
+
+A question mark after the name marks an optional entry.
+"""
 _WORDS = {str: "text", dict: "an object", int: "a whole number", float: "a number"}
 
 
 def read_record(run: str | Path) -> dict[str, Any]:
-    """Return the `run.json` of a run directory.
+    """Return the contents of a run directory's `run.json`.
 
     Raises:
-        UserError: there is none, it cannot be read, or an entry is not of the type that bisum writes.
+        UserError: the file is missing or unreadable, or an entry does not have the type that bisum writes.
     """
     path = Path(run).expanduser() / "run.json"
     if Path(run).is_file():

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, checkpoint, say so."""
+"""Handling of Ctrl-C and SIGTERM: finish the step, save a checkpoint and report it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """A signal ended the run at a point from which it can be resumed."""
+    """Interruption of a run by a signal, at a point from which the run can be resumed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -19,19 +19,19 @@ class Interrupted(BaseException):
 
 @dataclass
 class Interrupts:
-    """The signal that asked the run to end, if one did."""
+    """The signal that asked the run to end, if any."""
 
     signal: int | None = None
     deferred: bool = False
-    """Whether a signal waits for the end of the step (True in training) or ends the run at once."""
+    """Whether a signal waits for the end of the step (as in training) instead of ending the run at once."""
 
     def check(self) -> None:
-        """Raise Interrupted if a signal has come; called where work can be cut off."""
+        """Raise Interrupted if a signal has arrived; call it where work may be cut off."""
         if self.signal is not None:
             raise Interrupted(self.signal)
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
-        """Take a signal; a second one ends the run at once."""
+        """Handle a signal; a second one ends the run at once."""
         if self.signal is not None or not self.deferred:
             raise Interrupted(number)
         self.signal = number
@@ -39,7 +39,7 @@ class Interrupts:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Handle SIGINT and SIGTERM while the block runs; outside the main thread Python allows no handlers."""
+    """Handle SIGINT and SIGTERM during the block; Python allows handlers only in the main thread."""
     state = Interrupts()
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):

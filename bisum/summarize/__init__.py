@@ -1,1 +1,1 @@
-"""Summaries of texts: the Summarizer, and where documents come from."""
+"""Summarization: the `Summarizer` and the sources of its documents."""

@@ -1,4 +1,4 @@
-"""Where the documents to summarize come from: the command line, files, standard input, rows of a corpus."""
+"""Sources of the documents to summarize: the command line, files, standard input and rows of a corpus."""
 
 from __future__ import annotations
 
@@ -25,34 +25,32 @@ _JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A text to summarize, and what is known of it."""
+    """A text to summarize, with its metadata."""
 
     text: str
     language: str | None = None
-    """Its code, such as es; None: that of its neighbours."""
+    """Language code, such as es; None: the language given for all documents."""
     id: str | int | None = None
-    """Its own, or where it stands, such as `notes.txt:3`."""
+    """The id in the input, or else the position, such as `notes.txt:3`."""
     reference: str | None = None
-    """A summary that a person wrote."""
+    """A human-written summary."""
     others: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of its line of JSON."""
+    """Further keys of the JSON line."""
     place: str = ""
-    """Where it stands, as an error tells it, such as `notes.txt, line 3`."""
+    """Position, as error messages name it, such as `notes.txt, line 3`."""
 
 
 def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Document]:
-    """Return the documents that a command line asks for: its texts, files and rows, in this order, or else stdin's.
+    """Return the documents that the command line names: texts, files and rows, in this order, or else stdin.
 
-    `given` are the texts.
-
-    Files and stdin are read as the documents are taken, so that a bad line is no matter of those before it.
+    `given` holds the texts. Files and stdin are read lazily, so a bad line does not affect the documents before it.
 
     Raises:
-        UserError: a file, row or id is missing (at once); a line is invalid (once it is reached).
+        UserError: a file, row or id is missing (raised at once); a line is invalid (raised when it is reached).
     """
     rows = list(_rows(config)) if config.asks_for_rows else []
     texts = [
-        Document(text=_text(text, "it", f"text {number}"), id=f"text:{number}", place=f"text {number}")
+        Document(text=unicode_text(text, "it", f"text {number}"), id=f"text:{number}", place=f"text {number}")
         for number, text in enumerate(given, start=1)
     ]
     files = config.files or ([] if texts or rows else [STDIN])
@@ -68,7 +66,7 @@ def reads_stdin(config: SummarizeConfig, given: Sequence[str]) -> bool:
 
 
 def _rows(config: SummarizeConfig) -> Iterator[Document]:
-    """Yield the rows of a split that are asked for; row n is line n + 1 of the run's `predictions/` of that split."""
+    """Yield the requested rows of a split; row n is line n + 1 of the split's file in the run's `predictions/`."""
     from bisum.corpus.corpus import load_corpus
 
     split = config.split or "test"
@@ -90,7 +88,7 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
 
 
 def _check(file: str) -> None:
-    """Refuse a missing file, and one whose name says that it holds no text."""
+    """Reject a missing file, and a file whose name shows that it holds no text."""
     from bisum.corpus.readers import split_extension
 
     _, extension = split_extension(file)
@@ -108,7 +106,7 @@ def _check(file: str) -> None:
 
 
 def _read(file: str, unit: str) -> Iterator[Document]:
-    """Yield the documents of a file, or of standard input, as soon as they are there."""
+    """Yield the documents of a file or of standard input as they become available."""
     from bisum.corpus.readers import split_extension
     from bisum.corpus.text_formats import text_lines
 
@@ -117,13 +115,13 @@ def _read(file: str, unit: str) -> Iterator[Document]:
         lines = text_lines(stream, name)
         has_json = None if file == STDIN else split_extension(file)[1] in _JSON_LINES
         if unit == "file" and not has_json:
-            yield Document(text=_text("".join(lines).strip(), "it", name), id=name, place=name)
+            yield Document(text=unicode_text("".join(lines).strip(), "it", name), id=name, place=name)
         else:
             yield from _from_lines(lines, name, has_json)
 
 
 def _from_lines(lines: Iterable[str], name: str, has_json: bool | None) -> Iterator[Document]:
-    """Yield a document a line; where it is not known, the first line that is not blank tells whether they are JSON."""
+    """Yield one document per line; if `has_json` is None, the first non-blank line decides whether lines are JSON."""
     numbered = enumerate(lines, start=1)
     head = []
     if has_json is None:
@@ -141,7 +139,7 @@ def _from_lines(lines: Iterable[str], name: str, has_json: bool | None) -> Itera
 
 
 def _from_json(line: str, id_: str, place: str) -> Document:
-    """Return the document of a line of JSON: `document` or `text`, and `id`, `language`, `reference` or `summary`."""
+    """Parse a JSON line with the keys `document` or `text`, `id`, `language`, and `reference` or `summary`."""
     try:
         value = json.loads(line, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
@@ -153,29 +151,29 @@ def _from_json(line: str, id_: str, place: str) -> Document:
     name = "document" if "document" in others else "text"
     if name not in others:
         raise UserError(f"{place}: no 'document' (or 'text'); its keys: {', '.join(others) or 'none'}")
-    text = _text(others.pop(name), name, place)
+    text = unicode_text(others.pop(name), name, place)
     reference_name = "reference" if others.get("reference") is not None else "summary"
     language, reference = others.pop("language", None), others.pop(reference_name, None)
     own = others.pop("id", None)
     return Document(
         text=text,
-        language=None if language is None else _text(language, "language", place),
+        language=None if language is None else unicode_text(language, "language", place),
         id=id_ if own is None else own,
-        reference=None if reference is None else _text(reference, reference_name, place),
+        reference=None if reference is None else unicode_text(reference, reference_name, place),
         others=others,
         place=place,
     )
 
 
 def _number(text: str) -> float:
-    """Return a number that JSON can hold: the output would not be JSON with others."""
+    """Parse a number; reject NaN and infinity, which would make the output invalid JSON."""
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number of JSON's")
+        raise ValueError(f"{text} is not a JSON number")
     return value
 
 
-def _text(value: object, name: str, place: str) -> str:
-    """Return a value that is Unicode text."""
+def unicode_text(value: object, name: str, place: str) -> str:
+    """Return the value if it is valid Unicode text; raise UserError otherwise."""
     if not isinstance(value, str):
         raise UserError(f"{place}: {name} is {shown(value)}; must be text")
     try:
@@ -189,14 +187,14 @@ def _text(value: object, name: str, place: str) -> str:
 
 @contextmanager
 def _opened(file: str) -> Iterator[IO[bytes]]:
-    """Open a file, or standard input, for reading as it grows."""
+    """Open a file or standard input as a binary stream."""
     from bisum.corpus.readers import open_file
 
     if file != STDIN:
         with open_file(file, "files") as stream:
             yield stream
         return
-    # Not sys.stdin: a thread that still waits for its next line would keep the interpreter from ending.
+    # Not sys.stdin: a thread blocked on its next line would keep the interpreter from exiting.
     try:
         with open(0, "rb", closefd=False) as stream:
             yield stream

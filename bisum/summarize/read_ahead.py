@@ -1,4 +1,4 @@
-"""A stream read ahead in a thread, in windows that grow."""
+"""Read-ahead of a stream in a thread, in windows of growing size."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _GRACE = 0.02
-"""Seconds that a window, once it has a document, waits for more: a file's are there at once, a person's are not."""
+"""Seconds to wait for more items once a window has one: a file delivers them at once, a person does not."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """The end of what was read, and what went wrong there."""
+    """The end of the stream, with the error that caused it, if any."""
 
     error: BaseException | None = None
 
 
 def windows(items: Iterable[T], first: int, most: int) -> Iterator[list[T]]:
-    """Yield the items that are there, at least one: at most `first` of them, then twice as many, up to `most`.
+    """Yield the available items, at least one at a time: first up to `first`, then twice as many, up to `most`.
 
-    A thread reads ahead. What reading raises comes after the items before.
+    A thread reads ahead. An error while reading is raised after the items that precede it.
     """
     queue: Queue[T | _End] = Queue(2 * most)
     stopped = Event()
@@ -62,6 +62,6 @@ def windows(items: Iterable[T], first: int, most: int) -> Iterator[list[T]]:
             raise end.error
     finally:
         stopped.set()
-        with suppress(Empty):  # so that the thread, if it waits for room, ends
+        with suppress(Empty):  # make room, so that a blocked thread can end
             while True:
                 queue.get_nowait()

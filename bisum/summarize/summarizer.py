@@ -1,28 +1,25 @@
-"""Summaries of texts, from the starter, a run, a checkpoint or a model of the hub."""
+"""Summarization with the starter model, a run, a checkpoint or a model from the hub."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TypeVar, overload
 
 from bisum.config.schema import Config, SummarizeConfig
 from bisum.errors import UserError
 from bisum.interfaces.progress import ShowProgress
-from bisum.summarize.documents import Document
-
-if TYPE_CHECKING:
-    from bisum.interfaces.progress import ShowProgress
+from bisum.summarize.documents import Document, unicode_text
 from bisum.summarize.read_ahead import windows
 
 D = TypeVar("D", str, Document)
 
 _MOST_BATCHES = 8
-"""Batches that are filled from one window of a stream, so that texts of similar length come together."""
+"""Most batches in one window of a stream; a large window lets texts of similar length share a batch."""
 
 
 class Summarizer:
-    """A model that summarizes, ready to be called: that of a run, or the starter, as `Summarizer()`.
+    """A loaded model that summarizes texts; `Summarizer()` loads the starter model.
 
     >>> summarizer = Summarizer("outputs/2026-11-22/16-18-59-6db4")
     >>> summarizer("A long text ...")
@@ -32,7 +29,7 @@ class Summarizer:
     """
 
     language: str | None
-    """Language of texts that come without one: `language=` of the words, or the only one of the run; None: unknown."""
+    """Language of texts given without one: the `language=` override, or the run's only language; None: unknown."""
 
     def __init__(
         self, run: str | Path | None = None, overrides: Sequence[str] = (), *, config_dir: str | Path | None = None
@@ -40,28 +37,31 @@ class Summarizer:
         """Load a model.
 
         Args:
-            run: a run directory (its best checkpoint), a checkpoint directory or the name of a model on the hub; None:
-                the model that `overrides` choose, or else the starter, bisum's own.
-            overrides: words as on the command line, such as `["generation.num_beams=4", "hardware=cpu"]`; what they
-                do not name is as in the run, or its default.
+            run: a run directory (for its best checkpoint), a checkpoint directory or the name of a hub model;
+                None: the model that `overrides` choose, or else bisum's own starter model.
+            overrides: as on the command line, such as `["generation.num_beams=4", "hardware=cpu"]`; other settings
+                come from the run or are the defaults.
             config_dir: a folder of further YAML files.
 
         Raises:
-            UserError: the run or model does not exist, or a word is wrong.
+            UserError: the run or model does not exist, or an override is invalid.
         """
         if isinstance(overrides, str):
             raise UserError(f"overrides: expected a list of words, such as ['{overrides}'], not one text")
         from bisum.config.composition import Composer
+        from bisum.config.hydra_app import global_hydra
         from bisum.config.jobs import configure
         from bisum.config.overrides import quoted
 
-        composer = Composer("summarize", None if config_dir is None else str(config_dir))
         named = [] if run is None else [f"run={quoted(str(run))}"]
-        self._load(configure(composer, [*named, *overrides]), None)
+        with global_hydra():
+            composer = Composer("summarize", None if config_dir is None else str(config_dir))
+            config = configure(composer, [*named, *overrides])
+        self._load(config, None)
 
     @classmethod
     def from_config(cls, config: Config, progress: ShowProgress | None = None) -> Summarizer:
-        """Return the summarizer of a checked configuration; `progress` shows how far a download is."""
+        """Create a summarizer from a checked configuration; `progress` shows the progress of a download."""
         summarizer = cls.__new__(cls)
         summarizer._load(config, progress)
         return summarizer
@@ -74,7 +74,7 @@ class Summarizer:
         from bisum.hardware.xla import place
         from bisum.models.loading import load
 
-        quiet_libraries(["transformers", "huggingface_hub"])  # datasets, which is slow to import, has no part in it
+        quiet_libraries(["transformers", "huggingface_hub"])  # not datasets: slow to import and unused here
         self.config = config
         self.device = find_device(config.hardware)
         self.loaded = load(config.model, config.seed, self.device.precision, progress)
@@ -90,15 +90,15 @@ class Summarizer:
     def __call__(self, documents: Iterable[str], language: str | Sequence[str] | None = None) -> list[str]: ...
 
     def __call__(self, documents: str | Iterable[str], language: str | Sequence[str] | None = None) -> str | list[str]:
-        """Return the summary of a text, or those of several in their order; that of a blank text is empty.
+        """Return the summary of one text, or those of several in the same order; a blank text has an empty summary.
 
         Args:
-            documents: one text, or several.
-            language: the code of their language, such as es, or one code (or None) for each; None: `self.language`.
+            documents: one text or several.
+            language: one language code, such as es, or a code (or None) for each text; None: `self.language`.
 
         Raises:
-            UserError: something is no text; the model needs to know the language and none is given, or does not know
-                it.
+            UserError: a document is not text; the model needs a language and none is given; the model does not know the
+                language.
         """
         if isinstance(documents, str):
             return self([documents], language)[0]
@@ -109,16 +109,16 @@ class Summarizer:
         return self._summaries(texts, list(map(self._language, texts, codes)))
 
     def stream(self, documents: Iterable[D], language: str | None = None) -> Iterator[tuple[D, str]]:
-        """Yield each document with its summary, in order, as soon as it is ready: none waits for later documents.
+        """Yield each document with its summary, in order, as soon as it is ready; none waits for later documents.
 
-        Documents are read ahead in a thread, and those that are there are summarized together.
+        A thread reads ahead, and the available documents are summarized together.
 
         Args:
-            documents: texts, or `Document`s, each of which may have a language of its own, which holds.
-            language: the code of the others' language; None: `self.language`.
+            documents: texts or `Document`s; a `Document`'s own language takes precedence.
+            language: the language code of the other documents; None: `self.language`.
 
         Raises:
-            UserError: as a call does, and what reading `documents` raises, after the summaries of those before.
+            UserError: see `__call__`. Errors from reading `documents` are raised after the summaries of earlier ones.
         """
         size = self.config.evaluation.batch_size
         for window in windows(_several(documents), size, _MOST_BATCHES * size):
@@ -137,7 +137,7 @@ class Summarizer:
                 raise problem
 
     def _language(self, text: str, code: str | None) -> str:
-        """Return the code of a text's language; where the model must be told it, one that it knows."""
+        """Return a text's language code; if the model requires a language, check that it knows this one."""
         family, languages = self.loaded.family, self.config.languages
         if not isinstance(code, str | None):
             raise UserError(f"language: expected a code such as es, not {type(code).__name__}")
@@ -152,7 +152,7 @@ class Summarizer:
         return code
 
     def _summaries(self, texts: Sequence[str], codes: Sequence[str]) -> list[str]:
-        """Return a summary of each text, in the language of its code."""
+        """Return the summary of each text in the language of its code."""
         from bisum.evaluation.generation import summarize
 
         pairs = zip(texts, codes, strict=True)
@@ -174,7 +174,7 @@ def _codes(language: object) -> list[str | None]:
 
 
 def _several(documents: Iterable[D]) -> Iterable[D]:
-    """Return the documents, if they are several: iterated, a text would be its letters, and bytes numbers."""
+    """Return the documents; reject one text, bytes or a mapping, which would iterate over the wrong items."""
     if isinstance(documents, str | bytes | Mapping) or not isinstance(documents, Iterable):
         raise UserError(f"documents: expected text or a list of texts, not {type(documents).__name__}")
     return documents
@@ -184,8 +184,4 @@ def _text(document: str | Document) -> str:
     text = document.text if isinstance(document, Document) else document
     if not isinstance(text, str):
         raise UserError(f"documents: expected text, not {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UserError("documents: a text holds half of a character (a lone \\ud800 to \\udfff)") from error
-    return text
+    return unicode_text(text, "a text", "documents")

@@ -8,14 +8,23 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from bisum.errors import complain, reason
+from bisum.errors import UserError, complain, one_line, reason
 
 
 class Callbacks:
-    """The callbacks that `hydra.callbacks` configures; one that fails is reported and changes nothing."""
+    """The callbacks that `hydra.callbacks` configures; a failure in one is reported and changes nothing.
+
+    Raises:
+        UserError: a callback refuses its settings.
+    """
 
     def __init__(self, composed: DictConfig) -> None:
-        self._callbacks = [instantiate(node) for node in (composed.hydra.callbacks or {}).values()]
+        self._callbacks = []
+        for name, node in (composed.hydra.callbacks or {}).items():
+            try:
+                self._callbacks.append(instantiate(node))
+            except Exception as error:  # of whichever class it is
+                raise UserError(f"hydra.callbacks.{name}: {one_line(error.__cause__ or error)}") from error
 
     def __getattr__(self, event: str) -> Callable[..., None]:
         """Return what calls all callbacks of an event, such as `on_job_start`."""

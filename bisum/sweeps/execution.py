@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import run_job
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bisum.config.jobs import Job, directory_of
+from bisum.config.jobs import Job, Sweep, directory_of
 from bisum.errors import Failed, UserError, complain
 from bisum.records.run import claim
 from bisum.sweeps.callbacks import Callbacks
@@ -22,31 +23,30 @@ Function = Callable[..., Any]
 """A command's function; it takes the checked configuration and the run directory."""
 
 
-def run_single(jobs: Sequence[Job], import_function: Callable[[], Function]) -> int:
-    """Run the one job in its own directory, or in that of the run that it continues; return the exit code.
+def run_single(job: Job, import_function: Callable[[], Function]) -> int:
+    """Run a job in its own directory, or in the directory of the run that it continues; return the exit code.
 
     Raises:
         UserError: the directory cannot be used, or the command raises one.
         Failed: the command fails otherwise.
     """
-    (job,) = jobs
     if job.resumes is not None:
         import_function()(job.config, job.resumes)
         return 0
-    directory = directory_of(job.composed, "hydra.run.dir")
-    claim(Path(directory), "hydra.run.dir")  # before Hydra writes its files there
-    function = import_function()
     callbacks = Callbacks(job.composed)
-    callbacks.on_run_start(config=job.composed, config_name=job.config.provenance.command)
+    claim(Path(directory_of(job.composed, "hydra.run.dir")), "hydra.run.dir")  # before Hydra writes its files there
+    function = import_function()
+    command = job.config.provenance.command
+    callbacks.on_run_start(config=job.composed, config_name=command)
     returned = _execute(job, function, callbacks, "hydra.run.dir", None)
-    callbacks.on_run_end(config=job.composed, config_name=job.config.provenance.command, job_return=returned.job_return)
+    callbacks.on_run_end(config=job.composed, config_name=command, job_return=returned.job_return)
     if returned.error is not None:
         raise returned.error
     return 0
 
 
-def run_sweep(jobs: Sequence[Job], import_function: Callable[[], Function]) -> int:
-    """Run the jobs one after the other; one that fails does not keep the others from running.
+def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
+    """Run the jobs one after the other; if one fails, the others run all the same.
 
     Returns:
         The largest of their exit codes.
@@ -54,27 +54,38 @@ def run_sweep(jobs: Sequence[Job], import_function: Callable[[], Function]) -> i
     Raises:
         UserError: the sweep's directory cannot be used.
     """
-    first = jobs[0].composed
-    directory = directory_of(first, "hydra.sweep.dir")
-    claim(Path(directory), "hydra.sweep.dir")
+    jobs = sweep.jobs or []
+    callbacks = Callbacks(sweep.composed)
+    claim(Path(sweep.directory), "hydra.sweep.dir")
     function = import_function()
-    OmegaConf.save(first, Path(directory) / "multirun.yaml")
-    callbacks = Callbacks(first)
-    callbacks.on_multirun_start(config=first, config_name=jobs[0].config.provenance.command)
+    OmegaConf.save(sweep.composed, Path(sweep.directory) / "multirun.yaml")
+    command = jobs[0].config.provenance.command
+    callbacks.on_multirun_start(config=sweep.composed, config_name=command)
     done = []
-    for number, job in enumerate(jobs):
-        announce(number, [job.words for job in jobs], job.config.provenance.overrides)
-        returned = _execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
-        if returned.error is not None:
-            complain(returned.error)
-        done.append((Path(job.composed.hydra.runtime.output_dir), job.config.provenance.overrides))
-        release_memory()
-    callbacks.on_multirun_end(config=first, config_name=jobs[0].config.provenance.command)
+    try:
+        for number, job in enumerate(jobs):
+            announce(number, [job.words for job in jobs], job.config.provenance.overrides)
+            job.composed.hydra.mode = RunMode.MULTIRUN
+            returned = _execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
+            if returned.error is not None:
+                complain_of(returned.error)
+            done.append((Path(job.composed.hydra.runtime.output_dir), job.config.provenance.overrides))
+            release_memory()
+    finally:
+        callbacks.on_multirun_end(config=sweep.composed, config_name=command)
     return report(done)
 
 
+def complain_of(error: Exception) -> None:
+    """Report the error of one job of a sweep, with its traceback if nobody expected it."""
+    if isinstance(error, UserError | Failed):
+        complain(error)
+    else:
+        traceback.print_exception(error)
+
+
 def release_memory() -> None:
-    """Give back what a job held, since all jobs run in one process."""
+    """Free what a job held, since all jobs run in one process."""
     import torch
 
     gc.collect()
@@ -83,7 +94,7 @@ def release_memory() -> None:
 
 
 class _Returned:
-    """How a job ended."""
+    """The result of a job."""
 
     job_return: Any = None
     error: Exception | None = None
@@ -92,15 +103,15 @@ class _Returned:
 def _execute(
     job: Job, function: Function, callbacks: Callbacks, directory_key: str, subdirectory_key: str | None
 ) -> _Returned:
-    """Run a job as Hydra runs one: its files are written to `.hydra/`, its callbacks are called."""
+    """Run a job as Hydra does: write its files to `.hydra/` and call its callbacks."""
     returned = _Returned()
 
     def task(_: DictConfig) -> float | None:
-        # Kept for later: Hydra would print lines of its own about an error that it sees.
+        # The error is kept for later: if Hydra saw it, Hydra would print lines of its own.
         try:
             score: float | None = function(job.config, Path(job.composed.hydra.runtime.output_dir))
             return score
-        except (UserError, Failed) as error:
+        except Exception as error:
             returned.error = error
             return None
 
@@ -114,5 +125,5 @@ def _execute(
         job_subdir_key=subdirectory_key,
     )
     if returned.error is None:
-        _ = returned.job_return.return_value  # raises what the command did not expect
+        _ = returned.job_return.return_value  # raises what Hydra met
     return returned

@@ -1,4 +1,4 @@
-"""Sweeps that a plugin of Hydra's lists or launches, such as Optuna or joblib: Hydra runs them, bisum each job."""
+"""Sweeps with a plugin of Hydra's, such as Optuna or joblib: Hydra runs the sweep, and bisum each of its jobs."""
 
 from __future__ import annotations
 
@@ -9,51 +9,70 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.composition import Composer
-from bisum.config.jobs import directory_of, single_job
-from bisum.config.overrides import typed
-from bisum.errors import Failed, UserError, complain, one_line
+from bisum.config.jobs import Sweep, single_job
+from bisum.config.overrides import quoted, typed
+from bisum.errors import UserError, one_line
 from bisum.records.run import claim
-from bisum.sweeps.execution import release_memory
+from bisum.sweeps.execution import complain_of, release_memory
 from bisum.sweeps.report import announce, report
 
 
 def run_with_plugins(
-    composer: Composer, overrides: Sequence[Override], import_function: Callable[[], Callable[..., Any]]
+    composer: Composer, overrides: Sequence[Override], sweep: Sweep, import_function: Callable[[], Callable[..., Any]]
 ) -> int:
-    """Run a sweep with the sweeper and launcher that are configured; return the largest exit code of its jobs.
+    """Run a sweep with the configured sweeper and launcher; return the largest exit code of its jobs.
 
     Raises:
         UserError: the sweep's directory cannot be used, or the sweeper refuses its words.
     """
-    directory = directory_of(composer.compose_sweep(overrides), "hydra.sweep.dir")
-    claim(Path(directory), "hydra.sweep.dir")
+    directory = Path(sweep.directory)
+    claim(directory, "hydra.sweep.dir")
     function = import_function()
+    listed = [job.words for job in sweep.jobs or []]
+    done: list[tuple[Path, Sequence[str]]] = []
 
     def task(_: DictConfig) -> float | None:
         hydra = HydraConfig.get()
-        words = [*hydra.overrides.hydra, *hydra.overrides.task]
-        announce(hydra.job.num, [], hydra.overrides.task)
+        own = [word.lstrip("+") for word in hydra.overrides.task]
+        announce(hydra.job.num, listed, own)
+        done.append((Path(hydra.runtime.output_dir), own))
         try:
-            config = single_job(composer, composer.parse(words), sweep=Path(directory).name).config
+            parsed = composer.parse([*hydra.overrides.hydra, *own])
+            config = single_job(composer, parsed, sweep=directory.name).config
             score: float | None = function(config, Path(hydra.runtime.output_dir))
             return score
-        except (UserError, Failed) as error:
-            complain(error)
+        except Exception as error:
+            complain_of(error)
             return None
         finally:
             release_memory()
 
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    words = [*map(typed, overrides), f"hydra.sweep.dir={directory}"]
+    words = [_for_hydra(override, composer, sweep.composed) for override in overrides]
     try:
-        batches = hydra.multirun(composer.command, task, words)
-    except (UserError, Failed):
-        raise
-    except Exception as error:  # of whichever plugin runs the sweep
+        batches = hydra.multirun(
+            composer.command, task, [*filter(None, words), f"hydra.sweep.dir={quoted(sweep.directory)}"]
+        )
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"hydra/sweeper: {one_line(error)}") from error
-    results = [result for batch in batches or [] for result in batch]
-    return report([(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in results])
+    returned = [result for batch in batches or [] for result in batch]  # none of Optuna's; all of other processes'
+    results = [(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in returned]
+    return report(results or done)
+
+
+def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
+    """Return a word as Hydra itself takes it: a key that YAML does not give needs a plus sign; no group takes null."""
+    key, word = override.key_or_group, typed(override)
+    if word == "experiment=null":
+        return None
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(composed, parent) if parent else composed
+    is_key = override.package is None and "/" not in key and key not in composer.group_names
+    is_new = is_key and not (OmegaConf.is_dict(node) and name in node)
+    return f"++{word}" if is_new and not word.startswith(("+", "~")) and not override.is_hydra_override() else word

@@ -1,1 +1,1 @@
-"""Trackers: the client in the run, the tracker's own process, Weights & Biases and trackio."""
+"""Trackers: Weights & Biases, trackio, the tracker's process and its client in the run."""

@@ -1,6 +1,6 @@
-"""The run's side of its tracker: everything is handed to a process of the tracker's own, nothing is waited for.
+"""The run's client for its tracker, which sends everything to a separate process without waiting.
 
-So a tracker that fails, hangs or answers garbage costs one line of warning and, at the end, `tracker.finish_seconds`.
+A tracker that fails, hangs or returns garbage costs one warning and, at the end, up to `tracker.finish_seconds`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from bisum.runs.signals import Interrupted
 from bisum.trackers.run_name import run_name
 
 EXTRAS = "tracked.jsonl"
-"""What a tracker got besides the lines of `metrics.jsonl`: tables and histograms, by the number of their line."""
+"""File of the tables and histograms sent to the tracker, by their line number in `metrics.jsonl`."""
 
 Histograms = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 class Tracking:
-    """Hands a run to its tracker, line by line."""
+    """The connection of a run to its tracker."""
 
     def __init__(
         self, tracker: Tracker, provenance: Provenance, directory: Path, record: dict[str, Any], screen: Screen
@@ -48,14 +48,14 @@ class Tracking:
         """Start the tracker's process.
 
         Args:
-            tracker: what the run is tracked with.
-            provenance: where the run's configuration comes from.
+            tracker: the tracker's settings.
+            provenance: the origin of the run's configuration.
             directory: the run directory.
-            record: its `run.json`, in which `tracker` is kept up to date.
-            screen: where warnings and links are shown.
+            record: its `run.json`, whose `tracker` entry is kept up to date.
+            screen: shows warnings and links.
 
         Raises:
-            OSError: there can be no further process or file.
+            OSError: the process or a file cannot be created.
         """
         lines = read_metrics(directory)
         facts = _facts(tracker, provenance, directory, record, len(lines))
@@ -78,7 +78,7 @@ class Tracking:
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the training, which then tells the tracker how it ended
+                start_new_session=True,  # Ctrl-C must reach only the training, which tells the tracker how it ended
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -89,11 +89,11 @@ class Tracking:
         self._replay(lines)
 
     def _replay(self, kept: Sequence[Mapping[str, Any]]) -> None:
-        """Hand over the lines that a resumed run keeps, with the tables and histograms that belong to them."""
+        """Send the lines that a resumed run keeps, with their tables and histograms."""
         path = self._directory / EXTRAS
         extras: dict[int, dict[str, Any]] = {}
         for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            with suppress(ValueError):  # a last line that a crash cut off
+            with suppress(ValueError):  # a crash may have truncated the last line
                 extra = json.loads(text)
                 if extra["line"] < len(kept):
                     extras[extra.pop("line")] = extra
@@ -102,7 +102,7 @@ class Tracking:
             self._hand_over(line, **extras.get(number, {"tables": {}, "histograms": {}}))
 
     def log(self, line: Mapping[str, Any], histograms: Histograms) -> None:
-        """Hand over a line of `metrics.jsonl`, with the tables that were set since the last."""
+        """Send a line of `metrics.jsonl`, with the tables set since the previous line."""
         tables, self._tables = self._tables, {}
         if tables or histograms:
             with (self._directory / EXTRAS).open("a", encoding="utf-8") as file:
@@ -119,23 +119,23 @@ class Tracking:
         self._lines += 1
 
     def predictions(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Set the table of `predictions/<name>.jsonl`, to go with the next line."""
+        """Queue a table of rows from `predictions/<name>.jsonl`, to be sent with the next line."""
         split, _, system = name.partition("-")
         key = f"predictions/{split}" if system.startswith("epoch") else f"predictions/{split}_{system}"
         if self._tracker.table_rows:
             self._tables[key] = sample(rows, self._tracker.table_rows)
 
     def image(self, name: str, path: Path) -> None:
-        """Hand over a PNG file."""
+        """Send a PNG file."""
         self._send("image", name=name, path=str(path.absolute()))
 
     def summarize(self) -> None:
-        """Hand over what describes the whole run: its status and its best evaluation."""
+        """Send the values that describe the whole run: its status and its best evaluation."""
         best = {f"best/{name}": value for name, value in self._record.get("best", {}).items()}
         self._send("summarize", values={"status": self._record["status"], **best})
 
     def end(self) -> None:
-        """Hand over how the run ended, and the checkpoints that are wanted."""
+        """Send the run's final status and the requested checkpoints."""
         self.summarize()
         status, best = self._record["status"], self._record.get("test", {}).get("checkpoint")
         for folder in checkpoints_in(self._directory / "checkpoints") if status == "finished" else []:
@@ -145,9 +145,9 @@ class Tracking:
         self._send("finish", status=status)
 
     def close(self) -> None:
-        """Wait for the process to end, at most `finish_seconds`, and say where to see the run.
+        """Wait up to `finish_seconds` for the process to end, and show where to view the run.
 
-        Ctrl-C ends the wait, and the process.
+        Ctrl-C ends the wait and kills the process.
         """
         self._outbox.put(None)
         began = time.perf_counter()
@@ -165,7 +165,7 @@ class Tracking:
             self._screen.lines(f"> {view}")
 
     def _receive(self) -> None:
-        """Keep what the tracker has reported and show what is new; of its warnings the first alone."""
+        """Store the tracker's reports and show the new ones, but only the first warning."""
         with suppress(Empty):
             while True:
                 report = self._inbox.get_nowait()
@@ -180,7 +180,7 @@ class Tracking:
         self._outbox.put(json.dumps([method, arguments]))
 
     def _write(self, stream: IO[str]) -> None:
-        with suppress(OSError), stream:  # a process that is gone reads no more
+        with suppress(OSError), stream:  # the process may have ended
             for message in iter(self._outbox.get, None):
                 stream.write(f"{message}\n")
                 stream.flush()
@@ -194,9 +194,9 @@ class Tracking:
 
 
 def sample(rows: Iterable[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
-    """Return at most `count` rows, in turn from each language, the first by a hash of their ids.
+    """Return at most `count` rows, alternating between languages, ordered by a hash of their ids.
 
-    So runs on the same split have the same rows, and runs on parts of it those that they share.
+    The order gives runs on the same split the same rows, and lets runs on parts of it overlap.
     """
     languages: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).digest()):

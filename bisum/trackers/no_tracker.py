@@ -9,10 +9,10 @@ from bisum.interfaces.tracker import RunFacts, TrackedRun, Tracker
 
 @dataclass(frozen=True, kw_only=True)
 class NoTracker(Tracker):
-    """Tracks nothing."""
+    """Tracker that records nothing."""
 
     wanted = False
 
     def start(self, run: RunFacts) -> TrackedRun:  # noqa: ARG002 - the interface's
-        """Return a run that takes everything and keeps nothing."""
+        """Return a run that discards everything."""
         return TrackedRun()

@@ -1,8 +1,8 @@
-"""The process in which a tracker works, which `bisum.trackers.client` starts.
+"""The tracker's process, started by `bisum.trackers.client`.
 
-A message is a line of JSON on standard input, [method, arguments] for the `TrackedRun`; the first is the tracker's
-node of the configuration and the `RunFacts`. What the run is to know goes back as JSON lines. The input's end without
-a `finish` means that the training is gone.
+Each message is a JSON line on standard input: [method, arguments] for the `TrackedRun`. The first message instead
+holds the tracker's configuration node and the `RunFacts`. Reports to the run are JSON lines on standard output. If the
+input ends without a `finish`, the training has crashed.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from bisum.errors import reason
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 
 GRACE_SECONDS = 5.0
-"""Between the moment when the run stops waiting for this process and that when it ends itself."""
+"""Seconds after the run stops waiting for this process until the process kills itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """The part of the first message that is checked."""
+    """The part of the first message that is validated."""
 
     tracker: Tracker
 
 
 class Reporter:
-    """Tells the run what it is to know: facts, and the first warning (`tracker.log` has all)."""
+    """Sender of reports to the run: facts and the first warning (`tracker.log` has all warnings)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._warned = False
 
     def send(self, report: Mapping[str, str]) -> None:
-        """Send facts, and a warning among them."""
+        """Send facts, which may include a warning."""
         self._warned = self._warned or "warning" in report
         print(json.dumps(dict(report)), file=self._stream, flush=True)
 
     def failed(self, doing: str, error: BaseException) -> None:
-        """Log a traceback; the first also becomes a warning."""
+        """Log a traceback, and send a warning if there was none before."""
         traceback.print_exc()
         if not self._warned:
             self.send({"warning": f"{doing} failed: {reason(error)} (see {LOG})"})
@@ -55,11 +55,11 @@ class Reporter:
 
 def main() -> None:
     """Track a run until its messages end."""
-    # A library that prints or asks must not come between the messages.
+    # A library that prints or prompts must not interfere with the messages.
     messages, reporter = os.fdopen(os.dup(0)), Reporter(os.fdopen(os.dup(1), "w"))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    fcntl.flock(2, fcntl.LOCK_EX)  # on tracker.log: an earlier process of this run, killed and resumed, ends first
+    fcntl.flock(2, fcntl.LOCK_EX)  # on tracker.log: waits until the tracker of the run before a resume has ended
     inbox: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_receive, args=(messages, inbox), daemon=True).start()
     first = inbox.get()
@@ -68,7 +68,7 @@ def main() -> None:
     try:
         tracked = build(Start, {"tracker": first["tracker"]}).tracker.start(RunFacts(**first["run"]))
         reporter.send(dict(tracked.report))
-    except BaseException as error:  # SystemExit is one of the ways in which a tracker fails
+    except BaseException as error:  # a tracker may also fail with SystemExit
         reporter.failed("start", error)
         return
     _follow(tracked, inbox, reporter)
@@ -86,7 +86,7 @@ def _follow(tracked: TrackedRun, inbox: SimpleQueue[Any], reporter: Reporter) ->
 
 
 def _receive(messages: TextIO, inbox: SimpleQueue[Any]) -> None:
-    """Read messages; when they end, so does this process, whatever it may be waiting for."""
+    """Read messages; when they end, kill this process after a grace period, even if it is blocked."""
     seconds = 0.0
     for line in messages:
         message = json.loads(line)

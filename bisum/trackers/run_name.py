@@ -1,4 +1,4 @@
-"""A run's name: short, and different where runs of a project differ."""
+"""Short run names that distinguish the runs of a project."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bisum.config.provenance import Provenance
 _SHORT = {"trainer.learning_rate": "lr", "seed": "s", "trainer.batch_size": "bs", "trainer.epochs": "ep"}
 _LONGEST = 100
 _UNNAMED = ("model", "tracker", "hardware", "hydra", "cache_dir", "resume", "log")
-"""Keys that do not name a run; the model does, first."""
+"""Keys left out of a run name, except that the model comes first."""
 
 
 def run_name(provenance: Provenance) -> str:
-    """Return the model and what else the command line changes, such as `mt5_small-lr5e-05-s1`.
+    """Return a name from the model and the other overrides, such as `mt5_small-lr5e-05-s1`.
 
-    Where that is too long, the changes that stand first on the command line are left out.
+    If the name is too long, the earliest overrides are left out.
     """
     parts = [provenance.choices.get("model", "model")]
     for word in provenance.overrides:
@@ -34,7 +34,7 @@ def run_name(provenance: Provenance) -> str:
 
 
 def _shown(provenance: Provenance, key: str) -> str:
-    """Return the value of a dotted key in brief: of a path, its last part."""
+    """Return the value of a dotted key in brief; a path is reduced to its last component."""
     node: Any = provenance.resolved
     for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None

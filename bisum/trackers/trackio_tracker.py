@@ -1,4 +1,4 @@
-"""trackio, Hugging Face's tracker: a database on this machine, a dashboard in the browser."""
+"""trackio, Hugging Face's tracker: a local database with a dashboard in the browser."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _SERVERS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 @dataclass(frozen=True, kw_only=True)
 class TrackioTracker(Tracker):
-    """A run of trackio for each run; online, in the Space or on the server that its environment variables name."""
+    """Tracker that logs to trackio; online, to the Space or server that its environment variables name."""
 
     directory: str | None
-    """Folder of trackio's files, shared by all runs that are to be compared; null: trackio's own (TRACKIO_DIR)."""
+    """Folder of trackio's files, shared by all runs to be compared; null: trackio's default (TRACKIO_DIR)."""
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("trackio") is None:
             raise UserError("tracker=trackio: trackio is not installed; pip install 'bisum[trackio]'")
 
     def start(self, run: RunFacts) -> TrackedRun:
-        """Begin a run."""
+        """Start a trackio run."""
         return TrackioRun(self, run)
 
 
 class TrackioRun(TrackedRun):
-    """A run of trackio, whose own steps are the optimizer's; a resumed run takes the place of what it was before."""
+    """A trackio run whose steps are the optimizer's; a resumed run replaces its earlier version."""
 
     def __init__(self, tracker: TrackioTracker, facts: RunFacts) -> None:
         if tracker.directory is not None:
@@ -76,19 +76,19 @@ class TrackioRun(TrackedRun):
         self._run.log(row, step=self._step)
 
     def image(self, name: str, path: str) -> None:
-        """Log an image at the present step."""
+        """Log an image at the current step."""
         self._run.log({name: self._trackio.Image(path)}, step=self._step)
 
     def checkpoint(self, path: str, aliases: Sequence[str]) -> None:
-        """Log an artifact."""
+        """Log a checkpoint as an artifact."""
         self._run.log_artifact(path, name=f"checkpoint-{self._run.id}", type="model", aliases=list(aliases))
 
     def summarize(self, values: Mapping[str, Any]) -> None:
-        """Note values; trackio knows no summary, so they are logged once, at the end."""
+        """Store values to log at the end, because trackio has no run summary."""
         self._summary |= values
 
     def finish(self, status: str) -> None:  # noqa: ARG002 - the interface's
-        """Log the summary and write everything down."""
+        """Log the summary and finish the run."""
         if best := {name: value for name, value in self._summary.items() if name != "status"}:
             self._run.log(best, step=self._step)
         self._run.finish()  # type: ignore[no-untyped-call]

@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 
 _MODES = {"dryrun": "offline", "run": "online"} | {mode: mode for mode in ("online", "offline", "disabled")}
-"""What WANDB_MODE may ask for."""
+"""Modes, by the value of WANDB_MODE."""
 _ANSWER_SECONDS = 3
-"""How long the host may take to confirm the key."""
+"""Time limit for the host to confirm the API key."""
 _INIT_SECONDS = 20.0
-"""How long it may then take to make the run."""
+"""Time limit for the host to create the run."""
 _AXES = {"train/*": "step", "eval/*": "epoch", "test/*": "epoch", "baseline/*": "epoch"}
 _AXES |= {"histograms/*": "epoch", "predictions/*": "epoch"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class WandbTracker(Tracker):
-    """A run of W&B for each run; its environment variables say where and as whom: WANDB_BASE_URL, WANDB_API_KEY.
+    """Tracker that logs to W&B; WANDB_BASE_URL and WANDB_API_KEY choose the server and the account.
 
-    WANDB_MODE, WANDB_NAME and WANDB_RUN_GROUP hold where the configuration leaves the matter open.
+    WANDB_MODE, WANDB_NAME and WANDB_RUN_GROUP apply where the configuration sets nothing.
     """
 
     entity: str | None
-    """User or team that the project belongs to; null: the key's default."""
+    """User or team that owns the project; null: the API key's default."""
 
     @property
     def asked(self) -> str:
-        """The mode that the configuration, or else the environment, asks for."""
+        """The mode set by the configuration, or else by the environment."""
         return self.mode if self.mode != "auto" else _MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
 
     @property
@@ -49,25 +49,25 @@ class WandbTracker(Tracker):
         return self.asked != "disabled"
 
     def start(self, run: RunFacts) -> TrackedRun:
-        """Begin a run; its files, those that wait for upload included, are in `wandb/` in the run directory."""
+        """Start a W&B run; its files, including those waiting for upload, are in `wandb/` in the run directory."""
         return WandbRun(self, run)
 
 
 class WandbRun(TrackedRun):
-    """A run of W&B, whose own steps count the lines of `metrics.jsonl`.
+    """A W&B run whose steps count the lines of `metrics.jsonl`.
 
-    A transaction log cannot be continued: a resumed run writes a new one, complete and under the same id, in place of
-    one that was not uploaded. Online, the lines that the run keeps are not sent again; those that it logs anew are,
-    and appear beside those that W&B already had.
+    W&B cannot continue a transaction log. A resumed run therefore writes a new, complete log under the same id, which
+    replaces earlier logs that were not uploaded. Online, the lines that a resumed run keeps are not sent again. Lines
+    that it logs again are sent, and appear beside those that W&B already has.
     """
 
     def __init__(self, tracker: WandbTracker, facts: RunFacts) -> None:
         self._folder = Path(facts.directory) / "wandb"
         self._folder.mkdir(exist_ok=True)
         self._kept = facts.kept
-        os.environ["WANDB_DATA_DIR"] = str(self._folder)  # tables and checkpoints that wait for upload
+        os.environ["WANDB_DATA_DIR"] = str(self._folder)  # tables and checkpoints waiting for upload
         mode = tracker.asked
-        os.environ.pop("WANDB_MODE", None)  # it has been read
+        os.environ.pop("WANDB_MODE", None)  # tracker.asked has read it
         import wandb
 
         self._wandb = wandb
@@ -77,7 +77,7 @@ class WandbRun(TrackedRun):
                 self._run = self._init(tracker, facts, "online")
             except Exception:
                 traceback.print_exc()
-                offline, warn = f"{self._host} takes no run (see {LOG})", True
+                offline, warn = f"{self._host} did not accept the run (see {LOG})", True
         if offline is not None:
             self._run = self._init(tracker, facts, "offline")
         for name, axis in _AXES.items():
@@ -92,7 +92,7 @@ class WandbRun(TrackedRun):
         tables: Mapping[str, Sequence[Mapping[str, str]]],
         histograms: Mapping[str, Mapping[str, Sequence[float]]],
     ) -> None:
-        """Log a row of the history."""
+        """Log one row of the history."""
         if number < min(self._run.starting_step, self._kept):
             return
         row: dict[str, Any] = dict(metrics)
@@ -108,24 +108,24 @@ class WandbRun(TrackedRun):
         self._run.log({name: self._wandb.Image(path)}, commit=False)
 
     def checkpoint(self, path: str, aliases: Sequence[str]) -> None:
-        """Log an artifact; its files are uploaded from where they are."""
+        """Log a checkpoint as an artifact; its files are uploaded in place, without a copy."""
         artifact = self._wandb.Artifact(f"checkpoint-{self._run.id}", "model")
         artifact.add_dir(path, policy="immutable")
         self._run.log_artifact(artifact, aliases=list(aliases))
 
     def summarize(self, values: Mapping[str, Any]) -> None:
-        """Set values of the summary."""
+        """Set values of the run summary."""
         self._run.summary.update(dict(values))
 
     def finish(self, status: str) -> None:
-        """End the run; W&B shows one that has not finished as failed."""
+        """End the run; W&B shows it as failed unless its status is finished."""
         self._run.finish(exit_code=0 if status == "finished" else 1)
 
     def _why_offline(self, mode: str) -> tuple[str | None, bool]:
-        """Return what keeps the run from being tracked online, if anything does, and whether to warn of it."""
+        """Return the reason to track offline, if any, and whether to warn about it."""
         if mode == "offline":
             return "as asked", False
-        self._wandb.setup()  # reads the environment: what is set now holds for the login alone
+        self._wandb.setup()  # reads the environment before the timeout below, which is for the login only
         os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_ANSWER_SECONDS))
         try:
             has_key = self._wandb.login(prompt=False, verify=True)
@@ -161,7 +161,7 @@ class WandbRun(TrackedRun):
         )
 
     def _remove_superseded(self) -> None:
-        """Remove earlier transaction logs of this run, all of whose lines the new one gets, unless uploaded."""
+        """Remove earlier transaction logs of this run that were not uploaded; the new log has all their lines."""
         own = Path(self._run.dir).parent
         for old in self._folder.glob(f"offline-run-*-{self._run.id}"):
             if old != own and not list(old.glob("*.synced")):
@@ -172,7 +172,7 @@ class WandbRun(TrackedRun):
         return urlsplit(self._wandb.setup().settings.base_url).hostname or ""
 
     def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
-        """Return where to see the run, and the warning."""
+        """Return where to view the run, and the warning, if any."""
         from bisum.display.terminal import from_here
 
         shown = shlex.quote(str(from_here(self._folder)))

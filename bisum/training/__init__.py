@@ -1,1 +1,1 @@
-"""The session between the optimizer's steps, and the two backends that take them."""
+"""Training: the session around the optimizer steps, and the two backends that take the steps."""

@@ -1,4 +1,4 @@
-"""A training loop on Accelerate, top to bottom."""
+"""The Accelerate backend, a plain training loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bisum.interfaces.trainer import Trainer, TrainingSession
 
 @dataclass(frozen=True, kw_only=True)
 class AccelerateTrainer(Trainer):
-    """Takes the steps itself; Accelerate handles precision, scaling and clipping."""
+    """Backend with its own training loop; Accelerate handles precision, loss scaling and gradient clipping."""
 
     def fit(self, session: TrainingSession) -> None:
         """See `Trainer.fit`."""
@@ -22,11 +22,11 @@ class AccelerateTrainer(Trainer):
         from bisum.hardware.xla import sync
         from bisum.models.loss import count_all_tokens, token_loss
 
-        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
+        AcceleratorState._reset_state(reset_partial_state=True)  # left by an earlier job in this process
         accelerator = Accelerator(
             mixed_precision=session.device.accelerate_precision,
             cpu=session.device.is_cpu,
-            device_placement=False,  # all is in its place, AdamW's count of steps on the CPU
+            device_placement=False,  # everything is placed already, AdamW's step counts on the CPU
         )
         model, optimizer = accelerator.prepare(session.model, session.optimizer)
         if accelerator.scaler is not None:
@@ -38,7 +38,7 @@ class AccelerateTrainer(Trainer):
         while not session.finished:
             epoch, steps_done = divmod(session.step, session.steps_per_epoch)
             session.batches.set_epoch(epoch)
-            # The batches are a function of (seed, epoch), so skipping those that are done resumes exactly.
+            # Batches depend only on (seed, epoch), so skipping the finished ones resumes exactly.
             for batches in _groups(session.batches, self.gradient_accumulation, skip=steps_done):
                 session.begin_step()
                 model.train()
@@ -52,7 +52,7 @@ class AccelerateTrainer(Trainer):
                     loss = token_loss(logits, labels, tokens, self.label_smoothing)
                     accelerator.backward(loss)
                     step_loss = step_loss + loss.detach()
-                    sync(accelerator.device)  # else each sequence of shapes in an accumulated batch is a program
+                    sync(accelerator.device)  # otherwise XLA compiles one program per sequence of batch shapes
                 if self.max_gradient_norm is not None:
                     accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
                 learning_rate = float(session.schedule.get_last_lr()[0])
@@ -66,7 +66,7 @@ class AccelerateTrainer(Trainer):
 
 
 def _groups(batches: Iterable[Any], size: int, skip: int) -> Iterator[list[Any]]:
-    """Yield lists of `size` batches (the last may be shorter), without the first `skip` lists."""
+    """Yield lists of `size` batches (the last may be shorter), skipping the first `skip` lists."""
     iterator = iter(batches)
     next(islice(iterator, skip * size, skip * size), None)
     while group := list(islice(iterator, size)):

@@ -1,4 +1,4 @@
-"""Checkpoints: written aside and renamed, verified when read, pruned without ever losing the best."""
+"""Checkpoints: written atomically, verified when read, pruned without losing the best."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
 @dataclass(frozen=True)
 class CheckpointStore:
-    """The checkpoints of one run: folders `epoch-<n>`, n the epochs trained (a fraction in mid-epoch)."""
+    """The checkpoints of one run: folders `epoch-<n>`, where n counts the epochs trained (fractional in mid-epoch)."""
 
     directory: Path
 
     def save(self, epoch: float, write: Callable[[Path], None]) -> Path:
-        """Let `write` fill a folder and put it in place in one step.
+        """Create a checkpoint atomically; `write` fills its folder.
 
-        A process killed at any instant leaves either the whole checkpoint or none: files are written to a hidden
-        folder, listed with their SHA-256 in a manifest and flushed to the disk, and the folder is renamed.
+        A process killed at any time leaves either the whole checkpoint or none: the files are written to a hidden
+        folder, listed with their SHA-256 in a manifest and flushed to disk; then the folder is renamed.
         """
         final = self.directory / epoch_name(epoch)
         aside = self.directory / f".{final.name}.partial"
@@ -52,7 +52,7 @@ class CheckpointStore:
         return final
 
     def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
-        """Return the newest sound checkpoint, or None; `warn` gets a line on each one whose files have changed."""
+        """Return the newest intact checkpoint, or None; call `warn` for each damaged one, which is set aside."""
         self._clean_up()
         for path in reversed(checkpoints_in(self.directory)):
             problem = damage(path)
@@ -65,7 +65,7 @@ class CheckpointStore:
         return None
 
     def _clean_up(self) -> None:
-        """Undo what a killed process left half done: a replaced checkpoint comes back, a partial one goes."""
+        """Clean up after a killed process: restore a replaced checkpoint, delete a partial one."""
         for aside in self.directory.glob(".epoch-*"):
             if not _ASIDE.fullmatch(aside.name):
                 continue
@@ -85,7 +85,7 @@ class CheckpointStore:
 
 
 def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Write what a run needs to continue, besides the model: the optimizer's memory and `state` (JSON)."""
+    """Save the training state other than the model: the optimizer's state and `state` (JSON)."""
     tensors: dict[str, torch.Tensor] = {}
     scalars: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
@@ -99,9 +99,9 @@ def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, An
 
 
 def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
-    """Put a checkpoint's memory into an optimizer over the same parameters and return the rest of its state.
+    """Load a checkpoint's optimizer state into an optimizer over the same parameters; return the rest of the state.
 
-    Learning rate, decay and the like stay the optimizer's own.
+    The optimizer keeps its own learning rate, weight decay and other hyperparameters.
     """
     state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
     memory: dict[int, dict[str, Any]] = {}
@@ -113,7 +113,7 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def load_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Put a checkpoint's weights into a model of the same shape; of a shared weight's names, the file holds one."""
+    """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once."""
     own = model.state_dict(keep_vars=True)
     stored = {id(own[name]): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
     model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})

@@ -1,4 +1,4 @@
-"""Where a training stands, and what may not change when it is continued."""
+"""Training progress, and the settings that must not change on resume."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bisum.errors import UserError
 
 @dataclass
 class Progress:
-    """All that a checkpoint must hold besides weights, optimizer and schedule.
+    """The part of a checkpoint besides the weights, optimizer and schedule.
 
-    The state of the random generators is not part of it: it is set from (seed, step) before every step.
+    It needs no state of the random generators, which are seeded from (seed, step) before every step.
     """
 
     step: int = 0
@@ -31,15 +31,15 @@ class Progress:
     best: float | None = None
     """Best value of `best_metric` so far."""
     best_checkpoint: str | None = None
-    """Name of the checkpoint that reached it."""
+    """Name of the checkpoint with that value."""
     evaluations_since_best: int = 0
-    """Evaluations in a row that were not better."""
+    """Consecutive evaluations without improvement."""
     stopped: str | None = None
-    """Why training ended before its last step."""
+    """Reason for early stopping, if any."""
 
 
 def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
-    """Return what may not change when a run is continued: its position and its optimizer's memory depend on it."""
+    """Return the settings that must not change on resume: the position and the optimizer state depend on them."""
     return {
         "trainer.optimizer": config.trainer.optimizer,
         "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
@@ -49,7 +49,7 @@ def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
 
 
 def refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise UserError where one of the `fixed_settings` of a checkpoint is another now."""
+    """Raise UserError if one of a checkpoint's `fixed_settings` has changed."""
     for key, value in now.items():
         if before[key] != value:
             raise UserError(f"resume: {key} was {before[key]} and cannot become {value}; start a new run")

@@ -1,4 +1,4 @@
-"""What a training scores: the baseline before it, validation in it, the test split after it."""
+"""Scoring in a training run: the baseline before, validation during and the test split after training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bisum.training.session import Session
 
 
 class Scoring:
-    """Scores a training's splits, records the scores and shows them."""
+    """The scoring steps of a training run, which record and show the scores."""
 
     def __init__(
         self, config: Config, run: Run, evaluator: Evaluator, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]
@@ -30,17 +30,17 @@ class Scoring:
         self._splits = splits
 
     def score_baseline(self) -> None:
-        """Score lead-k on the validation split; every evaluation is shown beside it.
+        """Score lead-k on the validation split, as the baseline shown beside every evaluation.
 
         Raises:
-            UserError: no evaluation of these rows gives the metric that chooses the best checkpoint.
+            UserError: an evaluation of these rows does not give the metric that selects the best checkpoint.
         """
         with self._run.stage("baseline"):
             self._baseline = self._evaluator.baseline(self._splits["validation"].rows)
         self._check_best_metric()
 
     def record_baseline(self) -> None:
-        """Record the validation scores of lead-k, and show them."""
+        """Record and show the validation scores of lead-k."""
         run, lead, baseline = self._run, self._config.evaluation.lead, self._baseline
         if not any("baseline/rouge1" in line for line in run.metrics()):
             run.write_predictions(f"validation-lead{lead}", baseline.predictions)
@@ -65,15 +65,13 @@ class Scoring:
         return scored.metrics
 
     def test(self, session: Session) -> dict[str, float]:
-        """Score the test split once, with the best checkpoint; return what `report` does."""
+        """Score the test split once, with the best checkpoint, and return the result of `report`."""
         run, lead, name = self._run, self._config.evaluation.lead, session.progress.best_checkpoint
         if name is None:
             raise UserError(f"trainer: {type(self._config.trainer).__name__}.fit ended before any evaluation")
         best = run.checkpoints / name
         if problem := damage(best):
-            raise UserError(
-                f"'{best}', the best checkpoint, is damaged ({problem}); put it back from a copy and resume"
-            )
+            raise UserError(f"'{best}', the best checkpoint, is damaged ({problem}); restore it from a copy and resume")
         load_weights(self._loaded.model, best)
         split = self._splits["test"]
         with run.stage("test"):
@@ -95,12 +93,12 @@ class Scoring:
 
 
 def _given_by(baseline: Evaluation) -> set[str]:
-    """Return the names of what an evaluation gives, by those of a baseline on the same rows."""
+    """Return the metric names of an evaluation, derived from a baseline on the same rows."""
     return {"eval/loss", "eval/gen_len", *(name.replace("baseline/", "eval/", 1) for name in baseline.metrics)}
 
 
 def report(run: Run) -> dict[str, float]:
-    """Show the recorded scores of the test split; return them with those of the best validation."""
+    """Show the recorded test scores; return them together with the best validation scores."""
     config, scores = run.config, run.record["test"]
     rows = sum(counts["kept"] for counts in run.record["data"]["rows"]["test"].values())
     best_metric, lead = config.trainer.best_metric, config.evaluation.lead

@@ -1,4 +1,4 @@
-"""transformers' Seq2SeqTrainer, extended where the agreement of the backends needs it."""
+"""The Seq2SeqTrainer backend: its settings and the check of further training arguments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BISUMS_OWN = {
     "metric_for_best_model": "trainer.best_metric",
     "load_best_model_at_end": "trainer.best_metric",
     "logging_steps": "trainer.log_every",
-    "predict_with_generate": "generation.num_beams and its neighbours",
+    "predict_with_generate": "the keys of generation",
     "generation_max_length": "model.max_summary_tokens",
     "generation_num_beams": "generation.num_beams",
     "seed": "seed",
@@ -47,7 +47,7 @@ _BISUMS_OWN = {
     "dataloader_pin_memory": "hardware.pin_memory",
     "resume_from_checkpoint": "resume",
 }
-"""Training arguments that a key of bisum sets."""
+"""Training arguments that bisum sets, each with the bisum key that controls it."""
 
 _WITHOUT_EFFECT = (
     *("adam_", "optim", "lr_scheduler_", "dataloader_", "train_sampling_strategy", "length_column_name"),
@@ -63,15 +63,15 @@ _WITHOUT_EFFECT = (
         "neftune",
     ),
 )
-"""How the names of training arguments begin that have no effect beside bisum's own parts, or would harm them."""
+"""Name prefixes of training arguments that have no effect alongside bisum's own parts, or would interfere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersTrainer(Trainer):
-    """Lets transformers take the steps, with bisum's batches, loss, optimizer and session."""
+    """Backend in which transformers takes the steps, with bisum's batches, loss, optimizer and session."""
 
     arguments: dict[str, Any]
-    """Further arguments of `transformers.Seq2SeqTrainingArguments`, by their own names."""
+    """Further arguments of `transformers.Seq2SeqTrainingArguments`, by name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,8 +80,8 @@ class TransformersTrainer(Trainer):
                 raise UserError(f"arguments.{name} is set by {_BISUMS_OWN[name]}")
             if name.startswith(_WITHOUT_EFFECT):
                 raise UserError(
-                    f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints, records are bisum's "
-                    "own, set by its own keys"
+                    f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints and records are "
+                    "bisum's own, set by its own keys"
                 )
             if name not in (known := training_argument_names()):
                 raise UserError(
@@ -97,7 +97,7 @@ class TransformersTrainer(Trainer):
 
 @cache
 def training_argument_names() -> frozenset[str]:
-    """Return the fields of Seq2SeqTrainingArguments, read from their source, since importing it takes seconds."""
+    """Return the field names of Seq2SeqTrainingArguments, parsed from source because importing it takes seconds."""
     spec = find_spec("transformers")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""A training session: what happens between the optimizer's steps, the same for every backend."""
+"""The training session: the work between optimizer steps, common to all backends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bisum.training.progress import Progress, fixed_settings
 
 
 class Validate(Protocol):
-    """Scores the validation split, records and shows the scores."""
+    """A function that scores the validation split, and records and shows the scores."""
 
     def __call__(self, step: int, epoch: float, train_loss: float) -> Mapping[str, float]:
         """Return the metrics at a step; `train_loss` is the mean over the steps since the last evaluation."""
@@ -37,7 +37,7 @@ class Validate(Protocol):
 
 @dataclass
 class Session:
-    """One training, from `progress.step` to its end; see `bisum.interfaces.trainer.TrainingSession`.
+    """A training run from `progress.step` to its end; see `bisum.interfaces.trainer.TrainingSession`.
 
     A backend calls `begin` once, and `begin_step` and `end_step` around every optimizer step.
     """
@@ -56,9 +56,9 @@ class Session:
     total_steps: int
     progress: Progress = field(default_factory=Progress)
     scaler: dict[str, Any] | None = None
-    """State of the gradient scaler to continue from, where the run uses one (fp16)."""
+    """State of the gradient scaler to resume from, if the run uses one (fp16)."""
     bar: Bar | None = None
-    """Shows the steps taken."""
+    """Progress bar over the steps."""
 
     def __post_init__(self) -> None:
         self._loss: torch.Tensor | float = self.progress.loss_sum
@@ -77,7 +77,7 @@ class Session:
         return self.progress.step
 
     def attach_scaler(self, scaler: Any) -> None:
-        """Continue with the state of a gradient scaler (fp16), and keep it in checkpoints."""
+        """Restore the state of a gradient scaler (fp16), and save the scaler in checkpoints."""
         if self.scaler is not None:
             scaler.load_state_dict(self.scaler)
         self._scaler_state = scaler.state_dict
@@ -89,27 +89,27 @@ class Session:
 
     @property
     def epoch(self) -> float:
-        """Epochs trained; a fraction in mid-epoch, with more decimals than tell any two steps apart."""
+        """Epochs trained, fractional in mid-epoch, with enough decimals to distinguish any two steps."""
         return round(self.progress.step / self.steps_per_epoch, len(str(self.steps_per_epoch)) + 4)
 
     def begin(self) -> None:
-        """Begin or continue: make up for an evaluation that an interruption cut off, and start the clock."""
+        """Start or resume training: repeat an evaluation that an interruption cut off, and start the clock."""
         step = self.progress.step
         if step > 0 and self._is_evaluation_step(step) and self.progress.evaluated_step != step:
             self._evaluate_and_save()
         self._since = time.perf_counter()
 
     def begin_step(self) -> None:
-        """Set the random state of the step, which makes dropout a function of (seed, step) alone."""
+        """Seed the random generators for the step, so that dropout depends only on (seed, step)."""
         seed_step(self.model.device, self.seed * 1_000_003 + self.progress.step)
 
     def end_step(self, loss: torch.Tensor, rows: int, learning_rate: float) -> None:
-        """Record one optimizer step; log, evaluate, save and stop where it is time to.
+        """Record one optimizer step; log, evaluate, save and stop when due.
 
         Args:
             loss: the step's loss, detached, shape ().
-            rows: rows in the step.
-            learning_rate: the rate that the step used.
+            rows: number of rows in the step.
+            learning_rate: the learning rate of the step.
         """
         progress = self.progress
         progress.step += 1
@@ -126,7 +126,7 @@ class Session:
             self._evaluate_and_save()
         elif self.settings.save_every is not None and progress.step % self.settings.save_every == 0:
             self._save()
-        if self.run.interrupts.signal is not None and not self.finished:  # it has waited for the end of the step
+        if self.run.interrupts.signal is not None and not self.finished:  # deferred to the end of the step
             self._save()
             raise Interrupted(self.run.interrupts.signal)
 
@@ -190,7 +190,7 @@ class Session:
 
     @property
     def checkpoint_name(self) -> str:
-        """Name of the checkpoint of the present step."""
+        """Name of the checkpoint for the current step."""
         return epoch_name(self.epoch)
 
     def _save(self) -> None:

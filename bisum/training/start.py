@@ -1,4 +1,4 @@
-"""From the parts of a training to the session that a backend is handed."""
+"""Construction of the session that a backend receives."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def start_session(
     validate: Validate,
     checkpoint: Path | None,
 ) -> Session:
-    """Return the training that `config` asks for, in the state of `checkpoint` if one is given.
+    """Create the training session for `config`, restored from `checkpoint` if one is given.
 
     Raises:
-        UserError: the checkpoint's steps are not this configuration's, so that its position means nothing here.
+        UserError: the checkpoint's fixed settings differ from `config`, so its position is meaningless here.
     """
     settings = config.trainer
     collator = Collator(loaded, shapes, settings.batch_size)
@@ -47,7 +47,7 @@ def start_session(
         refuse_changes(state["fixed"], fixed_settings(config, steps_per_epoch))
         progress, schedule_step, scaler = Progress(**state["progress"]), state["schedule_step"], state.get("scaler")
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
-            progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this one
+            progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this was saved
     return Session(
         settings=settings,
         seed=config.seed,

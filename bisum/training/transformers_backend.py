@@ -1,4 +1,4 @@
-"""The part of the Seq2SeqTrainer backend that needs transformers."""
+"""The part of the Seq2SeqTrainer backend that imports transformers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bisum.models.loss import count_all_tokens, token_loss
 
 
 class _Trainer(Seq2SeqTrainer):
-    """Seq2SeqTrainer with the session's batches and loss, starting where the session stands."""
+    """Seq2SeqTrainer with the session's batches and loss, starting at the session's step."""
 
     session: TrainingSession
     step_loss: torch.Tensor
@@ -33,25 +33,25 @@ class _Trainer(Seq2SeqTrainer):
         return cast(DataLoader[Any], self.session.batches)
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> Any:
-        """Return the tokens of an accumulated batch."""
+        """Return the number of tokens in an accumulated batch."""
         return count_all_tokens(batch_samples, device) if batch_samples else None
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Add each part of an accumulated batch to the step's loss."""
+        """Process one part of an accumulated batch and add its loss to the step's."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         self.step_loss = self.step_loss + loss
         self.step_rows += len(inputs["input_ids"])
-        sync(self.args.device)  # else each sequence of shapes in an accumulated batch is a program
+        sync(self.args.device)  # otherwise XLA compiles one program per sequence of batch shapes
         return loss
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Return the context of a forward pass, which is Accelerate's own except on an XLA device."""
+        """Return the context of a forward pass, which differs from Accelerate's only on an XLA device."""
         return self.session.device.autocast()
 
     def _move_model_to_device(self, *_: Any, **__: Any) -> None:
-        """Do nothing: the model is on the device; transformers would tie its weights anew on a TPU."""
+        """Do nothing: the model is already on the device, and transformers would retie its weights on a TPU."""
 
     def _load_from_checkpoint(self, *_: Any, **__: Any) -> None:
         """Do nothing: the model already has the checkpoint's weights."""
@@ -60,14 +60,14 @@ class _Trainer(Seq2SeqTrainer):
         """Do nothing: optimizer and schedule already have the checkpoint's state."""
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Do nothing: the random state is set before every step."""
+        """Do nothing: the random generators are seeded before every step."""
 
     def _load_scaler(self, checkpoint: str | None) -> None:
-        """Do nothing: the session has put the scaler in its state."""
+        """Do nothing: the session restores the scaler's state."""
 
 
 class _Steps(TrainerCallback):
-    """Reports every step to the session."""
+    """Callback that reports every step to the session."""
 
     def __init__(self, trainer: _Trainer) -> None:
         self.trainer = trainer
@@ -84,14 +84,14 @@ class _Steps(TrainerCallback):
 
 
 def fit(session: TrainingSession, settings: Trainer, arguments: dict[str, Any]) -> None:
-    """Train with Seq2SeqTrainer; evaluation, checkpoints and logging are the session's.
+    """Train with Seq2SeqTrainer; the session evaluates, saves checkpoints and logs.
 
-    `arguments` are further ones of `Seq2SeqTrainingArguments`.
+    `arguments` are further arguments of `Seq2SeqTrainingArguments`.
     """
     session.begin()
     if session.finished:
         return
-    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier job of this process may have left its own
+    AcceleratorState._reset_state(reset_partial_state=True)  # left by an earlier job in this process
     with TemporaryDirectory(prefix="bisum-") as folder:
         trainer = _build(session, settings, arguments, folder)
         trainer.train(resume_from_checkpoint=_position(session.step, settings, Path(folder)))
@@ -122,7 +122,7 @@ def _build(session: TrainingSession, settings: Trainer, further: dict[str, Any],
         arguments = Seq2SeqTrainingArguments(**values)
     except (TypeError, ValueError, ImportError) as error:
         raise UserError(f"trainer.arguments: {one_line(error)}") from error
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # one device: several would silently become DataParallel
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # with several devices, transformers silently uses DataParallel
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
         return token_loss(outputs.logits, labels, num_items_in_batch, settings.label_smoothing)
@@ -135,7 +135,7 @@ def _build(session: TrainingSession, settings: Trainer, further: dict[str, Any],
         optimizers=(session.optimizer, cast(LambdaLR, session.schedule)),
     )
     trainer.session = session
-    trainer.accelerator.device_placement = False  # all is in its place, AdamW's count of steps on the CPU
+    trainer.accelerator.device_placement = False  # everything is placed already, AdamW's step counts on the CPU
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Steps(trainer))
     if trainer.accelerator.scaler is not None:
@@ -144,7 +144,7 @@ def _build(session: TrainingSession, settings: Trainer, further: dict[str, Any],
 
 
 def _position(step: int, settings: Trainer, folder: Path) -> str | None:
-    """Return a folder from which Trainer reads that `step` optimizer steps are done; None at the beginning."""
+    """Save a Trainer state at `step` in `folder` and return the folder; return None at step 0."""
     if step == 0:
         return None
     state = TrainerState(global_step=step, train_batch_size=settings.batch_size)

@@ -19,7 +19,7 @@ from bisum import compose
 from bisum.cli.arguments import parse
 from bisum.cli.commands import COMMANDS
 from bisum.config.composition import Composer
-from bisum.config.jobs import single_job, sweep_jobs
+from bisum.config.jobs import listed_sweep, single_job
 from bisum.config.schema import check
 from bisum.interfaces.defaults import conf_directory
 from bisum.version import __version__
@@ -193,7 +193,7 @@ def test_the_command_lines_of_help_compose(call_bisum):
         command_line = parse(shlex.split(line)[1:])
         composer = Composer(command_line.command)
         overrides = composer.parse(command_line.words)
-        jobs = sweep_jobs(composer, overrides) if command_line.multirun else [single_job(composer, overrides)]
+        jobs = listed_sweep(composer, overrides).jobs if command_line.multirun else [single_job(composer, overrides)]
         assert len(jobs) == (6 if command_line.multirun else 1)
 
 
@@ -362,3 +362,11 @@ def test_ctrl_c_while_something_is_imported_leaves_one_line(begin, tmp_path, wri
     out, err = process.communicate()
     assert process.returncode in (130, -signal.SIGINT)  # Python may end itself by the signal: a shell says 130 of both
     assert (out, err) == ("", "bisum: interrupted\n")
+
+
+@pytest.mark.parametrize("shown", ["hydra", "all"])
+def test_resolved_configuration_leaves_what_only_a_running_job_knows(call_bisum, shown):
+    done = call_bisum("--cfg", shown, "--resolve", "hydra.run.dir=${seed}/x")
+    assert done.code == 0, done.err
+    node = yaml.safe_load(done.out)["hydra"]
+    assert (node["run"]["dir"], node["sweep"]["subdir"]) == ("42/x", "???")

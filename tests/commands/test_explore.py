@@ -76,7 +76,7 @@ def libs_of(rows, language):
 def test_a_tokenizer_that_only_the_hub_has_is_a_note_and_the_rest_is_done(call_bisum, tmp_path):
     done = call_bisum("explore", *FEW, "model=mt5_small", "corpus.max_train_rows=20", "filter=[]")
     assert done.code == 0, done.err
-    assert "> no lengths in tokens: model.checkpoint: 'google/mt5-small' is no local directory" in done.out
+    assert "> no lengths in tokens: model.checkpoint: 'google/mt5-small' is not a local directory" in done.out
     assert "no filters: all rows are kept" in done.out
     assert not (tmp_path / "run/plots/tokens.png").exists()
     assert "tokens" not in json.loads((tmp_path / "run/exploration.json").read_text())

@@ -15,7 +15,7 @@ import bisum
 from bisum import compose
 from bisum.cli.arguments import parse
 from bisum.config.composition import Composer
-from bisum.config.jobs import Job, configure, single_job, sweep_jobs
+from bisum.config.jobs import Job, configure, listed_sweep, single_job
 from bisum.config.provenance import Provenance
 from bisum.config.schema import SCHEMAS, Config
 from bisum.config.targets import locate
@@ -52,7 +52,7 @@ def composed_command(line: str) -> list[Config]:
     command_line = parse(words)
     composer = Composer(command_line.command)
     overrides = composer.parse(command_line.words)
-    jobs = sweep_jobs(composer, overrides) if command_line.multirun else [single_job(composer, overrides)]
+    jobs = listed_sweep(composer, overrides).jobs if command_line.multirun else [single_job(composer, overrides)]
     return [job.config for job in (jobs[0], jobs[-1])]
 
 
@@ -279,7 +279,7 @@ def test_a_folder_of_ones_own_adds_options(tmp_path):
 def swept(*words: str) -> list[Job]:
     """The jobs of a sweep."""
     composer = Composer("train")
-    jobs = sweep_jobs(composer, composer.parse(words))
+    jobs = listed_sweep(composer, composer.parse(words)).jobs
     assert jobs is not None
     return jobs
 

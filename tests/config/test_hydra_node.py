@@ -9,7 +9,7 @@ BAD = [
     ("hydra.sweeper=x", "hydra.sweeper: expected a mapping with a _target_, not 'x'; choose one by name"),
     ("hydra.launcher=null", "hydra.launcher: expected a mapping with a _target_"),
     ("hydra.sweeper.max_batch_size=x", "hydra.sweeper.max_batch_size: Value 'x' of type 'str' could not be converted"),
-    ("+hydra.sweeper.x=1", "hydra.sweeper.x: no such key (valid: _target_, max_batch_size, params)"),
+    ("+hydra.sweeper.x=1", "hydra.sweeper.x: no such key (valid: max_batch_size, params)"),
     ("hydra.launcher.x=1", "hydra.launcher.x: no such key"),
     ("+hydra.foo=1", "hydra.foo: no such key (valid: "),
     ("hydra.foo=1", "hydra.foo: no such key"),
@@ -28,6 +28,18 @@ BAD = [
     ("hydra.searchpath=[nowhere]", "hydra.searchpath: there is no folder 'nowhere'"),
     ("hydra.searchpath=['file://nowhere']", "hydra.searchpath: there is no folder 'nowhere'"),
     ("hydra.searchpath=x", "hydra.searchpath must be a list of strings"),
+    ("hydra.nope=1", "hydra.nope: no such key (valid: defaults, mode, searchpath, run, sweep,"),
+    ("hydra.nope.x=1", "hydra.nope: no such key (valid: defaults,"),
+    ("hydra.run.nope=1", "hydra.run.nope: no such key (valid: dir)"),
+    ("hydra.launcher=null", "hydra.launcher: expected a mapping with a _target_, not null"),
+    ("hydra.callbacks=${nope}", "hydra.callbacks: Interpolation key 'nope' not found"),
+    ("hydra.launcher=${nope}", "hydra.launcher: Interpolation key 'nope' not found"),
+    ("hydra.mode=${nope}", "hydra.mode: Interpolation key 'nope' not found"),
+    ("hydra.verbose=${nope}", "hydra.verbose: Interpolation key 'nope' not found"),
+    ("hydra.job_logging=${nope}", "hydra.job_logging: Interpolation key 'nope' not found"),
+    ("hydra.job.env_set=${nope}", "hydra.job.env_set: Interpolation key 'nope' not found"),
+    ("hydra.searchpath=['${nope}']", "hydra.searchpath: Interpolation key 'nope' not found"),
+    ("hydra.job.env_copy=[BISUM_NONE]", "hydra.job.env_copy: the environment has no variable 'BISUM_NONE'"),
     ("hydra/sweeper=nope", "hydra/sweeper=nope: no such option (valid: basic"),
     ("hydra/launcher=basik", "hydra/launcher=basik: no such option, did you mean 'basic'?"),
 ]
@@ -49,6 +61,15 @@ def test_a_group_of_ones_own_without_that_option_is_refused_without_hydras_searc
         compose(["+lab=b"], config_dir=str(tmp_path))
 
 
-@pytest.mark.parametrize("word", ["hydra.verbose=true", "hydra.verbose=[bisum]", "hydra.job.chdir=false", "seed=1"])
+@pytest.mark.parametrize(
+    "word", ["hydra.verbose=true", "hydra.verbose=[bisum]", "hydra.job.chdir=false", "hydra/env=default"]
+)
 def test_what_is_right_is_taken(word):
     assert compose([word]).trainer.epochs
+
+
+def test_an_experiment_without_hydras_node_is_refused(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/e.yaml").write_text("# @package _global_\nhydra: null\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^experiment=e: "):
+        compose(["experiment=e"], config_dir=str(tmp_path))

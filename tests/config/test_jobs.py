@@ -1,13 +1,18 @@
 """A command line is parsed, composed and checked once, whatever it asks for."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import hydra
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from bisum import compose
 from bisum.config import composition, schema
 from bisum.config.composition import Composer
-from bisum.config.jobs import single_job, sweep_jobs
+from bisum.config.jobs import listed_sweep, single_job
 from bisum.errors import UserError
 
 
@@ -46,7 +51,7 @@ def test_a_run_is_parsed_composed_and_checked_once(counts):
 
 def test_a_sweep_composes_once_for_each_choice_of_options(counts):
     composer = Composer("train")
-    jobs = sweep_jobs(composer, composer.parse(["seed=1,2,3", "trainer.learning_rate=1e-3,1e-4", "model=tiny"]))
+    jobs = listed_sweep(composer, composer.parse(["seed=1,2,3", "trainer.learning_rate=1e-3,1e-4", "model=tiny"])).jobs
     assert len(jobs) == 6
     assert [(job.config.seed, job.config.trainer.learning_rate) for job in jobs][:3] == [
         (1, 1e-3),
@@ -60,14 +65,14 @@ def test_a_sweep_composes_once_for_each_choice_of_options(counts):
 
 def test_a_sweep_over_options_composes_once_more_for_the_sweep_itself(counts):
     composer = Composer("train")
-    jobs = sweep_jobs(composer, composer.parse(["model=tiny,starter", "seed=1,2,3"]))
+    jobs = listed_sweep(composer, composer.parse(["model=tiny,starter", "seed=1,2,3"])).jobs
     assert [job.config.provenance.choices["model"] for job in jobs] == ["tiny"] * 3 + ["starter"] * 3
     assert (counts["compose"], counts["check"]) == (3, 6)
 
 
 def test_jobs_of_one_sweep_share_nothing_but_their_directory():
     composer = Composer("train")
-    first, second = sweep_jobs(composer, composer.parse(["corpus.max_train_rows=1,2"]))
+    first, second = listed_sweep(composer, composer.parse(["corpus.max_train_rows=1,2"])).jobs
     assert (first.config.corpus.max_train_rows, second.config.corpus.max_train_rows) == (1, 2)
     assert first.composed.hydra.sweep.dir == second.composed.hydra.sweep.dir
     assert [job.composed.hydra.job.num for job in (first, second)] == [0, 1]
@@ -79,7 +84,7 @@ def test_a_job_of_a_large_sweep_takes_at_most_a_tenth_of_a_second():
     composer = Composer("train")
     overrides = composer.parse(["seed=range(0,40)"])
     began = time.process_time()
-    assert len(sweep_jobs(composer, overrides)) == 40
+    assert len(listed_sweep(composer, overrides).jobs) == 40
     assert (time.process_time() - began) / 40 < 0.1
 
 
@@ -91,3 +96,31 @@ def test_several_values_outside_a_sweep_are_refused_and_a_list_is_advised_only_w
     key = words[0].partition("=")[0]
     advice = f"write {key}=[a,b] for a list, or " if key == "languages" else ""
     assert str(raised.value) == f"{key}: several values; {advice}add -m for a job each"
+
+
+def test_compose_may_be_called_in_threads_and_leaves_a_callers_own_hydra_alone(tmp_path):
+    for name, seed in (("a", 11), ("b", 22)):
+        (tmp_path / name / "experiment").mkdir(parents=True)
+        text = f"# @package _global_\nseed: {seed}\n"
+        (tmp_path / name / "experiment/e.yaml").write_text(text, encoding="utf-8")
+    own = tmp_path / "own"
+    (own / "experiment").mkdir(parents=True)
+    (own / "main.yaml").write_text("defaults: [experiment: e]\n", encoding="utf-8")
+    (own / "experiment/e.yaml").write_text("mine: 1\n", encoding="utf-8")
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(own), version_base="1.3"):
+        with ThreadPoolExecutor(2) as pool:
+            folders = [str(tmp_path / name) for name in "abababab"]
+            configs = pool.map(lambda folder: compose(["experiment=e", "model=tiny"], config_dir=folder), folders)
+            assert [config.seed for config in configs] == [11, 22] * 4
+        assert hydra.compose("main") == {"experiment": {"mine": 1}}
+
+
+def test_a_sweep_is_recorded_with_its_words_and_a_run_with_its_mode():
+    composer = Composer("train")
+    sweep = listed_sweep(composer, composer.parse(["seed=1,2", "trainer.epochs=3", "hydra.sweep.dir=s"]))
+    assert sweep.composed.hydra.overrides.task == ["seed=1,2", "trainer.epochs=3"]
+    assert sweep.composed.hydra.mode.name == "MULTIRUN"
+    assert (sweep.composed.seed, sweep.composed.trainer.epochs, sweep.directory) == (42, 3, "s")
+    assert OmegaConf.is_missing(sweep.composed.hydra.job, "num")
+    assert single_job(composer, composer.parse(["seed=1"])).composed.hydra.mode.name == "RUN"

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.composition import Composer
-from bisum.config.jobs import sweep_jobs
+from bisum.config.jobs import listed_sweep
 from bisum.config.overrides import swept_words
 from bisum.config.schema import SCHEMAS
 from bisum.errors import UserError
@@ -265,7 +265,7 @@ hydra.sweeper.max_batch_size=1 experiment=mbart_against_mt5 model=tiny seed=1
 ~filter.long_titles seed=1
 ~filter.long_titles='{_target_: bisum.corpus.filters.LongTitles, min_words: 3}' ~experiment
 hydra.job.config.override_dirname.kv_sep=_ model=tiny hydra.run.dir=x seed=1
-baseline evaluation.lead=1,2 hydra.job.name=n hydra.sweep.subdir=x
+baseline evaluation.lead=1,2 hydra.job.name=n hydra.sweep.subdir=x${hydra.job.num}
 explore split=train filter.long_titles.min_words='choice(5)'
 evaluate split=validation
 
@@ -427,7 +427,7 @@ def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
     words = [*words, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null"]
     composer = composer_of(command)
     random.seed(1)
-    jobs = sweep_jobs(composer, composer.parse(words))
+    jobs = listed_sweep(composer, composer.parse(words)).jobs
     assert jobs is not None
     random.seed(1)
     expected = swept_by_hydra(command, words)

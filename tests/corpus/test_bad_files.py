@@ -75,8 +75,8 @@ BAD_FILES = [
         " has the extension '.xlsx'; must be one of .csv, .tsv, .jsonl, .ndjson, .json, .parquet, "
         "and may have one of .gz, .bz2, .xz, .zst, .zip after it",
     ),
-    ("no Parquet", "a.parquet", CSV, ": no sound Parquet file (Parquet magic bytes not found in footer. "),
-    ("cut Parquet", "a.parquet", parquet()[:-100], ": no sound Parquet file ("),
+    ("no Parquet", "a.parquet", CSV, ": not a valid Parquet file (Parquet magic bytes not found in footer. "),
+    ("cut Parquet", "a.parquet", parquet()[:-100], ": not a valid Parquet file ("),
     # Compressed files that are none, or damaged.
     ("plain", "a.csv.gz", CSV, ": damaged gzip file (Not a gzipped file (b'id')); copy it again, or drop .gz from the"),
     ("cut gzip", "a.csv.gz", gzip.compress(CSV.encode())[:-20], ": damaged gzip file (Compressed file ended before"),
@@ -238,8 +238,8 @@ BAD_FILES = [
         ", row 2: id is 1.5; must be text or a whole number",
     ),
     ("not UTF-8", "a.parquet", parquet(title=NOT_UTF8), ", row 3: title is not UTF-8; write the file anew, in UTF-8"),
-    ("no id", "a.csv", CSV.replace("2,One", ",One"), ", row 2: no id; every row must have one, or none"),
-    ("no language", "a.csv", CSV.replace("One,en", "One,"), ", row 2: no language; every row must have one, or none"),
+    ("no id", "a.csv", CSV.replace("2,One", ",One"), ", row 2: no id; all rows must have one, or no row"),
+    ("no language", "a.csv", CSV.replace("One,en", "One,"), ", row 2: no language; all rows must have one, or no row"),
     (
         "an id twice",
         "a.csv",

@@ -346,7 +346,7 @@ def test_only_the_split_that_is_missing_is_taken_from_train(files):
     ("changes", "said"),
     [
         ({"path": None}, "path: give path, files of all rows, or train, validation, test"),
-        ({"path": "x", "train": "y"}, "path: give path, files of all rows, or train, those of train"),
+        ({"path": "x", "train": "y"}, "path: give either path (files of all rows) or train"),
         ({"path": "x", "test": "y"}, "path: with files for validation or test, name the others corpus.train"),
         ({"path": []}, "path: must name at least one file"),
         (

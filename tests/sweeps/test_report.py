@@ -72,3 +72,14 @@ def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reaso
     assert re.search(r"^1 languages=\[en,fr\] +failed *$", table, re.M)
     assert len(re.findall(r"^[02] languages=\[e[ns]\] +test ", table, re.M)) == 2
     assert "The jobs did not score the same rows" in table
+
+
+def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum, tmp_path):
+    (tmp_path / "sweep/0/.lock").mkdir(parents=True)  # where a file must be
+    words = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
+    done = call_bisum("baseline", "-m", *words, "evaluation.lead=1,2")
+    assert done.code == 1
+    assert "IsADirectoryError" in done.err
+    table = done.out.partition(" sweep ")[2]
+    assert "1     evaluation.lead=2   finished" in table
+    assert "0     evaluation.lead=1   lost" in table

@@ -1,0 +1,137 @@
+"""A sweep with a plugin: a launcher gets the checked jobs, a sweeper chooses its own, and bisum reports them all."""
+
+import json
+
+import pytest
+
+PLUGINS = '''
+from pathlib import Path
+
+from hydra.core.utils import run_job
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import open_dict
+
+
+class Backwards(Launcher):
+    """Runs the last job first."""
+
+    def __init__(self, workers: float = 1):  # its annotations are not held against it
+        pass
+
+    def setup(self, *, hydra_context, task_function, config):
+        self.context, self.task, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides, initial_job_idx):
+        returned = []
+        for number, words in reversed(list(enumerate(job_overrides, initial_job_idx))):
+            config = self.context.config_loader.load_sweep_config(self.config, list(words))
+            with open_dict(config):
+                config.hydra.job.id, config.hydra.job.num = str(number), number
+            returned.append(
+                run_job(
+                    hydra_context=self.context,
+                    task_function=self.task,
+                    config=config,
+                    job_dir_key="hydra.sweep.dir",
+                    job_subdir_key="hydra.sweep.subdir",
+                )
+            )
+        return returned
+
+
+class Bisection(Sweeper):
+    """Chooses each lead by the score of the one before; returns nothing, as Optuna's sweeper does."""
+
+    def __init__(self, trials: int = 2):
+        self.trials = trials
+
+    def setup(self, *, hydra_context, task_function, config):
+        from hydra.core.plugins import Plugins
+
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments):
+        lead = 4
+        for number in range(self.trials):
+            (job,) = self.launcher.launch([[f"evaluation.lead={lead}", *arguments]], initial_job_idx=number)
+            lead = 1 if job.return_value is None or job.return_value >= 0 else 2
+'''
+WORDS = [
+    "corpus.max_train_rows=8",
+    "corpus.max_eval_rows=4",
+    "evaluation.bootstrap_samples=100",
+    "tracker=none",
+    "hydra.sweep.dir=a sweep",
+]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins/lab.py").write_text(PLUGINS, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def launched(lab):
+    return [*WORDS, "hydra.launcher._target_=hydra_plugins.lab.Backwards", "+hydra.launcher.workers=two"]
+
+
+def leads(folder):
+    records = [json.loads((folder / f"{job}/run.json").read_text("utf-8")) for job in range(2)]
+    return [record["config"]["evaluation"]["lead"] for record in records]
+
+
+def test_a_launcher_runs_the_jobs_that_bisum_lists(run_bisum, launched, lab):
+    words = [*launched, "experiment=null", "corpus.language_temperature=2"]
+    done = run_bisum("baseline", "-m", *words, "evaluation.lead=1,2", cwd=lab)
+    assert done.code == 0, done.err
+    assert leads(lab / "a sweep") == [1, 2]
+    assert done.out.index("job 1 of 2: evaluation.lead=2") < done.out.index("job 0 of 2: evaluation.lead=1")
+    assert done.out.partition(" sweep ")[2].count("finished") == 2
+
+
+def test_all_jobs_of_a_launcher_are_checked_before_the_first(run_bisum, launched, lab):
+    done = run_bisum("baseline", "-m", *launched, "evaluation.lead=1,x", cwd=lab)
+    assert (done.code, done.err) == (2, "bisum: evaluation.lead: expected a whole number >= 1, not 'x'\n")
+    assert not (lab / "a sweep").exists()
+
+
+def test_a_sweeper_chooses_its_jobs(run_bisum, lab):
+    (lab / "own/hydra/sweeper").mkdir(parents=True)
+    (lab / "own/hydra/sweeper/bisection.yaml").write_text("_target_: hydra_plugins.lab.Bisection\n", encoding="utf-8")
+    done = run_bisum("baseline", "-m", "--config-dir", "own", *WORDS, "hydra/sweeper=bisection", cwd=lab)
+    assert done.code == 0, done.err
+    assert leads(lab / "a sweep") == [4, 1]
+    assert "job 1: evaluation.lead=1" in done.out
+    assert done.out.partition(" sweep ")[2].count("finished") == 2
+    shown = run_bisum("baseline", "-m", "--config-dir", "own", "hydra/sweeper=bisection", "--cfg", "job", cwd=lab)
+    assert shown.err == "bisum: --cfg shows one job: leave out -m, and give each key one value\n"
+
+
+def test_a_class_outside_hydras_plugins_is_refused(run_bisum, lab):
+    done = run_bisum(
+        "-m", "seed=1,2", "hydra.launcher._target_=bisum.corpus.sample.Sample", "allow_targets=[bisum]", cwd=lab
+    )
+    assert done.err == "bisum: hydra.launcher._target_: Hydra takes only a class of the package hydra_plugins\n"
+
+
+@pytest.mark.parametrize("shown", ["job", "hydra", "all"])
+def test_no_sweep_is_shown_by_cfg(run_bisum, launched, lab, shown):
+    done = run_bisum("baseline", "-m", *launched, "evaluation.lead=1,2", "--cfg", shown, cwd=lab)
+    assert done.code == 2
+    assert done.err.startswith("bisum: --cfg shows one job: bisum baseline ")
+    assert done.err.endswith(f" evaluation.lead=1 --cfg {shown}\n")
+
+
+def test_a_key_that_the_plugin_does_not_have_is_refused(run_bisum, lab):
+    done = run_bisum(
+        "-m", *WORDS, "hydra.launcher._target_=hydra_plugins.lab.Backwards", "+hydra.launcher.worker=2", cwd=lab
+    )
+    assert (done.code, done.err) == (
+        2,
+        "bisum: hydra.launcher.worker: no such key, did you mean 'workers'? (valid: workers)\n",
+    )
