@@ -1,1 +1,1 @@
-"""The command line: taken apart once, dispatched; its help and its completion."""
+"""The command line: parsing, dispatch, help and completion."""

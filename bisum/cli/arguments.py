@@ -1,4 +1,4 @@
-"""A command line taken apart, once: the command, what it is about, settings, options, and texts after `--`."""
+"""Parse a command line, once: command, runs and files, settings, options, and texts after `--`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bisum.cli.commands import COMMANDS
-from bisum.cli.options import NOT_FOR_BISUM, option_parser
+from bisum.cli.options import NOT_FOR_BISUM, OPTIONS, option_parser
 from bisum.config.overrides import quoted
 from bisum.config.schema import SCHEMAS
 from bisum.config.targets import take_allow_targets
@@ -18,10 +18,10 @@ from bisum.errors import UserError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class CommandLine:
-    """A command line, taken apart."""
+    """A parsed command line."""
 
     named: str | None
-    """The command that is named, if one is."""
+    """The command, if the line names one."""
     words: list[str]
     """Hydra's words, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`."""
     texts: list[str]
@@ -39,17 +39,17 @@ class CommandLine:
 
     @property
     def command(self) -> str:
-        """The command: train, if none is named."""
+        """The command; `train` if the line names none."""
         return self.named or "train"
 
     def with_words(self, words: Sequence[str]) -> str:
-        """Return the command line with other words in place of its settings, to be copied."""
+        """Return a command line to copy, with `words` in place of the settings."""
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         return shlex.join(["bisum", *filter(None, [self.named]), *folder, *words])
 
 
 def parse(words: Sequence[str]) -> CommandLine:
-    """Take a command line apart.
+    """Parse a command line.
 
     Raises:
         UserError: an unknown command or option, or a word that is neither.
@@ -58,7 +58,7 @@ def parse(words: Sequence[str]) -> CommandLine:
     parser = option_parser()
     options, others = parser.parse_known_args(words)
     if unknown := [word for word in others if word.startswith("-") and word != "-"]:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
+        flags = [flag for option in OPTIONS for flag in (option.name, option.short) if flag]
         raise UserError(
             f"no option '{unknown[0]}'{nearest(unknown[0], flags)} (settings are key=value; see bisum --help)"
         )
@@ -112,7 +112,7 @@ def before_texts(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _is_setting(word: str, command: str) -> bool:
-    """Tell `key=value` and `~key` from a path or name, which may have an equals sign of its own."""
+    """Distinguish `key=value` and `~key` from a path or name, which may contain an equals sign."""
     key, equals, _ = word.lstrip("+").partition("=")
     if not COMMANDS[command].takes:
         return bool(equals) or word.startswith("~")
@@ -129,7 +129,7 @@ _LIKE_TEXT = re.compile(r"\s|\.(txt|jsonl?|gz|bz2|xz|zst|zip)$")
 
 
 def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[str]:
-    """Return the settings that a command's words without an equals sign stand for."""
+    """Turn the words that name runs or files into settings."""
     if not COMMANDS[command].takes:
         raise UserError(f"bisum {command} takes no '{subjects[0]}' (settings are key=value, groups are group=option)")
     files = [word for word in subjects if _is_file(word)] if command == "summarize" else []
@@ -150,7 +150,7 @@ def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[s
 
 
 def _is_file(word: str) -> bool:
-    """Tell a FILE from a RUN; a pipe that the shell names (`<(...)`) is a file too."""
+    """Distinguish a FILE from a RUN; a pipe named by the shell (`<(...)`) is a file."""
     return word == "-" or (_exists(word) and not Path(word).is_dir())
 
 

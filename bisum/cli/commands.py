@@ -1,4 +1,4 @@
-"""The commands by their names: what each does, what may follow it, and the module that has its story."""
+"""The commands by name: what each does, its arguments, and the module that implements it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Command:
     synopsis: str = "[group=option ...] [key=value ...] [-m]"
     """What may follow it."""
     takes: str = ""
-    """What its words without an equals sign name: runs, or runs and files."""
+    """What a word without an equals sign names: a run, or a run or a file."""
 
     def function(self) -> Callable[..., Any]:
         """Import and return the command's function."""

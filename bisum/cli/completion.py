@@ -1,4 +1,4 @@
-"""Shell completion: what may stand where the cursor is, and the line for a shell's start-up file.
+"""Shell completion: the candidates at the cursor, and the script for a shell's start-up file.
 
 The option and its words are Hydra's own: `bisum -sc install=SHELL` prints the script that the shell is to evaluate, and
 that script asks `bisum -sc query=SHELL` with the command line in `COMP_LINE`.
@@ -30,7 +30,7 @@ _PLACES = re.compile(r"\b(file|files|folder|directory|path)\b", re.IGNORECASE)
 
 
 def answer(words: Sequence[str]) -> str:
-    """Return what `bisum -sc install=SHELL` or `query=SHELL` prints.
+    """Return the output of `bisum -sc install=SHELL` or `query=SHELL`.
 
     Raises:
         UserError: another request, or a shell that is not known.
@@ -98,7 +98,7 @@ def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterato
 
 
 def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
-    """Return the keys of the options chosen on the line; words that are wrong, or not finished, are left out."""
+    """Return the keys of the options that the line chooses; ignore wrong or unfinished words."""
     given = [word for word in words if "=" in word and not word.startswith(("resume=", "-"))]
     groups = [word for word in given if word.partition("=")[0].lstrip("+") in composer.groups]
     for tried in (given, groups, []):
@@ -108,7 +108,7 @@ def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
 
 
 def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Candidate]:
-    """Yield groups and keys, those of a node only once its dot is written."""
+    """Yield groups and keys; the keys of a node only after its dot is typed."""
     depth = prefix.count(".")
     if depth == 0:
         yield from (Candidate(f"{group}=", ", ".join(options)) for group, options in composer.groups.items())
@@ -120,7 +120,7 @@ def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Ca
 
 
 def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterator[Candidate]:
-    """Yield a group's options; of `filter`, which takes a list, those that may stand next in it."""
+    """Yield a group's options; for `filter`, a list, the options that may come next in it."""
     is_list = group == "filter" and (value.startswith("[") or not value)
     done, comma, _ = value.rpartition(",")
     if comma and not is_list and not sweep:

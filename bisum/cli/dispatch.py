@@ -36,7 +36,7 @@ def run(words: Sequence[str]) -> int:
         print(f"bisum {__version__}")
         return 0
     if {"-sc", "--shell-completion"} & set(before):
-        from bisum.cli import completion  # here, since no other command line needs it
+        from bisum.cli import completion  # only this option needs it
 
         print(completion.answer(words), end="")
         return 0
@@ -56,7 +56,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _run_jobs(composer: Composer, line: CommandLine) -> int:
-    """Check every job of the command line, then run them, or show what they would be."""
+    """Check every job of the command line, then run the jobs or show the configuration."""
     overrides = composer.parse(line.words)
     if (line.command != "train" or line.multirun) and resumed_run(overrides) is not None:
         raise UserError("resume: only a single `bisum train` continues a run")
@@ -70,7 +70,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     if line.cfg:
         return _show(job, line)
     config = job.config
-    if isinstance(config, SummarizeConfig):  # a filter, which makes no run directory
+    if isinstance(config, SummarizeConfig):  # it makes no run directory
         _start(line.command, config.log)(config, line.texts)
         return 0
     from bisum.sweeps.execution import run_single
@@ -117,7 +117,7 @@ def _start(command: str, log: str) -> Callable[..., Any]:
     # Threads that spin while they wait make training 10 % faster alone, and four times as slow beside a busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sign: AbstractContextManager[Any]
-    if command == "summarize":  # whose standard output is for summaries alone
+    if command == "summarize":  # its standard output carries summaries alone
         sign = Console(stderr=True, quiet=log == "quiet").status("starting")
     else:
         sign = Terminal(bars=log != "quiet").progress("starting")
@@ -126,14 +126,14 @@ def _start(command: str, log: str) -> Callable[..., Any]:
 
 
 def _ask_hydra(composer: Composer, line: CommandLine) -> int:
-    """Hand Hydra the requests that are about Hydra itself."""
+    """Let Hydra answer `--hydra-help` and `--info`."""
     import logging
 
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    logging.raiseExceptions = False  # a reader that goes away is no error of the log's
+    logging.raiseExceptions = False  # a closed pipe is not an error to log
     try:
         if line.hydra_help:
             hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
@@ -143,7 +143,7 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
         raise UserError(explain(error, composer.group_names, group_options)) from error
     finally:
         logging.raiseExceptions = True
-        root.handlers[:] = handlers  # without those that Hydra adds, on standard output
+        root.handlers[:] = handlers  # remove the handlers that Hydra added
         root.setLevel(level)
     return 0
 
@@ -152,7 +152,7 @@ def _show(job: Job, line: CommandLine) -> int:
     """Print a job's configuration, or the part under `--package`, as YAML."""
     shown: Any = job.shown if line.cfg == "job" else job.composed
     if line.resolve and line.cfg != "job":
-        _drop_unresolvable(shown)  # some values, such as a job's number, exist only while the job runs
+        _drop_unresolvable(shown)  # some values, such as the job's number, exist only in a running job
         OmegaConf.resolve(shown)
     if line.cfg == "hydra":
         shown = OmegaConf.create({"hydra": shown.hydra})
@@ -167,7 +167,7 @@ def _show(job: Job, line: CommandLine) -> int:
 
 
 def _drop_unresolvable(node: DictConfig) -> None:
-    """Replace each interpolation that has no value yet by `???`."""
+    """Replace each interpolation that cannot be resolved yet by `???`."""
     for name in list(node):
         try:
             child = None if OmegaConf.is_missing(node, name) else node[name]

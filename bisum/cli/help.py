@@ -1,4 +1,4 @@
-"""What `--help` says: commands, groups and keys, and of each of them what it is."""
+"""The text of `--help`, for all of bisum or for a command, group, option or key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXTS = "texts for bisum summarize, as they are"
 
 
 def help_on(line: CommandLine, composer: Composer) -> str:
-    """Return help on the words of a command line; if there are none, on all there is."""
+    """Return help on the words of a command line, or the overview if there are none."""
     words = [word for word in line.words if not word.startswith("~")]
     chosen = [name for word in words if (name := word.partition("=")[0].lstrip("+")) in composer.groups]
     if topics := [*line.topics, *chosen]:
@@ -42,20 +42,20 @@ def help_on(line: CommandLine, composer: Composer) -> str:
 
 
 def overview(composer: Composer) -> str:
-    """Return what a newcomer needs: the commands, groups with their options, keys, and five command lines."""
+    """Return the overview: commands, groups with their options, keys, and command lines to copy."""
     keys = [key for key in composed_keys(composer, []) if "." not in key.name and key.name not in composer.groups]
     lines = [
         "bisum: fine-tune and compare bilingual abstractive summarizers",
         "",
         "bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [options]",
         "",
-        "Commands (train, if none is given; bisum COMMAND --help tells more)",
+        "Commands (train, if none is given; bisum COMMAND --help has details)",
         *_columns((name, command.summary) for name, command in COMMANDS.items()),
         "",
-        "Groups and their options (bisum --help GROUP tells more)",
+        "Groups and their options (bisum --help GROUP has details)",
         *_columns((name, ", ".join(options)) for name, options in composer.groups.items()),
         "",
-        "Keys beside the groups' own (bisum --help KEY tells more)",
+        "Keys beside the groups' own (bisum --help KEY has details)",
         *_columns((key.name, key.line) for key in keys),
         "",
         "Worth copying",
@@ -73,7 +73,7 @@ def overview(composer: Composer) -> str:
 
 
 def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
-    """Return what a command does, the keys that it has beside those of `train`, and a command line to copy."""
+    """Return help on a command: what it does, the keys that `train` lacks, and a command line to copy."""
     _, example = opening(conf_directory() / f"{name}.yaml")
     common = SCHEMAS["train"].__annotations__
     own = [key for key in composed_keys(composer, overrides) if key.name.partition(".")[0] not in common]
@@ -82,7 +82,7 @@ def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
     if own:
         lines += ["Its own keys", *_described(own), ""]
     lines += [
-        "Groups (bisum --help GROUP tells more)",
+        "Groups (bisum --help GROUP has details)",
         *_columns((g, ", ".join(o)) for g, o in composer.groups.items()),
     ]
     lines += ["", "Worth copying", f"  {example}", ""]
@@ -91,7 +91,7 @@ def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
 
 
 def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
-    """Return what a group, an option (`model=tiny`, `tiny`) or a key is: options, and keys with value, type and a line.
+    """Return help on a group, an option (`model=tiny` or `tiny`) or a key, with its options and keys.
 
     Raises:
         UserError: the group, option or key does not exist.
@@ -137,14 +137,13 @@ def _chosen(group: str, options: Sequence[str], overrides: Sequence[str]) -> lis
 
 
 def _spelled(option: Option) -> str:
-    """Return an option as one types it, with its value."""
-    follows = {"--cfg": "job", "--config-dir": "DIR", "--package": "KEY", "--info": "[WHAT]", "-sc": "install=SHELL"}
+    """Return an option as a user types it, with its value."""
     name = option.short if option.short in ("-m", "-sc") else option.name
-    return " ".join(filter(None, [name, follows.get(name or "")]))
+    return " ".join(filter(None, [name, option.value]))
 
 
 def _described(keys: Iterable[Key]) -> list[str]:
-    """Return two lines or more on each key: value and type, and what it changes."""
+    """Return two or more lines for each key: its value and type, and what it changes."""
     lines = []
     for key in keys:
         if not key.is_node:

@@ -20,7 +20,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     collects = gc.isenabled()
     gc.disable()  # until a command starts: configuration creates many objects and drops few
     try:
-        from bisum.cli.dispatch import run  # here, since Ctrl-C may come while it is imported
+        from bisum.cli.dispatch import run  # imported here, so that Ctrl-C during the import is handled
 
         code = run(sys.argv[1:] if words is None else words)
         _flush()
@@ -41,11 +41,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     finally:
         if collects:
             gc.enable()
-    if words is None:  # what Python does at exit may be interrupted too, and would report it
+    if words is None:  # an interrupt while Python exits would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         _flush()
-    except OSError:  # what is not read, or not to be written, is not tried again at exit
+    except OSError:  # Python would try to write it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""The options of the command line, each written once: the parser, help and completion read them here."""
+"""The options of the command line, written once for the parser, help and completion."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from bisum.errors import UserError
 
 @dataclass(frozen=True)
 class Option:
-    """An option, as Hydra names it."""
+    """An option; its name is Hydra's."""
 
     name: str
     short: str | None
     about: str
     choices: tuple[str, ...] = ()
-    """What may follow it."""
-    takes_value: bool = False
+    """The values that it takes; any, if empty."""
+    value: str | None = None
+    """What help calls its value; None if it takes none."""
     default: str | None = None
-    """What it means without a value, if it may stand alone."""
+    """Its value if none is given; None if it needs one."""
 
 
 OPTIONS = (
     Option("--multirun", "-m", "run a job for each value of key=a,b"),
     Option("--help", "-h", "commands, groups and keys; of a command, group, option or key, what it is"),
-    Option("--cfg", "-c", "show the configuration instead of running", ("job", "hydra", "all"), takes_value=True),
+    Option("--cfg", "-c", "show the configuration instead of running", ("job", "hydra", "all"), value="job"),
     Option("--resolve", None, "with --cfg: interpolations replaced"),
-    Option("--package", "-p", "with --cfg: a part of it", takes_value=True),
-    Option("--config-dir", "-cd", "add your YAML files, laid out as bisum's own conf/", takes_value=True),
+    Option("--package", "-p", "with --cfg: a part of it", value="KEY"),
+    Option("--config-dir", "-cd", "add your YAML files, laid out as bisum's own conf/", value="DIR"),
     Option(
         "--info",
         "-i",
         "how Hydra composes it",
         ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
-        takes_value=True,
+        value="[WHAT]",
         default="all",
     ),
     Option("--hydra-help", None, "Hydra's own help"),
@@ -45,6 +46,7 @@ OPTIONS = (
         "-sc",
         'print what makes TAB complete all of this: eval "$(bisum -sc install=bash)" in ~/.bashrc, the same with zsh '
         "in ~/.zshrc; bisum -sc install=fish | source in config.fish",
+        value="install=SHELL",
     ),
 )
 
@@ -53,7 +55,7 @@ NOT_FOR_BISUM = ("--config-path", "--config-name", "--experimental-rerun")
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (bisum --help lists all options)")
@@ -62,12 +64,12 @@ class _Parser(argparse.ArgumentParser):
 def option_parser(*, for_help: bool = False) -> argparse.ArgumentParser:
     """Return the parser of the options; all other words are left over.
 
-    `for_help`: it has what Hydra's own help lists, the settings too, and no options that bisum refuses.
+    `for_help`: include the settings, which Hydra's own help lists, and leave out the options that bisum refuses.
     """
     parser = _Parser(add_help=False, allow_abbrev=True)
     for option in OPTIONS:
         names = [option.name, *filter(None, [option.short])]
-        if not option.takes_value:
+        if option.value is None:
             parser.add_argument(*names, action="store_true", help=option.about)
         else:
             nargs = "?" if option.default else None

@@ -1,4 +1,4 @@
-"""What help and completion read: the keys of a command line, and how a configuration file introduces itself."""
+"""The keys of a command line and the opening comments of YAML files, for help and completion."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bisum.config.schema import SCHEMAS
 
 
 def composed_keys(composer: Composer, overrides: Sequence[str]) -> list[Key]:
-    """Return every key of what `overrides` compose; raises `UserError` as composing does."""
+    """Return every key of the configuration that `overrides` compose; raises `UserError` as composition does."""
     return list(keys_of(SCHEMAS[composer.command], composer.values(overrides)))
 
 
 def opening(file: Path) -> tuple[str, str]:
-    """Return what a configuration file opens with: the line on what it is, and the command that uses it."""
+    """Return the opening comments of a YAML file: a description, and a command that uses it."""
     comments = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):

@@ -1,4 +1,4 @@
-"""Completion as each shell wants it: the script that it evaluates, how its line is read and its candidates written."""
+"""The protocol of each shell: its completion script, its command line, and its candidates."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ end
 
 @dataclass(frozen=True)
 class Candidate:
-    """A word that may stand at the cursor."""
+    """A word that could complete the one at the cursor."""
 
     word: str
     about: str = ""
 
 
 def script_for(shell: str) -> str:
-    """Return what `shell` evaluates to complete the way in which this program was called."""
+    """Return the script that makes `shell` complete this program, however it was called."""
     script = Path(sys.argv[0])
     if script.name == "bisum":
         program, names = [str(script.resolve())], ["bisum"]
@@ -68,7 +68,7 @@ def script_for(shell: str) -> str:
 
 
 def split_line(line: str) -> tuple[list[str], str, str]:
-    """Return the words before the cursor without the program's own, the one at the cursor, and a quote still open."""
+    """Return the words before the cursor but the program's name, the word at the cursor, and an open quote, if any."""
     for quote in ("", "'", '"'):
         try:
             words = shlex.split(line + quote)
@@ -95,7 +95,7 @@ def candidates_for(shell: str, found: Iterable[Candidate], current: str, quote: 
 
 
 def _after_last_break(word: str, current: str, quote: str) -> str:
-    """Return what bash replaces: it takes a word to begin after the last character of COMP_WORDBREAKS."""
+    """Return the part that bash replaces: for bash a word begins after the last character of COMP_WORDBREAKS."""
     if quote:
         return word
     breaks = [index + 1 for index, char in enumerate(current) if char in os.environ.get("COMP_BREAKS", "=:")]

@@ -1,4 +1,4 @@
-"""What an annotation says of a value: its type, its bounds, in words and as checks."""
+"""Type annotations as checks, and as words for messages: the type of a value and its bounds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MISSING = "???"
 
 @cache
 def signature_hints(cls: type) -> dict[str, Any]:
-    """Return the parameters' annotations; a dataclass keeps them on the class, another class on `__init__`."""
+    """Return the annotations of a class's parameters: the fields of a dataclass, or the parameters of `__init__`."""
     owner = cls if hasattr(cls, "__dataclass_fields__") else cls.__init__  # type: ignore[misc]
     return get_type_hints(owner, include_extras=True)
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union; another annotation as the only one."""
+    """Return the members of a union, or the annotation itself if it is none."""
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
 def node_class(annotation: Any) -> type | None:
-    """Return the class whose settings a value holds, be it one of several alternatives; None for plain data."""
+    """Return the class that a node configures, also as a member of a union; None for plain data."""
     for option in alternatives(annotation):
         if isinstance(option, type) and option.__module__ not in ("builtins", "typing"):
             return option
@@ -34,7 +34,7 @@ def node_class(annotation: Any) -> type | None:
 
 
 def expected(annotation: Any) -> str:
-    """Return in words what a value must be."""
+    """Describe in words what a value must be."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         bounds = [words for constraint in arguments[1:] for words, _ in bounds_of(constraint)]

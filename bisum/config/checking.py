@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass
 class Problems:
-    """What is wrong, in the order of the configuration."""
+    """The problems of a configuration, in its order."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -62,7 +62,7 @@ def no_such_key(name: str, valid: Collection[str]) -> str:
 
 
 def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None) -> Any:
-    """Check `values` against the signature of `cls` and call it; None when something was wrong."""
+    """Check `values` against the signature of `cls` and call it; return None if anything is wrong."""
     given = given or {}
     found = len(problems.lines)
     arguments = _arguments(cls, values, key, problems, given)
@@ -81,7 +81,7 @@ def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapp
 def _arguments(
     cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the checked arguments of a class; what is wrong is added to `problems`."""
+    """Return the checked arguments of a class; add whatever is wrong to `problems`."""
     parameters = {name: parameter for name, parameter in _parameters(cls).items() if name not in (given or {})}
     if not isinstance(values, Mapping):
         problems.add(key, f"expected a mapping of {', '.join(parameters)}, not {_shown(values)}")
@@ -114,13 +114,13 @@ def _takes_any(cls: type) -> str:
 
 
 def _is_conf_default(cls: type, name: str) -> bool:
-    """Tell whether a default is for callers from Python: a configuration states the key itself."""
+    """Tell whether only callers from Python may rely on the default; a configuration must state the key."""
     fields = getattr(cls, "__dataclass_fields__", {})
     return name in fields and isinstance(fields[name].default_factory, ConfDefault)
 
 
 def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
-    """Return a value as annotated (an int may stand for a float), nested classes built."""
+    """Return a value of the annotated type (an int may stand for a float) and build its nested classes."""
     cls = node_class(annotation)
     for option in alternatives(annotation):
         base, *constraints = get_args(option) if get_origin(option) is Annotated else (option,)
@@ -137,7 +137,7 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
 
 
 def _has_type(annotation: Any, value: Any) -> bool:
-    """Tell whether a value is of the annotated type, whatever its items are."""
+    """Tell whether a value has the annotated type; its items are not checked."""
     origin = get_origin(annotation) or annotation
     if annotation is Any:
         return True
@@ -153,7 +153,7 @@ def _has_type(annotation: Any, value: Any) -> bool:
 
 
 def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
-    """Return a value of the right type, its items checked and built."""
+    """Check and build the items of a value that has the right type."""
     arguments = get_args(annotation)
     if (cls := node_class(annotation)) is not None:
         return _node(cls, value, key, problems)
@@ -168,13 +168,13 @@ def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any
 
 
 def _node(cls: type, value: Any, key: str, problems: Problems) -> Any:
-    """Build the class that a node configures: a dataclass of the schema, or the one that `_target_` names."""
+    """Build the class that a node configures: a dataclass of the schema, or the class in `_target_`."""
     is_schema = hasattr(cls, "__dataclass_fields__") and not inspect.isabstract(cls)
     return (_construct if is_schema else _target)(cls, value, key, problems)
 
 
 def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
-    """Build the class that a `_target_` node names, if it may be named and has the interface's members."""
+    """Build the class in `_target_`, if it is allowed and has the members of the interface."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
         group, _, name = key.partition(".")
         hint = f"; add it by name: filter=[...,{name}]" if group == "filter" else f"; choose a {group} that has one"
@@ -208,7 +208,7 @@ def _parameters(cls: type) -> dict[str, inspect.Parameter]:
 
 
 def _lacking(cls: type, interface: type) -> str:
-    """Return what keeps a class from serving as the interface, an abstract base class or a Protocol; "" if nothing."""
+    """Return why a class does not implement the interface, an abstract base class or a Protocol; "" if it does."""
     if inspect.isabstract(interface) and not getattr(interface, "_is_protocol", False):
         return (
             ""

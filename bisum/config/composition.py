@@ -1,4 +1,4 @@
-"""From the words of a command line to a composed configuration that nobody has checked yet.
+"""Compose the words of a command line to a configuration, which is not checked yet.
 
 Hydra composes groups and its own node; keys are then set on a copy, so that the jobs of a sweep that choose the same
 options share one composition. The result is the one that Hydra gives for all words.
@@ -59,12 +59,12 @@ class Composer:
     def compose(self, overrides: Sequence[Override], *, shared: bool = False) -> DictConfig:
         """Return the composed configuration of one job, `hydra` node included.
 
-        `shared`: what Hydra composes is kept for further jobs with the same options.
+        `shared`: keep what Hydra composes for further jobs with the same options.
 
         Raises:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
         """
-        # Hydra's grammar takes no null for a group; experiment=null is the default all the same.
+        # Hydra's grammar takes no null for a group, although experiment=null is the default.
         overrides = _without_null_experiment(overrides)
         self._search(overrides)
         for override in overrides:
@@ -80,7 +80,8 @@ class Composer:
                 apply_override(composed, override)
         check_hydra_node(composed.hydra)
         keys = {override.key_or_group for override in overrides}
-        if "model.checkpoint" in keys and "model.revision" not in keys:  # an option's is that of its own checkpoint
+        # The revision of an option belongs to its own checkpoint.
+        if "model.checkpoint" in keys and "model.revision" not in keys:
             OmegaConf.update(composed, "model.revision", None, force_add=True)
         own = [override for override in overrides if not override.is_hydra_override()]
         composed.hydra.overrides.task = [typed(override) for override in own]
@@ -95,7 +96,7 @@ class Composer:
         mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
         composed = copy.deepcopy(self._compose_groups(overrides, mode))
         for override in overrides:
-            # A key to delete may be that of an option that is swept over.
+            # A key to delete may belong to a swept option.
             if not (self._is_hydras(override) or override.is_sweep_override() or override.is_delete()):
                 apply_override(composed, override)
         check_hydra_node(composed.hydra)
@@ -104,7 +105,7 @@ class Composer:
         return composed
 
     def values(self, words: Sequence[str]) -> dict[str, Any]:
-        """Return what the words compose to, as plain data that nobody has checked."""
+        """Return the composed configuration as plain data, unchecked."""
         composed = self.compose(self.parse(words))
         with open_dict(composed):
             composed.pop("hydra")
@@ -121,13 +122,13 @@ class Composer:
 
     @property
     def replaced(self) -> list[str]:
-        """The files of bisum's own in whose place the user's folder, which is searched first, has others."""
+        """The files of bisum that files in the user's folder replace; that folder is searched first."""
         own, *theirs = reversed(self._folders)
         found = [path.relative_to(folder) for folder in theirs for path in sorted(folder.rglob("*.yaml"))]
         return [str(path) for path in found if (own / path).is_file()]
 
     def _search(self, overrides: Sequence[Override]) -> None:
-        """Know the groups of the folders that words put on the search path."""
+        """Add the groups of the folders that words put on the search path."""
         searched = [override for override in overrides if override.key_or_group == "hydra.searchpath"]
         if searched and all(isinstance(override.value(), list) for override in searched):
             self.group_names = group_names(self.command, [typed(override) for override in searched])
@@ -136,12 +137,12 @@ class Composer:
         """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
         key = override.key_or_group
         if key in self.group_names and override.package is None and isinstance(override.value(), dict):
-            return False  # it is merged into the node, in its turn
+            return False  # a mapping is merged into the node in the order of the words
         is_group = override.package is not None or "/" in key or key in self.group_names
         return is_group or key == "hydra" or override.is_hydra_override()
 
     def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
-        """Return what Hydra composes of the words that it must see; kept, since most jobs share it."""
+        """Let Hydra compose the words that it must see; keep the result, since most jobs share it."""
         words = tuple(typed(override) for override in overrides if self._is_hydras(override))
         key = (mode.name, *words)
         if key not in self._composed:
@@ -178,7 +179,7 @@ class Composer:
         raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
 
     def _refuse_several(self, composed: DictConfig, override: Override) -> None:
-        """Refuse several values for a key outside a sweep; a list is advised where the schema takes one."""
+        """Refuse several values for a key outside a sweep; suggest a list if the schema takes one."""
         if not override.is_sweep_override():
             return
         name = override.key_or_group
@@ -198,7 +199,7 @@ class Composer:
 
 
 def _without_null_experiment(overrides: Sequence[Override]) -> list[Override]:
-    """Leave out `experiment=null`, and the experiments that it takes the place of."""
+    """Drop `experiment=null` and the experiments that it overrides."""
     given = [number for number, override in enumerate(overrides) if override.key_or_group == "experiment"]
     nulls = [number for number in given if typed(overrides[number]) == "experiment=null"]
     left_out = {number for number in given if nulls and number <= nulls[-1]}

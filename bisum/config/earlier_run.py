@@ -1,4 +1,4 @@
-"""A run's own configuration, with what the command line names replaced: `resume=RUN` and `run=RUN`."""
+"""The configuration of an earlier run, with the command line's words applied: `resume=RUN` and `run=RUN`."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def based_on_run(
     values = _plain(composed)
     given = {override.key_or_group for override in overrides}
     if directory is None:
-        if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:  # only its limits are meant
+        if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:
             values["model"]["architecture"] = None
-        for key, usual in (("revision", None), ("pickled_weights", False)):  # an option's are those of its checkpoint
+        for key, usual in (("revision", None), ("pickled_weights", False)):
             if f"model.{key}" not in given:
                 values["model"][key] = usual
         values["model"]["checkpoint"] = literal(checkpoint)
@@ -80,7 +80,7 @@ def resumed_run(overrides: Sequence[Override]) -> str | None:
 
 
 def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
-    """Refuse to continue what is no training, and words with which it would be another experiment."""
+    """Refuse to resume anything but a training, and words that would make it another experiment."""
     job = read_record(run)["job"]
     if job != "train":
         raise UserError(f"resume: '{run}' holds no training but a {job} run")
@@ -102,7 +102,7 @@ def _replaced(
 ) -> dict[str, Any]:
     """Return a run's configuration in which `group=option` replaces a whole node, and `key=value` one value.
 
-    `base` is that run's resolved configuration, or the part of it that counts; the rest is as composed.
+    `base` is the resolved configuration of that run, or the part to keep; the other keys are as composed.
     """
     values = OmegaConf.create({**composed, **literal(base)})
     for override in overrides:
@@ -115,7 +115,7 @@ def _replaced(
 
 
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
-    """Return the checked configuration of a composed one; raises `UserError`, a line for each thing that is wrong."""
+    """Check a composed configuration; raises `UserError` with a line for each problem."""
     try:
         values = {str(key): _resolved(composed, key) for key in composed if key != "hydra"}
     except OmegaConfBaseException as error:
@@ -126,7 +126,7 @@ def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Co
 
 
 def _resolved(composed: DictConfig, key: Any) -> Any:
-    """Return a value as plain data, its interpolations resolved."""
+    """Return a value as plain data, with interpolations resolved."""
     if OmegaConf.is_missing(composed, key):
         return MISSING
     value = composed[key]
@@ -140,7 +140,7 @@ def _check_record(
     overrides: Sequence[Override],
     provenance: dict[str, Any],
 ) -> Config:
-    """Return the checked configuration of a run with what the words replace in it; say whose a mistake is."""
+    """Check the configuration of a run after replacements; say whether a mistake is the run's or the words'."""
     try:
         return _check(OmegaConf.create(values), composer.command, provenance)
     except UserError as error:
@@ -153,11 +153,11 @@ def _check_record(
 
 
 def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, Any]:
-    """Return what is known of a job that Hydra composed."""
+    """Return the provenance of a composed job."""
     given = {override.key_or_group for override in overrides}
     options = {str(group): option for group, option in composed.hydra.runtime.choices.items()}
     if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
-        options["model"] = None  # only its limits are meant
+        options["model"] = None  # the option gives only its limits
     return {
         "overrides": [typed(override) for override in overrides if not override.is_hydra_override()],
         "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
@@ -165,7 +165,7 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
-    """Return a configuration as plain data, its interpolations as they are written."""
+    """Return a configuration as plain data, with interpolations unresolved."""
     values = OmegaConf.to_container(composed)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items() if key != "hydra"}
@@ -178,7 +178,7 @@ def _chosen(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, st
 
 
 def _run(composed: DictConfig) -> str | None:
-    """Return what `run` is; None where it is nothing, or nothing that the schema would let pass."""
+    """Return the value of `run`; None if it is no text."""
     try:
         run = OmegaConf.select(composed, "run")
     except OmegaConfBaseException:
@@ -187,7 +187,7 @@ def _run(composed: DictConfig) -> str | None:
 
 
 def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bool) -> None:
-    """Refuse words that name a model besides the one that `run` names, or that no run's configuration can take."""
+    """Refuse words that name another model than `run` does, or that cannot apply to a run's configuration."""
     for override in overrides:
         key = override.key_or_group
         names_model = key == "model.checkpoint" or (

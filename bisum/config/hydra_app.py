@@ -1,4 +1,4 @@
-"""Hydra, started on bisum's configuration and the user's; only its public names are used."""
+"""Hydra, started on bisum's and the user's configuration, through public names only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _IS_1_3 = hydra.__version__.startswith("1.3.")
 
 
 class UserFolder(SearchPathPlugin):
-    """Puts the folder of `--config-dir` before bisum's own, so that a file of the same name takes its place."""
+    """Puts the folder of `--config-dir` before bisum's own, so that its files take precedence."""
 
     folder: ClassVar[Path | None] = None
 
@@ -39,7 +39,7 @@ class UserFolder(SearchPathPlugin):
 
 @contextmanager
 def global_hydra() -> Iterator[None]:
-    """Have the one Hydra of the process for a block, one thread at a time; a caller's own is back afterwards."""
+    """Reserve the process's one Hydra for a block, one thread at a time; restore a caller's own afterwards."""
     with _LOCK:
         instance = GlobalHydra.instance()
         callers = instance.hydra
@@ -50,7 +50,7 @@ def global_hydra() -> Iterator[None]:
 
 
 def start_hydra(config_dir: str | None) -> None:
-    """Start Hydra in this process, in place of one that was started before.
+    """Start Hydra in this process; it replaces one that runs.
 
     Raises:
         UserError: `config_dir` is no folder.
@@ -72,7 +72,7 @@ def start_hydra(config_dir: str | None) -> None:
 
 
 def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) -> DictConfig:
-    """Return what Hydra composes, its own node included; raises what Hydra does."""
+    """Let Hydra compose a configuration, its own node included; raises whatever Hydra does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         instance = GlobalHydra.instance().hydra
@@ -81,7 +81,7 @@ def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) ->
 
 
 def group_options(group: str) -> list[str]:
-    """Return the options of a group, in all folders; a name that begins with _ is what several options share."""
+    """Return the options of a group in all folders; a file whose name begins with _ is no option."""
     found = {
         option
         for source in GlobalHydra.instance().config_loader().get_sources()
@@ -92,10 +92,10 @@ def group_options(group: str) -> list[str]:
 
 
 def group_names(config_name: str | None = None, words: Sequence[str] = ()) -> list[str]:
-    """Return the names of the groups, Hydra's own left out; with those that `hydra.searchpath` among the words adds."""
+    """Return the names of the groups except Hydra's own; `hydra.searchpath` among the words may add some."""
     loader = GlobalHydra.instance().config_loader()
     if words:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a folder that is not there is refused once all is composed
+            warnings.simplefilter("ignore")  # a missing folder is refused later
             return sorted({*loader.get_group_options("", ObjectType.GROUP, config_name, list(words))} - {"hydra"})
     return sorted({name for source in loader.get_sources() for name in source.list("", ObjectType.GROUP)} - {"hydra"})

@@ -1,4 +1,4 @@
-"""The `hydra` node of a configuration, held to the rules of bisum's own nodes."""
+"""Check the `hydra` node of a configuration by the rules of bisum's own nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bisum.errors import UserError, shown
 
 
 def check_hydra_node(hydra: DictConfig) -> None:
-    """Check what Hydra's own schema leaves open, and what Hydra would call, before anything is run.
+    """Check what Hydra's schema does not, and the classes that Hydra would call, before any job runs.
 
     Raises:
         UserError: a line that names the key and says what would be right.
@@ -51,17 +51,19 @@ def check_hydra_node(hydra: DictConfig) -> None:
 
 
 def _refuse_unknown(node: DictConfig, key: str) -> None:
-    """Refuse a key that the dataclass of a node does not have: Hydra adds one that is written with a plus sign."""
+    """Refuse a key that the dataclass of a node lacks; Hydra itself accepts it with a plus sign."""
     schema = OmegaConf.get_type(node)
     known = [field.name for field in fields(schema)] if schema is not None and is_dataclass(schema) else None
     if known is not None and key == "hydra":
-        known.append("env")  # which Hydra's own hydra/env=default adds
+        known.append("env")  # hydra/env=default adds it
     for name in map(str, node):
         if known is not None and name not in known:
             raise UserError(f"{key}.{name}: {no_such_key(name, known)}")
-        child = node._get_node(name)  # as it is: an interpolation is not followed
-        is_called = key == "hydra" and name in ("launcher", "sweeper", "callbacks")  # a class, which knows its own keys
-        if isinstance(child, DictConfig) and not is_called and not child._is_none() and not child._is_missing():
+        if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
+            continue
+        child = node.get(name)
+        is_called = key == "hydra" and name in ("launcher", "sweeper", "callbacks")  # the class checks its keys
+        if isinstance(child, DictConfig) and not is_called:
             _refuse_unknown(child, f"{key}.{name}")
 
 
@@ -81,7 +83,7 @@ def plain_node(hydra: DictConfig, *names: str) -> Any:
 def _check_target(node: Any, key: str, hint: str) -> None:
     """Check a node that Hydra would call: its class may be called and takes its keys.
 
-    The values are the class's own to check: what its annotations say is not always what it takes.
+    The class itself checks the values: its annotations may not say all that it takes.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         given = "one without" if isinstance(node, dict) else shown(node)

@@ -1,4 +1,4 @@
-"""What makes two runs the same: their configuration, less what changes no number."""
+"""The identity of a run: its configuration, without the keys that change no number."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir")
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a resolved configuration that two runs share if they compute the same."""
+    """Return the part of a resolved configuration that determines a run's numbers."""
     return {key: value for key, value in resolved.items() if key not in _CHANGES_NO_NUMBER}

@@ -1,4 +1,4 @@
-"""From the words of a command line, or of a caller in Python, to checked jobs: one for a run, several for a sweep."""
+"""Turn the words of a command line, or of a caller in Python, into checked jobs."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Job:
     words: list[str]
     """Its part of the command line."""
     composed: DictConfig
-    """What its words compose to, `hydra` node included."""
+    """The composed configuration, `hydra` node included."""
     config: Config
     resumes: Path | None = None
-    """The run directory that it continues, which is its own."""
+    """The run directory to continue, if any."""
 
     @property
     def is_sweep(self) -> bool:
-        """Whether its YAML makes a sweep of it (`hydra.mode`)."""
+        """Whether YAML asks for a sweep (`hydra.mode`)."""
         return bool(self.composed.hydra.mode == RunMode.MULTIRUN)
 
     @property
     def shown(self) -> DictConfig:
-        """The configuration as YAML shows it, interpolations unresolved where it was composed from YAML alone."""
+        """The configuration to show as YAML; interpolations stay unresolved unless it comes from a run."""
         if self.resumes is not None or getattr(self.config, "run", None) is not None:
             shown = OmegaConf.create(literal(dict(self.config.provenance.resolved)))
             assert isinstance(shown, DictConfig)
@@ -54,26 +54,26 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep, its jobs checked."""
+    """A sweep and its checked jobs."""
 
     composed: DictConfig
     """The configuration that the jobs share, `hydra` node included."""
     jobs: list[Job] | None
-    """All jobs; None if a plugin of Hydra's chooses them as it goes."""
+    """All jobs; None if a sweeper plugin chooses them as it goes."""
 
     @property
     def directory(self) -> str:
-        """The directory that holds the jobs' own; raises `UserError` if the configuration does not determine it."""
+        """The directory of the sweep; raises `UserError` if it cannot be resolved."""
         return directory_of(self.composed, "hydra.sweep.dir")
 
     @property
     def uses_plugin(self) -> bool:
-        """Whether Hydra has to run it: its sweeper or launcher is not one that comes with Hydra."""
+        """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
         return not all(_comes_with_hydra(self.composed, node) for node in ("sweeper", "launcher"))
 
 
 def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | None = None) -> Job:
-    """Return the job of a command line that is no sweep: a run, or one that goes on.
+    """Return the job of a command line that is no sweep: a new run, or one to resume.
 
     `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs.
 
@@ -117,7 +117,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
             composed.hydra.job.num = number
             composed.hydra.job.id = str(number)
         directory = directory or directory_of(composed, "hydra.sweep.dir")
-        composed.hydra.sweep.dir = directory  # composed anew, it would hold another time
+        composed.hydra.sweep.dir = directory  # each composition would hold another time
         subdirectory = directory_of(composed, "hydra.sweep.subdir")
         if subdirectory in subdirectories:
             raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
@@ -129,13 +129,13 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
 
 
 def _comes_with_hydra(composed: DictConfig, node: str) -> bool:
-    """Tell whether the sweeper or launcher is Hydra's own, in whose place bisum lists the jobs and runs them."""
+    """Tell whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
     package, _, name = str(composed.hydra[node]["_target_"]).rpartition(".")
     return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
 
 
 def directory_of(composed: DictConfig, key: str) -> str:
-    """Return the directory that `key` names; raises `UserError` where it cannot be told."""
+    """Return the directory in `key`; raises `UserError` if it cannot be resolved."""
     try:
         directory = str(OmegaConf.select(composed, key, throw_on_missing=True))
     except OmegaConfBaseException as error:
@@ -146,7 +146,7 @@ def directory_of(composed: DictConfig, key: str) -> str:
 
 
 def configure(composer: Composer, words: Sequence[str]) -> Config:
-    """Return the checked configuration of words given in Python, based on the run that they name, if any.
+    """Return the checked configuration of words given in Python, based on the run in them, if any.
 
     After `run=`, `config.model.checkpoint` is the checkpoint to use and `config.run` what was given.
 
@@ -155,7 +155,7 @@ def configure(composer: Composer, words: Sequence[str]) -> Config:
     """
     if isinstance(words, str):
         raise UserError(f"'{words}': give a list of words, ['{words}']")
-    # Code that calls bisum is a user's, as the command line is: it may allow targets.
+    # A caller in Python is as trusted as the command line, so it may allow targets.
     overrides = composer.parse(take_allow_targets(words))
     if len(runs := [override for override in overrides if override.key_or_group == "run"]) > 1:
         raise UserError(f"'{typed(runs[1])}': the run is given already; leave one of the two out")

@@ -1,4 +1,4 @@
-"""What Hydra, OmegaConf and the YAML parser report, in one line that says what would be right."""
+"""Turn an error of Hydra, OmegaConf or the YAML parser into one line that says what would be right."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
 
 
 def _no_such_key(key: str, absent: str) -> str:
-    """Return a message about a key of the `hydra` node, one part of which is absent."""
+    """Return a message about a key of the `hydra` node that lacks the part `absent`."""
     parts = key.split(".")
     known = parts[: parts.index(absent)] if absent in parts else []
     node = OmegaConf.select(OmegaConf.create({"hydra": HydraConf}), ".".join(known)) if known else None
@@ -97,7 +97,7 @@ def unresolved_key(node: Any, key: str = "") -> str:
     """Return the dotted key of the first interpolation that cannot be resolved."""
     for name in node if isinstance(node, DictConfig) else []:
         path = f"{key}.{name}" if key else str(name)
-        if path == "hydra":  # checked by itself
+        if path == "hydra":  # it has a check of its own
             continue
         try:
             child = None if OmegaConf.is_missing(node, name) else node[name]
@@ -109,7 +109,7 @@ def unresolved_key(node: Any, key: str = "") -> str:
 
 
 def one_line_of(error: BaseException | None) -> str:
-    """Return the lines of a message that say what is wrong, joined; those about Hydra's own data are left out."""
+    """Join the lines of a message that say what is wrong; drop those about Hydra's internals."""
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
     lines = [re.sub(r"^\w+ raised while resolving interpolation: ", "", line) for line in lines]
     drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")

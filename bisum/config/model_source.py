@@ -1,4 +1,4 @@
-"""Where a model comes from: a directory, a run's checkpoint, a Python package or the hub."""
+"""Locate a model: in a directory, a run, a Python package or on the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 def model_of(run: str) -> tuple[str, Path | None]:
-    """Return the checkpoint that is meant by a run, a directory or a hub name, and the run directory that it is of.
+    """Return the checkpoint that a run, a directory or a hub name stands for, and its run directory, if any.
 
     Raises:
         UserError: it means none, or a damaged one.
@@ -25,7 +25,7 @@ def model_of(run: str) -> tuple[str, Path | None]:
         path = Path(located(run, "run"))
         is_directory = path.is_dir()
         is_file = not is_directory and path.is_file()
-    except OSError as error:  # too long a name
+    except OSError as error:  # the name is too long
         raise UserError(f"run: there is no directory '{run}'") from error
     if is_file:
         raise UserError(f"run: '{run}' is a file; name a run directory, a checkpoint directory or a hub model")
@@ -46,7 +46,7 @@ def model_of(run: str) -> tuple[str, Path | None]:
 
 
 def _best(run: str, path: Path, record: dict[str, Any]) -> Path:
-    """Return the checkpoint that a run was tested with or, of one that is not finished, its best so far."""
+    """Return the checkpoint that a run was tested with, or the best so far of an unfinished run."""
     if record["job"] != "train":
         raise UserError(f"run: '{run}' is of `bisum {record['job']}`, which trains no model")
     folder = path / "checkpoints"
@@ -80,13 +80,15 @@ def located(name: str, key: str = "model.checkpoint") -> str:
         UserError: the package or home does not exist; `key` names what asked for it.
     """
     if not name.startswith(SCHEME):
-        with suppress(RuntimeError):  # there is no such user
+        with suppress(RuntimeError):  # no such user
             if name:
                 return str(Path(name).expanduser())
         raise UserError(f"{key}: there is no directory '{name}'")
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
-    if all(part.isidentifier() for part in (first, *parts)) and first != "__main__":  # the program, of no package
+    if (
+        all(part.isidentifier() for part in (first, *parts)) and first != "__main__"
+    ):  # the program itself has no package
         spec = find_spec(first)
         for folder in (spec and spec.submodule_search_locations) or ():
             if (directory := Path(folder, *parts)).is_dir():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -25,7 +25,7 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
         overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(words))
     except HydraException as error:
         raise UserError(unreadable_override(error)) from error
-    except ValueError as error:  # Python refuses a number of thousands of digits
+    except ValueError as error:  # Python refuses a number with thousands of digits
         raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}") from error
     if nameless := [typed(override) for override in overrides if not override.key_or_group]:
         raise UserError(f"'{nameless[0]}': no key before the equals sign")
@@ -40,7 +40,7 @@ def typed(override: Override) -> str:
 def apply_override(composed: DictConfig, override: Override) -> None:
     """Set or delete a key of a composed configuration, as Hydra does; a key need not exist.
 
-    The schema, which knows every key's type and range besides, decides whether it may.
+    Whether the key may exist is for the schema to decide.
 
     Raises:
         UserError: the value cannot stand at that key, or there is nothing to delete.
@@ -82,7 +82,8 @@ def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
         UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use.
     """
     values: dict[str, list[str]] = {}
-    hydras = [typed(override) for override in overrides if override.is_hydra_override()]  # first, and all of them
+    # Hydra's own words come first, and none replaces another.
+    hydras = [typed(override) for override in overrides if override.is_hydra_override()]
     for override in overrides:
         if override.is_hydra_override():
             continue
@@ -99,14 +100,14 @@ def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
 
 
 def _values(override: Override) -> Iterator[str]:
-    is_glob = override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP"
+    is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
     for value in override.sweep_string_iterator():
-        if not (is_glob and value.startswith("_")):  # what several options share is no option
+        if not (is_glob and value.startswith("_")):  # a file that several options share is not an option
             yield value
 
 
 def literal(value: Any) -> Any:
-    """Return plain data whose texts OmegaConf takes as they are: `${` in them begins no interpolation."""
+    """Escape the texts in plain data, so that OmegaConf reads no `${` in them as an interpolation."""
     if isinstance(value, dict):
         return {key: literal(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -115,6 +116,6 @@ def literal(value: Any) -> Any:
 
 
 def quoted(text: str) -> str:
-    """Return a text as Hydra's grammar reads it back, quoted unless it is plainly a path."""
+    """Quote a text for Hydra's grammar, unless it is plainly a path."""
     plain = re.fullmatch(r"[\w.][\w.+-]*/[\w./+-]*|/[\w./+-]+", text, re.ASCII)
     return text if plain else QuotedString(literal(text), Quote.single).with_quotes()

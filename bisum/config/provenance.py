@@ -1,4 +1,4 @@
-"""Where a run's configuration comes from, as the run records it."""
+"""The provenance of a run's configuration, as the run records it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What a run writes about its own configuration."""
+    """Where a configuration comes from."""
 
     command: str
     """The command: train, baseline, ..."""

@@ -1,4 +1,4 @@
-"""Every key of a composed configuration, with its value, its type and the line on it."""
+"""The keys of a composed configuration, each with its value, type and description."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Key:
     """A key of a configuration."""
 
     name: str
-    """Dotted, such as `trainer.epochs`."""
+    """The dotted name, such as `trainer.epochs`."""
     value: Any
     """Plain data; a mapping if keys stand below this one."""
     annotation: Any
-    """What the schema says of the value; None: nothing."""
+    """The annotation in the schema; None if it has none."""
     line: str
-    """What it changes, as the schema tells."""
+    """What it changes, from the schema."""
 
     @property
     def is_node(self) -> bool:
@@ -34,7 +34,7 @@ class Key:
 
     @property
     def shown(self) -> str:
-        """The value as one would write it on the command line."""
+        """The value as a user would type it."""
         return "(needed)" if self.value == MISSING else _written(self.value)
 
     @property
@@ -44,7 +44,7 @@ class Key:
 
     @property
     def choices(self) -> list[str]:
-        """The values it may have, where they can be listed."""
+        """The values that it may have, if they can be listed."""
         found: list[str] = []
         for option in alternatives(self.annotation):
             if get_origin(option) is Literal:

@@ -1,4 +1,4 @@
-"""What a configuration may name to be imported or run: `bisum.*`, and what the user allows."""
+"""The code that a configuration may name: `bisum.*`, and whatever the user allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hydra's callbacks, called where Hydra calls them."""
+"""The callbacks of `hydra.callbacks`, called when Hydra would call them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Callbacks:
         for name, node in (composed.hydra.callbacks or {}).items():
             try:
                 self._callbacks.append(instantiate(node))
-            except Exception as error:  # of whichever class it is
+            except Exception as error:  # a user's class raises what it likes
                 raise UserError(f"hydra.callbacks.{name}: {one_line(error.__cause__ or error)}") from error
 
     def __getattr__(self, event: str) -> Callable[..., None]:
-        """Return what calls all callbacks of an event, such as `on_job_start`."""
+        """Return a function that notifies all callbacks of an event, such as `on_job_start`."""
 
         def notify(**arguments: Any) -> None:
             ordered = reversed(self._callbacks) if event.endswith("_end") else self._callbacks

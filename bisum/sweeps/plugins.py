@@ -61,13 +61,13 @@ def run_with_plugins(
         )
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"hydra/sweeper: {one_line(error)}") from error
-    returned = [result for batch in batches or [] for result in batch]  # none of Optuna's; all of other processes'
+    returned = [result for batch in batches or [] for result in batch]  # Optuna's sweeper returns none
     results = [(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in returned]
     return report(results or done)
 
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
-    """Return a word as Hydra itself takes it: a key that YAML does not give needs a plus sign; no group takes null."""
+    """Return a word in the form that Hydra requires: `++` adds a new key, and no group may be null."""
     key, word = override.key_or_group, typed(override)
     if word == "experiment=null":
         return None

@@ -1,4 +1,4 @@
-"""What a sweep shows between its jobs and at its end, read from their run directories."""
+"""The report of a sweep, read from the run directories of its jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bisum.runs.record import read_record
 
 
 def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
-    """Say which job begins, by what the others have not; `jobs` are empty where a sweeper chooses them as it goes."""
+    """Announce a job by the words that distinguish it; `jobs` is empty if a sweeper chooses jobs as it goes."""
     shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
     of = f" of {len(jobs)}" if jobs else ""
     own = " ".join(word for word in overrides if word not in shared)
@@ -51,7 +51,7 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
 
 
 def _own_words(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return what distinguishes each job: the overrides that not all have; of `run=`, names if they differ."""
+    """Return the words that distinguish each job; `run=` is cut to a name if names suffice."""
     shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
     own = [[word for word in overrides if word not in shared] for overrides in jobs]
 
@@ -75,7 +75,7 @@ def _results_table(own: Sequence[str], records: Sequence[dict[str, Any]]) -> Tab
 
 
 def _result(record: dict[str, Any]) -> str:
-    """Return the score that a job is judged by, or the reason why it has none."""
+    """Return the score that ranks a job, or the reason why it has none."""
     if record.get("status") != "finished":
         return str(record.get("reason") or "")
     name = record["config"]["trainer"]["best_metric"]
@@ -85,7 +85,7 @@ def _result(record: dict[str, Any]) -> str:
 
 
 def _record(directory: Path) -> dict[str, Any]:
-    """Return a job's record; an empty one where it left none."""
+    """Return a job's record; an empty one if it left none."""
     try:
         return read_record(directory)
     except UserError:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -272,19 +273,25 @@ def test_options_and_settings_may_come_in_any_order(call_bisum, tmp_path, one_li
 
 
 def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_import(run_bisum, tmp_path):
-    """Wall time; the least of runs that take turns, since a busy machine can only add to it, as `timeit` has it."""
+    """Processor time, since other processes share the machine; the least of runs that take turns, as `timeit` does."""
     times: dict[str, list[float]] = {"hydra": [], "--cfg job": [], "trainer.epochz=1": []}
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
 
     def within() -> bool:
         hydra, *ours = (min(seconds) for seconds in times.values())
         return max(ours) <= 2.5 * hydra
 
     for turn in range(10):
-        began = time.perf_counter()
+        before = spent()
         subprocess.run([sys.executable, "-c", "import hydra"], check=True)
-        times["hydra"].append(time.perf_counter() - began)
+        times["hydra"].append(spent() - before)
         for line in ("--cfg job", "trainer.epochz=1"):
-            times[line].append(run_bisum(*shlex.split(line), cwd=tmp_path).seconds)
+            before = spent()
+            run_bisum(*shlex.split(line), cwd=tmp_path)
+            times[line].append(spent() - before)
         if turn >= 2 and within():
             break
     assert within(), {line: min(seconds) for line, seconds in times.items()}
