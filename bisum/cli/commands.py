@@ -28,7 +28,9 @@ class Command:
 COMMANDS = {
     "train": Command("bisum.commands.train", "fine-tune, evaluate each epoch, score the test split once at the end"),
     "baseline": Command("bisum.commands.baseline", "score lead-k, the first k sentences of each document; no training"),
-    "explore": Command("bisum.commands.explore", "samples, categories, lengths, repeats, what filters drop; plots"),
+    "explore": Command(
+        "bisum.commands.explore", "show samples, categories, lengths, repeats and dropped rows of a corpus; draw plots"
+    ),
     "evaluate": Command(
         "bisum.commands.evaluate",
         "score the starter, a run's best checkpoint or any model on a split; several, one after the other",
@@ -37,7 +39,7 @@ COMMANDS = {
     ),
     "summarize": Command(
         "bisum.commands.summarize",
-        "summaries of texts, files, standard input or rows of a corpus, on standard output",
+        "summarize texts, files, standard input or rows of a corpus to standard output",
         "[RUN] [FILE ...] [key=value ...] [-- TEXT ...]",
         "runs and files",
     ),

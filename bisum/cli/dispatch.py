@@ -49,7 +49,7 @@ def run(words: Sequence[str]) -> int:
         print(help_on(line, composer))
         return 0
     for file in composer.replaced:
-        complain(f"--config-dir: {line.config_dir}/{file} stands in for bisum's own {file}")
+        complain(f"--config-dir: {line.config_dir}/{file} replaces bisum's own {file}")
     if line.hydra_help or line.info:
         return _ask_hydra(composer, line)
     return _run_jobs(composer, line)
@@ -82,11 +82,11 @@ def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandL
     sweep = listed_sweep(composer, overrides)
     if line.cfg and not sweep.jobs:
         raise UserError("--cfg shows one job: leave out -m, and give each key one value")
-    if line.cfg:
-        job = (sweep.jobs or [])[0]
+    if line.cfg and sweep.jobs:
+        job = sweep.jobs[0]
         mode = ["hydra.mode=RUN"] if job.is_sweep else []
         raise UserError(f"--cfg shows one job: {line.with_words([*job.words, *mode, '--cfg', line.cfg])}")
-    log = str(sweep.composed.log)
+    log = sweep.jobs[0].config.log if sweep.jobs else "info"
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
 

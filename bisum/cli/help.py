@@ -19,11 +19,11 @@ from bisum.interfaces.defaults import conf_directory
 
 EXAMPLES = {
     "bisum": "fine-tune the starter, bisum's own small model, on the embedded sample",
-    'bisum summarize -- "A text."': "what the starter, or another model or run, makes of a text",
-    "bisum baseline split=test evaluation.lead=1": "what the first sentence alone scores",
-    "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "the other backend, longer, another seed",
-    "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "pretrained, on one's own corpus",
-    "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "a sweep: every combination is a run",
+    'bisum summarize -- "A text."': "summarize a text with the starter, or with a model or run that you name",
+    "bisum baseline split=test evaluation.lead=1": "score the first sentence of each document",
+    "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "use the other backend, more epochs and another seed",
+    "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "fine-tune mT5 on your own corpus",
+    "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with every combination",
 }
 
 
@@ -66,7 +66,7 @@ def overview(composer: Composer) -> str:
         "",
         *_wrapped(
             "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 130 or 143 "
-            "interrupted, 141 its reader went away."
+            "interrupted, 141 nobody reads the output."
         ),
     ]
     return "\n".join(lines)

@@ -26,26 +26,26 @@ class Option:
 
 OPTIONS = (
     Option("--multirun", "-m", "run a job for each value of key=a,b"),
-    Option("--help", "-h", "commands, groups and keys; of a command, group, option or key, what it is"),
+    Option("--help", "-h", "show help on bisum, or on a command, group, option or key"),
     Option("--cfg", "-c", "show the configuration instead of running", ("job", "hydra", "all"), value="job"),
-    Option("--resolve", None, "with --cfg: interpolations replaced"),
-    Option("--package", "-p", "with --cfg: a part of it", value="KEY"),
+    Option("--resolve", None, "with --cfg: resolve interpolations"),
+    Option("--package", "-p", "with --cfg: show only this part", value="KEY"),
     Option("--config-dir", "-cd", "add your YAML files, laid out as bisum's own conf/", value="DIR"),
     Option(
         "--info",
         "-i",
-        "how Hydra composes it",
+        "show how Hydra composes the configuration",
         ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
         value="[WHAT]",
         default="all",
     ),
-    Option("--hydra-help", None, "Hydra's own help"),
-    Option("--version", None, "bisum's version"),
+    Option("--hydra-help", None, "show Hydra's own help"),
+    Option("--version", None, "show bisum's version"),
     Option(
         "--shell-completion",
         "-sc",
-        'print what makes TAB complete all of this: eval "$(bisum -sc install=bash)" in ~/.bashrc, the same with zsh '
-        "in ~/.zshrc; bisum -sc install=fish | source in config.fish",
+        'print a script for completion with TAB: put eval "$(bisum -sc install=bash)" in ~/.bashrc, the same with zsh '
+        "in ~/.zshrc, or bisum -sc install=fish | source in config.fish",
         value="install=SHELL",
     ),
 )

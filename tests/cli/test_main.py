@@ -178,7 +178,7 @@ def test_a_file_of_ones_own_of_the_name_of_bisums_is_used_and_told(call_bisum, t
     write(tmp_path / "mine/hardware/cpu.yaml", "defaults: [auto]\npin_memory: true\n")
     done = call_bisum("--config-dir", "mine", "hardware=cpu", "--cfg", "job", "--package", "hardware")
     assert yaml.safe_load(done.out)["pin_memory"] is True
-    assert done.err == "bisum: --config-dir: mine/hardware/cpu.yaml stands in for bisum's own hardware/cpu.yaml\n"
+    assert done.err == "bisum: --config-dir: mine/hardware/cpu.yaml replaces bisum's own hardware/cpu.yaml\n"
 
 
 def test_help_lists_the_options_of_a_folder_of_ones_own(call_bisum, tmp_path, write):
