@@ -12,6 +12,7 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
+import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -184,6 +185,8 @@ hydra.job.config.override_dirname.kv_sep="'\n'" seed=1
 # A group that the search path alone has.
 hydra.searchpath=[FOLDER] +recipe=fast
 """)
+
+IS_1_3 = hydra.__version__.startswith("1.3.")
 
 DIFFERENT = lines(r"""
 # A separator that names a key of the command line: bisum sets keys after Hydra has composed its own node.
@@ -376,7 +379,7 @@ def test_there_are_enough_lines():
 def not_yet(line: str) -> Any:
     """Return a line of which the test is to fail until bisum composes it as Hydra does."""
     raised = (AssertionError, UserError, OmegaConfBaseException)
-    return pytest.param(line, marks=pytest.mark.xfail(strict=True, raises=raised))
+    return pytest.param(line, marks=pytest.mark.xfail(strict=IS_1_3, raises=raised))
 
 
 @pytest.mark.parametrize("line", [*LINES, *map(not_yet, DIFFERENT)])
@@ -423,6 +426,8 @@ def without_null(text: str) -> str:
 
 @pytest.mark.parametrize("line", SWEEPS)
 def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
+    if not IS_1_3 and line.startswith("~"):
+        pytest.skip("the sweeper of Hydra 1.4.0rc3 turns ~key into ~key=null, which deletes nothing")
     command, words = taken_apart(line)
     words = [*words, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null"]
     composer = composer_of(command)
