@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig, OmegaConf, flag_override
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.cli.arguments import CommandLine, before_texts, parse
@@ -22,7 +22,7 @@ from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.hydra_app import group_options
 from bisum.config.jobs import Job, listed_sweep, single_job
-from bisum.config.messages import explain
+from bisum.config.messages import explain, one_line_of
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
 from bisum.errors import UserError, complain
@@ -66,7 +66,9 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     job = single_job(composer, overrides)
     if job.is_sweep and job.resumes is None:
         _refuse_sweep_of_summaries(line)
-        raise UserError(f"hydra.mode: this is a sweep, which begins with -m: {line.with_words(['-m', *line.words])}")
+        raise UserError(
+            f"hydra.mode: this configuration is a sweep; run it with -m: {line.with_words(['-m', *line.words])}"
+        )
     if line.cfg:
         return _show(job, line)
     config = job.config
@@ -129,6 +131,8 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
     """Let Hydra answer `--hydra-help` and `--info`."""
     import logging
 
+    if line.info:
+        composer.compose(composer.parse(line.words))  # refuses what Hydra would not explain
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     root = logging.getLogger()
@@ -156,24 +160,27 @@ def _show(job: Job, line: CommandLine) -> int:
         OmegaConf.resolve(shown)
     if line.cfg == "hydra":
         shown = OmegaConf.create({"hydra": shown.hydra})
-    if line.package not in (None, "_global_"):
-        nothing = object()
-        shown = OmegaConf.select(shown, str(line.package), default=nothing)
-        if shown is nothing:
-            raise UserError(f"--package: no key '{line.package}'")
-    text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
+    try:
+        if line.package not in (None, "_global_"):
+            nothing = object()
+            shown = OmegaConf.select(shown, str(line.package), default=nothing, throw_on_missing=True)
+            if shown is nothing:
+                raise UserError(f"--package: no key '{line.package}'")
+        text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
+    except OmegaConfBaseException as error:
+        raise UserError(f"--package {line.package}: {one_line_of(error)}") from error
     print("null\n" if shown is None else text, end="")
     return 0
 
 
-def _drop_unresolvable(node: DictConfig) -> None:
+def _drop_unresolvable(node: DictConfig | ListConfig) -> None:
     """Replace each interpolation that cannot be resolved yet by `???`."""
-    for name in list(node):
+    for name in list(node) if isinstance(node, DictConfig) else range(len(node)):
         try:
             child = None if OmegaConf.is_missing(node, name) else node[name]
         except OmegaConfBaseException:
             with flag_override(node, ["readonly", "struct"], False):
                 node[name] = MISSING
             continue
-        if isinstance(child, DictConfig):
+        if isinstance(child, DictConfig | ListConfig):
             _drop_unresolvable(child)

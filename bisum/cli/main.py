@@ -30,6 +30,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except Failed as error:
         complain(error)
         code = 1
+    except RecursionError:
+        complain("a value is nested too deeply")
+        code = 2
     except BrokenPipeError:
         code = 141
     except OSError as error:

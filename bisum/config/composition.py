@@ -130,7 +130,7 @@ class Composer:
     def _search(self, overrides: Sequence[Override]) -> None:
         """Add the groups of the folders that words put on the search path."""
         searched = [override for override in overrides if override.key_or_group == "hydra.searchpath"]
-        if searched and all(isinstance(override.value(), list) for override in searched):
+        if searched and all(_are_texts(override.value()) for override in searched):
             self.group_names = group_names(self.command, [typed(override) for override in searched])
 
     def _is_hydras(self, override: Override) -> bool:
@@ -204,6 +204,10 @@ def _without_null_experiment(overrides: Sequence[Override]) -> list[Override]:
     nulls = [number for number in given if typed(overrides[number]) == "experiment=null"]
     left_out = {number for number in given if nulls and number <= nulls[-1]}
     return [override for number, override in enumerate(overrides) if number not in left_out]
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _members(annotation: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from bisum.config.annotations import MISSING
 from bisum.config.composition import Composer
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
-from bisum.config.overrides import literal, typed
+from bisum.config.overrides import literal, set_key, typed
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.errors import UserError
 from bisum.runs.record import read_record
@@ -40,8 +40,10 @@ def based_on_run(
         for override in overrides:
             if override.is_hydra_override():
                 raise UserError(
-                    f"'{typed(override)}': bisum summarize makes no run directory and no use of Hydra's own"
+                    f"'{typed(override)}': bisum summarize makes no run directory, so Hydra's own settings do not apply"
                 )
+    if OmegaConf.select(composed, "resume", throw_on_resolution_failure=False) is not None:
+        raise UserError("resume: give it on the command line of a single `bisum train`, not in YAML")
     run = _run(composed) if issubclass(SCHEMAS[composer.command], TrainedModelConfig) else None
     provenance = {**_provenance(composed, overrides), "sweep": sweep}
     if run is None:
@@ -83,7 +85,7 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
     """Refuse to resume anything but a training, and words that would make it another experiment."""
     job = read_record(run)["job"]
     if job != "train":
-        raise UserError(f"resume: '{run}' holds no training but a {job} run")
+        raise UserError(f"resume: '{run}' holds a {job} run, not a training run")
     for override in overrides:
         changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
         if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
@@ -110,7 +112,7 @@ def _replaced(
         if not override.is_hydra_override():
             is_option = key in composer.groups and not isinstance(value, dict)
             new = composed[key] if is_option else list(value) if isinstance(value, tuple) else value
-            OmegaConf.update(values, key, new, merge=not is_option, force_add=True)
+            set_key(values, key, new, merge=not is_option)
     return _plain(values)
 
 
@@ -178,7 +180,7 @@ def _chosen(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, st
 
 
 def _run(composed: DictConfig) -> str | None:
-    """Return the value of `run`; None if it is no text."""
+    """Return the value of `run`; None if it is not a string."""
     try:
         run = OmegaConf.select(composed, "run")
     except OmegaConfBaseException:
@@ -196,4 +198,6 @@ def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bo
         if names_model:
             raise UserError(f"'{typed(override)}': the model is that of '{run}'; leave one of the two out")
         if is_run and (key == "experiment" or override.is_delete()):
-            raise UserError(f"'{typed(override)}': the run has a configuration; name the keys that are to differ")
+            raise UserError(
+                f"'{typed(override)}': the run already has a configuration; give only the keys to change, as key=value"
+            )

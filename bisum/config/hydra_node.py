@@ -83,7 +83,7 @@ def plain_node(hydra: DictConfig, *names: str) -> Any:
 def _check_target(node: Any, key: str, hint: str) -> None:
     """Check a node that Hydra would call: its class may be called and takes its keys.
 
-    The class itself checks the values: its annotations may not say all that it takes.
+    The class itself checks the values: its annotations may not cover everything that it accepts.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         given = "one without" if isinstance(node, dict) else shown(node)

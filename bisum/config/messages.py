@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -34,7 +35,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     if isinstance(error, OverrideParseException):
         return unreadable_override(error)
     if isinstance(error, UnicodeDecodeError):
-        return f"{_undecodable_file()}: not UTF-8; convert it"
+        return f"{_undecodable_file()}: is not UTF-8; convert the file to UTF-8"
     if isinstance(error, YAMLError):
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
@@ -44,7 +45,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
         if known := options(group):
             return f"{group}={option}: no such option{nearest(option, known)} (valid: {', '.join(known)})"
         return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
-    if isinstance(error, KeyError):
+    if isinstance(error, KeyError) and str(error.args[0]) not in os.environ:
         return f"hydra.job.env_copy: the environment has no variable {error}"
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, groups, options)
@@ -62,7 +63,9 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
 def _no_such_key(key: str, absent: str) -> str:
     """Return a message about a key of the `hydra` node that lacks the part `absent`."""
     parts = key.split(".")
-    known = parts[: parts.index(absent)] if absent in parts else []
+    if absent not in parts:
+        return f"{key}: has no key '{absent}' yet; add it with a plus sign: +{key}.{absent}=..."
+    known = parts[: parts.index(absent)]
     node = OmegaConf.select(OmegaConf.create({"hydra": HydraConf}), ".".join(known)) if known else None
     names = [str(name) for name in node] if isinstance(node, DictConfig) else []
     return f"{'.'.join([*known, absent])}: {no_such_key(absent, names)}" if names else f"{key}: no such key"
@@ -95,8 +98,10 @@ def _undecodable_file() -> str:
 
 def unresolved_key(node: Any, key: str = "") -> str:
     """Return the dotted key of the first interpolation that cannot be resolved."""
-    for name in node if isinstance(node, DictConfig) else []:
-        path = f"{key}.{name}" if key else str(name)
+    is_list = isinstance(node, ListConfig)
+    names: list[Any] = [*range(len(node))] if is_list else [*node] if isinstance(node, DictConfig) else []
+    for name in names:
+        path = f"{key}[{name}]" if is_list else f"{key}.{name}" if key else str(name)
         if path == "hydra":  # it has a check of its own
             continue
         try:

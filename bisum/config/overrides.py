@@ -16,6 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.config.messages import one_line_of, unreadable_override
 from bisum.errors import UserError, one_line
 
+_MOST_VALUES = 10_000
+"""The most values of one word in a sweep; a range of more is a mistake."""
+
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
     """Return the words as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
@@ -45,13 +48,19 @@ def apply_override(composed: DictConfig, override: Override) -> None:
     Raises:
         UserError: the value cannot stand at that key, or there is nothing to delete.
     """
-    key = override.key_or_group
+    if override.is_delete():
+        try:
+            _delete(composed, override.key_or_group, override.value())
+        except (OmegaConfBaseException, TypeError, ValueError) as error:
+            raise UserError(f"{override.key_or_group}: {one_line_of(error)}") from error
+    else:
+        set_key(composed, override.key_or_group, override.value())
+
+
+def set_key(composed: DictConfig, key: str, value: Any, *, merge: bool = True) -> None:
+    """Set a key or merge a mapping into it; raises `UserError` if the value cannot stand there."""
     try:
-        value = override.value()
-        if override.is_delete():
-            _delete(composed, key, value)
-        else:
-            OmegaConf.update(composed, key, value, merge=True, force_add=True)
+        OmegaConf.update(composed, key, value, merge=merge, force_add=True)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         standing = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
         if isinstance(value, list | dict) and isinstance(value, list) != OmegaConf.is_list(standing):
@@ -66,9 +75,9 @@ def apply_override(composed: DictConfig, override: Override) -> None:
 def _delete(composed: DictConfig, key: str, value: Any) -> None:
     found = OmegaConf.select(composed, key, throw_on_missing=False)
     if found is None:
-        raise UserError(f"Could not delete from config. '{key}' does not exist.")
+        raise UserError(f"{key}: there is no such key to delete, or its value is null")
     if value is not None and value != found:
-        raise UserError(f"Could not delete from config. The value of '{key}' is {found} and not {value}.")
+        raise UserError(f"{key}: cannot be deleted: its value is {found}, not {value}")
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(composed, parent) if parent else composed
     with open_dict(node):
@@ -81,7 +90,7 @@ def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
     Raises:
         UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use.
     """
-    values: dict[str, list[str]] = {}
+    values: dict[tuple[str, int], list[str]] = {}  # a key's later word takes the place of its earlier one
     # Hydra's own words come first, and none replaces another.
     hydras = [typed(override) for override in overrides if override.is_hydra_override()]
     for override in overrides:
@@ -89,21 +98,28 @@ def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
             continue
         key = override.get_key_element()
         if not override.is_sweep_override():
-            values[key] = [f"{key}={override.get_value_element_as_str()}" if "=" in typed(override) else key]
+            is_merged = isinstance(override.value(), dict)  # into what an earlier word sets
+            word = f"{key}={override.get_value_element_as_str()}" if "=" in typed(override) else key
+            values[key, len(values) if is_merged else -1] = [word]
             continue
         if not override.is_discrete_sweep():
-            raise UserError(f"{key}: '{typed(override)}' has no values of its own; list them, as in {key}=1,2,3")
-        values[key] = [f"{key}={value}" for value in _values(override)]
-        if not values[key]:
+            raise UserError(f"{key}: '{typed(override)}' is an interval, not a list; list values, as in {key}=1,2,3")
+        values[key, -1] = swept = [f"{key}={value}" for value in _values(override)]
+        if not swept:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
     return [[*hydras, *job] for job in itertools.product(*values.values())]
 
 
 def _values(override: Override) -> Iterator[str]:
     is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
-    for value in override.sweep_string_iterator():
-        if not (is_glob and value.startswith("_")):  # a file that several options share is not an option
-            yield value
+    try:
+        for number, value in enumerate(override.sweep_string_iterator()):
+            if number == _MOST_VALUES:
+                raise UserError(f"'{typed(override)}': a sweep over more than {_MOST_VALUES:,} values")
+            if not (is_glob and value.startswith("_")):  # a file that several options share is not an option
+                yield value
+    except (HydraException, ValueError, ArithmeticError) as error:
+        raise UserError(f"'{typed(override)}': {one_line(error)}") from error
 
 
 def literal(value: Any) -> Any:

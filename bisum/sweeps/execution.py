@@ -69,7 +69,8 @@ def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
             returned = _execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
             if returned.error is not None:
                 complain_of(returned.error)
-            done.append((Path(job.composed.hydra.runtime.output_dir), job.config.provenance.overrides))
+            subdirectory = directory_of(job.composed, "hydra.sweep.subdir")
+            done.append((Path(sweep.directory, subdirectory), job.config.provenance.overrides))
             release_memory()
     finally:
         callbacks.on_multirun_end(config=sweep.composed, config_name=command)
@@ -117,13 +118,15 @@ def _execute(
 
     loader = GlobalHydra.instance().config_loader()
     context = HydraContext(config_loader=loader, callbacks=cast(Any, callbacks))
-    returned.job_return = run_job(
-        hydra_context=context,
-        task_function=task,
-        config=job.composed,
-        job_dir_key=directory_key,
-        job_subdir_key=subdirectory_key,
-    )
-    if returned.error is None:
-        _ = returned.job_return.return_value  # raises what Hydra met
+    try:
+        returned.job_return = run_job(
+            hydra_context=context,
+            task_function=task,
+            config=job.composed,
+            job_dir_key=directory_key,
+            job_subdir_key=subdirectory_key,
+        )
+        _ = returned.job_return.return_value  # raises an error of Hydra's own, if there was one
+    except Exception as error:
+        returned.error = returned.error or error
     return returned

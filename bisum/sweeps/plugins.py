@@ -42,7 +42,8 @@ def run_with_plugins(
         announce(hydra.job.num, listed, own)
         done.append((Path(hydra.runtime.output_dir), own))
         try:
-            parsed = composer.parse([*hydra.overrides.hydra, *own])
+            job = [f"hydra.job.num={hydra.job.num}", f"hydra.job.id={quoted(str(hydra.job.id))}"]
+            parsed = composer.parse([*hydra.overrides.hydra, *job, *own])
             config = single_job(composer, parsed, sweep=directory.name).config
             score: float | None = function(config, Path(hydra.runtime.output_dir))
             return score

@@ -88,5 +88,5 @@ def _record(directory: Path) -> dict[str, Any]:
     """Return a job's record; an empty one if it left none."""
     try:
         return read_record(directory)
-    except UserError:
+    except (UserError, OSError):
         return {}

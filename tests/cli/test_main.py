@@ -258,7 +258,7 @@ def test_cfg_shows_what_a_resumed_run_would_do(call_bisum, tmp_path, one_line, w
     assert values == {**earlier, "trainer": {**earlier["trainer"], "patience": 2}}
     assert "trainer.epochz: no such key" in one_line(call_bisum("resume=run", "trainer.epochz=1"))
     write(tmp_path / "run/run.json", json.dumps({"job": "baseline", "config": earlier}))
-    assert "holds no training" in one_line(call_bisum("resume=run"))
+    assert "holds a baseline run, not a training run" in one_line(call_bisum("resume=run"))
     write(tmp_path / "run/run.json", '{"job": "train", ')
     assert "run.json' cannot be read" in one_line(call_bisum("resume=run"))
 

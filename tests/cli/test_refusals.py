@@ -77,6 +77,21 @@ BAD_LINES = [
     ("'languages={a: b}'", "languages: expected a list, not a mapping"),
     ("seed=1,2", "seed: several values", "add -m"),
     ("seed=[1", "'seed=[1' cannot be read"),
+    ("-m 'seed=range(1,3,0)'", "'seed=range(1,3,0)': range() arg 3 must not be zero"),
+    ("-m 'seed=range(1,nan)'", "'seed=range(1,nan)': "),
+    ("-m 'seed=range(1,2,1e-320)'", "'seed=range(1,2,1e-320)': a sweep over more than 10,000 values"),
+    ("-m 'seed=interval(1,2)'", "'seed=interval(1,2)' is an interval, not a list; list values, as in seed=1,2,3"),
+    ("'languages=[\"${nope}\"]'", "languages[0]: Interpolation key 'nope' not found"),
+    ("--cfg hydra -p hydra.sweep.subdir", "--package hydra.sweep.subdir: ", "hydra.job.num"),
+    ("--cfg hydra -p hydra.job.id", "--package hydra.job.id: "),
+    ("'hydra.searchpath=[1]'", "hydra.searchpath"),
+    (
+        "'hydra.job.env_set={a:1}'",
+        "hydra.job.env_set: has no key 'a' yet; add it with a plus sign",
+    ),
+    ("--info config seed=1,2", "seed: several values"),
+    ("--info defaults model=[1]", "model=[1]: not an option"),
+    ("seed=" + "[" * 400 + "]" * 400, "nested too deeply"),
     ("=3", "'=3': no key before the equals sign"),
     ("seed=" + "9" * 5000, "seed=999", "Exceeds the limit"),
     ("languages.x=1", "languages.x: languages is a list; give all of it, as in languages=[a,b]"),
@@ -145,9 +160,9 @@ BAD_LINES = [
     ("-m trainer.epochs=glob(*)", "trainer.epochs"),
     ("-m seed=1,2 trainer.epochz=1", "trainer.epochz: no such key"),
     ("-m seed=1,2 --cfg job", "--cfg shows one job: bisum seed=1 --cfg job"),
-    ("experiment=mbart_against_mt5 seed=1 --cfg job", "begins with -m: bisum -m experiment=mbart_against_mt5 seed=1"),
+    ("experiment=mbart_against_mt5 seed=1 --cfg job", "run it with -m: bisum -m experiment=mbart_against_mt5 seed=1"),
     ("-m experiment=mbart_against_mt5 --cfg job", "experiment=mbart_against_mt5 hydra.mode=RUN --cfg job"),
-    ("experiment=mbart_against_mt5 seed=1", "begins with -m: bisum -m experiment=mbart_against_mt5 seed=1"),
+    ("experiment=mbart_against_mt5 seed=1", "run it with -m: bisum -m experiment=mbart_against_mt5 seed=1"),
 ]
 
 

@@ -38,7 +38,7 @@ BAD = [
     ("hydra.verbose=${nope}", "hydra.verbose: Interpolation key 'nope' not found"),
     ("hydra.job_logging=${nope}", "hydra.job_logging: Interpolation key 'nope' not found"),
     ("hydra.job.env_set=${nope}", "hydra.job.env_set: Interpolation key 'nope' not found"),
-    ("hydra.searchpath=['${nope}']", "hydra.searchpath: Interpolation key 'nope' not found"),
+    ("hydra.searchpath=['${nope}']", "hydra.searchpath[0]: Interpolation key 'nope' not found"),
     ("hydra.job.env_copy=[BISUM_NONE]", "hydra.job.env_copy: the environment has no variable 'BISUM_NONE'"),
     ("hydra/sweeper=nope", "hydra/sweeper=nope: no such option (valid: basic"),
     ("hydra/launcher=basik", "hydra/launcher=basik: no such option, did you mean 'basic'?"),

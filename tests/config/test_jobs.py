@@ -124,3 +124,20 @@ def test_a_sweep_is_recorded_with_its_words_and_a_run_with_its_mode():
     assert (sweep.composed.seed, sweep.composed.trainer.epochs, sweep.directory) == (42, 3, "s")
     assert OmegaConf.is_missing(sweep.composed.hydra.job, "num")
     assert single_job(composer, composer.parse(["seed=1"])).composed.hydra.mode.name == "RUN"
+
+
+def test_a_mapping_of_a_sweep_is_merged_into_the_option_before_it():
+    composer = Composer("train")
+    words = ["model=tiny", "model={max_document_tokens: 9}", "seed=1,2"]
+    jobs = listed_sweep(composer, composer.parse(words)).jobs
+    assert [job.config.provenance.choices["model"] for job in jobs] == ["tiny", "tiny"]
+    assert [(job.config.model.max_document_tokens, job.config.seed) for job in jobs] == [(9, 1), (9, 2)]
+
+
+@pytest.mark.parametrize("words", [["experiment=a"], ["experiment=a", "seed=1,2"]])
+def test_yaml_cannot_resume(tmp_path, words):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/a.yaml").write_text("# @package _global_\nresume: x\n", encoding="utf-8")
+    composer = Composer("train", str(tmp_path))
+    with pytest.raises(UserError, match=r"^resume: give it on the command line of a single `bisum train`, not in YAML"):
+        (single_job if len(words) == 1 else listed_sweep)(composer, composer.parse(words))

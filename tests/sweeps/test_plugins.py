@@ -87,7 +87,7 @@ def leads(folder):
 
 def test_a_launcher_runs_the_jobs_that_bisum_lists(run_bisum, launched, lab):
     words = [*launched, "experiment=null", "corpus.language_temperature=2"]
-    done = run_bisum("baseline", "-m", *words, "evaluation.lead=1,2", cwd=lab)
+    done = run_bisum("baseline", "-m", *words, "evaluation.lead=1,2", "seed=${hydra.job.num}", cwd=lab)
     assert done.code == 0, done.err
     assert leads(lab / "a sweep") == [1, 2]
     assert done.out.index("job 1 of 2: evaluation.lead=2") < done.out.index("job 0 of 2: evaluation.lead=1")

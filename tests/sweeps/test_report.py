@@ -83,3 +83,13 @@ def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum
     table = done.out.partition(" sweep ")[2]
     assert "1     evaluation.lead=2   finished" in table
     assert "0     evaluation.lead=1   lost" in table
+
+
+def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisum, tmp_path):
+    words = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
+    subdirectory = "hydra.sweep.subdir=${model.prefix}"
+    done = call_bisum("baseline", "-m", *words, f"model.prefix={'x' * 300},b", subdirectory)
+    assert done.code == 1
+    assert "File name too long" in done.err
+    assert json.loads((tmp_path / "sweep/b/run.json").read_text("utf-8"))["status"] == "finished"
+    assert "finished" in done.out.partition(" sweep ")[2]
