@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bisum.commands.rows import build_corpus
+from bisum.commands.rows import build_corpus, find_profile
 from bisum.config.schema import BaselineConfig, Config
-from bisum.display.tables import scores_table
+from bisum.display.narration import narrate_baseline
+from bisum.display.tables import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
 from bisum.records.run import recorded
+from bisum.runs.metrics import score_name
 
 
 def run(config: Config, directory: Path) -> float:
@@ -17,15 +19,13 @@ def run(config: Config, directory: Path) -> float:
     lead, split = config.evaluation.lead, config.split
     with recorded(directory, config) as record:
         rows = build_corpus(config, record, [split]).splits[split]
+        profile = find_profile(record, [rows])
         with record.stage("baseline"):
-            scored = Evaluator(config, record.screen.progress, record.interrupts.check).baseline(rows)
+            evaluator = Evaluator(config, record.screen.progress, record.interrupts.check, profile=profile)
+            scored = evaluator.baseline(rows)
         record.write_predictions(f"{split}-lead{lead}", scored.predictions)
         record.log(scored.metrics, 0, 0.0, scored.histograms)
         record.update(baseline={"system": f"lead-{lead}", "split": split, **scored.metrics})
-        record.screen.print(
-            f"\nlead-{lead} on {split}, {len(rows)} rows",
-            scores_table(scored.metrics, "baseline", config.languages),
-            kind="result",
-        )
+        narrate_baseline(record.screen, scored.metrics, lead, split, ScoredRows.of(record.record, split), kind="result")
         record.screen.lines("", f"run directory  {record.shown}")
-    return scored.metrics["baseline/rougeL"]
+    return scored.metrics[score_name("baseline", "rougeL", profile=profile)]

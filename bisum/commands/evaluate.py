@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from bisum.commands.models import build_model, build_shapes, build_splits
-from bisum.commands.rows import build_corpus
+from bisum.commands.rows import build_corpus, find_profile
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
 from bisum.corpus.corpus import fingerprint
 from bisum.display.evaluation_tables import prefix_of
 from bisum.display.narration import narrate_evaluation, narrate_summaries
 from bisum.display.quiet import quiet_libraries
+from bisum.display.tables import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hardware.devices import find_device
 from bisum.models.loading import LoadedModel
 from bisum.records.run import recorded
+from bisum.runs.metrics import score_name
 
 
 def run(config: Config, directory: Path) -> float:
@@ -30,8 +32,10 @@ def run(config: Config, directory: Path) -> float:
         loaded = build_model(config, record, device)
         splits = build_splits(config, record, corpus, loaded, [name])
         shapes = build_shapes(config, record, loaded, splits)
-        evaluator = Evaluator(config, record.screen.progress, record.interrupts.check, device.precision, shapes)
         rows = splits[name].rows
+        profile = find_profile(record, [rows])
+        progress, check = record.screen.progress, record.interrupts.check
+        evaluator = Evaluator(config, progress, check, device.precision, shapes, profile)
         with record.stage("baseline"):
             baseline = evaluator.baseline(rows)
         with record.stage("evaluation"):
@@ -57,10 +61,9 @@ def run(config: Config, directory: Path) -> float:
         record.update(baseline={"system": f"lead-{lead}", "split": name, **baseline.metrics}, evaluation=evaluation)
 
         narrate_summaries(record.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
-        counts = {language: count["kept"] for language, count in record.record["data"]["rows"][name].items()}
-        in_sweep = config.provenance.sweep is not None
-        narrate_evaluation(record.screen, evaluation, baseline.metrics, counts, record.shown, in_sweep=in_sweep)
-    return scored.metrics[f"{prefix_of(name)}/rougeL"]
+        in_sweep, counted = config.provenance.sweep is not None, ScoredRows.of(record.record, name)
+        narrate_evaluation(record.screen, evaluation, baseline.metrics, counted, record.shown, in_sweep=in_sweep)
+    return scored.metrics[score_name(prefix_of(name), "rougeL", profile=profile)]
 
 
 def _described(config: EvaluateConfig, loaded: LoadedModel) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from bisum.config.schema import Config, ExploreConfig
 from bisum.corpus import exploration
 from bisum.corpus.corpus import Corpus, count_languages, drop_blank, read_splits, select_rows
 from bisum.corpus.exploration import TEXTS, Tokens
-from bisum.corpus.languages import UNSPACED_LANGUAGES
+from bisum.corpus.languages import tools_for
 from bisum.display import corpus_tables, plots
 from bisum.display.plots import Histogram
 from bisum.display.quiet import quiet_libraries
@@ -64,7 +64,7 @@ class _Explorer:
         self.languages, self.split = config.languages, config.split
         self.kept = self.corpus.splits[config.split]
         self.width = self.run.screen.console.width
-        self.units = {name: "characters" if name in UNSPACED_LANGUAGES else "words" for name in self.languages}
+        self.units = {name: "words" if tools_for(name).spaced else "characters" for name in self.languages}
         self.numbers.update(split=config.split, languages=config.languages, fingerprint=self.corpus.fingerprint)
 
     def samples(self) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import pyarrow as pa
+
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus, load_corpus
+from bisum.corpus.filter_shares import uneven_filters
+from bisum.display.narration import narrate_profile
 from bisum.display.tables import corpus_table
 from bisum.errors import UserError
+from bisum.evaluation.profile import choose_profile, kept_shares, lost_languages
 from bisum.interfaces.source import SPLITS
 from bisum.records.run import Run
 
@@ -28,7 +33,18 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
     return corpus
 
 
+def find_profile(run: Run, tables: Sequence[pa.Table]) -> str:
+    """Return the ROUGE profile to show for rows of `tables`, after recording it; report one that is not the usual."""
+    shares = kept_shares(tables)
+    profile = choose_profile(shares)
+    run.update(profile=profile)
+    narrate_profile(run.screen, profile, lost_languages(shares))
+    return profile
+
+
 def record_corpus(corpus: Corpus, run: Run) -> None:
     """Record a corpus, and show what each filter dropped."""
     run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
     run.screen.print(corpus_table(corpus.report, run.config.languages))
+    for line in uneven_filters(corpus.report):
+        run.screen.note(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bisum.commands.models import build_balance, build_model, build_shapes, build_splits, new_directory
-from bisum.commands.rows import build_corpus
+from bisum.commands.rows import build_corpus, find_profile
 from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
 from bisum.errors import UserError
@@ -13,6 +13,7 @@ from bisum.evaluation.evaluator import Evaluator
 from bisum.hardware.devices import find_device
 from bisum.records.run import recorded
 from bisum.runs.checkpoints import damage
+from bisum.runs.record import read_record
 from bisum.training.checkpoints import CheckpointStore
 from bisum.training.scoring import Scoring, report
 from bisum.training.start import start_session
@@ -48,12 +49,11 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         splits = build_splits(config, run, corpus, loaded)
         shapes = build_shapes(config, run, loaded, splits)
         balance = build_balance(config, run, splits["train"])
-        evaluator = Evaluator(config, run.screen.progress, run.interrupts.check, device.precision, shapes)
+        profile = find_profile(run, [corpus.splits["validation"], corpus.splits["test"]])
+        evaluator = Evaluator(config, run.screen.progress, run.interrupts.check, device.precision, shapes, profile)
         scoring = Scoring(config, run, evaluator, loaded, splits)
         scoring.score_baseline()
-        session = start_session(
-            config, run, loaded, splits["train"], device, shapes, balance, scoring.validate, checkpoint
-        )
+        session = start_session(config, run, loaded, splits["train"], device, shapes, balance, scoring, checkpoint)
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints within training also have their own stages.
@@ -65,4 +65,4 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
 def run(config: Config, directory: Path) -> float:
     """Train or resume, and return the best value of the metric that selects the checkpoint."""
     metrics = train(config, directory)
-    return metrics[config.trainer.best_metric]
+    return metrics[read_record(directory)["best_metric"]]

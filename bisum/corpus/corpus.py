@@ -1,6 +1,7 @@
 """The rows that an experiment uses: loaded from a source, filtered, sampled, shuffled and counted."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,9 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bisum.corpus.languages import describe_codes
 from bisum.errors import UserError, reason
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import COLUMNS, SPLITS, Source
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
 
@@ -74,6 +78,8 @@ def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] 
     """Return all rows of every split that the source has, after checking them; raises as `load_corpus`."""
     if len(set(languages)) < len(languages) or not languages:
         raise UserError(f"languages={list(languages)}: name at least one language, and each only once")
+    for line in describe_codes(languages):
+        logger.info(line)
     tables = _load(source, languages, needed)
     return {split: _checked(split, tables[split], languages) for split in SPLITS if split in tables}
 

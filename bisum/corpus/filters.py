@@ -44,7 +44,7 @@ class LongTitles:
     """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
 
     min_words: Annotated[int, Ge(1)] = from_conf("filter/long_titles", "min_words")
-    """Fewest words in a kept summary (at least 1; characters in Japanese and Chinese)."""
+    """Fewest words in a kept summary (at least 1; characters where no blanks separate words)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
         """See `Filter.keep`."""
@@ -58,16 +58,16 @@ class Length:
     """Keep the rows whose document and summary lengths lie within inclusive bounds."""
 
     min_document_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_document_words")
-    """Fewest words in a kept document (characters in Japanese and Chinese; null: no bound)."""
+    """Fewest words in a kept document (characters where no blanks separate words; null: no bound)."""
 
     max_document_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_document_words")
-    """Most words in a kept document (characters in Japanese and Chinese; null: no bound)."""
+    """Most words in a kept document (characters where no blanks separate words; null: no bound)."""
 
     min_summary_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_summary_words")
-    """Fewest words in a kept summary (characters in Japanese and Chinese; null: no bound)."""
+    """Fewest words in a kept summary (characters where no blanks separate words; null: no bound)."""
 
     max_summary_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_summary_words")
-    """Most words in a kept summary (characters in Japanese and Chinese; null: no bound)."""
+    """Most words in a kept summary (characters where no blanks separate words; null: no bound)."""
 
     def __post_init__(self) -> None:
         for column, low, high in self._bounds():

@@ -1,81 +1,166 @@
-"""Language-specific tools for sentence splitting, stemming and word counts."""
+"""What bisum knows of a language: how it ends sentences, separates and stems words, and writes its capitals.
+
+One table serves filters, lengths, passages, sentence splitting and ROUGE. The `langcodes` library reads the codes, and
+finds the script in which a language is usually written (likely subtags of the Unicode CLDR).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import langcodes
     import pyarrow as pa
 
-UNSPACED_LANGUAGES = ("ja", "zh")
-"""Languages written without spaces, whose lengths are counted in characters."""
 
-
-class LanguageTools(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class LanguageTools:
     """The tools for text in one language."""
 
+    language: str | None
+    """Shortest ISO 639 code, such as `es` for `spa_Latn`; None: the language is unknown."""
     punkt: str
     """Name of the sentence model in the `punkt` package: a trained one if it exists, else the rules of the script."""
-    stemmer: str | None = None
+    stemmer: str | None
     """Name of the Snowball stemmer in nltk; None: words are compared unchanged."""
-    spaced: bool = True
-    """Whether spaces separate words; if not, text is compared by characters."""
+    spaced: bool
+    """Whether blanks separate words. If not, lengths are counted and texts compared by characters."""
+    ends_sentences: bool
+    """Whether a mark ends a sentence, as in nearly all languages."""
+    dotless_i: bool
+    """Whether I is the capital of ı, and İ that of i."""
 
 
-FALLBACK = LanguageTools("english")
-"""Tools for unlisted languages: English Punkt, which ends sentences at `.`, `?` and `!`, and no stemmer."""
-
-LANGUAGES = {
-    "ar": LanguageTools("urdu", "arabic"),  # punkt's rules for the Arabic script
-    "bn": LanguageTools("bengali"),
-    "cs": LanguageTools("czech"),
-    "da": LanguageTools("danish", "danish"),
-    "de": LanguageTools("german", "german"),
-    "el": LanguageTools("greek"),
-    "en": LanguageTools("english", "english"),
-    "es": LanguageTools("spanish", "spanish"),
-    "et": LanguageTools("estonian"),
-    "fa": LanguageTools("urdu"),
-    "fi": LanguageTools("finnish", "finnish"),
-    "fr": LanguageTools("french", "french"),
-    "hi": LanguageTools("hindi"),
-    "hu": LanguageTools("english", "hungarian"),  # no model of its own
-    "it": LanguageTools("italian", "italian"),
-    "ja": LanguageTools("japanese", spaced=False),
-    "km": LanguageTools("english", spaced=False),
-    "ko": LanguageTools("korean"),
-    "lo": LanguageTools("english", spaced=False),
-    "ml": LanguageTools("malayalam"),
-    "mr": LanguageTools("marathi"),
-    "my": LanguageTools("english", spaced=False),
-    "nb": LanguageTools("norwegian", "norwegian"),
-    "nl": LanguageTools("dutch", "dutch"),
-    "nn": LanguageTools("norwegian", "norwegian"),
-    "no": LanguageTools("norwegian", "norwegian"),
-    "pl": LanguageTools("polish"),
-    "pt": LanguageTools("portuguese", "portuguese"),
-    "ro": LanguageTools("english", "romanian"),  # no model of its own
-    "ru": LanguageTools("russian", "russian"),
-    "sl": LanguageTools("slovene"),
-    "sv": LanguageTools("swedish", "swedish"),
-    "ta": LanguageTools("tamil"),
-    "th": LanguageTools("thai", spaced=False),
-    "tr": LanguageTools("turkish"),
-    "ur": LanguageTools("urdu"),
-    "zh": LanguageTools("chinese", spaced=False),
+_TRAINED = {
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "fi": "finnish",
+    "fr": "french",
+    "it": "italian",
+    "ml": "malayalam",
+    "nb": "norwegian",
+    "nl": "dutch",
+    "nn": "norwegian",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ru": "russian",
+    "sl": "slovene",
+    "sv": "swedish",
+    "tr": "turkish",
 }
-"""Tools by ISO 639-1 code."""
+"""Trained Punkt model of each language that has one."""
+
+_STEMMERS = {
+    "ar": "arabic",
+    "da": "danish",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fi": "finnish",
+    "fr": "french",
+    "hu": "hungarian",
+    "it": "italian",
+    "nb": "norwegian",
+    "nl": "dutch",
+    "nn": "norwegian",
+    "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sv": "swedish",
+}
+"""Snowball stemmer of each language that has one in nltk."""
+
+_INDIC_SCRIPTS = ("Beng", "Deva", "Gujr", "Guru", "Knda", "Mlym", "Orya", "Sinh", "Taml", "Telu")
+_SCRIPT_RULES = {
+    "Arab": "urdu",
+    "Grek": "greek",
+    "Hani": "chinese",
+    "Hans": "chinese",
+    "Hant": "chinese",
+    "Jpan": "japanese",
+    "Kore": "korean",
+    "Thai": "thai",
+    **dict.fromkeys(_INDIC_SCRIPTS, "hindi"),
+}
+"""Punkt's rules for each script that has some; the others get the English model, which splits at `.`, `?` and `!`."""
+
+_UNSPACED_SCRIPTS = frozenset(
+    (
+        "Hani",
+        "Hans",
+        "Hant",
+        "Hira",
+        "Jpan",
+        "Kana",
+        "Khmr",
+        "Lana",
+        "Laoo",
+        "Mymr",
+        "Talu",
+        "Tavt",
+        "Thai",
+        "Tibt",
+        "Yiii",
+    )
+)
+_SCRIPTS_WITHOUT_ENDS = frozenset(("Lana", "Laoo", "Tavt", "Thai"))
+_DOTLESS_I = frozenset(("az", "crh", "gag", "kk", "tr", "tt"))
+"""Languages whose Latin script has ı and İ."""
+
+_NO_LANGUAGE = frozenset(("mis", "mul", "und", "zxx"))
+"""Codes for uncoded, several, undetermined and no languages."""
 
 
-def tools_for(language: str) -> LanguageTools:
-    """Return the tools for a language code; `pt_BR` and `zh-Hans` count as `pt` and `zh`."""
-    return LANGUAGES.get(language.replace("_", "-").partition("-")[0].lower(), FALLBACK)
+@cache
+def tools_for(code: str) -> LanguageTools:
+    """Return the tools for a language code in any usual form, or for the name of a language.
+
+    `es`, `spa`, `es-MX`, `es_XX` and `spa_Latn` are one language. A member of a macrolanguage gets the tools of the
+    macrolanguage if it has none of its own, as Egyptian Arabic does. A script subtag counts: `ja-Latn` has blanks
+    between words. Text in an unknown language is treated as English without a stemmer.
+    """
+    tag = _parsed(code) or _named(code)
+    if tag is None:
+        return LanguageTools(
+            language=None, punkt="english", stemmer=None, spaced=True, ends_sentences=True, dotless_i=False
+        )
+    names = [tag.language or "", _macrolanguage(tag)]
+    script = tag.maximize().script or "Latn"
+    return LanguageTools(
+        language=tag.language,
+        punkt=_first(_TRAINED, names) or _SCRIPT_RULES.get(script, "english"),
+        stemmer=_first(_STEMMERS, names),
+        spaced=script not in _UNSPACED_SCRIPTS,
+        ends_sentences=script not in _SCRIPTS_WITHOUT_ENDS,
+        dotless_i=script == "Latn" and tag.language in _DOTLESS_I,
+    )
+
+
+def describe_codes(codes: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each code that is unknown, and for each name that stands for a code."""
+    for code in codes:
+        if _parsed(code) is not None:
+            continue
+        if (tag := _named(code)) is not None:
+            yield f"languages: '{code}' is read as {tag}"
+        else:
+            yield f"languages: '{code}' is no known language; its text is read as English, with blanks between words"
 
 
 def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
     """Return the number of words in each row's text as int32, separated by white space as in `str.split()`.
 
-    In `UNSPACED_LANGUAGES`, count the characters (code points) that are not white space instead.
+    In a language written without blanks between words, count the characters (code points) that are not white space.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -83,6 +168,42 @@ def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
     # Trim, since the split yields empty strings at leading and trailing white space.
     text = pc.utf8_trim_whitespace(rows[column])
     words = pc.utf8_split_whitespace(text)
-    unspaced = pc.is_in(rows["language"], value_set=pa.array(UNSPACED_LANGUAGES))
+    codes = pc.unique(rows["language"].drop_null()).to_pylist()
+    without_blanks = pa.array([code for code in codes if not tools_for(code).spaced], pa.string())
+    unspaced = pc.is_in(rows["language"], value_set=without_blanks)
     spaced_length = pc.if_else(pc.equal(text, ""), 0, pc.list_value_length(words))
     return pc.if_else(unspaced, pc.utf8_length(pc.binary_join(words, "")), spaced_length)
+
+
+def _parsed(code: str) -> langcodes.Language | None:
+    """Return a code as a BCP 47 tag in its standard form; None if it is no code of one language."""
+    import langcodes
+
+    try:
+        tag = langcodes.Language.get(langcodes.standardize_tag(code, macro=True))
+    except (ValueError, LookupError):
+        return None
+    language = tag.language or "und"
+    is_private = len(language) == len("qaa") and "qaa" <= language <= "qtz"
+    return None if is_private or language in _NO_LANGUAGE or not tag.is_valid() else tag
+
+
+def _named(name: str) -> langcodes.Language | None:
+    """Return the tag of a language's name in any language, such as `Chinese` or `chinese_simplified`."""
+    import langcodes
+
+    try:
+        return _parsed(str(langcodes.find(name.replace("_", " "))))
+    except LookupError:
+        return None
+
+
+def _macrolanguage(tag: langcodes.Language) -> str:
+    """Return the macrolanguage of which a tag's language is a member; "" if there is none."""
+    from langcodes.data_dicts import MACROLANGUAGES
+
+    return MACROLANGUAGES.get(tag.language or "", "")
+
+
+def _first(table: Mapping[str, str], names: Iterable[str]) -> str | None:
+    return next((table[name] for name in names if name in table), None)

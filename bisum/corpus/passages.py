@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from bisum.corpus.languages import UNSPACED_LANGUAGES
+from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import RowSettings, Source
@@ -30,7 +30,7 @@ class Passages(RowSettings):
     """The corpus whose documents are cut into passages; set the row settings on this corpus, not on that one."""
 
     min_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "min_words")
-    """Words in the shortest passages (at least 1; characters in Japanese and Chinese)."""
+    """Words in the shortest passages (at least 1; characters where no blanks separate words)."""
 
     max_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "max_words")
     """Words in the longest passages (at least `min_words`); passages cycle through the lengths between.
@@ -84,4 +84,4 @@ class Passages(RowSettings):
 def _words(row: dict[str, Any]) -> tuple[list[str], str]:
     """Return the units of a document (words or characters) and their separator."""
     words = (row["document"] or "").split()
-    return (list("".join(words)), "") if row["language"] in UNSPACED_LANGUAGES else (words, " ")
+    return (words, " ") if tools_for(row["language"]).spaced else (list("".join(words)), "")

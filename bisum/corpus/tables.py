@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt, Lt
 
 from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
+from bisum.corpus.languages import tools_for
 from bisum.errors import UserError, shown
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
@@ -67,13 +69,17 @@ class Tables(RowSettings, ABC):
 
         found = {key: self.parts(key) for key in (languages if self.per_language else [None])}
         guesses: dict[str, str] = {}
+        unused: Counter[str] = Counter()
         splits: dict[str, dict[str, pa.Table]] = {split: {} for split in SPLITS}
         for key, parts in found.items():
             for split, tables in parts.items():
                 rows = _numbered([self._rows(part, guesses) for part in tables])
-                splits[split] |= self._by_language(rows, key, languages, split)
+                splits[split] |= self._by_language(rows, key, languages, split, unused)
         for guess, place in guesses.items():
             logger.info("%s in %s (guessed; corpus.columns names others)", guess, place)
+        if unused:
+            counts = " and ".join(f"{rows:,} in {language}" for language, rows in unused.most_common(10))
+            logger.info("%s rows are not used: %s (languages=[%s])", f"{unused.total():,}", counts, ",".join(languages))
 
         by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
         if any(_share_ids(tables) for tables in by_split.values()):
@@ -99,9 +105,9 @@ class Tables(RowSettings, ABC):
         return text_rows(table, place, paths)
 
     def _by_language(
-        self, rows: pa.Table, key: str | None, languages: Sequence[str], split: str
+        self, rows: pa.Table, key: str | None, languages: Sequence[str], split: str, unused: Counter[str]
     ) -> dict[str, pa.Table]:
-        """Return the rows of each language; rows in other languages are left out."""
+        """Return the rows of each language, and add those in other languages to `unused`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -120,11 +126,16 @@ class Tables(RowSettings, ABC):
             )
         _refuse_empty(rows, "language")
         tables = {language: rows.filter(pc.equal(column, language)) for language in languages}
+        counts = Counter({count["values"]: count["counts"] for count in pc.value_counts(column).to_pylist()})
         for language, table in tables.items():
             if split == "train" and not table.num_rows:
-                counts = sorted(pc.value_counts(column).to_pylist(), key=lambda count: -count["counts"])
-                there = ", ".join(f"{count['values']} ({count['counts']:,})" for count in counts[:10])
-                raise UserError(f"languages: no row of train is in '{language}'; languages there, with rows: {there}")
+                found = ", ".join(f"{code} ({number:,})" for code, number in counts.most_common(10))
+                same = [code for code in counts if tools_for(code).language == tools_for(language).language]
+                hint = f"; write it as there: languages=[{same[0]}]" if same else ""
+                raise UserError(
+                    f"languages: no row of train is in '{language}'; languages found, with rows: {found}{hint}"
+                )
+        unused.update({code: number for code, number in counts.items() if code not in languages})
         return tables
 
     def _shares(self, train: pa.Table, missing: Sequence[str]) -> dict[str, pa.Table]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from bisum.display.tables import SHOWN, Fitting, new_table
-
-_FEWEST_ROWS = 10
-"""Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""
+from bisum.display.tables import FEWEST_ROWS, SHOWN, Fitting, ScoredRows, explain_mark, few_rows_mark, new_table
+from bisum.runs.metrics import score_name
 
 
 def prefix_of(split: str) -> str:
@@ -20,47 +18,49 @@ def prefix_of(split: str) -> str:
     return "test" if split == "test" else "eval"
 
 
-def difference_table(metrics: Mapping[str, float], rows: Mapping[str, int]) -> Fitting:
+def difference_table(metrics: Mapping[str, float], rows: ScoredRows) -> Fitting:
     """Return the differences in ROUGE, their 95 % intervals and the share of resamples that are better in ROUGE-L.
 
     Args:
         metrics: scores that include `difference/...`.
-        rows: the number of rows of each language.
+        rows: the rows that were scored.
     """
     names = [name for _, name in SHOWN]
     return Fitting([_difference(metrics, rows, intervals) for intervals in (names, names[-1:], [])])
 
 
-def _difference(metrics: Mapping[str, float], rows: Mapping[str, int], intervals: Sequence[str]) -> Table:
+def _difference(metrics: Mapping[str, float], rows: ScoredRows, intervals: Sequence[str]) -> Table:
     table = new_table("")
     for title in ("rows", *(title for title, _ in SHOWN), "better in\nresamples"):
         table.add_column(title, justify="right", no_wrap=True)
-    for label, infix in _parts(metrics, rows):
+    for language in _parts(metrics, rows):
         cells = []
         for _, name in SHOWN:
-            key = f"difference/{infix}{name}"
+            key = rows.name("difference", name, language)
             cells.append(f"[bold]{metrics[key]:+z.1f}[/bold]")
             if name in intervals:
-                cells[-1] += f" [dim]{_interval(metrics, key)}[/dim]"
-        count = rows[label] if infix else sum(rows.values())
-        table.add_row(label, f"{count:,}", *cells, f"{metrics[f'difference/{infix}rougeL_better']:.0f} %")
+                cells[-1] += f" [dim]{_interval(metrics, key)}{few_rows_mark(rows.count(language))}[/dim]"
+        better = metrics[f"{rows.name('difference', 'rougeL', language)}_better"]
+        table.add_row(language or "all", f"{rows.count(language):,}", *cells, f"{better:.0f} %")
+    if intervals:
+        explain_mark(table, map(rows.count, _parts(metrics, rows)))
     return table
 
 
-def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: str) -> Iterator[str]:
+def verdicts(metrics: Mapping[str, float], rows: ScoredRows, baseline: str) -> Iterator[str]:
     """Yield a sentence for all rows and per language on whether the system's ROUGE-L is above the baseline's.
 
     Args:
         metrics: scores that include `difference/...`.
-        rows: the number of rows of each language.
+        rows: the rows that were scored.
         baseline: the name of the baseline.
     """
-    for label, infix in _parts(metrics, rows):
-        key = f"difference/{infix}rougeL"
+    for language in _parts(metrics, rows):
+        key = rows.name("difference", "rougeL", language)
         mean, interval = metrics[key], f"95 % interval {_interval(metrics, key, 2)}"
-        count = rows[label] if infix else sum(rows.values())
-        if count < _FEWEST_ROWS:
-            yield f"{label}: {count} rows are too few to tell ROUGE-L from {baseline}'s"
+        label, count = language or "all", rows.count(language)
+        if count < FEWEST_ROWS:
+            yield f"{label}: {count} {'row is' if count == 1 else 'rows are'} too few to tell ROUGE-L from {baseline}'s"
         elif metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
             yield f"{label}: ROUGE-L is not distinguishable from {baseline}'s ({interval}, which holds 0)"
         else:
@@ -68,12 +68,10 @@ def verdicts(metrics: Mapping[str, float], rows: Mapping[str, int], baseline: st
             yield f"{label}: ROUGE-L is {abs(mean):.2f} {where} {baseline} ({interval}): {verdict}"
 
 
-def _parts(metrics: Mapping[str, float], languages: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the label and metric-name infix of all rows, and of each language with rows if there are several."""
-    yield "all", ""
-    of = [(language, f"{language}/") for language in languages if f"difference/{language}/rougeL" in metrics]
-    if len(of) > 1:
-        yield from of
+def _parts(metrics: Mapping[str, float], rows: ScoredRows) -> list[str]:
+    """Return "" for all rows, and each language with rows if there are several."""
+    of = [language for language in rows.counts if rows.name("difference", "rougeL", language) in metrics]
+    return ["", *(of if len(of) > 1 else [])]
 
 
 def _interval(metrics: Mapping[str, float], key: str, decimals: int = 1) -> str:
@@ -88,26 +86,30 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
     """
     done = [record for record in jobs.values() if "evaluation" in record]
     scored = {record["evaluation"]["fingerprint"] for record in done}
+    profile = "unicode" if any(record.get("profile") == "unicode" for record in done) else "rouge"
     baselines = {record["evaluation"]["baseline"]: record["baseline"] for record in done}
     if len(scored) == 1:
         evaluation = done[0]["evaluation"]
+        names = [score_name("baseline", rouge, profile=profile) for _, rouge in SHOWN]
         baseline_scores = (
-            f"{name} has " + " / ".join(f"{scores[f'baseline/{rouge}']:.1f}" for _, rouge in SHOWN)
-            for name, scores in baselines.items()
+            f"{name} has " + " / ".join(f"{scores[key]:.1f}" for key in names) for name, scores in baselines.items()
         )
+        of = "ROUGE F" if profile == "rouge" else f"ROUGE F of the profile {profile}"
         yield "; ".join(
-            [f"{evaluation['split']}, {evaluation['rows']:,} rows: ROUGE F, 95 % intervals of L", *baseline_scores]
+            [f"{evaluation['split']}, {evaluation['rows']:,} rows: {of}, 95 % intervals of L", *baseline_scores]
         )
     minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
-    yield Fitting([_evaluations(jobs, minus, len(scored) == 1, joint) for joint in (" ", "\n")])
+    yield Fitting([_evaluations(jobs, minus, profile, len(scored) == 1, joint) for joint in (" ", "\n")])
     if len(scored) > 1:
         yield "The jobs did not score the same rows: compare how far each is above its own baseline, not its scores."
 
 
-def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows: bool, joint: str) -> Table:
+def _evaluations(
+    jobs: Mapping[str, Mapping[str, Any]], baseline: str, profile: str, same_rows: bool, joint: str
+) -> Table:
     """Return the table; `joint` separates a score from its interval, and a job from its model."""
     done = {label: record for label, record in jobs.items() if "evaluation" in record}
-    scores = {label: _scores(record["evaluation"]) for label, record in done.items()}
+    scores = {label: _scores(record["evaluation"], profile) for label, record in done.items()}
     languages = list(dict.fromkeys(language for record in done.values() for language in record["config"]["languages"]))
 
     def number(label: str, name: str, spec: str = "z.1f") -> str:
@@ -129,19 +131,24 @@ def _evaluations(jobs: Mapping[str, Mapping[str, Any]], baseline: str, same_rows
             table.add_row(escape(label), *("" for _ in rows), str(jobs[label].get("status", "lost")))
             continue
         of, evaluation = scores[label], done[label]["evaluation"]
+        mark = few_rows_mark(evaluation["rows"])
         table.add_row(
             f"{escape(label)}{joint}[dim]{escape(evaluation['model'])}[/dim]",
             *(f"{evaluation['split']}{joint}{evaluation['rows']:,}" for _ in rows),
             " / ".join(number(label, name) for _, name in SHOWN)
-            + f"{joint}[dim]{of['rougeL_low']:.1f}-{of['rougeL_high']:.1f}[/dim]",
+            + f"{joint}[dim]{of['rougeL_low']:.1f}-{of['rougeL_high']:.1f}{mark}[/dim]",
             *([" / ".join(number(label, f"{language}/rougeL") for language in languages)] if by_language else []),
-            f"{number(label, 'difference/rougeL', '+z.1f')}{joint}[dim]{_interval(of, 'difference/rougeL')}[/dim]",
+            number(label, "difference/rougeL", "+z.1f")
+            + f"{joint}[dim]{_interval(of, 'difference/rougeL')}{mark}[/dim]",
             f"{of['gen_len']:.1f}",
         )
+    explain_mark(table, (record["evaluation"]["rows"] for record in done.values()))
     return table
 
 
-def _scores(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an evaluation's metrics, without the split's prefix in their names."""
+def _scores(evaluation: Mapping[str, Any], profile: str) -> dict[str, Any]:
+    """Return an evaluation's metrics, without the split's prefix and the profile in their names."""
     prefix = f"{prefix_of(evaluation['split'])}/"
-    return {name.removeprefix(prefix): value for name, value in evaluation.items()}
+    bare = {name.removeprefix(prefix): value for name, value in evaluation.items()}
+    of_profile = {name.replace(f"{profile}/", "", 1): value for name, value in bare.items() if f"{profile}/" in name}
+    return bare | of_profile

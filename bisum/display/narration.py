@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from bisum.display.evaluation_tables import difference_table, prefix_of, verdicts
-from bisum.display.screen import Screen
-from bisum.display.tables import scores_table
+from bisum.display.screen import Kind, Screen
+from bisum.display.tables import ScoredRows, scores_table
 
 if TYPE_CHECKING:
     from bisum.hardware.devices import Device
@@ -42,13 +42,24 @@ def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
     )
 
 
+def narrate_profile(screen: Screen, profile: str, lost: Sequence[str]) -> None:
+    """Show which ROUGE profile the tables have, if it is not the usual one; `lost` are the languages that decide."""
+    if profile != "rouge":
+        screen.note(
+            f"ROUGE below is that of the profile {profile}: rouge_score reads only a-z and 0-9, and few letters of "
+            f"{', '.join(lost)} are among them"
+        )
+
+
 def narrate_baseline(
-    screen: Screen, metrics: Mapping[str, float], lead: int, split: str, rows: int, languages: Sequence[str]
+    screen: Screen, metrics: Mapping[str, float], lead: int, split: str, rows: ScoredRows, *, kind: Kind = "detail"
 ) -> None:
-    """Show the validation scores of lead-k before training."""
+    """Show the scores of lead-k on a split."""
+    role = ": the baseline" if kind == "detail" else ""
     screen.print(
-        f"\nlead-{lead} on {split}, {rows} rows: the baseline (ROUGE F and its 95 % interval)",
-        scores_table(metrics, "baseline", languages),
+        f"\nlead-{lead} on {split}, {rows.total:,} rows{role} (ROUGE F and its 95 % interval)",
+        scores_table(metrics, "baseline", rows),
+        kind=kind,
     )
 
 
@@ -58,16 +69,16 @@ def narrate_validation(
     epoch: float,
     train_loss: float,
     baseline: tuple[str, Mapping[str, float]],
-    languages: Sequence[str],
+    rows: ScoredRows,
 ) -> None:
     """Show the scores of an evaluation; `train_loss` is the mean since the previous one."""
     screen.print("")
     screen.print(
         f"epoch {epoch:.4g}: loss {train_loss:.3f}, on validation {metrics['eval/loss']:.3f}, "
-        f"ROUGE-L {metrics['eval/rougeL']:.1f}",
+        f"ROUGE-L {metrics[rows.name('eval', 'rougeL')]:.1f}",
         kind="news",
     )
-    screen.print(scores_table(metrics, "eval", languages, baseline))
+    screen.print(scores_table(metrics, "eval", rows, baseline))
 
 
 def narrate_summaries(screen: Screen, predictions: Predictions, count: int, languages: Sequence[str]) -> None:
@@ -79,18 +90,12 @@ def narrate_summaries(screen: Screen, predictions: Predictions, count: int, lang
 
 
 def narrate_test(
-    screen: Screen,
-    scores: Mapping[str, Any],
-    lead: int,
-    rows: int,
-    best_metric: str,
-    languages: Sequence[str],
-    run: Path,
+    screen: Screen, scores: Mapping[str, Any], lead: int, rows: ScoredRows, best_metric: str, run: Path
 ) -> None:
     """Show the scores of the test split and the location of the results."""
     screen.print(
-        f"\ntest, {rows:,} rows, with the best checkpoint by {best_metric}, {scores['checkpoint']}",
-        scores_table(scores, "test", languages, (f"lead-{lead}", scores)),
+        f"\ntest, {rows.total:,} rows, with the best checkpoint by {best_metric}, {scores['checkpoint']}",
+        scores_table(scores, "test", rows, (f"lead-{lead}", scores)),
         kind="result",
     )
     screen.lines(
@@ -106,19 +111,16 @@ def narrate_evaluation(
     screen: Screen,
     scores: Mapping[str, Any],
     baseline: Mapping[str, float],
-    rows: Mapping[str, int],
+    rows: ScoredRows,
     run: Path,
     *,
     in_sweep: bool,
 ) -> None:
-    """Show an evaluation's scores, their difference to the baseline and the location of the results.
-
-    `rows` gives the number of rows of each language.
-    """
-    split, lead, languages = scores["split"], scores["baseline"], list(rows)
+    """Show an evaluation's scores, their difference to the baseline and the location of the results."""
+    split, lead = scores["split"], scores["baseline"]
     screen.print(
-        f"\n{split}, {scores['rows']:,} rows: {escape(scores['model'])} (ROUGE F and its 95 % interval)",
-        scores_table(scores, prefix_of(split), languages, (lead, baseline)),
+        f"\n{split}, {rows.total:,} rows: {escape(scores['model'])} (ROUGE F and its 95 % interval)",
+        scores_table(scores, prefix_of(split), rows, (lead, baseline)),
         f"\ndifference to {lead} over the same rows, its 95 % interval by paired bootstrap",
         difference_table(scores, rows),
         kind="result",

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
 from bisum.corpus.corpus import CorpusReport
+from bisum.runs.metrics import score_name
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
 
 
 _ROW_LIMIT = "max rows"  # name of the step of corpus.max_train_rows and corpus.max_eval_rows
+FEWEST_ROWS = 10
+"""Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""
+_FEW_ROWS_CAPTION = f"* fewer than {FEWEST_ROWS} rows: too few for an interval"
 SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 
 
@@ -49,21 +53,56 @@ def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """The rows behind scores, and the ROUGE profile in which the scores are shown."""
+
+    counts: Mapping[str, int]
+    """Rows of each language."""
+    profile: str
+    """`rouge` or `unicode`; see `bisum.evaluation.rouge`."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], split: str) -> Self:
+        """Return the rows of a split that a run recorded."""
+        counts = {language: count["kept"] for language, count in record["data"]["rows"][split].items()}
+        return cls(counts=counts, profile=record["profile"])
+
+    @property
+    def total(self) -> int:
+        """Rows in all languages."""
+        return sum(self.counts.values())
+
+    def count(self, language: str) -> int:
+        """Return the rows of a language; of all if it is ""."""
+        return self.counts[language] if language else self.total
+
+    def name(self, prefix: str, name: str, language: str = "") -> str:
+        """Return the name of a score in the profile that is shown."""
+        return score_name(prefix, name, language=language, profile=self.profile)
+
+    def interval(self, metrics: Mapping[str, float], name: str, language: str = "") -> str:
+        """Return the ends of a score's interval, marked if there are too few rows for it."""
+        return f"{metrics[f'{name}_low']:.1f}-{metrics[f'{name}_high']:.1f}{few_rows_mark(self.count(language))}"
+
+
+def few_rows_mark(rows: int) -> str:
+    """Return the mark of an interval from too few rows; "" if there are enough."""
+    return "*" if rows < FEWEST_ROWS else ""
+
+
 def scores_table(
-    metrics: Mapping[str, float],
-    prefix: str,
-    languages: Sequence[str],
-    beside: tuple[str, Mapping[str, float]] | None = None,
+    metrics: Mapping[str, float], prefix: str, rows: ScoredRows, beside: tuple[str, Mapping[str, float]] | None = None
 ) -> Fitting:
     """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals if there is room for them.
 
     Args:
         metrics: scores, named as in `metrics.jsonl`.
         prefix: eval, test or baseline.
-        languages: the languages to show.
+        rows: the rows that were scored.
         beside: the name and metrics (prefix `baseline`) of a system to show in an extra column.
     """
-    return Fitting([_scores(metrics, prefix, languages, beside, intervals) for intervals in (True, False)])
+    return Fitting([_scores(metrics, prefix, rows, beside, intervals) for intervals in (True, False)])
 
 
 @dataclass(frozen=True)
@@ -82,7 +121,7 @@ class Fitting:
 def _scores(
     metrics: Mapping[str, float],
     prefix: str,
-    languages: Sequence[str],
+    rows: ScoredRows,
     beside: tuple[str, Mapping[str, float]] | None,
     intervals: bool,
 ) -> Table:
@@ -91,18 +130,25 @@ def _scores(
         table.add_column(title, justify="right", no_wrap=True)
     if beside is not None:
         table.add_column(f"{beside[0]}\n1 / 2 / L", justify="right", style="dim", no_wrap=True)
-    for label, infix in [("all", ""), *((language, f"{language}/") for language in languages)]:
-        if f"{prefix}/{infix}rouge1" not in metrics:
-            continue
+    scored = [language for language in ("", *rows.counts) if rows.name(prefix, "rouge1", language) in metrics]
+    for language in scored:
         cells = []
         for _, name in SHOWN:
-            key = f"{prefix}/{infix}{name}"
-            interval = f" [dim]{metrics[f'{key}_low']:.1f}-{metrics[f'{key}_high']:.1f}[/dim]" if intervals else ""
+            key = rows.name(prefix, name, language)
+            interval = f" [dim]{rows.interval(metrics, key, language)}[/dim]" if intervals else ""
             cells.append(f"[bold]{metrics[key]:.1f}[/bold]{interval}")
         if beside is not None:
-            cells.append(" / ".join(f"{beside[1][f'baseline/{infix}{name}']:.1f}" for _, name in SHOWN))
-        table.add_row(label, *cells)
+            cells.append(" / ".join(f"{beside[1][rows.name('baseline', name, language)]:.1f}" for _, name in SHOWN))
+        table.add_row(language or "all", *cells)
+    if intervals:
+        explain_mark(table, map(rows.count, scored))
     return table
+
+
+def explain_mark(table: Table, counts: Iterable[int]) -> None:
+    """Explain the mark of intervals from too few rows below a table, if any of `counts` gets it."""
+    if any(map(few_rows_mark, counts)):
+        table.caption, table.caption_justify = _FEW_ROWS_CAPTION, "left"
 
 
 def new_table(first: str) -> Table:

@@ -1,8 +1,17 @@
 """The lead-k baseline: the first sentences of a document as its summary."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from bisum.corpus.languages import count_words, tools_for
 from bisum.evaluation.sentences import split_sentences
+
+_LONG = {True: 60, False: 200}
+"""Fewest words of a document that surely has several sentences; characters if no blanks separate words (False)."""
 
 
 def lead(document: str, language: str, k: int) -> str:
@@ -13,3 +22,19 @@ def lead(document: str, language: str, k: int) -> str:
 def lead_all(documents: Iterable[str], languages: Iterable[str], k: int) -> list[str]:
     """Return the lead-`k` summary of each document, split by the rules of its language."""
     return [lead(document, language, k) for document, language in zip(documents, languages, strict=True)]
+
+
+def unsplit_languages(rows: pa.Table, leads: Sequence[str]) -> dict[str, str]:
+    """Return why lead-k says little, for each language in which most long documents come out as one sentence."""
+    languages = rows["language"].to_numpy()
+    lengths = count_words(rows, "document").to_numpy()
+    is_whole = np.array([text == row.strip() for text, row in zip(leads, rows["document"].to_pylist(), strict=True)])
+    reasons = {}
+    for language in dict.fromkeys(languages):
+        tools = tools_for(language)
+        long = (languages == language) & (lengths >= _LONG[tools.spaced])
+        if not tools.ends_sentences:
+            reasons[language] = "the language has no mark that ends a sentence"
+        elif long.any() and is_whole[long].mean() > 0.5:
+            reasons[language] = f"no sentence ends inside {is_whole[long].sum():,} of {long.sum():,} long documents"
+    return reasons

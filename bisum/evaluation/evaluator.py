@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,16 @@ from numpy.typing import ArrayLike
 from bisum.batches.shapes import Shapes
 from bisum.config.schema import Config
 from bisum.errors import UserError, reason
-from bisum.evaluation.baseline import lead_all
+from bisum.evaluation.baseline import lead_all, unsplit_languages
 from bisum.evaluation.evaluate_library import further_metrics
-from bisum.evaluation.rouge import TYPES, F, RowScores, aggregate, difference, score_rows
+from bisum.evaluation.rouge import PROFILES, TYPES, F, RowScores, aggregate, difference, score_rows
 from bisum.interfaces.progress import ShowProgress
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
     from bisum.models.loading import LoadedModel
 
+logger = logging.getLogger(__name__)
 
 BOOTSTRAP_SEED = 0
 """Fixed, so that intervals and comparisons do not depend on the seed of a run."""
@@ -52,6 +54,7 @@ class Evaluator:
         check_interrupt: Callable[[], None],
         precision: str = "float32",
         shapes: Shapes | None = None,
+        profile: str = "rouge",
     ) -> None:
         """Prepare to score as `config` says.
 
@@ -61,10 +64,13 @@ class Evaluator:
             check_interrupt: called between batches; raises if a signal asked the run to end.
             precision: number format of the forward pass: float32, bf16 or fp16.
             shapes: the only shapes of batches; None: any shape.
+            profile: the ROUGE profile that is shown and drawn.
         """
         self.config = config
         self.precision = precision
         self.shapes = shapes
+        self.profile = profile
+        self._unsplit: set[str] = set()
         self._progress = progress
         self._check_interrupt = check_interrupt
         self._further = further_metrics(config.evaluation.metrics)
@@ -101,7 +107,13 @@ class Evaluator:
     def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""
         documents, languages = rows["document"].to_pylist(), rows["language"].to_pylist()
-        return self.score(rows, lead_all(documents, languages, self.config.evaluation.lead), "baseline")
+        k = self.config.evaluation.lead
+        leads = lead_all(documents, languages, k)
+        for language, why in unsplit_languages(rows, leads).items():
+            if language not in self._unsplit:
+                logger.info("lead-%s in %s is often the whole document: %s", k, language, why)
+                self._unsplit.add(language)
+        return self.score(rows, leads, "baseline")
 
     def difference(self, system: Evaluation, baseline: Evaluation) -> dict[str, float]:
         """Return by how much a system beats a baseline over the same rows, as `difference/...` metrics."""
@@ -134,7 +146,7 @@ class Evaluator:
                 if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
                     raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")
                 metrics[f"{prefix}/{key}"] = value
-        rouge = _histogram(100 * scores.values[:, 0, TYPES.index("rougeL"), F], 100)
+        rouge = _histogram(100 * scores.values[:, PROFILES.index(self.profile), TYPES.index("rougeL"), F], 100)
         return Evaluation(scores, metrics, list(_predictions(rows, summaries)), {f"histograms/{prefix}/rougeL": rouge})
 
 

@@ -5,29 +5,22 @@ a-z and 0-9, so `año` equals `a o` and Japanese has no tokens. `unicode` compar
 own language, or characters in languages written without spaces.
 """
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 
 import numpy as np
-import regex
-from nltk.stem.snowball import SnowballStemmer
 from numpy.typing import NDArray
 from rouge_score_rs import RougeScorer
 
-from bisum.corpus.languages import tools_for
 from bisum.evaluation.bootstrap import interval, paired
 from bisum.evaluation.sentences import split_sentences
+from bisum.evaluation.tokens import unicode_tokens
+from bisum.runs.metrics import score_name
 
 PROFILES = ("rouge", "unicode")
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 MEASURES = ("precision", "recall", "fmeasure")
 F = MEASURES.index("fmeasure")
-
-# Join controls occur within words in Persian and in Indic scripts.
-WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\p{Join_Control}]*")
-CHARACTER = regex.compile(r"[\p{Latin}\p{Nd}][\p{Latin}\p{Nd}\p{M}]*|[\p{L}\p{N}]\p{M}*")
 
 
 @dataclass(frozen=True)
@@ -65,10 +58,10 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
     each of `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
     """
     metrics: dict[str, float] = {}
-    for infix, rows in _parts(scores.languages, languages):
+    for language, rows in _parts(scores.languages, languages):
         values = scores.values[rows]
         low, high = interval(values[..., F], samples, seed)
-        for name, p, t in _names(prefix, infix):
+        for name, p, t in _names(prefix, language):
             # One mean per column sums in the order of np.mean over a list of scores, so both are equal bit for bit.
             precision, recall, fmeasure = (float(100 * column.mean()) for column in values[:, p, t].T)
             metrics |= {name: fmeasure, f"{name}_precision": precision, f"{name}_recall": recall}
@@ -88,43 +81,29 @@ def difference(
     if ours.languages != theirs.languages:
         raise ValueError("the two systems were not scored over the same rows")
     metrics: dict[str, float] = {}
-    for infix, rows in _parts(ours.languages, languages):
+    for language, rows in _parts(ours.languages, languages):
         pair = ours.values[rows][..., F], theirs.values[rows][..., F]
         low, high, better = paired(*pair, samples, seed)
         mean = (pair[0] - pair[1]).mean(axis=0)
-        for name, p, t in _names("difference", infix):
+        for name, p, t in _names("difference", language):
             ends = {"": mean, "_low": low, "_high": high, "_better": better}
             metrics |= {f"{name}{end}": float(100 * values[p, t]) for end, values in ends.items()}
     return metrics
 
 
-def unicode_tokens(text: str, language: str) -> list[str]:
-    """Return the tokens of the profile `unicode`: NFC, casefolded, and stemmed by Snowball where it has the language.
-
-    A token is a run of letters, digits and their combining marks. In a language written without spaces, it is a letter
-    with its marks, or a run of Latin letters and digits. Snowball removes acute accents from Spanish stems (`está` and
-    `esta` match) but keeps ñ, and it removes umlauts from German stems.
-    """
-    tools = tools_for(language)
-    pattern = WORD if tools.spaced else CHARACTER
-    tokens: list[str] = pattern.findall(unicodedata.normalize("NFC", text).casefold())
-    return [_stem(token, tools.stemmer) for token in tokens] if tools.stemmer else tokens
-
-
 def _parts(row_languages: Sequence[str], languages: Iterable[str]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield the infix of metric names and a mask of rows, for all rows and for each language that has rows."""
+    """Yield "" and a mask of all rows, then each language that has rows, and their mask."""
     of = np.array(row_languages, dtype=object)
-    for infix, rows in [("", np.ones(len(of), bool)), *((f"{language}/", of == language) for language in languages)]:
+    for language, rows in [("", np.ones(len(of), bool)), *((language, of == language) for language in languages)]:
         if rows.any():
-            yield infix, rows
+            yield language, rows
 
 
-def _names(prefix: str, infix: str) -> Iterator[tuple[str, int, int]]:
+def _names(prefix: str, language: str) -> Iterator[tuple[str, int, int]]:
     """Yield the name of each metric, with the indices of its profile and its type."""
     for p, profile in enumerate(PROFILES):
-        path = f"{prefix}/{infix}" if profile == "rouge" else f"{prefix}/{profile}/{infix}"
         for t, rouge_type in enumerate(TYPES):
-            yield path + rouge_type, p, t
+            yield score_name(prefix, rouge_type, language=language, profile=profile), p, t
 
 
 def _score(predictions: list[str], references: list[str], use_stemmer: bool) -> NDArray[np.float64]:
@@ -149,14 +128,3 @@ def _encode(texts: list[str], languages: Sequence[str], codes: dict[str, str]) -
         "\n".join(encode(line, language) for line in text.split("\n"))
         for text, language in zip(texts, languages, strict=True)
     ]
-
-
-@lru_cache(maxsize=2**17)
-def _stem(token: str, stemmer: str) -> str:
-    stem: str = _stemmer(stemmer).stem(token)
-    return stem
-
-
-@cache
-def _stemmer(name: str) -> SnowballStemmer:
-    return SnowballStemmer(name)

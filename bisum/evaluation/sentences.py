@@ -1,21 +1,63 @@
-"""Sentence splitting with bundled models, the same on every machine."""
+"""Sentence splitting with bundled models and the marks of every script, the same on every machine."""
+
+from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import punkt
+import regex
 
 from bisum.corpus.languages import tools_for
+
+# Unicode counts the Burmese comma (U+104A) as an end mark, but not the Tibetan shad. Two Ethiopic word separators often
+# replace the full stop. Punkt decides about ! and ?, which some names contain.
+_SHAD = r"[\u0F0D-\u0F11\u0F14]"
+_MARK = rf"(?:[\p{{Sentence_Break=STerm}}--[!?\u104A]]|{_SHAD}(?:\s?{_SHAD})*+|\u1361\u1361)"
+_MORE = r"[\p{Sentence_Break=STerm}.…]*+"
+_CLOSERS = r"""(?:[\p{Close_Punctuation}\p{Final_Punctuation}]|["'](?=["']*(?:\s|$)))*+"""
+_CONTINUES = r"\s*[\p{Sentence_Break=SContinue}--[\-\u2013\u2014]]"
+_END = regex.compile(rf"{_MARK}{_MORE}{_CLOSERS}(?!{_CONTINUES})", regex.V1)
+"""A mark that always ends a sentence, with the quotation marks and brackets that it closes (rules SB8a to SB11 of
+https://www.unicode.org/reports/tr29)."""
+
+# Pronouns, prepositions and conjunctions of Russian, Ukrainian and Bulgarian. In mid-sentence they are in lower case.
+_STARTERS = (
+    "Он|Она|Оно|Они|Это|Этот|Эта|Эти|Его|Её|Ее|Их|Мы|Вы|Ты|Там|Тогда|Затем|Потом|После|Но|Однако|Также|Как|Когда|Если|"
+    "При|Для|По|На|За|До|От|Из|Во|Не|Так|Теперь|Сейчас|Позже|Сегодня|"
+    "Він|Вона|Воно|Вони|Це|Цей|Ця|Ці|Його|Її|Їх|Ми|Ви|Тоді|Потім|Після|Але|Також|Однак|Зараз|Коли|Якщо|Під|Від|"
+    "Той|Тя|То|Те|Това|Тази|Тези|Тогава|След|Обаче|Сега|Когато|Ако"
+)
+_YEAR_END = regex.compile(rf"(?<=\d\s?)(?:гг?|рр?|вв?)\.(?=\s+(?:{_STARTERS}|[АИВСОУ])\s)")
+"""A full stop after `2020 г.` that ends the sentence; Punkt takes a single letter for an initial."""
+
+_ARMENIAN_COLON = regex.compile(r":(?=\s)")
+"""A colon, which often replaces the Armenian full stop."""
 
 
 def split_sentences(text: str, language: str) -> list[str]:
     """Return the sentences of `text`, stripped and without empty ones.
 
-    The splitter is the trained Punkt model of the language (Kiss & Strunk 2006, https://aclanthology.org/J06-4003), or
-    the `punkt` package's rules for scripts with their own end marks, such as Japanese and Chinese. As in nltk, a line
-    break alone does not end a sentence, so a sentence may span lines.
+    A sentence ends at every mark that ends sentences in any script, such as the danda or the ideographic full stop.
+    Elsewhere, the trained Punkt model of the language decides (Kiss & Strunk 2006, https://aclanthology.org/J06-4003),
+    or the `punkt` package's rules for its script. As in nltk, a line break alone does not end a sentence, so a sentence
+    may span lines.
     """
-    sentences = _tokenizer(tools_for(language).punkt).tokenize(text)
-    return [stripped for sentence in sentences if (stripped := sentence.strip())]
+    tools = tools_for(language)
+    split = _tokenizer(tools.punkt).tokenize
+    return [
+        stripped
+        for piece in _pieces(text, tools.language)
+        for sentence in split(piece)
+        if (stripped := sentence.strip())
+    ]
+
+
+def _pieces(text: str, language: str | None) -> list[str]:
+    """Cut a text where a sentence certainly ends."""
+    patterns = [_END, _YEAR_END, *([_ARMENIAN_COLON] if language == "hy" else [])]
+    ends = sorted(match.end() for pattern in patterns for match in pattern.finditer(text))
+    return [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
 
 
 @cache

@@ -51,8 +51,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+AUTO = "auto"
+"""The value of `Trainer.best_metric` that leaves the choice to the languages of the corpus."""
 _BUILT_IN_METRIC = re.compile(
-    r"eval/(loss|gen_len|(([\w-]+/)?|unicode/([\w-]+/)?)rouge(1|2|L|Lsum)(_precision|_recall)?)"
+    r"eval/(loss|gen_len|(([^/]+/)?|unicode/([^/]+/)?)rouge(1|2|L|Lsum)(_precision|_recall)?)"
 )
 
 
@@ -205,21 +207,20 @@ class Trainer(ABC):
     keep_checkpoints: Annotated[int, Ge(1)] | None
     """Number of recent checkpoints to keep, in addition to the best; null: all."""
     best_metric: str
-    """Metric of the validation split that selects the best checkpoint; eval/loss: lowest, any other: highest."""
+    """Metric of the validation split that selects the best checkpoint; eval/loss: lowest, any other: highest.
+
+    auto: eval/rougeL, or eval/unicode/rougeL if rouge_score's tokenizer loses most letters of one of the languages. Of
+    equal values, the one with the lower eval/loss is better.
+    """
     patience: Annotated[int, Ge(1)] | None
     """Consecutive evaluations without a better `best_metric` after which training stops early; null: never."""
     log_every: Annotated[int, Ge(1)]
     """Optimizer steps between logged training losses; each loss is the mean over those steps."""
 
     def __post_init__(self) -> None:
-        if not self.best_metric.startswith("eval/"):
-            raise UserError(f"best_metric '{self.best_metric}' must begin with eval/ (for example eval/rougeL)")
+        if self.best_metric != AUTO and not self.best_metric.startswith("eval/"):
+            raise UserError(f"best_metric '{self.best_metric}' must be {AUTO} or begin with eval/, as in eval/rougeL")
 
     def names_built_in_metric(self) -> bool:
         """Return whether every evaluation yields `best_metric`."""
-        return _BUILT_IN_METRIC.fullmatch(self.best_metric) is not None
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether a smaller `best_metric` is better."""
-        return self.best_metric == "eval/loss"
+        return self.best_metric == AUTO or _BUILT_IN_METRIC.fullmatch(self.best_metric) is not None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
 from bisum.interfaces.family import IGNORED_LABEL, Family
 from bisum.models.decoder_only import DecoderOnly
@@ -204,13 +205,14 @@ class MBart50(EncoderDecoder):
 
     @staticmethod
     def _token(tokenizer: PreTrainedTokenizerBase, language: str) -> int:
-        """Return the id of a language's token; both `en` and `en_US` mean `en_XX`."""
+        """Return the id of a language's token: `en_XX` for `en`, `eng`, `en-US` and the like."""
         tokens: dict[str, int] = tokenizer.lang_code_to_id
-        by_language = {token.partition("_")[0]: at for token, at in tokens.items()}
-        code = language.replace("-", "_")
-        at = tokens.get(code, by_language.get(code.partition("_")[0].lower()))
+        by_language = {tools_for(token).language: at for token, at in tokens.items()}
+        code = tools_for(language).language
+        at = tokens.get(language.replace("-", "_")) or (by_language.get(code) if code else None)
         if at is None:
-            raise UserError(f"languages: mBART-50 knows no '{language}' (known: {', '.join(sorted(by_language))})")
+            known = ", ".join(sorted(filter(None, by_language)))
+            raise UserError(f"languages: mBART-50 knows no '{language}' (known: {known})")
         return at
 
 

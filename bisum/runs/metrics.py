@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one line per logged step or evaluation, each with `step` and `epoch`."""
+"""Names of scores, and `metrics.jsonl`: one line per logged step or evaluation, each with `step` and `epoch`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 
 from bisum.errors import UserError
 from bisum.runs.files import replace_file
+
+
+def score_name(prefix: str, name: str, *, language: str = "", profile: str = "rouge") -> str:
+    """Return the name of a ROUGE score, such as `eval/rougeL`, `eval/es/rougeL` or `eval/unicode/es/rougeL`."""
+    return "/".join(filter(None, (prefix, profile if profile != "rouge" else "", language, name)))
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from bisum.display.evaluation_tables import evaluations_report
 from bisum.display.tables import new_table
 from bisum.display.terminal import from_here
 from bisum.errors import UserError
+from bisum.runs.metrics import score_name
 from bisum.runs.record import read_record
 
 
@@ -78,9 +79,9 @@ def _result(record: dict[str, Any]) -> str:
     """Return the score that ranks a job, or the reason why it has none."""
     if record.get("status") != "finished":
         return str(record.get("reason") or "")
-    name = record["config"]["trainer"]["best_metric"]
     scores = record.get("best") or record.get("baseline") or {}
-    shown = name if name in scores else "baseline/rougeL"
+    baseline = score_name("baseline", "rougeL", profile=record.get("profile", "rouge"))
+    shown = record["best_metric"] if record.get("best_metric") in scores else baseline
     return f"{shown} {scores[shown]:.2f}" if shown in scores else ""
 
 

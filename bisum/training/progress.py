@@ -29,7 +29,9 @@ class Progress:
     evaluated_step: int = 0
     """Step of the last evaluation."""
     best: float | None = None
-    """Best value of `best_metric` so far."""
+    """Best value of the metric that selects the checkpoint so far."""
+    best_loss: float | None = None
+    """`eval/loss` of the same evaluation, which decides between equal values."""
     best_checkpoint: str | None = None
     """Name of the checkpoint with that value."""
     evaluations_since_best: int = 0

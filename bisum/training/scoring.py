@@ -6,9 +6,16 @@ from collections.abc import Mapping
 
 from bisum.batches.tokenization import EncodedSplit
 from bisum.config.schema import Config
-from bisum.display.narration import narrate_baseline, narrate_summaries, narrate_test, narrate_validation
+from bisum.display.narration import (
+    narrate_baseline,
+    narrate_summaries,
+    narrate_test,
+    narrate_validation,
+)
+from bisum.display.tables import ScoredRows
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluation, Evaluator
+from bisum.evaluation.profile import best_metric, blind_spots, kept_shares
 from bisum.hardware.xla import compilations
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
@@ -28,6 +35,7 @@ class Scoring:
         self._evaluator = evaluator
         self._loaded = loaded
         self._splits = splits
+        self.best_metric = best_metric(config.trainer.best_metric, evaluator.profile)
 
     def score_baseline(self) -> None:
         """Score lead-k on the validation split, as the baseline shown beside every evaluation.
@@ -45,9 +53,9 @@ class Scoring:
         if not any("baseline/rouge1" in line for line in run.metrics()):
             run.write_predictions(f"validation-lead{lead}", baseline.predictions)
             run.log(baseline.metrics, 0, 0.0, baseline.histograms)
-        run.update(baseline={"system": f"lead-{lead}", "split": "validation", **baseline.metrics})
-        rows = len(baseline.predictions)
-        narrate_baseline(run.screen, baseline.metrics, lead, "validation", rows, self._config.languages)
+        scores = {"system": f"lead-{lead}", "split": "validation", **baseline.metrics}
+        run.update(baseline=scores, best_metric=self.best_metric)
+        narrate_baseline(run.screen, baseline.metrics, lead, "validation", ScoredRows.of(run.record, "validation"))
 
     def validate(self, step: int, epoch: float, train_loss: float) -> Mapping[str, float]:
         """See `bisum.training.session.Validate`."""
@@ -60,7 +68,7 @@ class Scoring:
         run.log(scored.metrics, step, epoch, scored.histograms)
         run.update(last={"step": step, "epoch": epoch, **scored.metrics})
         lead = (f"lead-{config.evaluation.lead}", self._baseline.metrics)
-        narrate_validation(run.screen, scored.metrics, epoch, train_loss, lead, config.languages)
+        narrate_validation(run.screen, scored.metrics, epoch, train_loss, lead, ScoredRows.of(run.record, "validation"))
         narrate_summaries(run.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
         return scored.metrics
 
@@ -84,12 +92,19 @@ class Scoring:
         return report(run)
 
     def _check_best_metric(self) -> None:
+        """Refuse a metric that these rows do not give, and report one that reads few of their letters."""
         names = _given_by(self._baseline)
-        best = self._config.trainer.best_metric
-        if best not in names:
+        if self.best_metric not in names:
             ends = ("_low", "_high", "_precision", "_recall")
             known = ", ".join(sorted(name for name in names if not name.endswith(ends)))
-            raise UserError(f"trainer.best_metric: no '{best}' for these rows (valid: {known})")
+            raise UserError(f"trainer.best_metric: no '{self.best_metric}' for these rows (valid: {known})")
+        shares = kept_shares([self._splits["validation"].rows])
+        if unread := blind_spots(self.best_metric, shares):
+            percent = ", ".join(f"{shares[language]:.0%} of the letters of {language}" for language in unread)
+            self._run.screen.warn(
+                f"trainer.best_metric: {self.best_metric} reads a-z and 0-9 alone, {percent}; "
+                "eval/unicode/rougeL reads all"
+            )
 
 
 def _given_by(baseline: Evaluation) -> set[str]:
@@ -99,8 +114,6 @@ def _given_by(baseline: Evaluation) -> set[str]:
 
 def report(run: Run) -> dict[str, float]:
     """Show the recorded test scores; return them together with the best validation scores."""
-    config, scores = run.config, run.record["test"]
-    rows = sum(counts["kept"] for counts in run.record["data"]["rows"]["test"].values())
-    best_metric, lead = config.trainer.best_metric, config.evaluation.lead
-    narrate_test(run.screen, scores, lead, rows, best_metric, config.languages, run.shown)
+    scores, lead = run.record["test"], run.config.evaluation.lead
+    narrate_test(run.screen, scores, lead, ScoredRows.of(run.record, "test"), run.record["best_metric"], run.shown)
     return {**run.record["best"], **{name: value for name, value in scores.items() if name.startswith("test/")}}

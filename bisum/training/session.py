@@ -43,6 +43,8 @@ class Session:
     """
 
     settings: Trainer
+    best_metric: str
+    """Name of the metric that selects the best checkpoint, which `settings.best_metric` may leave open."""
     seed: int
     loaded: LoadedModel
     batches: TrainingLoader
@@ -165,22 +167,29 @@ class Session:
             raise
         progress.evaluated_step = progress.step
         progress.epoch_loss_sum, progress.epoch_loss_steps = 0.0, 0
-        value = metrics.get(self.settings.best_metric)
-        if value is None:
+        if self.best_metric not in metrics:
             known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
-            raise UserError(f"trainer.best_metric: no '{self.settings.best_metric}' (valid: {', '.join(known)})")
-        if progress.best is None or (value < progress.best if self.settings.lower_is_better else value > progress.best):
-            progress.best, progress.best_checkpoint = value, self.checkpoint_name
-            progress.evaluations_since_best = 0
+            raise UserError(f"trainer.best_metric: no '{self.best_metric}' (valid: {', '.join(known)})")
+        if self._is_best(metrics):
+            progress.best, progress.best_loss = metrics[self.best_metric], metrics["eval/loss"]
+            progress.best_checkpoint, progress.evaluations_since_best = self.checkpoint_name, 0
             self.run.update(best={"step": progress.step, "epoch": self.epoch, **metrics})
         else:
             progress.evaluations_since_best += 1
         patience = self.settings.patience
         if patience is not None and progress.evaluations_since_best >= patience and progress.step < self.total_steps:
-            progress.stopped = f"no better {self.settings.best_metric} in {patience} evaluation(s)"
+            progress.stopped = f"no better {self.best_metric} in {patience} evaluation(s)"
             self.run.screen.note(f"stopping early: {progress.stopped}")
         self._save()
         self._since = time.perf_counter()
+
+    def _is_best(self, metrics: Mapping[str, float]) -> bool:
+        """Tell whether an evaluation is better than all before; of equal ones, the lower loss is better."""
+        best, loss = self.progress.best, self.progress.best_loss
+        if best is None or loss is None:
+            return True
+        sign = 1 if self.best_metric == "eval/loss" else -1
+        return (sign * metrics[self.best_metric], metrics["eval/loss"]) < (sign * best, loss)
 
     def _mean_loss(self) -> float:
         """Return the mean training loss over the steps since the last evaluation."""

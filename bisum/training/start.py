@@ -16,7 +16,8 @@ from bisum.records.run import Run
 from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.optimization import build_optimizer, build_schedule
 from bisum.training.progress import Progress, fixed_settings, refuse_changes
-from bisum.training.session import Session, Validate
+from bisum.training.scoring import Scoring
+from bisum.training.session import Session
 
 
 def start_session(
@@ -27,7 +28,7 @@ def start_session(
     device: Device,
     shapes: Shapes | None,
     balance: LanguageBalance | None,
-    validate: Validate,
+    scoring: Scoring,
     checkpoint: Path | None,
 ) -> Session:
     """Create the training session for `config`, restored from `checkpoint` if one is given.
@@ -50,6 +51,7 @@ def start_session(
             progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this was saved
     return Session(
         settings=settings,
+        best_metric=scoring.best_metric,
         seed=config.seed,
         loaded=loaded,
         batches=batches,
@@ -58,7 +60,7 @@ def start_session(
         device=device,
         run=run,
         checkpoints=CheckpointStore(run.checkpoints),
-        validate=validate,
+        validate=scoring.validate,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         progress=progress,

@@ -1,0 +1,60 @@
+"""The tokens of the profile `unicode`: words of any script, or characters where no blanks separate words."""
+
+import unicodedata
+from copy import copy
+from functools import cache, lru_cache
+from typing import Any
+
+import regex
+from nltk.stem.snowball import SnowballStemmer
+
+from bisum.corpus.languages import LanguageTools, tools_for
+
+WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\p{Join_Control}]*")
+"""A run of letters and digits. Join controls occur within words in Persian and in Indic scripts."""
+CHARACTER = regex.compile(r"[\p{Latin}\p{Nd}][\p{Latin}\p{Nd}\p{M}]*|[\p{L}\p{N}]\p{M}*")
+"""A letter with its marks, or a run of Latin letters and digits."""
+
+_INVISIBLE = regex.compile(r"[\u00AD\u2060\uFEFF]")
+"""Soft hyphens and marks without width, which only say where a line may break."""
+_TONE_AFTER_VOWEL = regex.compile(r"([\u0E4D\u0ECD])([\u0E48-\u0E4B\u0EC8-\u0ECB])")
+"""The first half of a Thai or Lao vowel (sara am) with a tone mark, which are typed in either order."""
+_GREEK_ACCENTS = regex.compile(r"[\u0300\u0301\u0313\u0314\u0342\u0345]")
+
+
+def unicode_tokens(text: str, language: str) -> list[str]:
+    """Return the tokens of the profile `unicode`: folded, and stemmed by Snowball where it has the language.
+
+    A token is a run of letters, digits and their combining marks. In a language written without blanks, it is a letter
+    with its marks, or a run of Latin letters and digits. Snowball removes acute accents from Spanish stems (`está` and
+    `esta` match) but keeps ñ, and it removes umlauts from German stems.
+    """
+    tools = tools_for(language)
+    tokens: list[str] = (WORD if tools.spaced else CHARACTER).findall(_fold(text, tools))
+    return [_stem(token, tools.stemmer) for token in tokens] if tools.stemmer else tokens
+
+
+def _fold(text: str, tools: LanguageTools) -> str:
+    """Return a text in which variants of a character are equal: capitals, widths, ligatures, superscripts.
+
+    The form is Unicode's NFKC, to which the tokenizers of T5, mT5 and mBART-50 bring all text: none of them can write
+    `m²`, only `m2`. Case is folded by the rules of the language.
+    """
+    text = _TONE_AFTER_VOWEL.sub(r"\2\1", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)))
+    if tools.dotless_i:
+        text = text.replace("İ", "i").replace("I", "ı")
+    text = text.casefold()
+    if tools.language == "el":  # capitals are written without accents
+        text = _GREEK_ACCENTS.sub("", unicodedata.normalize("NFD", text))
+    return unicodedata.normalize("NFKC", text)
+
+
+@lru_cache(maxsize=2**17)
+def _stem(token: str, stemmer: str) -> str:
+    stem: str = copy(_stemmer(stemmer)).stem(token)  # a copy, since nltk's Arabic stemmer remembers earlier words
+    return stem
+
+
+@cache
+def _stemmer(name: str) -> Any:
+    return SnowballStemmer(name).stemmer
