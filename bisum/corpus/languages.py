@@ -184,7 +184,7 @@ def _parsed(code: str) -> langcodes.Language | None:
     except (ValueError, LookupError):
         return None
     language = tag.language or "und"
-    is_private = len(language) == len("qaa") and "qaa" <= language <= "qtz"
+    is_private = language.startswith("x-") or (len(language) == len("qaa") and "qaa" <= language <= "qtz")
     return None if is_private or language in _NO_LANGUAGE or not tag.is_valid() else tag
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from bisum.corpus.languages import tools_for
 # Unicode counts the Burmese comma (U+104A) as an end mark, but not the Tibetan shad. Two Ethiopic word separators often
 # replace the full stop. Punkt decides about ! and ?, which some names contain.
 _SHAD = r"[\u0F0D-\u0F11\u0F14]"
-_MARK = rf"(?:[\p{{Sentence_Break=STerm}}--[!?\u104A]]|{_SHAD}(?:\s?{_SHAD})*+|\u1361\u1361)"
+_MARK = rf"(?:[\p{{Sentence_Break=STerm}}--[!?\u104A]]|{_SHAD}(?:\s*{_SHAD})*+|\u1361\u1361)"
 _MORE = r"[\p{Sentence_Break=STerm}.…]*+"
 _CLOSERS = r"""(?:[\p{Close_Punctuation}\p{Final_Punctuation}]|["'](?=["']*(?:\s|$)))*+"""
 _CONTINUES = r"\s*[\p{Sentence_Break=SContinue}--[\-\u2013\u2014]]"
@@ -28,7 +29,7 @@ _STARTERS = (
     "Він|Вона|Воно|Вони|Це|Цей|Ця|Ці|Його|Її|Їх|Ми|Ви|Тоді|Потім|Після|Але|Також|Однак|Зараз|Коли|Якщо|Під|Від|"
     "Той|Тя|То|Те|Това|Тази|Тези|Тогава|След|Обаче|Сега|Когато|Ако"
 )
-_YEAR_END = regex.compile(rf"(?<=\d\s?)(?:гг?|рр?|вв?)\.(?=\s+(?:{_STARTERS}|[АИВСОУ])\s)")
+_YEAR_END = regex.compile(rf"(?<=\d(?:-[хый]+)?\s?)(?:гг?|рр?|вв?)\.(?=\s+(?:{_STARTERS}|[АИВСОУ])\s)")
 """A full stop after `2020 г.` that ends the sentence; Punkt takes a single letter for an initial."""
 
 _ARMENIAN_COLON = regex.compile(r":(?=\s)")
@@ -45,16 +46,19 @@ def split_sentences(text: str, language: str) -> list[str]:
     """
     tools = tools_for(language)
     split = _tokenizer(tools.punkt).tokenize
-    return [
-        stripped
-        for piece in _pieces(text, tools.language)
-        for sentence in split(piece)
-        if (stripped := sentence.strip())
-    ]
+    sentences: list[str] = []
+    for part in (part.strip() for piece in _pieces(text, tools.language) for part in split(piece)):
+        if sentences and _END.fullmatch(part):  # as in `?` and then a danda
+            sentences[-1] += part
+        elif part:
+            sentences.append(part)
+    return sentences
 
 
 def _pieces(text: str, language: str | None) -> list[str]:
     """Cut a text where a sentence certainly ends."""
+    if text.isascii() and language != "hy":  # most English texts
+        return [text]
     patterns = [_END, _YEAR_END, *([_ARMENIAN_COLON] if language == "hy" else [])]
     ends = sorted(match.end() for pattern in patterns for match in pattern.finditer(text))
     return [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
@@ -62,4 +66,7 @@ def _pieces(text: str, language: str | None) -> list[str]:
 
 @cache
 def _tokenizer(model: str) -> punkt.PunktSentenceTokenizer:
-    return punkt.tokenizer_for(model)
+    whole = punkt.tokenizer_for(model)
+    # Without the marks of `_END`, after which Punkt would also split where a comma continues the sentence.
+    ends = tuple(mark for mark in whole.rules.sent_end_chars if not _END.match(mark))
+    return punkt.PunktSentenceTokenizer(whole.params, rules=replace(whole.rules, sent_end_chars=ends))

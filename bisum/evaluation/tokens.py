@@ -1,9 +1,7 @@
 """The tokens of the profile `unicode`: words of any script, or characters where no blanks separate words."""
 
 import unicodedata
-from copy import copy
 from functools import cache, lru_cache
-from typing import Any
 
 import regex
 from nltk.stem.snowball import SnowballStemmer
@@ -40,6 +38,8 @@ def _fold(text: str, tools: LanguageTools) -> str:
     The form is Unicode's NFKC, to which the tokenizers of T5, mT5 and mBART-50 bring all text: none of them can write
     `m²`, only `m2`. Case is folded by the rules of the language.
     """
+    if text.isascii() and not tools.dotless_i:  # most English texts
+        return text.lower()
     text = _TONE_AFTER_VOWEL.sub(r"\2\1", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)))
     if tools.dotless_i:
         text = text.replace("İ", "i").replace("I", "ı")
@@ -51,10 +51,11 @@ def _fold(text: str, tools: LanguageTools) -> str:
 
 @lru_cache(maxsize=2**17)
 def _stem(token: str, stemmer: str) -> str:
-    stem: str = copy(_stemmer(stemmer)).stem(token)  # a copy, since nltk's Arabic stemmer remembers earlier words
+    # nltk's Arabic stemmer remembers earlier words, so each word gets a new one.
+    stem: str = (SnowballStemmer(stemmer) if stemmer == "arabic" else _stemmer(stemmer)).stem(token)
     return stem
 
 
 @cache
-def _stemmer(name: str) -> Any:
-    return SnowballStemmer(name).stemmer
+def _stemmer(name: str) -> SnowballStemmer:
+    return SnowballStemmer(name)

@@ -46,6 +46,7 @@ def test_a_checked_configuration_keeps_its_name_and_plain_values(defaults):
         "eval/es/rouge2_precision",
         "eval/unicode/rougeL",
         "eval/unicode/en/rougeL",
+        "auto",
     ],
 )
 def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metric):
@@ -55,8 +56,8 @@ def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metr
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("rougeL", "must begin with eval/"),
-        ("train/loss", "must begin with eval/"),
+        ("rougeL", "must be auto or begin with eval/"),
+        ("train/loss", "must be auto or begin with eval/"),
         ("eval/rouge3", "no metric 'eval/rouge3' (valid: eval/loss, eval/gen_len, eval/rouge1,"),
         ("eval/rougeL_low", "no metric 'eval/rougeL_low'"),
         ("eval/en/loss", "no metric 'eval/en/loss'"),

@@ -1,42 +1,90 @@
+"""What is known of a language by its code: against the codes of ISO 639 and BCP 47, and the libraries' own lists."""
+
 import subprocess
 import sys
 
 import punkt
+import pyarrow as pa
 import pytest
 from nltk.stem.snowball import SnowballStemmer
 from punkt.rules import presets
 
-from bisum.corpus.languages import FALLBACK, LANGUAGES, tools_for
+from bisum.corpus import languages
+from bisum.corpus.languages import count_words, describe_codes, tools_for
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
-def test_every_tool_in_the_table_exists(code):
+def test_every_tool_in_the_tables_exists():
     # punkt itself takes any name without a word and then splits by English rules.
-    tools = LANGUAGES[code]
-    assert tools.punkt in punkt.available_languages() or presets.for_language(tools.punkt)
-    assert tools.stemmer is None or tools.stemmer in SnowballStemmer.languages
-
-
-def test_every_trained_punkt_model_is_in_the_table():
-    trained = set(punkt.available_languages()) - {"english_web"}
-    assert trained <= {tools.punkt for tools in LANGUAGES.values()}
+    assert set(languages._TRAINED.values()) == set(punkt.available_languages()) - {"english_web"}
+    assert all(presets.for_language(name) for name in languages._SCRIPT_RULES.values())
+    assert set(languages._STEMMERS.values()) == set(SnowballStemmer.languages) - {"porter"}
 
 
 @pytest.mark.parametrize(
-    ("code", "base"),
-    [("pt_BR", "pt"), ("pt-BR", "pt"), ("zh-Hans-CN", "zh"), ("es_XX", "es"), ("EN", "en")],
+    ("codes", "language"),
+    [
+        ("en EN eng en-US en_GB en_XX eng_Latn English", "en"),
+        ("es spa es-419 es_MX spa_Latn spanish Castilian español", "es"),
+        ("pt pt_BR pt-BR por por_Latn", "pt"),
+        ("zh zho chi cmn zh_CN zh-Hans zh-Hant-TW zho_Hans cmn_Hant Chinese chinese_simplified", "zh"),
+        ("ja jpn ja_JP jpn_Jpan Japanese", "ja"),
+        ("ar ara arb arb_Arab ar-EG", "ar"),
+        ("fa fas per pes pes_Arab", "fa"),
+        ("he iw heb", "he"),
+        ("nb nob nob_Latn", "nb"),
+        ("ne npi npi_Deva", "ne"),
+        ("fil tl tgl", "fil"),
+    ],
 )
-def test_a_code_with_a_region_falls_to_its_language(code, base):
-    assert tools_for(code) is LANGUAGES[base]
+def test_every_form_of_a_code_is_one_language(codes, language):
+    assert {code: tools_for(code).language for code in codes.split()} == dict.fromkeys(codes.split(), language)
+    assert len({tools_for(code) for code in codes.split()}) == 1
 
 
-@pytest.mark.parametrize("code", ["tlh", "", "x-private"])
-def test_an_unknown_code_gets_english_sentences_and_no_stemmer(code):
-    assert tools_for(code) == FALLBACK == ("english", None, True)
+@pytest.mark.parametrize(
+    ("member", "whole"), [("yue", "zh"), ("wuu", "zh"), ("arz", "ar"), ("apc", "ar"), ("azj", "az"), ("nb", "no")]
+)
+def test_a_member_of_a_macrolanguage_gets_its_tools(member, whole):
+    own, theirs = tools_for(member), tools_for(whole)
+    assert (own.punkt, own.stemmer, own.spaced, own.dotless_i) == (
+        theirs.punkt, theirs.stemmer, theirs.spaced, theirs.dotless_i
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("codes", "spaced"),
+    [
+        ("ja zh yue th lo km my bo dz shn ii zh_CN zh-Hant ja_JP tha khm mya bod", False),
+        ("en ko vi hi am ka ja-Latn zh-Latn-pinyin", True),
+    ],
+)
+def test_the_script_says_whether_blanks_separate_words(codes, spaced):
+    assert {code: tools_for(code).spaced for code in codes.split()} == dict.fromkeys(codes.split(), spaced)
+
+
+@pytest.mark.parametrize("code", ["xx", "tlhx", "", "x-private", "und", "mul", "qaa", "en_US.UTF-8", "no such", "1"])
+def test_an_unknown_code_is_reported_and_read_as_english_without_a_stemmer(code):
+    tools = tools_for(code)
+    assert (tools.language, tools.punkt, tools.stemmer, tools.spaced) == (None, "english", None, True)
+    (line,) = describe_codes([code])
+    assert line == f"languages: '{code}' is no known language; its text is read as English, with blanks between words"
+
+
+def test_only_names_and_unknown_codes_are_reported():
+    codes = ["en", "eng", "spa_Latn", "zh-Hant", "pt_BR", "cmn", "Chinese", "scottish_gaelic", "xx"]
+    names, unknown = list(describe_codes(codes))[:2], list(describe_codes(codes))[2:]
+    assert names == ["languages: 'Chinese' is read as zh", "languages: 'scottish_gaelic' is read as gd"]
+    assert [line.split("'")[1] for line in unknown] == ["xx"]
+
+
+@pytest.mark.parametrize("code", ["th", "tha", "km", "lo", "my", "zh_CN", "zh-Hant", "ja_JP", "yue", "Chinese", "bo"])
+def test_lengths_are_in_characters_under_any_code(code):
+    rows = pa.table({"summary": ["面白い本", " 面白い\u3000本 ", ""], "language": [code] * 3})
+    assert count_words(rows, "summary").to_pylist() == [4, 4, 0]
 
 
 def test_classes_named_in_configurations_import_fast():
-    heavy = "{'numpy', 'nltk', 'evaluate', 'datasets', 'pyarrow', 'torch', 'transformers'}"
+    heavy = "{'numpy', 'nltk', 'evaluate', 'datasets', 'pyarrow', 'torch', 'transformers', 'langcodes'}"
     code = f"import sys, bisum.corpus.languages, bisum.evaluation.evaluate_library; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

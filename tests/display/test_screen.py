@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bisum.display import terminal as module
 from bisum.display.screen import Screen
-from bisum.display.tables import scores_table
+from bisum.display.tables import ScoredRows, scores_table
 from bisum.display.terminal import Terminal
 
 KINDS = ("step", "detail", "news", "result", "warning")
@@ -83,10 +83,20 @@ def test_scores_fit_the_screen_whole(width):
     metrics = {
         f"{p}/{name}{end}": 21.8 for p in ("eval", "baseline") for name in names for end in ("", "_low", "_high")
     }
+    rows = ScoredRows(counts={"en": 100, "es": 100}, profile="rouge")
     console = Console(width=width, file=io.StringIO())
-    console.print(scores_table(metrics, "eval", ["en", "es"], ("lead-3", metrics)))
+    console.print(scores_table(metrics, "eval", rows, ("lead-3", metrics)))
     out = console.file.getvalue()
     assert "…" not in out
     assert max(map(len, out.splitlines())) <= width
     assert len(re.findall(r"21\.8 / 21\.8 / 21\.8", out)) == 3
     assert ("21.8-21.8" in out) == (width >= 80)
+
+
+def test_the_interval_of_a_single_row_is_marked():
+    metrics = {f"eval/rouge{n}{end}": 80.0 for n in "12L" for end in ("", "_low", "_high")}
+    console = Console(width=80, file=io.StringIO())
+    console.print(scores_table(metrics, "eval", ScoredRows(counts={"en": 1}, profile="rouge")))
+    out = console.file.getvalue()
+    assert out.count("80.0 80.0-80.0*") == 3
+    assert "* fewer than 10 rows: too few for an interval" in out

@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from bisum.evaluation.baseline import lead, lead_all
+from bisum.evaluation.baseline import lead, lead_all, unsplit_languages
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data/debian.jsonl").read_text("utf-8").splitlines()]
 
@@ -36,3 +37,27 @@ def test_leads_of_real_documents_open_them(k):
 def test_languages_that_do_not_match_the_documents_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         lead_all(["One.", "Two."], ["en"], 1)
+
+
+def rows_of(language, *documents):
+    return pa.table({"document": documents, "language": [language] * len(documents)})
+
+
+def test_a_language_without_sentence_marks_is_reported():
+    rows = rows_of("tha", "แมวนอนบนหลังคา ฝนตกทั้งคืน")
+    assert unsplit_languages(rows, ["แมวนอนบนหลังคา ฝนตกทั้งคืน"]) == {
+        "tha": "the language has no mark that ends a sentence"
+    }
+
+
+def test_long_documents_that_are_one_sentence_are_reported():
+    whole, parted = " ".join(["word"] * 80), " ".join(["One sentence of five words."] * 20)
+    rows = rows_of("en", whole, whole, parted, "short")
+    leads = lead_all(rows["document"].to_pylist(), ["en"] * 4, 3)
+    assert unsplit_languages(rows, leads) == {"en": "no sentence ends inside 2 of 3 long documents"}
+
+
+def test_real_documents_are_not():
+    rows = pa.Table.from_pylist(ROWS)
+    leads = lead_all(rows["document"].to_pylist(), rows["language"].to_pylist(), 3)
+    assert unsplit_languages(rows, leads) == {}

@@ -47,3 +47,69 @@ def test_a_line_break_alone_ends_no_sentence():
         "one sentence over\ntwo lines.",
         "Another.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("ne", ["हाम्रो गाउँ नदीको छेउमा छ।", "बिरालो छानामा सुतेको छ।", "बजार खुल्यो?"]),
+        ("pa", ["ਸਾਡਾ ਪਿੰਡ ਦਰਿਆ ਕੋਲ ਹੈ।", "ਬਜ਼ਾਰ ਖੁੱਲ੍ਹਿਆ।"]),
+        ("or", ["ଆମ ଗାଁ ନଦୀ ପାଖରେ।", "ବଜାର ଖୋଲିଲା।"]),
+        ("as", ["আমাৰ গাঁও নদীৰ কাষত।", "বজাৰ খুলিল।"]),
+        ("sa", ["ग्रामः नदीतीरे अस्ति।", "वृष्टिः अभवत्॥", "शान्तिः।"]),
+        ("my", ["ရွာသည်မြစ်အနီး၊ တောင်ခြေတွင်ရှိသည်။", "ဈေးဖွင့်သည်။"]),  # the first mark is a comma
+        ("km", ["ភូមិនៅជិតទន្លេ។", "ផ្សារបើក៕", "ឆ្មាដេក។"]),
+        ("am", ["መንደራችን ወንዝ አጠገብ ነው።", "ገበያው ተከፈተ፡፡", "ዝናብ ዘነበ፧", "አዎ።"]),
+        ("ti", ["ዓድና ኣብ ጥቓ ሩባ እዩ።", "ዕዳጋ ተኸፊቱ።"]),
+        ("hy", ["Գյուղը գետի մոտ է։", "Շուկան բացվեց ժամը 12:30-ին:", "Անձրև եկավ։"]),
+        ("bo", ["བོད་ཡིག་ཡིན།", "ང་འགྲོ།  །", "ཁྱོད་ཡོང༎"]),
+        ("ur", ["گاؤں دریا کے پاس ہے۔", "کیا بارش ہوئی؟", "جی۔"]),
+        ("ps", ["کلی د سیند سره دی۔", "باران وشو؟", "هو."]),
+        ("ug", ["بۇ كىتابمۇ؟", "ھەئە."]),
+        ("ckb", ["ئەمە کتێبە؟", "بەڵێ."]),
+        ("sd", ["ڳوٺ درياءَ جي ويجهو آهي۔", "ها؟", "نه."]),
+        ("mni", ["ꯑꯩ ꯆꯠꯂꯤ꯫", "ꯅꯪ ꯂꯥꯛꯎ꯫"]),
+        ("sat", ["ᱚᱱᱟ ᱫᱚ ᱵᱩᱛᱟᱹᱢ᱾", "ᱱᱚᱣᱟ᱾"]),
+        ("xx", ["यह है।", "वह है।"]),
+    ],
+)
+def test_every_script_ends_sentences_at_its_own_marks(language, sentences):
+    assert split_sentences(" ".join(sentences), language) == [" ".join(sentence.split(" ")) for sentence in sentences]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("hi", ["उसने कहा, “चलो।”", "वह गया।", "(सब गए।)", "रात हुई।"]),
+        ("am", ["«ነው።»", "ተኝታለች።"]),
+        ("ja", ["「本当ですか？」", "「はい！」", "（終わり。）", "次へ｡", "明日！？", "うん。"]),
+        ("zh", ["他说：“走吧。”", "她笑了！", "真的？！", "是。"]),
+        ("ne", ["के हो?।", "हो।"]),
+        ("ar", ["هل هذا كتاب؟!", "نعم؟", "لا."]),
+    ],
+)
+def test_a_mark_takes_the_quotation_marks_that_it_closes_and_needs_no_blank(language, sentences):
+    separator = " " if language == "ar" else ""
+    assert split_sentences(separator.join(sentences), language) == sentences
+
+
+def test_a_straight_quotation_mark_closes_before_a_blank():
+    assert split_sentences('उसने कहा "चलो।" वह गया।', "hi") == ['उसने कहा "चलो।"', "वह गया।"]
+
+
+def test_a_comma_after_a_mark_continues_the_sentence():
+    assert split_sentences("कहा “चलो।”, फिर गया।", "ne") == ["कहा “चलो।”, फिर गया।"]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("ru", ["Он родился в 2020 г.", "Он живёт в Москве."]),
+        ("ru", ["Это было в 1990-х гг.", "В городе шёл дождь."]),
+        ("ru", ["В 2020 г. Москва выросла.", "Город стал больше."]),  # a name, not the start of a sentence
+        ("ru", ["В 2020 г. В. Иванов уехал."]),  # an initial
+        ("uk", ["Він народився в 2020 р.", "Вона теж."]),
+    ],
+)
+def test_a_year_ends_a_sentence_only_before_a_word_that_starts_one(language, sentences):
+    assert split_sentences(" ".join(sentences), language) == sentences

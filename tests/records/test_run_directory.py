@@ -64,7 +64,7 @@ def test_run_json(directory, record):
     lines = read_lines(directory / "metrics.jsonl")
     evaluations = [line for line in lines if "eval/loss" in line]
     assert {name: record["last"][name] for name in evaluations[-1]} == evaluations[-1]
-    best = max(evaluations, key=lambda line: line["eval/rougeL"])
+    best = max(evaluations, key=lambda line: (line["eval/rougeL"], -line["eval/loss"]))
     assert {name: record["best"][name] for name in best} == best
 
 

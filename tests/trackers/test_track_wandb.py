@@ -285,4 +285,4 @@ def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
         rate = sweep["parameters"]["trainer.learning_rate"][end]
         assert (config.trainer.learning_rate, config.seed, config.tracker.mode) == (rate, 3, "online")
         assert config.provenance.choices["model"] == "mt5_small"
-    assert sweep["metric"] == {"name": f"best/{config.trainer.best_metric}", "goal": "maximize"}
+    assert sweep["metric"] == {"name": "best/eval/rougeL", "goal": "maximize"}

@@ -1,0 +1,107 @@
+"""Corpora in languages beyond English and Spanish, from the command line."""
+
+import json
+import re
+
+import pytest
+from training_runs import SMALL, metrics, record
+
+ARABIC = ["قطة على السطح", "مطر غزير في القرية", "السوق يبيع فواكه طازجة", "القطار يغادر باكرا", "كتب جديدة في المكتبة"]
+ENGLISH = ["A cat on the roof", "Heavy rain in the village", "The market sells fruit", "The train leaves", "New books"]
+THAI = ["แมวนอนหลับบนหลังคา", "ฝนตกหนักในหมู่บ้าน", "ตลาดเช้าขายผลไม้สด", "รถไฟออกแต่เช้า", "หนังสือใหม่ในห้องสมุด"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Write rows whose document begins with the summary; returns the words that name them, the same in each split."""
+
+    def write(**titles):
+        rows = [
+            {"id": f"{language}{number}", "text": f"{title}. {title} 2020.", "title": title, "lang": language}
+            for language, of in titles.items()
+            for number, title in enumerate(of * 3)
+        ]
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        names = [f"corpus.{split}={path.name}" for split in ("train", "validation", "test")]
+        return ["corpus=files", *names, f"languages=[{','.join(titles)}]", "tracker=none", "hydra.run.dir=run"]
+
+    return write
+
+
+def test_tables_show_the_profile_that_reads_the_language(corpus, call_bisum, tmp_path):
+    done = call_bisum("baseline", *corpus(ar=ARABIC), "evaluation.lead=1")
+    assert done.code == 0, done.err
+    line = "> ROUGE below is that of the profile unicode: rouge_score reads only a-z and 0-9, and few letters of ar"
+    assert done.out.count(line) == 1
+    assert re.search(r"^all +100\.0 100\.0-100\.0 ", done.out, re.M)
+    assert record(tmp_path / "run")["profile"] == "unicode"
+    assert record(tmp_path / "run")["baseline"]["baseline/rouge1"] == 0.0
+
+
+def test_english_keeps_rouge_score(corpus, call_bisum, tmp_path):
+    done = call_bisum("baseline", *corpus(en=ENGLISH), "evaluation.lead=1")
+    assert "profile" not in done.out
+    assert record(tmp_path / "run")["profile"] == "rouge"
+
+
+def train(call_bisum, corpus, *words):
+    # An Arabic text is all unknown tokens to the tiny tokenizer, so every summary scores 0.
+    return call_bisum(*SMALL, *corpus(ar=ARABIC, en=ENGLISH[:1]), "trainer.learning_rate=2e-3", *words)
+
+
+def test_the_best_checkpoint_is_by_the_profile_that_reads_every_language(corpus, call_bisum, tmp_path):
+    done = train(call_bisum, corpus)
+    assert done.code == 0, done.err
+    assert "with the best checkpoint by eval/unicode/rougeL, epoch-" in done.out
+    assert record(tmp_path / "run")["best_metric"] == "eval/unicode/rougeL"
+
+
+def test_equal_scores_go_to_the_lower_loss(corpus, call_bisum, tmp_path):
+    done = train(call_bisum, corpus, "trainer.best_metric=eval/ar/rougeL", "trainer.patience=1", "trainer.epochs=3")
+    assert done.code == 0, done.err
+    assert (
+        "> warning: trainer.best_metric: eval/ar/rougeL reads a-z and 0-9 alone, 0% of the letters of ar; "
+        "eval/unicode/rougeL reads all"
+    ) in done.out
+    losses = [line["eval/loss"] for line in metrics(tmp_path / "run") if "eval/loss" in line]
+    assert losses == sorted(losses, reverse=True)
+    assert len(losses) == 3
+    assert record(tmp_path / "run")["test"]["checkpoint"] == "epoch-3"
+    assert record(tmp_path / "run")["best"]["eval/ar/rougeL"] == 0.0
+
+
+def test_thai_titles_pass_the_default_filter_and_lead_k_says_what_it_is(corpus, call_bisum):
+    done = call_bisum("baseline", *corpus(th=THAI))
+    assert done.code == 0, done.err
+    assert re.search(r"^validation th +15 +0 +15", done.out, re.M)
+    assert "> lead-3 in th is often the whole document: the language has no mark that ends a sentence" in done.out
+
+
+def test_rows_in_other_languages_are_counted(corpus, call_bisum):
+    words = [*corpus(en=ENGLISH, ar=ARABIC, th=THAI[:2]), "languages=[en]"]
+    done = call_bisum("baseline", *words)
+    assert "> 63 rows are not used: 45 in ar and 18 in th (languages=[en])" in done.out
+
+
+def test_a_name_is_read_as_its_code_and_an_unknown_one_reported(corpus, call_bisum):
+    done = call_bisum("baseline", *corpus(thai=THAI))
+    assert "> languages: 'thai' is read as th" in done.out
+    assert re.search(r"^validation thai +15 +0 +15", done.out, re.M)
+    done = call_bisum("baseline", *corpus(xx=ENGLISH), "hydra.run.dir=other")
+    assert "> languages: 'xx' is no known language; its text is read as English" in done.out
+
+
+def test_another_code_of_the_language_is_pointed_out(corpus, call_bisum, one_line):
+    done = call_bisum("baseline", *corpus(eng=ENGLISH), "languages=[en]")
+    assert done.code == 2
+    assert done.err.strip() == (
+        "bisum: languages: no row of train is in 'en'; languages found, with rows: eng (15); "
+        "write it as there: languages=[eng]"
+    )
+
+
+def test_a_filter_that_drops_one_language_is_reported(corpus, call_bisum):
+    titles = {"en": ENGLISH, "es": ["Compresión", "Terminal", "Lluvia fuerte en el pueblo"]}
+    done = call_bisum("baseline", *corpus(**titles))
+    assert "> long_titles drops 67% of es, but 20% of en" in done.out

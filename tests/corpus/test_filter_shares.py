@@ -1,0 +1,53 @@
+"""Filters that drop far more of one language than of another, from counts written out here."""
+
+import pytest
+
+from bisum.corpus.corpus import CorpusReport, RowCounts
+from bisum.corpus.filter_shares import uneven_filters
+
+
+def report(step="long_titles", **languages):
+    """A report of one split and one step, from (loaded, dropped) by language."""
+    counts = {
+        language: RowCounts(loaded=loaded, dropped={"empty": 0, step: dropped}, kept=loaded - dropped)
+        for language, (loaded, dropped) in languages.items()
+    }
+    return CorpusReport(splits={"train": counts})
+
+
+def test_a_filter_that_drops_titles_of_one_language_is_reported():
+    lines = list(uneven_filters(report(de=(500, 40), es=(500, 0), en=(500, 5))))
+    assert lines == ["long_titles drops 8% of de, but 0% of es"]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"en": (1632, 17), "es": (1632, 6)},  # 1 % and 0.4 %: close
+        {"de": (12, 1), "es": (12, 0)},  # 8 % and 0 %, of twelve rows: chance
+        {"de": (500, 200), "es": (500, 160)},  # 40 % and 32 %: no factor of 2
+        {"de": (500, 40)},
+        {"de": (500, 40), "es": (0, 0)},
+    ],
+)
+def test_small_differences_are_not(counts):
+    assert list(uneven_filters(report(**counts))) == []
+
+
+def test_a_sample_takes_shares_by_design():
+    assert list(uneven_filters(report("sample", de=(500, 400), es=(500, 0)))) == []
+
+
+def test_shares_are_of_the_rows_that_earlier_filters_left():
+    counts = {
+        "de": RowCounts(loaded=1000, dropped={"empty": 0, "books": 500, "long_titles": 50}, kept=450),
+        "es": RowCounts(loaded=1000, dropped={"empty": 0, "books": 500, "long_titles": 0}, kept=500),
+    }
+    assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == ["long_titles drops 10% of de, but 0% of es"]
+
+
+def test_splits_count_together():
+    counts = report(de=(36, 3), es=(36, 0)).splits["train"]  # 8 % and 0 %, of too few rows in each split alone
+    assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == []
+    lines = list(uneven_filters(CorpusReport(splits={"train": counts, "validation": counts, "test": counts})))
+    assert lines == ["long_titles drops 8% of de, but 0% of es"]

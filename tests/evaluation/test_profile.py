@@ -1,0 +1,56 @@
+"""The ROUGE profile of a run, from the letters of its references."""
+
+import pyarrow as pa
+import pytest
+
+from bisum.evaluation.profile import best_metric, blind_spots, choose_profile, kept_shares, lost_languages
+
+
+def shares(**texts):
+    return kept_shares([pa.table({"summary": [text], "language": [language]}) for language, text in texts.items()])
+
+
+def test_shares_by_hand():
+    found = shares(en="A cat, 2020!", es="año", ar="قطة 7", ja="猫")
+    assert found == {"en": 1.0, "es": 2 / 3, "ar": 1 / 4, "ja": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("texts", "profile"),
+    [
+        ({"en": "A cat sleeps", "es": "Un gato duerme aquí, ¿eh?"}, "rouge"),
+        ({"vi": "Một con mèo ngủ trên mái nhà"}, "rouge"),
+        ({"tr": "Kedi çatıda uyuyor"}, "rouge"),
+        ({"en": "A cat sleeps", "ar": "تنام قطة على سطح البيت"}, "unicode"),
+        ({"ru": "Кошка спит на крыше с 2020 года, COVID"}, "unicode"),
+        ({"th": "แมวนอนบนหลังคา"}, "unicode"),
+        ({"ja": "GPT-4は2024年のモデルです"}, "rouge"),
+        ({"ja": "猫が屋根で寝ている"}, "unicode"),
+    ],
+)
+def test_the_profile_reads_most_letters_of_every_language(texts, profile):
+    assert choose_profile(shares(**texts)) == profile
+
+
+def test_a_named_metric_stays():
+    assert best_metric("auto", "rouge") == "eval/rougeL"
+    assert best_metric("auto", "unicode") == "eval/unicode/rougeL"
+    assert best_metric("eval/rouge2", "unicode") == "eval/rouge2"
+
+
+@pytest.mark.parametrize(
+    ("metric", "unread"),
+    [
+        ("eval/rougeL", ["ar"]),
+        ("eval/ar/rouge1", ["ar"]),
+        ("eval/en/rouge1", []),
+        ("eval/unicode/rougeL", []),
+        ("eval/unicode/ar/rougeL", []),
+        ("eval/loss", []),
+        ("eval/gen_len", []),
+    ],
+)
+def test_the_languages_that_a_metric_hardly_reads(metric, unread):
+    found = shares(en="A cat", ar="قطة")
+    assert lost_languages(found) == ["ar"]
+    assert blind_spots(metric, found) == unread
