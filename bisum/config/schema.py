@@ -58,6 +58,9 @@ class Config:
     def __post_init__(self) -> None:
         if len(set(self.languages)) != len(self.languages):
             raise UserError(f"languages: {self.languages} names a language twice")
+        for code in self.languages:
+            if "/" in code or not code.strip():
+                raise UserError(f"languages: '{code}' is no code; give codes such as en, es, pt_BR")
         if reserved := {"unicode", "all"} & set(self.languages):
             raise UserError(f"languages: '{min(reserved)}' is the name of a metric; give codes such as en, es, pt_BR")
         if self.generation.min_tokens >= self.model.max_summary_tokens:
