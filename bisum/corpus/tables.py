@@ -14,6 +14,7 @@ from annotated_types import Gt, Lt
 from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
 from bisum.errors import UserError, shown
 from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.language import Language
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Tables(RowSettings, ABC):
     columns: Columns = from_conf("corpus/_tables", "columns", Columns)
     """The names of the columns."""
 
-    language: str | None = from_conf("corpus/_tables", "language")
+    language: Language | None = from_conf("corpus/_tables", "language")
     """The language of all rows (null: a column, the path or the configuration states it, or there is only one)."""
 
     validation_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "validation_share")
