@@ -76,6 +76,15 @@ def expected(annotation: Any) -> str:
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
+def advice(annotation: Any) -> str:
+    """Return what the `annotated_types.doc` of an annotation adds to a message about a wrong value."""
+    options = (option for option in alternatives(annotation) if get_origin(option) is Annotated)
+    found = [
+        part.documentation for option in options for part in get_args(option)[1:] if hasattr(part, "documentation")
+    ]
+    return "".join(f"; {text}" for text in found)
+
+
 def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
     """Return the words and the check of each bound in an `annotated_types` constraint."""
     if isinstance(constraint, annotated_types.GroupedMetadata):

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from bisum.config.annotations import (
     MISSING,
+    advice,
     alternatives,
     bounds_of,
     expected,
@@ -141,7 +142,7 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         words = words.replace("a number", "a finite number")
     is_unquoted = str in members(annotation) and isinstance(value, bool | int | float)
-    problems.add(key, f"expected {words}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}")
+    problems.add(key, f"expected {words}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}{advice(annotation)}")
     return None
 
 

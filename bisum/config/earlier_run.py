@@ -64,7 +64,9 @@ def based_on_run(
     record = read_record(directory)
     base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
     if composer.command == "summarize" and not any(values[key] for key in _ROWS):
-        base = {key: value for key, value in base.items() if key in _OF_MODEL}
+        has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
+        kept = (*_OF_MODEL, "corpus") if has_columns else _OF_MODEL  # a file may have the names of its columns
+        base = {key: value for key, value in base.items() if key in kept}
         base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
     values = _replaced(composer, values, base, overrides)
     values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}

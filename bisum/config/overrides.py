@@ -36,7 +36,7 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
     except HydraException as error:
         raise UserError(unreadable_override(error)) from error
     except ValueError as error:  # Python refuses a number with thousands of digits
-        raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}") from error
+        raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}; quote it if it is text") from error
     if nameless := [typed(override) for override in overrides if not override.key_or_group]:
         raise UserError(f"'{nameless[0]}': no key before the equals sign")
     return overrides

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Lt, MinLen
+from annotated_types import Ge, Lt, MinLen, doc
 
 from bisum.config.checking import build
 from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
@@ -142,10 +142,19 @@ class SummarizeConfig(TrainedModelConfig):
     """How summaries are written: as text, a line each, or as JSON lines with what is known of the document."""
     split: Literal["train", "validation", "test"] | None
     """Split of the corpus whose rows are summarized; null: test if rows or ids are given, or else none."""
-    rows: list[Annotated[int, Ge(0)]]
-    """Numbers of the split's rows, from 0, that are summarized; of a split without rows and ids all of them are."""
-    ids: list[str]
-    """Ids of the split's rows that are summarized."""
+    rows: (
+        Annotated[list[Annotated[int, Ge(0), doc("an id goes in ids=[...]")]], doc("write a list, such as rows=[3]")]
+        | None
+    )
+    """Numbers of the split's rows, from 0, that are summarized; null: all rows of the split, unless ids are given."""
+    ids: Annotated[list[str], doc("write a list, such as ids=[en-3]")] | None
+    """Ids of the split's rows that are summarized; null: all rows of the split, unless rows are given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, given in (("rows", self.rows), ("ids", self.ids)):
+            if given == []:
+                raise UserError(f"{key}: [] names no row; leave {key} out for all rows of split, or name some")
 
     @property
     def asks_for_rows(self) -> bool:
