@@ -69,6 +69,7 @@ def parse(words: Sequence[str]) -> CommandLine:
     command = next((name for name in names if name in COMMANDS or not options.help), None)
     if command is not None:
         if command not in COMMANDS:
+            _suggest_corpus(command, "train")
             raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
         others.remove(command)
     if texts is not None and command != "summarize":
@@ -124,12 +125,16 @@ def _is_setting(word: str, command: str) -> bool:
     return bool(equals) and (is_known or not _exists(word))
 
 
-_LIKE_TEXT = re.compile(r"\s|\.(txt|jsonl?|gz|bz2|xz|zst|zip)$")
+_LIKE_TEXT = re.compile(r"\s|\.(txt|csv|tsv|parquet|ndjson|jsonl?|gz|bz2|xz|zst|zip)$", re.IGNORECASE)
 """What a text or a file's name has, and a hub name has not."""
+_LIKE_TABLE = re.compile(r"\.(csv|tsv|parquet|ndjson|jsonl?)(\.(gz|bz2|xz|zst|zip))?$", re.IGNORECASE)
 
 
 def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[str]:
     """Turn the words that name runs or files into settings."""
+    if command != "summarize":
+        for word in subjects:
+            _suggest_corpus(word, command)
     if not COMMANDS[command].takes:
         raise UserError(f"bisum {command} takes no '{subjects[0]}' (settings are key=value, groups are group=option)")
     files = [word for word in subjects if _is_file(word)] if command == "summarize" else []
@@ -149,9 +154,21 @@ def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[s
     return [*named, f"files=[{','.join(map(quoted, files))}]"] if files else named
 
 
+def _suggest_corpus(word: str, command: str) -> None:
+    """Refuse a file that belongs in a corpus, and say how to name it."""
+    if _LIKE_TABLE.search(word) or (_is_file(word) and word != "-"):
+        key = "corpus.test" if command == "evaluate" else "corpus.path"
+        given = f"{key}={word}" if re.fullmatch(r"[\w./:-]+", word, re.ASCII) else f"{key}={quoted(word)}"
+        raise UserError(
+            f"'{word}' is no {'run' if command == 'evaluate' else 'setting'}; a file of rows is a corpus: "
+            f"bisum {command} corpus=files {shlex.quote(given)}"
+        )
+
+
 def _is_file(word: str) -> bool:
-    """Distinguish a FILE from a RUN; a pipe named by the shell (`<(...)`) is a file."""
-    return word == "-" or (_exists(word) and not Path(word).is_dir())
+    """Distinguish a FILE from a RUN; a pipe named by the shell (`<(...)`) is a file, and so is a URL."""
+    is_url = "://" in word and not word.startswith("pkg://") and not any(map(str.isspace, word))
+    return word == "-" or is_url or (_exists(word) and not Path(word).is_dir())
 
 
 def _exists(word: str) -> bool:

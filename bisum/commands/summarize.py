@@ -17,7 +17,8 @@ from bisum.config.schema import Config, SummarizeConfig
 from bisum.display.screen import LogHandler
 from bisum.display.terminal import Terminal
 from bisum.errors import Failed, UserError, one_line, reason
-from bisum.summarize.documents import Document, documents, reads_stdin
+from bisum.summarize.document import Document
+from bisum.summarize.documents import documents, reads_stdin
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -20,9 +21,34 @@ def signature_hints(cls: type) -> dict[str, Any]:
     return get_type_hints(owner, include_extras=True)
 
 
+def other_keywords(cls: type) -> str:
+    """Return the name of the parameter that takes all other keywords, such as `**kwargs`; "" if there is none."""
+    signature = inspect.signature(cls).parameters.values()
+    return next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
+
+
 def alternatives(annotation: Any) -> tuple[Any, ...]:
     """Return the members of a union, or the annotation itself if it is none."""
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
+    """Return the members of a union without the constraints on them."""
+    found: list[Any] = []
+    for option in alternatives(annotation):
+        is_constrained = get_origin(option) is Annotated
+        found += members(get_args(option)[0]) if is_constrained else [option]
+    return tuple(found)
+
+
+def takes_text(options: Collection[Any], text: str, value: float) -> bool:
+    """Tell whether a number, `true` or `false` stands for its text where one of these annotations applies."""
+    if Any in options or (isinstance(value, bool) and bool in options):
+        return False
+    listed = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
+    if any(choice == value and type(choice) is type(value) for choice in listed):
+        return False
+    return str in options or text in listed
 
 
 def node_class(annotation: Any) -> type | None:
@@ -48,6 +74,15 @@ def expected(annotation: Any) -> str:
     if len(options := alternatives(annotation)) > 1:
         return " or ".join(map(expected, options))
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def advice(annotation: Any) -> str:
+    """Return what the `annotated_types.doc` of an annotation adds to a message about a wrong value."""
+    options = (option for option in alternatives(annotation) if get_origin(option) is Annotated)
+    found = [
+        part.documentation for option in options for part in get_args(option)[1:] if hasattr(part, "documentation")
+    ]
+    return "".join(f"; {text}" for text in found)
 
 
 def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:

@@ -14,12 +14,25 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from bisum.config.annotations import MISSING, alternatives, bounds_of, expected, node_class, signature_hints
+from bisum.config.annotations import (
+    MISSING,
+    advice,
+    alternatives,
+    bounds_of,
+    expected,
+    members,
+    node_class,
+    other_keywords,
+    signature_hints,
+)
 from bisum.config.targets import allowed_targets, locate, refusal
 from bisum.errors import UserError, nearest, one_line
 from bisum.interfaces.defaults import ConfDefault
 
 T = TypeVar("T")
+
+_QUOTE_IT = '; quote it in the YAML file: "..."'
+"""How to write what YAML reads as a number, true or false; on the command line the typed text is taken."""
 
 
 @dataclass
@@ -50,7 +63,7 @@ def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
 
 def unknown_keys(cls: type, names: Iterable[str], key: str) -> list[str]:
     """Return a line for each name that the signature of a class lacks; the class is not called."""
-    if _takes_any(cls):
+    if other_keywords(cls):
         return []
     parameters = _parameters(cls)
     return [f"{_join(key, name)}: {no_such_key(name, parameters)}" for name in names if name not in parameters]
@@ -86,7 +99,7 @@ def _arguments(
     if not isinstance(values, Mapping):
         problems.add(key, f"expected a mapping of {', '.join(parameters)}, not {_shown(values)}")
         return {}
-    others = _takes_any(cls)
+    others = other_keywords(cls)
     try:
         hints = signature_hints(cls)
     except NameError as error:
@@ -97,20 +110,16 @@ def _arguments(
         path = _join(key, str(name))
         if name not in parameters and not others:
             problems.add(path, no_such_key(str(name), parameters))
+        elif not isinstance(name, str):
+            problems.add(key, f"expected text as a key, not {_shown(name)}{_QUOTE_IT}")
         elif value == MISSING:
             problems.add(path, f"needs a value, for example {path}=...")
         else:
-            arguments[str(name)] = _value(hints.get(name, hints.get(others, Any)), value, path, problems)
+            arguments[name] = _value(hints.get(name, hints.get(others, Any)), value, path, problems)
     for name, parameter in parameters.items():
         if name not in values and (parameter.default is parameter.empty or _is_conf_default(cls, name)):
             problems.add(_join(key, name), "is missing")
     return arguments
-
-
-def _takes_any(cls: type) -> str:
-    """Return the name of the parameter that takes all other keywords, such as `**kwargs`; "" if there is none."""
-    signature = inspect.signature(cls).parameters.values()
-    return next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
 
 
 def _is_conf_default(cls: type, name: str) -> bool:
@@ -132,7 +141,8 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
     words = expected(annotation)
     if isinstance(value, float) and not math.isfinite(value):
         words = words.replace("a number", "a finite number")
-    problems.add(key, f"expected {words}, not {_shown(value)}")
+    is_unquoted = str in members(annotation) and isinstance(value, bool | int | float)
+    problems.add(key, f"expected {words}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}{advice(annotation)}")
     return None
 
 
@@ -163,7 +173,10 @@ def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any
         if node_class(arguments[1]) and "_target_" in value:
             problems.add(key, f"its file must begin with '# @package {key}.NAME' for this node to have a name")
             return None
-        return {str(name): _value(arguments[1], item, _join(key, str(name)), problems) for name, item in value.items()}
+        for name in value:
+            if not any(_has_type(option, name) for option in members(arguments[0])):
+                problems.add(key, f"expected {expected(arguments[0])} as a key, not {_shown(name)}{_QUOTE_IT}")
+        return {name: _value(arguments[1], item, _join(key, str(name)), problems) for name, item in value.items()}
     return float(value) if annotation is float else value
 
 

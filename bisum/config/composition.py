@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
+from hydra.conf import HydraConf
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -20,12 +21,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from bisum.config.annotations import alternatives
+from bisum.config.annotations import signature_hints, takes_text
+from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, word_for_hydra
+from bisum.config.as_typed import Path as KeyPath
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
 from bisum.config.hydra_node import check_hydra_node
 from bisum.config.messages import explain
-from bisum.config.overrides import apply_override, parse_overrides, typed
-from bisum.config.reference import keys_of
+from bisum.config.overrides import apply_override, parse_overrides, set_key
+from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
 from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import conf_directory
@@ -74,10 +77,12 @@ class Composer:
             composed = copy.deepcopy(composed)
         else:
             self._composed.clear()
+        overrides = self._settled_on_trial(overrides, composed)
         for override in overrides:
             if not self._is_hydras(override):
                 self._refuse_several(composed, override)
                 apply_override(composed, override)
+        self._name_languages(composed)
         check_hydra_node(composed.hydra)
         keys = {override.key_or_group for override in overrides}
         # The revision of an option belongs to its own checkpoint.
@@ -95,14 +100,28 @@ class Composer:
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
         mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
         composed = copy.deepcopy(self._compose_groups(overrides, mode))
-        for override in overrides:
-            # A key to delete may belong to a swept option.
-            if not (self._is_hydras(override) or override.is_sweep_override() or override.is_delete()):
+        # A key to delete may belong to a swept option.
+        kept = [override for override in overrides if not (override.is_sweep_override() or override.is_delete())]
+        for override in self._settled_on_trial(kept, composed):
+            if not self._is_hydras(override):
                 apply_override(composed, override)
         check_hydra_node(composed.hydra)
         composed.hydra.mode = RunMode.MULTIRUN
         composed.hydra.overrides.task = [typed(o) for o in overrides if not o.is_hydra_override()]
         return composed
+
+    def settled(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
+        """Return overrides whose numbers are text where the schema of what they compose to wants text."""
+        values = OmegaConf.to_container(composed)
+        assert isinstance(values, dict)
+
+        def is_text(path: KeyPath, number: Number) -> bool:
+            schema, below = (HydraConf, path[1:]) if path[0] == "hydra" else (SCHEMAS[self.command], path)
+            return takes_text(annotations_at(schema, values, below), number.text, number.value)
+
+        return [
+            settled(override, (lambda *_: True) if self._is_option(override) else is_text) for override in overrides
+        ]
 
     def values(self, words: Sequence[str]) -> dict[str, Any]:
         """Return the composed configuration as plain data, unchecked."""
@@ -131,19 +150,35 @@ class Composer:
         """Add the groups of the folders that words put on the search path."""
         searched = [override for override in overrides if override.key_or_group == "hydra.searchpath"]
         if searched and all(_are_texts(override.value()) for override in searched):
-            self.group_names = group_names(self.command, [typed(override) for override in searched])
+            self.group_names = group_names(self.command, self._words_for_hydra(searched))
 
     def _is_hydras(self, override: Override) -> bool:
         """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
+        return self._is_option(override) or override.key_or_group == "hydra" or override.is_hydra_override()
+
+    def _is_option(self, override: Override) -> bool:
+        """Tell whether a word chooses an option."""
         key = override.key_or_group
         if key in self.group_names and override.package is None and isinstance(override.value(), dict):
             return False  # a mapping is merged into the node in the order of the words
-        is_group = override.package is not None or "/" in key or key in self.group_names
-        return is_group or key == "hydra" or override.is_hydra_override()
+        return override.package is not None or "/" in key or key in self.group_names
+
+    def _words_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
+        return [word_for_hydra(override) for override in self.settled(overrides, OmegaConf.create())]
+
+    def _settled_on_trial(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
+        """Settle overrides by what they compose to, as Hydra reads them, on a copy."""
+        if not any(map(has_numbers, overrides)):
+            return list(overrides)
+        trial = copy.deepcopy(composed)
+        for override in overrides:
+            if not (self._is_hydras(override) or override.is_sweep_override()):
+                apply_override(trial, valued(override))
+        return self.settled(overrides, trial)
 
     def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
         """Let Hydra compose the words that it must see; keep the result, since most jobs share it."""
-        words = tuple(typed(override) for override in overrides if self._is_hydras(override))
+        words = tuple(self._words_for_hydra([override for override in overrides if self._is_hydras(override)]))
         key = (mode.name, *words)
         if key not in self._composed:
             try:
@@ -182,12 +217,20 @@ class Composer:
         """Refuse several values for a key outside a sweep; suggest a list if the schema takes one."""
         if not override.is_sweep_override():
             return
-        name = override.key_or_group
         values = OmegaConf.to_container(composed)
         assert isinstance(values, dict)
-        found = (key for key in keys_of(SCHEMAS[self.command], {str(k): v for k, v in values.items()}))
-        annotation = next((key.annotation for key in found if key.name == name), None)
-        raise UserError(_several(name, takes_list=any(get_origin(a) is list for a in _members(annotation))))
+        key = override.key_or_group
+        options = annotations_at(SCHEMAS[self.command], values, key.split("."))
+        raise UserError(_several(key, takes_list=any(get_origin(option) is list for option in options)))
+
+    def _name_languages(self, composed: DictConfig) -> None:
+        """Give languages the code `no` where YAML has read it as false."""
+        values = OmegaConf.to_container(composed)
+        assert isinstance(values, dict)
+        schema: type = SCHEMAS[self.command]
+        for key, annotation in signature_hints(schema).items():
+            if (named := with_codes(annotation, values.get(key))) != values.get(key):
+                set_key(composed, key, named, merge=False)
 
     @staticmethod
     def _name_directory(job: DictConfig, overrides: Sequence[Override]) -> None:
@@ -196,6 +239,13 @@ class Composer:
             settings = job.config.override_dirname
             words = sorted(typed(o) for o in overrides if o.key_or_group not in settings.exclude_keys)
             job.override_dirname = re.sub("=", settings.kv_sep, settings.item_sep.join(words))
+
+
+def task_words(composed: DictConfig) -> list[str]:
+    """Return the words of a composed job, those for Hydra's own node left out."""
+    words = OmegaConf.to_container(composed.hydra.overrides.task)
+    assert isinstance(words, list)
+    return words
 
 
 def _without_null_experiment(overrides: Sequence[Override]) -> list[Override]:
@@ -208,11 +258,6 @@ def _without_null_experiment(overrides: Sequence[Override]) -> list[Override]:
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _members(annotation: Any) -> list[Any]:
-    """Return the members of a union, without the constraints on them."""
-    return [get_args(option)[0] if hasattr(option, "__metadata__") else option for option in alternatives(annotation)]
 
 
 def _several(name: str, *, takes_list: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.annotations import MISSING
-from bisum.config.composition import Composer
+from bisum.config.as_typed import typed, valued
+from bisum.config.composition import Composer, task_words
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
-from bisum.config.overrides import literal, set_key, typed
+from bisum.config.overrides import literal, set_key
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.errors import UserError
 from bisum.runs.record import read_record
@@ -63,7 +64,9 @@ def based_on_run(
     record = read_record(directory)
     base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
     if composer.command == "summarize" and not any(values[key] for key in _ROWS):
-        base = {key: value for key, value in base.items() if key in _OF_MODEL}
+        has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
+        kept = (*_OF_MODEL, "corpus") if has_columns else _OF_MODEL  # a file may have the names of its columns
+        base = {key: value for key, value in base.items() if key in kept}
         base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
     values = _replaced(composer, values, base, overrides)
     values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}
@@ -106,14 +109,20 @@ def _replaced(
 
     `base` is the resolved configuration of that run, or the part to keep; the other keys are as composed.
     """
-    values = OmegaConf.create({**composed, **literal(base)})
-    for override in overrides:
-        key, value = override.key_or_group, override.value()
-        if not override.is_hydra_override():
-            is_option = key in composer.groups and not isinstance(value, dict)
-            new = composed[key] if is_option else list(value) if isinstance(value, tuple) else value
-            set_key(values, key, new, merge=not is_option)
-    return _plain(values)
+    both = {**composed, **literal(base)}
+
+    def replaced(overrides: Iterable[Override]) -> DictConfig:
+        values = OmegaConf.create(both)
+        for override in overrides:
+            key, value = override.key_or_group, override.value()
+            if not override.is_hydra_override():
+                is_option = key in composer.groups and not isinstance(value, dict)
+                new = composed[key] if is_option else list(value) if isinstance(value, tuple) else value
+                set_key(values, key, new, merge=not is_option)
+        return values
+
+    as_hydra_reads_them = replaced(map(valued, overrides))
+    return _plain(replaced(composer.settled(overrides, as_hydra_reads_them)))
 
 
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
@@ -161,7 +170,7 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
     if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
         options["model"] = None  # the option gives only its limits
     return {
-        "overrides": [typed(override) for override in overrides if not override.is_hydra_override()],
+        "overrides": task_words(composed),
         "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
     }
 

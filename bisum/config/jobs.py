@@ -11,12 +11,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.composition import Composer
+from bisum.config.as_typed import typed
+from bisum.config.composition import Composer, task_words
 from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, resumed_run
 from bisum.config.hydra_app import global_hydra
 from bisum.config.hydra_node import plain_node
 from bisum.config.messages import one_line_of
-from bisum.config.overrides import literal, swept_words, typed
+from bisum.config.overrides import literal, swept
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError
@@ -103,16 +104,12 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
     if not _comes_with_hydra(sweep, "sweeper"):
         return Sweep(sweep, None)
     parameters = [f"{key}={value}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()]
-    overrides = [*(composer.parse(parameters) if parameters else []), *overrides]
-    listed = swept_words(overrides)
-    parsed = {typed(override): override for override in overrides}
-    unparsed = list(dict.fromkeys(word for words in listed for word in words if word not in parsed))
-    parsed |= zip(unparsed, composer.parse(unparsed) if unparsed else [], strict=True)
+    overrides = [*composer.parse(parameters), *overrides]
     jobs: list[Job] = []
     directory = ""
     subdirectories: set[str] = set()
-    for number, words in enumerate(listed):
-        composed = composer.compose([parsed[word] for word in words], shared=True)
+    for number, own in enumerate(swept(overrides)):
+        composed = composer.compose(own, shared=True)
         with open_dict(composed):
             composed.hydra.job.num = number
             composed.hydra.job.id = str(number)
@@ -122,7 +119,8 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
         if subdirectory in subdirectories:
             raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
         subdirectories.add(subdirectory)
-        own = [parsed[word] for word in words]
+        words = [typed(override) for override in own if override.is_hydra_override()]
+        words += task_words(composed)
         jobs.append(Job(words, composed, based_on_run(composer, composed, own, Path(directory).name)))
     sweep.hydra.sweep.dir = directory
     return Sweep(sweep, jobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from bisum.config.as_typed import typed, with_numbers
 from bisum.config.messages import one_line_of, unreadable_override
 from bisum.errors import UserError, one_line
 
@@ -21,23 +23,23 @@ _MOST_VALUES = 10_000
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Return the words as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
+    """Return the words as Hydra's grammar reads them, with the text of each number; see `bisum.config.as_typed`.
+
+    Raises:
+        UserError: Hydra cannot read a word.
+    """
     from hydra.core.global_hydra import GlobalHydra
 
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     try:
-        overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(words))
+        overrides = [with_numbers(override, parser.functions) for override in parser.parse_overrides(list(words))]
     except HydraException as error:
         raise UserError(unreadable_override(error)) from error
     except ValueError as error:  # Python refuses a number with thousands of digits
-        raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}") from error
+        raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}; quote it if it is text") from error
     if nameless := [typed(override) for override in overrides if not override.key_or_group]:
         raise UserError(f"'{nameless[0]}': no key before the equals sign")
     return overrides
-
-
-def typed(override: Override) -> str:
-    """Return the word as it was typed."""
-    return override.input_line or ""
 
 
 def apply_override(composed: DictConfig, override: Override) -> None:
@@ -84,40 +86,41 @@ def _delete(composed: DictConfig, key: str, value: Any) -> None:
         del node[name]
 
 
-def swept_words(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return the words of each job of a sweep: every combination of the values, the last word changing fastest.
+def swept(overrides: Sequence[Override]) -> list[list[Override]]:
+    """Return the overrides of each job of a sweep: every combination of the values, the last word changing fastest.
 
     Raises:
         UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use.
     """
-    values: dict[tuple[str, int], list[str]] = {}  # a key's later word takes the place of its earlier one
+    values: dict[tuple[str, int], list[Override]] = {}  # a key's later word takes the place of its earlier one
     # Hydra's own words come first, and none replaces another.
-    hydras = [typed(override) for override in overrides if override.is_hydra_override()]
+    hydras = [override for override in overrides if override.is_hydra_override()]
     for override in overrides:
         if override.is_hydra_override():
             continue
         key = override.get_key_element()
         if not override.is_sweep_override():
             is_merged = isinstance(override.value(), dict)  # into what an earlier word sets
-            word = f"{key}={override.get_value_element_as_str()}" if "=" in typed(override) else key
-            values[key, len(values) if is_merged else -1] = [word]
+            values[key, len(values) if is_merged else -1] = [replace(override, input_line=None)]
             continue
         if not override.is_discrete_sweep():
             raise UserError(f"{key}: '{typed(override)}' is an interval, not a list; list values, as in {key}=1,2,3")
-        values[key, -1] = swept = [f"{key}={value}" for value in _values(override)]
-        if not swept:
+        values[key, -1] = jobs = list(_jobs(override))
+        if not jobs:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
     return [[*hydras, *job] for job in itertools.product(*values.values())]
 
 
-def _values(override: Override) -> Iterator[str]:
+def _jobs(override: Override) -> Iterator[Override]:
+    """Yield an override for each value of a sweep."""
     is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
     try:
-        for number, value in enumerate(override.sweep_string_iterator()):
+        for number, value in enumerate(override.sweep_iterator()):
             if number == _MOST_VALUES:
                 raise UserError(f"'{typed(override)}': a sweep over more than {_MOST_VALUES:,} values")
-            if not (is_glob and value.startswith("_")):  # a file that several options share is not an option
-                yield value
+            # A file that several options share is not an option.
+            if not (is_glob and str(value).startswith("_")):
+                yield replace(override, value_type=ValueType.ELEMENT, _value=value, input_line=None)
     except (HydraException, ValueError, ArithmeticError) as error:
         raise UserError(f"'{typed(override)}': {one_line(error)}") from error
 

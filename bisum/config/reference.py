@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from bisum.config.annotations import MISSING, alternatives, expected, node_class, signature_hints
+from bisum.config.annotations import (
+    MISSING,
+    alternatives,
+    expected,
+    members,
+    node_class,
+    other_keywords,
+    signature_hints,
+)
 from bisum.config.targets import allowed_targets, is_allowed, locate
 from bisum.errors import UserError
+from bisum.interfaces.language import Language
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,57 @@ def keys_of(schema: type | None, values: Mapping[str, Any], prefix: str = "") ->
             yield from keys_of(below, value, f"{key.name}.")
 
 
+def annotations_at(schema: type, values: Mapping[Any, Any], path: Sequence[str | int | None]) -> list[Any]:
+    """Return the annotations of what may stand at a path, without constraints; none if the schema does not say.
+
+    `values` is the whole configuration as plain data, whose `_target_` nodes name the classes on the way. None in a
+    path leads to a key of the mapping there.
+    """
+    node: Any = values
+    found = [schema]
+    for name in path:
+        found = [inner for annotation in found for inner in _below(annotation, node, name)]
+        if isinstance(node, list):
+            node = dict(enumerate(node)).get(int(str(name))) if str(name).isdecimal() else None
+        else:
+            node = node.get(name) if isinstance(node, Mapping) else None
+    return found
+
+
+def with_codes(annotation: Any, value: Any) -> Any:
+    """Return plain data in which the code of a language that YAML reads as false is `no`."""
+    if annotation == Language:
+        return "no" if value is False else value
+    if get_origin(annotation) is Annotated:
+        return with_codes(get_args(annotation)[0], value)
+    for option in alternatives(annotation):
+        origin, arguments = get_origin(option), get_args(option)
+        if isinstance(value, list) and origin is list:
+            value = [with_codes(arguments[0], item) for item in value]
+        elif isinstance(value, Mapping) and origin is dict:
+            value = {with_codes(arguments[0], name): with_codes(arguments[1], item) for name, item in value.items()}
+        elif isinstance(value, Mapping) and (cls := _target_of(value) or node_class(option)):
+            hints = _hints(cls)
+            value = {name: with_codes(hints.get(name), item) for name, item in value.items()}
+        elif get_origin(option) is Annotated:
+            value = with_codes(option, value)
+    return value
+
+
+def _below(annotation: Any, node: Any, name: str | int | None) -> tuple[Any, ...]:
+    """Return the annotations below one, itself no union, at a key or an index."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is list and str(name).isdecimal():
+        return members(arguments[0])
+    if origin is dict:
+        return members(arguments[name is not None])
+    cls = _target_of(node) or (annotation if hasattr(annotation, "__dataclass_fields__") else None)
+    if cls is None:
+        return ()
+    hints = _hints(cls)
+    return (str,) if name is None else members(hints.get(str(name), hints.get(other_keywords(cls))))
+
+
 def _target_of(values: Any) -> type | None:
     """Return the class that a node names, if it may be imported."""
     target = values.get("_target_") if isinstance(values, Mapping) else None
@@ -98,10 +158,14 @@ def _described(cls: type) -> tuple[dict[str, Any], dict[str, str]]:
         for item, below in pairwise(body):
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and isinstance(below, ast.Expr):
                 lines[item.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
+    return _hints(cls), lines
+
+
+def _hints(cls: type) -> dict[str, Any]:
     try:
-        return signature_hints(cls), lines
+        return signature_hints(cls)
     except NameError:
-        return {}, lines
+        return {}
 
 
 def _written(value: Any) -> str:

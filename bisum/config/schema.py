@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Lt, MinLen
+from annotated_types import Ge, Lt, MinLen, doc
 
 from bisum.config.checking import build
 from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
 from bisum.config.provenance import Provenance
 from bisum.errors import UserError
 from bisum.interfaces.filter import Filter
+from bisum.interfaces.language import Language
 from bisum.interfaces.source import Source
 from bisum.interfaces.tracker import Tracker
 from bisum.interfaces.trainer import Trainer
@@ -28,7 +29,7 @@ class Config:
 
     seed: Annotated[int, Ge(0), Lt(2**32)]
     """Source of all randomness: row order, sampling, initial weights, dropout, bootstrap."""
-    languages: Annotated[list[str], MinLen(1)]
+    languages: Annotated[list[Language], MinLen(1)]
     """Codes of the languages whose rows are used, such as en and es."""
     corpus: Source
     """Where rows come from."""
@@ -138,16 +139,25 @@ class SummarizeConfig(TrainedModelConfig):
     """Files to summarize, in their order; - is standard input."""
     unit: Literal["line", "file"]
     """What one document is in a text file or on standard input; JSON lines have one in each line."""
-    language: str | None
+    language: Language | None
     """Code of the documents' language, where nothing beside them tells it; null: not known."""
     format: Literal["text", "jsonl"]
     """How summaries are written: as text, a line each, or as JSON lines with what is known of the document."""
     split: Literal["train", "validation", "test"] | None
     """Split of the corpus whose rows are summarized; null: test if rows or ids are given, or else none."""
-    rows: list[Annotated[int, Ge(0)]]
-    """Numbers of the split's rows, from 0, that are summarized; of a split without rows and ids all of them are."""
-    ids: list[str | int]
-    """Ids of the split's rows that are summarized."""
+    rows: (
+        Annotated[list[Annotated[int, Ge(0), doc("an id goes in ids=[...]")]], doc("write a list, such as rows=[3]")]
+        | None
+    )
+    """Numbers of the split's rows, from 0, that are summarized; null: all rows of the split, unless ids are given."""
+    ids: Annotated[list[str], doc("write a list, such as ids=[en-3]")] | None
+    """Ids of the split's rows that are summarized; null: all rows of the split, unless rows are given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, given in (("rows", self.rows), ("ids", self.ids)):
+            if given == []:
+                raise UserError(f"{key}: [] names no row; leave {key} out for all rows of split, or name some")
 
     @property
     def asks_for_rows(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,9 @@ class Columns:
     group: str | list[str] | None
     """Group of the row. When bisum splits, a group, such as translations, stays together (null: each row alone)."""
 
-    def find(self, names: Mapping[str, ColumnPath], place: str) -> dict[str, ColumnPath]:
+    def find(
+        self, names: Mapping[str, ColumnPath], place: str, required: Collection[str] = ("document", "summary")
+    ) -> dict[str, ColumnPath]:
         """Return the column for each field that has one. Raises `UserError`, naming `place`, if one is missing."""
         by_name = {name.casefold(): path for name, path in names.items()} | dict(names)
         found = {}
@@ -57,7 +59,7 @@ class Columns:
             elif isinstance(wanted, str):
                 close = nearest(wanted, names)
                 raise UserError(f"corpus.columns.{role}: {place} has no column '{wanted}'{close} {_listed(names)}")
-            elif role in ("document", "summary"):
+            elif role in required:
                 raise UserError(
                     f"corpus.columns.{role}: {place} has none of {', '.join(choices)}; name its column {_listed(names)}"
                 )

@@ -15,6 +15,7 @@ from bisum.corpus.columns import Pick
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, one_line
 from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.language import Language
 from bisum.interfaces.source import SPLITS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Hub(Tables):
     revision: str | None = from_conf("corpus/hub", "revision")
     """Commit, branch or tag (null: the main branch as it is now)."""
 
-    configurations: dict[str, str] | str | None = from_conf("corpus/hub", "configurations")
+    configurations: dict[Language, str] | str | None = from_conf("corpus/hub", "configurations")
     """Configuration or folder, for each language (`{en: english}`) or for all (null: the default configuration)."""
 
     train: str = from_conf("corpus/hub", "train")

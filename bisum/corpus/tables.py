@@ -16,6 +16,7 @@ from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
 from bisum.corpus.languages import tools_for
 from bisum.errors import UserError, shown
 from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.language import Language
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Tables(RowSettings, ABC):
     columns: Columns = from_conf("corpus/_tables", "columns", Columns)
     """The names of the columns."""
 
-    language: str | None = from_conf("corpus/_tables", "language")
+    language: Language | None = from_conf("corpus/_tables", "language")
     """The language of all rows (null: a column, the path or the configuration states it, or there is only one)."""
 
     validation_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "validation_share")

@@ -6,38 +6,21 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from bisum.config.schema import SummarizeConfig
 from bisum.errors import UserError, nearest, shown
+from bisum.summarize.document import Document
+from bisum.summarize.tables import ColumnNames, is_table, table_documents
 
 STDIN = "-"
 
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
-_TABLES = (".csv", ".tsv", ".parquet")
 _JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
-
-
-@dataclass(frozen=True, kw_only=True)
-class Document:
-    """A text to summarize, with its metadata."""
-
-    text: str
-    language: str | None = None
-    """Language code, such as es; None: the language given for all documents."""
-    id: str | int | None = None
-    """The id in the input, or else the position, such as `notes.txt:3`."""
-    reference: str | None = None
-    """A human-written summary."""
-    others: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of the JSON line."""
-    place: str = ""
-    """Position, as error messages name it, such as `notes.txt, line 3`."""
 
 
 def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Document]:
@@ -56,7 +39,8 @@ def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Documen
     files = config.files or ([] if texts or rows else [STDIN])
     for file in files:
         _check(file)
-    return chain(texts, *(_read(file, config.unit) for file in files), rows)
+    names = ColumnNames(config)
+    return chain(texts, *(_read(file, config.unit, names) for file in files), rows)
 
 
 def reads_stdin(config: SummarizeConfig, given: Sequence[str]) -> bool:
@@ -71,15 +55,15 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
 
     split = config.split or "test"
     rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split]).splits[split]
-    positions = {str(id_): position for position, id_ in enumerate(rows["id"].to_pylist())}
-    for number, row in enumerate(config.rows):
+    positions = {id_: position for position, id_ in enumerate(rows["id"].to_pylist())}
+    for number, row in enumerate(config.rows or []):
         if not 0 <= row < len(rows):
             raise UserError(f"rows[{number}]: {split} has no row {row} (its {len(rows):,} are 0 to {len(rows) - 1})")
-    for number, id_ in enumerate(config.ids):
-        if str(id_) not in positions:
+    for number, id_ in enumerate(config.ids or []):
+        if id_ not in positions:
             known = ", ".join(list(positions)[:3])
             raise UserError(f"ids[{number}]: no row of {split} has the id '{id_}' (there are {known}, ...)")
-    asked = [*config.rows, *(positions[str(id_)] for id_ in config.ids)]
+    asked = [*(config.rows or []), *(positions[id_] for id_ in config.ids or [])]
     for row in rows.take(asked).to_pylist() if asked else rows.to_pylist():
         place = f"row {row['id']} of {split}"
         yield Document(
@@ -88,12 +72,7 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
 
 
 def _check(file: str) -> None:
-    """Reject a missing file, and a file whose name shows that it holds no text."""
-    from bisum.corpus.readers import split_extension
-
-    _, extension = split_extension(file)
-    if extension in _TABLES:
-        raise UserError(f"files: {file} is a table; give text, or JSON lines (.jsonl) with the key 'document'")
+    """Reject a missing file."""
     path = Path(file).expanduser()
     if file == STDIN:
         if sys.stdin is None:
@@ -105,11 +84,14 @@ def _check(file: str) -> None:
         raise UserError(f"files: there is no file {file}{near}")
 
 
-def _read(file: str, unit: str) -> Iterator[Document]:
+def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:
     """Yield the documents of a file or of standard input as they become available."""
     from bisum.corpus.readers import split_extension
     from bisum.corpus.text_formats import text_lines
 
+    if file != STDIN and is_table(file):
+        yield from table_documents(file, names)
+        return
     name = "stdin" if file == STDIN else file
     with _opened(file) as stream:
         lines = text_lines(stream, name)
@@ -117,10 +99,10 @@ def _read(file: str, unit: str) -> Iterator[Document]:
         if unit == "file" and not has_json:
             yield Document(text=unicode_text("".join(lines).strip(), "it", name), id=name, place=name)
         else:
-            yield from _from_lines(lines, name, has_json)
+            yield from _from_lines(lines, name, has_json, names)
 
 
-def _from_lines(lines: Iterable[str], name: str, has_json: bool | None) -> Iterator[Document]:
+def _from_lines(lines: Iterable[str], name: str, has_json: bool | None, names: ColumnNames) -> Iterator[Document]:
     """Yield one document per line; if `has_json` is None, the first non-blank line decides whether lines are JSON."""
     numbered = enumerate(lines, start=1)
     head = []
@@ -135,11 +117,11 @@ def _from_lines(lines: Iterable[str], name: str, has_json: bool | None) -> Itera
         if not has_json:
             yield Document(text=line.strip(), id=f"{name}:{number}", place=place)
         elif line.strip():
-            yield _from_json(line, f"{name}:{number}", place)
+            yield _from_json(line, f"{name}:{number}", place, names)
 
 
-def _from_json(line: str, id_: str, place: str) -> Document:
-    """Parse a JSON line with the keys `document` or `text`, `id`, `language`, and `reference` or `summary`."""
+def _from_json(line: str, id_: str, place: str, names: ColumnNames) -> Document:
+    """Parse a JSON line, whose keys have the names of a table's columns; `reference` goes before a summary."""
     try:
         value = json.loads(line, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
@@ -147,20 +129,24 @@ def _from_json(line: str, id_: str, place: str) -> Document:
         raise UserError(f"{place}: broken JSON ({reason}); must be one JSON object a line") from error
     if not isinstance(value, dict):
         raise UserError(f"{place}: {shown(value)} in place of a JSON object; must be one JSON object a line")
-    others = dict(value)
-    name = "document" if "document" in others else "text"
-    if name not in others:
-        raise UserError(f"{place}: no 'document' (or 'text'); its keys: {', '.join(others) or 'none'}")
-    text = unicode_text(others.pop(name), name, place)
-    reference_name = "reference" if others.get("reference") is not None else "summary"
-    language, reference = others.pop("language", None), others.pop(reference_name, None)
-    own = others.pop("id", None)
+    columns = {role: path[0] for role, path in names.find({key: (key,) for key in value}, place, ()).items()}
+    if value.get("reference") is not None:
+        columns["summary"] = "reference"
+    if "document" not in columns:
+        raise UserError(f"{place}: no 'document' (or 'text'); its keys: {', '.join(value) or 'none'}")
+
+    def text_of(role: str) -> str | None:
+        found = value.get(columns.get(role, ""))
+        return None if found is None else unicode_text(found, columns[role], place)
+
+    used = {columns.get(role) for role in ("document", "id", "language", "summary")}
+    own = value.get(columns.get("id", ""))
     return Document(
-        text=text,
-        language=None if language is None else unicode_text(language, "language", place),
+        text=unicode_text(value[columns["document"]], columns["document"], place),
+        language=text_of("language"),
         id=id_ if own is None else own,
-        reference=None if reference is None else unicode_text(reference, reference_name, place),
-        others=others,
+        reference=text_of("summary"),
+        others={key: item for key, item in value.items() if key not in used},
         place=place,
     )
 

@@ -9,7 +9,8 @@ from typing import TypeVar, overload
 from bisum.config.schema import Config, SummarizeConfig
 from bisum.errors import UserError
 from bisum.interfaces.progress import ShowProgress
-from bisum.summarize.documents import Document, unicode_text
+from bisum.summarize.document import Document
+from bisum.summarize.documents import unicode_text
 from bisum.summarize.read_ahead import windows
 
 D = TypeVar("D", str, Document)

@@ -13,9 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
 from bisum.config.jobs import Sweep, single_job
-from bisum.config.overrides import quoted, typed
+from bisum.config.overrides import quoted
 from bisum.errors import UserError, one_line
 from bisum.records.run import claim
 from bisum.sweeps.execution import complain_of, release_memory
@@ -55,7 +56,8 @@ def run_with_plugins(
 
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    words = [_for_hydra(override, composer, sweep.composed) for override in overrides]
+    settled = composer.settled(overrides, sweep.composed)
+    words = [_for_hydra(override, composer, sweep.composed) for override in settled]
     try:
         batches = hydra.multirun(
             composer.command, task, [*filter(None, words), f"hydra.sweep.dir={quoted(sweep.directory)}"]
@@ -69,7 +71,7 @@ def run_with_plugins(
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
     """Return a word in the form that Hydra requires: `++` adds a new key, and no group may be null."""
-    key, word = override.key_or_group, typed(override)
+    key, word = override.key_or_group, word_for_hydra(override)
     if word == "experiment=null":
         return None
     parent, _, name = key.rpartition(".")

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from bisum.cli.arguments import parse
+from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
-from bisum.config.overrides import swept_words
+from bisum.config.overrides import swept
 from bisum.config.targets import ALLOW_VARIABLE
 from bisum.errors import UserError
 
@@ -77,9 +78,9 @@ def test_the_jobs_of_several_runs_are_one_each():
     line = parse(["evaluate", *NAMES[:8], "seed=1"])
     assert line.multirun
     composer = Composer("evaluate")
-    jobs = swept_words(composer.parse(line.words))
-    assert [composer.parse(job)[0].value() for job in jobs] == NAMES[:8]
-    assert {job[1] for job in jobs} == {"seed=1"}
+    jobs = swept(composer.parse(line.words))
+    assert [job[0].value() for job in jobs] == NAMES[:8]
+    assert {typed(job[1]) for job in jobs} == {"seed=1"}
     assert not parse(["evaluate", "a", "seed=1"]).multirun
 
 

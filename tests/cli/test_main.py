@@ -148,7 +148,7 @@ def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
     assert "  run=null  (text or null)" in evaluate
     assert "  split=test  (one of train, validation, test)" in evaluate
     assert "\nbisum summarize [RUN] [FILE ...] [key=value ...] [-- TEXT ...]\n" in summarize
-    for key in ("files=[]", "unit=line", "language=null", "format=text", "split=null", "rows=[]", "ids=[]"):
+    for key in ("files=[]", "unit=line", "language=null", "format=text", "split=null", "rows=null", "ids=null"):
         assert f"\n  {key}  (" in summarize
     assert call_bisum("summarize", "outputs/a/run", "--help").out == summarize
     assert call_bisum("summarize", "--help", "unit").out.startswith("unit: What one document is")

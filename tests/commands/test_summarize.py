@@ -1,5 +1,6 @@
 """`bisum summarize` behaves as a Unix filter: in order, at once, and nothing but summaries on standard output."""
 
+import csv
 import json
 import os
 import signal
@@ -113,6 +114,20 @@ def test_texts_files_and_no_input(summarize, trained, tmp_path):
     assert (done.code, done.out, done.err) == (0, "", "")
     done = summarize("-")
     assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_a_table_is_summarized_row_by_row(summarize, trained, tmp_path):
+    rows = trained[1][:2]
+    with (tmp_path / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([["Body", "Lang", "id"], [rows[0]["document"], "es", "1_0"], ["", "en", "b"]])
+        writer.writerow([rows[1]["document"], "en", "c"])
+    done = summarize("reviews.csv")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{rows[0]['prediction']}\n\n{rows[1]['prediction']}\n"
+    done = summarize("reviews.csv", "format=jsonl")
+    known = {"id": "1_0", "language": "es", "document": rows[0]["document"]}
+    assert json.loads(done.out.splitlines()[0]) == known | {"summary": rows[0]["prediction"]}
 
 
 def test_json_lines_hold_what_is_known(summarize, trained, tmp_path):

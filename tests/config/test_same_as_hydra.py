@@ -22,9 +22,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.jobs import listed_sweep
-from bisum.config.overrides import swept_words
+from bisum.config.overrides import swept
 from bisum.config.schema import SCHEMAS
 from bisum.errors import UserError
 from bisum.interfaces.defaults import conf_directory
@@ -66,7 +67,7 @@ cache_dir='${oc.env:HOME}/cache' run=outputs/2025-01-01/12-00-00-abcd corpus.pat
 corpus.path='"s3://bucket/{language}/*.parquet"' corpus=files corpus.train=???
 
 # Lists and mappings, alone, within each other, and one after the other.
-languages='[es, "en", ${log}, "${seed}", null, 1, true]'
+languages='[es, "en", ${log}, "${seed}", null]' trainer.arguments.x='[1, true, 1e5, {1: nan}]' trainer=seq2seq_trainer
 languages=[en] languages=[es,de,fr] languages.1=x
 tracker.tags='[a,[b,[c]],{d: e}]' tracker.tags.0=x evaluation.metrics='[{a: 1}]' evaluation.metrics=[]
 generation='{num_beams: 4}'
@@ -83,7 +84,7 @@ trainer.arguments.torch_empty_cache_steps=100 trainer=seq2seq_trainer
 trainer=seq2seq_trainer trainer.arguments='{a: {b: 1}}' trainer.arguments='{a: {c: 2}}' trainer.arguments.a.b=3
 corpus=files corpus.columns.document=body
 corpus=files corpus.columns='{id: null, group: [a, b]}' corpus.columns.group=[c]
-corpus=hub corpus.repo=a/b corpus.configurations='{en: "en, us", es: spanish, 1: x}'
+corpus=hub corpus.repo=a/b corpus.configurations='{en: "en, us", es: spanish}'
 corpus=wikilingua corpus.columns.document=text corpus.columns.new.1=x
 new='{a: 1}' new='{b: {c: 2}}' new.b.d=3
 new.a.b=1 new.a=2 seed.x=1
@@ -155,7 +156,7 @@ hydra/job_logging=none hydra/launcher=basic hydra/sweeper=basic hydra.sweeper.ma
 hydra.job.config.override_dirname.kv_sep='${log}' log=debug seed=1 model=tiny
 seed=1 hydra.job.config.override_dirname.item_sep=__ +new=2 languages=[en,es] ++log=debug
 hydra.job.config.override_dirname.exclude_keys=[seed,model] seed=1 model=tiny log=debug
-+hydra.job.env_set.BISUM_TEST=1 hydra.job.env_copy=[PATH] hydra.verbose='[a,b]' hydra.mode=MULTIRUN
++hydra.job.env_set.BISUM_TEST=x hydra.job.env_copy=[PATH] hydra.verbose='[a,b]' hydra.mode=MULTIRUN
 hydra.verbose='${trainer.decay_all_parameters}' trainer.decay_all_parameters=true
 
 # A folder on the search path; FOLDER stands for that of the fixture below.
@@ -192,7 +193,7 @@ DIFFERENT = lines(r"""
 # A separator that names a key of the command line: bisum sets keys after Hydra has composed its own node.
 hydra.job.config.override_dirname.kv_sep='${trainer.x}' trainer.x=_
 """)
-"""Those of which bisum makes something else."""
+"""Those of which bisum makes something else, besides the numbers in `test_as_typed.py` that are text."""
 
 IN_A_FOLDER = lines(r"""
 # With --config-dir: an option, a group and a node of one's own, and files in place of bisum's.
@@ -452,5 +453,7 @@ def test_what_several_options_share_is_swept_over_by_hydra_alone(tmp_path):
     composer = composer_of("train")
     words = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}"]
     theirs = [job["hydra"]["overrides"]["task"] for job in swept_by_hydra("train", words)]
-    assert swept_words(composer.parse(words[:1])) == [job for job in theirs if job != ["trainer=_settings"]]
+    assert [[*map(typed, job)] for job in swept(composer.parse(words[:1]))] == [
+        job for job in theirs if job != ["trainer=_settings"]
+    ]
     assert ["trainer=_settings"] in theirs

@@ -1,6 +1,7 @@
 """Documents come from texts, files of any kind, standard input and rows; a bad one is told where it stands."""
 
 import bz2
+import csv
 import gzip
 import io
 import json
@@ -11,8 +12,10 @@ from dataclasses import replace
 from functools import cache
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from bisum import compose
 from bisum.config.composition import Composer
 from bisum.config.jobs import configure
 from bisum.corpus.corpus import load_corpus
@@ -141,7 +144,7 @@ def test_texts_of_the_command_line_come_first(tmp_path):
         (b'{"text": "x"', ["broken JSON (Expecting ',' delimiter, character "]),
         (b"[" * 100_000, ["broken JSON ("]),
         (b'["x"]', ["['x'] in place of a JSON object; must be one JSON object a line"]),
-        (b'{"body": "x", "id": 1}', ["no 'document' (or 'text'); its keys: body, id"]),
+        (b'{"note": "x", "id": 1}', ["no 'document' (or 'text'); its keys: note, id"]),
         (b'{"document": null}', ["document is null; must be text"]),
         (b'{"text": 3}', ["text is 3; must be text"]),
         (b'{"text": "x", "language": 3}', ["language is 3; must be text"]),
@@ -176,7 +179,7 @@ def test_a_damaged_file_is_told_after_what_it_still_holds(tmp_path):
     [
         ({"files": ["notes.txt", "nots.txt"]}, "files: there is no file nots.txt, did you mean 'notes.txt'?"),
         ({"files": ["notes.txt", "folder"]}, "files: folder is a folder; name its files, for example folder/*.txt"),
-        ({"files": ["reviews.csv"]}, "files: reviews.csv is a table; give text, or JSON lines (.jsonl)"),
+        ({"files": ["reviews.csv"]}, "files: there is no file reviews.csv"),
         ({"split": "test", "rows": [0, 307]}, "rows[1]: test has no row 307 (its 307 are 0 to 306)"),
         ({"split": "test", "ids": ["nope"]}, "ids[0]: no row of test has the id 'nope' (there are "),
     ],
@@ -203,3 +206,96 @@ def test_rows_come_in_the_order_asked_with_what_is_known_of_them():
     ]
     some = documents(*asked(split="validation", rows=[5, 0, 5], ids=[rows[3]["id"]]))
     assert [d.id for d in some] == [rows[number]["id"] for number in (5, 0, 5, 3)]
+
+
+CSV = (
+    'Body,Headline,lang,id,category,stars\nA cat sleeps.,A cat,en,1_0,toy,5\n  ,,es,b,,1\n"El tren, tarde.",,es,c,,2\n'
+)
+ROWS = [
+    ("1_0", "A cat sleeps.", "en", "A cat", {"category": "toy"}),
+    ("b", "", "es", None, {}),
+    ("c", "El tren, tarde.", "es", None, {}),
+]
+
+
+def known(found):
+    return [(d.id, d.text, d.language, d.reference, dict(d.others)) for d in found]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.tsv", "a.parquet", "a.json", "b.json", "c.json", "d.json"])
+def test_a_table_gives_a_document_a_row(tmp_path, name):
+    table = list(csv.DictReader(io.StringIO(CSV)))
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(table), tmp_path / name)
+    else:
+        tabs = "\n".join("\t".join(row) for row in [list(table[0]), *(row.values() for row in table)])
+        text = {
+            "a.csv": CSV,
+            "a.csv.gz": CSV,
+            "a.tsv": tabs,
+            "a.json": json.dumps(table),
+            "b.json": json.dumps(table, indent=1),
+            "c.json": json.dumps({"rows": table}),
+            "d.json": json.dumps({"rows": table}, indent=1),
+        }[name]
+        (tmp_path / name).write_bytes((gzip.compress if name.endswith(".gz") else bytes)(text.encode()))
+    assert known(documents(*asked(files=[name], unit="file"))) == ROWS
+
+
+def test_json_lines_may_have_the_names_of_a_tables_columns(tmp_path):
+    (tmp_path / "a.json").write_text(
+        '{"article": "one", "highlights": "uno", "lang": "es", "n": [1]}\n{"Body": "two"}\n', "utf-8"
+    )
+    assert known(documents(*asked(files=["a.json"]))) == [
+        ("a.json:1", "one", "es", "uno", {"n": [1]}),
+        ("a.json:2", "two", None, None, {}),
+    ]
+
+
+def test_a_table_of_documents_alone_and_its_row_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("text\none\n\ntwo\n", "utf-8")
+    assert known(documents(*asked(files=["a.csv"]))) == [
+        ("a.csv:1", "one", None, None, {}),
+        ("a.csv:2", "two", None, None, {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("note,n\nx,1\n", "corpus.columns.document: a.csv has none of document, text, article, "),
+        ("text,n\nx\n", "a.csv, row 1 (line 2): must have 2 values"),
+        ("text,n\n", "a.csv: no rows; must have at least one"),
+    ],
+)
+def test_a_bad_table_is_told_with_its_row(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    with pytest.raises(UserError) as error:
+        list(documents(*asked(files=["a.csv"])))
+    assert str(error.value).startswith(said)
+
+
+def test_columns_given_on_the_command_line_are_read_and_must_exist(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("text,note,title\nx,y,z\n", "utf-8")
+    words = ["model.checkpoint=any", "corpus=files", "corpus.path=a.csv", "files=[a.csv]", "corpus.columns.document="]
+    config = configure(Composer("summarize"), [*words[:-1], f"{words[-1]}note", "corpus.columns.id=null"])
+    with caplog.at_level("INFO", logger="bisum"):
+        assert known(documents(config, [])) == [("a.csv:1", "y", None, "z", {})]
+    assert caplog.messages == ["summary is 'title' in a.csv (guessed; corpus.columns names others)"]
+    config = configure(Composer("summarize"), [*words[:-1], f"{words[-1]}notes"])
+    with pytest.raises(UserError, match=r"a\.csv has no column 'notes', did you mean 'note'\?"):
+        list(documents(config, []))
+
+
+def test_columns_of_a_runs_corpus_are_read_where_the_table_has_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("bisum.config.model_source.damage", lambda *_, **__: None)
+    words = ["corpus=files", "corpus.path=x", "corpus.columns.document=note", "corpus.columns.summary=short"]
+    record = {"job": "train", "config": compose(words).provenance.resolved, "status": "finished", "choices": {}}
+    checkpoint = tmp_path / "run/checkpoints/epoch-1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "config.json").write_text("{}", "utf-8")
+    (tmp_path / "run/run.json").write_text(json.dumps({**record, "best": {"epoch": 1}}), "utf-8")
+    (tmp_path / "a.csv").write_text("text,note,title\nx,y,z\n", "utf-8")
+    (tmp_path / "b.csv").write_text("text,other\nx,y\n", "utf-8")
+    config = configure(Composer("summarize"), ["run=run", "files=[a.csv,b.csv]"])
+    assert [(d.text, d.reference) for d in documents(config, [])] == [("y", "z"), ("x", None)]

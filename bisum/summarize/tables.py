@@ -1,0 +1,92 @@
+"""Documents from the rows of tables: CSV, TSV, Parquet and JSON files, with the column names of `corpus=files`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields, replace
+
+from bisum.config.schema import SummarizeConfig
+from bisum.corpus.columns import ColumnPath, Columns
+from bisum.corpus.tables import Tables
+from bisum.interfaces.defaults import ConfDefault
+from bisum.summarize.document import Document
+
+logger = logging.getLogger(__name__)
+
+_USUAL = ConfDefault("corpus/_tables", "columns", Columns)
+_TABLES = (".csv", ".tsv", ".parquet")
+
+
+class ColumnNames:
+    """The columns of an input: those of the configuration's corpus if it is in tables, else those usual in tables."""
+
+    def __init__(self, config: SummarizeConfig) -> None:
+        self._usual: Columns = _USUAL()
+        self.columns = config.corpus.columns if isinstance(config.corpus, Tables) else self._usual
+        keys = {word.lstrip("+").partition("=")[0] for word in config.provenance.overrides}
+        named = {role.name for role in fields(Columns) if f"corpus.columns.{role.name}" in keys}
+        self._must_exist = named if "corpus.columns" not in keys else {role.name for role in fields(Columns)}
+
+    def find(self, names: Mapping[str, ColumnPath], place: str, required: Collection[str]) -> dict[str, ColumnPath]:
+        """Return the column of each role that has one.
+
+        A name that the command line gives must exist. Names of a run's corpus give way to the usual ones where the
+        input lacks them.
+        """
+        known = {name.casefold() for name in names}
+        usual = {}
+        for role in (field.name for field in fields(Columns)):
+            wanted: str | list[str] | None = getattr(self.columns, role)
+            choices = [wanted] if isinstance(wanted, str) else wanted or []
+            if role not in self._must_exist and not known & {name.casefold() for name in choices}:
+                usual[role] = getattr(self._usual, role)
+        return replace(self.columns, **usual).find(names, place, required)
+
+
+def is_table(file: str) -> bool:
+    """Tell whether a file is a table rather than text or JSON lines: from its extension, a .json file by its start."""
+    from bisum.corpus.readers import open_file, split_extension
+    from bisum.corpus.text_formats import text_lines
+
+    extension = split_extension(file)[1]
+    if extension != ".json":
+        return extension in _TABLES
+    with open_file(file, "files") as stream:
+        first = next(filter(str.strip, text_lines(stream, file)), "{}")
+    try:
+        value = json.loads(first)
+    except (ValueError, RecursionError):  # an array or object of several lines, unless it is a broken line
+        return first.strip() in ("[", "{") or first.lstrip().startswith("[")
+    holds_rows = isinstance(value, dict) and any(
+        isinstance(item, list) and item and isinstance(item[0], dict) for item in value.values()
+    )
+    return not isinstance(value, dict) or holds_rows
+
+
+def table_documents(file: str, names: ColumnNames) -> Iterator[Document]:
+    """Yield the documents of a table's rows, which are read at once. Raises `UserError` as `read_file` does."""
+    from bisum.corpus.columns import text_rows
+    from bisum.corpus.readers import read_file
+
+    paths: dict[str, ColumnPath] = {}
+
+    def pick(columns: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
+        paths.update(names.find(columns, file, ("document",)))
+        return paths
+
+    table = read_file(file, pick, key="files")
+    if guess := names.columns.guesses(paths):
+        logger.info("%s in %s (guessed; corpus.columns names others)", guess, file)
+    for batch in text_rows(table, file, paths).to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            part = "" if row["part"] is None else f"-{row['part']}"
+            yield Document(
+                text=(row["document"] or "").strip(),
+                language=row["language"] or None,
+                id=row["id"] or f"{file}:{row['row']}{part}",
+                reference=row["summary"] or None,
+                others={} if row["category"] is None else {"category": row["category"]},
+                place=f"{file}, row {row['row']}",
+            )
