@@ -26,7 +26,7 @@ class Family(ABC):
     left_padded: ClassVar[bool] = False
     """Whether documents are padded on the left, as a model that continues them requires."""
     forced_tokens: ClassVar[int] = 0
-    """Number of tokens that `generate` forces before a summary, and counts in no length of summaries."""
+    """Number of labels before a summary, which `generate` forces. No length of a summary counts them."""
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
         """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""

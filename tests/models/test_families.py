@@ -12,7 +12,7 @@ from plain import Plain
 
 from bisum import compose
 from bisum.batches.collation import Collator
-from bisum.batches.shapes import Shapes
+from bisum.batches.shapes import choose_shapes
 from bisum.batches.tokenization import EncodedSplit
 from bisum.errors import UserError
 from bisum.evaluation.generation import generate, set_decoding, summarize
@@ -155,15 +155,17 @@ def test_the_languages_token_counts_in_the_length_of_beams(checkpoints):
 
 
 @pytest.mark.parametrize("name", DECODING)
-@pytest.mark.parametrize("family", ["bart", "mbart50"])
+@pytest.mark.parametrize("family", [family for family in BUILDERS if family not in PROMPTS])
 def test_fixed_shapes_force_and_forbid_the_same_tokens(family, name, loaded_as, decoding):
-    """With no token twice in a summary, and each row's first token its own."""
+    """With no token twice in a summary, and each row's first token its own; the longest labels fit."""
     loaded, options = loaded_as(family), replace(decoding(name)[1], no_repeat_ngram_size=1, min_tokens=3)
     split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
+    fitted = choose_shapes([split.documents.lengths], loaded, 2)
     plain, fixed = (
         [(batch.rows, batch.summaries, batch.lengths) for batch in generate(loaded, split, options, 3, shapes=shapes)]
-        for shapes in (None, Shapes((40, 64), 13))
+        for shapes in (None, fitted)
     )
+    assert max(map(len, encoded(loaded)["labels"])) == fitted.summary_length
     assert fixed == plain
     assert len({text for _, texts, _ in plain for text in texts}) > len(ROWS) / 2
 
