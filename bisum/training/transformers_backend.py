@@ -27,7 +27,7 @@ class _Trainer(Seq2SeqTrainer):
     session: TrainingSession
     step_loss: torch.Tensor
     step_rows: int
-    grad_norm: torch.Tensor
+    grad_norm: torch.Tensor | None = None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader that all backends share."""
@@ -49,8 +49,9 @@ class _Trainer(Seq2SeqTrainer):
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: torch.Tensor | None = None) -> torch.Tensor:
         """Return the gradients' norm before clipping, and keep it for the session."""
-        self.grad_norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
-        return self.grad_norm
+        norm: torch.Tensor = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        self.grad_norm = norm.detach()
+        return norm
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:  # noqa: ARG002
         """Return the context of a forward pass, which differs from Accelerate's only on an XLA device."""
