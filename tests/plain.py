@@ -86,10 +86,7 @@ class Plain:
             case "mbart50":
                 start = self.tokenizer.convert_tokens_to_ids({"en": "en_XX", "es": "es_XX", "de": "de_DE"}[language])
                 starts = 2
-                if decoding["num_beams"] == 1:
-                    decoding |= {"forced_bos_token_id": start, "max_new_tokens": self.summary_tokens + 1}
-                else:  # so that the length penalty does not count the language
-                    decoding["decoder_input_ids"] = torch.tensor([[2, start]])
+                decoding |= {"forced_bos_token_id": start, "max_new_tokens": self.summary_tokens + 1}
             case "gpt2" | "chat":
                 decoding["pad_token_id"], starts = self.tokenizer.convert_tokens_to_ids("<|endoftext|>"), len(document)
         return self.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoding)[0, starts:].tolist()

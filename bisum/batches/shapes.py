@@ -51,7 +51,7 @@ def choose_shapes(lengths: Iterable[Lengths], loaded: LoadedModel, buckets: int 
     chosen = (
         min(length, loaded.max_document_tokens) for length in choose_lengths(np.concatenate(list(lengths)), buckets)
     )
-    return Shapes(tuple(sorted(chosen)), loaded.max_summary_tokens)
+    return Shapes(tuple(sorted(chosen)), loaded.max_summary_tokens + loaded.family.forced_tokens)
 
 
 def choose_lengths(lengths: Lengths, count: int) -> list[int]:

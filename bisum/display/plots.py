@@ -45,6 +45,12 @@ _WIDTH = 9.0  # inches
 _BINS = 50
 _PANELS_PER_ROW = 5
 _LABEL_LETTERS = 24
+_LIMIT_TOP = 0.86
+"""Height of a limit's line and label, in shares of the axis; the note on the rows beyond stands above it."""
+_FEWEST_LENGTHS = 10
+"""Lengths that an axis has room for, however short nearly all rows are."""
+_COMPARABLE = 4
+"""Greatest ratio of the languages' axes that are drawn to one scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,9 @@ class Histogram:
 def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, Histogram]]) -> list[Path]:
     """Plot two panels for each language, documents and summaries, and return the files written.
 
+    An axis ends at the longest row of those up to twice the length of 95 % of the rows. A note says how many rows lie
+    beyond. The languages share a scale unless their lengths are very different.
+
     Args:
         path: path of the files, without suffix.
         title: title of the figure.
@@ -81,12 +90,13 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
             panels = [of_language[name] for of_language in histograms.values()]
             for row, (language, panel) in enumerate(zip(histograms, panels, strict=True)):
                 axis = axes[row, column]
-                same_unit = [other for other in panels if other.unit == panel.unit]
-                _draw_histogram(axis, panel, _longest_shown(same_unit), _COLORS[row % len(_COLORS)])
+                shared = _shared_end([other for other in panels if other.unit == panel.unit])
+                _draw_histogram(axis, panel, shared or _axis_end(panel), _COLORS[row % len(_COLORS)])
                 axis.set_title(_histogram_title(language, panel.lengths), fontsize=8)
                 if row + 1 == len(panels) or panels[row + 1].unit != panel.unit:
-                    axis.set_xlabel(f"{panel.unit} of a {name}")
-            axes[0, column].set_ylim(0, 1.2 * max(axes[0, column].get_ylim()[1], 0.001))  # room for the limit's label
+                    scale = "" if shared else " (each language on its own scale)"
+                    axis.set_xlabel(f"{panel.unit} of a {name}{scale}")
+            axes[0, column].set_ylim(0, 1.3 * max(axes[0, column].get_ylim()[1], 0.001))  # room for two lines of notes
         figure.supylabel("share of the language's rows", fontsize=9)
         if any(panel.before is not None for panels in histograms.values() for panel in panels.values()):
             keys = [
@@ -137,7 +147,7 @@ def plot_categories(
 
 def _draw_histogram(axis: Axes, panel: Histogram, longest: int, color: str) -> None:
     width = math.ceil((longest + 1) / _BINS)
-    edges = np.arange(0, longest + width + 1, width) - 0.5
+    edges = np.arange(0, longest + 2 * width, width) - 0.5
     axis.stairs(
         _shares(panel.lengths, edges),
         edges,
@@ -147,19 +157,46 @@ def _draw_histogram(axis: Axes, panel: Histogram, longest: int, color: str) -> N
     if panel.before is not None:
         axis.stairs(_shares(panel.before, edges), edges, color="black", linestyle=":")
     axis.set_xlim(edges[0], edges[-1])
+    axis.locator_params(axis="x", integer=True)
     axis.xaxis.set_major_formatter("{x:,.0f}")
-    axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
-    if panel.limit is None:
+    axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%" if share <= 1 else "")
+    _note_rows_beyond(axis, panel, edges[-1])
+    if panel.limit is not None:
+        _draw_limit(axis, panel, panel.limit, edges[-1])
+
+
+def _note_rows_beyond(axis: Axes, panel: Histogram, end: float) -> None:
+    """Write above the limit's label how many rows the axis leaves out, and the longest of them."""
+    beyond = int((panel.lengths > end).sum())
+    before = 0 if panel.before is None else int((panel.before > end).sum())
+    if not max(beyond, before):
         return
-    said = f"limit {panel.limit:,}: {panel.cut / max(len(panel.lengths), 1):.1%} cut"
-    shown = panel.limit < edges[-1]
-    left = panel.limit < 0.55 * edges[-1]
+    unfiltered = f" ({before:,} before filters)" if before > beyond else ""
+    longest = f", longest {panel.lengths.max():,}" if beyond else ""
+    axis.annotate(
+        f"{_rows(beyond)} beyond{unfiltered}{longest} →",
+        (1, 0.98),
+        xycoords="axes fraction",
+        xytext=(-4, 0),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=8,
+        color="#444444",
+    )
+
+
+def _draw_limit(axis: Axes, panel: Histogram, limit: int, end: float) -> None:
+    """Mark the greatest length that the model reads, or point to it beyond the end of the axis."""
+    said = f"limit {limit:,}: {panel.cut / max(len(panel.lengths), 1):.1%} cut"
+    shown = limit < end
+    left = limit < 0.55 * end
     if shown:
-        axis.axvline(panel.limit + 0.5, color=_LIMIT_COLOR, linestyle="--")
-        axis.axvspan(panel.limit + 0.5, edges[-1], color=_LIMIT_COLOR, alpha=0.08, linewidth=0)
+        axis.axvline(limit + 0.5, ymax=_LIMIT_TOP, color=_LIMIT_COLOR, linestyle="--")
+        axis.axvspan(limit + 0.5, end, ymax=_LIMIT_TOP, color=_LIMIT_COLOR, alpha=0.08, linewidth=0)
     axis.annotate(
         said if shown else f"{said} →",
-        (min(panel.limit + 0.5, edges[-1]), 0.98),
+        (min(limit + 0.5, end), _LIMIT_TOP),
         xycoords=("data", "axes fraction"),
         xytext=(4 if left else -4, 0),
         textcoords="offset points",
@@ -174,17 +211,32 @@ def _histogram_title(language: str, lengths: Integers) -> str:
     if not lengths.size:
         return f"{language}: no rows"
     median, high = np.percentile(lengths, (50, 95))
-    return f"{language}: {lengths.size:,} rows, median {median:,.0f}, 95% ≤ {high:,.0f}, longest {lengths.max():,}"
+    return f"{language}: {_rows(lengths.size)}, median {median:,.0f}, 95% ≤ {high:,.0f}, longest {lengths.max():,}"
 
 
-def _longest_shown(panels: Sequence[Histogram]) -> int:
-    """Return the end of the axis: near the longest row, or at a limit not far beyond it."""
-    ends = [1.0]
-    for panel in panels:
-        every = panel.lengths if panel.before is None else panel.before
-        ends.append(float(np.percentile(every, 99.5)) if every.size else 1.0)
-    longest = max(ends)
-    return int(max([longest, *(1.05 * panel.limit for panel in panels if panel.limit and panel.limit < 3 * longest)]))
+def _rows(number: int) -> str:
+    return f"{number:,} {'row' if number == 1 else 'rows'}"
+
+
+def _shared_end(panels: Sequence[Histogram]) -> int | None:
+    """Return the end of an axis for all panels with rows, or None if it would squeeze some of them."""
+    ends = [_axis_end(panel) for panel in panels if len(_all_lengths(panel))] or [_FEWEST_LENGTHS]
+    return max(ends) if max(ends) <= _COMPARABLE * max(min(ends), _FEWEST_LENGTHS) else None
+
+
+def _axis_end(panel: Histogram) -> int:
+    """Return the longest row up to twice the length of 95 % of the rows, or a limit that is not far beyond it."""
+    lengths = _all_lengths(panel)
+    if not lengths.size:
+        return _FEWEST_LENGTHS
+    # No interpolation, which would lead to the one outlier of a few rows.
+    usual = max(2 * int(np.percentile(lengths, 95, method="lower")), _FEWEST_LENGTHS)
+    end = int(lengths[lengths <= usual].max())
+    return max(end, math.ceil(1.05 * panel.limit)) if panel.limit and panel.limit < 2 * end else end
+
+
+def _all_lengths(panel: Histogram) -> Integers:
+    return panel.lengths if panel.before is None else panel.before
 
 
 def _shares(lengths: Integers, edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

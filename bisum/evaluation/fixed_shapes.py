@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 
@@ -18,6 +18,7 @@ def generate_in_shape(
     encoder_states: torch.Tensor,
     decoder_starts: torch.Tensor,
     config: GenerationConfig,
+    processors: LogitsProcessorList,
 ) -> torch.Tensor:
     """Return what `model.generate` returns, but call the model with decoder inputs of one shape for all tokens.
 
@@ -32,6 +33,7 @@ def generate_in_shape(
         encoder_states: the encoder's output on the model's device, shape (rows, document tokens, model size).
         decoder_starts: the tokens that each row's decoder starts with, on the CPU, shape (rows, start tokens).
         config: states `max_new_tokens`.
+        processors: what changes the scores of the next tokens, as the search calls it on the CPU.
 
     Returns:
         Token ids on the CPU, without the start tokens, shape (rows, at most max_new_tokens).
@@ -63,6 +65,7 @@ def generate_in_shape(
             decoder_input_ids=decoder_starts,
             encoder_outputs=BaseModelOutput(last_hidden_state=encoder_states),
             generation_config=config,
+            logits_processor=processors,
         )
         return ids[:, started:]
     finally:

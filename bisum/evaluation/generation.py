@@ -46,7 +46,7 @@ class GeneratedBatch:
     summaries: list[str]
     """Generated texts, in the order of `rows`."""
     lengths: list[int]
-    """Number of generated tokens of each, including the end-of-sequence token."""
+    """Tokens of each summary, with the end-of-sequence token, without those that its family forces before it."""
     loss_sum: float
     """Cross-entropy of the references, summed over their tokens; NaN if not requested."""
     loss_tokens: int
@@ -54,7 +54,10 @@ class GeneratedBatch:
 
 
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
-    """Return the decoding settings: special tokens from the checkpoint, the rest from the configuration."""
+    """Return the decoding settings: special tokens from the checkpoint, the rest from the configuration.
+
+    The limits of length have room for the tokens that a family forces before the summary, such as its language.
+    """
     model = loaded.model
     own = model.generation_config
     special: dict[str, Any] = {name: getattr(own, name, None) for name in _SPECIAL_TOKENS}
@@ -67,12 +70,13 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
     ends = end_tokens(special["eos_token_id"])
     if (taught := loaded.tokenizer.eos_token_id) not in (None, *ends):  # summaries end with it in training
         special["eos_token_id"] = [*ends, taught]
+    forced = loaded.family.forced_tokens
     of_beams = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
     return GenerationConfig(
         **special,
         **(of_beams if options.num_beams > 1 else {}),
-        max_new_tokens=loaded.max_summary_tokens,
-        min_new_tokens=options.min_tokens or None,
+        max_new_tokens=loaded.max_summary_tokens + forced,
+        min_new_tokens=options.min_tokens + forced if options.min_tokens else None,
         num_beams=options.num_beams,
         no_repeat_ngram_size=options.no_repeat_ngram_size,
         suppress_tokens=loaded.unwanted_tokens or None,
@@ -85,8 +89,9 @@ def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationC
     """Set `generation_config` as the model's own, and return it.
 
     transformers fills unset options of a call from the model's own, so a checkpoint's settings would leak into ours.
-    The model also saves its own, so that a plain `generate` decodes as the evaluation did, with one exception: its
-    `no_repeat_ngram_size` also counts the prompt of a decoder-only model and an end token that starts the decoder.
+    The model also saves its own, so that a plain `generate` decodes as the evaluation did; mBART-50 takes the language
+    as `forced_bos_token_id`. There is one exception: `no_repeat_ngram_size` then also counts the prompt of a
+    decoder-only model and an end token that starts the decoder.
     """
     loaded.model.generation_config = generation_config(loaded, options)
     return loaded.model.generation_config
@@ -128,8 +133,9 @@ def generate(
                     ids = family.generate(model, batch, config, states)
                 else:
                     assert isinstance(family, EncoderDecoder)
-                    starts, mask = family.decoder_starts(collated), batch["attention_mask"]
-                    ids = generate_in_shape(model, collated["input_ids"], mask, states, starts, config)
+                    mask, decoding = batch["attention_mask"], family.decoding(collated, config)
+                    ids = generate_in_shape(model, collated["input_ids"], mask, states, *decoding)
+                    ids = ids[:, family.forced_tokens :]
             ids = ids[: len(rows)]
             yield GeneratedBatch(
                 rows,

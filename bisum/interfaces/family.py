@@ -25,6 +25,8 @@ class Family(ABC):
     """Whether the model must be told the language of a text."""
     left_padded: ClassVar[bool] = False
     """Whether documents are padded on the left, as a model that continues them requires."""
+    forced_tokens: ClassVar[int] = 0
+    """Number of labels before a summary, which `generate` forces. No length of a summary counts them."""
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
         """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""

@@ -20,13 +20,12 @@ class Plain(Trainer):
                     loss = token_loss(session.model(**batch).logits, labels, tokens, self.label_smoothing)
                     loss.backward()
                     total += loss.detach()
-                if self.max_gradient_norm is not None:
-                    clip_grad_norm_(session.model.parameters(), self.max_gradient_norm)
+                norm = clip_grad_norm_(session.model.parameters(), self.max_gradient_norm or float("inf"))
                 learning_rate = session.schedule.get_last_lr()[0]
                 session.optimizer.step()
                 session.schedule.step()
                 session.optimizer.zero_grad()
-                session.end_step(total, rows, learning_rate)
+                session.end_step(total, rows, learning_rate, norm)
 """
 
 from __future__ import annotations
@@ -147,13 +146,18 @@ class TrainingSession(Protocol):
     def begin_step(self) -> None:
         """Set the random state of the step. Call it before each optimizer step."""
 
-    def end_step(self, loss: torch.Tensor, rows: int, learning_rate: float) -> None:
+    def end_step(
+        self, loss: torch.Tensor, rows: int, learning_rate: float, grad_norm: torch.Tensor | None = None
+    ) -> None:
         """Log, evaluate, save and stop when due. Call it after each optimizer step.
 
         Args:
             loss: the step's loss, detached, shape ().
             rows: rows in the step.
             learning_rate: the rate that the step used.
+            grad_norm: the 2-norm of all gradients of the step before clipping, detached, shape (). With fp16, that of
+                the unscaled gradients. `train/grad_norm` is its value at the logged steps, as transformers' Trainer
+                logs it; null in `metrics.jsonl` if it is not finite, and missing if a backend does not give it.
 
         Raises:
             Interrupted: a signal asked the run to end. Let every exception here propagate.
@@ -191,11 +195,11 @@ class Trainer(ABC):
     schedule: Literal["linear", "cosine", "constant"]
     """Shape of the learning rate after warmup; linear and cosine end at 0."""
     warmup: Annotated[float, Ge(0)]
-    """Steps during which the learning rate rises from 0; a value below 1 is a share of all steps."""
+    """Steps during which the learning rate rises from 0; a value below 1 is a share of all steps, rounded up."""
     weight_decay: Annotated[float, Ge(0)]
     """Decoupled weight decay per step, multiplied by the learning rate."""
     decay_all_parameters: bool
-    """Decay biases and normalization weights too (torch's default), not only matrices."""
+    """Decay everything (torch's default), also biases and normalization weights, which transformers' Trainer spares."""
     max_gradient_norm: Annotated[float, Gt(0)] | None
     """Largest 2-norm of the gradients, which are scaled down to it; null: no limit."""
     label_smoothing: Annotated[float, Ge(0), Lt(1)]

@@ -14,13 +14,19 @@ from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
 from bisum.interfaces.family import IGNORED_LABEL, Family
 from bisum.models.decoder_only import DecoderOnly
-from bisum.models.decoding import end_tokens, fresh_ngrams
+from bisum.models.decoding import end_tokens, force_first, fresh_ngrams
 from bisum.models.prompts import columns, cut, encode_prompts
 from bisum.models.weights import load_weights
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        GenerationConfig,
+        LogitsProcessorList,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
 
     from bisum.interfaces.family import TextReader
 
@@ -30,7 +36,7 @@ class EncoderDecoder(Family):
     """Encoder-decoder models with one source and one target text, such as BART (Lewis et al. 2020)."""
 
     start_tokens: ClassVar[int] = 1
-    """Number of decoder tokens before the first generated one."""
+    """Number of decoder tokens before the first generated one, which may be a forced one."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model of the checkpoint; raises UserError if it lacks weights or the decoder's start token."""
@@ -50,7 +56,7 @@ class EncoderDecoder(Family):
             return
         limits = {
             "document": (reader.max_document_tokens, 0),
-            "summary": (reader.max_summary_tokens, self.start_tokens - 1),
+            "summary": (reader.max_summary_tokens, self.start_tokens - 1 + self.forced_tokens),
         }
         for key, (tokens, others) in limits.items():
             if tokens + others > positions:
@@ -101,12 +107,10 @@ class EncoderDecoder(Family):
         config: GenerationConfig,
         states: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return the tokens generated after each row's start tokens; `states` avoid encoding the document again."""
+        """Return the tokens after each row's start and forced tokens; `states` avoid encoding the document again."""
         from transformers.modeling_outputs import BaseModelOutput
 
-        starts = self.decoder_starts(inputs)
-        started = starts.shape[1] if config.decoder_start_token_id in end_tokens(config.eos_token_id) else 0
-        config, processors = fresh_ngrams(config, started)
+        starts, config, processors = self.decoding(inputs, config)
         encoded = {} if states is None else {"encoder_outputs": BaseModelOutput(last_hidden_state=states)}
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
             input_ids=inputs["input_ids"],
@@ -116,11 +120,15 @@ class EncoderDecoder(Family):
             logits_processor=processors,
             **encoded,
         )
-        return ids[:, starts.shape[1] :]
+        return ids[:, starts.shape[1] + self.forced_tokens :]
 
-    def decoder_starts(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return the tokens from which each row's summary is generated, shape (rows, start_tokens)."""
-        return inputs["decoder_input_ids"][:, : self.start_tokens]
+    def decoding(
+        self, inputs: dict[str, torch.Tensor], config: GenerationConfig
+    ) -> tuple[torch.Tensor, GenerationConfig, LogitsProcessorList]:
+        """Return the decoder's prompt, shape (rows, start_tokens), and the settings and processors of `generate`."""
+        starts = inputs["decoder_input_ids"][:, : self.start_tokens]
+        started = self.start_tokens if config.decoder_start_token_id in end_tokens(config.eos_token_id) else 0
+        return starts, *fresh_ngrams(config, started)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,13 +182,15 @@ class Pegasus(EncoderDecoder):
 
 @dataclass(frozen=True, kw_only=True)
 class MBart50(EncoderDecoder):
-    """mBART-50 (Tang et al. 2020): `[language] text </s>` on both sides; the decoder starts with `</s> [language]`.
+    """mBART-50 (Tang et al. 2020): `[language] text </s>` on both sides; the decoder starts with `</s>`.
 
-    As in transformers, the loss includes the language token.
+    As in transformers, the loss includes the language token, and generation forces it as the first token, so that it
+    counts in the length that normalizes beams. Unlike `forced_bos_token_id`, each row of a batch has its own.
+    `model.max_summary_tokens`, `generation.min_tokens` and `eval/gen_len` do not count it.
     """
 
     needs_language: ClassVar[bool] = True
-    start_tokens: ClassVar[int] = 2
+    forced_tokens: ClassVar[int] = 1
 
     def check(self, reader: TextReader) -> None:
         """Also refuse a tokenizer without language tokens."""
@@ -202,6 +212,15 @@ class MBart50(EncoderDecoder):
             [([start, *ids, end], was_cut) for start, (ids, was_cut) in zip(starts, sources, strict=True)],
             [([start, *ids, end], was_cut) for start, (ids, was_cut) in zip(starts, shortened, strict=True)],
         )
+
+    def decoding(
+        self, inputs: dict[str, torch.Tensor], config: GenerationConfig
+    ) -> tuple[torch.Tensor, GenerationConfig, LogitsProcessorList]:
+        """Return the decoder's prompt, and the settings and processors, which force each row's language."""
+        starts, config, processors = super().decoding(inputs, config)
+        languages = inputs["decoder_input_ids"][:, self.start_tokens]
+        processors.append(force_first(languages, self.start_tokens))
+        return starts, config, processors
 
     @staticmethod
     def _token(tokenizer: PreTrainedTokenizerBase, language: str) -> int:

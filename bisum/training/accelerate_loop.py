@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -53,14 +54,14 @@ class AccelerateTrainer(Trainer):
                     accelerator.backward(loss)
                     step_loss = step_loss + loss.detach()
                     sync(accelerator.device)  # otherwise XLA compiles one program per sequence of batch shapes
-                if self.max_gradient_norm is not None:
-                    accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
+                grad_norm = accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm or math.inf)
                 learning_rate = float(session.schedule.get_last_lr()[0])
                 optimizer.step()
                 if not optimizer.step_was_skipped:
                     session.schedule.step()
                 optimizer.zero_grad()
-                session.end_step(step_loss, sum(len(batch["input_ids"]) for batch in batches), learning_rate)
+                rows = sum(len(batch["input_ids"]) for batch in batches)
+                session.end_step(step_loss, rows, learning_rate, grad_norm)
                 if session.finished:
                     break
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import cast
+
 import torch
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -15,10 +18,13 @@ _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with
 def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
     """Return AdamW or Adafactor over two parameter groups, with and without weight decay.
 
-    Biases and normalization weights (one dimension) decay only with `decay_all_parameters`; matrices always do.
+    transformers' Trainer chooses what decays: all but biases, T5's relative attention bias among them, and the weights
+    of normalizations. With `decay_all_parameters`, everything does.
     """
-    decayed = [p for p in model.parameters() if p.requires_grad and (p.ndim > 1 or settings.decay_all_parameters)]
-    others = [p for p in model.parameters() if p.requires_grad and not (p.ndim > 1 or settings.decay_all_parameters)]
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    names = set(trained) if settings.decay_all_parameters else decayed_names(model)
+    decayed = [parameter for name, parameter in trained.items() if name in names]
+    others = [parameter for name, parameter in trained.items() if name not in names]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "adafactor":
@@ -30,6 +36,19 @@ def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
 
 def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int, step: int = 0) -> LambdaLR:
     """Return the learning-rate schedule over `total_steps` optimizer steps (warmup included), advanced to `step`."""
-    warmup = settings.warmup * total_steps if settings.warmup < 1 else settings.warmup
-    schedule: LambdaLR = get_scheduler(_SCHEDULES[settings.schedule], optimizer, round(warmup), total_steps)
+    warmup = warmup_steps(settings.warmup, total_steps)
+    schedule: LambdaLR = get_scheduler(_SCHEDULES[settings.schedule], optimizer, warmup, total_steps)
     return schedule if step == 0 else LambdaLR(optimizer, schedule.lr_lambdas, last_epoch=step - 1)
+
+
+def warmup_steps(warmup: float, total_steps: int) -> int:
+    """Return the steps of warmup, as transformers' `TrainingArguments.get_warmup_steps` does."""
+    return math.ceil(total_steps * warmup) if warmup < 1 else int(warmup)
+
+
+def decayed_names(model: torch.nn.Module) -> set[str]:
+    """Return the names of the parameters that transformers' Trainer decays."""
+    from transformers import Trainer as TheirTrainer
+
+    # The method holds the rule and reads nothing of its Trainer, which could not be made without training arguments.
+    return set(TheirTrainer.get_decay_parameter_names(cast(TheirTrainer, None), model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -64,6 +65,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._loss: torch.Tensor | float = self.progress.loss_sum
+        self._grad_norm: torch.Tensor | None = None
         self._rows = 0
         self._since = time.perf_counter()
         self._scaler_state: Callable[[], dict[str, Any] | None] = lambda: self.scaler
@@ -105,17 +107,14 @@ class Session:
         """Seed the random generators for the step, so that dropout depends only on (seed, step)."""
         seed_step(self.model.device, self.seed * 1_000_003 + self.progress.step)
 
-    def end_step(self, loss: torch.Tensor, rows: int, learning_rate: float) -> None:
-        """Record one optimizer step; log, evaluate, save and stop when due.
-
-        Args:
-            loss: the step's loss, detached, shape ().
-            rows: number of rows in the step.
-            learning_rate: the learning rate of the step.
-        """
+    def end_step(
+        self, loss: torch.Tensor, rows: int, learning_rate: float, grad_norm: torch.Tensor | None = None
+    ) -> None:
+        """Record one optimizer step; log, evaluate, save and stop when due. See `TrainingSession.end_step`."""
         progress = self.progress
         progress.step += 1
         self._loss = self._loss + loss
+        self._grad_norm = grad_norm
         sync(self.model.device)
         progress.loss_steps += 1
         self._rows += rows
@@ -140,7 +139,7 @@ class Session:
         progress = self.progress
         total = float(self._loss)
         loss = total / progress.loss_steps
-        if not torch.isfinite(torch.tensor(total)):
+        if not math.isfinite(total):
             raise FloatingPointError(
                 f"the loss is {loss} at step {progress.step}; "
                 "a lower trainer.learning_rate or hardware.precision=float32 may help"
@@ -148,6 +147,10 @@ class Session:
         now = time.perf_counter()
         speed = self._rows / (now - self._since)
         metrics = {"train/loss": loss, "train/learning_rate": learning_rate, "train/examples_per_second": speed}
+        if self._grad_norm is not None:
+            metrics["train/grad_norm"] = grad_norm = float(self._grad_norm)
+            if not math.isfinite(grad_norm):
+                self._note_norm(grad_norm)
         self.run.log(metrics, progress.step, self.epoch)
         text = f"loss {loss:.3f}  {speed:.0f} rows/s"
         if self.bar is not None:
@@ -157,6 +160,12 @@ class Session:
         progress.epoch_loss_steps += progress.loss_steps
         self._loss, self._rows, self._since = 0.0, 0, now
         progress.loss_sum, progress.loss_steps = 0.0, 0
+
+    def _note_norm(self, grad_norm: float) -> None:
+        """Report a gradient norm that is not finite, which JSON cannot hold."""
+        scaled = self._scaler_state() is not None
+        what = "fp16 skips the step and lowers its loss scale" if scaled else "a lower trainer.learning_rate may help"
+        self.run.screen.note(f"step {self.progress.step}: the gradient norm is {grad_norm}, recorded as null; {what}")
 
     def _evaluate_and_save(self) -> None:
         progress = self.progress

@@ -27,6 +27,7 @@ class _Trainer(Seq2SeqTrainer):
     session: TrainingSession
     step_loss: torch.Tensor
     step_rows: int
+    grad_norm: torch.Tensor | None = None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader that all backends share."""
@@ -45,6 +46,12 @@ class _Trainer(Seq2SeqTrainer):
         self.step_rows += len(inputs["input_ids"])
         sync(self.args.device)  # otherwise XLA compiles one program per sequence of batch shapes
         return loss
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the gradients' norm before clipping, and keep it for the session."""
+        norm: torch.Tensor = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        self.grad_norm = norm.detach()
+        return norm
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:  # noqa: ARG002
         """Return the context of a forward pass, which differs from Accelerate's only on an XLA device."""
@@ -79,7 +86,8 @@ class _Steps(TrainerCallback):
         self.learning_rate = float(self.session.schedule.get_last_lr()[0])
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        self.session.end_step(self.trainer.step_loss, self.trainer.step_rows, self.learning_rate)
+        trainer = self.trainer
+        self.session.end_step(trainer.step_loss, trainer.step_rows, self.learning_rate, trainer.grad_norm)
         control.should_training_stop = self.session.finished
 
 

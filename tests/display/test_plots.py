@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from bisum.display import plots
 from bisum.display.plots import Histogram, plot_categories, plot_lengths
 
 COUNTS = {
@@ -74,6 +75,110 @@ def test_a_language_without_rows_has_a_panel_that_says_so(tmp_path):
     panels = histograms(["en"]) | {"es": {"document": empty, "summary": empty}}
     _, svg = plot_lengths(tmp_path / "tokens", "Lengths", panels)
     assert "es: no rows" in words(svg)
+
+
+RNG = np.random.default_rng(0)
+BODY = RNG.normal(60, 18, 2000).clip(3).astype(int)
+HEAVY = np.concatenate([BODY, RNG.integers(3000, 9000, 20), [50_000]])
+TITLES = np.concatenate([RNG.poisson(6, 2000) + 1, RNG.integers(200, 700, 20), [4000]])
+LENGTHS = {
+    "a few far out": HEAVY,
+    "three in a hundred far out": np.concatenate([BODY, RNG.integers(3000, 9000, 60)]),
+    "one of ten far out": np.array([*range(50, 59), 50_000]),
+    "skewed": RNG.lognormal(5, 1.3, 5000).astype(int) + 1,
+    "even": RNG.integers(20, 800, 300),
+    "two humps": np.concatenate([BODY, RNG.integers(700, 1000, 2000)]),
+    "equal": np.full(500, 37),
+    "titles": TITLES,
+    "one row": np.array([37]),
+    "zero": np.array([0, 0]),
+}
+
+
+@pytest.fixture
+def draw(tmp_path, monkeypatch):
+    """Draw histograms by language, document and summary alike; return the axes of the documents and what is written."""
+    figures = []
+    save = plots._save
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure) or save(figure, path))
+
+    def drawn(**panels):
+        _, svg = plot_lengths(tmp_path / "lengths", "Lengths", {name: dict.fromkeys(("document", "summary"), panel)
+                              for name, panel in panels.items()})  # fmt: skip
+        assert words(svg)
+        return figures[-1].axes[::2], words(svg)
+
+    return drawn
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_an_axis_shows_nearly_all_rows_and_says_what_it_leaves_out(name, draw):
+    lengths = LENGTHS[name]
+    (axis,), shown = draw(en=Histogram(lengths=lengths, unit="words"))
+    end = axis.get_xlim()[1]
+    beyond = lengths[lengths > end]
+    assert len(beyond) <= max(0.05 * len(lengths), 1)
+    heights = axis.patches[0].get_data().values
+    assert heights.sum() == pytest.approx(1 - len(beyond) / len(lengths))
+    if np.ptp(lengths) > 20:
+        assert (heights > 0).sum() > 4  # not all in the first bins
+    notes = [word for word in shown if "beyond" in word]
+    rows = "1 row" if len(beyond) == 1 else f"{len(beyond):,} rows"
+    assert notes == ([f"{rows} beyond, longest {lengths.max():,} →"] * 2 if len(beyond) else [])
+
+
+def test_lengths_are_marked_in_whole_numbers(draw):
+    for longest in (1, 7, 12, 16, 19, 23, 31, 120):
+        (axis,), _ = draw(en=Histogram(lengths=np.arange(longest + 1), unit="words"))
+        assert all(tick == round(tick) for tick in axis.get_xticks()), longest
+
+
+def test_a_few_outliers_squeeze_nothing(draw):
+    (axis,), shown = draw(en=Histogram(lengths=HEAVY, unit="words"))
+    assert BODY.max() <= axis.get_xlim()[1] < 2 * BODY.max()
+    assert "21 rows beyond, longest 50,000 →" in shown
+    assert (axis.patches[0].get_data().values > 0).sum() > 25
+
+
+@pytest.mark.parametrize(("limit", "shown"), [(20, True), (100, True), (150, True), (512, False), (4096, False)])
+@pytest.mark.parametrize("name", ["a few far out", "skewed", "equal"])
+def test_limit_and_note_overlap_neither_each_other_nor_the_bars(limit, shown, name, draw):
+    lengths = LENGTHS[name]
+    panel = Histogram(lengths=lengths, unit="tokens", limit=limit, cut=int((lengths > limit).sum()))
+    (axis, *_), _ = draw(**dict.fromkeys(["en", "es", "de"], panel))
+    axis.figure.draw_without_rendering()
+    texts = [text.get_window_extent() for text in axis.texts]
+    assert len(texts) == (1 if name == "equal" else 2)
+    bars = axis.transData.transform((0, axis.patches[0].get_data().values.max()))[1]
+    for box in texts:
+        assert box.y0 > bars
+        assert axis.bbox.x0 <= box.x0 < box.x1 <= axis.bbox.x1
+        assert sum(box.overlaps(other) for other in texts) == 1  # itself
+        for line in axis.lines:
+            assert not box.overlaps(line.get_window_extent())
+    if name == "a few far out":
+        assert len(axis.lines) == shown
+        assert axis.texts[-1].get_text().endswith("cut" if shown else "→")
+
+
+def test_languages_of_very_different_lengths_have_scales_of_their_own(draw):
+    texts = {"en": BODY, "es": BODY + 40, "de": 20 * BODY}
+    apart, shown = draw(**{name: Histogram(lengths=lengths, unit="words") for name, lengths in texts.items()})
+    assert [axis.get_xlim()[1] < 2 * lengths.max() for axis, lengths in zip(apart, texts.values(), strict=True)] == [
+        True
+    ] * 3
+    assert "words of a document (each language on its own scale)" in shown
+    alike, shown = draw(**{name: Histogram(lengths=texts[name], unit="words") for name in ("en", "es")})
+    assert len({axis.get_xlim() for axis in alike}) == 1
+    assert "words of a document" in shown
+
+
+def test_rows_beyond_that_a_filter_drops_are_noted(draw):
+    panel = Histogram(lengths=BODY, unit="words", before=HEAVY)
+    _, shown = draw(en=panel)
+    assert "0 rows beyond (21 before filters) →" in shown
+    (axis,), _ = draw(en=Histogram(lengths=np.array([], dtype=np.int64), unit="words", before=HEAVY))
+    assert axis.get_xlim()[1] < 200
 
 
 def test_nothing_is_cut_off_at_the_edges(tmp_path):

@@ -1,9 +1,11 @@
 import itertools
+import math
 import random
 import statistics
 
 import numpy as np
 import pytest
+from benchmarks.interval_coverage import populations
 
 from bisum.evaluation.bootstrap import interval, paired, resampled_means
 
@@ -55,6 +57,44 @@ def test_trailing_axes_are_kept(values):
 def test_equal_scores_have_no_spread():
     low, high = interval(np.full((20, 1), 0.25), samples=100, seed=0)
     assert low == high == 0.25
+
+
+def test_it_holds_the_true_mean_as_often_as_the_binomial_distribution_says():
+    """Scores are 1 with probability 0.33, else 0: ones are binomial in 12 rows, and in the resamples of 12 rows."""
+    rows, share = 12, 0.33
+
+    def probabilities(p):
+        return [math.comb(rows, k) * p**k * (1 - p) ** (rows - k) for k in range(rows + 1)]
+
+    def holds(ones):
+        below = list(itertools.accumulate(probabilities(ones / rows)))
+        low, high = (next(k for k, total in enumerate(below) if total >= tail - 1e-12) for tail in (0.025, 0.975))
+        return low <= share * rows <= high
+
+    exact = sum(p for ones, p in enumerate(probabilities(share)) if holds(ones))
+    assert 0.85 < exact < 0.94  # fewer than the 95 % that it aims at
+    coverage = 0.0
+    for ones, probability in enumerate(probabilities(share)):
+        low, high = interval((np.arange(rows) < ones).astype(float), samples=4000, seed=ones)
+        coverage += probability * (low <= share <= high)
+    assert coverage == pytest.approx(exact, abs=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "least", "most"), [(10, 0.84, 0.92), (100, 0.915, 0.97)])
+def test_it_holds_the_mean_of_real_scores_as_often_as_documented(rows, least, most):
+    """ROUGE-1, ROUGE-2 and ROUGE-L of lead-3; docs/scores.md has 2,000 draws, these are 200 of other rows."""
+    population = populations()["lead-3"]
+    truth, generator = population.mean(axis=0), np.random.default_rng(rows)
+    held, alike = [], []
+    for draw in range(200):
+        values = population[generator.integers(len(population), size=rows)]
+        low, high = interval(values, 300, seed=draw)
+        held.append((low <= truth) & (truth <= high))
+        means = generator.choice(values, size=(300, rows)).mean(axis=1)
+        lower, upper = np.percentile(means, [2.5, 97.5], axis=0)
+        alike.append((lower <= truth) & (truth <= upper))
+    assert least < np.mean(held) < most
+    assert np.mean(held) == pytest.approx(np.mean(alike), abs=0.02)
 
 
 def test_a_row_by_row_lead_is_certain_and_a_tie_is_no_lead(values):

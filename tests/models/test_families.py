@@ -12,6 +12,7 @@ from plain import Plain
 
 from bisum import compose
 from bisum.batches.collation import Collator
+from bisum.batches.shapes import choose_shapes
 from bisum.batches.tokenization import EncodedSplit
 from bisum.errors import UserError
 from bisum.evaluation.generation import generate, set_decoding, summarize
@@ -120,6 +121,55 @@ def test_summaries_of_batches_are_those_of_single_rows(name, pair, decoding):
     assert [length for batch in batches for length in batch.lengths] == [len(ids[row]) for row in rows]
 
 
+@pytest.mark.parametrize(("penalty", "early", "ngrams", "least"), [
+    (0.0, False, 0, 0), (1.0, False, 0, 0), (2.0, False, 2, 0), (0.4, True, 3, 4), (-1.0, "never", 0, 2),
+])  # fmt: skip
+def test_beams_of_mixed_languages_are_those_of_the_usual_call(
+    penalty, early, ngrams, least, checkpoints, loaded_as, decoding
+):
+    """transformers takes one `forced_bos_token_id` for all rows, and counts it in the length that normalizes beams."""
+    loaded, plain = loaded_as("mbart50"), Plain("mbart50", checkpoints("mbart50"))
+    asked = {"num_beams": 4, "length_penalty": penalty, "early_stopping": early, "no_repeat_ngram_size": ngrams}
+    limits = {"min_new_tokens": least + 1 if least else None}  # one for the language
+    ids = [plain.generate(plain.document(text, code), code, **asked, **limits) for code, text, _ in ROWS]
+    options = replace(decoding("beams")[1], **asked, min_tokens=least)
+    texts = [plain.text(summary) for summary in ids]
+    assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 8, "float32") == texts
+    for language in set(LANGUAGES):
+        own = [at for at, code in enumerate(LANGUAGES) if code == language]
+        alone = summarize(loaded, [DOCUMENTS[at] for at in own], [language] * len(own), options, 8, "float32")
+        assert alone == [texts[at] for at in own]
+
+
+def test_the_languages_token_counts_in_the_length_of_beams(checkpoints):
+    """A token in the decoder's prompt would not, and the beams would end in other summaries."""
+    plain = Plain("mbart50", checkpoints("mbart50"))
+    forced, prompted = [], []
+    for language, text, _ in ROWS:
+        ids, code = plain.document(text, language), plain.tokenizer.convert_tokens_to_ids(f"{language}_XX")
+        code = plain.tokenizer.convert_tokens_to_ids("de_DE") if language == "de" else code
+        forced.append(plain.generate(ids, language, num_beams=4))
+        starts = {"decoder_input_ids": torch.tensor([[2, code]]), "max_new_tokens": 12, "do_sample": False}
+        prompted.append(plain.model.generate(input_ids=torch.tensor([ids]), num_beams=4, **starts)[0, 2:].tolist())
+    assert 0 < sum(one != other for one, other in zip(forced, prompted, strict=True)) < len(ROWS)
+
+
+@pytest.mark.parametrize("name", DECODING)
+@pytest.mark.parametrize("family", [family for family in BUILDERS if family not in PROMPTS])
+def test_fixed_shapes_force_and_forbid_the_same_tokens(family, name, loaded_as, decoding):
+    """With no token twice in a summary, and each row's first token its own; the longest labels fit."""
+    loaded, options = loaded_as(family), replace(decoding(name)[1], no_repeat_ngram_size=1, min_tokens=3)
+    split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
+    fitted = choose_shapes([split.documents.lengths], loaded, 2)
+    plain, fixed = (
+        [(batch.rows, batch.summaries, batch.lengths) for batch in generate(loaded, split, options, 3, shapes=shapes)]
+        for shapes in (None, fitted)
+    )
+    assert max(map(len, encoded(loaded)["labels"])) == fitted.summary_length
+    assert fixed == plain
+    assert len({text for _, texts, _ in plain for text in texts}) > len(ROWS) / 2
+
+
 @pytest.mark.parametrize("family", PROMPTS)
 def test_the_summary_alone_repeats_nothing(family, checkpoints, loaded_as, decoding):
     """What stands in the document may stand in the summary."""
@@ -219,14 +269,15 @@ def test_a_saved_checkpoint_holds_the_decoding_as_configured(family, loaded_as, 
     set_decoding(loaded, replace(usual, **asked, min_tokens=5))
     loaded.save(tmp_path)
     saved = json.loads((tmp_path / "generation_config.json").read_text("utf-8"))
-    expected = {**asked, "min_new_tokens": 5, "max_new_tokens": 12, "do_sample": False}
+    forced = 1 if family == "mbart50" else 0  # the language
+    expected = {**asked, "min_new_tokens": 5 + forced, "max_new_tokens": 12 + forced, "do_sample": False}
     assert {name: saved[name] for name in expected} == expected
     assert not {"temperature", "top_p", "max_length", "forced_bos_token_id"} & set(saved)
 
     set_decoding(loaded, replace(usual, num_beams=1, no_repeat_ngram_size=0, min_tokens=0))
     loaded.save(tmp_path)
     saved = json.loads((tmp_path / "generation_config.json").read_text("utf-8"))
-    assert (saved["num_beams"], saved["no_repeat_ngram_size"], saved["max_new_tokens"]) == (1, 0, 12)
+    assert (saved["num_beams"], saved["no_repeat_ngram_size"], saved["max_new_tokens"]) == (1, 0, 12 + forced)
     assert not {"min_new_tokens", "length_penalty", "early_stopping"} & set(saved)
 
 

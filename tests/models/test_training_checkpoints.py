@@ -85,7 +85,7 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_been(family, backend, trained, 
 
 @pytest.mark.parametrize("family", BUILDERS)
 def test_a_saved_checkpoint_alone_writes_the_same_summaries(family, trained):
-    """Plain `generate` without an option decodes as the evaluation did, from the reloaded checkpoint."""
+    """Plain `generate` decodes as the evaluation did, from the reloaded checkpoint, given no more than the language."""
     (path,) = (trained(family, "accelerate") / "predictions").glob("test-epoch-*.jsonl")
     plain = Plain(family, trained(family, "accelerate") / "checkpoints" / path.stem.removeprefix("test-"))
     for row in map(json.loads, path.read_text("utf-8").splitlines()):
@@ -93,7 +93,7 @@ def test_a_saved_checkpoint_alone_writes_the_same_summaries(family, trained):
         starts, given = (document.shape[1] if family in PROMPTS else 1), {}
         if family == "mbart50":
             code = plain.tokenizer.convert_tokens_to_ids({"en": "en_XX", "es": "es_XX"}[row["language"]])
-            starts, given = 2, {"decoder_input_ids": torch.tensor([[2, code]])}
+            starts, given = 2, {"forced_bos_token_id": code}
         ids = plain.model.generate(input_ids=document, attention_mask=torch.ones_like(document), **given)
         assert plain.text(ids[0, starts:].tolist()) == row["prediction"]
 

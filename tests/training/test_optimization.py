@@ -84,10 +84,10 @@ def test_adafactor_uses_the_learning_rate_as_it_is(settings):
     assert all(torch.equal(*pair) for pair in zip(got, step(other, plain), strict=True))
 
 
-@pytest.mark.parametrize(("warmup", "warmup_steps"), [(0, 0), (0.1, 5), (0.25, 12), (7, 7), (1, 1)])
+@pytest.mark.parametrize(("warmup", "warmup_steps"), [(0, 0), (0.1, 5), (0.25, 13), (7, 7), (1, 1), (7.9, 7)])
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 def test_schedules(schedule, warmup, warmup_steps, settings):
-    """50 steps, of which a tenth, a quarter (12.5, rounded to even) or a number warm up."""
+    """50 steps, of which a tenth, a quarter (12.5, rounded up) or a number warm up."""
     total = 50
     optimizer, plain = (AdamW([torch.nn.Parameter(torch.ones(1))], lr=1e-2) for _ in range(2))
     scheduler = build_schedule(optimizer, replace(settings, schedule=schedule, warmup=float(warmup)), total)

@@ -199,7 +199,7 @@ def test_more_epochs(backend, trained, read, tmp_path, call_bisum):
     assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 49))
     assert [line["epoch"] for line in lines if "eval/loss" in line] == [1, 2, 3]
     assert len(read.series(directory, "test/loss")) == 1
-    # Linear decay over 48 steps, of which round(4.8) warm up; step n uses the rate after n - 1 steps.
+    # Linear decay over 48 steps, of which 4.8, rounded up, warm up; step n uses the rate after n - 1 steps.
     rates = [2e-2 * (48 - step) / 43 for step in range(32, 48)]
     assert read.series(directory, "train/learning_rate")[32:] == pytest.approx(rates)
 

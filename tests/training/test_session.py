@@ -1,13 +1,17 @@
 """Between the steps: logging, evaluating, choosing the best, stopping, failing."""
 
 import json
+import math
 import re
 import shutil
+from pathlib import Path
 
 import pytest
+import torch
 
 from bisum import compose, train
 from bisum.errors import Failed, UserError
+from bisum.training.session import Session
 
 
 @pytest.fixture
@@ -35,6 +39,42 @@ def test_losses_are_logged_as_means_of_their_steps(trained, read):
         mean = sum(single[start : line["step"]]) / (line["step"] - start)
         assert line["train/loss"] == pytest.approx(mean, rel=1e-5)
         assert line["epoch"] == pytest.approx(line["step"] / 16, abs=1e-6)
+
+
+def test_the_gradient_norm_is_that_of_the_logged_step(trained, read):
+    single = trained("trainer=accelerate")
+    every_third = read.metrics(trained("trainer=accelerate", "trainer.log_every=3"))
+    norms = dict(zip(range(1, 33), read.series(single, "train/grad_norm"), strict=True))
+    logged = {line["step"]: line["train/grad_norm"] for line in every_third if "train/grad_norm" in line}
+    assert logged == {step: norms[step] for step in (3, 6, 9, 12, 15, 16, 18, 21, 24, 27, 30, 32)}
+    assert min(norms.values()) > 0
+    free = read.series(trained("trainer=accelerate", "trainer.max_gradient_norm=null"), "train/grad_norm")
+    assert free[:2] == list(norms.values())[:2]  # before clipping; the first step's rate is 0
+    assert free[2:] != list(norms.values())[2:]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(math.inf, "inf"), (math.nan, "nan")])
+def test_a_gradient_norm_that_is_not_finite_is_null_and_reported(value, shown, read, call_bisum, small, monkeypatch):
+    end_step = Session.end_step
+
+    def once(self, loss, rows, learning_rate, grad_norm):
+        end_step(self, loss, rows, learning_rate, torch.tensor(value) if self.step == 2 else grad_norm)
+
+    monkeypatch.setattr(Session, "end_step", once)
+    done = call_bisum(*small, "trainer.max_steps=4", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    norms = read.series(Path("run"), "train/grad_norm")
+    assert [norm is None for norm in norms] == [False, False, True, False]
+    note = f"> step 3: the gradient norm is {shown}, recorded as null; a lower trainer.learning_rate may help"
+    assert done.out.count(note) == 1
+
+
+def test_a_backend_need_not_know_the_gradient_norm(read, run_words, monkeypatch):
+    end_step = Session.end_step
+    monkeypatch.setattr(Session, "end_step", lambda self, *given: end_step(self, *given[:3]))
+    directory = run_words("trainer.max_steps=2")
+    assert len(read.series(directory, "train/loss")) == 2
+    assert read.series(directory, "train/grad_norm") == []
 
 
 @pytest.mark.parametrize("words", [(), ("trainer.evaluate_every=5", "trainer.log_every=3")])
