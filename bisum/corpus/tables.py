@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
+from bisum.corpus.blank import is_blank
 from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
 from bisum.corpus.languages import tools_for
+from bisum.corpus.values import TEXTS, Misfit
 from bisum.errors import UserError, shown
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
@@ -68,15 +70,13 @@ class Tables(RowSettings, ABC):
         import pyarrow as pa
 
         found = {key: self.parts(key) for key in (languages if self.per_language else [None])}
-        guesses: dict[str, str] = {}
+        said: set[str] = set()
         unused: Counter[str] = Counter()
         splits: dict[str, dict[str, pa.Table]] = {split: {} for split in SPLITS}
         for key, parts in found.items():
             for split, tables in parts.items():
-                rows = _numbered([self._rows(part, guesses) for part in tables])
+                rows = _numbered([self._rows(part, said) for part in tables])
                 splits[split] |= self._by_language(rows, key, languages, split, unused)
-        for guess, place in guesses.items():
-            logger.info("%s in %s (guessed; corpus.columns names others)", guess, place)
         if unused:
             counts = " and ".join(f"{rows:,} in {language}" for language, rows in unused.most_common(10))
             logger.info("%s rows are not used: %s (languages=[%s])", f"{unused.total():,}", counts, ",".join(languages))
@@ -90,19 +90,40 @@ class Tables(RowSettings, ABC):
             joined |= self._shares(joined["train"], missing)
         return {split: joined[split].select(COLUMNS) for split in SPLITS if split in joined}
 
-    def _rows(self, part: Part, guesses: dict[str, str]) -> pa.Table:
-        """Read one table as text, and record which columns were guessed."""
+    def _rows(self, part: Part, said: set[str]) -> pa.Table:
+        """Read one table as text, and say which columns were guessed and left out, each only once."""
+
+        def say(column: str, text: str) -> None:
+            if column not in said:
+                said.add(column)
+                logger.info("%s", text)
+
         place, read = part
-        paths: dict[str, ColumnPath] = {}
+        left_out: set[str] = set()
+        while True:
+            paths: dict[str, ColumnPath] = {}
 
-        def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
-            paths.update(self.columns.find(names, place))
-            return paths
+            def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
+                found = self.columns.find(names, place)
+                paths.update({role: path for role, path in found.items() if role not in left_out})  # noqa: B023
+                return paths  # noqa: B023
 
-        table = read(pick)
+            try:
+                rows = text_rows(read(pick), place, paths)
+            except Misfit as misfit:
+                key = f"corpus.columns.{misfit.role}"
+                if misfit.role in TEXTS:
+                    raise
+                if not self.columns.may_leave_out(misfit.role):
+                    null = "numbers the rows instead" if misfit.role == "id" else "reads no such column"
+                    raise UserError(f"{misfit} ({key}=null {null})") from misfit
+                left_out.add(misfit.role)
+                say(f"{misfit.role} {misfit.name}", f"{misfit.role} is left out: {misfit} ({key} names another column)")
+            else:
+                break
         if guess := self.columns.guesses(paths):
-            guesses.setdefault(guess, place)
-        return text_rows(table, place, paths)
+            say(guess, f"{guess} in {place} (guessed; corpus.columns names others)")
+        return rows
 
     def _by_language(
         self, rows: pa.Table, key: str | None, languages: Sequence[str], split: str, unused: Counter[str]
@@ -218,7 +239,7 @@ def _with_languages(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
 def _refuse_other(rows: pa.Table, language: str) -> None:
     import pyarrow.compute as pc
 
-    says = pc.and_(pc.not_equal(rows["language"], language), pc.not_equal(rows["language"], ""))
+    says = pc.and_not(pc.not_equal(rows["language"], language), is_blank(rows["language"]))
     for row in rows.filter(says).slice(0, 1).to_pylist():
         raise UserError(
             f"{row['place']}, row {row['row']}: language is {shown(row['language'])}; must be '{language}', as for all "
@@ -229,7 +250,7 @@ def _refuse_other(rows: pa.Table, language: str) -> None:
 def _refuse_empty(rows: pa.Table, column: str) -> None:
     import pyarrow.compute as pc
 
-    empty = rows.filter(pc.fill_null(pc.equal(rows[column], ""), True)).slice(0, 1).to_pylist()
+    empty = rows.filter(pc.fill_null(is_blank(rows[column]), True)).slice(0, 1).to_pylist()
     for row in empty:
         raise UserError(f"{row['place']}, row {row['row']}: no {column}; all rows must have one, or no row")
 

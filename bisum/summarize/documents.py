@@ -107,8 +107,8 @@ def _check(file: str) -> None:
 
 def _read(file: str, unit: str) -> Iterator[Document]:
     """Yield the documents of a file or of standard input as they become available."""
+    from bisum.corpus.decoding import text_lines
     from bisum.corpus.readers import split_extension
-    from bisum.corpus.text_formats import text_lines
 
     name = "stdin" if file == STDIN else file
     with _opened(file) as stream:
