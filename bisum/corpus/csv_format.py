@@ -60,15 +60,15 @@ def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Tabl
         table = _Csv(file, url, "\t", quoted=True, checked=True).table(pick)
     except UserError as error:
         raise literal or error from None
-    logger.info("%s: values in double quotes are read without them, as in CSV: %s (corpus.quoting)", url, reason)
+    logger.info("%s: values in double quotes are read without these, as in CSV, since %s (corpus.quoting)", url, reason)
     return table
 
 
 def _with_quotes_reported(table: pa.Table, url: str) -> pa.Table:
     quoted = sum(pc.sum(pc.match_substring_regex(column, '^"([^"]|"")*"$')).as_py() or 0 for column in table.columns)
     if quoted:
-        kept = "begin and end with a quotation mark, which is kept (corpus.quoting=minimal removes it)"
-        logger.info("%s: %s values %s", url, f"{quoted:,}", kept)
+        kept = "values that keep the quotation marks around them (corpus.quoting=minimal removes these)"
+        logger.info("%s: %s: %s", url, kept, f"{quoted:,}")
     return table
 
 
@@ -104,7 +104,7 @@ class _Csv:
             self._names.pop()
         inside = lines_inside(header, self._separator)
         if checked and holds_rows(inside, len(inside[0])):
-            raise self._swallowed(f"header ({self._lines(inside)})")
+            raise self._swallowed(f"header ({self._lines(header)})")
 
     def table(self, pick: Pick) -> pa.Table:
         """Return the picked columns of all rows. Raises `UserError` for a row that does not fit the header."""
@@ -115,9 +115,7 @@ class _Csv:
             texts = {role: pc.replace_substring(column, LONE_RETURN, "\r") for role, column in texts.items()}
         nulls = sum(pc.sum(pc.equal(column, _NULL)).as_py() or 0 for column in texts.values())
         if nulls:
-            logger.info(
-                "%s: %s values are %s, which MySQL and PostgreSQL write for none", self._url, f"{nulls:,}", _NULL
-            )
+            logger.info("%s: missing values that MySQL or PostgreSQL wrote as %s: %s", self._url, _NULL, f"{nulls:,}")
             texts = {role: pc.if_else(pc.equal(column, _NULL), None, column) for role, column in texts.items()}
         return pa.table(texts)
 
@@ -127,6 +125,7 @@ class _Csv:
         appends = [(column.append, index) for column, index in zip(columns, indices, strict=True)]
         rows, named, width = self._rows, len(self._names), 0
         row, line, empty = 0, rows.line_num, 0
+        first: tuple[str, Sequence[str]] = ("", ())
         suspects = []
         try:
             for values in rows:
@@ -134,18 +133,21 @@ class _Csv:
                 if line != before + 1 and self._checked:
                     inside = lines_inside(values, self._separator)
                     if holds_rows(inside, width or named):
-                        suspects.append(Suspect(row + 1, f"row {row + 1} ({self._lines(inside)})", inside))
+                        suspects.append(Suspect(row + 1, self._place(row + 1, values), inside))
                 if len(values) != named or not values[0]:  # all others are as they should be
                     if not any(map(str.strip, values)):
                         empty += len(values) > 1
                         continue
                     width = width or (named if any(values[named:]) else max(len(values), named))
                     if len(values) != width or any(values[named:]):
-                        raise self._wrong_width(row + 1, values, width, suspects)
-                elif width > named:
-                    raise self._wrong_width(row + 1, values, width, suspects)
+                        if suspects and suspects[-1].row == row + 1:
+                            raise self._swallowed(suspects[-1].place)
+                        raise self._wrong_width(self._place(row + 1, values), values)
+                elif width > named:  # so the first row has an empty value too many
+                    raise self._wrong_width(*first)
+                if not row:
+                    width, first = width or named, (self._place(1, values), values)
                 row += 1
-                width = width or named
                 for append, index in appends:
                     append(values[index])
         except csv.Error as error:
@@ -155,13 +157,16 @@ class _Csv:
         if width > named:
             logger.info("%s: each row ends in %r, without a value after it", self._url, self._separator)
         if empty:
-            logger.info("%s: %s rows without any value are left out", self._url, f"{empty:,}")
+            logger.info("%s: rows without any value, left out: %s", self._url, f"{empty:,}")
         return columns
 
-    def _lines(self, inside: Sequence[object]) -> str:
-        """Return the numbers of the lines that end with the one last read."""
-        last = self._skipped + self._rows.line_num
-        return f"line {last}" if len(inside) < 2 else f"lines {last - len(inside) + 1} to {last}"
+    def _place(self, row: int, values: Sequence[str]) -> str:
+        """Name the row last read, and its lines."""
+        return f"row {row} ({self._lines(values)})"
+
+    def _lines(self, values: Sequence[str]) -> str:
+        last, count = self._skipped + self._rows.line_num, len(lines_inside(values, self._separator))
+        return f"line {last}" if count < 2 else f"lines {last - count + 1} to {last}"
 
     def _swallowed(self, place: str) -> UserError:
         return UserError(
@@ -175,15 +180,13 @@ class _Csv:
             'with " must end with one, and those inside it must be doubled (corpus.quoting=none reads them as text)'
         )
 
-    def _wrong_width(self, row: int, values: list[str], width: int, suspects: Sequence[Suspect]) -> UserError:
-        if suspects and suspects[-1].row == row:
-            return self._swallowed(suspects[-1].place)
-        model = "the header" if width == len(self._names) else "row 1"
+    def _wrong_width(self, place: str, values: Sequence[str]) -> UserError:
         hint = "" if self._quoted else ", with corpus.quoting=minimal"
+        if self._quoted and any(self._separator in value for value in values):
+            hint = "; corpus.quoting=none reads quotation marks as text"
         return _WrongWidth(
-            f"{self._url}, row {row} ({self._lines(lines_inside(values, self._separator))}): must have {width} values, "
-            f"as {model}, not {len(values)}; put a value that holds {shown(self._separator)} or a line break in double "
-            f"quotes{hint}"
+            f"{self._url}, {place}: must have {len(self._names)} values, as the header, not {len(values)}; put a value "
+            f"that holds {shown(self._separator)} or a line break in double quotes{hint}"
         )
 
 

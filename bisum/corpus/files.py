@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bisum.corpus.hub import is_saved
+from bisum.corpus.places import readable, without_queries
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError, nearest, printable
+from bisum.errors import UserError, nearest
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
 
@@ -72,7 +73,7 @@ class Files(Tables):
                     )
                 if (LANGUAGE in pattern) != self.per_language:
                     raise UserError(
-                        f"{key}: '{_without_queries(pattern)}' must have {LANGUAGE} in it, as must all files or none"
+                        f"{key}: '{without_queries(pattern)}' must have {LANGUAGE} in it, as must all files or none"
                     )
 
     @property
@@ -86,7 +87,7 @@ class Files(Tables):
 
         return {
             "train" if key == "path" else key: [
-                (_readable(file), partial(read_file, file, key=f"corpus.{key}", quoting=self.quoting))
+                (readable(file), partial(read_file, file, key=f"corpus.{key}", quoting=self.quoting))
                 for pattern in patterns
                 for file in _found(pattern.replace(LANGUAGE, language or LANGUAGE), f"corpus.{key}")
             ]
@@ -98,7 +99,7 @@ class Files(Tables):
         try:
             return super().load(languages)
         except UserError as error:
-            raise UserError(_readable(str(error))) from error
+            raise UserError(readable(str(error))) from error
 
     def _names(self) -> dict[str, list[str]]:
         """Return the patterns of each key that is given."""
@@ -110,15 +111,6 @@ def _login(url: str) -> bool:
     """Return whether a URL, or a link of an fsspec chain, contains a login."""
     links = (link.partition("://") for link in url.split("::"))
     return any("@" in re.split("[/?#]", rest)[0] for protocol, _, rest in links if protocol not in _AT_IS_NO_LOGIN)
-
-
-def _without_queries(text: str) -> str:
-    """Replace the query of each URL in a text by `...`, since it may hold a signature."""
-    return re.sub(r"(://[^\s?]*\?)\S+?(?=[\])}>,;:.'\"]*(?:\s|$))", r"\1...", text)
-
-
-def _readable(text: str) -> str:
-    return printable(_without_queries(text))
 
 
 def _found(pattern: str, key: str) -> list[str]:

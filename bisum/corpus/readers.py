@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from bisum.corpus.columns import Pick, nested_paths, pick_columns, pick_once
 from bisum.corpus.csv_format import Quoting, read_csv, read_tsv
 from bisum.corpus.json_format import read_json, read_json_lines
+from bisum.corpus.places import readable
 from bisum.errors import UserError, one_line
 
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, pa.ArrowException, OSError)
@@ -42,8 +43,8 @@ def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "",
     with open_file(url, key) as file:
         extension = extension or split_extension(url)[1]
         if extension in _SEPARATED:
-            return _SEPARATED[extension](file, url, pick, quoting)
-        return _SELF_DESCRIBING[extension](file, url, pick)
+            return _SEPARATED[extension](file, readable(url), pick, quoting)
+        return _SELF_DESCRIBING[extension](file, readable(url), pick)
 
 
 @contextmanager

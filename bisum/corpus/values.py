@@ -38,7 +38,7 @@ class Misfit(UserError):
         )
         if isinstance(value, dict) and value:
             must += f"; a dot leads to a field inside it, as in {name}.{next(iter(value))}"
-        if isinstance(value, list) and not a_list:
+        if isinstance(value, list) and role in TEXTS and not a_list:
             must += ", or a list in documents and summaries alike"
         if fitting_row is not None and role in TEXTS:
             must += f", as in row {fitting_row}"
