@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +29,7 @@ def _cast(array: pa.Array) -> Iterator[pa.Array]:
     yield from _cast(array.slice(middle))
 
 
-def take(rows: pa.Table, order: pa.Array) -> pa.Table:
+def take(rows: pa.Table, order: pa.Array | Sequence[int]) -> pa.Table:
     """Return the rows of a table of strings at the positions in `order`."""
     if all(column.nbytes <= CHUNK_BYTES for column in rows.columns):
         return rows.take(order)

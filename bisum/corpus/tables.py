@@ -90,37 +90,32 @@ class Tables(RowSettings, ABC):
             joined |= self._shares(joined["train"], missing)
         return {split: joined[split].select(COLUMNS) for split in SPLITS if split in joined}
 
-    def _rows(self, part: Part, said: set[str]) -> pa.Table:
-        """Read one table as text, and say which columns were guessed and left out, each only once."""
-
-        def say(column: str, text: str) -> None:
-            if column not in said:
-                said.add(column)
-                logger.info("%s", text)
-
+    def _rows(self, part: Part, said: set[str], left_out: frozenset[str] = frozenset()) -> pa.Table:
+        """Read one table as text, without the fields in `left_out`; report what is guessed and left out once."""
         place, read = part
-        left_out: set[str] = set()
-        while True:
-            paths: dict[str, ColumnPath] = {}
+        paths: dict[str, ColumnPath] = {}
 
-            def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
-                found = self.columns.find(names, place)
-                paths.update({role: path for role, path in found.items() if role not in left_out})  # noqa: B023
-                return paths  # noqa: B023
+        def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
+            found = self.columns.find(names, place)
+            paths.update({role: path for role, path in found.items() if role not in left_out})
+            return paths
 
-            try:
-                rows = text_rows(read(pick), place, paths)
-            except Misfit as misfit:
-                key = f"corpus.columns.{misfit.role}"
-                if misfit.role in TEXTS:
-                    raise
-                if not self.columns.may_leave_out(misfit.role):
-                    null = "numbers the rows instead" if misfit.role == "id" else "reads no such column"
-                    raise UserError(f"{misfit} ({key}=null {null})") from misfit
-                left_out.add(misfit.role)
-                say(f"{misfit.role} {misfit.name}", f"{misfit.role} is left out: {misfit} ({key} names another column)")
-            else:
-                break
+        def say(subject: str, line: str) -> None:
+            if subject not in said:
+                said.add(subject)
+                logger.info("%s", line)
+
+        try:
+            rows = text_rows(read(pick), place, paths)
+        except Misfit as misfit:
+            role, key = misfit.role, f"corpus.columns.{misfit.role}"
+            if role in TEXTS:
+                raise
+            if not self.columns.may_leave_out(role):
+                remedy = "numbers the rows instead" if role == "id" else "reads no such column"
+                raise UserError(f"{misfit} ({key}=null {remedy})") from misfit
+            say(f"{role} {misfit.name}", f"{role} is left out: {misfit} ({key} names another column)")
+            return self._rows(part, said, left_out | {role})
         if guess := self.columns.guesses(paths):
             say(guess, f"{guess} in {place} (guessed; corpus.columns names others)")
         return rows

@@ -29,13 +29,9 @@ class Misfit(UserError):
         a_list: bool = False,
     ) -> None:
         """Name a misfit's row and an earlier one whose value fits, and whether (`a_list`) such values are lists."""
-        must = (
-            "a list"
-            if a_list and not isinstance(value, list)
-            else "text"
-            if role in TEXTS
-            else "text or a whole number"
-        )
+        must = "text" if role in TEXTS else "text or a whole number"
+        if a_list and not isinstance(value, list):
+            must = "a list"
         if isinstance(value, dict) and value:
             must += f"; a dot leads to a field inside it, as in {name}.{next(iter(value))}"
         if isinstance(value, list) and role in TEXTS and not a_list:
