@@ -47,7 +47,8 @@ class CsvLines:
                 )
             if cr_ends_lines is None and line.strip():
                 cr_ends_lines = has_lone_return(re.sub(r'"[^"]*"', "", line))
-            if "\r" not in line or not has_lone_return(line):
+            at = line.find("\r")
+            if at < 0 or line[at:] == "\r\n":
                 yield line
             elif cr_ends_lines:
                 yield from split_lines(line)

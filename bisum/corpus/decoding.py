@@ -57,7 +57,7 @@ def split_lines(line: str) -> Iterator[str]:
 
 def has_lone_return(line: str) -> bool:
     """Return whether a line that ends in LF has a CR elsewhere than before that LF."""
-    return "\r" in line and (line.find("\r") < len(line) - 2 or line[-1] != "\n")
+    return "\r" in line and line[line.find("\r") :] != "\r\n"
 
 
 def _wide(start: bytes) -> str | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _FEW = 0.01
 """Share of a column's values up to which they count as exceptions."""
 
@@ -29,10 +27,12 @@ def lines_inside(values: Sequence[str], separator: str) -> list[list[str]]:
     """Return the values that each line of a row would have if quotation marks around line ends were text."""
     lines: list[list[str]] = [[]]
     for value in values:
-        if "\n" not in value and "\r" not in value:
+        if "\r" in value:
+            value = value.replace("\r\n", "\n").replace("\r", "\n")
+        if "\n" not in value:
             lines[-1].append(value)
             continue
-        first, *others = _LINE_END.split(value)
+        first, *others = value.split("\n")
         lines[-1] += first.split(separator)
         lines += [line.split(separator) for line in others]
     return lines
