@@ -48,15 +48,21 @@ class Columns:
 
     def find(self, names: Mapping[str, ColumnPath], place: str) -> dict[str, ColumnPath]:
         """Return the column for each field that has one. Raises `UserError`, naming `place` and all that is missing."""
-        by_name = {name.casefold(): path for name, path in names.items()} | dict(names)
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault(name.casefold(), []).append(name)
         found: dict[str, ColumnPath] = {}
         missing: dict[str, str] = {}
         for role in (field.name for field in fields(self)):
             wanted: str | list[str] | None = getattr(self, role)
             choices = [wanted] if isinstance(wanted, str) else wanted or []
-            path = next((by_name[key] for name in choices for key in (name, name.casefold()) if key in by_name), None)
-            if path is not None:
-                found[role] = path
+            fitting = next(
+                filter(None, ([name] if name in names else alike.get(name.casefold()) for name in choices)), []
+            )
+            if len(fitting) == 1:
+                found[role] = names[fitting[0]]
+            elif fitting:
+                missing[role] = f"{' and '.join(fitting)}; name one of them"
             elif isinstance(wanted, str):
                 missing[role] = f"no column '{wanted}'{nearest(wanted, names)}"
             elif role in TEXTS:

@@ -48,13 +48,13 @@ class CsvLines:
             if cr_ends_lines is None and line.strip():
                 cr_ends_lines = has_lone_return(re.sub(r'"[^"]*"', "", line))
             at = line.find("\r")
-            if at < 0 or line[at:] == "\r\n":
+            if at < 0 or line[at:] in ("\r\n", "\r"):
                 yield line
             elif cr_ends_lines:
                 yield from split_lines(line)
             else:
                 self.has_lone_returns = True
-                yield re.sub(r"\r(?!\n)", LONE_RETURN, line)
+                yield re.sub(r"\r(?!\n|\Z)", LONE_RETURN, line)
 
 
 def find_first_line(lines: Iterator[str]) -> FirstLine:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from bisum.corpus.blank import is_blank
 from bisum.corpus.corpus import apply_filter, count_languages
 from bisum.corpus.languages import count_words
-from bisum.corpus.strings import by_id, take
+from bisum.corpus.strings import by_id, numbered, take
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import SPLITS
 
@@ -136,7 +136,8 @@ class Repeats:
 def find_repeats(splits: Mapping[str, pa.Table]) -> list[Repeats]:
     """Return how many rows of each split repeat one in that split, or one in a later split (a leak into evaluation)."""
     ends = np.cumsum([splits[split].num_rows for split in SPLITS])[:-1]
-    document, summary = (_numbered([splits[split][text] for split in SPLITS]) for text in TEXTS)
+    rows = pa.concat_tables([splits[split].select(TEXTS) for split in SPLITS])
+    document, summary = (numbered(rows[text]) for text in TEXTS)
     keys = {"document": document, "summary": summary, "pair": document * (summary.max() + 1) + summary}
     found = []
     for text, key in keys.items():
@@ -224,16 +225,6 @@ def describe(lengths: Integers) -> dict[str, float]:
 
 def _without(rows: pa.Table, kept: pa.Table) -> pa.Table:
     return rows.filter(pc.invert(pc.is_in(rows["id"], value_set=kept["id"])))
-
-
-def _numbered(columns: Sequence[pa.ChunkedArray]) -> Integers:
-    """Return a number for each text in the concatenated columns; equal texts have equal numbers."""
-    # Large strings, since the distinct texts come into one array.
-    texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()).cast(
-        pa.large_string()
-    )
-    codes: Integers = pc.utf8_trim_whitespace(texts).dictionary_encode().combine_chunks().indices.to_numpy()
-    return codes.astype(np.int64)
 
 
 def _by_language(rows: pa.Table, languages: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,6 +38,17 @@ def take(rows: pa.Table, order: pa.Array | Sequence[int]) -> pa.Table:
     # `take` puts all chunks of a column into one, which large strings can be.
     large = rows.cast(pa.schema([(name, pa.large_string()) for name in rows.column_names])).take(order)
     return pa.table({name: to_strings(large[name]) for name in rows.column_names})
+
+
+def trimmed(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts without white space at their ends, as large strings, which comparisons may join to one array."""
+    return pc.utf8_trim_whitespace(texts.cast(pa.large_string()))
+
+
+def numbered(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return a number for each text, shape (texts,); texts that are equal once trimmed have equal numbers."""
+    codes = trimmed(texts).dictionary_encode().combine_chunks().indices
+    return np.asarray(codes.to_numpy(), dtype=np.int64)
 
 
 def by_id(rows: pa.Table) -> pa.Array:

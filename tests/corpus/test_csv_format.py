@@ -75,6 +75,7 @@ EXPECTED = [tuple(row[:3]) for row in ROWS]
     [
         plain(end="\r"),
         plain(end="\r\n"),
+        plain()[:-1] + "\r",
         "sep=;\n" + plain(separator=";"),
         "\ufeffsep=;\r\n" + plain(separator=";", end="\r\n"),
         '"sep=;"\n\n' + plain(separator=";"),
@@ -167,6 +168,14 @@ def test_the_right_row_is_named(refused, change, said):
 def test_a_wanted_column_occurs_once(refused):
     rows = [[*row, "b"] for row in ROWS]
     assert refused(plain(rows, header=[*HEADER, "title"])) == "a.csv: the header names 'title' twice; must be once"
+
+
+def test_names_that_differ_in_case_alone_are_not_guessed(read, refused):
+    content = plain([[*row, "b"] for row in ROWS], header=["id", "Text", "title", "lang", "TEXT"])
+    assert refused(content).startswith(
+        "corpus.columns.document: a.csv has Text and TEXT; name one of them (columns: id,"
+    )
+    assert read(content, columns={"document": "Text"}) == EXPECTED
 
 
 def test_all_missing_columns_are_named_at_once(refused):
