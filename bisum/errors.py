@@ -38,6 +38,17 @@ def reason(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
+def printable(text: str) -> str:
+    """Return a text, such as a file's name, with characters that cannot be shown as escapes (\\n, \\x1b, \\xe9).
+
+    A byte of a name that is not UTF-8, which Python holds as half of a surrogate pair, is shown as that byte.
+    """
+    if text.isprintable():
+        return text
+    escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(f"\\x{char[4:]}" if char.startswith("\\udc") else char for char in escaped)
+
+
 def shown(value: object) -> str:
     """Return a value for a message, cut at 40 characters."""
     text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import torch
 
 from bisum.corpus.corpus import Corpus
+from bisum.corpus.strings import take
 from bisum.errors import UserError
 from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.source import SPLITS
@@ -91,7 +92,7 @@ def _encode(
     integers = List(Value("int32"))
     features = Features(input_ids=integers, labels=integers, document_cut=Value("bool"), summary_cut=Value("bool"))
     order = pc.sort_indices(rows["id"])  # the cache is in the order of ids, so that runs with other seeds share it
-    texts = Dataset(rows.select(["document", "summary", "language"]).take(order))
+    texts = Dataset(take(rows.select(["document", "summary", "language"]), order))
     path = cache / f"tokens-{key}.arrow"
 
     def tokenize() -> pa.Table:

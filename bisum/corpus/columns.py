@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from bisum.errors import UserError, nearest, shown
+from bisum.corpus.blank import is_blank
+from bisum.corpus.values import TEXTS, as_text
+from bisum.errors import UserError, nearest
 from bisum.interfaces.source import COLUMNS
 
 if TYPE_CHECKING:
@@ -45,25 +47,37 @@ class Columns:
     """Group of the row. When bisum splits, a group, such as translations, stays together (null: each row alone)."""
 
     def find(
-        self, names: Mapping[str, ColumnPath], place: str, required: Collection[str] = ("document", "summary")
+        self, names: Mapping[str, ColumnPath], place: str, required: Collection[str] = TEXTS
     ) -> dict[str, ColumnPath]:
-        """Return the column for each field that has one. Raises `UserError`, naming `place`, if one is missing."""
-        by_name = {name.casefold(): path for name, path in names.items()} | dict(names)
-        found = {}
+        """Return the column for each field that has one. Raises `UserError`, naming `place` and all that is missing."""
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault(name.casefold(), []).append(name)
+        found: dict[str, ColumnPath] = {}
+        missing: dict[str, str] = {}
         for role in (field.name for field in fields(self)):
             wanted: str | list[str] | None = getattr(self, role)
             choices = [wanted] if isinstance(wanted, str) else wanted or []
-            path = next((by_name[key] for name in choices for key in (name, name.casefold()) if key in by_name), None)
-            if path is not None:
-                found[role] = path
+            fitting = next(
+                filter(None, ([name] if name in names else alike.get(name.casefold()) for name in choices)), []
+            )
+            if len(fitting) == 1:
+                found[role] = names[fitting[0]]
+            elif fitting:
+                missing[role] = f"{' and '.join(fitting)}; name one of them"
             elif isinstance(wanted, str):
-                close = nearest(wanted, names)
-                raise UserError(f"corpus.columns.{role}: {place} has no column '{wanted}'{close} {_listed(names)}")
+                missing[role] = f"no column '{wanted}'{nearest(wanted, names)}"
             elif role in required:
-                raise UserError(
-                    f"corpus.columns.{role}: {place} has none of {', '.join(choices)}; name its column {_listed(names)}"
-                )
+                missing[role] = f"none of {', '.join(choices)}; name its column"
+        if missing:
+            (first, problem), *others = missing.items()
+            more = "".join(f"; corpus.columns.{role}: {problem}" for role, problem in others)
+            raise UserError(f"corpus.columns.{first}: {place} has {problem} {_listed(names)}{more}")
         return found
+
+    def may_leave_out(self, role: str) -> bool:
+        """Return whether a field's column may be left out: it is optional, and was found among several names."""
+        return role in ("language", "category") and isinstance(getattr(self, role), list)
 
     def guesses(self, found: Mapping[str, ColumnPath]) -> str:
         """Describe which columns were chosen among several names; "" if all have bisum's own names."""
@@ -73,8 +87,8 @@ class Columns:
         return ", ".join(f"{role} is '{name}'" for role, name in chosen.items() if name != role)
 
 
-def nested_names(schema: pa.Schema) -> dict[str, ColumnPath]:
-    """Return the columns of a schema and the fields inside them by dotted name."""
+def nested_paths(schema: pa.Schema) -> list[ColumnPath]:
+    """Return the paths to the columns of a schema and to the fields inside them."""
     import pyarrow as pa
 
     def walk(field: pa.Field, outer: ColumnPath) -> Iterator[ColumnPath]:
@@ -84,7 +98,17 @@ def nested_names(schema: pa.Schema) -> dict[str, ColumnPath]:
         for inner in kind if pa.types.is_struct(kind) else ():
             yield from walk(inner, path)
 
-    return {".".join(path): path for field in schema for path in walk(field, ())}
+    return [path for field in schema for path in walk(field, ())]
+
+
+def pick_once(paths: Sequence[ColumnPath], pick: Pick, place: str, what: str) -> Mapping[str, ColumnPath]:
+    """Pick among paths by their dotted names. Raises `UserError` if `what` (the header) names a picked one twice."""
+    picked = pick({".".join(path): path for path in paths})
+    for path in picked.values():
+        for outer in (path[:depth] for depth in range(1, len(path) + 1)):
+            if paths.count(outer) > 1:
+                raise UserError(f"{place}: the {what} names '{'.'.join(outer)}' twice; must be once")
+    return picked
 
 
 def pick_columns(table: pa.Table, paths: Mapping[str, ColumnPath]) -> pa.Table:
@@ -122,11 +146,11 @@ def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> p
         table = pa.concat_tables([_exploded(batch, lists, place, names) for batch in table.to_batches()] or [table])
     if not table.num_rows:
         raise UserError(f"{place}: no rows; must have at least one")
-    columns = {role: _as_text(table, role, place, name) for role, name in names.items()}
+    columns = {role: as_text(table, role, place, name) for role, name in names.items()}
     empty = pa.nulls(table.num_rows, pa.string())
     texts = {field.name: columns.get(field.name, empty) for field in fields(Columns)}
     for role in ("category", "group"):  # CSV cannot express null otherwise
-        texts[role] = pc.if_else(pc.equal(texts[role], ""), None, texts[role])
+        texts[role] = pc.if_else(is_blank(texts[role]), None, texts[role])
     part = table["part"] if "part" in table.column_names else pa.nulls(table.num_rows, pa.int64())
     return pa.table({**texts, "place": pa.repeat(place, table.num_rows), "row": table["row"], "part": part})
 
@@ -154,37 +178,6 @@ def _exploded(batch: pa.RecordBatch, lists: Sequence[str], place: str, names: Ma
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
     return pa.table({**columns, "part": pa.array(part, pa.int64())})
-
-
-def _as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArray:
-    import pyarrow as pa
-    from pyarrow import types
-
-    column = table[role]
-    if column.null_count == len(column):  # of any type, since pandas writes an empty column as floats
-        return pa.chunked_array([pa.nulls(len(column), pa.string())])
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind, texts_only = column.type, role in ("document", "summary")
-    strings = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
-    if not strings and not (types.is_integer(kind) and not texts_only):
-        row, value = next(
-            (row, value) for row, value in zip(table["row"].to_pylist(), column, strict=True) if value.is_valid
-        )
-        must = "text" if texts_only else "text or a whole number"
-        if types.is_struct(kind):
-            must += f"; a dot leads to a field inside it, as in {name}.{kind[0].name}"
-        if _is_list(kind):
-            must += ", or a list in documents and summaries alike"
-        raise UserError(f"{place}, row {row}: {name} is {shown(value.as_py())}; must be {must}")
-    text = column.cast(pa.string())
-    try:
-        text.validate(full=True)  # Parquet may hold bytes that are not UTF-8
-    except pa.ArrowException as error:
-        values = zip(table["row"].to_pylist(), text.cast(pa.binary()).to_pylist(), strict=True)
-        row = next(row for row, value in values if "\ufffd" in (value or b"").decode(errors="replace"))
-        raise UserError(f"{place}, row {row}: {name} is not UTF-8; write the file anew, in UTF-8") from error
-    return text
 
 
 def _is_list(kind: pa.DataType) -> bool:

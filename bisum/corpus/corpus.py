@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bisum.corpus.blank import is_blank
 from bisum.corpus.languages import describe_codes
+from bisum.corpus.strings import by_id, take, to_strings
 from bisum.errors import UserError, reason
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import COLUMNS, SPLITS, Source
@@ -110,8 +112,8 @@ def select_rows(
 
 def drop_blank(rows: pa.Table) -> pa.Table:
     """Return the rows whose document and summary are neither missing nor blank."""
-    document, summary = (pc.not_equal(pc.utf8_trim_whitespace(rows[name]), "") for name in ("document", "summary"))
-    return rows.filter(pc.and_(document, summary))  # a null text gives null, which drops the row
+    blank = pc.or_(is_blank(rows["document"]), is_blank(rows["summary"]))
+    return rows.filter(pc.invert(blank))  # a null text gives null, which drops the row
 
 
 def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, filled: Mapping[str, pa.Table]) -> pa.Table:
@@ -157,13 +159,22 @@ def fingerprint(splits: Mapping[str, pa.Table]) -> str:
     """
     digest = hashlib.sha256()
     for split in filter(splits.__contains__, SPLITS):
-        rows = splits[split].select(COLUMNS).cast(SCHEMA).sort_by("id")
+        rows = _as_strings(splits[split])
+        rows = take(rows, by_id(rows))
         digest.update(f"{split} {rows.num_rows}\n".encode())
         for column in rows.columns:
             lengths = pc.fill_null(pc.binary_length(column), -1)
             digest.update(lengths.to_numpy().astype("<i8"))
-            digest.update("".join(column.drop_null().to_pylist()).encode())
+            for chunk in column.drop_null().chunks:
+                digest.update(_utf8(chunk))
     return digest.hexdigest()
+
+
+def _utf8(strings: pa.StringArray) -> memoryview:
+    """Return the bytes of all strings, one after the other."""
+    _, offsets, data = strings.buffers()
+    ends = np.frombuffer(offsets, "<i4", len(strings) + 1, strings.offset * 4)
+    return memoryview(data or b"")[ends[0] : ends[-1]]
 
 
 class _Ledger:
@@ -207,7 +218,7 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
     for column in COLUMNS:
         if column not in rows.column_names:
             raise UserError(f"{split}: the source gives no column {column}; it must give {', '.join(COLUMNS)}")
-    rows = rows.select(COLUMNS).cast(SCHEMA)
+    rows = _as_strings(rows)
     found = set(pc.unique(rows["language"]).to_pylist())
     wanted = set(languages) if split == "train" else found & set(languages)
     if found != wanted or not found:
@@ -224,18 +235,23 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
     return rows
 
 
+def _as_strings(rows: pa.Table) -> pa.Table:
+    """Return the columns `COLUMNS` as strings."""
+    return pa.table({column: to_strings(rows[column]) for column in COLUMNS}, SCHEMA)
+
+
 def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator) -> pa.Table:
     """Shuffle `rows`, and keep the first ones of each language, up to its share of `limit`."""
-    rows = rows.sort_by("id")
+    ordered = by_id(rows).to_numpy()
     # Random keys, since numpy may change the stream of `rng.permutation` between releases.
     order = np.argsort(rng.random(rows.num_rows), kind="stable")
     if limit is not None and limit < rows.num_rows:
-        language = rows["language"].to_numpy()[order]
+        language = rows["language"].to_numpy()[ordered[order]]
         positions = [np.flatnonzero(language == name) for name in languages]
         quotas = largest_remainder([len(found) for found in positions], limit)
         chosen = np.concatenate([found[:quota] for found, quota in zip(positions, quotas, strict=True)])
         order = order[np.sort(chosen)]
-    return rows.take(pa.array(order))
+    return take(rows, pa.array(ordered[order]))
 
 
 def largest_remainder(weights: Sequence[float], total: int) -> list[int]:

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bisum.corpus.blank import is_blank
 from bisum.corpus.corpus import apply_filter, count_languages
 from bisum.corpus.languages import count_words
+from bisum.corpus.strings import by_id, numbered, take
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import SPLITS
 
@@ -36,7 +38,7 @@ def count_categories(rows: pa.Table, languages: Sequence[str]) -> dict[str | Non
     language does not dominate.
     """
     names = pc.utf8_trim_whitespace(rows["category"])
-    names = pc.if_else(pc.equal(names, ""), pa.scalar(None, pa.string()), names)
+    names = pc.if_else(is_blank(names), pa.scalar(None, pa.string()), names)
     groups = pa.table({"category": names, "language": rows["language"]}).group_by(["category", "language"])
     counts: dict[str | None, dict[str, int]] = {}
     for group in groups.aggregate([([], "count_all")]).to_pylist():
@@ -54,10 +56,9 @@ def sample_rows(rows: pa.Table, languages: Sequence[str], count: int, seed: int)
 
     Each also has its lengths by `count_words`, as `document_words` and `summary_words`.
     """
-    rows = rows.sort_by("id")
-    order = np.argsort(np.random.default_rng(seed).random(rows.num_rows), kind="stable")
+    order = by_id(rows).to_numpy()[np.argsort(np.random.default_rng(seed).random(rows.num_rows), kind="stable")]
     language = rows["language"].to_numpy()[order]
-    chosen = {name: rows.take(pa.array(order[language == name][:count])) for name in languages}
+    chosen = {name: take(rows, pa.array(order[language == name][:count])) for name in languages}
     for text in TEXTS:
         chosen = {name: few.append_column(f"{text}_words", count_words(few, text)) for name, few in chosen.items()}
     return {name: few.to_pylist() for name, few in chosen.items()}
@@ -135,7 +136,8 @@ class Repeats:
 def find_repeats(splits: Mapping[str, pa.Table]) -> list[Repeats]:
     """Return how many rows of each split repeat one in that split, or one in a later split (a leak into evaluation)."""
     ends = np.cumsum([splits[split].num_rows for split in SPLITS])[:-1]
-    document, summary = (_numbered([splits[split][text] for split in SPLITS]) for text in TEXTS)
+    rows = pa.concat_tables([splits[split].select(TEXTS) for split in SPLITS])
+    document, summary = (numbered(rows[text]) for text in TEXTS)
     keys = {"document": document, "summary": summary, "pair": document * (summary.max() + 1) + summary}
     found = []
     for text, key in keys.items():
@@ -223,13 +225,6 @@ def describe(lengths: Integers) -> dict[str, float]:
 
 def _without(rows: pa.Table, kept: pa.Table) -> pa.Table:
     return rows.filter(pc.invert(pc.is_in(rows["id"], value_set=kept["id"])))
-
-
-def _numbered(columns: Sequence[pa.ChunkedArray]) -> Integers:
-    """Return a number for each text in the concatenated columns; equal texts have equal numbers."""
-    texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
-    codes: Integers = pc.utf8_trim_whitespace(texts).dictionary_encode().combine_chunks().indices.to_numpy()
-    return codes.astype(np.int64)
 
 
 def _by_language(rows: pa.Table, languages: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from bisum.corpus.hub import is_saved
+from bisum.corpus.places import readable, without_queries
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, nearest
 from bisum.interfaces.defaults import from_conf
@@ -44,6 +46,14 @@ class Files(Tables):
     test: str | list[str] | None = from_conf("corpus/files", "test")
     """Files of test (null: a share of train)."""
 
+    quoting: Literal["auto", "minimal", "none"] = from_conf("corpus/files", "quoting")
+    """What double quotes mean in CSV and TSV, by the names of Python's csv: minimal, none, or auto.
+
+    minimal: they surround values that hold separators, line ends or double quotes, which are doubled (RFC 4180). none:
+    they are text like any other. auto: as minimal in CSV, but a value that seems to hold rows is refused; as none in
+    TSV, unless the header is quoted, or only quoted values give all rows as many values as the header.
+    """
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None and self.train is not None:
@@ -63,7 +73,7 @@ class Files(Tables):
                     )
                 if (LANGUAGE in pattern) != self.per_language:
                     raise UserError(
-                        f"{key}: '{_without_queries(pattern)}' must have {LANGUAGE} in it, as must all files or none"
+                        f"{key}: '{without_queries(pattern)}' must have {LANGUAGE} in it, as must all files or none"
                     )
 
     @property
@@ -77,7 +87,7 @@ class Files(Tables):
 
         return {
             "train" if key == "path" else key: [
-                (_without_queries(file), partial(read_file, file, key=f"corpus.{key}"))
+                (readable(file), partial(read_file, file, key=f"corpus.{key}", quoting=self.quoting))
                 for pattern in patterns
                 for file in _found(pattern.replace(LANGUAGE, language or LANGUAGE), f"corpus.{key}")
             ]
@@ -89,7 +99,7 @@ class Files(Tables):
         try:
             return super().load(languages)
         except UserError as error:
-            raise UserError(_without_queries(str(error))) from error
+            raise UserError(readable(str(error))) from error
 
     def _names(self) -> dict[str, list[str]]:
         """Return the patterns of each key that is given."""
@@ -103,11 +113,6 @@ def _login(url: str) -> bool:
     return any("@" in re.split("[/?#]", rest)[0] for protocol, _, rest in links if protocol not in _AT_IS_NO_LOGIN)
 
 
-def _without_queries(text: str) -> str:
-    """Replace the query of each URL in a text by `...`, since it may hold a signature."""
-    return re.sub(r"(://[^\s?]*\?)\S+?(?=[\])}>,;:.'\"]*(?:\s|$))", r"\1...", text)
-
-
 def _found(pattern: str, key: str) -> list[str]:
     """Return the files that a path, pattern or URL names, in order, after checking their extensions."""
     from bisum.corpus.readers import COMPRESSIONS, FORMATS, split_extension
@@ -119,17 +124,27 @@ def _found(pattern: str, key: str) -> list[str]:
         is_local = "://" not in file
         path = Path(file).expanduser()
         if is_local and path.is_dir():
+            if saved := _saved_to_disk(path):
+                raise UserError(f"{key}: {file} {saved}")
             raise UserError(f"{key}: {file} is a folder; name its files, for example '{file.rstrip('/')}/*.csv'")
         if is_local and not path.exists():
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
             raise UserError(f"{key}: there is no file {file}{near}")
         _, extension = split_extension(file)
+        if is_local and extension == ".arrow" and (saved := _saved_to_disk(path.parent)):
+            raise UserError(f"{key}: {file} {saved}")
         if extension not in FORMATS:
             raise UserError(
                 f"{key}: {file} has the extension '{extension}'; must be one of {', '.join(FORMATS)}, and may have one "
                 f"of {', '.join(COMPRESSIONS)} after it"
             )
     return files
+
+
+def _saved_to_disk(folder: Path) -> str:
+    """Say how to read a folder that `save_to_disk` of `datasets` wrote, or a split in one; "" for any other folder."""
+    top = next((path for path in (folder.parent, folder) if is_saved(path)), None)
+    return f"is of a data set that save_to_disk wrote; read it with corpus=hub corpus.repo={top}" if top else ""
 
 
 def _expanded(pattern: str, key: str) -> list[str]:

@@ -109,9 +109,11 @@ class Deduplicate:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        from bisum.corpus.strings import numbered, trimmed
+
         index = pa.array(range(rows.num_rows), pa.int64())
-        document, summary = (pc.utf8_trim_whitespace(rows[column]) for column in ("document", "summary"))
+        document, summary = (numbered(rows[column]) for column in ("document", "summary"))
         pairs = pa.table({"document": document, "summary": summary, "index": index})
         first = pairs.group_by(["document", "summary"]).aggregate([("index", "min")])["index_min"]
-        leaked = pc.is_in(document, value_set=pc.utf8_trim_whitespace(held_out["document"]))
+        leaked = pc.is_in(trimmed(rows["document"]), value_set=trimmed(held_out["document"]))
         return pc.and_not(pc.is_in(index, value_set=first), leaked)

@@ -34,7 +34,7 @@ class Hub(Tables):
     """
 
     repo: str
-    """The repository's name, such as `esdurmus/wiki_lingua`, or a local folder laid out as one."""
+    """The repository's name (`esdurmus/wiki_lingua`), or a local folder: laid out as one, or from `save_to_disk`."""
 
     revision: str | None = from_conf("corpus/hub", "revision")
     """Commit, branch or tag (null: the main branch as it is now)."""
@@ -77,11 +77,14 @@ class Hub(Tables):
         place = f"{self.repo}/{configuration}" if configuration else self.repo
         return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in wanted.items()}
 
-    def _load(self, configuration: str | None) -> DatasetDict:
+    def _load(self, configuration: str | None) -> DatasetDict | dict[str, Dataset]:
         """Load a configuration, or the folder of that name, since the hub's own Parquet branch has only folders."""
         from datasets import get_dataset_config_names, get_dataset_default_config_name, load_dataset
 
         folder = self._folder()
+        saved = Path(folder, configuration or "") if folder else None
+        if saved and is_saved(saved):
+            return self._load_saved(saved)
         with TemporaryDirectory() as scratch, _quiet():
             # The library would read a local folder from its cache even if its files have changed.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
@@ -102,6 +105,17 @@ class Hub(Tables):
                 raise UserError(f"corpus.repo: {self.repo}: {_reason(error)}{hint}") from error
         problem = "must name one of several" if configuration is None else f"there is no '{configuration}'"
         raise UserError(f"corpus.configurations: {problem} in {self.repo} (configurations: {', '.join(known)})")
+
+    def _load_saved(self, folder: Path) -> DatasetDict | dict[str, Dataset]:
+        """Load what `save_to_disk` wrote; a single Dataset, whatever its split was, is train."""
+        from datasets import Dataset, load_from_disk
+
+        try:
+            with _quiet():
+                saved = load_from_disk(str(folder))
+        except Exception as error:  # depends on what of the folder is damaged
+            raise UserError(f"corpus.repo: {folder}: {_reason(error)}") from error
+        return {"train": saved} if isinstance(saved, Dataset) else saved
 
     def _folder(self) -> str | None:
         """Return the local folder to read, which is the cached one if offline; None to read from the hub."""
@@ -156,6 +170,11 @@ class Hub(Tables):
             ) from error
 
 
+def is_saved(folder: Path) -> bool:
+    """Return whether `save_to_disk` of `datasets` wrote a folder."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the libraries' progress bars and logs during the block; an error reports any failure."""
@@ -178,10 +197,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _read(dataset: Dataset, pick: Pick) -> pa.Table:
-    from bisum.corpus.columns import nested_names, pick_columns
+    from bisum.corpus.columns import nested_paths, pick_columns
 
     table = dataset.with_format("arrow")[:]
-    return pick_columns(table, pick(nested_names(table.schema)))
+    return pick_columns(table, pick({".".join(path): path for path in nested_paths(table.schema)}))
 
 
 def _reason(error: BaseException) -> str:

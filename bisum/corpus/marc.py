@@ -78,9 +78,8 @@ def read_file(path: Path, language: str) -> pa.Table:
     from bisum.corpus import readers
 
     def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
-        for column in MARC_COLUMNS:
-            if column not in names:
-                raise UserError(f"{path}: no column {column}; columns found: {', '.join(names)}")
+        if missing := [column for column in MARC_COLUMNS if column not in names]:
+            raise UserError(f"{path}: no column {', '.join(missing)}; columns found: {', '.join(names)}")
         return paths
 
     paths = {role: (name,) for role, name in zip(COLUMNS, MARC_COLUMNS, strict=True)}

@@ -17,11 +17,11 @@ import fsspec  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bisum.corpus.columns import Pick, nested_names, pick_columns
-from bisum.corpus.text_formats import read_csv, read_json, read_json_lines, read_tsv
+from bisum.corpus.columns import Pick, nested_paths, pick_columns, pick_once
+from bisum.corpus.csv_format import Quoting, read_csv, read_tsv
+from bisum.corpus.json_format import read_json, read_json_lines
+from bisum.corpus.places import readable
 from bisum.errors import UserError, one_line
-
-Reader = Callable[[IO[bytes], str, Pick], pa.Table]
 
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, pa.ArrowException, OSError)
 
@@ -29,18 +29,22 @@ _EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "ht
 """Extras of fsspec whose names differ from the protocol."""
 
 
-def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "") -> pa.Table:
+def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "", quoting: Quoting = "auto") -> pa.Table:
     """Read the columns that `pick` chooses, under the names that it gives them, in file order.
 
-    Text is UTF-8. The separator of a CSV file is the most frequent of `,;|` and tab in its first line. A JSON file is
-    an array of objects, an object that holds one, or JSON lines. `extension` overrides the extension in the name.
-    `key` is the configuration key that names the file.
+    Text is UTF-8, or UTF-16 with a byte order mark. The separator of a CSV file is the one of `,;|` and tab that gives
+    its first rows as many values as the header. A JSON file is an array of objects, an object that holds one, or JSON
+    lines. `extension` overrides the extension in the name. `key` is the configuration key that names the file.
+    `quoting` is `Files.quoting`, for CSV and TSV.
 
     Raises:
         UserError: names the file, and the row (1 is the first after a header) or the line that cannot be read.
     """
     with open_file(url, key) as file:
-        return FORMATS[extension or split_extension(url)[1]](file, url, pick)
+        extension = extension or split_extension(url)[1]
+        if extension in _SEPARATED:
+            return _SEPARATED[extension](file, readable(url), pick, quoting)
+        return _SELF_DESCRIBING[extension](file, readable(url), pick)
 
 
 @contextmanager
@@ -120,21 +124,23 @@ _DECOMPRESSED: Mapping[str, Callable[[Any], Any]] = {
 def _read_parquet(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
     try:
         parquet = pq.ParquetFile(file if file.seekable() else pa.BufferReader(file.read()))
-        paths = pick(nested_names(parquet.schema_arrow))
+        paths = pick_once(nested_paths(parquet.schema_arrow), pick, url, "schema")
         return pick_columns(parquet.read(columns=sorted({path[0] for path in paths.values()})), paths)
     except pa.ArrowException as error:
         raise UserError(f"{url}: not a valid Parquet file ({one_line(error)})") from error
 
 
-FORMATS: Mapping[str, Reader] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
+_SEPARATED: Mapping[str, Callable[[IO[bytes], str, Pick, Quoting], pa.Table]] = {".csv": read_csv, ".tsv": read_tsv}
+
+_SELF_DESCRIBING: Mapping[str, Callable[[IO[bytes], str, Pick], pa.Table]] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".json": read_json,
     ".parquet": _read_parquet,
 }
-"""Reader of each extension."""
+
+FORMATS = (*_SEPARATED, *_SELF_DESCRIBING)
+"""Extensions of the formats."""
 
 COMPRESSIONS = (*_DECOMPRESSED, ".zip")
 """Extensions that may follow the extension of the format."""

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
-from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
+from bisum.corpus.blank import is_blank
+from bisum.corpus.columns import Columns, Pick
 from bisum.corpus.languages import tools_for
+from bisum.corpus.row_reader import RowReader
 from bisum.errors import UserError, shown
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
@@ -69,15 +71,13 @@ class Tables(RowSettings, ABC):
         import pyarrow as pa
 
         found = {key: self.parts(key) for key in (languages if self.per_language else [None])}
-        guesses: dict[str, str] = {}
+        reader = RowReader(self.columns)
         unused: Counter[str] = Counter()
         splits: dict[str, dict[str, pa.Table]] = {split: {} for split in SPLITS}
         for key, parts in found.items():
             for split, tables in parts.items():
-                rows = _numbered([self._rows(part, guesses) for part in tables])
+                rows = _numbered([reader.read(*part) for part in tables])
                 splits[split] |= self._by_language(rows, key, languages, split, unused)
-        for guess, place in guesses.items():
-            logger.info("%s in %s (guessed; corpus.columns names others)", guess, place)
         if unused:
             counts = " and ".join(f"{rows:,} in {language}" for language, rows in unused.most_common(10))
             logger.info("%s rows are not used: %s (languages=[%s])", f"{unused.total():,}", counts, ",".join(languages))
@@ -90,20 +90,6 @@ class Tables(RowSettings, ABC):
         if "train" in joined and (missing := [split for split in SPLITS if split not in joined]):
             joined |= self._shares(joined["train"], missing)
         return {split: joined[split].select(COLUMNS) for split in SPLITS if split in joined}
-
-    def _rows(self, part: Part, guesses: dict[str, str]) -> pa.Table:
-        """Read one table as text, and record which columns were guessed."""
-        place, read = part
-        paths: dict[str, ColumnPath] = {}
-
-        def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
-            paths.update(self.columns.find(names, place))
-            return paths
-
-        table = read(pick)
-        if guess := self.columns.guesses(paths):
-            guesses.setdefault(guess, place)
-        return text_rows(table, place, paths)
 
     def _by_language(
         self, rows: pa.Table, key: str | None, languages: Sequence[str], split: str, unused: Counter[str]
@@ -219,7 +205,7 @@ def _with_languages(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
 def _refuse_other(rows: pa.Table, language: str) -> None:
     import pyarrow.compute as pc
 
-    says = pc.and_(pc.not_equal(rows["language"], language), pc.not_equal(rows["language"], ""))
+    says = pc.and_not(pc.not_equal(rows["language"], language), is_blank(rows["language"]))
     for row in rows.filter(says).slice(0, 1).to_pylist():
         raise UserError(
             f"{row['place']}, row {row['row']}: language is {shown(row['language'])}; must be '{language}', as for all "
@@ -230,7 +216,7 @@ def _refuse_other(rows: pa.Table, language: str) -> None:
 def _refuse_empty(rows: pa.Table, column: str) -> None:
     import pyarrow.compute as pc
 
-    empty = rows.filter(pc.fill_null(pc.equal(rows[column], ""), True)).slice(0, 1).to_pylist()
+    empty = rows.filter(pc.fill_null(is_blank(rows[column]), True)).slice(0, 1).to_pylist()
     for row in empty:
         raise UserError(f"{row['place']}, row {row['row']}: no {column}; all rows must have one, or no row")
 

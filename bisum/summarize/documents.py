@@ -52,6 +52,7 @@ def reads_stdin(config: SummarizeConfig, given: Sequence[str]) -> bool:
 def _rows(config: SummarizeConfig) -> Iterator[Document]:
     """Yield the requested rows of a split; row n is line n + 1 of the split's file in the run's `predictions/`."""
     from bisum.corpus.corpus import load_corpus
+    from bisum.corpus.strings import take
 
     split = config.split or "test"
     rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split]).splits[split]
@@ -64,7 +65,7 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
             known = ", ".join(list(positions)[:3])
             raise UserError(f"ids[{number}]: no row of {split} has the id '{id_}' (there are {known}, ...)")
     asked = [*(config.rows or []), *(positions[id_] for id_ in config.ids or [])]
-    for row in rows.take(asked).to_pylist() if asked else rows.to_pylist():
+    for row in (take(rows, asked) if asked else rows).to_pylist():
         place = f"row {row['id']} of {split}"
         yield Document(
             text=row["document"], language=row["language"], id=row["id"], reference=row["summary"], place=place
@@ -86,8 +87,8 @@ def _check(file: str) -> None:
 
 def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:
     """Yield the documents of a file or of standard input as they become available."""
+    from bisum.corpus.decoding import text_lines
     from bisum.corpus.readers import split_extension
-    from bisum.corpus.text_formats import text_lines
 
     if file != STDIN and is_table(file):
         yield from table_documents(file, names)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
+from functools import partial
 
 from bisum.config.schema import SummarizeConfig
 from bisum.corpus.columns import ColumnPath, Columns
+from bisum.corpus.files import Files
+from bisum.corpus.row_reader import RowReader
 from bisum.corpus.tables import Tables
 from bisum.interfaces.defaults import ConfDefault
 from bisum.summarize.document import Document
 
-logger = logging.getLogger(__name__)
-
 _USUAL = ConfDefault("corpus/_tables", "columns", Columns)
+_QUOTING = ConfDefault("corpus/files", "quoting")
 _TABLES = (".csv", ".tsv", ".parquet")
 
 
@@ -25,6 +26,7 @@ class ColumnNames:
     def __init__(self, config: SummarizeConfig) -> None:
         self._usual: Columns = _USUAL()
         self.columns = config.corpus.columns if isinstance(config.corpus, Tables) else self._usual
+        self.quoting = config.corpus.quoting if isinstance(config.corpus, Files) else _QUOTING()
         keys = {word.lstrip("+").partition("=")[0] for word in config.provenance.overrides}
         named = {role.name for role in fields(Columns) if f"corpus.columns.{role.name}" in keys}
         self._must_exist = named if "corpus.columns" not in keys else {role.name for role in fields(Columns)}
@@ -47,8 +49,8 @@ class ColumnNames:
 
 def is_table(file: str) -> bool:
     """Tell whether a file is a table rather than text or JSON lines: from its extension, a .json file by its start."""
+    from bisum.corpus.decoding import text_lines
     from bisum.corpus.readers import open_file, split_extension
-    from bisum.corpus.text_formats import text_lines
 
     extension = split_extension(file)[1]
     if extension != ".json":
@@ -67,19 +69,11 @@ def is_table(file: str) -> bool:
 
 def table_documents(file: str, names: ColumnNames) -> Iterator[Document]:
     """Yield the documents of a table's rows, which are read at once. Raises `UserError` as `read_file` does."""
-    from bisum.corpus.columns import text_rows
     from bisum.corpus.readers import read_file
 
-    paths: dict[str, ColumnPath] = {}
-
-    def pick(columns: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
-        paths.update(names.find(columns, file, ("document",)))
-        return paths
-
-    table = read_file(file, pick, key="files")
-    if guess := names.columns.guesses(paths):
-        logger.info("%s in %s (guessed; corpus.columns names others)", guess, file)
-    for batch in text_rows(table, file, paths).to_batches(max_chunksize=1000):
+    reader = RowReader(names.columns, lambda columns, place: names.find(columns, place, ("document",)))
+    table = reader.read(file, partial(read_file, file, key="files", quoting=names.quoting))
+    for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             part = "" if row["part"] is None else f"-{row['part']}"
             yield Document(

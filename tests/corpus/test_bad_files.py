@@ -163,7 +163,12 @@ BAD_FILES = [
         (CSV + "4,Año nuevo,Año,es\n").encode("latin-1"),
         ", line 5: not UTF-8 (byte 4 of the line); convert the file to UTF-8",
     ),
-    ("UTF-16", "a.csv", CSV.encode("utf-16"), ", line 1: not UTF-8 (byte 1 of the line); convert the file to UTF-8"),
+    (
+        "half of UTF-16",
+        "a.csv",
+        CSV.encode("utf-16")[:-1],
+        ": not UTF-16, as it begins (byte 185 of the file); convert",
+    ),
     # JSON.
     (
         "broken line",

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import lzma
+import os
 import threading
 import zipfile
 
@@ -474,6 +475,55 @@ def test_a_bad_file_on_the_command_line_is_one_line(call_bisum, write, tmp_path)
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line.startswith("bisum: a.csv, row 2 (line 3): must have 2 values, as the header, not 1; ")
+
+
+NAMES = {
+    b"caf\xe9.jsonl": r"caf\xe9.jsonl",
+    b"a\nb.jsonl": r"a\nb.jsonl",
+    b"a\x1b[31m.jsonl": r"a\x1b[31m.jsonl",
+    b"a[1].jsonl": "a[1].jsonl",
+    "año {x}.jsonl".encode(): "año {x}.jsonl",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read_and_shown_on_one_line(call_bisum, one_line, tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    arguments = (
+        "baseline",
+        "corpus=files",
+        f'corpus.path="{path.name}"',
+        "languages=[en]",
+        "filter=[]",
+        "tracker=none",
+    )
+    path.write_bytes(as_json_lines(numbered(60)))
+    done = call_bisum(*arguments)
+    assert done.code == 0, done.err
+    assert f"in {NAMES[name]} (guessed" in " ".join(done.err.split()) + " ".join(done.out.split())
+    path.write_text('{"text": "a"}\n{')
+    assert one_line(call_bisum(*arguments)).startswith(f"bisum: {NAMES[name]}, row 2: broken JSON")
+
+
+def test_a_pattern_finds_any_name(files, tmp_path):
+    for number, name in enumerate(NAMES):
+        (tmp_path / os.fsdecode(name)).write_bytes(as_json_lines([numbered(10)[number]]))
+    source = files({}, train="*.jsonl")
+    assert len(one_split(source, ["en"])) == len(NAMES)
+
+
+def test_a_folder_of_save_to_disk_names_the_corpus_that_reads_it(files):
+    from datasets import Dataset, DatasetDict
+
+    files({}, path="x")
+    Dataset.from_list(numbered(3)).save_to_disk("one")
+    DatasetDict({"train": Dataset.from_list(numbered(3))}).save_to_disk("both")
+    arrow = "data-00000-of-00001.arrow"
+    for path, folder in (("one", "one"), (f"one/{arrow}", "one"), ("both", "both"), (f"both/train/{arrow}", "both")):
+        with pytest.raises(UserError) as error:
+            files({}, path=path).load(["en"])
+        assert str(error.value).startswith(f"corpus.path: {path} is of a data set that save_to_disk wrote; ")
+        assert str(error.value).endswith(f"corpus=hub corpus.repo={folder}")
 
 
 def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):

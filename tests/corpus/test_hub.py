@@ -91,6 +91,44 @@ def test_a_folder_of_plain_files_with_a_column_of_languages(tmp_path, sample):
     assert load_corpus(hub(repo=str(folder)), {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
 
 
+def test_what_save_to_disk_wrote_is_read(tmp_path, sample):
+    from datasets import Dataset, DatasetDict
+
+    whole = DatasetDict({split: Dataset.from_list(rows.to_pylist()) for split, rows in sample.items()})
+    whole.save_to_disk(tmp_path / "all")
+    source = hub(repo=str(tmp_path / "all"))
+    assert load_corpus(source, {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
+
+    shuffled = whole["train"].shuffle(seed=1).select(range(40))  # saved with its order in a file of its own
+    shuffled.save_to_disk(tmp_path / "one")
+    source = hub(repo=str(tmp_path / "one"), validation=None, test=None)
+    splits = source.load(["en", "es"])
+    assert {row for split in SPLITS for row in splits[split]["id"].to_pylist()} == set(shuffled["id"])
+    assert error_line(hub(repo=str(tmp_path / "one"))) == (
+        f"corpus.validation: {tmp_path}/one has no split 'validation' (splits: train; null takes a share of train)"
+    )
+
+
+def test_folders_of_save_to_disk_for_each_language(tmp_path, sample):
+    from datasets import Dataset
+
+    for language, name in NAMES.items():
+        rows = [row for row in sample["train"].to_pylist() if row["language"] == language]
+        Dataset.from_list(rows).save_to_disk(tmp_path / name)
+    source = hub(repo=str(tmp_path), configurations=NAMES, validation=None, test=None)
+    splits = source.load(["en", "es"])
+    assert sum(splits[split].num_rows for split in SPLITS) == sample["train"].num_rows
+
+
+def test_a_damaged_folder_of_save_to_disk_is_one_line(tmp_path, sample):
+    from datasets import Dataset
+
+    Dataset.from_list(sample["test"].to_pylist()).save_to_disk(tmp_path / "one")
+    (tmp_path / "one/data-00000-of-00001.arrow").write_bytes(b"no Arrow")
+    line = error_line(hub(repo=str(tmp_path / "one"), validation=None, test=None))
+    assert line.startswith(f"corpus.repo: {tmp_path}/one: ")
+
+
 def test_changed_files_are_read_anew(repository):
     source = hub(columns=OWN, repo=str(repository), configurations=NAMES)
     before = source.load(["en"])["test"].num_rows

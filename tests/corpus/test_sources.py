@@ -104,6 +104,18 @@ def test_a_missing_column_lists_those_found(marc, edit_rows):
     )
 
 
+def test_several_missing_columns_are_named_at_once(marc, edit_rows):
+    path = edit_rows("train", "es", lambda rows: [(row.pop("review_title"), row.pop("language")) for row in rows])
+    assert error_line(marc).startswith(f"{path}: no column review_title, language; columns found: review_id, ")
+
+
+def test_nan_and_utf_16_are_read_as_in_other_files(marc, edit_rows):
+    path = edit_rows("train", "es", lambda rows: rows[0].update(review_title=float("nan")))
+    path.write_bytes(path.read_bytes().decode().encode("utf-16"))
+    rows = load(marc, ["es"])["train"]
+    assert rows["summary"].to_pylist()[:2] == [None, "Llegó roto"]
+
+
 def test_a_wrong_type_names_row_and_column(marc, edit_rows):
     path = edit_rows("train", "es", lambda rows: rows[2].update(review_body=17))
     assert error_line(marc) == f"{path}, row 3: review_body is 17; must be text, as in row 1"

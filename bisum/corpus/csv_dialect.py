@@ -1,0 +1,85 @@
+"""How a CSV file is written: its line ends, the line that states its separator, and the separator itself."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from bisum.corpus.decoding import has_lone_return, split_lines
+from bisum.errors import UserError
+
+LONE_RETURN = "\0"
+"""Stands for a CR inside a line while csv parses it, since csv takes a CR outside quotes for the end of a row."""
+
+_STATED_SEPARATOR = re.compile(r'"?sep=(\\t|[^"\r\n])"?[\r\n]*', re.IGNORECASE)
+
+
+class FirstLine(NamedTuple):
+    """The first line of a table, the header."""
+
+    skipped: int
+    """Number of lines before it."""
+    text: str
+    """The line, or "" if the file is blank."""
+    separator: str | None
+    """The separator that a line before it, `sep=;`, states for Excel."""
+
+
+class CsvLines:
+    """The lines of a CSV file; they end in CR if the first does, and other lone CRs become `LONE_RETURN`."""
+
+    def __init__(self, lines: Iterator[str], url: str) -> None:
+        self._lines = lines
+        self._url = url
+        self.has_lone_returns = False
+        """Whether any line so far held a CR that became `LONE_RETURN`."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines with their line ends. Raises `UserError` for a NUL, which text does not hold."""
+        cr_ends_lines = None
+        for number, line in enumerate(self._lines, start=1):
+            if "\0" in line:
+                raise UserError(
+                    f"{self._url}, line {number}: holds a NUL, as no text does; write the file anew, in UTF-8 (a file "
+                    "in UTF-16 must begin with a byte order mark)"
+                )
+            if cr_ends_lines is None and line.strip():
+                cr_ends_lines = has_lone_return(re.sub(r'"[^"]*"', "", line))
+            at = line.find("\r")
+            if at < 0 or line[at:] in ("\r\n", "\r"):
+                yield line
+            elif cr_ends_lines:
+                yield from split_lines(line)
+            else:
+                self.has_lone_returns = True
+                yield re.sub(r"\r(?!\n|\Z)", LONE_RETURN, line)
+
+
+def find_first_line(lines: Iterator[str]) -> FirstLine:
+    """Read up to the first line that is neither blank nor states the separator."""
+    separator = None
+    for skipped, line in enumerate(lines):
+        stated = _STATED_SEPARATOR.fullmatch(line) if separator is None else None
+        if stated:
+            separator = stated[1].replace(r"\t", "\t")
+        elif line.strip():
+            return FirstLine(skipped, line, separator)
+    return FirstLine(0, "", separator)
+
+
+def likely_separator(head: Sequence[str], separators: str, quoting: Literal[0, 3]) -> str:
+    """Return the separator with which most rows of a file's head have as many values as the header.
+
+    Among equals, the one that gives the header the most values; `head` begins with the header.
+    """
+
+    def score(separator: str) -> tuple[float, int]:
+        header, *rows = csv.reader(head, delimiter=separator, quoting=quoting)
+        width = len(header)
+        filled = [row for row in rows if any(row)]
+        alike = sum(len(row) == width or (len(row) > width and not any(row[width:])) for row in filled)
+        return (alike / max(len(filled), 1) if width > 1 else -1), width
+
+    return max(separators, key=score)

@@ -1,0 +1,196 @@
+"""Readers of CSV and TSV, as spreadsheets and databases write them, which report what is wrong with a bad row.
+
+Rows are counted from 1, without a header and blank lines; lines are numbered as in an editor.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import sys
+from collections.abc import Sequence
+from itertools import chain, islice
+from typing import IO, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bisum.corpus.columns import Pick, pick_once
+from bisum.corpus.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
+from bisum.corpus.decoding import text_lines
+from bisum.corpus.quotes import Suspect, first_swallower, holds_rows, lines_inside
+from bisum.errors import UserError, shown
+
+Quoting = Literal["auto", "minimal", "none"]
+"""See `Files.quoting`."""
+
+logger = logging.getLogger(__name__)
+
+_HEAD_LINES = 100
+"""Number of lines after the header that show which separator a file has."""
+
+_NULL = r"\N"
+"""What MySQL and PostgreSQL write for a missing value."""
+
+
+def read_csv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
+    """Read a file whose first row names the columns, separated by comma, semicolon, bar or tab."""
+    return _Csv(file, url, ",;|\t", quoted=quoting != "none", checked=quoting == "auto").table(pick)
+
+
+def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
+    """Read tab-separated values.
+
+    If `quoting` is auto, quotation marks are text, unless those of the header or equal numbers of values say otherwise.
+    """
+    if quoting != "auto":
+        return _Csv(file, url, "\t", quoted=quoting == "minimal", checked=False).table(pick)
+    file = file if file.seekable() else io.BytesIO(file.read())
+    literal: UserError | None = None
+    try:
+        content = _Csv(file, url, "\t", quoted=False, checked=False)
+        reason = "all names of columns are in double quotes"
+        if not content.header_is_quoted:
+            return _with_quotes_reported(content.table(pick), url)
+    except _WrongWidth as error:
+        literal, reason = error, "rows have unequal numbers of values otherwise"
+    file.seek(0)
+    try:
+        table = _Csv(file, url, "\t", quoted=True, checked=True).table(pick)
+    except UserError as error:
+        raise literal or error from None
+    logger.info("%s: values in double quotes are read without these, as in CSV, since %s (corpus.quoting)", url, reason)
+    return table
+
+
+def _with_quotes_reported(table: pa.Table, url: str) -> pa.Table:
+    quoted = sum(pc.sum(pc.match_substring_regex(column, '^"([^"]|"")*"$')).as_py() or 0 for column in table.columns)
+    if quoted:
+        kept = "values that keep the quotation marks around them (corpus.quoting=minimal removes these)"
+        logger.info("%s: %s: %s", url, kept, f"{quoted:,}")
+    return table
+
+
+class _WrongWidth(UserError):
+    """A row has not as many values as the header."""
+
+
+class _Csv:
+    """A CSV file whose header is read."""
+
+    def __init__(self, file: IO[bytes], url: str, separators: str, quoted: bool, checked: bool) -> None:
+        """Read the header. `quoted`: values may be in double quotes; `checked`: such values must not hold rows."""
+        csv.field_size_limit(sys.maxsize)
+        self._url, self._quoted, self._checked = url, quoted, checked
+        self._source = CsvLines(text_lines(file, url), url)
+        lines = iter(self._source)
+        self._skipped, first, separator = find_first_line(lines)
+        if not first:
+            raise UserError(f"{url}: no rows; must have at least one")
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        head = [first, *islice(lines, _HEAD_LINES)]
+        self._separator = separator or likely_separator(head, separators, quoting)
+        self._rows = csv.reader(chain(head, lines), delimiter=self._separator, quoting=quoting, strict=True)
+        try:
+            header = next(self._rows, [])
+        except csv.Error as error:
+            raise self._broken("header", error) from error
+        self.header_is_quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in header)
+        self._names = [_bare(name.replace(LONE_RETURN, " ")) for name in header]
+        if not any(self._names):
+            raise UserError(f"{url}: a blank header; the first line must name the columns")
+        while not self._names[-1]:
+            self._names.pop()
+        inside = lines_inside(header, self._separator)
+        if checked and holds_rows(inside, len(inside[0])):
+            raise self._swallowed(f"header ({self._lines(header)})")
+
+    def table(self, pick: Pick) -> pa.Table:
+        """Return the picked columns of all rows. Raises `UserError` for a row that does not fit the header."""
+        paths = pick_once([(name,) for name in self._names if name], pick, self._url, "header")
+        columns = self._columns([self._names.index(name) for (name,) in paths.values()])
+        texts = {role: pa.array(column, pa.string()) for role, column in zip(paths, columns, strict=True)}
+        if self._source.has_lone_returns:
+            texts = {role: pc.replace_substring(column, LONE_RETURN, "\r") for role, column in texts.items()}
+        nulls = sum(pc.sum(pc.equal(column, _NULL)).as_py() or 0 for column in texts.values())
+        if nulls:
+            logger.info("%s: missing values that MySQL or PostgreSQL wrote as %s: %s", self._url, _NULL, f"{nulls:,}")
+            texts = {role: pc.if_else(pc.equal(column, _NULL), None, column) for role, column in texts.items()}
+        return pa.table(texts)
+
+    def _columns(self, indices: Sequence[int]) -> list[list[str]]:
+        """Read all rows, and return the values at `indices`."""
+        columns: list[list[str]] = [[] for _ in indices]
+        appends = [(column.append, index) for column, index in zip(columns, indices, strict=True)]
+        rows, named, width = self._rows, len(self._names), 0
+        row, line, empty = 0, rows.line_num, 0
+        first: tuple[str, Sequence[str]] = ("", ())
+        suspects = []
+        try:
+            for values in rows:
+                line, before = rows.line_num, line
+                if line != before + 1 and self._checked:
+                    inside = lines_inside(values, self._separator)
+                    if holds_rows(inside, width or named):
+                        suspects.append(Suspect(row + 1, self._place(row + 1, values), inside))
+                if len(values) != named or not values[0]:  # all others are as they should be
+                    if not any(map(str.strip, values)):
+                        empty += len(values) > 1
+                        continue
+                    width = width or (named if any(values[named:]) else max(len(values), named))
+                    if len(values) != width or any(values[named:]):
+                        if suspects and suspects[-1].row == row + 1:
+                            raise self._swallowed(suspects[-1].place)
+                        raise self._wrong_width(self._place(row + 1, values), values)
+                elif width > named:  # so the first row has an empty value too many
+                    raise self._wrong_width(*first)
+                if not row:
+                    width, first = width or named, (self._place(1, values), values)
+                row += 1
+                for append, index in appends:
+                    append(values[index])
+        except csv.Error as error:
+            raise self._broken(f"row {row + 1}", error) from error
+        if suspect := first_swallower(suspects, dict(zip(indices, columns, strict=True)), width):
+            raise self._swallowed(suspect.place)
+        if width > named:
+            logger.info("%s: each row ends in %r, without a value after it", self._url, self._separator)
+        if empty:
+            logger.info("%s: rows without any value, left out: %s", self._url, f"{empty:,}")
+        return columns
+
+    def _place(self, row: int, values: Sequence[str]) -> str:
+        """Name the row last read, and its lines."""
+        return f"row {row} ({self._lines(values)})"
+
+    def _lines(self, values: Sequence[str]) -> str:
+        last, count = self._skipped + self._rows.line_num, len(lines_inside(values, self._separator))
+        return f"line {last}" if count < 2 else f"lines {last - count + 1} to {last}"
+
+    def _swallowed(self, place: str) -> UserError:
+        return UserError(
+            f"{self._url}, {place}: what follows a quotation mark looks like several rows; corpus.quoting=none reads "
+            "quotation marks as text, corpus.quoting=minimal all up to the next one as one value"
+        )
+
+    def _broken(self, place: str, error: csv.Error) -> UserError:
+        return UserError(
+            f"{self._url}, {place} (up to line {self._skipped + self._rows.line_num}): {error}; a value that begins "
+            'with " must end with one, and those inside it must be doubled (corpus.quoting=none reads them as text)'
+        )
+
+    def _wrong_width(self, place: str, values: Sequence[str]) -> UserError:
+        hint = "" if self._quoted else ", with corpus.quoting=minimal"
+        if self._quoted and any(self._separator in value for value in values):
+            hint = "; corpus.quoting=none reads quotation marks as text"
+        return _WrongWidth(
+            f"{self._url}, {place}: must have {len(self._names)} values, as the header, not {len(values)}; put a value "
+            f"that holds {shown(self._separator)} or a line break in double quotes{hint}"
+        )
+
+
+def _bare(name: str) -> str:
+    """Return a column's name without white space and quotation marks around it."""
+    name = name.strip()
+    return name[1:-1].strip() if len(name) > 1 and name[0] == name[-1] == '"' else name

@@ -1,0 +1,81 @@
+"""The text of files: UTF-8, or UTF-16 and UTF-32 where a byte order mark or the first bytes state them."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import IO
+
+from bisum.errors import UserError
+
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # begins with the mark of UTF-16, so it comes first
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_SIGN_BYTES = 64
+
+
+def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
+    """Yield a file's lines, which end in LF, with their line ends.
+
+    Raises UserError for a line that is not UTF-8, and for a file that is not in the encoding that it states.
+    """
+    first = file.readline()
+    if _wide(first):
+        yield from io.StringIO(decoded(first + file.read(), url), newline="\n")
+        return
+    number = 1
+    try:
+        if first:
+            yield first.removeprefix(codecs.BOM_UTF8).decode()
+        for number, line in enumerate(file, start=2):  # noqa: B007 - the error names it
+            yield line.decode()
+    except UnicodeDecodeError as error:
+        raise _not_utf8(url, number, error.start + 1) from error
+
+
+def decoded(content: bytes, url: str) -> str:
+    """Return the text of a whole file. Raises UserError as `text_lines`."""
+    encoding = _wide(content)
+    try:
+        return content.decode(encoding or "utf-8-sig").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        if encoding:
+            place = f"byte {error.start + 1} of the file"
+            raise UserError(f"{url}: not {encoding}, as it begins ({place}); convert the file to UTF-8") from error
+        before = error.object[: error.start]  # without a byte order mark
+        raise _not_utf8(url, before.count(b"\n") + 1, len(before) - before.rfind(b"\n")) from error
+
+
+def split_lines(line: str) -> Iterator[str]:
+    """Yield the lines of a text, which end in CR, LF or both, with their line ends."""
+    yield from io.StringIO(line, newline="")
+
+
+def has_lone_return(line: str) -> bool:
+    """Return whether a line that ends in LF has a CR elsewhere than before that LF."""
+    return "\r" in line and line[line.find("\r") :] != "\r\n"
+
+
+def _wide(start: bytes) -> str | None:
+    """Return the encoding of a file that is certainly in UTF-16 or UTF-32, by its first bytes."""
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    # Without a mark: each ASCII character at the start of the header or of a JSON object has a zero byte beside it.
+    even, odd = start[:_SIGN_BYTES:2], start[1:_SIGN_BYTES:2]
+    if len(start) < 4 or any(even) == any(odd):
+        return None
+    if any(even):
+        return "UTF-16-LE" if all(even) else None
+    return "UTF-16-BE" if all(odd[: len(even) - 1]) else None
+
+
+def _not_utf8(url: str, line: int, byte: int) -> UserError:
+    remedy = (
+        "convert the file to UTF-8 (iconv -f WINDOWS-1252 -t UTF-8, if Excel or another program on Windows wrote it)"
+    )
+    return UserError(f"{url}, line {line}: not UTF-8 (byte {byte} of the line); {remedy}")

@@ -1,0 +1,125 @@
+"""Readers of JSON lines and JSON, which report what is wrong with a bad row. Rows are counted from 1."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
+from typing import IO, Any
+
+import pyarrow as pa
+
+from bisum.corpus.columns import ColumnPath, Pick
+from bisum.corpus.decoding import decoded, has_lone_return, split_lines, text_lines
+from bisum.corpus.values import from_json
+from bisum.errors import UserError, shown
+
+_HEAD_ROWS = 1000
+"""Number of objects whose keys become the columns of a file; keys that first occur later are ignored."""
+
+
+def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
+    """Read one JSON object per line."""
+    return _from_objects(_json_lines(file, url), url, pick)
+
+
+def _json_lines(file: IO[bytes], url: str) -> Iterator[Any]:
+    """Yield the value of each line that is not blank; no JSON string holds a line end, so each CR ends a line."""
+    lines = (
+        part for line in text_lines(file, url) for part in (split_lines(line) if has_lone_return(line) else [line])
+    )
+    for row, line in enumerate(filter(str.strip, lines), start=1):
+        try:
+            yield _parse(line)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{url}, row {row}: broken JSON ({error.msg}, character {error.colno}); must be one JSON object a line"
+            ) from error
+        except _RepeatedKey as error:
+            raise UserError(f"{url}, row {row}: the key '{error}' occurs twice; must be once") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+            raise UserError(f"{url}, row {row}: JSON beyond what Python reads ({error})") from error
+
+
+def read_json(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
+    """Read an array of objects, an object that holds one, or JSON lines."""
+    content = file.read()
+    text = decoded(content, url)
+    try:
+        value = _parse(text)
+    except _RepeatedKey as error:
+        raise UserError(f"{url}: the key '{error}' occurs twice in an object; must be once") from error
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" or not text.strip():
+            return read_json_lines(io.BytesIO(content), url, pick)
+        raise UserError(f"{url}, line {error.lineno}: broken JSON ({error.msg}, character {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{url}: JSON beyond what Python reads ({error})") from error
+    if isinstance(value, dict):
+        inside = [item for item in value.values() if isinstance(item, list) and item and isinstance(item[0], dict)]
+        if len(inside) > 1:
+            raise UserError(
+                f"{url}: an object with {len(inside)} arrays of objects; must be one, whose objects are rows"
+            )
+        value = inside[0] if inside else [value]
+    return _from_objects(iter(value if isinstance(value, list) else [value]), url, pick)
+
+
+class _RepeatedKey(Exception):
+    pass
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+    return row
+
+
+def _constant(name: str) -> float | None:
+    """Return the value of NaN, which pandas writes for a missing one, or of Infinity, neither of which JSON has."""
+    return None if name == "NaN" else float(name)
+
+
+_parse = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant).decode
+
+
+def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> pa.Table:
+    """Build a table from JSON objects."""
+    checked = (_object(value, number, url) for number, value in enumerate(rows, start=1))
+    head = list(islice(checked, _HEAD_ROWS))
+    if not head:
+        raise UserError(f"{url}: no rows; must have at least one")
+    paths = pick({".".join(path): path for row in head for path in _paths(row)})
+    columns: list[list[Any]] = [[] for _ in paths]
+    for row in chain(head, checked):
+        for column, path in zip(columns, paths.values(), strict=True):
+            column.append(row.get(path[0]) if len(path) == 1 else _inner(row, path))
+    named = zip(paths.items(), columns, strict=True)
+    return pa.table({role: from_json(column, role, ".".join(path), url) for (role, path), column in named})
+
+
+def _object(value: Any, row: int, url: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{url}, row {row}: {shown(value)} in place of a JSON object; must be one object a row")
+    return value
+
+
+def _paths(row: Mapping[str, Any], outer: ColumnPath = ()) -> Iterator[ColumnPath]:
+    for key, value in row.items():
+        yield (*outer, key)
+        inner = value[0] if isinstance(value, list) and value else value
+        if isinstance(inner, dict):
+            yield from _paths(inner, (*outer, key))
+
+
+def _inner(value: Any, path: ColumnPath) -> Any:
+    if isinstance(value, list):
+        return [_inner(item, path) for item in value]
+    for i, name in enumerate(path):
+        if isinstance(value, list):
+            return _inner(value, path[i:])
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

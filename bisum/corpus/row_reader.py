@@ -1,0 +1,64 @@
+"""A reader of tables as rows of text, which reports the columns that it guesses and those that it leaves out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
+from bisum.corpus.values import TEXTS, Misfit
+from bisum.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Find = Callable[[Mapping[str, ColumnPath], str], Mapping[str, ColumnPath]]
+"""Function that returns the column of each field, from a table's columns by dotted name and the table's name."""
+
+logger = logging.getLogger(__name__)
+
+
+class RowReader:
+    """Reads tables whose columns have names of `columns`; says each guess once, however many tables it is made in."""
+
+    def __init__(self, columns: Columns, find: Find | None = None) -> None:
+        """`find` replaces `columns.find`."""
+        self._columns = columns
+        self._find = find or columns.find
+        self._said: set[str] = set()
+
+    def read(self, place: str, read: Callable[[Pick], pa.Table], left_out: frozenset[str] = frozenset()) -> pa.Table:
+        """Return the rows of a table, named `place`, as `text_rows` does, without the fields in `left_out`.
+
+        A guessed column whose values do not fit is left out.
+
+        Raises:
+            UserError: a column is missing, or one that was named or is needed has a value that does not fit.
+        """
+        paths: dict[str, ColumnPath] = {}
+
+        def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
+            found = self._find(names, place)
+            paths.update({role: path for role, path in found.items() if role not in left_out})
+            return paths
+
+        try:
+            rows = text_rows(read(pick), place, paths)
+        except Misfit as misfit:
+            role, key = misfit.role, f"corpus.columns.{misfit.role}"
+            if role in TEXTS:
+                raise
+            if not self._columns.may_leave_out(role):
+                remedy = "numbers the rows instead" if role == "id" else "reads no such column"
+                raise UserError(f"{misfit} ({key}=null {remedy})") from misfit
+            self._say(f"{role} {misfit.name}", f"{role} is left out: {misfit} ({key} names another column)")
+            return self.read(place, read, left_out | {role})
+        if guess := self._columns.guesses(paths):
+            self._say(guess, f"{guess} in {place} (guessed; corpus.columns names others)")
+        return rows
+
+    def _say(self, subject: str, line: str) -> None:
+        if subject not in self._said:
+            self._said.add(subject)
+            logger.info("%s", line)

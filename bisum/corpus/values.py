@@ -1,0 +1,154 @@
+"""Values of a user's columns as text: which fit, and the row of the first that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from bisum.errors import UserError, one_line, shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXTS = ("document", "summary")
+"""Fields of `Columns` that must be text, or lists of texts; the others may be whole numbers."""
+
+
+class Misfit(UserError):
+    """A value of a type that its column cannot have."""
+
+    def __init__(
+        self,
+        place: str,
+        row: int,
+        role: str,
+        name: str,
+        value: object,
+        fitting_row: int | None = None,
+        a_list: bool = False,
+    ) -> None:
+        """Name a misfit's row and an earlier one whose value fits, and whether (`a_list`) such values are lists."""
+        must = "text" if role in TEXTS else "text or a whole number"
+        if a_list and not isinstance(value, list):
+            must = "a list"
+        if isinstance(value, dict) and value:
+            must += f"; a dot leads to a field inside it, as in {name}.{next(iter(value))}"
+        if isinstance(value, list) and role in TEXTS and not a_list:
+            must += ", or a list in documents and summaries alike"
+        if fitting_row is not None and role in TEXTS:
+            must += f", as in row {fitting_row}"
+        super().__init__(f"{place}, row {row}: {name} is {shown(value)}; must be {must}")
+        self.role = role
+        self.name = name
+
+
+def from_json(values: Sequence[Any], role: str, name: str, place: str) -> pa.Array | pa.ChunkedArray:
+    """Return JSON values as an array of texts, of whole numbers, or of lists of either.
+
+    Whole numbers of any size beside texts, or of more than 64 bits, become texts. Raises `Misfit` for the first value
+    of another type, and `UserError` for text that is not Unicode.
+    """
+    import pyarrow as pa
+
+    with suppress(pa.ArrowException, ValueError, OverflowError, TypeError):
+        array = pa.array(values)
+        if _is_plain(array.type):
+            return array
+    fitting_row = None
+    are_lists = [isinstance(value, list) for value in values if value is not None]
+    is_list = sum(are_lists) * 2 > len(are_lists)
+    for row, value in enumerate(values, start=1):
+        if value is None:
+            continue
+        items = value if is_list and isinstance(value, list) else [value]
+        if not all(_fits(item, role) for item in items) or isinstance(value, list) != is_list:
+            raise Misfit(place, row, role, name, value, fitting_row, is_list)
+        if not all(isinstance(item, int | None) or _is_unicode(item) for item in items):
+            raise UserError(
+                f"{place}, row {row}: {name} has an escape \\ud800 to \\udfff without its other half; "
+                "must be a pair, or the character itself"
+            )
+        fitting_row = fitting_row or row
+    try:
+        return pa.array([[*map(_text, value)] if isinstance(value, list) else _text(value) for value in values])
+    except pa.ArrowException as error:
+        raise UserError(f"{place}: {name}: {one_line(error)}") from error
+
+
+def as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArray:
+    """Return a column as strings; the table's column `row` numbers its rows.
+
+    Whole numbers, decimals without a fraction and binary values that are UTF-8 are text as well; NaN is null. Raises
+    `Misfit` for another type, and `UserError` for bytes that are not UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    from bisum.corpus.strings import to_strings
+
+    column = table[role]
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if column.null_count == len(column):  # of any type, since pandas writes an empty column as floats
+        return pa.chunked_array([pa.nulls(len(column), pa.string())])
+    kind = column.type
+    is_number = types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0)
+    is_bytes = _is_any(kind, "binary", "large_binary", "binary_view", "fixed_size_binary")
+    if not (is_bytes or _is_any(kind, *_STRINGS) or (is_number and role not in TEXTS)):
+        rows = zip(table["row"].to_pylist(), column, strict=True)
+        row, value = next((row, value) for row, value in rows if value.is_valid)
+        raise Misfit(place, row, role, name, value.as_py())
+    try:
+        text = to_strings(column)
+        text.validate(full=True)  # Parquet may hold bytes that are not UTF-8
+    except pa.ArrowException as error:
+        for row, value in zip(table["row"].to_pylist(), column, strict=True):
+            if value.is_valid and not _is_utf8(value):
+                raise UserError(f"{place}, row {row}: {name} is not UTF-8; write the file anew, in UTF-8") from error
+        raise UserError(f"{place}: {name}: {one_line(error)}") from error
+    return text
+
+
+_STRINGS = ("string", "large_string", "string_view", "null")
+
+
+def _is_any(kind: pa.DataType, *names: str) -> bool:
+    from pyarrow import types
+
+    return any(getattr(types, f"is_{name}")(kind) for name in names)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Return whether pyarrow inferred texts, whole numbers, or lists of either."""
+    from pyarrow import types
+
+    return _is_any(kind, "string", "int64", "null") or (types.is_list(kind) and _is_plain(kind.value_type))
+
+
+def _fits(value: object, role: str) -> bool:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value is None or isinstance(value, str) or (is_number and role not in TEXTS)
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_utf8(value: pa.Scalar) -> bool:
+    try:
+        value.as_buffer().to_pybytes().decode()
+    except UnicodeDecodeError:
+        return False
+    return True

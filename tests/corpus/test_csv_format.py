@@ -1,0 +1,277 @@
+"""CSV and TSV as spreadsheets, databases and people write them."""
+
+import csv
+import dataclasses
+import gzip
+import io
+import logging
+import zipfile
+
+import pandas as pd
+import pytest
+
+from bisum import compose
+from bisum.errors import UserError
+
+WORDS = ["pupils", "read", "books", "in", "the", "library", "while", "rain", "fell", "on", "the", "old", "market"]
+
+
+def sentence(seed: int, words: int = 9) -> str:
+    return " ".join(WORDS[(seed * 5 + n * 7 + n * n) % len(WORDS)] for n in range(words)).capitalize()
+
+
+ROWS = [[f"r{n}", sentence(n), sentence(n + 20, 4), "en"] for n in range(8)]
+HEADER = ["id", "text", "title", "lang"]
+
+
+@pytest.fixture(scope="module")
+def defaults():
+    return compose(["corpus=files", "corpus.path=x", "tracker=none"]).corpus
+
+
+@pytest.fixture
+def read(defaults, tmp_path, monkeypatch):
+    """Write a file and return its rows as (id, document, summary): `read(content, name, columns={...}, key=value)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def rows(content: str | bytes, name: str = "a.csv", columns: dict | None = None, **changes) -> list[tuple]:
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        columns = dataclasses.replace(defaults.columns, **(columns or {}))
+        names = {"path": None, "train": name, "validation": name, "test": name}
+        loaded = dataclasses.replace(defaults, columns=columns, **names, **changes).load(["en"])["train"]
+        return [(row["id"], row["document"], row["summary"]) for row in loaded.to_pylist()]
+
+    return rows
+
+
+@pytest.fixture
+def refused(read):
+    def line(*arguments, **changes) -> str:
+        with pytest.raises(UserError) as error:
+            read(*arguments, **changes)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return line
+
+
+def plain(rows=ROWS, separator=",", end="\n", header=HEADER) -> str:
+    """A file of a program that knows no quotation marks."""
+    return "".join(separator.join(row) + end for row in [header, *rows])
+
+
+def written(rows, header=HEADER, **settings) -> str:
+    """A file of Python's csv, with quotation marks where they are needed."""
+    text = io.StringIO(newline="")
+    csv.writer(text, **settings).writerows([header, *rows])
+    return text.getvalue()
+
+
+EXPECTED = [tuple(row[:3]) for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        plain(end="\r"),
+        plain(end="\r\n"),
+        plain()[:-1] + "\r",
+        "sep=;\n" + plain(separator=";"),
+        "\ufeffsep=;\r\n" + plain(separator=";", end="\r\n"),
+        '"sep=;"\n\n' + plain(separator=";"),
+        "SEP=\t\n" + plain(separator="\t"),
+        "sep=\\t\n" + plain(separator="\t"),
+        "sep=^\r" + plain(separator="^", end="\r"),
+        plain([[*row, ""] for row in ROWS]),
+        plain([[*row, "", ""] for row in ROWS]),
+        plain([[*row, ""] for row in ROWS], header=[*HEADER, ""]),
+        plain(header=[*HEADER, ""]),
+        plain([[*row, "a", "b"] for row in ROWS], header=[*HEADER, "note", "note"]),
+        plain([["7", *row] for row in ROWS], header=["", *HEADER]),
+        plain([[*row[:1], "3,5", *row[1:]] for row in ROWS], ";", header=["id", "score", *HEADER[1:]]),
+        plain([[*row, "3"] for row in ROWS], ";", header=[*HEADER, "a, b, c, d, e and f"]),
+        plain(header=[f'" {name} "' for name in HEADER]),
+        plain(header=[f" {name}\t" for name in HEADER]),
+        plain().replace("\n", "\n\n"),
+        plain().replace("\n", "\n   \n"),
+        plain() + ",,,\n" * 3,
+        plain().encode("utf-16"),
+        plain(end="\r\n", separator="\t").encode("utf-16"),
+        b"\xfe\xff" + plain().encode("utf-16-be"),
+        plain().encode("utf-16-le"),
+        plain().encode("utf-16-be"),
+        plain(end="\r").encode("utf-16-le"),
+        plain().encode("utf-32"),
+        written(ROWS, quoting=csv.QUOTE_ALL),
+        written(ROWS, quoting=csv.QUOTE_ALL, lineterminator="\r"),
+    ],
+)
+def test_eight_rows_are_eight_rows(read, content):
+    assert read(content) == EXPECTED
+    content = content.encode() if isinstance(content, str) else content
+    assert read(gzip.compress(content), "a.csv.gz") == EXPECTED
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("a.csv", content)
+    assert read(archive.getvalue(), "a.csv.zip") == EXPECTED
+
+
+def test_a_carriage_return_is_white_space_in_a_text(read):
+    rows = [[*row] for row in ROWS]
+    rows[3][1] = "One.\rTwo"
+    rows[5][1] = '"One, quoted.\rTwo"'
+    for end in ("\n", "\r\n"):
+        found = read(plain(rows, end=end))
+        assert [text for _, text, _ in found][3:6:2] == ["One.\rTwo", "One, quoted.\rTwo"]
+        assert len(found) == 8
+
+
+def test_pandas_reads_the_same(read, tmp_path):
+    rows = [[*row] for row in ROWS]
+    rows[2][1:3] = ['Said "no",\nthen left.', "A, b"]
+    rows[4][1] = "\n\nTwo lines before, two after\n\n"
+    frame = pd.DataFrame(rows, columns=HEADER)
+    for settings in ({}, {"sep": ";"}, {"sep": "\t"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\r\n"}):
+        content = frame.to_csv(**settings)  # with a column of row numbers that has no name
+        known = pd.read_csv(io.StringIO(content, newline=""), sep=settings.get("sep", ","))
+        assert read(content) == [tuple(row) for row in known[HEADER[:3]].itertuples(index=False)]
+
+
+def test_what_is_left_out_is_said(read, caplog):
+    caplog.set_level(logging.INFO, "bisum")
+    read(plain([[*row, ""] for row in ROWS]))
+    assert "a.csv: each row ends in ',', without a value after it" in caplog.messages
+    read(plain() + ",,,\n\n,,,\n")
+    assert "a.csv: rows without any value, left out: 2" in caplog.messages
+    rows = [[*row] for row in ROWS]
+    rows[1][2] = r"\N"
+    assert read(plain(rows, "\t"), "a.tsv")[1] == ("r1", rows[1][1], None)
+    assert r"a.tsv: missing values that MySQL or PostgreSQL wrote as \N: 1" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({3: [*ROWS[3], "note"]}, "row 4 (line 5): must have 4 values, as the header, not 5; put a value"),
+        ({3: [*ROWS[3], ""]}, "row 4 (line 5): must have 4 values, as the header, not 5; put a value"),
+        ({0: [*ROWS[0], ""]}, "row 1 (line 2): must have 4 values, as the header, not 5; put a value"),
+        ({3: ["r3", '"a', 'b"', "en"]}, "row 4 (line 5): must have 4 values, as the header, not 3; put a value"),
+        ({3: ["r3", '"a\nb"', "c"]}, "row 4 (lines 5 to 6): must have 4 values, as the header, not 3; put a value"),
+        ({3: ["r3", "a\0b", "c", "en"]}, "line 5: holds a NUL, as no text does; write the file anew, in UTF-8"),
+    ],
+)
+def test_the_right_row_is_named(refused, change, said):
+    rows = [change.get(n, row) for n, row in enumerate(ROWS)]
+    assert refused(plain(rows)).startswith(f"a.csv, {said}")
+
+
+def test_a_wanted_column_occurs_once(refused):
+    rows = [[*row, "b"] for row in ROWS]
+    assert refused(plain(rows, header=[*HEADER, "title"])) == "a.csv: the header names 'title' twice; must be once"
+
+
+def test_names_that_differ_in_case_alone_are_not_guessed(read, refused):
+    content = plain([[*row, "b"] for row in ROWS], header=["id", "Text", "title", "lang", "TEXT"])
+    assert refused(content).startswith(
+        "corpus.columns.document: a.csv has Text and TEXT; name one of them (columns: id,"
+    )
+    assert read(content, columns={"document": "Text"}) == EXPECTED
+
+
+def test_all_missing_columns_are_named_at_once(refused):
+    line = refused("key;lead;rest\n1;a;b\n")
+    assert line.startswith("corpus.columns.document: a.csv has none of document, text, ")
+    assert "(columns: key, lead, rest); corpus.columns.summary: none of summary, highlights, " in line
+    line = refused(plain(), columns={"summary": "titel", "category": "part"})
+    assert line == (
+        "corpus.columns.summary: a.csv has no column 'titel', did you mean 'title'? (columns: id, text, title, lang); "
+        "corpus.columns.category: no column 'part'"
+    )
+
+
+POSITIONS = [(column, closed) for column in range(4) for closed in (None, 0, 1, 2, 3)]
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 7), (2, 3), (2, 6), (6, 7)])
+@pytest.mark.parametrize(("column", "closed"), POSITIONS)
+def test_a_quotation_mark_by_chance_never_merges_rows(read, refused, column, closed, first, last):
+    """A value of row `first` begins with a quotation mark; one in row `last`, or none, ends with another."""
+    rows = [[*row] for row in ROWS]
+    rows[first][column] = '"' + rows[first][column]
+    if closed is not None:
+        rows[last][closed] += '"'
+    line = refused(plain(rows))
+    assert line.startswith(f"a.csv, row {first + 1} (")
+    assert "corpus.quoting=none" in line
+    kept = [row for row in rows if row[3] == "en"]  # others have their quotation mark in the language
+    assert read(plain(rows), quoting="none") == [tuple(row[:3]) for row in kept]
+
+
+def test_a_quotation_mark_in_the_header_is_refused(refused):
+    assert refused('id,"text,title\nr1,a,b\nr2,c",d\n').startswith("a.csv, header (lines 1 to 3): what follows a")
+
+
+def test_a_value_that_holds_rows_is_read_if_asked(read):
+    content = 'text,title\nSome text,Its title\n"1,2\n3,4\n5,6",Numbers\n'
+    with pytest.raises(UserError, match=r"^a.csv, row 2 \(lines 3 to 5\): what follows a quotation mark looks like"):
+        read(content)
+    assert read(content, quoting="minimal")[1][1:] == ("1,2\n3,4\n5,6", "Numbers")
+
+
+POEMS = [
+    "Roses are red, violets are blue,\nsugar is sweet, and so are you.",
+    "Roses are red, yes\nViolets are blue",
+    "One, two, three,\nfour, five, six,\n\nseven, eight, nine,\nten.",
+    'He said, "Stay, please."\n"No," she said, "never."',
+    "Dear Ann,\r\nthe river, the village, and the rain are well.\r\nYours, B.",
+    "A paragraph, with commas, and more, of them, to the end.\n\nAnother one, with commas, too, as many, as that.",
+]
+
+
+@pytest.mark.parametrize("header", [["text", "title"], ["id", "text", "title"], HEADER, HEADER[::-1]])
+@pytest.mark.parametrize("settings", [{}, {"delimiter": ";"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\n"}])
+def test_honest_values_of_several_lines_are_read(read, header, settings):
+    rows = [{"id": f"p{n}", "text": poem, "title": f"Poem, number {n}", "lang": "en"} for n, poem in enumerate(POEMS)]
+    content = written([[row[name] for name in header] for row in rows], header, **settings)
+    assert [row[1:] for row in read(content)] == [(row["text"], row["title"]) for row in rows]
+
+
+def test_a_tsv_value_has_no_quotation_marks(read, caplog):
+    caplog.set_level(logging.INFO, "bisum")
+    rows = [[*row] for row in ROWS]
+    rows[1][1] = '"Never" was the answer'
+    rows[2][2] = '"Unclosed'
+    rows[4][1] = 'closed 5"'
+    rows[6][1] = '"Both ends"'
+    assert read(plain(rows, "\t"), "a.tsv") == [tuple(row[:3]) for row in rows]
+    said = "a.tsv: values that keep the quotation marks around them (corpus.quoting=minimal removes these): 1"
+    assert said in caplog.messages
+    assert read(plain(rows, "\t"), "a.tsv", quoting="none")[6][1] == '"Both ends"'
+
+
+def test_a_tsv_that_only_quoting_explains_is_read_so_and_said(read, caplog):
+    caplog.set_level(logging.INFO, "bisum")
+    rows = [[*row] for row in ROWS]
+    rows[3][1] = 'Two\nlines with a "word"'
+    rows[5][1] = "A\ttab"
+    for settings, reason in (
+        ({}, "rows have unequal numbers of values otherwise"),
+        ({"quoting": csv.QUOTE_ALL}, "all names of columns are in double quotes"),
+    ):
+        assert read(written(rows, delimiter="\t", **settings), "a.tsv") == [tuple(row[:3]) for row in rows]
+        assert any(reason in message and "corpus.quoting" in message for message in caplog.messages)
+
+
+def test_a_ragged_tsv_is_not_mended_by_quotation_marks(refused):
+    rows = [[*row] for row in ROWS]
+    rows[2][1], rows[4] = '"Open', rows[4][:3]
+    line = refused(plain(rows, "\t"), "a.tsv")
+    assert line.startswith("a.tsv, row 5 (line 6): must have 4 values, as the header, not 3; put a value that holds")
+    assert line.endswith("in double quotes, with corpus.quoting=minimal")
+
+
+def test_latin_1_is_refused_with_its_line(refused):
+    rows = [[*row] for row in ROWS]
+    rows[2][1] = "El año pasado"
+    line = refused(plain(rows).encode("latin-1"))
+    assert line.startswith("a.csv, line 4: not UTF-8 (byte 8 of the line); convert the file to UTF-8 (iconv -f WINDOWS")

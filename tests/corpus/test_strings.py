@@ -1,0 +1,61 @@
+"""Text of more than 2 GiB, with that limit set low."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bisum.corpus import strings
+from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.sample import Sample
+from bisum.interfaces.source import COLUMNS, SPLITS
+
+
+@pytest.fixture(params=[60, 1000])
+def limit(request, monkeypatch) -> int:
+    monkeypatch.setattr(strings, "CHUNK_BYTES", request.param)
+    return request.param
+
+
+TEXTS = [f"text {n} " + "x" * (n % 17) for n in range(100)] + [None, "", "ñ"]
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.large_binary(), pa.binary_view()])
+def test_long_columns_become_chunks_of_strings(limit, kind):
+    long = pa.chunked_array([pa.array(TEXTS).cast(kind), pa.array(TEXTS).cast(kind).slice(40, 30)])
+    column = strings.to_strings(long)
+    assert column.type == pa.string()
+    assert column.num_chunks > 2
+    assert column.to_pylist() == TEXTS + TEXTS[40:70]
+    assert all(chunk.nbytes <= limit or len(chunk) == 1 for chunk in column.chunks)
+
+
+def test_rows_are_taken_in_any_order(limit):
+    rows = pa.table({"id": [f"{n:03}" for n in range(len(TEXTS))], "text": TEXTS})
+    order = np.random.default_rng(1).permutation(len(TEXTS))
+    assert strings.take(rows, pa.array(order)).to_pylist() == [rows.slice(n, 1).to_pylist()[0] for n in order]
+
+
+def test_a_corpus_is_the_same_whatever_the_limit(monkeypatch):
+    source = Sample(max_train_rows=50, max_eval_rows=20, language_temperature=1)
+    usual = load_corpus(source, {}, ["en", "es"], seed=1)
+    monkeypatch.setattr(strings, "CHUNK_BYTES", 2000)
+    assert load_corpus(source, {}, ["en", "es"], seed=1) == usual
+
+
+def test_a_fingerprint_is_of_the_rows_in_the_order_of_their_ids():
+    rows = [
+        {"id": name, "document": f"d{name}ñ", "summary": "s", "language": "en", "category": category}
+        for name, category in (("b", None), ("c", "x"), ("a", ""))
+    ]
+    table = pa.concat_tables([pa.Table.from_pylist(rows[:1]).cast(SCHEMA), pa.Table.from_pylist(rows[1:]).cast(SCHEMA)])
+    digest = hashlib.sha256(b"train 3\n")
+    for column in COLUMNS:
+        values = [row[column] for row in sorted(rows, key=lambda row: row["id"])]
+        lengths = [-1 if value is None else len(value.encode()) for value in values]
+        digest.update(np.array(lengths, "<i8").tobytes() + "".join(filter(None, values)).encode())
+    assert fingerprint({SPLITS[0]: table}) == digest.hexdigest()
+
+
+SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
