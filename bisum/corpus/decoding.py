@@ -29,8 +29,9 @@ def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
         return
     number = 1
     try:
-        if first:
-            yield first.removeprefix(codecs.BOM_UTF8).decode()
+        if not first:
+            return  # a terminal would be asked for more
+        yield first.removeprefix(codecs.BOM_UTF8).decode()
         for number, line in enumerate(file, start=2):  # noqa: B007 - the error names it
             yield line.decode()
     except UnicodeDecodeError as error:
