@@ -83,7 +83,7 @@ class Files(Tables):
 
     def parts(self, language: str | None) -> Mapping[str, Sequence[Part]]:
         """See `Tables.parts`."""
-        from bisum.corpus.readers import read_file
+        from bisum.corpus.formats.readers import read_file
 
         return {
             "train" if key == "path" else key: [
@@ -115,7 +115,7 @@ def _login(url: str) -> bool:
 
 def _found(pattern: str, key: str) -> list[str]:
     """Return the files that a path, pattern or URL names, in order, after checking their extensions."""
-    from bisum.corpus.readers import COMPRESSIONS, FORMATS, split_extension
+    from bisum.corpus.formats.readers import COMPRESSIONS, FORMATS, split_extension
 
     files = _expanded(pattern, key)
     if not files:
@@ -154,6 +154,6 @@ def _expanded(pattern: str, key: str) -> list[str]:
         return sorted(glob.glob(path, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - `pattern` may be absolute
     if "*" not in pattern:
         return [pattern]
-    from bisum.corpus.readers import find_urls
+    from bisum.corpus.formats.readers import find_urls
 
     return find_urls(pattern, key)

@@ -75,7 +75,7 @@ def read_file(path: Path, language: str) -> pa.Table:
 
     import pyarrow.compute as pc
 
-    from bisum.corpus import readers
+    from bisum.corpus.formats import readers
 
     def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
         if missing := [column for column in MARC_COLUMNS if column not in names]:

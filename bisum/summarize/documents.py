@@ -87,8 +87,8 @@ def _check(file: str) -> None:
 
 def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:
     """Yield the documents of a file or of standard input as they become available."""
-    from bisum.corpus.decoding import text_lines
-    from bisum.corpus.readers import split_extension
+    from bisum.corpus.formats.decoding import text_lines
+    from bisum.corpus.formats.readers import split_extension
 
     if file != STDIN and is_table(file):
         yield from table_documents(file, names)
@@ -175,7 +175,7 @@ def unicode_text(value: object, name: str, place: str) -> str:
 @contextmanager
 def _opened(file: str) -> Iterator[IO[bytes]]:
     """Open a file or standard input as a binary stream."""
-    from bisum.corpus.readers import open_file
+    from bisum.corpus.formats.readers import open_file
 
     if file != STDIN:
         with open_file(file, "files") as stream:

@@ -49,8 +49,8 @@ class ColumnNames:
 
 def is_table(file: str) -> bool:
     """Tell whether a file is a table rather than text or JSON lines: from its extension, a .json file by its start."""
-    from bisum.corpus.decoding import text_lines
-    from bisum.corpus.readers import open_file, split_extension
+    from bisum.corpus.formats.decoding import text_lines
+    from bisum.corpus.formats.readers import open_file, split_extension
 
     extension = split_extension(file)[1]
     if extension != ".json":
@@ -69,7 +69,7 @@ def is_table(file: str) -> bool:
 
 def table_documents(file: str, names: ColumnNames) -> Iterator[Document]:
     """Yield the documents of a table's rows, which are read at once. Raises `UserError` as `read_file` does."""
-    from bisum.corpus.readers import read_file
+    from bisum.corpus.formats.readers import read_file
 
     reader = RowReader(names.columns, lambda columns, place: names.find(columns, place, ("document",)))
     table = reader.read(file, partial(read_file, file, key="files", quoting=names.quoting))

@@ -38,7 +38,7 @@ BAD_LINES = [
     ("""'seed="1"'""", "seed: expected a whole number >= 0 and < 4294967296, not '1'"),
     ("trainer.learning_rate=fast", "trainer.learning_rate: expected a number > 0, not 'fast'"),
     ("trainer.gradient_checkpointing=yes", "trainer.gradient_checkpointing: expected true or false, not 'yes'"),
-    ("trainer.best_metric=1", "trainer.best_metric '1' must begin with eval/"),
+    ("trainer.best_metric=1", "trainer.best_metric '1' must be auto or begin with eval/"),
     ("languages=en", "languages: expected a list such as [a,b]", "not 'en'"),
     ("languages={en:1}", "languages: expected a list"),
     ("languages=[]", "languages", "a list", "at least 1"),

@@ -23,7 +23,7 @@ import pytest
 from bisum import compose
 from bisum.corpus.columns import text_rows
 from bisum.corpus.corpus import fingerprint, load_corpus
-from bisum.corpus.readers import read_file
+from bisum.corpus.formats.readers import read_file
 from bisum.corpus.sample import Sample
 from bisum.errors import UserError
 from bisum.interfaces.source import COLUMNS, SPLITS, Source

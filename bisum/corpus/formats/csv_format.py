@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.columns import Pick, pick_once
-from bisum.corpus.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
-from bisum.corpus.decoding import text_lines
-from bisum.corpus.quotes import Suspect, first_swallower, holds_rows, lines_inside
+from bisum.corpus.formats.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
+from bisum.corpus.formats.decoding import text_lines
+from bisum.corpus.formats.quotes import Suspect, first_swallower, holds_rows, lines_inside
 from bisum.errors import UserError, shown
 
 Quoting = Literal["auto", "minimal", "none"]

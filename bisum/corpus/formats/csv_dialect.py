@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from bisum.corpus.decoding import has_lone_return, split_lines
+from bisum.corpus.formats.decoding import has_lone_return, split_lines
 from bisum.errors import UserError
 
 LONE_RETURN = "\0"

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bisum.corpus.columns import Pick, nested_paths, pick_columns, pick_once
-from bisum.corpus.csv_format import Quoting, read_csv, read_tsv
-from bisum.corpus.json_format import read_json, read_json_lines
+from bisum.corpus.formats.csv_format import Quoting, read_csv, read_tsv
+from bisum.corpus.formats.json_format import read_json, read_json_lines
 from bisum.corpus.places import readable
 from bisum.errors import UserError, one_line
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from bisum.corpus.columns import ColumnPath, Pick
-from bisum.corpus.decoding import decoded, has_lone_return, split_lines, text_lines
+from bisum.corpus.formats.decoding import decoded, has_lone_return, split_lines, text_lines
 from bisum.corpus.values import from_json
 from bisum.errors import UserError, shown
 
