@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from bisum.config.checking import no_such_key
-from bisum.errors import nearest
+from bisum.errors import nearest, printable
 
 _ABSENT_GROUP = re.compile(
     r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list"  # Hydra 1.3
@@ -80,9 +80,10 @@ def unreadable_override(error: BaseException) -> str:
     """Return one line for a word that Hydra's grammar cannot read."""
     if not isinstance(error, OverrideParseException):
         return one_line_of(error)
+    word = printable(str(error.override))
     return (
-        f"'{error.override}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, "
-        "braces, '~' or '=' (for example 'key=\"a, b\"')"
+        f"'{word}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
+        " '~' or '=' (for example 'key=\"a, b\"')"
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import ColumnPath, Columns, Pick, text_rows
@@ -44,7 +45,8 @@ class RowReader:
             return paths
 
         try:
-            rows = text_rows(read(pick), place, paths)
+            with self._reporting_once():
+                rows = text_rows(read(pick), place, paths)
         except Misfit as misfit:
             role, key = misfit.role, f"corpus.columns.{misfit.role}"
             if role in TEXTS:
@@ -59,6 +61,24 @@ class RowReader:
         return rows
 
     def _say(self, subject: str, line: str) -> None:
-        if subject not in self._said:
-            self._said.add(subject)
+        if self._is_new(subject):
             logger.info("%s", line)
+
+    def _is_new(self, subject: str) -> bool:
+        is_new = subject not in self._said
+        self._said.add(subject)
+        return is_new
+
+    @contextmanager
+    def _reporting_once(self) -> Iterator[None]:
+        """Let a reader report a peculiarity of a file once, though each split may read the same file."""
+
+        def is_new(record: logging.LogRecord) -> bool:
+            return self._is_new(record.getMessage())
+
+        formats = logging.getLogger("bisum.corpus.formats")
+        formats.addFilter(is_new)
+        try:
+            yield
+        finally:
+            formats.removeFilter(is_new)

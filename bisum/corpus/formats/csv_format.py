@@ -25,7 +25,7 @@ from bisum.errors import UserError, shown
 Quoting = Literal["auto", "minimal", "none"]
 """See `Files.quoting`."""
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 _HEAD_LINES = 100
 """Number of lines after the header that show which separator a file has."""
