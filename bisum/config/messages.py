@@ -83,7 +83,7 @@ def unreadable_override(error: BaseException) -> str:
     word = printable(str(error.override))
     return (
         f"'{word}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
-        " '~' or '=' (for example 'key=\"a, b\"')"
+        "'~' or '=' (for example 'key=\"a, b\"')"
     )
 
 

@@ -84,13 +84,6 @@ def test_rows_in_other_languages_are_counted(corpus, call_bisum):
     assert "> 63 rows are not used: 45 in ar and 18 in th (languages=[en])" in done.out
 
 
-def test_what_a_file_is_like_is_reported_once_for_all_splits(call_bisum, tmp_path):
-    (tmp_path / "a.csv").write_text("text,title,lang\nA cat sleeps.,A cat on the roof,en,\n", encoding="utf-8")
-    splits = [f"corpus.{split}=a.csv" for split in ("train", "validation", "test")]
-    done = call_bisum("baseline", "corpus=files", *splits, "languages=[en]", "tracker=none", "hydra.run.dir=run")
-    assert done.out.count("> a.csv: each row ends in ',', without a value after it") == 1
-
-
 def test_a_name_is_read_as_its_code_and_an_unknown_one_reported(corpus, call_bisum):
     done = call_bisum("baseline", *corpus(thai=THAI))
     assert "> languages: 'thai' is read as th" in done.out

@@ -275,3 +275,10 @@ def test_latin_1_is_refused_with_its_line(refused):
     rows[2][1] = "El año pasado"
     line = refused(plain(rows).encode("latin-1"))
     assert line.startswith("a.csv, line 4: not UTF-8 (byte 8 of the line); convert the file to UTF-8 (iconv -f WINDOWS")
+
+
+def test_what_a_file_is_like_is_reported_once_for_all_splits(call_bisum, tmp_path):
+    (tmp_path / "a.csv").write_text("text,title,lang\nA cat sleeps.,A cat on the roof,en,\n", encoding="utf-8")
+    splits = [f"corpus.{split}=a.csv" for split in ("train", "validation", "test")]
+    done = call_bisum("baseline", "corpus=files", *splits, "languages=[en]", "tracker=none", "hydra.run.dir=run")
+    assert done.out.count("> a.csv: each row ends in ',', without a value after it") == 1
