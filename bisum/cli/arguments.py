@@ -128,6 +128,7 @@ def _is_setting(word: str, command: str) -> bool:
 _LIKE_TEXT = re.compile(r"\s|\.(txt|csv|tsv|parquet|ndjson|jsonl?|gz|bz2|xz|zst|zip)$", re.IGNORECASE)
 """What a text or a file's name has, and a hub name has not."""
 _LIKE_TABLE = re.compile(r"\.(csv|tsv|parquet|ndjson|jsonl?)(\.(gz|bz2|xz|zst|zip))?$", re.IGNORECASE)
+"""What the name of a file of rows has."""
 
 
 def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[str]:
@@ -156,11 +157,11 @@ def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[s
 
 def _suggest_corpus(word: str, command: str) -> None:
     """Refuse a file that belongs in a corpus, and say how to name it."""
-    if _LIKE_TABLE.search(word) or (_is_file(word) and word != "-"):
+    if _LIKE_TABLE.search(word):
         key = "corpus.test" if command == "evaluate" else "corpus.path"
         given = f"{key}={word}" if re.fullmatch(r"[\w./:-]+", word, re.ASCII) else f"{key}={quoted(word)}"
         raise UserError(
-            f"'{word}' is no {'run' if command == 'evaluate' else 'setting'}; a file of rows is a corpus: "
+            f"'{word}' is not a {'run' if command == 'evaluate' else 'setting'}; to read rows from a file: "
             f"bisum {command} corpus=files {shlex.quote(given)}"
         )
 

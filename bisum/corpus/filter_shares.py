@@ -4,37 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
 
 from bisum.corpus.corpus import CorpusReport
 
 _LEAST_GAP = 0.05
 _LEAST_FACTOR = 2
 _LEAST_ERRORS = 2
+_FEWEST_EXPECTED = 1
+"""Fewest rows that the smaller language would lose, and keep, at the common share: below it, the test does not hold
+(Campbell 2007, https://doi.org/10.1002/sim.2832)."""
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """The rows that a filter drops of those in one language."""
+
+    language: str
+    dropped: int
+    rows: int
+
+    @property
+    def share(self) -> float:
+        return self.dropped / self.rows
 
 
 def uneven_filters(report: CorpusReport) -> Iterator[str]:
     """Yield a line for each filter that drops a very different share of two languages, in all splits together.
 
     The shares differ by 5 points at least, by a factor of 2 at least, and by 2 standard errors (a test of two
-    proportions, https://www.itl.nist.gov/div898/handbook/prc/section3/prc33.htm).
+    proportions, https://www.itl.nist.gov/div898/handbook/prc/section3/prc33.htm). Of several such pairs of languages,
+    the one whose shares are farthest apart is named.
     """
     splits = list(report.splits.values())
     before = {language: sum(counts[language].loaded for counts in splits) for language in splits[0]}
     for step in next(iter(splits[0].values())).dropped:
         dropped = {language: sum(counts[language].dropped[step] for counts in splits) for language in before}
-        shares = {language: dropped[language] / max(rows, 1) for language, rows in before.items()}
-        most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
-        if step != "sample" and _differ((dropped[most], before[most]), (dropped[least], before[least])):
-            yield f"{step} drops {shares[most]:.0%} of {most}, but {shares[least]:.0%} of {least}"
+        losses = [_Loss(language, dropped[language], rows) for language, rows in before.items() if rows]
+        pairs = [(most, least) for most, least in permutations(losses, 2) if _differ(most, least)]
+        if pairs and step != "sample":
+            most, least = max(pairs, key=lambda pair: pair[0].share - pair[1].share)
+            what = "blank or missing texts drop" if step == "empty" else f"filter.{step} drops"
+            yield (
+                f"{what} {most.share:.0%} of the rows in {most.language}, "
+                f"but {least.share:.0%} of those in {least.language}"
+            )
         before = {language: rows - dropped[language] for language, rows in before.items()}
 
 
-def _differ(most: tuple[int, int], least: tuple[int, int]) -> bool:
-    """Tell whether the shares of two counts, each a part and its whole, are far apart."""
-    (part, whole), (other_part, other_whole) = most, least
-    if not whole or not other_whole:
+def _differ(most: _Loss, least: _Loss) -> bool:
+    """Tell whether two shares are far apart, the first above the second."""
+    gap = most.share - least.share
+    if gap < _LEAST_GAP or most.share < _LEAST_FACTOR * least.share:
         return False
-    share, other = part / whole, other_part / other_whole
-    pooled = (part + other_part) / (whole + other_whole)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / whole + 1 / other_whole))
-    return share - other >= _LEAST_GAP and share >= _LEAST_FACTOR * other and share - other > _LEAST_ERRORS * error
+    pooled = (most.dropped + least.dropped) / (most.rows + least.rows)
+    expected = min(most.rows, least.rows) * min(pooled, 1 - pooled)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / most.rows + 1 / least.rows))
+    return expected >= _FEWEST_EXPECTED and gap > _LEAST_ERRORS * error

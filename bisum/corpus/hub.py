@@ -172,7 +172,9 @@ class Hub(Tables):
 
 def is_saved(folder: Path) -> bool:
     """Return whether `save_to_disk` of `datasets` wrote a folder."""
-    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+    return (folder / "dataset_dict.json").is_file() or all(
+        (folder / name).is_file() for name in ("dataset_info.json", "state.json")
+    )
 
 
 @contextmanager

@@ -79,8 +79,10 @@ class Tables(RowSettings, ABC):
                 rows = _numbered([reader.read(*part) for part in tables])
                 splits[split] |= self._by_language(rows, key, languages, split, unused)
         if unused:
-            counts = " and ".join(f"{rows:,} in {language}" for language, rows in unused.most_common(10))
-            logger.info("%s rows are not used: %s (languages=[%s])", f"{unused.total():,}", counts, ",".join(languages))
+            counts = [f"{rows:,} in {language}" for language, rows in unused.most_common(10)]
+            counts += [f"others in {len(unused) - 10:,} languages"] if len(unused) > 10 else []
+            total, asked = f"{unused.total():,}", ",".join(languages)
+            logger.info("%s rows are not used: %s (languages=[%s])", total, " and ".join(counts), asked)
 
         by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
         if any(_share_ids(tables) for tables in by_split.values()):

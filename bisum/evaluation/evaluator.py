@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from bisum.batches.shapes import Shapes
 from bisum.config.schema import Config
+from bisum.corpus.strings import by_id
 from bisum.errors import UserError, reason
 from bisum.evaluation.baseline import lead_all, unsplit_languages
 from bisum.evaluation.evaluate_library import further_metrics
 from bisum.evaluation.rouge import PROFILES, TYPES, F, RowScores, aggregate, difference, score_rows
 from bisum.interfaces.progress import ShowProgress
+from bisum.runs.metrics import score_name
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
@@ -126,7 +127,7 @@ class Evaluator:
         Raises:
             UserError: a configured metric fails, returns a value that is not a number, or reuses another metric's name.
         """
-        order = pc.sort_indices(rows["id"]).to_pylist()  # intervals must not depend on the rows' order
+        order = by_id(rows).to_pylist()  # intervals must not depend on the rows' order
         predictions = [summaries[row] for row in order]
         references, languages = (rows[name].take(order).to_pylist() for name in ("summary", "language"))
         samples = self.config.evaluation.bootstrap_samples
@@ -146,8 +147,9 @@ class Evaluator:
                 if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
                     raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")
                 metrics[f"{prefix}/{key}"] = value
+        name = score_name(prefix, "rougeL", profile=self.profile)
         rouge = _histogram(100 * scores.values[:, PROFILES.index(self.profile), TYPES.index("rougeL"), F], 100)
-        return Evaluation(scores, metrics, list(_predictions(rows, summaries)), {f"histograms/{prefix}/rougeL": rouge})
+        return Evaluation(scores, metrics, list(_predictions(rows, summaries)), {f"histograms/{name}": rouge})
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:

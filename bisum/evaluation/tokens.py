@@ -8,7 +8,7 @@ from nltk.stem.snowball import SnowballStemmer
 
 from bisum.corpus.languages import LanguageTools, tools_for
 
-WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\p{Join_Control}]*")
+WORD = regex.compile(r"[\p{L}\p{N}](?:\p{Join_Control}*[\p{L}\p{N}\p{M}])*")
 """A run of letters and digits. Join controls occur within words in Persian and in Indic scripts."""
 CHARACTER = regex.compile(r"[\p{Latin}\p{Nd}][\p{Latin}\p{Nd}\p{M}]*|[\p{L}\p{N}]\p{M}*")
 """A letter with its marks, or a run of Latin letters and digits."""

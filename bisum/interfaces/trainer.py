@@ -20,7 +20,9 @@ class Plain(Trainer):
                     loss = token_loss(session.model(**batch).logits, labels, tokens, self.label_smoothing)
                     loss.backward()
                     total += loss.detach()
-                norm = clip_grad_norm_(session.model.parameters(), self.max_gradient_norm or float("inf"))
+                norm = None
+                if self.max_gradient_norm is not None:
+                    norm = clip_grad_norm_(session.model.parameters(), self.max_gradient_norm)
                 learning_rate = session.schedule.get_last_lr()[0]
                 session.optimizer.step()
                 session.schedule.step()

@@ -134,7 +134,9 @@ def _from_json(line: str, id_: str, place: str, names: ColumnNames) -> Document:
     if value.get("reference") is not None:
         columns["summary"] = "reference"
     if "document" not in columns:
-        raise UserError(f"{place}: no 'document' (or 'text'); its keys: {', '.join(value) or 'none'}")
+        wanted = names.columns.document
+        expected = wanted if isinstance(wanted, str) else ", ".join(wanted)
+        raise UserError(f"{place}: none of the keys {expected}; its keys: {', '.join(value) or 'none'}")
 
     def text_of(role: str) -> str | None:
         found = value.get(columns.get(role, ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +21,7 @@ class AccelerateTrainer(Trainer):
 
         from bisum.hardware.xla import sync
         from bisum.models.loss import count_all_tokens, token_loss
+        from bisum.training.optimization import gradient_norm
 
         AcceleratorState._reset_state(reset_partial_state=True)  # left by an earlier job in this process
         accelerator = Accelerator(
@@ -54,7 +54,11 @@ class AccelerateTrainer(Trainer):
                     accelerator.backward(loss)
                     step_loss = step_loss + loss.detach()
                     sync(accelerator.device)  # otherwise XLA compiles one program per sequence of batch shapes
-                grad_norm = accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm or math.inf)
+                if self.max_gradient_norm is not None:
+                    grad_norm = accelerator.clip_grad_norm_(model.parameters(), self.max_gradient_norm)
+                else:
+                    accelerator.unscale_gradients(optimizer)
+                    grad_norm = gradient_norm(session.model)
                 learning_rate = float(session.schedule.get_last_lr()[0])
                 optimizer.step()
                 if not optimizer.step_was_skipped:

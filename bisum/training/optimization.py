@@ -46,6 +46,12 @@ def warmup_steps(warmup: float, total_steps: int) -> int:
     return math.ceil(total_steps * warmup) if warmup < 1 else int(warmup)
 
 
+def gradient_norm(model: torch.nn.Module) -> torch.Tensor:
+    """Return the 2-norm of all gradients, shape (), and leave them as they are."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
 def decayed_names(model: torch.nn.Module) -> set[str]:
     """Return the names of the parameters that transformers' Trainer decays."""
     from transformers import Trainer as TheirTrainer

@@ -17,6 +17,7 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluation, Evaluator
 from bisum.evaluation.profile import best_metric, blind_spots, kept_shares
 from bisum.hardware.xla import compilations
+from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.checkpoints import damage, epoch_name
@@ -98,12 +99,14 @@ class Scoring:
             ends = ("_low", "_high", "_precision", "_recall")
             known = ", ".join(sorted(name for name in names if not name.endswith(ends)))
             raise UserError(f"trainer.best_metric: no '{self.best_metric}' for these rows (valid: {known})")
+        if self._config.trainer.best_metric == AUTO:
+            return
         shares = kept_shares([self._splits["validation"].rows])
         if unread := blind_spots(self.best_metric, shares):
-            percent = ", ".join(f"{shares[language]:.0%} of the letters of {language}" for language in unread)
+            percent = " and ".join(f"{shares[language]:.0%} of the letters of {language}" for language in unread)
             self._run.screen.warn(
-                f"trainer.best_metric: {self.best_metric} reads a-z and 0-9 alone, {percent}; "
-                "eval/unicode/rougeL reads all"
+                f"trainer.best_metric: {self.best_metric} keeps only a-z and 0-9, {percent}; "
+                "eval/unicode/rougeL keeps all"
             )
 
 

@@ -195,7 +195,7 @@ class Session:
     def _is_best(self, metrics: Mapping[str, float]) -> bool:
         """Tell whether an evaluation is better than all before; of equal ones, the lower loss is better."""
         best, loss = self.progress.best, self.progress.best_loss
-        if best is None or loss is None:
+        if best is None or loss is None or math.isnan(best):
             return True
         sign = 1 if self.best_metric == "eval/loss" else -1
         return (sign * metrics[self.best_metric], metrics["eval/loss"]) < (sign * best, loss)

@@ -19,6 +19,7 @@ from bisum.errors import UserError, one_line
 from bisum.hardware.xla import sync
 from bisum.interfaces.trainer import Trainer, TrainingSession
 from bisum.models.loss import count_all_tokens, token_loss
+from bisum.training.optimization import gradient_norm
 
 
 class _Trainer(Seq2SeqTrainer):
@@ -49,9 +50,11 @@ class _Trainer(Seq2SeqTrainer):
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: torch.Tensor | None = None) -> torch.Tensor:
         """Return the gradients' norm before clipping, and keep it for the session."""
-        norm: torch.Tensor = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
-        self.grad_norm = norm.detach()
-        return norm
+        if grad_norm is None:  # without clipping, transformers would divide an infinite norm by itself
+            self.accelerator.unscale_gradients(self.optimizer)
+            grad_norm = gradient_norm(model)
+        self.grad_norm = grad_norm.detach()
+        return grad_norm
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:  # noqa: ARG002
         """Return the context of a forward pass, which differs from Accelerate's only on an XLA device."""

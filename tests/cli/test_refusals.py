@@ -156,7 +156,7 @@ BAD_LINES = [
     ("summarize gpt2 rows=nope", "rows: expected", "not 'nope'; write a list, such as rows=[3]"),
     ("summarize gpt2 ids=nope", "ids: expected", "not 'nope'; write a list, such as ids=[en-3]"),
     ("summarize gpt2 nope.csv", "there is no file 'nope.csv'"),
-    ("explore reviews.csv", "a file of rows is a corpus: bisum explore corpus=files corpus.path=reviews.csv"),
+    ("explore reviews.csv", "'reviews.csv' is not a setting; to read rows from a file: bisum explore corpus=files corpus.path=reviews.csv"),
     ("train a/b.jsonl.gz seed=1", "bisum train corpus=files corpus.path=a/b.jsonl.gz"),
     ("reviews.parquet", "bisum train corpus=files corpus.path=reviews.parquet"),
     ("baseline 'my reviews.csv'", "bisum baseline corpus=files", "my reviews.csv"),

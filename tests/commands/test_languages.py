@@ -61,8 +61,8 @@ def test_equal_scores_go_to_the_lower_loss(corpus, call_bisum, tmp_path):
     done = train(call_bisum, corpus, "trainer.best_metric=eval/ar/rougeL", "trainer.patience=1", "trainer.epochs=3")
     assert done.code == 0, done.err
     assert (
-        "> warning: trainer.best_metric: eval/ar/rougeL reads a-z and 0-9 alone, 0% of the letters of ar; "
-        "eval/unicode/rougeL reads all"
+        "> warning: trainer.best_metric: eval/ar/rougeL keeps only a-z and 0-9, 0% of the letters of ar; "
+        "eval/unicode/rougeL keeps all"
     ) in done.out
     losses = [line["eval/loss"] for line in metrics(tmp_path / "run") if "eval/loss" in line]
     assert losses == sorted(losses, reverse=True)
@@ -104,4 +104,4 @@ def test_another_code_of_the_language_is_pointed_out(corpus, call_bisum, one_lin
 def test_a_filter_that_drops_one_language_is_reported(corpus, call_bisum):
     titles = {"en": ENGLISH, "es": ["Compresión", "Terminal", "Lluvia fuerte en el pueblo"]}
     done = call_bisum("baseline", *corpus(**titles))
-    assert "> long_titles drops 67% of es, but 20% of en" in done.out
+    assert "> filter.long_titles drops 67% of the rows in es, but 20% of those in en" in done.out

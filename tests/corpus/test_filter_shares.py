@@ -9,7 +9,7 @@ from bisum.corpus.filter_shares import uneven_filters
 def report(step="long_titles", **languages):
     """A report of one split and one step, from (loaded, dropped) by language."""
     counts = {
-        language: RowCounts(loaded=loaded, dropped={"empty": 0, step: dropped}, kept=loaded - dropped)
+        language: RowCounts(loaded=loaded, dropped={"empty": 0} | {step: dropped}, kept=loaded - dropped)
         for language, (loaded, dropped) in languages.items()
     }
     return CorpusReport(splits={"train": counts})
@@ -17,7 +17,7 @@ def report(step="long_titles", **languages):
 
 def test_a_filter_that_drops_titles_of_one_language_is_reported():
     lines = list(uneven_filters(report(de=(500, 40), es=(500, 0), en=(500, 5))))
-    assert lines == ["long_titles drops 8% of de, but 0% of es"]
+    assert lines == ["filter.long_titles drops 8% of the rows in de, but 0% of those in es"]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ def test_a_filter_that_drops_titles_of_one_language_is_reported():
         {"de": (500, 200), "es": (500, 160)},  # 40 % and 32 %: no factor of 2
         {"de": (500, 40)},
         {"de": (500, 40), "es": (0, 0)},
+        {"de": (1, 1), "es": (500, 0)},  # a single row
     ],
 )
 def test_small_differences_are_not(counts):
@@ -43,11 +44,28 @@ def test_shares_are_of_the_rows_that_earlier_filters_left():
         "de": RowCounts(loaded=1000, dropped={"empty": 0, "books": 500, "long_titles": 50}, kept=450),
         "es": RowCounts(loaded=1000, dropped={"empty": 0, "books": 500, "long_titles": 0}, kept=500),
     }
-    assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == ["long_titles drops 10% of de, but 0% of es"]
+    assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == ["filter.long_titles drops 10% of the rows in de, but 0% of those in es"]
 
 
 def test_splits_count_together():
     counts = report(de=(36, 3), es=(36, 0)).splits["train"]  # 8 % and 0 %, of too few rows in each split alone
     assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == []
     lines = list(uneven_filters(CorpusReport(splits={"train": counts, "validation": counts, "test": counts})))
-    assert lines == ["long_titles drops 8% of de, but 0% of es"]
+    assert lines == ["filter.long_titles drops 8% of the rows in de, but 0% of those in es"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "line"),
+    [
+        ({"es": (0, 0), "de": (500, 40), "fr": (500, 0)}, "8% of the rows in de, but 0% of those in fr"),
+        ({"de": (1, 1), "es": (500, 250), "fr": (500, 100)}, "50% of the rows in es, but 20% of those in fr"),
+        ({"de": (500, 40), "es": (500, 150), "fr": (500, 0)}, "30% of the rows in es, but 0% of those in fr"),
+    ],
+)
+def test_no_third_language_hides_a_pair(counts, line):
+    assert list(uneven_filters(report(**counts))) == [f"filter.long_titles drops {line}"]
+
+
+def test_blank_texts_are_no_filter():
+    counts = report("empty", de=(500, 40), es=(500, 0))
+    assert list(uneven_filters(counts)) == ["blank or missing texts drop 8% of the rows in de, but 0% of those in es"]

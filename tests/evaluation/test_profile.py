@@ -7,7 +7,8 @@ from bisum.evaluation.profile import best_metric, blind_spots, choose_profile, k
 
 
 def shares(**texts):
-    return kept_shares([pa.table({"summary": [text], "language": [language]}) for language, text in texts.items()])
+    tables = [pa.table({"id": ["0"], "summary": [text], "language": [language]}) for language, text in texts.items()]
+    return kept_shares(tables)
 
 
 def test_shares_by_hand():
@@ -30,6 +31,18 @@ def test_shares_by_hand():
 )
 def test_the_profile_reads_most_letters_of_every_language(texts, profile):
     assert choose_profile(shares(**texts)) == profile
+
+
+def test_references_without_letters_decide_nothing():
+    assert shares(en="A cat", es="—!") == {"en": 1.0}
+
+
+def test_many_references_are_sampled_whatever_their_order():
+    texts = ["A cat" if number % 2 else "猫" for number in range(30_000)]
+    rows = pa.table({"id": [f"{n:05}" for n in range(30_000)], "summary": texts, "language": ["ja"] * 30_000})
+    turned = rows.take(list(range(29_999, -1, -1)))
+    assert kept_shares([rows]) == kept_shares([turned])
+    assert kept_shares([rows])["ja"] == pytest.approx(4 / 5, abs=0.05)  # four letters of five
 
 
 def test_a_named_metric_stays():

@@ -15,6 +15,7 @@ from bisum.evaluation.tokens import unicode_tokens
         ("iPhone15很贵❤\ufe0f", "zh", ["iphone15", "很", "贵"]),
         ("नमस्ते, दुनिया!", "hi", ["नमस्ते", "दुनिया"]),  # vowel signs stay in the word
         ("می\u200cخواهم", "fa", ["می\u200cخواهم"]),  # and so do join controls
+        ("کتاب\u200c.", "fa", ["کتاب"]),  # but not at its end
         ("cafe\u0301 CAFÉ", "tlh", ["café", "café"]),  # decomposed as composed
         ("STRASSE Straße", "de", ["strass", "strass"]),
         ("Haupt\u00adstadt", "tlh", ["hauptstadt"]),  # a soft hyphen

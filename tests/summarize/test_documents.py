@@ -144,7 +144,7 @@ def test_texts_of_the_command_line_come_first(tmp_path):
         (b'{"text": "x"', ["broken JSON (Expecting ',' delimiter, character "]),
         (b"[" * 100_000, ["broken JSON ("]),
         (b'["x"]', ["['x'] in place of a JSON object; must be one JSON object a line"]),
-        (b'{"note": "x", "id": 1}', ["no 'document' (or 'text'); its keys: note, id"]),
+        (b'{"note": "x", "id": 1}', ["none of the keys document, text, article,", "; its keys: note, id"]),
         (b'{"document": null}', ["document is null; must be text"]),
         (b'{"text": 3}', ["text is 3; must be text"]),
         (b'{"text": "x", "language": 3}', ["language is 3; must be text"]),

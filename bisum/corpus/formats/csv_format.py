@@ -91,7 +91,10 @@ class _Csv:
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         head = [first, *islice(lines, _HEAD_LINES)]
         self._separator = separator or likely_separator(head, separators, quoting)
-        self._rows = csv.reader(chain(head, lines), delimiter=self._separator, quoting=quoting, strict=True)
+        # A space between a separator and a quotation mark would make the mark a part of the value.
+        self._rows = csv.reader(
+            chain(head, lines), delimiter=self._separator, quoting=quoting, strict=True, skipinitialspace=quoted
+        )
         try:
             header = next(self._rows, [])
         except csv.Error as error:

@@ -15,7 +15,6 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-_SIGN_BYTES = 64
 
 
 def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
@@ -24,8 +23,8 @@ def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
     Raises UserError for a line that is not UTF-8, and for a file that is not in the encoding that it states.
     """
     first = file.readline()
-    if _wide(first):
-        yield from io.StringIO(decoded(first + file.read(), url), newline="\n")
+    if encoding := _wide(first):
+        yield from io.StringIO(_decoded(first + file.read(), url, encoding), newline="\n")
         return
     number = 1
     try:
@@ -40,7 +39,10 @@ def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
 
 def decoded(content: bytes, url: str) -> str:
     """Return the text of a whole file. Raises UserError as `text_lines`."""
-    encoding = _wide(content)
+    return _decoded(content, url, _wide(content))
+
+
+def _decoded(content: bytes, url: str, encoding: str | None) -> str:
     try:
         return content.decode(encoding or "utf-8-sig").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -66,13 +68,11 @@ def _wide(start: bytes) -> str | None:
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):
             return encoding
-    # Without a mark: each ASCII character at the start of the header or of a JSON object has a zero byte beside it.
-    even, odd = start[:_SIGN_BYTES:2], start[1:_SIGN_BYTES:2]
-    if len(start) < 4 or any(even) == any(odd):
-        return None
-    if any(even):
-        return "UTF-16-LE" if all(even) else None
-    return "UTF-16-BE" if all(odd[: len(even) - 1]) else None
+    # Without a mark: two ASCII characters at the start, as in a header or a JSON object, have a zero byte each.
+    zeros = [byte == 0 for byte in start[:4]]
+    if zeros == [False, True, False, True]:
+        return "UTF-16-LE"
+    return "UTF-16-BE" if zeros == [True, False, True, False] else None
 
 
 def _not_utf8(url: str, line: int, byte: int) -> UserError:
