@@ -52,6 +52,14 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
         self.documents_cut = int(pc.sum(tokens["document_cut"]).as_py() or 0)
         self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
 
+    def unreadable_shares(self, unknown: int) -> dict[str, float]:
+        """Return, for each language, the share of documents that contain the token id `unknown`."""
+        at = np.flatnonzero(self.documents.values == unknown)
+        rows = np.unique(np.searchsorted(self.documents.offsets, at, side="right") - 1)
+        languages = self.rows["language"].to_numpy()
+        has_unknown = np.isin(np.arange(len(languages)), rows)
+        return {name: float(has_unknown[languages == name].mean()) for name in dict.fromkeys(languages)}
+
     def __len__(self) -> int:
         return len(self.rows)
 

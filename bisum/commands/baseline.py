@@ -7,7 +7,7 @@ from pathlib import Path
 from bisum.commands.rows import build_corpus, find_profile
 from bisum.config.schema import BaselineConfig, Config
 from bisum.display.narration import narrate_baseline
-from bisum.display.tables import ScoredRows
+from bisum.display.scored_rows import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
 from bisum.records.run import recorded
 from bisum.runs.metrics import score_name

@@ -13,7 +13,7 @@ from bisum.corpus.corpus import fingerprint
 from bisum.display.evaluation_tables import prefix_of
 from bisum.display.narration import narrate_evaluation, narrate_summaries
 from bisum.display.quiet import quiet_libraries
-from bisum.display.tables import ScoredRows
+from bisum.display.scored_rows import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hardware.devices import find_device
 from bisum.models.loading import LoadedModel

@@ -20,7 +20,11 @@ from bisum.hardware.devices import Device
 from bisum.hardware.xla import place
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, load
+from bisum.models.prompts import unknown_token
 from bisum.records.run import Run
+
+_MOST = 0.5
+"""Share of a language's documents above which unknown tokens show that a model does not know the language."""
 
 
 def new_directory() -> Path:
@@ -61,6 +65,11 @@ def build_splits(
     with run.stage("tokenization"):
         encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
     run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
+    unknown = unknown_token(loaded.tokenizer)
+    shares = encoded[splits[-1]].unreadable_shares(unknown) if unknown is not None else {}
+    if unread := {language: share for language, share in shares.items() if share > _MOST}:
+        texts = " and ".join(f"{share:.0%} of the documents in {language}" for language, share in unread.items())
+        run.screen.warn(f"the tokenizer lacks characters of {texts}; choose a model that knows them, as mt5_small may")
     return encoded
 
 

@@ -29,7 +29,7 @@ class Config:
 
     seed: Annotated[int, Ge(0), Lt(2**32)]
     """Source of all randomness: row order, sampling, initial weights, dropout, bootstrap."""
-    languages: Annotated[list[Language], MinLen(1)]
+    languages: Annotated[list[Language], MinLen(1), doc("write a list, such as languages=[es]")]
     """Codes of the languages whose rows are used, such as en and es."""
     corpus: Source
     """Where rows come from."""
@@ -61,7 +61,7 @@ class Config:
             raise UserError(f"languages: {self.languages} names a language twice")
         for code in self.languages:
             if "/" in code or not code.strip():
-                raise UserError(f"languages: '{code}' is no code; give codes such as en, es, pt_BR")
+                raise UserError(f"languages: '{code}' is not a language code; use codes such as en, es, pt_BR")
         if reserved := {"unicode", "all"} & set(self.languages):
             raise UserError(f"languages: '{min(reserved)}' is the name of a metric; give codes such as en, es, pt_BR")
         if self.generation.min_tokens >= self.model.max_summary_tokens:
@@ -157,7 +157,7 @@ class SummarizeConfig(TrainedModelConfig):
         super().__post_init__()
         for key, given in (("rows", self.rows), ("ids", self.ids)):
             if given == []:
-                raise UserError(f"{key}: [] names no row; leave {key} out for all rows of split, or name some")
+                raise UserError(f"{key}: the list is empty; name some, or leave {key} out for all rows of the split")
 
     @property
     def asks_for_rows(self) -> bool:

@@ -107,7 +107,7 @@ def pick_once(paths: Sequence[ColumnPath], pick: Pick, place: str, what: str) ->
     for path in picked.values():
         for outer in (path[:depth] for depth in range(1, len(path) + 1)):
             if paths.count(outer) > 1:
-                raise UserError(f"{place}: the {what} names '{'.'.join(outer)}' twice; must be once")
+                raise UserError(f"{place}: the {what} contains '{'.'.join(outer)}' twice; must be once")
     return picked
 
 

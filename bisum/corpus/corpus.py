@@ -192,6 +192,8 @@ class _Ledger:
         gone = [language for language in self._languages if not after[language]]
         if len(gone) == len(self._languages) or (gone and self._split == "train"):
             rows_before = " and ".join(f"{before[language]:,} {language}" for language in gone)
+            if step == "empty":
+                raise UserError(f"{self._split}: all {rows_before} rows lack a document or a summary; {remedy}")
             raise UserError(f"{self._split}: `{step}` leaves none of the {rows_before} rows; {remedy}")
         self._steps.append(step)
         self._counts.append(after)

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.hub import is_saved
 from bisum.corpus.places import readable, without_queries
 from bisum.corpus.tables import Part, Tables
@@ -46,7 +47,7 @@ class Files(Tables):
     test: str | list[str] | None = from_conf("corpus/files", "test")
     """Files of test (null: a share of train)."""
 
-    quoting: Literal["auto", "minimal", "none"] = from_conf("corpus/files", "quoting")
+    quoting: Quoting = from_conf("corpus/files", "quoting")
     """What double quotes mean in CSV and TSV, by the names of Python's csv: minimal, none, or auto.
 
     minimal: they surround values that hold separators, line ends or double quotes, which are doubled (RFC 4180). none:
@@ -144,7 +145,7 @@ def _found(pattern: str, key: str) -> list[str]:
 def _saved_to_disk(folder: Path) -> str:
     """Say how to read a folder that `save_to_disk` of `datasets` wrote, or a split in one; "" for any other folder."""
     top = next((path for path in (folder.parent, folder) if is_saved(path)), None)
-    return f"is of a data set that save_to_disk wrote; read it with corpus=hub corpus.repo={top}" if top else ""
+    return f"belongs to a data set written by save_to_disk; read it with corpus=hub corpus.repo={top}" if top else ""
 
 
 def _expanded(pattern: str, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Filters that treat languages very differently, which is seldom meant."""
+"""Languages that filters treat very differently, or of which they leave nothing, which is seldom meant."""
 
 from __future__ import annotations
 
@@ -51,6 +51,15 @@ def uneven_filters(report: CorpusReport) -> Iterator[str]:
                 f"but {least.share:.0%} of those in {least.language}"
             )
         before = {language: rows - dropped[language] for language, rows in before.items()}
+
+
+def absent_languages(report: CorpusReport) -> Iterator[str]:
+    """Yield a line for each split that has rows in some of the languages only."""
+    for split, counts in report.splits.items():
+        absent = [language for language, count in counts.items() if not count.kept]
+        if absent and len(absent) < len(counts):
+            others = " and ".join(language for language in counts if language not in absent)
+            yield f"{split} has no rows in {' and '.join(absent)}; its scores are of {others} alone"
 
 
 def _differ(most: _Loss, least: _Loss) -> bool:

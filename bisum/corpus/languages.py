@@ -154,7 +154,8 @@ def describe_codes(codes: Iterable[str]) -> Iterator[str]:
         if (tag := _named(code)) is not None:
             yield f"languages: '{code}' is read as {tag}"
         else:
-            yield f"languages: '{code}' is no known language; its text is read as English, with blanks between words"
+            known = f"languages: '{code}' is not a known language"
+            yield f"{known}; its text is treated as English, with spaces between words"
 
 
 def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:

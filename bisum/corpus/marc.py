@@ -83,7 +83,7 @@ def read_file(path: Path, language: str) -> pa.Table:
         return paths
 
     paths = {role: (name,) for role, name in zip(COLUMNS, MARC_COLUMNS, strict=True)}
-    rows = text_rows(readers.read_file(str(path), pick, ".jsonl"), str(path), paths)
+    rows = text_rows(readers.read_file(str(path), pick, "auto", extension=".jsonl"), str(path), paths)
     other = pc.fill_null(pc.not_equal(rows["language"], language), True)
     if pc.any(other).as_py():
         row = pc.index(other, True).as_py()

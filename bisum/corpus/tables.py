@@ -82,7 +82,10 @@ class Tables(RowSettings, ABC):
             counts = [f"{rows:,} in {language}" for language, rows in unused.most_common(10)]
             counts += [f"others in {len(unused) - 10:,} languages"] if len(unused) > 10 else []
             total, asked = f"{unused.total():,}", ",".join(languages)
-            logger.info("%s rows are not used: %s (languages=[%s])", total, " and ".join(counts), asked)
+            known = {tools_for(language).language for language in languages} - {None}
+            same = [language for language in unused if tools_for(language).language in known]
+            hint = f"; {', '.join(same[:5])} are languages of these, too, under other codes" if same else ""
+            logger.info("%s rows are left out: %s (languages=[%s])%s", total, " and ".join(counts), asked, hint)
 
         by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
         if any(_share_ids(tables) for tables in by_split.values()):
@@ -120,10 +123,9 @@ class Tables(RowSettings, ABC):
             if split == "train" and not table.num_rows:
                 found = ", ".join(f"{code} ({number:,})" for code, number in counts.most_common(10))
                 same = [code for code in counts if tools_for(code).language == tools_for(language).language]
-                hint = f"; write it as there: languages=[{same[0]}]" if same else ""
-                raise UserError(
-                    f"languages: no row of train is in '{language}'; languages found, with rows: {found}{hint}"
-                )
+                same = same or ([*counts] if len(counts) == 1 else [])
+                hint = f"; use languages=[{same[0]}]" if same else ""
+                raise UserError(f"languages: no row of train is in '{language}'; it has rows in {found}{hint}")
         unused.update({code: number for code, number in counts.items() if code not in languages})
         return tables
 

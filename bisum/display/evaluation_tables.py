@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from bisum.display.tables import FEWEST_ROWS, SHOWN, Fitting, ScoredRows, explain_mark, few_rows_mark, new_table
+from bisum.display.scored_rows import FEWEST_ROWS, ScoredRows, explain_mark, few_rows_mark
+from bisum.display.tables import SHOWN, Fitting, new_table
 from bisum.runs.metrics import score_name
 
 
@@ -102,6 +103,8 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
     yield Fitting([_evaluations(jobs, minus, profile, len(scored) == 1, joint) for joint in (" ", "\n")])
     if len(scored) > 1:
         yield "The jobs did not score the same rows: compare how far each is above its own baseline, not its scores."
+        if profile != "rouge":
+            yield f"ROUGE is shown in the profile {profile}, which reads the languages of all jobs."
 
 
 def _evaluations(

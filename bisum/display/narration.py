@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from bisum.display.evaluation_tables import difference_table, prefix_of, verdicts
+from bisum.display.scored_rows import ScoredRows
 from bisum.display.screen import Kind, Screen
-from bisum.display.tables import ScoredRows, scores_table
+from bisum.display.tables import scores_table
 
 if TYPE_CHECKING:
     from bisum.hardware.devices import Device
@@ -46,8 +47,8 @@ def narrate_profile(screen: Screen, profile: str, lost: Sequence[str]) -> None:
     """Show which ROUGE profile the tables have, if it is not the usual one; `lost` are the languages that decide."""
     if profile != "rouge":
         screen.note(
-            f"ROUGE below is that of the profile {profile}: rouge_score reads only a-z and 0-9, and few letters of "
-            f"{', '.join(lost)} are among them"
+            f"ROUGE is shown in the profile {profile}: rouge_score keeps only a-z and 0-9, and so loses most letters "
+            f"of {', '.join(lost)}"
         )
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
 from bisum.corpus.corpus import CorpusReport
-from bisum.runs.metrics import score_name
+from bisum.display.scored_rows import ScoredRows, explain_mark
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
 
 
 _ROW_LIMIT = "max rows"  # name of the step of corpus.max_train_rows and corpus.max_eval_rows
-FEWEST_ROWS = 10
-"""Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""
-_FEW_ROWS_CAPTION = f"* fewer than {FEWEST_ROWS} rows: too few for an interval"
 SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 
 
@@ -51,44 +48,6 @@ def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str
         f"cut: {documents:,} of {rows:,} documents at {limits[0]} tokens ({documents / rows:.1%}), "
         f"{summaries:,} summaries at {limits[1]} ({summaries / rows:.1%})"
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoredRows:
-    """The rows behind scores, and the ROUGE profile in which the scores are shown."""
-
-    counts: Mapping[str, int]
-    """Rows of each language."""
-    profile: str
-    """`rouge` or `unicode`; see `bisum.evaluation.rouge`."""
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any], split: str) -> Self:
-        """Return the rows of a split that a run recorded."""
-        counts = {language: count["kept"] for language, count in record["data"]["rows"][split].items()}
-        return cls(counts=counts, profile=record["profile"])
-
-    @property
-    def total(self) -> int:
-        """Rows in all languages."""
-        return sum(self.counts.values())
-
-    def count(self, language: str) -> int:
-        """Return the rows of a language; of all if it is ""."""
-        return self.counts[language] if language else self.total
-
-    def name(self, prefix: str, name: str, language: str = "") -> str:
-        """Return the name of a score in the profile that is shown."""
-        return score_name(prefix, name, language=language, profile=self.profile)
-
-    def interval(self, metrics: Mapping[str, float], name: str, language: str = "") -> str:
-        """Return the ends of a score's interval, marked if there are too few rows for it."""
-        return f"{metrics[f'{name}_low']:.1f}-{metrics[f'{name}_high']:.1f}{few_rows_mark(self.count(language))}"
-
-
-def few_rows_mark(rows: int) -> str:
-    """Return the mark of an interval from too few rows; "" if there are enough."""
-    return "*" if rows < FEWEST_ROWS else ""
 
 
 def scores_table(
@@ -143,12 +102,6 @@ def _scores(
     if intervals:
         explain_mark(table, map(rows.count, scored))
     return table
-
-
-def explain_mark(table: Table, counts: Iterable[int]) -> None:
-    """Explain the mark of intervals from too few rows below a table, if any of `counts` gets it."""
-    if any(map(few_rows_mark, counts)):
-        table.caption, table.caption_justify = _FEW_ROWS_CAPTION, "left"
 
 
 def new_table(first: str) -> Table:

@@ -11,7 +11,9 @@ from bisum.corpus.languages import count_words, tools_for
 from bisum.evaluation.sentences import split_sentences
 
 _LONG = {True: 60, False: 200}
-"""Fewest words of a document that surely has several sentences; characters if no blanks separate words (False)."""
+"""Fewest words of a document that surely has several sentences; characters if no spaces separate words (False)."""
+_MOST = 0.5
+"""Share of the long documents above which one sentence each is no accident."""
 
 
 def lead(document: str, language: str, k: int) -> str:
@@ -34,7 +36,8 @@ def unsplit_languages(rows: pa.Table, leads: Sequence[str]) -> dict[str, str]:
         tools = tools_for(language)
         long = (languages == language) & (lengths >= _LONG[tools.spaced])
         if not tools.ends_sentences:
-            reasons[language] = "the language has no mark that ends a sentence"
-        elif long.any() and is_whole[long].mean() > 0.5:
-            reasons[language] = f"no sentence ends inside {is_whole[long].sum():,} of {long.sum():,} long documents"
+            reasons[language] = "the language does not mark the ends of sentences"
+        elif long.any() and is_whole[long].mean() > _MOST:
+            whole, every = is_whole[long].sum(), long.sum()
+            reasons[language] = f"{whole:,} of {every:,} long documents contain no sentence boundary"
     return reasons

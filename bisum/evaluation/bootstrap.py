@@ -1,7 +1,6 @@
 """Percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13), for one system or a pair.
 
-A 95 % interval of the mean ROUGE of real rows holds the true mean in 95 % of the cases with 300 rows, in 94 % with 100,
-in 93 % with 30, in 88 % with 10 and in 81 % with 5. BCa intervals do no better; `docs/scores.md` has the comparison.
+With few rows, the interval covers the true mean too seldom; `docs/scores.md` has the measured coverage.
 """
 
 import numpy as np

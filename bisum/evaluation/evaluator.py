@@ -112,7 +112,7 @@ class Evaluator:
         leads = lead_all(documents, languages, k)
         for language, why in unsplit_languages(rows, leads).items():
             if language not in self._unsplit:
-                logger.info("lead-%s in %s is often the whole document: %s", k, language, why)
+                logger.info("lead-%s is often the whole document in %s: %s", k, language, why)
                 self._unsplit.add(language)
         return self.score(rows, leads, "baseline")
 

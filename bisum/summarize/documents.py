@@ -39,6 +39,11 @@ def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Documen
     files = config.files or ([] if texts or rows else [STDIN])
     for file in files:
         _check(file)
+    if rows and (tables := [file for file in config.files if is_table(file)]):
+        raise UserError(
+            f"files: rows, ids and split name rows of the corpus, not of {tables[0]}; leave one of the two out "
+            f"(corpus=files corpus.path={tables[0]} makes it the corpus)"
+        )
     names = ColumnNames(config)
     return chain(texts, *(_read(file, config.unit, names) for file in files), rows)
 

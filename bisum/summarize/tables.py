@@ -12,6 +12,7 @@ from bisum.corpus.columns import ColumnPath, Columns
 from bisum.corpus.files import Files
 from bisum.corpus.row_reader import RowReader
 from bisum.corpus.tables import Tables
+from bisum.errors import UserError
 from bisum.interfaces.defaults import ConfDefault
 from bisum.summarize.document import Document
 
@@ -26,6 +27,8 @@ class ColumnNames:
     def __init__(self, config: SummarizeConfig) -> None:
         self._usual: Columns = _USUAL()
         self.columns = config.corpus.columns if isinstance(config.corpus, Tables) else self._usual
+        self.has_settings = isinstance(config.corpus, Files)
+        """Whether `corpus.columns` and `corpus.quoting` are keys of the configuration."""
         self.quoting = config.corpus.quoting if isinstance(config.corpus, Files) else _QUOTING()
         keys = {word.lstrip("+").partition("=")[0] for word in config.provenance.overrides}
         named = {role.name for role in fields(Columns) if f"corpus.columns.{role.name}" in keys}
@@ -72,7 +75,12 @@ def table_documents(file: str, names: ColumnNames) -> Iterator[Document]:
     from bisum.corpus.formats.readers import read_file
 
     reader = RowReader(names.columns, lambda columns, place: names.find(columns, place, ("document",)))
-    table = reader.read(file, partial(read_file, file, key="files", quoting=names.quoting))
+    try:
+        table = reader.read(file, partial(read_file, file, key="files", quoting=names.quoting))
+    except UserError as error:
+        if names.has_settings or "corpus." not in str(error):
+            raise
+        raise UserError(f"{error}; such keys need corpus=files corpus.path={file}") from error
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             part = "" if row["part"] is None else f"-{row['part']}"

@@ -12,7 +12,7 @@ from bisum.display.narration import (
     narrate_test,
     narrate_validation,
 )
-from bisum.display.tables import ScoredRows
+from bisum.display.scored_rows import ScoredRows
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluation, Evaluator
 from bisum.evaluation.profile import best_metric, blind_spots, kept_shares

@@ -32,7 +32,9 @@ def corpus(tmp_path):
 def test_tables_show_the_profile_that_reads_the_language(corpus, call_bisum, tmp_path):
     done = call_bisum("baseline", *corpus(ar=ARABIC), "evaluation.lead=1")
     assert done.code == 0, done.err
-    line = "> ROUGE below is that of the profile unicode: rouge_score reads only a-z and 0-9, and few letters of ar"
+    line = (
+        "> ROUGE is shown in the profile unicode: rouge_score keeps only a-z and 0-9, and so loses most letters of ar"
+    )
     assert done.out.count(line) == 1
     assert re.search(r"^all +100\.0 100\.0-100\.0 ", done.out, re.M)
     assert record(tmp_path / "run")["profile"] == "unicode"
@@ -75,13 +77,13 @@ def test_thai_titles_pass_the_default_filter_and_lead_k_says_what_it_is(corpus, 
     done = call_bisum("baseline", *corpus(th=THAI))
     assert done.code == 0, done.err
     assert re.search(r"^validation th +15 +0 +15", done.out, re.M)
-    assert "> lead-3 in th is often the whole document: the language has no mark that ends a sentence" in done.out
+    assert "> lead-3 is often the whole document in th: the language does not mark the ends of sentences" in done.out
 
 
 def test_rows_in_other_languages_are_counted(corpus, call_bisum):
     words = [*corpus(en=ENGLISH, ar=ARABIC, th=THAI[:2]), "languages=[en]"]
     done = call_bisum("baseline", *words)
-    assert "> 63 rows are not used: 45 in ar and 18 in th (languages=[en])" in done.out
+    assert "> 63 rows are left out: 45 in ar and 18 in th (languages=[en])" in done.out
 
 
 def test_a_name_is_read_as_its_code_and_an_unknown_one_reported(corpus, call_bisum):
@@ -89,15 +91,14 @@ def test_a_name_is_read_as_its_code_and_an_unknown_one_reported(corpus, call_bis
     assert "> languages: 'thai' is read as th" in done.out
     assert re.search(r"^validation thai +15 +0 +15", done.out, re.M)
     done = call_bisum("baseline", *corpus(xx=ENGLISH), "hydra.run.dir=other")
-    assert "> languages: 'xx' is no known language; its text is read as English" in done.out
+    assert "> languages: 'xx' is not a known language; its text is treated as English" in done.out
 
 
 def test_another_code_of_the_language_is_pointed_out(corpus, call_bisum, one_line):
     done = call_bisum("baseline", *corpus(eng=ENGLISH), "languages=[en]")
     assert done.code == 2
     assert done.err.strip() == (
-        "bisum: languages: no row of train is in 'en'; languages found, with rows: eng (15); "
-        "write it as there: languages=[eng]"
+        "bisum: languages: no row of train is in 'en'; it has rows in eng (15); use languages=[eng]"
     )
 
 

@@ -83,8 +83,8 @@ def test_a_metric_that_no_evaluation_yields_may_not(defaults, metric, said):
         ({"model__max_summary_tokens": 1}, "model.max_summary_tokens: expected a whole number >= 2"),
         ({"evaluation__metrics": ["bleu"]}, "evaluation"),
         ({"languages": ["en", "???"]}, "languages"),
-        ({"languages": ["en", "a/b"]}, "languages: 'a/b' is no code; give codes such as en, es, pt_BR"),
-        ({"languages": [" "]}, "languages: ' ' is no code"),
+        ({"languages": ["en", "a/b"]}, "languages: 'a/b' is not a language code; use codes such as en, es, pt_BR"),
+        ({"languages": [" "]}, "languages: ' ' is not a language code"),
     ],
 )
 def test_values_that_do_not_go_together_or_lie_outside_are_told(defaults, changes, said):

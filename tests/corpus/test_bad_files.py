@@ -96,7 +96,7 @@ BAD_FILES = [
     ),
     # The header.
     ("blank header", "a.csv", ",,,\n1,a,b,en\n", ": a blank header; the first line must name the columns"),
-    ("a name twice", "a.csv", "text,title,text\na,b,c\n", ": the header names 'text' twice; must be once"),
+    ("a name twice", "a.csv", "text,title,text\na,b,c\n", ": the header contains 'text' twice; must be once"),
     (
         "no known name",
         "a.csv",

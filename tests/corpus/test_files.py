@@ -522,7 +522,7 @@ def test_a_folder_of_save_to_disk_names_the_corpus_that_reads_it(files):
     for path, folder in (("one", "one"), (f"one/{arrow}", "one"), ("both", "both"), (f"both/train/{arrow}", "both")):
         with pytest.raises(UserError) as error:
             files({}, path=path).load(["en"])
-        assert str(error.value).startswith(f"corpus.path: {path} is of a data set that save_to_disk wrote; ")
+        assert str(error.value).startswith(f"corpus.path: {path} belongs to a data set written by save_to_disk; ")
         assert str(error.value).endswith(f"corpus=hub corpus.repo={folder}")
 
 
@@ -532,6 +532,6 @@ def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(rows), path)
     paths = {"document": ("text",), "summary": ("title",), "category": ("category",)}
-    table = text_rows(read_file(str(path), lambda _: paths), "a", paths)
+    table = text_rows(read_file(str(path), lambda _: paths, "auto"), "a", paths)
     assert table["category"].to_pylist() == [None, None]
     assert table["document"].to_pylist() == ["a b", "c d"]

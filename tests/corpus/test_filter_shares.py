@@ -44,7 +44,9 @@ def test_shares_are_of_the_rows_that_earlier_filters_left():
         "de": RowCounts(loaded=1000, dropped={"empty": 0, "books": 500, "long_titles": 50}, kept=450),
         "es": RowCounts(loaded=1000, dropped={"empty": 0, "books": 500, "long_titles": 0}, kept=500),
     }
-    assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == ["filter.long_titles drops 10% of the rows in de, but 0% of those in es"]
+    assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == [
+        "filter.long_titles drops 10% of the rows in de, but 0% of those in es"
+    ]
 
 
 def test_splits_count_together():

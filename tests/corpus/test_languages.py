@@ -67,7 +67,10 @@ def test_an_unknown_code_is_reported_and_read_as_english_without_a_stemmer(code)
     tools = tools_for(code)
     assert (tools.language, tools.punkt, tools.stemmer, tools.spaced) == (None, "english", None, True)
     (line,) = describe_codes([code])
-    assert line == f"languages: '{code}' is no known language; its text is read as English, with blanks between words"
+    assert (
+        line
+        == f"languages: '{code}' is not a known language; its text is treated as English, with spaces between words"
+    )
 
 
 def test_only_names_and_unknown_codes_are_reported():

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bisum.display.evaluation_tables import difference_table, evaluations_report, verdicts
-from bisum.display.tables import ScoredRows
+from bisum.display.scored_rows import ScoredRows
 
 ENDS = ("", "_low", "_high", "_better")
 
@@ -76,7 +76,7 @@ def test_intervals_from_too_few_rows_are_marked():
     out = shown(difference_table(metrics, rows(en=9, es=10)), width=120)
     assert re.search(r"^all +19 .* 2\.1 to 4\.7 ", out, re.M)
     assert len(re.findall(r"2\.1 to 4\.7\*", out)) == 3
-    assert "* fewer than 10 rows: too few for an interval" in out
+    assert "* fewer than 10 rows: the interval is not reliable" in out
     assert "*" not in shown(difference_table(metrics, rows(en=10, es=10)), width=120)
 
 

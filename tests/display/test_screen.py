@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from bisum.display import terminal as module
+from bisum.display.scored_rows import ScoredRows
 from bisum.display.screen import Screen
-from bisum.display.tables import ScoredRows, scores_table
+from bisum.display.tables import scores_table
 from bisum.display.terminal import Terminal
 
 KINDS = ("step", "detail", "news", "result", "warning")
@@ -99,4 +100,4 @@ def test_the_interval_of_a_single_row_is_marked():
     console.print(scores_table(metrics, "eval", ScoredRows(counts={"en": 1}, profile="rouge")))
     out = console.file.getvalue()
     assert out.count("80.0 80.0-80.0*") == 3
-    assert "* fewer than 10 rows: too few for an interval" in out
+    assert "* fewer than 10 rows: the interval is not reliable" in out

@@ -46,7 +46,7 @@ def rows_of(language, *documents):
 def test_a_language_without_sentence_marks_is_reported():
     rows = rows_of("tha", "แมวนอนบนหลังคา ฝนตกทั้งคืน")
     assert unsplit_languages(rows, ["แมวนอนบนหลังคา ฝนตกทั้งคืน"]) == {
-        "tha": "the language has no mark that ends a sentence"
+        "tha": "the language does not mark the ends of sentences"
     }
 
 
@@ -54,7 +54,7 @@ def test_long_documents_that_are_one_sentence_are_reported():
     whole, parted = " ".join(["word"] * 80), " ".join(["One sentence of five words."] * 20)
     rows = rows_of("en", whole, whole, parted, "short")
     leads = lead_all(rows["document"].to_pylist(), ["en"] * 4, 3)
-    assert unsplit_languages(rows, leads) == {"en": "no sentence ends inside 2 of 3 long documents"}
+    assert unsplit_languages(rows, leads) == {"en": "2 of 3 long documents contain no sentence boundary"}
 
 
 def test_real_documents_are_not():

@@ -42,8 +42,8 @@ class CsvLines:
         for number, line in enumerate(self._lines, start=1):
             if "\0" in line:
                 raise UserError(
-                    f"{self._url}, line {number}: holds a NUL, as no text does; write the file anew, in UTF-8 (a file "
-                    "in UTF-16 must begin with a byte order mark)"
+                    f"{self._url}, line {number}: contains a NUL character; save the file as UTF-8 (a UTF-16 "
+                    "file must begin with a byte order mark)"
                 )
             if cr_ends_lines is None and line.strip():
                 cr_ends_lines = has_lone_return(re.sub(r'"[^"]*"', "", line))

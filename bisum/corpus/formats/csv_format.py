@@ -20,10 +20,8 @@ from bisum.corpus.columns import Pick, pick_once
 from bisum.corpus.formats.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
 from bisum.corpus.formats.decoding import text_lines
 from bisum.corpus.formats.quotes import Suspect, first_swallower, holds_rows, lines_inside
+from bisum.corpus.formats.quoting import Quoting
 from bisum.errors import UserError, shown
-
-Quoting = Literal["auto", "minimal", "none"]
-"""See `Files.quoting`."""
 
 logger = logging.getLogger(__package__)
 
@@ -32,6 +30,8 @@ _HEAD_LINES = 100
 
 _NULL = r"\N"
 """What MySQL and PostgreSQL write for a missing value."""
+_WORDS_FOR_MISSING = ("NULL", "NA")
+"""What MySQL's client and R write for a missing value, which may be a text as well."""
 
 
 def read_csv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
@@ -50,17 +50,17 @@ def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Tabl
     literal: UserError | None = None
     try:
         content = _Csv(file, url, "\t", quoted=False, checked=False)
-        reason = "all names of columns are in double quotes"
+        reason = "all column names are quoted"
         if not content.header_is_quoted:
             return _with_quotes_reported(content.table(pick), url)
     except _WrongWidth as error:
-        literal, reason = error, "rows have unequal numbers of values otherwise"
+        literal, reason = error, "rows would otherwise differ in their number of values"
     file.seek(0)
     try:
         table = _Csv(file, url, "\t", quoted=True, checked=True).table(pick)
     except UserError as error:
         raise literal or error from None
-    logger.info("%s: values in double quotes are read without these, as in CSV, since %s (corpus.quoting)", url, reason)
+    logger.info("%s: quoted values are read without their quotation marks, because %s (corpus.quoting)", url, reason)
     return table
 
 
@@ -118,8 +118,12 @@ class _Csv:
             texts = {role: pc.replace_substring(column, LONE_RETURN, "\r") for role, column in texts.items()}
         nulls = sum(pc.sum(pc.equal(column, _NULL)).as_py() or 0 for column in texts.values())
         if nulls:
-            logger.info("%s: missing values that MySQL or PostgreSQL wrote as %s: %s", self._url, _NULL, f"{nulls:,}")
+            written = "as MySQL and PostgreSQL write them"
+            logger.info("%s: values %s read as missing, %s: %s", self._url, _NULL, written, f"{nulls:,}")
             texts = {role: pc.if_else(pc.equal(column, _NULL), None, column) for role, column in texts.items()}
+        for word in _WORDS_FOR_MISSING:
+            if count := sum(pc.sum(pc.equal(column, word)).as_py() or 0 for column in texts.values()):
+                logger.info("%s: values %s read as text, not as missing: %s", self._url, word, f"{count:,}")
         return pa.table(texts)
 
     def _columns(self, indices: Sequence[int]) -> list[list[str]]:
@@ -158,9 +162,9 @@ class _Csv:
         if suspect := first_swallower(suspects, dict(zip(indices, columns, strict=True)), width):
             raise self._swallowed(suspect.place)
         if width > named:
-            logger.info("%s: each row ends in %r, without a value after it", self._url, self._separator)
+            logger.info("%s: every row ends with an extra %r, which is ignored", self._url, self._separator)
         if empty:
-            logger.info("%s: rows without any value, left out: %s", self._url, f"{empty:,}")
+            logger.info("%s: empty rows left out: %s", self._url, f"{empty:,}")
         return columns
 
     def _place(self, row: int, values: Sequence[str]) -> str:
@@ -173,8 +177,8 @@ class _Csv:
 
     def _swallowed(self, place: str) -> UserError:
         return UserError(
-            f"{self._url}, {place}: what follows a quotation mark looks like several rows; corpus.quoting=none reads "
-            "quotation marks as text, corpus.quoting=minimal all up to the next one as one value"
+            f"{self._url}, {place}: a quoted value seems to contain several rows; use corpus.quoting=none if quotation "
+            "marks are text, or corpus.quoting=minimal if the value spans these lines"
         )
 
     def _broken(self, place: str, error: csv.Error) -> UserError:

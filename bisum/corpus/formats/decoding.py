@@ -17,12 +17,17 @@ _MARKS = {
 }
 
 
+_ZIP = b"PK\x03\x04"
+
+
 def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
     """Yield a file's lines, which end in LF, with their line ends.
 
     Raises UserError for a line that is not UTF-8, and for a file that is not in the encoding that it states.
     """
     first = file.readline()
+    if first.startswith(_ZIP):
+        raise UserError(f"{url}: is a workbook or a ZIP archive, not text; save its sheet or member as text")
     if encoding := _wide(first):
         yield from io.StringIO(_decoded(first + file.read(), url, encoding), newline="\n")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import IO, Any
@@ -14,6 +15,8 @@ from bisum.corpus.columns import ColumnPath, Pick
 from bisum.corpus.formats.decoding import decoded, has_lone_return, split_lines, text_lines
 from bisum.corpus.values import from_json
 from bisum.errors import UserError, shown
+
+logger = logging.getLogger(__package__)
 
 _HEAD_ROWS = 1000
 """Number of objects whose keys become the columns of a file; keys that first occur later are ignored."""
@@ -39,7 +42,7 @@ def _json_lines(file: IO[bytes], url: str) -> Iterator[Any]:
         except _RepeatedKey as error:
             raise UserError(f"{url}, row {row}: the key '{error}' occurs twice; must be once") from error
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-            raise UserError(f"{url}, row {row}: JSON beyond what Python reads ({error})") from error
+            raise UserError(f"{url}, row {row}: Python cannot parse this JSON ({error})") from error
 
 
 def read_json(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
@@ -55,13 +58,15 @@ def read_json(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
             return read_json_lines(io.BytesIO(content), url, pick)
         raise UserError(f"{url}, line {error.lineno}: broken JSON ({error.msg}, character {error.colno})") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{url}: JSON beyond what Python reads ({error})") from error
+        raise UserError(f"{url}: Python cannot parse this JSON ({error})") from error
     if isinstance(value, dict):
         inside = [item for item in value.values() if isinstance(item, list) and item and isinstance(item[0], dict)]
         if len(inside) > 1:
             raise UserError(
                 f"{url}: an object with {len(inside)} arrays of objects; must be one, whose objects are rows"
             )
+        if not inside and len(value) > 1 and all(isinstance(item, dict) and "0" in item for item in value.values()):
+            raise UserError(f"{url}: an object of columns, as DataFrame.to_json() writes it; write orient='records'")
         value = inside[0] if inside else [value]
     return _from_objects(iter(value if isinstance(value, list) else [value]), url, pick)
 
@@ -94,9 +99,16 @@ def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> pa.Table:
         raise UserError(f"{url}: no rows; must have at least one")
     paths = pick({".".join(path): path for row in head for path in _paths(row)})
     columns: list[list[Any]] = [[] for _ in paths]
-    for row in chain(head, checked):
+    known = {key for row in head for key in row}
+    late: dict[str, int] = {}
+    for number, row in enumerate(chain(head, checked), start=1):
+        for key in row.keys() - known:
+            late.setdefault(key, number)
         for column, path in zip(columns, paths.values(), strict=True):
             column.append(row.get(path[0]) if len(path) == 1 else _inner(row, path))
+    if late:
+        first = ", ".join(f"'{key}' (row {number:,})" for key, number in list(late.items())[:5])
+        logger.info("%s: keys that first occur after %s rows are not read: %s", url, f"{_HEAD_ROWS:,}", first)
     named = zip(paths.items(), columns, strict=True)
     return pa.table({role: from_json(column, role, ".".join(path), url) for (role, path), column in named})
 

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bisum.corpus.columns import Pick, nested_paths, pick_columns, pick_once
-from bisum.corpus.formats.csv_format import Quoting, read_csv, read_tsv
+from bisum.corpus.formats.csv_format import read_csv, read_tsv
 from bisum.corpus.formats.json_format import read_json, read_json_lines
+from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.places import readable
 from bisum.errors import UserError, one_line
 
@@ -29,13 +30,19 @@ _EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "ht
 """Extras of fsspec whose names differ from the protocol."""
 
 
-def read_file(url: str, pick: Pick, extension: str | None = None, key: str = "", quoting: Quoting = "auto") -> pa.Table:
+def read_file(url: str, pick: Pick, quoting: Quoting, *, extension: str | None = None, key: str = "") -> pa.Table:
     """Read the columns that `pick` chooses, under the names that it gives them, in file order.
 
-    Text is UTF-8, or UTF-16 with a byte order mark. The separator of a CSV file is the one of `,;|` and tab that gives
-    its first rows as many values as the header. A JSON file is an array of objects, an object that holds one, or JSON
-    lines. `extension` overrides the extension in the name. `key` is the configuration key that names the file.
-    `quoting` is `Files.quoting`, for CSV and TSV.
+    Text is UTF-8, or UTF-16 or UTF-32 where a byte order mark or the first bytes state it. The separator of a CSV file
+    is the one of `,;|` and tab that gives its first rows as many values as the header. A JSON file is an array of
+    objects, an object that contains one, or JSON lines.
+
+    Args:
+        url: a path, or a URL that fsspec reads.
+        pick: chooses the columns.
+        quoting: what double quotes mean in CSV and TSV; see `bisum.corpus.files.Files.quoting`.
+        extension: replaces the extension in the name.
+        key: the configuration key that names the file.
 
     Raises:
         UserError: names the file, and the row (1 is the first after a header) or the line that cannot be read.

@@ -140,13 +140,13 @@ def test_pandas_reads_the_same(read, tmp_path):
 def test_what_is_left_out_is_said(read, caplog):
     caplog.set_level(logging.INFO, "bisum")
     read(plain([[*row, ""] for row in ROWS]))
-    assert "a.csv: each row ends in ',', without a value after it" in caplog.messages
+    assert "a.csv: every row ends with an extra ',', which is ignored" in caplog.messages
     read(plain() + ",,,\n\n,,,\n")
-    assert "a.csv: rows without any value, left out: 2" in caplog.messages
+    assert "a.csv: empty rows left out: 2" in caplog.messages
     rows = [[*row] for row in ROWS]
     rows[1][2] = r"\N"
     assert read(plain(rows, "\t"), "a.tsv")[1] == ("r1", rows[1][1], None)
-    assert r"a.tsv: missing values that MySQL or PostgreSQL wrote as \N: 1" in caplog.messages
+    assert r"a.tsv: values \N read as missing, as MySQL and PostgreSQL write them: 1" in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_is_left_out_is_said(read, caplog):
         ({0: [*ROWS[0], ""]}, "row 1 (line 2): must have 4 values, as the header, not 5; put a value"),
         ({3: ["r3", '"a', 'b"', "en"]}, "row 4 (line 5): must have 4 values, as the header, not 3; put a value"),
         ({3: ["r3", '"a\nb"', "c"]}, "row 4 (lines 5 to 6): must have 4 values, as the header, not 3; put a value"),
-        ({3: ["r3", "a\0b", "c", "en"]}, "line 5: holds a NUL, as no text does; write the file anew, in UTF-8"),
+        ({3: ["r3", "a\0b", "c", "en"]}, "line 5: contains a NUL character; save the file as UTF-8"),
     ],
 )
 def test_the_right_row_is_named(refused, change, said):
@@ -167,7 +167,7 @@ def test_the_right_row_is_named(refused, change, said):
 
 def test_a_wanted_column_occurs_once(refused):
     rows = [[*row, "b"] for row in ROWS]
-    assert refused(plain(rows, header=[*HEADER, "title"])) == "a.csv: the header names 'title' twice; must be once"
+    assert refused(plain(rows, header=[*HEADER, "title"])) == "a.csv: the header contains 'title' twice; must be once"
 
 
 def test_names_that_differ_in_case_alone_are_not_guessed(read, refused):
@@ -208,12 +208,14 @@ def test_a_quotation_mark_by_chance_never_merges_rows(read, refused, column, clo
 
 
 def test_a_quotation_mark_in_the_header_is_refused(refused):
-    assert refused('id,"text,title\nr1,a,b\nr2,c",d\n').startswith("a.csv, header (lines 1 to 3): what follows a")
+    assert refused('id,"text,title\nr1,a,b\nr2,c",d\n').startswith("a.csv, header (lines 1 to 3): a quoted value")
 
 
 def test_a_value_that_holds_rows_is_read_if_asked(read):
     content = 'text,title\nSome text,Its title\n"1,2\n3,4\n5,6",Numbers\n'
-    with pytest.raises(UserError, match=r"^a.csv, row 2 \(lines 3 to 5\): what follows a quotation mark looks like"):
+    with pytest.raises(
+        UserError, match=r"^a.csv, row 2 \(lines 3 to 5\): a quoted value seems to contain several rows"
+    ):
         read(content)
     assert read(content, quoting="minimal")[1][1:] == ("1,2\n3,4\n5,6", "Numbers")
 
@@ -255,8 +257,8 @@ def test_a_tsv_that_only_quoting_explains_is_read_so_and_said(read, caplog):
     rows[3][1] = 'Two\nlines with a "word"'
     rows[5][1] = "A\ttab"
     for settings, reason in (
-        ({}, "rows have unequal numbers of values otherwise"),
-        ({"quoting": csv.QUOTE_ALL}, "all names of columns are in double quotes"),
+        ({}, "rows would otherwise differ in their number of values"),
+        ({"quoting": csv.QUOTE_ALL}, "all column names are quoted"),
     ):
         assert read(written(rows, delimiter="\t", **settings), "a.tsv") == [tuple(row[:3]) for row in rows]
         assert any(reason in message and "corpus.quoting" in message for message in caplog.messages)
@@ -281,4 +283,4 @@ def test_what_a_file_is_like_is_reported_once_for_all_splits(call_bisum, tmp_pat
     (tmp_path / "a.csv").write_text("text,title,lang\nA cat sleeps.,A cat on the roof,en,\n", encoding="utf-8")
     splits = [f"corpus.{split}=a.csv" for split in ("train", "validation", "test")]
     done = call_bisum("baseline", "corpus=files", *splits, "languages=[en]", "tracker=none", "hydra.run.dir=run")
-    assert done.out.count("> a.csv: each row ends in ',', without a value after it") == 1
+    assert done.out.count("> a.csv: every row ends with an extra ',', which is ignored") == 1

@@ -143,5 +143,13 @@ def test_other_encodings_and_line_ends(load, encoding):
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000])
 def test_what_python_does_not_parse_is_one_line(refused, value):
     content = f'{{"text": {value}}}'
-    assert refused(content).startswith("a.jsonl, row 1: JSON beyond what Python reads (")
-    assert refused(content, "a.json").startswith("a.json: JSON beyond what Python reads (")
+    assert refused(content).startswith("a.jsonl, row 1: Python cannot parse this JSON (")
+    assert refused(content, "a.json").startswith("a.json: Python cannot parse this JSON (")
+
+
+def test_a_key_that_first_occurs_late_is_reported(load, caplog):
+    rows = [{"text": f"Text {n}", "title": f"Title {n}"} for n in range(1005)]
+    rows[1002]["category"] = "late"
+    with caplog.at_level(logging.INFO, "bisum"):
+        load(rows)
+    assert "a.jsonl: keys that first occur after 1,000 rows are not read: 'category' (row 1,003)" in caplog.messages

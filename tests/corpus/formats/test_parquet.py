@@ -86,9 +86,9 @@ def test_a_column_of_nan_is_empty(load):
 
 def test_a_repeated_name_is_refused_if_it_is_wanted(load):
     table = pa.table(PLAIN)
-    with pytest.raises(UserError, match=r"^a.parquet: the schema names 'title' twice; must be once$"):
+    with pytest.raises(UserError, match=r"^a.parquet: the schema contains 'title' twice; must be once$"):
         load(table.append_column("title", table["title"]))
     assert load(table.append_column("note", table["id"]).append_column("note", table["id"])).num_rows == 2
     inner = pa.StructArray.from_arrays([pa.array(["a", "b"])] * 2, ["body", "body"])
-    with pytest.raises(UserError, match=r"^a.parquet: the schema names 'text.body' twice; must be once$"):
+    with pytest.raises(UserError, match=r"^a.parquet: the schema contains 'text.body' twice; must be once$"):
         load({"text": inner}, document="text.body")

@@ -1,0 +1,6 @@
+"""What double quotes mean in a CSV or TSV file."""
+
+from typing import Literal
+
+Quoting = Literal["auto", "minimal", "none"]
+"""See `bisum.corpus.files.Files.quoting`."""

@@ -1,0 +1,59 @@
+"""The rows behind the scores of a table, and the mark of intervals from too few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rich.table import Table
+
+from bisum.runs.metrics import score_name
+
+FEWEST_ROWS = 10
+"""Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""
+_FEW_ROWS_CAPTION = f"* fewer than {FEWEST_ROWS} rows: the interval is not reliable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """The rows behind scores, and the ROUGE profile in which the scores are shown."""
+
+    counts: Mapping[str, int]
+    """Rows of each language."""
+    profile: str
+    """`rouge` or `unicode`; see `bisum.evaluation.rouge`."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], split: str) -> Self:
+        """Return the rows of a split that a run recorded."""
+        counts = {language: count["kept"] for language, count in record["data"]["rows"][split].items()}
+        return cls(counts=counts, profile=record["profile"])
+
+    @property
+    def total(self) -> int:
+        """Rows in all languages."""
+        return sum(self.counts.values())
+
+    def count(self, language: str) -> int:
+        """Return the rows of a language; of all if it is ""."""
+        return self.counts[language] if language else self.total
+
+    def name(self, prefix: str, name: str, language: str = "") -> str:
+        """Return the name of a score in the profile that is shown."""
+        return score_name(prefix, name, language=language, profile=self.profile)
+
+    def interval(self, metrics: Mapping[str, float], name: str, language: str = "") -> str:
+        """Return the ends of a score's interval, marked if there are too few rows for it."""
+        return f"{metrics[f'{name}_low']:.1f}-{metrics[f'{name}_high']:.1f}{few_rows_mark(self.count(language))}"
+
+
+def few_rows_mark(rows: int) -> str:
+    """Return the mark of an interval from too few rows; "" if there are enough."""
+    return "*" if rows < FEWEST_ROWS else ""
+
+
+def explain_mark(table: Table, counts: Iterable[int]) -> None:
+    """Explain the mark of intervals from too few rows below a table, if any of `counts` gets it."""
+    if any(map(few_rows_mark, counts)):
+        table.caption, table.caption_justify = _FEW_ROWS_CAPTION, "left"
