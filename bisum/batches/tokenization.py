@@ -120,7 +120,10 @@ def _encode(
             tokens = tokenize()
         except (OSError, pa.ArrowException):
             path.unlink(missing_ok=True)  # rebuild a damaged cache file
-            tokens = tokenize()
+            try:
+                tokens = tokenize()
+            except OSError as error:
+                raise UserError(f"cache_dir: '{cache}' cannot be written: {error.strerror}") from error
     return tokens.take(pa.array(np.argsort(order.to_numpy())))
 
 

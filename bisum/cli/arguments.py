@@ -135,7 +135,7 @@ def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[s
     """Turn the words that name runs or files into settings."""
     if command != "summarize":
         for word in subjects:
-            _suggest_corpus(word, command)
+            _suggest_corpus(word, command, [other for other in subjects if other != word])
     if not COMMANDS[command].takes:
         raise UserError(f"bisum {command} takes no '{subjects[0]}' (settings are key=value, groups are group=option)")
     files = [word for word in subjects if _is_file(word)] if command == "summarize" else []
@@ -155,14 +155,14 @@ def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[s
     return [*named, f"files=[{','.join(map(quoted, files))}]"] if files else named
 
 
-def _suggest_corpus(word: str, command: str) -> None:
-    """Refuse a file that belongs in a corpus, and say how to name it."""
+def _suggest_corpus(word: str, command: str, others: Sequence[str] = ()) -> None:
+    """Refuse a file that belongs in a corpus, and say how to name it beside the other words."""
     if _LIKE_TABLE.search(word):
         key = "corpus.test" if command == "evaluate" else "corpus.path"
         given = f"{key}={word}" if re.fullmatch(r"[\w./:-]+", word, re.ASCII) else f"{key}={quoted(word)}"
         raise UserError(
             f"'{word}' is not a {'run' if command == 'evaluate' else 'setting'}; to read rows from a file: "
-            f"bisum {command} corpus=files {shlex.quote(given)}"
+            + shlex.join(["bisum", command, *others, "corpus=files", given])
         )
 
 

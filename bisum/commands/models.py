@@ -20,7 +20,6 @@ from bisum.hardware.devices import Device
 from bisum.hardware.xla import place
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, load
-from bisum.models.prompts import unknown_token
 from bisum.records.run import Run
 
 _MOST = 0.5
@@ -65,7 +64,7 @@ def build_splits(
     with run.stage("tokenization"):
         encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
     run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
-    unknown = unknown_token(loaded.tokenizer)
+    unknown = loaded.unknown_token
     shares = encoded[splits[-1]].unreadable_shares(unknown) if unknown is not None else {}
     if unread := {language: share for language, share in shares.items() if share > _MOST}:
         texts = " and ".join(f"{share:.0%} of the documents in {language}" for language, share in unread.items())

@@ -10,6 +10,7 @@ import pyarrow as pa
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus, load_corpus
 from bisum.corpus.filter_shares import absent_languages, uneven_filters
+from bisum.corpus.leaks import leaks_into
 from bisum.display.narration import narrate_profile
 from bisum.display.tables import corpus_table
 from bisum.errors import UserError
@@ -46,5 +47,5 @@ def record_corpus(corpus: Corpus, run: Run) -> None:
     """Record a corpus, and show what each filter dropped."""
     run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
     run.screen.print(corpus_table(corpus.report, run.config.languages))
-    for line in (*uneven_filters(corpus.report), *absent_languages(corpus.report)):
+    for line in (*uneven_filters(corpus.report), *absent_languages(corpus.report), *leaks_into(corpus.splits)):
         run.screen.note(line)

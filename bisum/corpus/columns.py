@@ -149,8 +149,10 @@ def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> p
     columns = {role: as_text(table, role, place, name) for role, name in names.items()}
     empty = pa.nulls(table.num_rows, pa.string())
     texts = {field.name: columns.get(field.name, empty) for field in fields(Columns)}
-    for role in ("category", "group"):  # CSV cannot express null otherwise
-        texts[role] = pc.if_else(is_blank(texts[role]), None, texts[role])
+    for role in ("category", "group", "id", "language"):  # CSV cannot express null otherwise
+        blank = is_blank(texts[role])
+        if role in ("category", "group") or pc.all(blank).as_py():
+            texts[role] = pc.if_else(blank, None, texts[role])
     part = table["part"] if "part" in table.column_names else pa.nulls(table.num_rows, pa.int64())
     return pa.table({**texts, "place": pa.repeat(place, table.num_rows), "row": table["row"], "part": part})
 

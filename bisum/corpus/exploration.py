@@ -205,8 +205,7 @@ def _count_batch(rows: pa.Table, reader: TextReader) -> dict[str, dict[str, Any]
     """Return the columns of `Tokens` for some rows, encoded by the reader."""
     encoded = reader.encode(*(rows[name].to_pylist() for name in (*TEXTS, "language")))
     ids = dict(zip(TEXTS, (encoded["input_ids"], encoded["labels"]), strict=True))
-    tokenizer = reader.tokenizer
-    unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id  # the same in GPT-2
+    unknown = reader.unknown_token
     return {
         "lengths": {text: np.array([len(row) for row in ids[text]]) for text in TEXTS},
         "cut": {text: np.array(encoded[f"{text}_cut"], dtype=bool) for text in TEXTS},

@@ -85,6 +85,12 @@ class Hub(Tables):
         saved = Path(folder, configuration or "") if folder else None
         if saved and is_saved(saved):
             return self._load_saved(saved)
+        if saved and saved.is_dir() and (inside := sorted(path.name for path in saved.iterdir() if is_saved(path))):
+            named = ", ".join(f"{name[:2]}: {name}" for name in inside[:3])
+            raise UserError(
+                f"corpus.configurations: {self.repo} has several folders that save_to_disk wrote; name one, or one for "
+                f"each language, such as {{{named}}}"
+            )
         with TemporaryDirectory() as scratch, _quiet():
             # The library would read a local folder from its cache even if its files have changed.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}

@@ -96,10 +96,13 @@ _SCRIPT_RULES = {
 
 _UNSPACED_SCRIPTS = frozenset(
     (
+        "Bopo",
+        "Hanb",
         "Hani",
         "Hans",
         "Hant",
         "Hira",
+        "Hrkt",
         "Jpan",
         "Kana",
         "Khmr",
@@ -135,7 +138,7 @@ def tools_for(code: str) -> LanguageTools:
             language=None, punkt="english", stemmer=None, spaced=True, ends_sentences=True, dotless_i=False
         )
     names = [tag.language or "", _macrolanguage(tag)]
-    script = tag.maximize().script or "Latn"
+    script = _script(tag)
     return LanguageTools(
         language=tag.language,
         punkt=_first(_TRAINED, names) or _SCRIPT_RULES.get(script, "english"),
@@ -193,10 +196,22 @@ def _named(name: str) -> langcodes.Language | None:
     """Return the tag of a language's name in any language, such as `Chinese` or `chinese_simplified`."""
     import langcodes
 
+    if len(name.strip()) <= len("eng"):  # rather a mistyped code
+        return None
     try:
         return _parsed(str(langcodes.find(name.replace("_", " "))))
     except LookupError:
         return None
+
+
+def _script(tag: langcodes.Language) -> str:
+    """Return the script that a tag states, or in which its language, or else its macrolanguage, is usually written."""
+    import langcodes
+    from langcodes.data_dicts import LIKELY_SUBTAGS
+
+    whole = _macrolanguage(tag)
+    is_listed = tag.script is not None or tag.language in LIKELY_SUBTAGS or not whole
+    return (tag if is_listed else langcodes.Language.get(whole)).maximize().script or "Latn"
 
 
 def _macrolanguage(tag: langcodes.Language) -> str:

@@ -84,7 +84,7 @@ class Tables(RowSettings, ABC):
             total, asked = f"{unused.total():,}", ",".join(languages)
             known = {tools_for(language).language for language in languages} - {None}
             same = [language for language in unused if tools_for(language).language in known]
-            hint = f"; {', '.join(same[:5])} are languages of these, too, under other codes" if same else ""
+            hint = f"; other codes for these languages: {', '.join(same[:5])}" if same else ""
             logger.info("%s rows are left out: %s (languages=[%s])%s", total, " and ".join(counts), asked, hint)
 
         by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
@@ -120,12 +120,12 @@ class Tables(RowSettings, ABC):
         tables = {language: rows.filter(pc.equal(column, language)) for language in languages}
         counts = Counter({count["values"]: count["counts"] for count in pc.value_counts(column).to_pylist()})
         for language, table in tables.items():
-            if split == "train" and not table.num_rows:
+            if not table.num_rows and (split == "train" or not any(map(len, tables.values()))):
                 found = ", ".join(f"{code} ({number:,})" for code, number in counts.most_common(10))
                 same = [code for code in counts if tools_for(code).language == tools_for(language).language]
                 same = same or ([*counts] if len(counts) == 1 else [])
                 hint = f"; use languages=[{same[0]}]" if same else ""
-                raise UserError(f"languages: no row of train is in '{language}'; it has rows in {found}{hint}")
+                raise UserError(f"languages: no row of {split} is in '{language}'; it has rows in {found}{hint}")
         unused.update({code: number for code, number in counts.items() if code not in languages})
         return tables
 

@@ -14,7 +14,8 @@ from bisum.corpus.languages import tools_for
 # Unicode counts the Burmese comma (U+104A) as an end mark, but not the Tibetan shad. Two Ethiopic word separators often
 # replace the full stop. Punkt decides about ! and ?, which some names contain.
 _SHAD = r"[\u0F0D-\u0F11\u0F14]"
-_MARK = rf"(?:[\p{{Sentence_Break=STerm}}--[!?\u104A]]|{_SHAD}(?:\s*{_SHAD})*+|\u1361\u1361)"
+_WIDE_STOP = r"(?:(?<!\p{Nd})\uFF0E|\uFF0E(?!\p{Nd}))"
+_MARK = rf"(?:[\p{{Sentence_Break=STerm}}--[!?\u104A]]|{_SHAD}(?:\s*{_SHAD})*+|\u1361\u1361|{_WIDE_STOP})"
 _MORE = r"[\p{Sentence_Break=STerm}.…]*+"
 _CLOSERS = r"""(?:[\p{Close_Punctuation}\p{Final_Punctuation}]|["'](?=["']*(?:\s|$)))*+"""
 _CONTINUES = r"\s*[\p{Sentence_Break=SContinue}--[\-\u2013\u2014]]"

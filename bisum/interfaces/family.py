@@ -110,6 +110,12 @@ class TextReader:
     max_document_tokens: int
     max_summary_tokens: int
 
+    @property
+    def unknown_token(self) -> int | None:
+        """Id of what the tokenizer lacks; None if there is none, or if it is the end token, as in GPT-2."""
+        at: int | None = self.tokenizer.unk_token_id
+        return None if self.tokenizer.unk_token == self.tokenizer.eos_token else at
+
     def prompt(self, document: str) -> str:
         """Return a document as the model reads it."""
         return f"{self.prefix}{document}{self.suffix}"

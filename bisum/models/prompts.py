@@ -25,12 +25,6 @@ def columns(
     }
 
 
-def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Return the id that stands for what a tokenizer lacks; None if there is none, or if it is the end token (GPT-2)."""
-    at: int | None = tokenizer.unk_token_id
-    return None if tokenizer.unk_token == tokenizer.eos_token else at
-
-
 def cut(ids: list[int], limit: int, end: int | None) -> tuple[list[int], bool]:
     """Return at most `limit` ids, and whether any were dropped; keep a final end-of-sequence token `end`."""
     if len(ids) <= limit:

@@ -92,7 +92,7 @@ def _check(file: str) -> None:
 
 def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:
     """Yield the documents of a file or of standard input as they become available."""
-    from bisum.corpus.formats.decoding import text_lines
+    from bisum.corpus.formats.decoding import every_line
     from bisum.corpus.formats.readers import split_extension
 
     if file != STDIN and is_table(file):
@@ -100,7 +100,7 @@ def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:
         return
     name = "stdin" if file == STDIN else file
     with _opened(file) as stream:
-        lines = text_lines(stream, name)
+        lines = every_line(stream, name)
         has_json = None if file == STDIN else split_extension(file)[1] in _JSON_LINES
         if unit == "file" and not has_json:
             yield Document(text=unicode_text("".join(lines).strip(), "it", name), id=name, place=name)

@@ -164,7 +164,7 @@ BAD_LINES = [
     ("reviews.parquet", "bisum train corpus=files corpus.path=reviews.parquet"),
     ("baseline 'my reviews.csv'", "bisum baseline corpus=files", "my reviews.csv"),
     ("baseline https://x.org/a.csv", "bisum baseline corpus=files corpus.path=https://x.org/a.csv"),
-    ("evaluate gpt2 reviews.csv", "bisum evaluate corpus=files corpus.test=reviews.csv"),
+    ("evaluate gpt2 reviews.csv", "bisum evaluate gpt2 corpus=files corpus.test=reviews.csv"),
     ("summarize gpt2 format=xml", "format: expected one of text, jsonl, not 'xml'"),
     ("summarize gpt2 -m seed=1,2", "bisum summarize takes no -m"),
     ("summarize gpt2 hydra.run.dir=x", "'hydra.run.dir=x': bisum summarize makes no run directory"),

@@ -106,3 +106,28 @@ def test_a_filter_that_drops_one_language_is_reported(corpus, call_bisum):
     titles = {"en": ENGLISH, "es": ["Compresión", "Terminal", "Lluvia fuerte en el pueblo"]}
     done = call_bisum("baseline", *corpus(**titles))
     assert "> filter.long_titles drops 67% of the rows in es, but 20% of those in en" in done.out
+
+
+def test_a_model_that_lacks_the_language_is_reported(corpus, call_bisum):
+    done = call_bisum(*SMALL, *corpus(ar=ARABIC, en=ENGLISH), "trainer.max_steps=1")
+    assert "> warning: the tokenizer lacks characters of 100% of the documents in ar; choose a model" in done.out
+    assert "documents in en;" not in done.out
+
+
+def test_a_split_without_a_language_is_reported(corpus, call_bisum, tmp_path):
+    words = corpus(en=ENGLISH, ar=ARABIC)
+    rows = (tmp_path / "rows.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "en.jsonl").write_text("".join(row for row in rows if '"lang": "en"' in row), encoding="utf-8")
+    done = call_bisum("baseline", *words, "corpus.validation=en.jsonl")
+    assert "> validation has no rows in ar; its scores are of en alone" in done.out
+
+
+def test_documents_that_splits_share_are_counted(corpus, call_bisum):
+    done = call_bisum("baseline", *corpus(en=ENGLISH))
+    assert "> 12 of 12 documents of validation are also in train" in done.out  # all but the three short titles
+
+
+def test_codes_of_one_language_are_pointed_out(corpus, call_bisum):
+    done = call_bisum("baseline", *corpus(en=ENGLISH, eng=ENGLISH, ar=ARABIC), "languages=[en]")
+    line = "> 90 rows are left out: 45 in eng and 45 in ar (languages=[en]); other codes for these languages: eng"
+    assert line in done.out

@@ -272,7 +272,7 @@ def test_an_evaluation_split_may_lose_a_language_but_not_all(marc):
 def test_blank_rows_alone(marc, edit_rows):
     edit_rows("dev", "es", lambda rows: [one.update(review_body="\t") for one in rows])
     line = error_line(marc_source(marc), languages=["es"])
-    assert line.startswith("validation: `empty` leaves none of the 2 es rows; ")
+    assert line.startswith("validation: all 2 es rows lack a document or a summary; ")
 
 
 def test_a_sample_too_small_for_the_languages(marc):

@@ -166,6 +166,15 @@ def test_columns_are_guessed_by_usual_names_and_said_once(files, caplog):
     assert caplog.messages == [f"{guesses} (guessed; corpus.columns names others)"]
 
 
+def test_another_code_in_a_split_without_train_is_named(files):
+    content = "id,text,title,lang\n1,a b,c,EN\n"
+    source = files({"a.csv": content}, train="a.csv")
+    with pytest.raises(UserError, match=r"^languages: no row of train is in 'en'; .* EN \(1\); use languages=\[EN\]"):
+        source.load(["en"])
+    with pytest.raises(UserError, match=r"^languages: no row of test is in 'en'; .* EN \(1\); use languages=\[EN\]"):
+        dataclasses.replace(source, train=None, test="a.csv").load(["en"])
+
+
 def test_bisums_own_names_need_no_word(files, caplog):
     with caplog.at_level(logging.INFO, "bisum"):
         one_split(files({"a.csv": as_csv(ROWS)}, train="a.csv"))

@@ -120,6 +120,16 @@ def test_folders_of_save_to_disk_for_each_language(tmp_path, sample):
     assert sum(splits[split].num_rows for split in SPLITS) == sample["train"].num_rows
 
 
+def test_folders_of_save_to_disk_are_never_joined(tmp_path, sample):
+    from datasets import Dataset
+
+    for language, name in NAMES.items():
+        rows = [row for row in sample["train"].to_pylist() if row["language"] == language]
+        Dataset.from_list(rows).save_to_disk(tmp_path / name)
+    with pytest.raises(UserError, match=r"^corpus.configurations: .* several folders that save_to_disk wrote; name"):
+        hub(repo=str(tmp_path), validation=None, test=None).load(["en"])
+
+
 def test_a_damaged_folder_of_save_to_disk_is_one_line(tmp_path, sample):
     from datasets import Dataset
 

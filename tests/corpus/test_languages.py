@@ -54,7 +54,7 @@ def test_a_member_of_a_macrolanguage_gets_its_tools(member, whole):
 @pytest.mark.parametrize(
     ("codes", "spaced"),
     [
-        ("ja zh yue th lo km my bo dz shn ii zh_CN zh-Hant ja_JP tha khm mya bod", False),
+        ("ja zh yue th lo km my bo dz shn ii zh_CN zh-Hant ja_JP tha khm mya bod cjy cdo ja-Hrkt", False),
         ("en ko vi hi am ka ja-Latn zh-Latn-pinyin", True),
     ],
 )
@@ -62,7 +62,9 @@ def test_the_script_says_whether_blanks_separate_words(codes, spaced):
     assert {code: tools_for(code).spaced for code in codes.split()} == dict.fromkeys(codes.split(), spaced)
 
 
-@pytest.mark.parametrize("code", ["xx", "tlhx", "", "x-private", "und", "mul", "qaa", "en_US.UTF-8", "no such", "1"])
+@pytest.mark.parametrize(
+    "code", ["xx", "tlhx", "", "en ", "en-", "x-private", "und", "mul", "qaa", "en_US.UTF-8", "no such", "1"]
+)
 def test_an_unknown_code_is_reported_and_read_as_english_without_a_stemmer(code):
     tools = tools_for(code)
     assert (tools.language, tools.punkt, tools.stemmer, tools.spaced) == (None, "english", None, True)

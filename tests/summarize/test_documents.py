@@ -299,3 +299,27 @@ def test_columns_of_a_runs_corpus_are_read_where_the_table_has_them(tmp_path, mo
     (tmp_path / "b.csv").write_text("text,other\nx,y\n", "utf-8")
     config = configure(Composer("summarize"), ["run=run", "files=[a.csv,b.csv]"])
     assert [(d.text, d.reference) for d in documents(config, [])] == [("y", "z"), ("x", None)]
+
+
+def test_rows_of_the_corpus_are_not_those_of_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text("text\nA library.\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^files: rows, ids and split name rows of the corpus, not of a.csv; "):
+        documents(*asked(files=["a.csv"], rows=[0], split="test"))
+
+
+def test_a_column_that_is_missing_says_which_keys_name_it(tmp_path):
+    (tmp_path / "a.csv").write_text("texto,n\nA library.,1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"such keys need corpus=files corpus.path=a.csv$"):
+        texts_of(files=["a.csv"])
+
+
+def test_every_line_end_ends_a_document(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"A library.\rA game.\r\nA book.\nA pen.")
+    assert texts_of(files=["a.txt"]) == ["A library.", "A game.", "A book.", "A pen."]
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"PK\x03\x04\x00", "is a workbook"), (b"a\x00b\n", "contains a NUL")])
+def test_a_file_that_is_no_text_is_refused(tmp_path, content, said):
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(UserError, match=f"^a.txt.* {said}"):
+        texts_of(files=["a.txt"])

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from bisum.corpus.formats.decoding import has_lone_return, split_lines
-from bisum.errors import UserError
 
 LONE_RETURN = "\0"
 """Stands for a CR inside a line while csv parses it, since csv takes a CR outside quotes for the end of a row."""
@@ -30,21 +29,15 @@ class FirstLine(NamedTuple):
 class CsvLines:
     """The lines of a CSV file; they end in CR if the first does, and other lone CRs become `LONE_RETURN`."""
 
-    def __init__(self, lines: Iterator[str], url: str) -> None:
+    def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
-        self._url = url
         self.has_lone_returns = False
         """Whether any line so far held a CR that became `LONE_RETURN`."""
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the lines with their line ends. Raises `UserError` for a NUL, which text does not hold."""
+        """Yield the lines with their line ends; none contains a NUL."""
         cr_ends_lines = None
-        for number, line in enumerate(self._lines, start=1):
-            if "\0" in line:
-                raise UserError(
-                    f"{self._url}, line {number}: contains a NUL character; save the file as UTF-8 (a UTF-16 "
-                    "file must begin with a byte order mark)"
-                )
+        for line in self._lines:
             if cr_ends_lines is None and line.strip():
                 cr_ends_lines = has_lone_return(re.sub(r'"[^"]*"', "", line))
             at = line.find("\r")

@@ -83,7 +83,7 @@ class _Csv:
         """Read the header. `quoted`: values may be in double quotes; `checked`: such values must not hold rows."""
         csv.field_size_limit(sys.maxsize)
         self._url, self._quoted, self._checked = url, quoted, checked
-        self._source = CsvLines(text_lines(file, url), url)
+        self._source = CsvLines(text_lines(file, url))
         lines = iter(self._source)
         self._skipped, first, separator = find_first_line(lines)
         if not first:
@@ -99,6 +99,7 @@ class _Csv:
             header = next(self._rows, [])
         except csv.Error as error:
             raise self._broken("header", error) from error
+        self._header = header
         self.header_is_quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in header)
         self._names = [_bare(name.replace(LONE_RETURN, " ")) for name in header]
         if not any(self._names):
@@ -131,7 +132,7 @@ class _Csv:
         columns: list[list[str]] = [[] for _ in indices]
         appends = [(column.append, index) for column, index in zip(columns, indices, strict=True)]
         rows, named, width = self._rows, len(self._names), 0
-        row, line, empty = 0, rows.line_num, 0
+        row, line, empty, headers, header = 0, rows.line_num, 0, 0, self._header
         first: tuple[str, Sequence[str]] = ("", ())
         suspects = []
         try:
@@ -141,6 +142,9 @@ class _Csv:
                     inside = lines_inside(values, self._separator)
                     if holds_rows(inside, width or named):
                         suspects.append(Suspect(row + 1, self._place(row + 1, values), inside))
+                if values[0:1] == header[:1] and values == header:
+                    headers += 1
+                    continue
                 if len(values) != named or not values[0]:  # all others are as they should be
                     if not any(map(str.strip, values)):
                         empty += len(values) > 1
@@ -163,6 +167,8 @@ class _Csv:
             raise self._swallowed(suspect.place)
         if width > named:
             logger.info("%s: every row ends with an extra %r, which is ignored", self._url, self._separator)
+        if headers:
+            logger.info("%s: rows that repeat the header, left out: %s", self._url, f"{headers:,}")
         if empty:
             logger.info("%s: empty rows left out: %s", self._url, f"{empty:,}")
         return columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
+from itertools import chain
 from typing import IO
 
 from bisum.errors import UserError
@@ -17,7 +18,8 @@ _MARKS = {
 }
 
 
-_ZIP = b"PK\x03\x04"
+_ARCHIVES = {b"PK\x03\x04": "a workbook or a ZIP archive", b"\x1f\x8b": "a gzip file", b"Rar!": "an archive"}
+"""The first bytes of files that are not text."""
 
 
 def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
@@ -26,8 +28,9 @@ def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
     Raises UserError for a line that is not UTF-8, and for a file that is not in the encoding that it states.
     """
     first = file.readline()
-    if first.startswith(_ZIP):
-        raise UserError(f"{url}: is a workbook or a ZIP archive, not text; save its sheet or member as text")
+    for start, what in _ARCHIVES.items():
+        if first.startswith(start):
+            raise UserError(f"{url}: is {what}, not text; save what it contains as text, or give it its extension")
     if encoding := _wide(first):
         yield from io.StringIO(_decoded(first + file.read(), url, encoding), newline="\n")
         return
@@ -35,11 +38,21 @@ def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
     try:
         if not first:
             return  # a terminal would be asked for more
-        yield first.removeprefix(codecs.BOM_UTF8).decode()
-        for number, line in enumerate(file, start=2):  # noqa: B007 - the error names it
+        for number, line in enumerate(chain([first.removeprefix(codecs.BOM_UTF8)], file), start=1):
+            if b"\0" in line:
+                raise UserError(
+                    f"{url}, line {number}: contains a NUL character; save the file as UTF-8 (a UTF-16 file must begin "
+                    "with a byte order mark)"
+                )
             yield line.decode()
     except UnicodeDecodeError as error:
         raise _not_utf8(url, number, error.start + 1) from error
+
+
+def every_line(file: IO[bytes], url: str) -> Iterator[str]:
+    """Yield a file's lines, which end in LF, CR or both. Raises UserError as `text_lines`."""
+    for line in text_lines(file, url):
+        yield from split_lines(line) if has_lone_return(line) else (line,)
 
 
 def decoded(content: bytes, url: str) -> str:

@@ -12,7 +12,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from bisum.corpus.columns import ColumnPath, Pick
-from bisum.corpus.formats.decoding import decoded, has_lone_return, split_lines, text_lines
+from bisum.corpus.formats.decoding import decoded, every_line
 from bisum.corpus.values import from_json
 from bisum.errors import UserError, shown
 
@@ -29,10 +29,7 @@ def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
 
 def _json_lines(file: IO[bytes], url: str) -> Iterator[Any]:
     """Yield the value of each line that is not blank; no JSON string holds a line end, so each CR ends a line."""
-    lines = (
-        part for line in text_lines(file, url) for part in (split_lines(line) if has_lone_return(line) else [line])
-    )
-    for row, line in enumerate(filter(str.strip, lines), start=1):
+    for row, line in enumerate(filter(str.strip, every_line(file, url)), start=1):
         try:
             yield _parse(line)
         except json.JSONDecodeError as error:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _FEW = 0.01
 """Share of a column's values up to which they count as exceptions."""
+
+_FEW_SHAPES = 5
+"""Most shapes of the values of a column of ids."""
 
 _SAMPLE_ROWS = 10_000
 """About how many rows, evenly spread, show what is usual in a column."""
@@ -14,7 +18,7 @@ _SAMPLE_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row with a value of several lines, most of which have as many values as a row."""
+    """A row with a value of several lines, of which half at least have as many values as a row."""
 
     row: int
     place: str
@@ -39,15 +43,18 @@ def lines_inside(values: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def holds_rows(lines: Sequence[Sequence[str]], width: int) -> bool:
-    """Return whether a row takes several lines, most of which have as many values as a row."""
-    return len(lines) > 1 and _most(lines, lambda line: len(line) == width)
+    """Return whether a row takes several lines, of which half at least have as many values as a row."""
+    filled = [line for line in lines if any(line)]
+    return len(lines) > 1 and 2 * sum(len(line) == width for line in filled) >= len(filled)
 
 
 def first_swallower(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[str]], width: int) -> Suspect | None:
-    """Return the first suspect most of whose lines look like the file's other rows; prose with commas does not.
+    """Return the first suspect whose lines look like the file's other rows; prose with commas does not.
 
     A line looks like a row if it has `width` values, none of them begins with white space, and there is no white space
     in columns that otherwise have none, such as ids. Columns whose other values break this rule are not held to it.
+    Most lines must look so, or one line after the first whose id looks like the others: letters and digits alternate
+    in the same way.
 
     Args:
         suspects: the rows in question.
@@ -69,7 +76,16 @@ def first_swallower(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[
             for index, value in enumerate(line)
         )
 
-    return next((suspect for suspect in suspects if _most(suspect.lines, fits)), None)
+    shapes = {index: {_shape(value) for value in usual[index]} for index in unspaced}
+    ids = {index: of for index, of in shapes.items() if len(of) <= _FEW_SHAPES and all("9" in shape for shape in of)}
+
+    def continues(line: Sequence[str]) -> bool:
+        return bool(ids) and fits(line) and all(_shape(line[index]) in of for index, of in ids.items())
+
+    def swallows(suspect: Suspect) -> bool:
+        return _most(suspect.lines, fits) or any(map(continues, suspect.lines[1:]))
+
+    return next(filter(swallows, suspects), None)
 
 
 def _most(lines: Sequence[Sequence[str]], fit: Callable[[Sequence[str]], bool]) -> bool:
@@ -80,6 +96,11 @@ def _most(lines: Sequence[Sequence[str]], fit: Callable[[Sequence[str]], bool]) 
 
 def _share(values: Sequence[str], fit: Callable[[str], bool]) -> float:
     return sum(map(fit, values)) / max(len(values), 1)
+
+
+def _shape(value: str) -> str:
+    """Return a value with each run of letters as `a` and each run of digits as `9`: `en-0042` gives `a-9`."""
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value))
 
 
 def _has_space(value: str) -> bool:

@@ -284,3 +284,50 @@ def test_what_a_file_is_like_is_reported_once_for_all_splits(call_bisum, tmp_pat
     splits = [f"corpus.{split}=a.csv" for split in ("train", "validation", "test")]
     done = call_bisum("baseline", "corpus=files", *splits, "languages=[en]", "tracker=none", "hydra.run.dir=run")
     assert done.out.count("> a.csv: every row ends with an extra ',', which is ignored") == 1
+
+
+@pytest.mark.parametrize(
+    "swallower",
+    [
+        'r1,"Doc one is here, sum one\nr2,Doc two here",sum two\n',
+        'r1,"Doc one is here\nr2,Doc two here",sum two\n',
+    ],
+)
+def test_two_rows_are_not_one(refused, swallower):
+    rows = "".join(f'r{n},"Doc {n} here, yes",sum {n}\n' for n in range(3, 43))
+    line = refused(f"id,document,summary\n{swallower}{rows}")
+    assert line.startswith("a.csv, row 1 (lines 2 to 3): a quoted value seems to contain several rows")
+
+
+@pytest.mark.parametrize("text", ["Rome, x\nOslo,London,Paris", "A poem,\nwith, commas, here", "One,\n2,500 men,went"])
+def test_two_honest_lines_are_read(read, text):
+    rows = "".join(f'r{n},"Doc {n} here, yes",sum {n}\n' for n in range(3, 43))
+    assert len(read(f'id,document,summary\nr1,"{text}",sum one\n{rows}')) == 41
+
+
+def test_a_space_before_a_quotation_mark_is_no_part_of_the_value(read):
+    assert read('id, "text", "title"\nr1, "a, b", "c"\n') == [("r1", "a, b", "c")]
+
+
+def test_a_repeated_header_is_left_out_and_reported(read, caplog):
+    with caplog.at_level(logging.INFO, "bisum"):
+        assert len(read("id,text,title\nr1,a b,c\nid,text,title\nr2,d e,f\n")) == 2
+    assert "a.csv: rows that repeat the header, left out: 1" in caplog.messages
+
+
+def test_words_that_stand_for_missing_values_elsewhere_are_reported(read, caplog):
+    with caplog.at_level(logging.INFO, "bisum"):
+        read("text,title\na b,NULL\nNA,d\nc,NA\n")
+    assert "a.csv: values NULL read as text, not as missing: 1" in caplog.messages
+    assert "a.csv: values NA read as text, not as missing: 2" in caplog.messages
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x1f\x8b\x08"])
+def test_a_file_that_is_no_text_is_named(refused, start):
+    assert ", not text; save what it contains as text" in refused(start + b"\n\x00rest")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+@pytest.mark.parametrize("title", ["привет мир", "猫が寝る"])
+def test_wide_text_may_have_any_script_after_its_header(read, encoding, title):
+    assert read(f"id,text,title\nr1,{title},x\n".encode(encoding)) == [("r1", title, "x")]
