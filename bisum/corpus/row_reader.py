@@ -28,11 +28,12 @@ class RowReader:
         self._columns = columns
         self._find = find or columns.find
         self._said: set[str] = set()
+        self._left_out: set[str] = set()
 
-    def read(self, place: str, read: Callable[[Pick], pa.Table], left_out: frozenset[str] = frozenset()) -> pa.Table:
-        """Return the rows of a table, named `place`, as `text_rows` does, without the fields in `left_out`.
+    def read(self, place: str, read: Callable[[Pick], pa.Table]) -> pa.Table:
+        """Return the rows of a table, named `place`, as `text_rows` does.
 
-        A guessed column whose values do not fit is left out.
+        A guessed column whose values do not fit is left out, of later tables too.
 
         Raises:
             UserError: a column is missing, or one that was named or is needed has a value that does not fit.
@@ -41,7 +42,7 @@ class RowReader:
 
         def pick(names: Mapping[str, ColumnPath]) -> Mapping[str, ColumnPath]:
             found = self._find(names, place)
-            paths.update({role: path for role, path in found.items() if role not in left_out})
+            paths.update({role: path for role, path in found.items() if role not in self._left_out})
             return paths
 
         try:
@@ -55,7 +56,8 @@ class RowReader:
                 remedy = "numbers the rows instead" if role == "id" else "reads no such column"
                 raise UserError(f"{misfit} ({key}=null {remedy})") from misfit
             self._say(f"{role} {misfit.name}", f"{role} is left out: {misfit} ({key} names another column)")
-            return self.read(place, read, left_out | {role})
+            self._left_out.add(role)
+            return self.read(place, read)
         if guess := self._columns.guesses(paths):
             self._say(guess, f"{guess} in {place} (guessed; corpus.columns names others)")
         return rows
