@@ -42,9 +42,8 @@ def main(count: int) -> None:
         for name, decoding in DECODING.items():
             usual = [plain.text(plain.generate(plain.document(text, code), code, **decoding)) for code, text in mixed]
             options = replace(config.generation, **decoding)
-            together = summarize(
-                loaded, [text for _, text in mixed], [code for code, _ in mixed], options, 8, "float32"
-            )
+            codes, documents = map(list, zip(*mixed, strict=True))
+            together = summarize(loaded, documents, codes, options, 8, "float32")
             alone = dict.fromkeys(range(len(mixed)), "")
             for code in ("en", "es"):
                 at = [number for number, language in enumerate(codes) if language == code]
