@@ -40,7 +40,10 @@ def main(count: int) -> None:
         loaded = load(replace(config.model, **prompt.get(family, {})), 0, "float32")
         plain = Plain(family, folder)
         for name, decoding in DECODING.items():
-            usual = [plain.text(plain.generate(plain.document(text, code), code, **decoding)) for code, text in mixed]
+            own_settings = {**decoding, "no_repeat_ngram_size": 0}  # BART's checkpoint says 3
+            usual = [
+                plain.text(plain.generate(plain.document(text, code), code, **own_settings)) for code, text in mixed
+            ]
             options = replace(config.generation, **decoding)
             codes, documents = map(list, zip(*mixed, strict=True))
             together = summarize(loaded, documents, codes, options, 8, "float32")
