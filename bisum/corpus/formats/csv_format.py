@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from bisum.corpus.columns import Pick, pick_once
 from bisum.corpus.formats.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
 from bisum.corpus.formats.decoding import text_lines
-from bisum.corpus.formats.quotes import Suspect, first_swallower, holds_rows, lines_inside
+from bisum.corpus.formats.quotes import Suspect, first_swallower, lines_inside, may_hold_rows
 from bisum.corpus.formats.quoting import Quoting
 from bisum.errors import UserError, shown
 
@@ -107,7 +107,7 @@ class _Csv:
         while not self._names[-1]:
             self._names.pop()
         inside = lines_inside(header, self._separator)
-        if checked and holds_rows(inside, len(inside[0])):
+        if checked and may_hold_rows(header, self._separator, len(inside[0])):
             raise self._swallowed(f"header ({self._lines(header)})")
 
     def table(self, pick: Pick) -> pa.Table:
@@ -138,11 +138,10 @@ class _Csv:
         try:
             for values in rows:
                 line, before = rows.line_num, line
-                if line != before + 1 and self._checked:
+                if line != before + 1 and self._checked and may_hold_rows(values, self._separator, width or named):
                     inside = lines_inside(values, self._separator)
-                    if holds_rows(inside, width or named):
-                        suspects.append(Suspect(row + 1, self._place(row + 1, values), inside))
-                if values[0:1] == header[:1] and values == header:
+                    suspects.append(Suspect(row + 1, self._place(row + 1, values), inside))
+                if values == header:
                     headers += 1
                     continue
                 if len(values) != named or not values[0]:  # all others are as they should be

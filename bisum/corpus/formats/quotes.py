@@ -18,7 +18,7 @@ _SAMPLE_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row with a value of several lines, of which half at least have as many values as a row."""
+    """A row with a value of several lines that `may_hold_rows`."""
 
     row: int
     place: str
@@ -42,10 +42,31 @@ def lines_inside(values: Sequence[str], separator: str) -> list[list[str]]:
     return lines
 
 
-def holds_rows(lines: Sequence[Sequence[str]], width: int) -> bool:
-    """Return whether a row takes several lines, of which half at least have as many values as a row."""
-    filled = [line for line in lines if any(line)]
-    return len(lines) > 1 and 2 * sum(len(line) == width for line in filled) >= len(filled)
+def may_hold_rows(values: Sequence[str], separator: str, width: int) -> bool:
+    """Return whether a row takes several lines that look like rows by their number of values.
+
+    Most of the lines do, or one after the first that also begins like the row itself, as with an id. This is a quick
+    look, by the number of separators; `lines_inside` has the values.
+    """
+    ends = fits = before = 0  # line ends, lines with as many values as a row, separators so far in the current line
+    parts: list[str] = []
+    for value in values:
+        if "\r" in value:
+            value = value.replace("\r\n", "\n").replace("\r", "\n")
+        if "\n" in value:
+            parts = value.split("\n")
+            counts = [part.count(separator) for part in parts]
+            fits += (before + counts[0] == width - 1) + counts[1:-1].count(width - 1)
+            ends, before = ends + len(parts) - 1, counts[-1]
+        elif separator in value:
+            before += value.count(separator)
+        before += 1
+    fits += before == width
+    if not fits or not ends or 2 * fits > ends + 1:
+        return bool(fits and ends)
+    longest = 2 * len(values[0])  # most beginnings of prose are longer than an id
+    heads = [head for part in parts[1:] if 0 < len(head := part.partition(separator)[0]) <= longest]
+    return bool(heads) and "9" in (own := _shape(values[0])) and any(_shape(head) == own for head in heads)
 
 
 def first_swallower(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[str]], width: int) -> Suspect | None:
