@@ -10,7 +10,6 @@ import zipfile
 import pandas as pd
 import pytest
 
-from bisum import compose
 from bisum.errors import UserError
 
 WORDS = ["pupils", "read", "books", "in", "the", "library", "while", "rain", "fell", "on", "the", "old", "market"]
@@ -22,11 +21,6 @@ def sentence(seed: int, words: int = 9) -> str:
 
 ROWS = [[f"r{n}", sentence(n), sentence(n + 20, 4), "en"] for n in range(8)]
 HEADER = ["id", "text", "title", "lang"]
-
-
-@pytest.fixture(scope="module")
-def defaults():
-    return compose(["corpus=files", "corpus.path=x", "tracker=none"]).corpus
 
 
 @pytest.fixture

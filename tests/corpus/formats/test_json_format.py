@@ -6,14 +6,8 @@ import logging
 
 import pytest
 
-from bisum import compose
 from bisum.corpus.corpus import drop_blank
 from bisum.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def defaults():
-    return compose(["corpus=files", "corpus.path=x", "tracker=none"]).corpus
 
 
 @pytest.fixture
