@@ -33,11 +33,14 @@ def run(config: Config, directory: Path) -> None:
     with recorded(directory, config) as record:
         with record.stage("corpus"):
             loaded = read_splits(config.corpus, config.languages)
-            corpus = select_rows(loaded, config.corpus, config.filter, config.languages, config.seed)
+            refused: list[str] = []
+            corpus = select_rows(loaded, config.corpus, config.filter, config.languages, config.seed, refused.append)
             filled = {split: drop_blank(rows) for split, rows in loaded.items()}
         record_corpus(corpus, record)
+        for line in refused:
+            record.screen.warn(f"{line} (training refuses these rows)")
 
-        explorer = _Explorer(config, record, corpus, filled)
+        explorer = _Explorer(config, record, corpus, filled, trainable=not refused)
         for section in (explorer.samples, explorer.categories, explorer.filters, explorer.repeats, explorer.words):
             with record.stage(section.__name__):
                 section()
@@ -54,6 +57,8 @@ class _Explorer:
     corpus: Corpus
     filled: Mapping[str, pa.Table]
     """The non-blank rows of every split, before any filter."""
+    trainable: bool
+    """Whether training takes the kept rows."""
     numbers: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -155,6 +160,9 @@ class _Explorer:
         """Show lengths in tokens as training would read them, and how many rows it would cut."""
         from bisum.models.loading import NotOnHub, load_reader
 
+        if not self.kept.num_rows:
+            return
+
         quiet_libraries()
         try:
             with self.run.screen.progress("loading the tokenizer"):
@@ -164,8 +172,9 @@ class _Explorer:
             return
         counted: dict[str, Tokens] = {}
         for split, rows in self.corpus.splits.items():
-            with self.run.stage("tokenization", len(rows)) as bar:
-                counted[split] = exploration.count_tokens(rows, self.languages, reader, bar.advance)
+            if rows.num_rows:
+                with self.run.stage("tokenization", len(rows)) as bar:
+                    counted[split] = exploration.count_tokens(rows, self.languages, reader, bar.advance)
         limits = dict(zip(TEXTS, (reader.max_document_tokens, reader.max_summary_tokens), strict=True))
         described = self._described({split: tokens.lengths for split, tokens in counted.items()})
         for split, language, text in product(described, self.languages, TEXTS):
@@ -209,7 +218,7 @@ class _Explorer:
             *(f"plot           {shown / 'plots' / file.name} and .svg" for file in self.files if file.suffix == ".png"),
             f"all numbers    {shown / path.name}",
             *(f"advice         {line}" for line in self.advice),
-            f"next           {self._training()} trains on these rows",
+            *([f"next           {self._training()} trains on these rows"] if self.trainable else []),
         )
 
     def _head(self, title: str) -> None:

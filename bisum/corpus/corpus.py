@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,10 +86,22 @@ def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] 
     return {split: _checked(split, tables[split], languages) for split in SPLITS if split in tables}
 
 
+def _refuse(line: str) -> None:
+    raise UserError(line)
+
+
 def select_rows(
-    loaded: Mapping[str, pa.Table], limits: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int
+    loaded: Mapping[str, pa.Table],
+    limits: Source,
+    filters: Mapping[str, Filter],
+    languages: Sequence[str],
+    seed: int,
+    complain: Callable[[str], None] = _refuse,
 ) -> Corpus:
-    """Select the rows of the corpus, as `load_corpus` does, from the result of `read_splits`."""
+    """Select the rows of the corpus, as `load_corpus` does, from the result of `read_splits`.
+
+    `complain` gets a line for each step that leaves a split without rows; it raises `UserError` unless given.
+    """
     if reserved := {"empty", "sample"} & set(filters):
         raise UserError(f"filter.{min(reserved)}: the row counts use this name themselves; rename the filter")
     filled = {split: drop_blank(rows) for split, rows in loaded.items()}
@@ -98,7 +110,7 @@ def select_rows(
     for number, split in enumerate(SPLITS):
         if split not in loaded:
             continue
-        ledger = _Ledger(split, languages, loaded[split])
+        ledger = _Ledger(split, languages, loaded[split], complain)
         rows = ledger.record("empty", filled[split], "check the corpus' documents and summaries")
         for name, row_filter in filters.items():
             rows = apply_filter(name, row_filter, split, rows, filled)
@@ -178,9 +190,10 @@ def _utf8(strings: pa.StringArray) -> memoryview:
 
 
 class _Ledger:
-    """A record of a split's rows by language after each step, which refuses a step that leaves none."""
+    """A record of a split's rows by language after each step, which complains of a step that leaves none."""
 
-    def __init__(self, split: str, languages: Sequence[str], loaded: pa.Table) -> None:
+    def __init__(self, split: str, languages: Sequence[str], loaded: pa.Table, complain: Callable[[str], None]) -> None:
+        self._complain = complain
         self._split = split
         self._languages = languages
         self._steps = ["load"]
@@ -189,12 +202,14 @@ class _Ledger:
     def record(self, step: str, rows: pa.Table, remedy: str) -> pa.Table:
         """Record the rows left after `step`, and return them."""
         before, after = self._counts[-1], count_languages(rows, self._languages)
-        gone = [language for language in self._languages if not after[language]]
-        if len(gone) == len(self._languages) or (gone and self._split == "train"):
-            rows_before = " and ".join(f"{before[language]:,} {language}" for language in gone)
+        gone = [language for language in self._languages if before[language] and not after[language]]
+        is_empty = not any(after.values())
+        if gone and (is_empty or self._split == "train"):
+            counts = " and ".join(f"{before[language]:,} {language}" for language in gone)
             if step == "empty":
-                raise UserError(f"{self._split}: all {rows_before} rows lack a document or a summary; {remedy}")
-            raise UserError(f"{self._split}: `{step}` leaves none of the {rows_before} rows; {remedy}")
+                self._complain(f"{self._split}: all {counts} rows lack a document or a summary; {remedy}")
+            else:
+                self._complain(f"{self._split}: `{step}` leaves none of the {counts} rows; {remedy}")
         self._steps.append(step)
         self._counts.append(after)
         return rows

@@ -138,7 +138,7 @@ def find_repeats(splits: Mapping[str, pa.Table]) -> list[Repeats]:
     ends = np.cumsum([splits[split].num_rows for split in SPLITS])[:-1]
     rows = pa.concat_tables([splits[split].select(TEXTS) for split in SPLITS])
     document, summary = (numbered(rows[text]) for text in TEXTS)
-    keys = {"document": document, "summary": summary, "pair": document * (summary.max() + 1) + summary}
+    keys = {"document": document, "summary": summary, "pair": document * (summary.max(initial=0) + 1) + summary}
     found = []
     for text, key in keys.items():
         parts = dict(zip(SPLITS, np.split(key, ends), strict=True))
@@ -146,8 +146,8 @@ def find_repeats(splits: Mapping[str, pa.Table]) -> list[Repeats]:
             for of in SPLITS[number:]:
                 values, first = np.unique(parts[of], return_index=True)
                 place = np.minimum(np.searchsorted(values, parts[split]), len(values) - 1)
-                again = values[place] == parts[split]
-                if of == split:
+                again = values[place] == parts[split] if len(values) else np.zeros(len(parts[split]), bool)
+                if of == split and len(values):
                     again &= first[place] != np.arange(len(again))
                 rows = np.flatnonzero(again)
                 example = None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,7 +103,27 @@ def test_repeats_that_harm_come_with_what_to_do(call_bisum, tmp_path, rows, writ
     line = next(line for line in done.out.splitlines() if line.startswith("train, in test too"))
     assert line.split()[-6:] == ["30"] * 6
     done = call_bisum(*words, "hydra.run.dir=after", "filter=[deduplicate]")
-    assert "`deduplicate` leaves none of the 30 es rows" in done.err
+    assert done.code == 0
+    assert "> warning: train: `deduplicate` leaves none of the 30 es rows; loosen filter.deduplicate" in done.out
+    assert " trains on these rows" not in done.out
+
+
+@pytest.mark.parametrize("minimum", [5, 50])
+def test_rows_that_the_filters_drop_are_described_all_the_same(call_bisum, tmp_path, minimum):
+    rows = [
+        {"id": f"{language}{number}", "text": "A cat sleeps. Rain fell.", "title": title, "lang": language}
+        for language, title in (("en", "A cat on the roof"), ("de", "Eine Katze"))
+        for number in range(20)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = ("corpus=files", "corpus.path=a.jsonl", "languages=[en,de]", "tracker=none", "hydra.run.dir=run")
+    done = call_bisum("explore", *words, f"filter.long_titles.min_words={minimum}")
+    assert done.code == 0, done.err
+    assert re.search(
+        r"> warning: train: `long_titles` leaves none of the .*\d+ de rows; .* \(training refuses", done.out
+    )
+    assert re.search(r"^de +\d+ 100\.0%", done.out, re.M)
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "finished"
 
 
 def test_an_interrupted_exploration_says_so(tmp_path):
