@@ -57,6 +57,9 @@ def test_the_best_checkpoint_is_by_the_profile_that_reads_every_language(corpus,
     assert done.code == 0, done.err
     assert "with the best checkpoint by eval/unicode/rougeL, epoch-" in done.out
     assert record(tmp_path / "run")["best_metric"] == "eval/unicode/rougeL"
+    evaluations = [line for line in metrics(tmp_path / "run") if "eval/loss" in line]
+    best = max(evaluations, key=lambda line: (line["eval/unicode/rougeL"], -line["eval/loss"]))
+    assert record(tmp_path / "run")["best"]["step"] == best["step"]
 
 
 def test_equal_scores_go_to_the_lower_loss(corpus, call_bisum, tmp_path):
