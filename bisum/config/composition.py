@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_origin
@@ -17,7 +17,7 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -30,6 +30,7 @@ from bisum.config.messages import explain
 from bisum.config.overrides import apply_override, parse_overrides, set_key
 from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
+from bisum.config.yaml_words import written_words
 from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import conf_directory
 
@@ -224,13 +225,24 @@ class Composer:
         raise UserError(_several(key, takes_list=any(get_origin(option) is list for option in options)))
 
     def _name_languages(self, composed: DictConfig) -> None:
-        """Give languages the code `no` where YAML has read it as false."""
+        """Give languages the codes that YAML has read as true or false, such as `no`."""
         values = OmegaConf.to_container(composed)
         assert isinstance(values, dict)
         schema: type = SCHEMAS[self.command]
+        words = written_words(self._chosen_files(composed))
         for key, annotation in signature_hints(schema).items():
-            if (named := with_codes(annotation, values.get(key))) != values.get(key):
+            if (named := with_codes(annotation, values.get(key), words, (key,))) != values.get(key):
                 set_key(composed, key, named, merge=False)
+
+    def _chosen_files(self, composed: DictConfig) -> Iterator[tuple[Path, str]]:
+        """Yield the user's files that are chosen, each with its group; an experiment, which comes last, is last."""
+        choices = {"": self.command, **composed.hydra.runtime.choices}
+        for group in sorted(choices, key=lambda group: group == "experiment"):
+            chosen = choices[group]
+            for option in chosen if isinstance(chosen, list | ListConfig) else [chosen]:
+                for folder in self._folders[:-1]:
+                    if (path := folder / group / f"{option}.yaml").is_file():
+                        yield path, group
 
     @staticmethod
     def _name_directory(job: DictConfig, overrides: Sequence[Override]) -> None:

@@ -19,6 +19,7 @@ from bisum.config.annotations import (
     signature_hints,
 )
 from bisum.config.targets import allowed_targets, is_allowed, locate
+from bisum.config.yaml_words import YamlPath
 from bisum.errors import UserError
 from bisum.interfaces.language import Language
 
@@ -101,24 +102,39 @@ def annotations_at(schema: type, values: Mapping[Any, Any], path: Sequence[str |
     return found
 
 
-def with_codes(annotation: Any, value: Any) -> Any:
-    """Return plain data in which the code of a language that YAML reads as false is `no`."""
+def with_codes(annotation: Any, value: Any, words: Mapping[YamlPath, str], path: YamlPath = ()) -> Any:
+    """Return plain data in which `no`, `on`, `yes` and `off` are the codes of languages, not true or false.
+
+    `words` are those written in YAML files, by path; where a false has none, it is `no`, the code of Norwegian.
+    """
     if annotation == Language:
-        return "no" if value is False else value
+        return _code(value, words.get(path)) if isinstance(value, bool) else value
     if get_origin(annotation) is Annotated:
-        return with_codes(get_args(annotation)[0], value)
+        return with_codes(get_args(annotation)[0], value, words, path)
     for option in alternatives(annotation):
         origin, arguments = get_origin(option), get_args(option)
         if isinstance(value, list) and origin is list:
-            value = [with_codes(arguments[0], item) for item in value]
+            value = [with_codes(arguments[0], item, words, (*path, index)) for index, item in enumerate(value)]
         elif isinstance(value, Mapping) and origin is dict:
-            value = {with_codes(arguments[0], name): with_codes(arguments[1], item) for name, item in value.items()}
+            value = {
+                with_codes(arguments[0], name, words, (*path, None, name)): with_codes(
+                    arguments[1], item, words, (*path, name)
+                )
+                for name, item in value.items()
+            }
         elif isinstance(value, Mapping) and (cls := _target_of(value) or node_class(option)):
             hints = _hints(cls)
-            value = {name: with_codes(hints.get(name), item) for name, item in value.items()}
+            value = {name: with_codes(hints.get(name), item, words, (*path, name)) for name, item in value.items()}
         elif get_origin(option) is Annotated:
-            value = with_codes(option, value)
+            value = with_codes(option, value, words, path)
     return value
+
+
+def _code(value: bool, word: str | None) -> bool | str:
+    """Return the code that a word for true or false is; the value itself if the word is `true` or `false`."""
+    if word is None:
+        return value or "no"
+    return value if word.lower() in ("true", "false") else word.lower()
 
 
 def _below(annotation: Any, node: Any, name: str | int | None) -> tuple[Any, ...]:

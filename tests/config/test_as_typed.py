@@ -241,9 +241,13 @@ def test_a_number_in_yaml_where_text_is_wanted_is_refused_and_told_how_to_write_
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("corpus: {configurations: {on: x, en: y}}", "corpus.configurations: expected text as a key, not true; quote"),
+        (
+            "corpus: {configurations: {true: x, en: y}}",
+            "corpus.configurations: expected text as a key, not true; quote",
+        ),
         ("corpus: {configurations: {1_0: x, en: y}}", "corpus.configurations: expected text as a key, not 10; quote"),
-        ("languages: [en, yes]", "languages[1]: expected text, not true; quote it in the YAML file"),
+        ("languages: [en, true]", "languages[1]: expected text, not true; quote it in the YAML file"),
+        ("languages: [en, false]", "languages[1]: expected text, not false; quote it in the YAML file"),
     ],
 )
 def test_no_key_or_code_in_yaml_becomes_another_in_silence(tmp_path, write, text, said):
@@ -251,3 +255,21 @@ def test_no_key_or_code_in_yaml_becomes_another_in_silence(tmp_path, write, text
     with pytest.raises(UserError) as raised:
         compose(["corpus=hub", "corpus.repo=x", "experiment=e"], config_dir=str(tmp_path))
     assert str(raised.value).startswith(said)
+
+
+@pytest.mark.parametrize("word", ["no", "No", "on", "yes", "off"])
+def test_every_word_for_true_and_false_is_a_code_as_it_is_written(tmp_path, write, word):
+    write(tmp_path / "experiment/e.yaml", f"# @package _global_\nlanguages: [en, {word}]\n")
+    write(tmp_path / "corpus/mine.yaml", f"defaults: [hub]\nrepo: x\nconfigurations: {{en: a, {word}: b}}\n")
+    config = compose(["corpus=mine", "experiment=e"], config_dir=str(tmp_path))
+    assert config.languages == ["en", word.lower()]
+    assert config.corpus.configurations == {"en": "a", word.lower(): "b"}
+
+
+def test_a_later_file_says_what_a_code_is(tmp_path, write):
+    write(tmp_path / "train.yaml", "defaults: [/train@_here_]\n")
+    write(tmp_path / "experiment/e.yaml", "# @package _global_\nlanguages: [yes, de, no]\n")
+    (tmp_path / "train.yaml").unlink()
+    config = compose(["experiment=e", "languages=[on,no]"], config_dir=str(tmp_path))
+    assert config.languages == ["on", "no"]
+    assert compose(["experiment=e"], config_dir=str(tmp_path)).languages == ["yes", "de", "no"]

@@ -1,0 +1,47 @@
+"""The words that YAML files write for true and false, of which some are the codes of languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import yaml
+
+YamlPath = tuple[str | int | bool | None, ...]
+"""The keys and indices that lead to a value; None before the last of them leads to the key itself."""
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_PACKAGE = re.compile(r"#\s*@package\s+(\S+)")
+
+
+def written_words(files: Iterable[tuple[Path, str]]) -> dict[YamlPath, str]:
+    """Return the word of each true and false in YAML files, such as `no`, by its path in the configuration.
+
+    `files` are paths, each with its group ("" for the root); of equal paths, that of the later file counts.
+    """
+    words: dict[YamlPath, str] = {}
+    for path, group in files:
+        text = path.read_text(encoding="utf-8-sig")
+        header = _PACKAGE.match(text)
+        package = (header[1] if header else "_group_").replace("_global_", "").replace("_group_", group)
+        keys = tuple(filter(None, re.split("[./]", package)))
+        words |= dict(_words(yaml.compose(text, Loader=yaml.SafeLoader), keys))
+    return words
+
+
+def _words(node: yaml.Node | None, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:
+    if isinstance(node, yaml.ScalarNode) and node.tag == _BOOLEAN:
+        yield path, node.value
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _words(item, (*path, index))
+    elif isinstance(node, yaml.MappingNode):
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name: str | bool = key.value
+            if key.tag == _BOOLEAN:
+                name = key.value.lower() in ("yes", "on", "true")
+                yield (*path, None, name), key.value
+            yield from _words(item, (*path, name))
