@@ -234,7 +234,7 @@ BAD_FILES = [
     ("trainer: seq2seq_trainer\n", "trainer"),
     ("filter: [books]\n", "bad"),
     ("languages: en\n", "languages: expected a list"),
-    ("languages: [en, on]\n", "languages[1]: expected text, not true; quote it in the YAML file"),
+    ("languages: [en, true]\n", "languages[1]: expected text, not true; quote it in the YAML file"),
     ("tracker: {name: 2024_11}\n", "tracker.name: expected text or null, not 202411; quote it in the YAML file"),
     ("trainer: {best_metric: 1:30}\n", "trainer.best_metric: expected text, not 90; quote it in the YAML file"),
     ("allow_targets: [os]\n", "allow_targets: no such key"),

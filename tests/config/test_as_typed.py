@@ -210,7 +210,6 @@ def test_words_on_a_recorded_configuration_are_text_where_its_schema_wants_text(
     ("text", "words", "key", "expected"),
     [
         ("languages: [en, no]", [], "languages", ["en", "no"]),
-        ("languages: [off]", [], "languages", ["no"]),
         ("corpus: {language: no}", ["corpus=files", "corpus.path=x"], "corpus.language", "no"),
         (
             "corpus: {configurations: {no: x, en: 'y'}}",
@@ -266,10 +265,8 @@ def test_every_word_for_true_and_false_is_a_code_as_it_is_written(tmp_path, writ
     assert config.corpus.configurations == {"en": "a", word.lower(): "b"}
 
 
-def test_a_later_file_says_what_a_code_is(tmp_path, write):
-    write(tmp_path / "train.yaml", "defaults: [/train@_here_]\n")
+def test_codes_of_the_command_line_replace_those_of_a_file(tmp_path, write):
     write(tmp_path / "experiment/e.yaml", "# @package _global_\nlanguages: [yes, de, no]\n")
-    (tmp_path / "train.yaml").unlink()
     config = compose(["experiment=e", "languages=[on,no]"], config_dir=str(tmp_path))
     assert config.languages == ["on", "no"]
     assert compose(["experiment=e"], config_dir=str(tmp_path)).languages == ["yes", "de", "no"]
