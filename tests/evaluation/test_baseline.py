@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from bisum.evaluation.baseline import lead, lead_all, unsplit_languages
+from bisum.evaluation.sentences import split_sentences
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data/debian.jsonl").read_text("utf-8").splitlines()]
 
@@ -17,6 +18,15 @@ def test_lead_3_is_the_first_three_sentences_a_line_each():
 def test_a_short_document_is_its_own_lead():
     assert lead("Solo una frase.", "es", 3) == "Solo una frase."
     assert lead("", "en", 3) == ""
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_lead_of_a_long_document_is_that_of_all_its_sentences(k):
+    text = " ".join(row["document"] for row in ROWS if row["language"] == "en") * 20
+    assert len(text) > 50_000
+    assert lead(text, "en", k) == "\n".join(split_sentences(text, "en")[:k])
+    one = "word " * 10_000
+    assert lead(one, "en", k) == one.strip()
 
 
 def test_each_document_is_split_in_its_own_language():
