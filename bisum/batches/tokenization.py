@@ -55,9 +55,10 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
     def unreadable_shares(self, unknown: int) -> dict[str, float]:
         """Return, for each language, the share of documents that contain the token id `unknown`."""
         at = np.flatnonzero(self.documents.values == unknown)
-        rows = np.unique(np.searchsorted(self.documents.offsets, at, side="right") - 1)
+        rows = np.searchsorted(self.documents.offsets, at, side="right") - 1
         languages = self.rows["language"].to_numpy()
-        has_unknown = np.isin(np.arange(len(languages)), rows)
+        has_unknown = np.zeros(len(languages), bool)
+        has_unknown[rows] = True
         return {name: float(has_unknown[languages == name].mean()) for name in dict.fromkeys(languages)}
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Languages that filters treat very differently, or of which they leave nothing, which is seldom meant."""
+"""Languages that filters treat very differently, or of which they leave no rows, which is rarely intended."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Loss:
 def uneven_filters(report: CorpusReport) -> Iterator[str]:
     """Yield a line for each filter that drops a very different share of two languages, in all splits together.
 
-    The shares differ by 5 points at least, by a factor of 2 at least, and by 2 standard errors (a test of two
+    The shares differ by at least 5 points, by at least a factor of 2, and by 2 standard errors (a test of two
     proportions, https://www.itl.nist.gov/div898/handbook/prc/section3/prc33.htm). Of several such pairs of languages,
     the one whose shares are farthest apart is named.
     """
@@ -54,7 +54,7 @@ def uneven_filters(report: CorpusReport) -> Iterator[str]:
 
 
 def absent_languages(report: CorpusReport) -> Iterator[str]:
-    """Yield a line for each split that has rows in some of the languages only."""
+    """Yield a line for each split that has rows in only some of the languages."""
     for split, counts in report.splits.items():
         absent = [language for language, count in counts.items() if not count.kept]
         if absent and len(absent) < len(counts):

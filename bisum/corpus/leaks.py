@@ -1,4 +1,4 @@
-"""Documents of train in the splits that score it, which make the scores too good."""
+"""Documents that train shares with validation and test, which inflate the scores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _BATCH_ROWS = 100
 
 
 def leaks_into(splits: Mapping[str, pa.Table]) -> Iterator[str]:
-    """Yield a line for each of validation and test whose documents are in train as well, but for white space around.
+    """Yield a line for each of validation and test that shares documents with train, ignoring surrounding white space.
 
-    Documents are compared by their hashes of 64 bits, since a copy of a large corpus would not fit into memory.
+    Documents are compared by 64-bit hashes, since a copy of a large corpus would not fit into memory.
     """
     trained = set(_hashes(splits["train"])) if "train" in splits else set()
     for split in ("validation", "test"):

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class RowReader:
-    """Reads tables whose columns have names of `columns`; says each guess once, however many tables it is made in."""
+    """A reader of tables whose column names `columns` states. It reports each guess once, for all tables."""
 
     def __init__(self, columns: Columns, find: Find | None = None) -> None:
         """`find` replaces `columns.find`."""
@@ -33,7 +33,7 @@ class RowReader:
     def read(self, place: str, read: Callable[[Pick], pa.Table]) -> pa.Table:
         """Return the rows of a table, named `place`, as `text_rows` does.
 
-        A guessed column whose values do not fit is left out, of later tables too.
+        A guessed column whose values do not fit is left out, also in later tables.
 
         Raises:
             UserError: a column is missing, or one that was named or is needed has a value that does not fit.
@@ -73,7 +73,7 @@ class RowReader:
 
     @contextmanager
     def _reporting_once(self) -> Iterator[None]:
-        """Let a reader report a peculiarity of a file once, though each split may read the same file."""
+        """Let a reader report each line once, since several splits may read the same file."""
 
         def is_new(record: logging.LogRecord) -> bool:
             return self._is_new(record.getMessage())

@@ -12,11 +12,11 @@ from bisum.corpus.languages import tools_for
 from bisum.evaluation.sentences import split_sentences
 
 _START = 5000
-"""Characters of a document for each sentence that is asked for, in which the sentences nearly always are."""
+"""Characters per requested sentence. The first sentences of a document nearly always lie within them."""
 _LONG = {True: 360, False: 200}
 """Fewest characters of a document that surely has several sentences, by whether spaces separate words."""
 _MOST = 0.5
-"""Share of the long documents above which one sentence each is no accident."""
+"""Share of the long documents above which one sentence each is not a coincidence."""
 
 
 def lead(document: str, language: str, k: int) -> str:

@@ -31,7 +31,7 @@ _HEAD_LINES = 100
 _NULL = r"\N"
 """What MySQL and PostgreSQL write for a missing value."""
 _WORDS_FOR_MISSING = ("NULL", "NA")
-"""What MySQL's client and R write for a missing value, which may be a text as well."""
+"""What MySQL's client and R write for a missing value, although it may also be text."""
 
 
 def read_csv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
@@ -73,7 +73,7 @@ def _with_quotes_reported(table: pa.Table, url: str) -> pa.Table:
 
 
 class _WrongWidth(UserError):
-    """A row has not as many values as the header."""
+    """A row with more or fewer values than the header."""
 
 
 class _Csv:
@@ -91,7 +91,7 @@ class _Csv:
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         head = [first, *islice(lines, _HEAD_LINES)]
         self._separator = separator or likely_separator(head, separators, quoting)
-        # A space between a separator and a quotation mark would make the mark a part of the value.
+        # Otherwise, a space before a quotation mark would make the mark part of the value.
         self._rows = csv.reader(
             chain(head, lines), delimiter=self._separator, quoting=quoting, strict=True, skipinitialspace=quoted
         )

@@ -17,7 +17,6 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 
-
 _ARCHIVES = {b"PK\x03\x04": "a workbook or a ZIP archive", b"\x1f\x8b": "a gzip file", b"Rar!": "an archive"}
 """The first bytes of files that are not text."""
 
