@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ def parse(words: Sequence[str]) -> CommandLine:
     for flag in NOT_FOR_BISUM:
         if (value := getattr(options, flag.strip("-").replace("-", "_"))) is not None:
             raise UserError(f"{flag} {value}: not for bisum; --config-dir DIR adds your YAML files")
+    _refuse_idle_options(options)
     names = [word for word in others if "=" not in word and not word.startswith("~")]
     command = next((name for name in names if name in COMMANDS or not options.help), None)
     if command is not None:
@@ -101,6 +103,18 @@ def parse(words: Sequence[str]) -> CommandLine:
         config_dir=options.config_dir,
         multirun=options.multirun or (command == "evaluate" and len(subjects) > 1),
     )
+
+
+def _refuse_idle_options(options: Namespace) -> None:
+    """Refuse options that show nothing without another: the words beside them would start a run."""
+    if options.cfg is None:
+        for name, given in (("--package", options.package is not None), ("--resolve", options.resolve)):
+            if given and not options.help:
+                raise UserError(f"{name}: shows part of a configuration; add --cfg job")
+    if options.info and options.multirun:
+        raise UserError("--info: explains the configuration of one job; leave out -m")
+    if options.info and options.cfg:
+        raise UserError("--info and --cfg: give one of the two")
 
 
 def before_texts(words: Sequence[str]) -> tuple[list[str], list[str] | None]:

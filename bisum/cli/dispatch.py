@@ -20,6 +20,7 @@ from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
+from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
 from bisum.config.jobs import Job, listed_sweep, single_job
 from bisum.config.messages import explain, one_line_of
@@ -57,6 +58,10 @@ def run(words: Sequence[str]) -> int:
 
 def _run_jobs(composer: Composer, line: CommandLine) -> int:
     """Check every job of the command line, then run the jobs or show the configuration."""
+    if not line.cfg:
+        check_environment()
+        if line.multirun:
+            refuse_agent_sweep()
     overrides = composer.parse(line.words)
     if (line.command != "train" or line.multirun) and resumed_run(overrides) is not None:
         raise UserError("resume: only a single `bisum train` continues a run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bisum.commands.models import build_model, build_shapes, build_splits
+from bisum.commands.models import build_model, build_shapes, build_splits, check_before_corpus
 from bisum.commands.rows import build_corpus, find_profile
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
@@ -28,6 +28,7 @@ def run(config: Config, directory: Path) -> float:
     name, lead = config.split, config.evaluation.lead
     with recorded(directory, config) as record:
         device = find_device(config.hardware)
+        check_before_corpus(config, record, device)
         corpus = build_corpus(config, record, [name])
         loaded = build_model(config, record, device)
         splits = build_splits(config, record, corpus, loaded, [name])

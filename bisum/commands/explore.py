@@ -23,6 +23,7 @@ from bisum.corpus.languages import tools_for
 from bisum.display import corpus_tables, plots
 from bisum.display.plots import Histogram
 from bisum.display.quiet import quiet_libraries
+from bisum.interfaces.family import TextReader
 from bisum.records.run import Run, recorded
 from bisum.runs.files import replace_file
 
@@ -31,6 +32,7 @@ def run(config: Config, directory: Path) -> None:
     """Describe the configured corpus, and record the description."""
     assert isinstance(config, ExploreConfig)
     with recorded(directory, config) as record:
+        reader = _load_reader(config, record)
         with record.stage("corpus"):
             loaded = read_splits(config.corpus, config.languages)
             refused: list[str] = []
@@ -44,8 +46,22 @@ def run(config: Config, directory: Path) -> None:
         for section in (explorer.samples, explorer.categories, explorer.filters, explorer.repeats, explorer.words):
             with record.stage(section.__name__):
                 section()
-        explorer.tokens()
+        if reader is not None and explorer.kept.num_rows:
+            explorer.tokens(reader)
         explorer.finish()
+
+
+def _load_reader(config: Config, run: Run) -> TextReader | None:
+    """Return the model's way of reading text; None, after a note, if the hub cannot be asked for it."""
+    from bisum.models.loading import NotOnHub, load_reader
+
+    quiet_libraries()
+    try:
+        with run.screen.progress("loading the tokenizer"):
+            return load_reader(config.model)
+    except NotOnHub as error:
+        run.screen.note(f"no lengths in tokens: {error}")
+        return None
 
 
 @dataclass
@@ -156,20 +172,8 @@ class _Explorer:
         title = f"Length of documents and summaries in {units}, {self.split}"
         self.files += plots.plot_lengths(self._plot("words"), title, histograms)
 
-    def tokens(self) -> None:
+    def tokens(self, reader: TextReader) -> None:
         """Show lengths in tokens as training would read them, and how many rows it would cut."""
-        from bisum.models.loading import NotOnHub, load_reader
-
-        if not self.kept.num_rows:
-            return
-
-        quiet_libraries()
-        try:
-            with self.run.screen.progress("loading the tokenizer"):
-                reader = load_reader(self.config.model)
-        except NotOnHub as error:
-            self.run.screen.note(f"no lengths in tokens: {error}")
-            return
         counted: dict[str, Tokens] = {}
         for split, rows in self.corpus.splits.items():
             if rows.num_rows:

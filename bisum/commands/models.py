@@ -11,6 +11,7 @@ from pathlib import Path
 from bisum.batches.language_balance import LanguageBalance, balance_languages
 from bisum.batches.shapes import Shapes, choose_shapes
 from bisum.batches.tokenization import EncodedSplit, encode
+from bisum.config.options import ModelOptions
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
 from bisum.display.narration import narrate_continuation, narrate_model
@@ -19,7 +20,7 @@ from bisum.evaluation.generation import set_decoding
 from bisum.hardware.devices import Device
 from bisum.hardware.xla import place
 from bisum.interfaces.source import SPLITS
-from bisum.models.loading import LoadedModel, load
+from bisum.models.loading import LoadedModel, check_model, load
 from bisum.records.run import Run
 
 _MOST = 0.5
@@ -34,11 +35,16 @@ def new_directory() -> Path:
     return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}")
 
 
+def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> None:
+    """Refuse what is wrong with the model, or the `checkpoint` from which a run continues, before rows are read."""
+    with run.stage("model"):
+        check_model(_options(config, checkpoint), device.precision)
+
+
 def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:
     """Load the configured model, or the `checkpoint` from which a run continues."""
-    options = replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
     with run.stage("model"):
-        loaded = load(options, config.seed, device.precision, run.screen.progress)
+        loaded = load(_options(config, checkpoint), config.seed, device.precision, run.screen.progress)
         place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
     choices = run.record["choices"]
@@ -55,6 +61,10 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
     if run.resumed:
         narrate_continuation(run.screen, checkpoint)
     return loaded
+
+
+def _options(config: Config, checkpoint: Path | None) -> ModelOptions:
+    return replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
 
 
 def build_splits(

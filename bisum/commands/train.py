@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bisum.commands.models import build_balance, build_model, build_shapes, build_splits, new_directory
+from bisum.commands.models import (
+    build_balance,
+    build_model,
+    build_shapes,
+    build_splits,
+    check_before_corpus,
+    new_directory,
+)
 from bisum.commands.rows import build_corpus, find_profile
+from bisum.config.environment import check_environment, restored_environment
 from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
 from bisum.errors import UserError
@@ -35,6 +43,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         UserError: the corpus, the model or the hardware is missing, or does not suit the configuration.
         Failed: training failed for another reason; the traceback is in the directory's `train.log`.
     """
+    check_environment()
     quiet_libraries()
     with recorded(Path(directory or config.resume or new_directory()), config) as run:
         if run.done and damage(run.checkpoints / run.record["test"]["checkpoint"]) is None:
@@ -43,8 +52,9 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         device = find_device(config.hardware)
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: torch cannot recompute on an XLA device; set it to false")
-        corpus = build_corpus(config, run)
         checkpoint = CheckpointStore(run.checkpoints).newest_sound(run.screen.warn) if run.resumed else None
+        check_before_corpus(config, run, device, checkpoint)
+        corpus = build_corpus(config, run)
         loaded = build_model(config, run, device, checkpoint)
         splits = build_splits(config, run, corpus, loaded)
         shapes = build_shapes(config, run, loaded, splits)
@@ -57,7 +67,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints within training also have their own stages.
-        with run.stage("training", session.total_steps, session.step) as session.bar:
+        with run.stage("training", session.total_steps, session.step) as session.bar, restored_environment():
             config.trainer.fit(session)
         return scoring.test(session)
 

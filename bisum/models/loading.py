@@ -90,6 +90,25 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
     return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
 
 
+def check_model(options: ModelOptions, precision: str) -> None:
+    """Check the model that `options` name as `load` does, without reading the values of its weights.
+
+    A check takes little time, so it comes before the corpus is read. The weights of a hub model that is not in the
+    cache are checked when they are downloaded.
+
+    Raises:
+        UserError: as `load`.
+    """
+    if options.checkpoint is None:
+        _blueprint(options, precision)
+        return
+    checkpoint, config = _checkpoint(options)
+    reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
+    if located(options.checkpoint) == checkpoint or any(Path(checkpoint).glob("*.safetensors")):
+        weights = {**_weights(checkpoint, options), "device_map": "meta"}
+        _reading("model.checkpoint", checkpoint, lambda: reader.family.load_model(checkpoint, config, **weights))
+
+
 def load_reader(options: ModelOptions) -> TextReader:
     """Return the reader of the model that `options` name, without reading or drawing weights.
 
@@ -97,12 +116,17 @@ def load_reader(options: ModelOptions) -> TextReader:
         UserError: as `load`; `NotOnHub` if only the network may be missing.
     """
     if options.checkpoint is None:
-        architecture, tokenizer = _architecture(options)
-        with torch.device("meta"):
-            config = architecture.build_model(tokenizer).config
-        return _reader(options, config, lambda _: tokenizer)
+        return _blueprint(options)
     checkpoint, config = _checkpoint(options)
     return _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision))
+
+
+def _blueprint(options: ModelOptions, precision: str = "float32") -> TextReader:
+    """Return the reader of an architecture, whose weights are not drawn."""
+    architecture, tokenizer = _architecture(options)
+    with torch.device("meta"):
+        config = architecture.build_model(tokenizer).config
+    return _reader(options, config, lambda _: tokenizer, precision)
 
 
 def _architecture(options: ModelOptions) -> tuple[Architecture, PreTrainedTokenizerBase]:

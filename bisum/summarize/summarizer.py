@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, overload
 
+from bisum.config.environment import check_environment
 from bisum.config.schema import Config, SummarizeConfig
 from bisum.errors import UserError
 from bisum.interfaces.progress import ShowProgress
@@ -70,6 +71,7 @@ class Summarizer:
     def _load(self, config: Config, progress: ShowProgress | None) -> None:
         if config.hardware.device == "tpu":
             raise UserError("hardware.device: summarize runs on a CPU or GPU; choose hardware=auto, cpu or gpu")
+        check_environment()
         from bisum.display.quiet import quiet_libraries
         from bisum.hardware.devices import find_device
         from bisum.hardware.xla import place

@@ -1,0 +1,121 @@
+"""The environment variables that would change what a run computes, or how many processes compute it.
+
+A run is a function of its configuration. The libraries below bisum also read the environment, so bisum refuses the
+variables that would change its numbers, and removes those with which a launcher describes a single process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bisum.errors import UserError, shown
+
+_PROCESSES = (
+    *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHCOMM_SIZE", "ACCELERATE_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS"),
+    *("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS"),
+)
+"""Variables in which torchrun, accelerate, Slurm's srun and mpirun state the number of processes."""
+
+_SINGLE_PROCESS = (
+    *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "TORCHCOMM_SIZE", "TORCHCOMM_RANK"),
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "FORK_LAUNCHED", "SMDATAPARALLEL_LOCAL_RANK"),
+)
+"""What a launcher sets for its only process too; Accelerate and torch would set up communication with peers."""
+
+_LIBRARIES = ("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_")
+"""Prefixes of the variables with which Accelerate is configured, as by `accelerate launch`."""
+_HARMLESS = ("ACCELERATE_LOG_LEVEL", "ACCELERATE_DISABLE_RICH", "ACCELERATE_ENABLE_RICH")
+_KEYS = {
+    "ACCELERATE_MIXED_PRECISION": "hardware.precision",
+    "ACCELERATE_DOWNCAST_BF16": "hardware.precision",
+    "ACCELERATE_USE_CPU": "hardware",
+    "ACCELERATE_TORCH_DEVICE": "hardware",
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "trainer.gradient_accumulation",
+    "ACCELERATE_GRADIENT_CLIPPING": "trainer.max_gradient_norm",
+    "XLA_USE_BF16": "hardware.precision",
+    "XLA_DOWNCAST_BF16": "hardware.precision",
+}
+"""The key that sets what a variable would set."""
+
+_ARITHMETIC = (
+    *("XLA_USE_BF16", "XLA_DOWNCAST_BF16", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+    *("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DISABLE_FAST_MM"),
+    *("TORCH_MKLDNN_MATMUL_MIN_DIM", "TORCH_MKLDNN_MATMUL_MIN_SIZE", "TORCH_LINEAR_FLATTEN_3D"),
+    *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_BLAS_PREFER_HIPBLASLT", "TORCH_LINALG_PREFER_CUSOLVER"),
+    *("TORCH_LINALG_PREFER_HIPSOLVER", "TORCH_CUDNN_V8_API_DISABLED", "TORCH_CUDNN_USE_HEURISTIC_MODE_B"),
+    *("TORCH_ROCM_FA_PREFER_CK", "PYTORCH_TUNABLEOP_ENABLED", "PYTORCH_MIOPEN_SUGGEST_NHWC"),
+    *("TRANSFORMERS_SDPA_FORCE_GQA", "TRANSFORMERS_DISABLE_DEEPGEMM_LINEAR", "USE_HUB_KERNELS"),
+    *("TORCH_COMPILE_BACKEND", "TORCH_COMPILE_OVERRIDE_BACKENDS", "FLASH_ATTENTION_DETERMINISTIC"),
+)
+"""Variables that make torch, its backends or transformers compute in another format, or with another kernel."""
+
+_UNSAFE = ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TRUST_REMOTE_CODE", "HF_DATASETS_TRUST_REMOTE_CODE")
+"""Variables that let files run code."""
+
+
+def check_environment() -> None:
+    """Refuse an environment in which a run would not be what its configuration says; call it before any work.
+
+    It removes the variables of a launcher that started a single process.
+
+    Raises:
+        UserError: a launcher started several processes, or a variable would change a number or let files run code.
+    """
+    for name in _PROCESSES:
+        if _count(name) > 1:
+            raise UserError(
+                f"{name}={os.environ[name]}: bisum runs in one process; start it without torchrun, accelerate launch, "
+                f"srun or mpirun, or unset {name}"
+            )
+    for name in [name for name in os.environ if name.startswith(_LIBRARIES) and name not in _HARMLESS]:
+        _refuse_if_set(name, "bisum takes no settings from Accelerate's environment; start it without accelerate launch")
+    for name in filter(os.environ.__contains__, _ARITHMETIC):
+        _refuse_if_set(name, "it would change what a run computes")
+    for name in filter(os.environ.__contains__, _UNSAFE):
+        _refuse_if_set(name, "it would let files run code")
+    for name in _SINGLE_PROCESS:
+        os.environ.pop(name, None)
+
+
+def refuse_agent_sweep() -> None:
+    """Refuse a sweep in the trial of a W&B agent: all of its jobs would be the same W&B run.
+
+    Raises:
+        UserError: an agent started this process.
+    """
+    if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"):
+        raise UserError(
+            "WANDB_SWEEP_ID: a trial of a W&B agent is one run, so it takes no -m; leave it out of the agent's command, "
+            "and make seed and the like parameters of the W&B sweep"
+        )
+
+
+@contextmanager
+def restored_environment() -> Iterator[None]:
+    """Undo what the block does to the environment: transformers passes settings to Accelerate in variables."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _count(name: str) -> int:
+    value = os.environ.get(name, "").strip()
+    return int(value) if value.isdecimal() and len(value) < 20 else 0
+
+
+def _refuse_if_set(name: str, why: str) -> None:
+    """Refuse a variable, unless it is empty: some libraries fail on an empty one, so it is removed."""
+    value = os.environ[name]
+    if not value.strip():
+        del os.environ[name]
+        return
+    remedy = f"set {_KEYS[name]} and unset {name}" if name in _KEYS else f"unset {name}"
+    raise UserError(f"{name}={shown(value)}: {why}; {remedy}")
