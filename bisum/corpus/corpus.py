@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,8 +67,8 @@ def load_corpus(
 ) -> Corpus:
     """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, and shuffle.
 
-    The result depends only on the source's rows and on `seed` (at least 0), on any platform. The order of rows in the
-    source matters only to filters that use it. Rows whose document or summary is missing or blank are dropped first. A
+    The result depends only on the source's rows and on `seed` (at least 0), on any platform; validation and test, their
+    samples included, do not depend on `seed`. The order of rows in the source matters only to filters that use it. Rows whose document or summary is missing or blank are dropped first. A
     sample keeps the languages' shares by largest remainder.
 
     Raises `UserError` if a split in `needed` is missing, a language is missing or named twice, two rows of a split
@@ -116,7 +117,9 @@ def select_rows(
             rows = apply_filter(name, row_filter, split, rows, filled)
             ledger.record(name, rows, f"loosen filter.{name} or leave it out")
         kind, limit = ("train", limits.max_train_rows) if split == "train" else ("eval", limits.max_eval_rows)
-        rows = _shuffled_sample(rows, languages, limit, np.random.default_rng([seed, number]))
+        # The rows to score depend on no seed, so that runs with different seeds can be compared.
+        keys = np.random.default_rng([seed, number]).random(rows.num_rows) if split == "train" else None
+        rows = _shuffled_sample(rows, languages, limit, keys)
         splits[split] = ledger.record("sample", rows, f"raise corpus.max_{kind}_rows")
         report[split] = ledger.counts()
     return Corpus(splits=splits, fingerprint=fingerprint(splits), report=CorpusReport(splits=report))
@@ -263,11 +266,16 @@ def _as_strings(rows: pa.Table) -> pa.Table:
     return pa.table({column: to_strings(rows[column]) for column in COLUMNS}, SCHEMA)
 
 
-def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None, rng: np.random.Generator) -> pa.Table:
-    """Shuffle `rows`, and keep the first ones of each language, up to its share of `limit`."""
+def _shuffled_sample(
+    rows: pa.Table, languages: Sequence[str], limit: int | None, keys: np.ndarray[Any, Any] | None
+) -> pa.Table:
+    """Order `rows` by keys, shape (rows,), and keep the first ones of each language, up to its share of `limit`.
+
+    `keys` are those of the rows in the order of their ids (random ones rather than `rng.permutation`, whose stream
+    numpy may change between releases); None: a hash of each id.
+    """
     ordered = by_id(rows).to_numpy()
-    # Random keys, since numpy may change the stream of `rng.permutation` between releases.
-    order = np.argsort(rng.random(rows.num_rows), kind="stable")
+    order = np.argsort(_hashes(rows["id"].take(ordered)) if keys is None else keys, kind="stable")
     if limit is not None and limit < rows.num_rows:
         language = rows["language"].to_numpy()[ordered[order]]
         positions = [np.flatnonzero(language == name) for name in languages]
@@ -275,6 +283,12 @@ def _shuffled_sample(rows: pa.Table, languages: Sequence[str], limit: int | None
         chosen = np.concatenate([found[:quota] for found, quota in zip(positions, quotas, strict=True)])
         order = order[np.sort(chosen)]
     return take(rows, pa.array(ordered[order]))
+
+
+def _hashes(ids: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return a number for each id, shape (ids,): the first 8 bytes of its SHA-256."""
+    digests = b"".join(hashlib.sha256(name.encode()).digest()[:8] for name in ids.to_pylist())
+    return np.frombuffer(digests, ">u8")
 
 
 def largest_remainder(weights: Sequence[float], total: int) -> list[int]:

@@ -47,13 +47,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RowSettings:
-    """Limits on the rows, sampled by seed in the languages' shares, and the balance of languages in training."""
+    """Limits on the rows, sampled in the languages' shares, and the balance of languages in training."""
 
     max_train_rows: Annotated[int, Ge(1)] | None = from_conf("corpus/_settings", "max_train_rows")
-    """Rows of the train split, in all languages together (at least 1; null: all rows)."""
+    """Rows of the train split, in all languages together, sampled by `seed` (at least 1; null: all rows)."""
 
     max_eval_rows: Annotated[int, Ge(1)] | None = from_conf("corpus/_settings", "max_eval_rows")
-    """Rows of each of validation and test, in all languages together (at least 1; null: all rows)."""
+    """Rows of each of validation and test, in all languages together, the same for every `seed` (at least 1; null: all
+    rows)."""
 
     language_temperature: Annotated[float, Ge(1)] = from_conf("corpus/_settings", "language_temperature")
     """Temperature T: the share of a language with n training rows in each epoch is proportional to n^(1/T).
