@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -47,6 +48,15 @@ def printable(text: str) -> str:
         return text
     escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return "".join(f"\\x{char[4:]}" if char.startswith("\\udc") else char for char in escaped)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text in which each URL's query, which may hold a signature, and login are `...`."""
+    if "://" not in text:
+        return text
+    end = r"[\])}>,;:.'\"]*(?:\s|$)"
+    text = re.sub(rf"(://[^\s?]*\?)(?!\.{{3}}{end})\S+?(?={end})", r"\1...", text)
+    return re.sub(r"(://)(?!\.{3}@)[^\s/?#@]*:[^\s/?#@]*@", r"\1...@", text)
 
 
 def shown(value: object) -> str:

@@ -120,7 +120,8 @@ class _Explorer:
             self._head("no filters: all rows are kept")
         for name, row_filter in self.config.filter.items():
             of_filter = [effect for effect in effects if effect.name == name]
-            settings, about = corpus_tables.filter_words(row_filter, self.config.provenance.resolved["filter"][name])
+            node = self.config.provenance.recorded.config["filter"][name]
+            settings, about = corpus_tables.filter_words(row_filter, node)
             self.numbers["filters"].append(
                 {"name": name, "settings": settings, "does": about, "splits": [asdict(e) for e in of_filter]}
             )

@@ -17,8 +17,9 @@ from bisum.config.composition import Composer, task_words
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
 from bisum.config.overrides import literal, set_key
+from bisum.config.recording import record_of, refuse_masked, restored
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
-from bisum.errors import UserError
+from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
 
 _NEVER_EARLIER = ("cache_dir", "log", "resume")
@@ -62,13 +63,15 @@ def based_on_run(
         values["model"]["checkpoint"] = literal(checkpoint)
         return _check(OmegaConf.create(values), composer.command, provenance)
     record = read_record(directory)
-    base = {key: value for key, value in record["config"].items() if key not in _NEVER_EARLIER}
+    base = {key: value for key, value in restored(record, literal).items() if key not in _NEVER_EARLIER}
     if composer.command == "summarize" and not any(values[key] for key in _ROWS):
         has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
         kept = (*_OF_MODEL, "corpus") if has_columns else _OF_MODEL  # a file may have the names of its columns
         base = {key: value for key, value in base.items() if key in kept}
         base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
     values = _replaced(composer, values, base, overrides)
+    if composer.command != "summarize" or any(values[key] for key in _ROWS):
+        refuse_masked(values)
     values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}
     choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
     return _check_record(composer, values, directory, overrides, {**provenance, "choices": choices})
@@ -97,7 +100,10 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
 
 def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
     """Return the checked configuration to continue the training in a run directory with."""
-    values = _replaced(composer, _plain(composed), read_record(run)["config"], overrides)
+    base = restored(read_record(run), literal)
+    base.pop("cache_dir", None)  # a folder of this machine, not of the record's
+    values = _replaced(composer, _plain(composed), base, overrides)
+    refuse_masked(values)
     provenance = {"choices": _chosen(composed, overrides)}
     return _check_record(composer, values, Path(run), overrides, provenance)
 
@@ -107,9 +113,9 @@ def _replaced(
 ) -> dict[str, Any]:
     """Return a run's configuration in which `group=option` replaces a whole node, and `key=value` one value.
 
-    `base` is the resolved configuration of that run, or the part to keep; the other keys are as composed.
+    `base` is the configuration of that run, or the part to keep; the other keys are as composed.
     """
-    both = {**composed, **literal(base)}
+    both = {**composed, **base}
 
     def replaced(overrides: Iterable[Override]) -> DictConfig:
         values = OmegaConf.create(both)
@@ -127,13 +133,17 @@ def _replaced(
 
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
     """Check a composed configuration; raises `UserError` with a line for each problem."""
+
+    def resolve() -> dict[str, Any]:
+        return {str(key): _resolved(composed, key) for key in composed if key != "hydra"}
+
     try:
-        values = {str(key): _resolved(composed, key) for key in composed if key != "hydra"}
+        values = resolve()
     except OmegaConfBaseException as error:
         raise UserError(f"{unresolved_key(composed)}: {one_line_of(error)}") from error
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
-    return check(values, command, **provenance)
+    return check(values, command, record_of(values, resolve), **provenance)
 
 
 def _resolved(composed: DictConfig, key: Any) -> Any:
@@ -170,7 +180,7 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
     if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
         options["model"] = None  # the option gives only its limits
     return {
-        "overrides": task_words(composed),
+        "overrides": [without_secrets(word) for word in task_words(composed)],
         "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
     }
 

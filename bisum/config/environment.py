@@ -72,7 +72,7 @@ def check_environment() -> None:
                 f"srun or mpirun, or unset {name}"
             )
     for name in [name for name in os.environ if name.startswith(_LIBRARIES) and name not in _HARMLESS]:
-        _refuse_if_set(name, "bisum takes no settings from Accelerate's environment; start it without accelerate launch")
+        _refuse_if_set(name, "bisum takes no settings from Accelerate; start it without accelerate launch")
     for name in filter(os.environ.__contains__, _ARITHMETIC):
         _refuse_if_set(name, "it would change what a run computes")
     for name in filter(os.environ.__contains__, _UNSAFE):
@@ -89,8 +89,8 @@ def refuse_agent_sweep() -> None:
     """
     if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"):
         raise UserError(
-            "WANDB_SWEEP_ID: a trial of a W&B agent is one run, so it takes no -m; leave it out of the agent's command, "
-            "and make seed and the like parameters of the W&B sweep"
+            "WANDB_SWEEP_ID: a trial of a W&B agent is one run; leave -m out of the agent's command, and make the keys "
+            "that it sweeps, such as seed, parameters of the W&B sweep"
         )
 
 

@@ -6,13 +6,18 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.checking import no_such_key, unknown_keys
-from bisum.config.messages import one_line_of, unresolved_key
-from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate, refusal
+from bisum.config.messages import NO_ENVIRONMENT, one_line_of, unresolved_key
+from bisum.config.targets import allowed_targets, is_allowed, locate, refusal
 from bisum.errors import UserError, shown
+
+_HYDRAS_OWN = ("bisum", "hydra", "hydra_plugins")
+_NAMES_CODE = {"custom_search_space", "setup", "python", "srun_args", "additional_parameters"}
+"""Settings of the Optuna sweeper and the submitit launcher that are Python functions or shell commands."""
 
 
 def check_hydra_node(hydra: DictConfig) -> None:
@@ -30,15 +35,20 @@ def check_hydra_node(hydra: DictConfig) -> None:
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
             raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
+        _refuse_named_code(plugin, f"hydra.{name}")
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
         _check_target(callback, f"hydra.callbacks.{name}", "")
-    plain_node(hydra, "job", "env_copy")
-    if ALLOW_VARIABLE in (plain_node(hydra, "job", "env_set") or {}):
-        raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
+        if not issubclass(locate(str(callback["_target_"])), Callback):
+            raise UserError(f"hydra.callbacks.{name}._target_: must be a hydra.experimental.callback.Callback")
+    for name in ("env_set", "env_copy"):
+        if not OmegaConf.is_missing(hydra.job, name) and plain_node(hydra, "job", name):
+            raise UserError(f"hydra.job.{name}: {NO_ENVIRONMENT}")
     for name in ("job_logging", "hydra_logging"):
-        node = None if OmegaConf.is_missing(hydra, name) else hydra[name]
-        if node is not None and (OmegaConf.select(node, "root") is not None or OmegaConf.select(node, "handlers")):
+        node = None if OmegaConf.is_missing(hydra, name) else plain_node(hydra, name)
+        if isinstance(node, dict) and any(isinstance(value, dict | list | str) for value in node.values()):
             raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
+    _check_inside(hydra, "hydra.output_subdir", "the run directory")
+    _check_inside(hydra, "hydra.sweep.subdir", "the sweep's directory")
     verbose = plain_node(hydra, "verbose")
     if not (
         isinstance(verbose, bool | str) or (isinstance(verbose, list) and all(isinstance(v, str) for v in verbose))
@@ -48,6 +58,30 @@ def check_hydra_node(hydra: DictConfig) -> None:
         scheme, _, path = str(entry).rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
             raise UserError(f"hydra.searchpath: there is no folder '{path}'")
+        if scheme == "pkg" and (refused := refusal(path.replace("/", "."), [*_HYDRAS_OWN, *allowed_targets()])):
+            raise UserError(f"hydra.searchpath: reading {entry} imports that package: {refused}")
+
+
+def _check_inside(hydra: DictConfig, key: str, where: str) -> None:
+    """Refuse a folder that leads out of the one that it is in; what is interpolated is checked when it is known."""
+    parent, _, name = key.removeprefix("hydra.").rpartition(".")
+    node = hydra[parent] if parent else hydra
+    if not OmegaConf.is_missing(node, name):
+        values = OmegaConf.to_container(node)
+        refuse_outside(str(values.get(name) if isinstance(values, dict) else values), key, where)
+
+
+def refuse_outside(folder: str, key: str, where: str) -> None:
+    """Raise `UserError` for a folder that is not below the one that it belongs in."""
+    if Path(folder).is_absolute() or ".." in Path(folder).parts:
+        raise UserError(f"{key}: '{folder}' must be a folder inside {where}")
+
+
+def _refuse_named_code(plugin: dict[str, Any], key: str) -> None:
+    """Refuse settings that name code or commands, unless the plugins themselves are allowed."""
+    for name in _NAMES_CODE & plugin.keys():
+        if plugin[name] and (refused := refusal("hydra_plugins", allowed_targets())):
+            raise UserError(f"{key}.{name}: runs what it names: {refused}")
 
 
 def _refuse_unknown(node: DictConfig, key: str) -> None:

@@ -15,9 +15,10 @@ from bisum.config.as_typed import typed
 from bisum.config.composition import Composer, task_words
 from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, resumed_run
 from bisum.config.hydra_app import global_hydra
-from bisum.config.hydra_node import plain_node
+from bisum.config.hydra_node import plain_node, refuse_outside
 from bisum.config.messages import one_line_of
 from bisum.config.overrides import literal, swept
+from bisum.config.recording import mask_composed
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError
@@ -44,7 +45,7 @@ class Job:
     def shown(self) -> DictConfig:
         """The configuration to show as YAML; interpolations stay unresolved unless it comes from a run."""
         if self.resumes is not None or getattr(self.config, "run", None) is not None:
-            shown = OmegaConf.create(literal(dict(self.config.provenance.resolved)))
+            shown = OmegaConf.create(literal(dict(self.config.provenance.recorded.config)))
             assert isinstance(shown, DictConfig)
             return shown
         shown = self.composed.copy()
@@ -91,6 +92,7 @@ def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | N
         config = continued(composer, composed, resumed, overrides)
     else:
         config = based_on_run(composer, composed, overrides, sweep)
+    mask_composed(composed)
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
 
 
@@ -115,14 +117,18 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
             composed.hydra.job.id = str(number)
         directory = directory or directory_of(composed, "hydra.sweep.dir")
         composed.hydra.sweep.dir = directory  # each composition would hold another time
+        config = based_on_run(composer, composed, own, Path(directory).name)
+        mask_composed(composed)
         subdirectory = directory_of(composed, "hydra.sweep.subdir")
+        refuse_outside(subdirectory, "hydra.sweep.subdir", "the sweep's directory")
         if subdirectory in subdirectories:
             raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
         subdirectories.add(subdirectory)
         words = [typed(override) for override in own if override.is_hydra_override()]
         words += task_words(composed)
-        jobs.append(Job(words, composed, based_on_run(composer, composed, own, Path(directory).name)))
+        jobs.append(Job(words, composed, config))
     sweep.hydra.sweep.dir = directory
+    mask_composed(sweep)
     return Sweep(sweep, jobs)
 
 

@@ -18,6 +18,8 @@ from yaml import YAMLError
 from bisum.config.checking import no_such_key
 from bisum.errors import nearest, printable
 
+NO_ENVIRONMENT = "bisum sets no environment variables, which can make a program run; set them in the shell"
+
 _ABSENT_GROUP = re.compile(
     r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list"  # Hydra 1.3
     r"|No earlier Group Default for '([^']+)' exists"  # Hydra 1.4
@@ -46,7 +48,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
             return f"{group}={option}: no such option{nearest(option, known)} (valid: {', '.join(known)})"
         return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
     if isinstance(error, KeyError) and str(error.args[0]) not in os.environ:
-        return f"hydra.job.env_copy: the environment has no variable {error}"
+        return f"hydra.job.env_copy: {NO_ENVIRONMENT}"
     if isinstance(error.__cause__, YAMLError):
         return explain(error.__cause__, groups, options)
     message = " ".join(filter(None, [one_line_of(error), one_line_of(error.__cause__)]))

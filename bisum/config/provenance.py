@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bisum.config.recording import Recorded
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
@@ -14,7 +16,9 @@ class Provenance:
     command: str
     """The command: train, baseline, ..."""
     resolved: Mapping[str, Any]
-    """The whole configuration as plain data, with every interpolation resolved."""
+    """The whole configuration as plain data, with every interpolation resolved; it may hold secrets."""
+    recorded: Recorded
+    """The same as it is recorded, without secrets."""
     choices: Mapping[str, str] = field(default_factory=dict)
     """The option of each group."""
     overrides: Sequence[str] = ()

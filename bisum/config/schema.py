@@ -7,7 +7,7 @@ the class they name. Nothing here imports torch, transformers or datasets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt, MinLen, doc
@@ -15,6 +15,7 @@ from annotated_types import Ge, Lt, MinLen, doc
 from bisum.config.checking import build
 from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
 from bisum.config.provenance import Provenance
+from bisum.config.recording import Recorded, record_of
 from bisum.errors import UserError
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.language import Language
@@ -175,12 +176,22 @@ SCHEMAS: dict[str, type[Config]] = {
 """Schema of each primary configuration, `conf/NAME.yaml`."""
 
 
-def check(values: Mapping[str, Any], command: str = "train", **provenance: Any) -> Config:
-    """Return the checked configuration of plain data; `provenance` are further fields of `Provenance`.
+def check(
+    values: Mapping[str, Any], command: str = "train", recorded: Recorded | None = None, **provenance: Any
+) -> Config:
+    """Return the checked configuration of plain data.
+
+    Args:
+        values: the configuration, with every interpolation resolved.
+        command: the command that it is for.
+        recorded: the configuration as it is recorded; None: `values`, without the secrets of its URLs.
+        provenance: further fields of `Provenance`.
 
     Raises:
         UserError: a line for each key that is unknown, missing, of the wrong type or out of range.
     """
     resolved = {**values, "resume": None}  # says how a run goes on, not what it is
-    origin = Provenance(command=command, resolved=resolved, **provenance)
+    recorded = recorded or record_of(values, lambda: values)
+    recorded = replace(recorded, config={**recorded.config, "resume": None})
+    origin = Provenance(command=command, resolved=resolved, recorded=recorded, **provenance)
     return build(SCHEMAS[command], values, provenance=origin)

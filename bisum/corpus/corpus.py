@@ -67,9 +67,10 @@ def load_corpus(
 ) -> Corpus:
     """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, and shuffle.
 
-    The result depends only on the source's rows and on `seed` (at least 0), on any platform; validation and test, their
-    samples included, do not depend on `seed`. The order of rows in the source matters only to filters that use it. Rows whose document or summary is missing or blank are dropped first. A
-    sample keeps the languages' shares by largest remainder.
+    The result depends only on the source's rows and on `seed` (at least 0), on any platform. Validation and test, their
+    samples included, do not depend on `seed`. The order of rows in the source matters only to filters that use it. Rows
+    whose document or summary is missing or blank are dropped first. A sample keeps the languages' shares by largest
+    remainder.
 
     Raises `UserError` if a split in `needed` is missing, a language is missing or named twice, two rows of a split
     share an id, or a step leaves a split without rows, or train without rows in one of the languages.

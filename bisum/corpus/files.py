@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.hub import is_saved
-from bisum.corpus.places import readable, without_queries
+from bisum.corpus.places import readable
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError, nearest
+from bisum.errors import UserError, nearest, without_secrets
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
 
@@ -74,7 +74,7 @@ class Files(Tables):
                     )
                 if (LANGUAGE in pattern) != self.per_language:
                     raise UserError(
-                        f"{key}: '{without_queries(pattern)}' must have {LANGUAGE} in it, as must all files or none"
+                        f"{key}: '{without_secrets(pattern)}' must have {LANGUAGE} in it, as must all files or none"
                     )
 
     @property

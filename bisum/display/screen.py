@@ -32,8 +32,11 @@ class Screen(Terminal):
     WARNING up go to the log file; with `log=debug`, those from INFO up go to both.
     """
 
-    def __init__(self, file: Path, log: str = "info", *, job: bool = False) -> None:
-        """Open the log file; `job` marks a run that belongs to a sweep."""
+    def __init__(
+        self, file: Path, log: str = "info", *, job: bool = False, mask: Callable[[str], str] = lambda text: text
+    ) -> None:
+        """Open the log file; `job` marks a run that belongs to a sweep, and `mask` removes secrets from a text."""
+        self._mask = mask
         super().__init__(bars=log != "quiet")
         self._kinds = (_SHOWN_OF_A_JOB if job else _SHOWN)[log]
         self._file = file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
@@ -48,19 +51,21 @@ class Screen(Terminal):
     def print(self, *items: RenderableType, kind: Kind = "detail") -> None:
         """Show texts and tables, each on its own lines."""
         for item in items:
+            item = self._mask(item) if isinstance(item, str) else item
             if kind in self._kinds:
                 self.console.print(item)
             self._log.print(item)
 
     def clip(self, text: str) -> None:
         """Show one line, cut at the terminal's width; the log has all of it."""
+        text = self._mask(text)
         if "detail" in self._kinds:
             self.console.print(text, no_wrap=True, overflow="ellipsis", crop=True, markup=False)
         self._write(text)
 
     def lines(self, *texts: str, kind: Kind = "result") -> None:
         """Show lines without wrapping them, so that users can copy paths and the like."""
-        for text in texts:
+        for text in map(self._mask, texts):
             if kind in self._kinds:
                 self.console.print(text, markup=False, soft_wrap=True)
             self._write(text)

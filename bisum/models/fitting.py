@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bisum.errors import UserError
@@ -18,6 +19,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
     `key` is the configuration key that names the model.
     """
     kind = type(tokenizer).__name__
+    templates = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {}
+    if strange := [name for name in templates if not re.fullmatch(r"[\w-]+", str(name))]:  # they become file names
+        raise UserError(f"{key}: its tokenizer has a chat template named {strange[0]!r}; use letters, digits, - and _")
     for name, use in (("eos_token", "ends a summary"), ("pad_token", "fills up the rows of a batch")):
         if getattr(tokenizer, f"{name}_id") is None:
             raise UserError(f"{key}: its tokenizer, a {kind}, has no {name}, which {use}")
@@ -26,6 +30,26 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
         raise UserError(
             f"{key}: its tokenizer, a {kind}, is not the model's: it has tokens up to {highest}, "
             f"and the model {vocabulary} in all (vocab_size)"
+        )
+
+
+def check_no_code(config: PretrainedConfig) -> None:
+    """Raise UserError for a config.json that makes transformers fetch code, or read weights that are not floats."""
+    for name, value in config.to_dict().items():
+        if name.endswith(("attn_implementation", "experts_implementation")) and "/" in str(value):
+            raise UserError(
+                f"model.checkpoint: {name} in its config.json is '{value}', a kernel from the hub, which is code; "
+                "remove the entry"
+            )
+    if (implementation := config._attn_implementation) and "/" in str(implementation):
+        raise UserError(
+            f"model.checkpoint: its config.json asks for '{implementation}', a kernel from the hub, which is code; "
+            "remove attn_implementation"
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise UserError(
+            "model.checkpoint: its config.json has a quantization_config; bisum works with float32 weights, so choose "
+            "the model that was quantized"
         )
 
 

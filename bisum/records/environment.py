@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from bisum.version import __version__
 
@@ -25,14 +29,43 @@ def versions() -> dict[str, str | None]:
 
 
 def commit() -> str | None:
-    """Return the commit of the working directory's repository, with "+" if tracked files are modified."""
+    """Return the commit of the working directory's repository, with "+" if tracked files are modified.
+
+    The repository may be a stranger's, so git runs none of the programs that its configuration names: no hook, no file
+    system monitor, no filter.
+    """
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        status = ["git", "status", "--porcelain", "--untracked-files=no"]
-        dirty = subprocess.run(status, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        head = _git("rev-parse", "HEAD")
+        filters = _git("config", "--show-scope", "--name-only", "--get-regexp", r"^filter\.", may_fail=True)
+        names = {line.split("\t")[1].rpartition(".")[0] for line in filters.splitlines() if not line.startswith(_USERS)}
+        unfiltered = [f"{name}.{key}=" for name in sorted(names) for key in ("clean", "process", "smudge")]
+        unfiltered += [f"{name}.required=false" for name in sorted(names)]
+        dirty = _git("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all", settings=unfiltered)
+    except (OSError, subprocess.SubprocessError, IndexError):
         return None
-    return head.stdout.strip() + ("+" if dirty else "")
+    return head + ("+" if dirty else "")
+
+
+def _git(*words: str, settings: Sequence[str] = (), may_fail: bool = False) -> str:
+    """Return git's output; `settings` are further `key=value` pairs of its configuration."""
+    if _GIT is None:
+        raise FileNotFoundError("git")
+    quiet = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.untrackedCache=false", *settings)
+    command = [_GIT, "--no-pager", "--no-optional-locks", *(part for pair in quiet for part in ("-c", pair)), *words]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=not may_fail, env=own)
+    return done.stdout.strip()
+
+
+def _find_git() -> str | None:
+    """Return git's path from the absolute folders of PATH: a relative one would be the current folder's."""
+    folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).is_absolute()]
+    return shutil.which("git", path=os.pathsep.join(folders))
+
+
+_GIT = _find_git()
+_USERS = ("system", "global")
+"""Scopes of git's configuration that are the user's own, whose filters, such as Git LFS, may run."""
 
 
 def _version(package: str) -> str | None:

@@ -59,12 +59,15 @@ class Run:
         self.done = (
             earlier is not None
             and earlier.get("status") == "finished"
-            and identity(earlier["config"]) == identity(provenance.resolved)
+            and identity(earlier["config"]) == identity(provenance.recorded.config)
         )
         """Whether the run has already finished with the same configuration."""
         self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
         self.record["seconds"] = self.record.get("seconds") or {}
-        self.screen = Screen(directory / "train.log", config.log, job=provenance.sweep is not None)
+        self.masked = provenance.recorded.masked
+        """Returns plain data, or a text, without the secrets of the configuration."""
+        in_sweep = provenance.sweep is not None
+        self.screen = Screen(directory / "train.log", config.log, job=in_sweep, mask=self.masked)
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
@@ -74,7 +77,8 @@ class Run:
             reason=None,
             exit_code=None,
             command=shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]),
-            config=dict(provenance.resolved),
+            config=dict(provenance.recorded.config),
+            from_environment=provenance.recorded.from_environment,
             choices={**self.record.get("choices", {}), **provenance.choices},
             versions=versions(),
             commit=commit(),
@@ -98,7 +102,7 @@ class Run:
             self._tracking.summarize()
         if not self._accepted:
             return
-        replace_file(self.directory / "run.json", [json.dumps(self.record, indent=1, ensure_ascii=False)])
+        replace_file(self.directory / "run.json", [json.dumps(self.masked(self.record), indent=1, ensure_ascii=False)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
         """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
@@ -217,7 +221,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         except UserError as error:
             run.screen.log(traceback.format_exc())
             run.end("failed", 2, str(error))
-            raise
+            raise UserError(run.masked(str(error))) from error
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
             saved = bool(checkpoints_in(run.checkpoints))
@@ -226,7 +230,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
-            why = reason(error)
+            why = run.masked(reason(error))
             with suppress(OSError):  # the disk may be what failed
                 run.screen.log(traceback.format_exc())
                 run.end("failed", 1, why)

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from bisum.config.hydra_node import plain_node
 from bisum.errors import UserError, complain, one_line, reason
 
 
@@ -20,7 +21,7 @@ class Callbacks:
 
     def __init__(self, composed: DictConfig) -> None:
         self._callbacks = []
-        for name, node in (composed.hydra.callbacks or {}).items():
+        for name, node in (plain_node(composed.hydra, "callbacks") or {}).items():
             try:
                 self._callbacks.append(instantiate(node))
             except Exception as error:  # a user's class raises what it likes

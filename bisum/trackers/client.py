@@ -214,7 +214,7 @@ def _facts(tracker: Tracker, provenance: Provenance, directory: Path, record: Ma
         group=tracker.group or earlier.get("group") or provenance.sweep,
         tags=tracker.tags,
         job=provenance.command,
-        config={**provenance.resolved, "choices": record["choices"]},
+        config={**provenance.recorded.config, "choices": record["choices"]},
         commit=record["commit"],
         process=os.getpid(),
         resumed=bool(earlier),

@@ -35,7 +35,7 @@ def run_name(provenance: Provenance) -> str:
 
 def _shown(provenance: Provenance, key: str) -> str:
     """Return the value of a dotted key in brief; a path is reduced to its last component."""
-    node: Any = provenance.resolved
+    node: Any = provenance.recorded.config
     for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
     text = "+".join(map(str, node)) if isinstance(node, list) else str(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -71,6 +72,8 @@ class WandbRun(TrackedRun):
         import wandb
 
         self._wandb = wandb
+        with contextlib.chdir("/"):  # wandb/settings in the current folder may be a stranger's, and name another host
+            wandb.setup()  # reads the environment before the timeout of the login
         offline, warn = self._why_offline(mode)
         if offline is None:
             try:
@@ -125,7 +128,6 @@ class WandbRun(TrackedRun):
         """Return the reason to track offline, if any, and whether to warn about it."""
         if mode == "offline":
             return "as asked", False
-        self._wandb.setup()  # reads the environment before the timeout below, which is for the login only
         os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_ANSWER_SECONDS))
         try:
             has_key = self._wandb.login(prompt=False, verify=True)

@@ -1,0 +1,201 @@
+"""The configuration as a run records it: without secrets.
+
+A value that `${oc.env:NAME}` takes from the environment is recorded as this expression, and is taken from the
+environment again when a command starts from the record. A URL is recorded without its query, which may hold a
+signature, and without a login.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qsl
+
+from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
+
+from bisum.errors import UserError, one_line, without_secrets
+
+RECORD_VARIABLE = "BISUM_RECORD_ENV"
+"""Environment variable with the names, or patterns such as SLURM_*, of further variables that are no secrets."""
+
+_NO_SECRETS = ("HOME", "USER", "WANDB_PROJECT", "XDG_*")
+"""Variables whose values are recorded."""
+
+_LABELS = ("project", "entity", "name", "group", "tags")
+"""Keys of `tracker` that every tracker shows to others."""
+
+_EXPRESSION = re.compile(r"\$\{oc\.env:([^}]*)\}")
+_RECORDED = re.compile(r"\$\{oc\.env:[A-Za-z_]\w*\}|\$\{oc\.decode:\$\{oc\.env:[A-Za-z_]\w*\}\}")
+"""The only expressions that a record may hold: it may be a stranger's."""
+
+_SHORTEST = 6
+"""Fewest letters of a value that is masked in texts; shorter ones occur in unrelated words."""
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A configuration as it is recorded."""
+
+    config: Mapping[str, Any]
+    """Plain data."""
+    from_environment: Sequence[Sequence[str | int]]
+    """The keys and indices that lead to each expression in it that takes a value from the environment."""
+    masks: Mapping[str, str]
+    """Secret values, each with the text that replaces it."""
+
+    def masked(self, value: Any) -> Any:
+        """Return plain data, or a text, without the secrets."""
+        if isinstance(value, Mapping):
+            return {key: self.masked(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.masked(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        for secret, mask in self.masks.items():
+            value = value.replace(secret, mask)
+        return without_secrets(value)
+
+
+def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]]) -> Recorded:
+    """Return how a configuration is recorded.
+
+    Args:
+        values: the configuration as plain data, with every interpolation resolved.
+        resolve: resolves the interpolations again.
+
+    Raises:
+        UserError: a key takes a value from the environment in a way that cannot be recorded, or that a tracker would
+            show.
+    """
+    with _unresolved_environment():
+        try:
+            unresolved = resolve()
+        except (OmegaConfBaseException, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"a value from the environment cannot be recorded ({one_line(error)})") from error
+    paths = list(_differences(values, unresolved))
+    for path in paths:
+        if path[0] == "tracker" and path[1] in _LABELS:
+            shown = ", ".join(dict.fromkeys(_EXPRESSION.findall(str(_at(unresolved, path)))))
+            raise UserError(
+                f"tracker.{path[1]}: comes from {shown} in the environment, and a tracker shows it to others; if it is "
+                f"no secret, set {RECORD_VARIABLE}={shown}"
+            )
+    names = [name for path in paths for name in _EXPRESSION.findall(str(_at(unresolved, path)))]
+    masks = {os.environ[name]: f"${{oc.env:{name}}}" for name in names if len(os.environ.get(name, "")) >= _SHORTEST}
+    masks.update(dict.fromkeys(_queries(values), "..."))
+    longest_first = dict(sorted(masks.items(), key=lambda item: -len(item[0])))
+    return Recorded(_without_secrets(unresolved), paths, longest_first)
+
+
+def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the configuration in a run's record for OmegaConf.
+
+    Texts are made `literal`, but for the expressions that the record says to take from the environment.
+    """
+    values: dict[str, Any] = literal(record["config"])
+    listed = record.get("from_environment")
+    for path in listed if isinstance(listed, list) else []:
+        with suppress(KeyError, IndexError, TypeError):
+            text = _at(record["config"], path)
+            if isinstance(text, str) and "${" not in _RECORDED.sub("", text):
+                _at(values, path[:-1])[path[-1]] = text
+    return values
+
+
+def refuse_masked(values: Mapping[str, Any]) -> None:
+    """Refuse a URL whose query the record does not hold; raises `UserError`."""
+    for path, text in _texts(values):
+        if re.search(r"://\S*\?\.\.\.", text):
+            key = ".".join(map(str, path))
+            raise UserError(f"{key}: the record holds no query of '{text}', which may be a secret; give {key} again")
+
+
+def mask_composed(node: DictConfig | ListConfig) -> None:
+    """Mask the URLs in a composed configuration, which Hydra writes to `.hydra/`; interpolations stay unresolved."""
+    for key, value in _children(OmegaConf.to_container(node)):
+        if isinstance(value, str):
+            if (masked := without_secrets(value)) != value:
+                with flag_override(node, ["readonly", "struct"], False):
+                    node[key] = masked
+        elif isinstance(value, dict | list) and not OmegaConf.is_interpolation(node, key):
+            mask_composed(node[key])
+
+
+@contextmanager
+def _unresolved_environment() -> Iterator[None]:
+    """Let `${oc.env:NAME}` resolve to itself where NAME is set and may be a secret."""
+    open_names = [*_NO_SECRETS, *(name.strip() for name in os.environ.get(RECORD_VARIABLE, "").split(","))]
+
+    def env(name: str, *default: Any) -> Any:
+        is_open = any(fnmatchcase(name, pattern) for pattern in open_names)
+        return f"${{oc.env:{name}}}" if name in os.environ and not is_open else oc.env(name, *default)
+
+    def decode(expr: str | None, _parent_: Any, _node_: Any) -> Any:
+        if isinstance(expr, str) and _EXPRESSION.search(expr):
+            return f"${{oc.decode:{expr}}}"
+        return oc.decode(expr, _parent_, _node_)
+
+    OmegaConf.register_new_resolver("oc.env", env, replace=True)
+    OmegaConf.register_new_resolver("oc.decode", decode, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+        OmegaConf.register_new_resolver("oc.decode", oc.decode, replace=True)
+
+
+def _children(node: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, Mapping):
+        yield from node.items()
+    elif isinstance(node, list):
+        yield from enumerate(node)
+
+
+def _differences(values: Any, others: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the paths at which plain data differs."""
+    if isinstance(values, Mapping) and isinstance(others, Mapping) and values.keys() == others.keys():
+        for name in values:
+            yield from _differences(values[name], others[name], (*path, name))
+    elif isinstance(values, list) and isinstance(others, list) and len(values) == len(others):
+        for index, (value, other) in enumerate(zip(values, others, strict=True)):
+            yield from _differences(value, other, (*path, index))
+    elif values != others and "${oc." in str(others):
+        yield path
+
+
+def _texts(values: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    if isinstance(values, str):
+        yield path, values
+    for name, value in _children(values):
+        yield from _texts(value, (*path, name))
+
+
+def _queries(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the queries of the URLs in a configuration, and the values in them."""
+    for _, text in _texts(values):
+        for query in re.findall(r"://[^\s?]*\?(\S+)", text):
+            found = [query, *(value for _, value in parse_qsl(query))]
+            yield from (value for value in found if len(value) >= _SHORTEST)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
+def _at(values: Any, path: Sequence[str | int]) -> Any:
+    for name in path:
+        values = values[name]
+    return values
