@@ -56,7 +56,9 @@ def without_secrets(text: str) -> str:
         return text
     end = r"[\])}>,;:.'\"]*(?:\s|$)"
     text = re.sub(rf"(://[^\s?]*\?)(?!\.{{3}}{end})\S+?(?={end})", r"\1...", text)
-    return re.sub(r"(://)(?!\.{3}@)[^\s/?#@]*:[^\s/?#@]*@", r"\1...@", text)
+    text = re.sub(r"(https?://)(?!\.{3}@)[^\s/?#]*@", r"\1...@", text)
+    # fsspec puts a repository, such as github://NAME:REPOSITORY@BRANCH, where others put a login.
+    return re.sub(r"(?<!\w)((?!git:|github:)\w[\w+.-]*://)[^\s/?#]*:[^\s/?#]*@", r"\1...@", text)
 
 
 def shown(value: object) -> str:

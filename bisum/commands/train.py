@@ -53,6 +53,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: torch cannot recompute on an XLA device; set it to false")
         checkpoint = CheckpointStore(run.checkpoints).newest_sound(run.screen.warn) if run.resumed else None
+        with restored_environment():
+            config.trainer.check(device)
         check_before_corpus(config, run, device, checkpoint)
         corpus = build_corpus(config, run)
         loaded = build_model(config, run, device, checkpoint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ def based_on_run(
     values = _replaced(composer, values, base, overrides)
     if composer.command != "summarize" or any(values[key] for key in _ROWS):
         refuse_masked(values)
+    if "tracker" in base:
+        _refuse_folders(values, directory, given)
     values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}
     choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
     return _check_record(composer, values, directory, overrides, {**provenance, "choices": choices})
@@ -104,8 +106,19 @@ def continued(composer: Composer, composed: DictConfig, run: str, overrides: Seq
     base.pop("cache_dir", None)  # a folder of this machine, not of the record's
     values = _replaced(composer, _plain(composed), base, overrides)
     refuse_masked(values)
+    _refuse_folders(values, Path(run), {override.key_or_group for override in overrides})
     provenance = {"choices": _chosen(composed, overrides)}
     return _check_record(composer, values, Path(run), overrides, provenance)
+
+
+def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:
+    """Refuse a folder to write to that only the record names: the record may be a stranger's."""
+    folder = values["tracker"].get("directory") if isinstance(values["tracker"], Mapping) else None
+    if folder is not None and not {"tracker", "tracker.directory"} & {*given}:
+        raise UserError(
+            f"tracker.directory: {directory / 'run.json'} names '{folder}', outside of the run directory; if its files "
+            f"belong there, add tracker.directory={folder}"
+        )
 
 
 def _replaced(

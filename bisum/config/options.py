@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from bisum.config.targets import refuse_foreign_script
-from bisum.errors import UserError
+from bisum.errors import UserError, without_secrets
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family
 from bisum.interfaces.metric import Metric
@@ -83,6 +83,11 @@ class ModelOptions:
     """Tokens of a summary with its end-of-sequence token: cut in training, the limit in generation."""
 
     def __post_init__(self) -> None:
+        if "://" in (self.checkpoint or "") and not str(self.checkpoint).startswith("pkg://"):
+            raise UserError(
+                f"checkpoint: '{without_secrets(str(self.checkpoint))}' is a URL; give a directory, the name of a hub "
+                "model such as google/mt5-small, or pkg://PACKAGE"
+            )
         if self.checkpoint is None and self.architecture is None:
             raise UserError("has neither checkpoint (a directory or hub name) nor architecture (random weights)")
         if self.checkpoint is None and self.revision is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import Pick
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError, one_line
+from bisum.errors import UserError, one_line, without_secrets
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.source import SPLITS
@@ -50,6 +50,14 @@ class Hub(Tables):
 
     test: str | None = from_conf("corpus/hub", "test")
     """Name of the split for test (null: a share of train)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "://" in self.repo:
+            raise UserError(
+                f"repo: '{without_secrets(self.repo)}' is a URL; give the repository's name, such as "
+                "esdurmus/wiki_lingua, or a local folder"
+            )
 
     @property
     def per_language(self) -> bool:

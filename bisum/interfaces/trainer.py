@@ -180,6 +180,9 @@ class Trainer(ABC):
     def fit(self, session: TrainingSession) -> None:
         """Train `session.model` from `session.step` until `session.finished`."""
 
+    def check(self, device: TrainingDevice) -> None:  # noqa: B027 - most backends need no further check
+        """Raise `UserError` for settings that cannot work on `device`; called before the corpus is read."""
+
     epochs: Annotated[int, Ge(1)]
     """Passes over the training rows."""
     max_steps: Annotated[int, Ge(1)] | None

@@ -17,7 +17,8 @@ from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
 from bisum.config.jobs import Sweep, single_job
 from bisum.config.overrides import quoted
-from bisum.errors import UserError, one_line
+from bisum.config.recording import mask_composed
+from bisum.errors import UserError, one_line, without_secrets
 from bisum.records.run import claim
 from bisum.sweeps.execution import complain_of, release_memory
 from bisum.sweeps.report import announce, report
@@ -40,13 +41,16 @@ def run_with_plugins(
     def task(_: DictConfig) -> float | None:
         hydra = HydraConfig.get()
         own = [word.lstrip("+") for word in hydra.overrides.task]
-        announce(hydra.job.num, listed, own)
-        done.append((Path(hydra.runtime.output_dir), own))
+        shown = [without_secrets(word) for word in own]
+        announce(hydra.job.num, listed, shown)
+        directory_of_job = Path(hydra.runtime.output_dir)
+        done.append((directory_of_job, shown))
         try:
+            _mask_files(directory_of_job / str(hydra.output_subdir))
             job = [f"hydra.job.num={hydra.job.num}", f"hydra.job.id={quoted(str(hydra.job.id))}"]
             parsed = composer.parse([*hydra.overrides.hydra, *job, *own])
             config = single_job(composer, parsed, sweep=directory.name).config
-            score: float | None = function(config, Path(hydra.runtime.output_dir))
+            score: float | None = function(config, directory_of_job)
             return score
         except Exception as error:
             complain_of(error)
@@ -64,9 +68,22 @@ def run_with_plugins(
         )
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"hydra/sweeper: {one_line(error)}") from error
+    finally:
+        _mask_files(directory)
     returned = [result for batch in batches or [] for result in batch]  # Optuna's sweeper returns none
-    results = [(Path(result.hydra_cfg.hydra.runtime.output_dir), result.overrides) for result in returned]
+    results = [
+        (Path(result.hydra_cfg.hydra.runtime.output_dir), [without_secrets(word) for word in result.overrides])
+        for result in returned
+    ]
     return report(results or done)
+
+
+def _mask_files(folder: Path) -> None:
+    """Remove the secrets in URLs from the YAML files that Hydra wrote in a folder."""
+    for path in folder.glob("*.yaml"):
+        written = OmegaConf.load(path)
+        mask_composed(written)
+        OmegaConf.save(written, path)
 
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:

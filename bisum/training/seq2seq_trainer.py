@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError, nearest
-from bisum.interfaces.trainer import Trainer, TrainingSession
+from bisum.interfaces.trainer import Trainer, TrainingDevice, TrainingSession
 
 _BISUMS_OWN = {
     "output_dir": "hydra.run.dir",
@@ -61,9 +61,14 @@ _WITHOUT_EFFECT = (
         "greater_is_better",
         "use_cache",
         "neftune",
+        "accelerator_config",
     ),
 )
 """Name prefixes of training arguments that have no effect alongside bisum's own parts, or would interfere."""
+
+
+_FOR_SEVERAL_PROCESSES = ("fsdp", "deepspeed", "ddp_", "parallelism_config", "local_rank", "tpu_")
+"""Name prefixes of training arguments about the division of a run among processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +88,18 @@ class TransformersTrainer(Trainer):
                     f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints and records are "
                     "bisum's own, set by its own keys"
                 )
+            if name.startswith(_FOR_SEVERAL_PROCESSES):
+                raise UserError(f"arguments.{name} divides a run among processes; bisum runs in one process")
             if name not in (known := training_argument_names()):
                 raise UserError(
                     f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}"
                 )
+
+    def check(self, device: TrainingDevice) -> None:
+        """See `Trainer.check`."""
+        from bisum.training.transformers_backend import check
+
+        check(self, self.arguments, device)
 
     def fit(self, session: TrainingSession) -> None:
         """See `Trainer.fit`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, cast, get_origin, get_type_hints
 
 import torch
 from accelerate.state import AcceleratorState
@@ -15,11 +15,14 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallba
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
-from bisum.errors import UserError, one_line
+from bisum.config.annotations import expected, members
+from bisum.errors import UserError, one_line, shown
 from bisum.hardware.xla import sync
-from bisum.interfaces.trainer import Trainer, TrainingSession
+from bisum.interfaces.trainer import Trainer, TrainingDevice, TrainingSession
 from bisum.models.loss import count_all_tokens, token_loss
 from bisum.training.optimization import gradient_norm
+
+_PLAIN = (int, float, bool, str, dict, list)
 
 
 class _Trainer(Seq2SeqTrainer):
@@ -104,11 +107,37 @@ def fit(session: TrainingSession, settings: Trainer, arguments: dict[str, Any]) 
         return
     AcceleratorState._reset_state(reset_partial_state=True)  # left by an earlier job in this process
     with TemporaryDirectory(prefix="bisum-") as folder:
-        trainer = _build(session, settings, arguments, folder)
+        built = training_arguments(settings, arguments, session.device, session.seed, folder)
+        trainer = _build(session, settings, built)
         trainer.train(resume_from_checkpoint=_position(session.step, settings, Path(folder)))
 
 
-def _build(session: TrainingSession, settings: Trainer, further: dict[str, Any], folder: str) -> _Trainer:
+def check(settings: Trainer, arguments: dict[str, Any], device: TrainingDevice) -> None:
+    """Refuse training arguments that transformers would refuse, or whose types it does not check.
+
+    Raises:
+        UserError: names the argument.
+    """
+    hints = get_type_hints(Seq2SeqTrainingArguments)
+    for name, value in arguments.items():
+        options = members(hints[name])
+        is_plain = all(get_origin(option) or option in (*_PLAIN, type(None)) for option in options)
+        allowed = tuple(get_origin(option) or option for option in options)
+        if is_plain and type(value) not in (*allowed, *((int,) if float in allowed else ())):
+            raise UserError(f"trainer.arguments.{name}: expected {expected(hints[name])}, not {shown(value)}")
+    with TemporaryDirectory(prefix="bisum-") as folder:
+        training_arguments(settings, arguments, device, 0, folder)
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def training_arguments(
+    settings: Trainer, further: dict[str, Any], device: TrainingDevice, seed: int, folder: str
+) -> Seq2SeqTrainingArguments:
+    """Return the arguments of a training whose files are in `folder`, `further` ones included.
+
+    Raises:
+        UserError: transformers refuses an argument.
+    """
     values = {
         "output_dir": folder,
         "num_train_epochs": settings.epochs,
@@ -123,17 +152,21 @@ def _build(session: TrainingSession, settings: Trainer, further: dict[str, Any],
         "report_to": "none",
         "use_cache": not settings.gradient_checkpointing,
         "disable_tqdm": True,
-        "seed": session.seed,
-        "bf16": session.device.accelerate_precision == "bf16",
-        "fp16": session.device.accelerate_precision == "fp16",
-        "use_cpu": session.device.is_cpu,
+        "seed": seed,
+        "bf16": device.accelerate_precision == "bf16",
+        "fp16": device.accelerate_precision == "fp16",
+        "use_cpu": device.is_cpu,
         **further,
     }
     try:
         arguments = Seq2SeqTrainingArguments(**values)
-    except (TypeError, ValueError, ImportError) as error:
+    except Exception as error:  # whatever the integrations that an argument asks for raise
         raise UserError(f"trainer.arguments: {one_line(error)}") from error
     arguments._n_gpu = min(arguments.n_gpu, 1)  # with several devices, transformers silently uses DataParallel
+    return arguments
+
+
+def _build(session: TrainingSession, settings: Trainer, arguments: Seq2SeqTrainingArguments) -> _Trainer:
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
         return token_loss(outputs.logits, labels, num_items_in_batch, settings.label_smoothing)

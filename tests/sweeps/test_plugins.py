@@ -1,8 +1,13 @@
 """A sweep with a plugin: a launcher gets the checked jobs, a sweeper chooses its own, and bisum reports them all."""
 
 import json
+import os
+from functools import partial
+from pathlib import Path
 
 import pytest
+
+import bisum
 
 PLUGINS = '''
 from pathlib import Path
@@ -73,6 +78,13 @@ def lab(tmp_path):
     (tmp_path / "hydra_plugins").mkdir()
     (tmp_path / "hydra_plugins/lab.py").write_text(PLUGINS, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def run_bisum(run_bisum, lab):
+    """`run_bisum` with the plugins on the Python path: those in the current folder may be a stranger's."""
+    path = os.pathsep.join([str(Path(bisum.__file__).parents[1]), str(lab)])
+    return partial(run_bisum, env={"PYTHONPATH": path})
 
 
 @pytest.fixture
