@@ -112,11 +112,13 @@ def continued(composer: Composer, composed: DictConfig, run: str, overrides: Seq
 
 
 def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:
-    """Refuse a folder to write to that only the record names: the record may be a stranger's."""
+    """Refuse a folder to write to that only the record names, which may be a stranger's, unless a tracker used it."""
     folder = values["tracker"].get("directory") if isinstance(values["tracker"], Mapping) else None
-    if folder is not None and not {"tracker", "tracker.directory"} & {*given}:
+    if folder is None or {"tracker", "tracker.directory"} & {*given}:
+        return
+    if not any(Path(str(folder)).expanduser().glob("*.db")):
         raise UserError(
-            f"tracker.directory: {directory / 'run.json'} names '{folder}', outside of the run directory; if its files "
+            f"tracker.directory: {directory / 'run.json'} names '{folder}', where no tracker has kept files; if they "
             f"belong there, add tracker.directory={folder}"
         )
 

@@ -27,6 +27,10 @@ def check_hydra_node(hydra: DictConfig) -> None:
         UserError: a line that names the key and says what would be right.
     """
     _refuse_unknown(hydra, "hydra")
+    for name in ("job_logging", "hydra_logging"):
+        node = None if OmegaConf.is_missing(hydra, name) else _raw(hydra).get(name)
+        if isinstance(node, dict) and any(isinstance(value, dict | list | str) for value in node.values()):
+            raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
     for name in ("mode", "verbose", "job_logging", "hydra_logging"):
         if not OmegaConf.is_missing(hydra, name):
             plain_node(hydra, name)
@@ -43,10 +47,6 @@ def check_hydra_node(hydra: DictConfig) -> None:
     for name in ("env_set", "env_copy"):
         if not OmegaConf.is_missing(hydra.job, name) and plain_node(hydra, "job", name):
             raise UserError(f"hydra.job.{name}: {NO_ENVIRONMENT}")
-    for name in ("job_logging", "hydra_logging"):
-        node = None if OmegaConf.is_missing(hydra, name) else plain_node(hydra, name)
-        if isinstance(node, dict) and any(isinstance(value, dict | list | str) for value in node.values()):
-            raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
     _check_inside(hydra, "hydra.output_subdir", "the run directory")
     _check_inside(hydra, "hydra.sweep.subdir", "the sweep's directory")
     verbose = plain_node(hydra, "verbose")
@@ -62,13 +62,19 @@ def check_hydra_node(hydra: DictConfig) -> None:
             raise UserError(f"hydra.searchpath: reading {entry} imports that package: {refused}")
 
 
+def _raw(node: DictConfig) -> dict[str, Any]:
+    """Return a node as plain data, with interpolations unresolved."""
+    values = OmegaConf.to_container(node)
+    assert isinstance(values, dict)
+    return {str(name): value for name, value in values.items()}
+
+
 def _check_inside(hydra: DictConfig, key: str, where: str) -> None:
     """Refuse a folder that leads out of the one that it is in; what is interpolated is checked when it is known."""
     parent, _, name = key.removeprefix("hydra.").rpartition(".")
     node = hydra[parent] if parent else hydra
     if not OmegaConf.is_missing(node, name):
-        values = OmegaConf.to_container(node)
-        refuse_outside(str(values.get(name) if isinstance(values, dict) else values), key, where)
+        refuse_outside(str(_raw(node).get(name)), key, where)
 
 
 def refuse_outside(folder: str, key: str, where: str) -> None:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from bisum.config.checking import no_such_key
-from bisum.errors import nearest, printable
+from bisum.errors import nearest, printable, without_secrets
 
 NO_ENVIRONMENT = "bisum sets no environment variables, which can make a program run; set them in the shell"
 
@@ -82,7 +82,7 @@ def unreadable_override(error: BaseException) -> str:
     """Return one line for a word that Hydra's grammar cannot read."""
     if not isinstance(error, OverrideParseException):
         return one_line_of(error)
-    word = printable(str(error.override))
+    word = printable(without_secrets(str(error.override)))
     return (
         f"'{word}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
         "'~' or '=' (for example 'key=\"a, b\"')"
@@ -118,6 +118,8 @@ def unresolved_key(node: Any, key: str = "") -> str:
 
 def one_line_of(error: BaseException | None) -> str:
     """Join the lines of a message that say what is wrong; drop those about Hydra's internals."""
+    if absent := re.search(r"Environment variable '(.*?)' not found", str(error or "")):
+        return f"needs the environment variable {absent[1]}, which is not set"
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
     lines = [re.sub(r"^\w+ raised while resolving interpolation: ", "", line) for line in lines]
     drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")

@@ -156,7 +156,7 @@ hydra/job_logging=none hydra/launcher=basic hydra/sweeper=basic hydra.sweeper.ma
 hydra.job.config.override_dirname.kv_sep='${log}' log=debug seed=1 model=tiny
 seed=1 hydra.job.config.override_dirname.item_sep=__ +new=2 languages=[en,es] ++log=debug
 hydra.job.config.override_dirname.exclude_keys=[seed,model] seed=1 model=tiny log=debug
-+hydra.job.env_set.BISUM_TEST=x hydra.job.env_copy=[PATH] hydra.verbose='[a,b]' hydra.mode=MULTIRUN
+hydra.verbose='[a,b]' hydra.mode=MULTIRUN
 hydra.verbose='${trainer.decay_all_parameters}' trainer.decay_all_parameters=true
 
 # A folder on the search path; FOLDER stands for that of the fixture below.
@@ -274,7 +274,7 @@ explore split=train filter.long_titles.min_words='choice(5)'
 evaluate split=validation
 
 # Hydra's sweeper has nothing to do with the words for Hydra's own node: they come first, all of them, as typed.
-+hydra.job.env_set='{A: x}' +hydra.job.env_set='{B: y}' seed=1
++hydra.job='{name: x}' +hydra.job='{id: y}' seed=1
 hydra='{job: {name: a}}' hydra.job.name=b seed=1
 hydra.sweep.subdir='${seed}' seed=1
 """)

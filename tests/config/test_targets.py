@@ -49,7 +49,6 @@ def test_the_environment_gives_leave_too(call_bisum, foreign, monkeypatch):
     "text",
     [
         "allow_targets: [foreign_code]\n",
-        "hydra:\n  job:\n    env_set:\n      BISUM_ALLOW_TARGETS: foreign_code\n",
         "seed: ${oc.env:BISUM_ALLOW_TARGETS,foreign_code}\n",
     ],
 )
