@@ -80,12 +80,7 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
     else:
         checkpoint, config = _checkpoint(options, weights=True, progress=progress)
         reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
-        weights = _weights(checkpoint, options)
-        load_model = reader.family.load_model
-        model = _reading("model.checkpoint", checkpoint, lambda: load_model(checkpoint, config, **weights))
-        file = "generation_config.json"
-        file = file if (Path(checkpoint) / file).is_file() else "config.json"
-        check_token_ids(model.generation_config, getattr(config, "vocab_size", None), file)
+        model = _load_model(reader, checkpoint, options)
     state_prompt(model.config, reader.prefix, reader.suffix)
     return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
 
@@ -105,8 +100,18 @@ def check_model(options: ModelOptions, precision: str) -> None:
     checkpoint, config = _checkpoint(options)
     reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
     if located(options.checkpoint) == checkpoint or any(Path(checkpoint).glob("*.safetensors")):
-        weights = {**_weights(checkpoint, options), "device_map": "meta"}
-        _reading("model.checkpoint", checkpoint, lambda: reader.family.load_model(checkpoint, config, **weights))
+        _load_model(reader, checkpoint, options, device_map="meta")
+
+
+def _load_model(reader: TextReader, checkpoint: str, options: ModelOptions, **further: Any) -> PreTrainedModel:
+    """Return the model in a local folder; `further` are options of `from_pretrained`."""
+    weights = {**_weights(checkpoint, options), **further}
+    load = reader.family.load_model
+    model = _reading("model.checkpoint", checkpoint, lambda: load(checkpoint, reader.config, **weights))
+    file = "generation_config.json"
+    file = file if (Path(checkpoint) / file).is_file() else "config.json"
+    check_token_ids(model.generation_config, getattr(reader.config, "vocab_size", None), file)
+    return model
 
 
 def load_reader(options: ModelOptions) -> TextReader:

@@ -112,6 +112,20 @@ def test_seeds_decide_sample_and_order(marc):
     assert {tuple(sorted(ids(seed, limit=5))) for seed in range(5)} != {tuple(sorted(ids(0, limit=5)))}
 
 
+def test_seeds_score_the_same_rows_in_the_same_order(marc):
+    """So that runs with different seeds can be compared; the ids' SHA-256 chooses and orders the rows."""
+
+    def ids(seed, split, limit):
+        return load(marc, seed=seed, max_eval_rows=limit).splits[split]["id"].to_pylist()
+
+    for split in ("validation", "test"):
+        for limit in (3, 5, None):
+            assert ids(1, split, limit) == ids(2, split, limit) == ids(3, split, limit)
+        every = ids(0, split, None)
+        assert every == sorted(every, key=lambda name: hashlib.sha256(name.encode()).digest()[:8])
+        assert set(ids(0, split, 3)) < set(ids(0, split, 4)) < set(every)
+
+
 def test_languages_are_mixed(marc):
     languages = load(marc).splits["train"]["language"].to_pylist()
     assert languages != sorted(languages)

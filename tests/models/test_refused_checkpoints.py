@@ -9,7 +9,7 @@ from checkpoints import PROMPTS
 from safetensors.torch import load_file
 
 from bisum.errors import UserError
-from bisum.models.loading import load, load_reader
+from bisum.models.loading import check_model, load, load_reader
 
 
 @pytest.fixture
@@ -32,7 +32,8 @@ def refusal(options):
     def line(folder, family="", reads_weights=False, **values):
         asked = options(folder, **PROMPTS.get(family, {}), **values)
         messages = set()
-        for read in [lambda: load(asked, 42, "float32"), *([] if reads_weights else [lambda: load_reader(asked)])]:
+        readers = [lambda: load(asked, 42, "float32"), lambda: check_model(asked, "float32")]
+        for read in [*readers, *([] if reads_weights else [lambda: load_reader(asked)])]:
             with pytest.raises(UserError, match=r"^model\.checkpoint: ") as raised:
                 read()
             messages.add(str(raised.value))
@@ -156,3 +157,57 @@ def test_pickled_weights_that_are_damaged(checkpoints, refusal, tmp_path):
     assert "damaged" in message
     (folder / "pytorch_model.bin").write_bytes((folder / "sound.bin").read_bytes()[:5000])
     assert "weights_only" not in refusal(folder, reads_weights=True, pickled_weights=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"attn_implementation": "kernels-community/flash-attn"}, "a kernel from the hub, which is code"),
+        ({"_attn_implementation": "someone/kernel:main"}, "a kernel from the hub, which is code"),
+        ({"quantization_config": {"quant_method": "mxfp4"}}, "has a quantization_config; bisum works with float32"),
+    ],
+)
+def test_a_configuration_that_fetches_code_or_holds_no_floats(values, said, changed, refusal):
+    assert said in refusal(changed("t5", **values))
+
+
+def test_a_chat_template_whose_name_is_a_path(changed, refusal):
+    templates = [{"name": "default", "template": "x"}, {"name": "../../../pwned", "template": "y"}]
+    folder = changed("gpt2", "tokenizer_config.json", chat_template=templates)
+    assert "a chat template named '../../../pwned'; use letters, digits, - and _" in refusal(folder, "gpt2")
+
+
+def test_weights_are_checked_without_being_read(checkpoints, options, tmp_path):
+    """Such a check costs little, so that it can come before the corpus is read."""
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
+    check_model(options(folder), "float32")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"^model\.checkpoint: '.*' cannot be loaded: .*incomplete metadata"):
+        check_model(options(folder), "float32")
+    weights.unlink()
+    with pytest.raises(UserError, match=r"holds no \*\.safetensors"):
+        check_model(options(folder), "float32")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "explore"])
+@pytest.mark.parametrize("broken", ["missing", "cut", "family", "fp16"])
+def test_what_is_wrong_with_a_model_is_said_before_the_corpus_is_read(
+    command, broken, checkpoints, call_bisum, one_line, tmp_path
+):
+    if command == "explore" and broken in ("cut", "fp16"):
+        pytest.skip("explore reads no weights")
+    folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
+    if broken == "cut":
+        (folder / "model.safetensors").write_bytes(b"x" * 100)
+    if broken == "family":
+        settings = json.loads((folder / "config.json").read_text("utf-8"))
+        (folder / "config.json").write_text(json.dumps({**settings, "model_type": "vit", "architectures": ["V"]}))
+    checkpoint = str(tmp_path / "nowhere") if broken == "missing" else str(folder)
+    words = [f"model.checkpoint={checkpoint}", "corpus=files", "corpus.path=absent.csv", "tracker=none"]
+    if broken == "fp16":
+        words.append("hardware.precision=fp16")
+    done = call_bisum(command, *words)
+    assert done.code == 2
+    assert done.err.startswith("bisum: hardware.precision: " if broken == "fp16" else "bisum: model.checkpoint: ")
+    assert len(done.err.splitlines()) == 1
