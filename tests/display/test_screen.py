@@ -7,9 +7,9 @@ import time
 import warnings
 
 import pytest
-from rich.console import Console
 
 from bisum.display import terminal as module
+from bisum.display.console import Console
 from bisum.display.scored_rows import ScoredRows
 from bisum.display.screen import Screen
 from bisum.display.tables import scores_table
