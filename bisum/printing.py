@@ -63,5 +63,5 @@ def clean_standard_streams() -> None:
     """Clean what anyone prints from now on: bisum, Hydra, a library, a user's class, a warning or a traceback."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None:  # closed by the shell: `>&-`
+        if stream is not None and not isinstance(stream, CleanStream):  # None if closed by the shell: `>&-`
             setattr(sys, name, CleanStream(stream))

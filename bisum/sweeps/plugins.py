@@ -18,6 +18,7 @@ from bisum.config.composition import Composer
 from bisum.config.jobs import Sweep, single_job
 from bisum.config.overrides import quoted
 from bisum.errors import UserError, one_line
+from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
 from bisum.sweeps.execution import complain_of, release_memory
 from bisum.sweeps.report import announce, report
@@ -38,6 +39,7 @@ def run_with_plugins(
     done: list[tuple[Path, Sequence[str]]] = []
 
     def task(_: DictConfig) -> float | None:
+        clean_standard_streams()  # a launcher may run the job in another process
         hydra = HydraConfig.get()
         own = [word.lstrip("+") for word in hydra.overrides.task]
         announce(hydra.job.num, listed, own)
