@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
+from bisum.printing import clean
+
 
 class UserError(Exception):
     """Bad input of any kind: a key, a file, a row, an unavailable device.
@@ -21,17 +23,16 @@ class Failed(Exception):
 
 
 def complain(error: Exception | str) -> None:
-    """Print an error on standard error, with `bisum:` before each of its lines."""
+    """Print an error on standard error, with `bisum:` before each of its lines and control characters as escapes."""
     if sys.stderr is None:  # closed by the shell: `2>&-`; print() would take standard output instead
         return
-    text = "\n".join(f"bisum: {line}" for line in str(error).splitlines())
     with suppress(OSError):
-        print(text.encode(errors="backslashreplace").decode(), file=sys.stderr)
+        print("\n".join(f"bisum: {printable(line)}" for line in str(error).rstrip().split("\n")), file=sys.stderr)
 
 
 def one_line(said: BaseException | str) -> str:
-    """Return a text or an error's message on one line; an error without a message gives the name of its class."""
-    return " ".join(str(said).split()) or ("" if isinstance(said, str) else type(said).__name__)
+    """Return a text or an error's message, cleaned, on one line; for an error without a message, its class' name."""
+    return " ".join(clean(str(said)).split()) or ("" if isinstance(said, str) else type(said).__name__)
 
 
 def reason(error: BaseException) -> str:

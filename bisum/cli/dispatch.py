@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +28,7 @@ from bisum.config.messages import explain, one_line_of
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
 from bisum.errors import UserError, complain
+from bisum.printing import clean, uncleaned
 from bisum.version import __version__
 
 
@@ -39,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     if {"-sc", "--shell-completion"} & set(before):
         from bisum.cli import completion  # only this option needs it
 
-        print(completion.answer(words), end="")
+        print(completion.answer(words), end="", file=uncleaned(sys.stdout))  # clean but for the tabs between columns
         return 0
     line = parse(words)
     allow("")
@@ -113,8 +115,7 @@ def _start(command: str, log: str) -> Callable[..., Any]:
     import gc
     import logging
 
-    from rich.console import Console
-
+    from bisum.display.console import Console
     from bisum.display.terminal import Terminal
 
     gc.enable()
@@ -174,6 +175,8 @@ def _show(job: Job, line: CommandLine) -> int:
         text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
     except OmegaConfBaseException as error:
         raise UserError(f"--package {line.package}: {one_line_of(error)}") from error
+    if clean(text) != text:
+        complain("--cfg: values are shown without their control characters")
     print("null\n" if shown is None else text, end="")
     return 0
 

@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bisum.errors import Failed, UserError, complain
+from bisum.printing import clean_standard_streams
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted, 141 unread."""
+    streams = sys.stdout, sys.stderr
+    clean_standard_streams()
     collects = gc.isenabled()
     gc.disable()  # until a command starts: configuration creates many objects and drops few
     try:
@@ -44,6 +47,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     finally:
         if collects:
             gc.enable()
+        if words is not None:  # else they stay clean, for a traceback of Python's
+            sys.stdout, sys.stderr = streams
     if words is None:  # an interrupt while Python exits would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bisum.errors import one_line
+from bisum.printing import clean
+
 SCRIPTS = {
     "bash": """\
 _bisum() {
@@ -86,7 +89,9 @@ def split_line(line: str) -> tuple[list[str], str, str]:
 def candidates_for(shell: str, found: Iterable[Candidate], current: str, quote: str) -> Iterator[str]:
     """Yield the candidates as a shell's script reads them."""
     matching = [candidate for candidate in found if candidate.word.startswith(current)]
-    for word, about in ((candidate.word, candidate.about) for candidate in matching):
+    for word, about in ((candidate.word, one_line(clean(candidate.about))) for candidate in matching):
+        if word != clean(word).replace("\n", "").encode(errors="ignore").decode():
+            continue  # a file's name that no line can hold
         if shell == "bash":
             is_open = word.endswith(("=", ".", "/", ",")) or ("[" in word and not word.endswith("]"))
             yield _after_last_break(word, current, quote) + ("" if is_open else " ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from bisum.display import corpus_tables, plots
 from bisum.display.plots import Histogram
 from bisum.display.quiet import quiet_libraries
 from bisum.interfaces.family import TextReader
+from bisum.printing import as_json
 from bisum.records.run import Run, recorded
 from bisum.runs.files import replace_file
 
@@ -211,7 +211,7 @@ class _Explorer:
     def finish(self) -> None:
         """Write the numbers, log the metrics and the plots, and list the files written."""
         path = self.run.directory / "exploration.json"
-        replace_file(path, [json.dumps(self.numbers, indent=1, ensure_ascii=False)])
+        replace_file(path, [as_json(self.numbers, indent=1)])
         self.run.log(self.metrics, 0, 0.0)
         for file in self.files:
             if file.suffix == ".png":

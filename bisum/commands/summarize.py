@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -10,13 +9,14 @@ import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.text import Text
 
 from bisum.config.schema import Config, SummarizeConfig
+from bisum.display.console import Console
 from bisum.display.screen import LogHandler
 from bisum.display.terminal import Terminal
-from bisum.errors import Failed, UserError, one_line, reason
+from bisum.errors import Failed, UserError, complain, one_line, reason
+from bisum.printing import as_json, clean
 from bisum.summarize.document import Document
 from bisum.summarize.documents import documents, reads_stdin
 
@@ -71,13 +71,13 @@ def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
         )
         logger.debug("%.1f s to load it", time.perf_counter() - began)
         if config.language and summarizer.loaded.family.needs_language and config.asks_for_rows:
-            print("bisum: language: the corpus' rows have their own, which hold", file=sys.stderr)
+            complain("language: the corpus' rows have their own, which hold")
         # On a terminal the summaries themselves show how far it is.
         counting = Terminal(bars=False) if sys.stdout.isatty() else beside
         with counting.progress("summarizing") as bar:
             for number, (document, summary) in enumerate(summarizer.stream(asked), start=1):
                 text = _written(document, summary, document.language or summarizer.language, config)
-                sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+                sys.stdout.buffer.write(clean(text).encode(errors="backslashreplace"))
                 sys.stdout.buffer.flush()
                 bar.advance(number, f"{number:,}")
         logger.debug("%.1f s in all", time.perf_counter() - began)
@@ -89,7 +89,7 @@ def _written(document: Document, summary: str, language: str | None, config: Sum
         others = {_renamed(key, document.others): value for key, value in document.others.items()}
         known = {"id": document.id, "language": language, **others, "document": document.text}
         reference = {} if document.reference is None else {"reference": document.reference}
-        return json.dumps({**known, **reference, "summary": summary}, ensure_ascii=False) + "\n"
+        return as_json({**known, **reference, "summary": summary}) + "\n"
     if document.reference is not None and (config.asks_for_rows or sys.stdout.isatty()):
         return _shown(document, summary, language)
     return one_line(summary) + "\n"
@@ -105,7 +105,7 @@ def _renamed(key: str, keys: Collection[str]) -> str:
 
 def _shown(document: Document, summary: str, language: str | None) -> str:
     """Return document, reference and summary above one another; on a terminal they fit it, the document shortened."""
-    lines = [f"{document.id} ({language})" if language else str(document.id)]
+    lines = [one_line(f"{document.id} ({language})" if language else str(document.id))]
     for label, text in (("document", document.text), ("reference", document.reference or ""), ("summary", summary)):
         first, *others = _fitting(one_line(text) or "(empty)", _DOCUMENT_LINES if label == "document" else None)
         lines += [f"{label:<{_LABEL}}{first}", *(" " * _LABEL + line for line in others)]
@@ -131,10 +131,10 @@ def _records_shown(log: str) -> Iterator[Terminal]:
     """Show bars and bisum's records on standard error if it is a terminal, with `log=debug` the libraries' too."""
     is_seen = sys.stderr is not None and sys.stderr.isatty() and log != "quiet"
     beside = Terminal(bars=is_seen)
-    beside.console = Console(stderr=True, highlight=False)
+    beside.console = Console(stderr=True)
     root, own = logging.getLogger(), logging.getLogger("bisum")
     levels = {root: root.level, own: own.level}
-    handler = LogHandler(lambda _, text: beside.console.print(f"> {text}", markup=False, soft_wrap=True))
+    handler = LogHandler(lambda _, text: beside.console.print(f"> {text}", soft_wrap=True))
     if log == "debug":
         root.addHandler(handler)
         root.setLevel(logging.INFO)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bisum.corpus.exploration import FilterEffect, Repeats
 from bisum.display.tables import new_table
+from bisum.errors import one_line
 from bisum.interfaces.filter import Filter
 
 _COLUMN_WIDTH = 36  # the narrowest that is comfortable to read
@@ -30,11 +31,11 @@ def samples_tables(samples: Mapping[str, Sequence[Mapping[str, Any]]], width: in
             for _ in range(columns):
                 table.add_column(ratio=1, overflow="fold")
             heads = (
-                Text(f"{language}  {_plain(row['category'] or '')}", style="dim", overflow="ellipsis", no_wrap=True)
+                Text(f"{language}  {one_line(row['category'] or '')}", style="dim", overflow="ellipsis", no_wrap=True)
                 for language, row in zip(group, rows, strict=True)
             )
             table.add_row(*heads)
-            table.add_row(*(Text(_plain(row["summary"]), style="bold") for row in rows))
+            table.add_row(*(Text(one_line(row["summary"]), style="bold") for row in rows))
             table.add_row(*(Text(_beginning(row["document"], cell_width * _SHOWN_LINES)) for row in rows))
             table.add_row("")
             yield table
@@ -125,7 +126,7 @@ def dropped_lines(effect: FilterEffect, units: Mapping[str, str]) -> Iterator[st
     for language, rows in effect.examples.items():
         for row in rows:
             lengths = f"{row['summary_words']}/{row['document_words']} {units[language]}"
-            yield f"  {language} {lengths}: {_plain(row['summary'])}"
+            yield f"  {language} {lengths}: {one_line(row['summary'])}"
 
 
 def repeats_lines(after: Sequence[Repeats]) -> Iterator[str]:
@@ -136,8 +137,8 @@ def repeats_lines(after: Sequence[Repeats]) -> Iterator[str]:
             yield f"  same {repeats.text} {place}: {' = '.join(repeats.example)}"
 
 
-def _share(rows: int, total: int) -> str:
-    return f"{rows:,} [dim]{rows / max(total, 1):6.1%}[/dim]"
+def _share(rows: int, total: int) -> Text:
+    return Text.assemble(f"{rows:,} ", (f"{rows / max(total, 1):6.1%}", "dim"))
 
 
 def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -145,14 +146,9 @@ def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-def _plain(text: str) -> str:
-    """Return a text on one line, without control characters."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
 def _beginning(text: str, cells: int) -> str:
     """Return the beginning of a text that fits into `cells` terminal cells."""
-    text = _plain(text)
+    text = one_line(text)
     return text if cell_len(text) <= cells else f"{chop_cells(text, cells - 1)[0].rstrip()}…"
 
 

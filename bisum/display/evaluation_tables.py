@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bisum.display.scored_rows import FEWEST_ROWS, ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import SHOWN, Fitting, new_table
@@ -38,9 +38,9 @@ def _difference(metrics: Mapping[str, float], rows: ScoredRows, intervals: Seque
         cells = []
         for _, name in SHOWN:
             key = rows.name("difference", name, language)
-            cells.append(f"[bold]{metrics[key]:+z.1f}[/bold]")
+            cells.append(Text(f"{metrics[key]:+z.1f}", "bold"))
             if name in intervals:
-                cells[-1] += f" [dim]{_interval(metrics, key)}{few_rows_mark(rows.count(language))}[/dim]"
+                cells[-1] += Text(f" {_interval(metrics, key)}{few_rows_mark(rows.count(language))}", "dim")
         better = metrics[f"{rows.name('difference', 'rougeL', language)}_better"]
         table.add_row(language or "all", f"{rows.count(language):,}", *cells, f"{better:.0f} %")
     if intervals:
@@ -115,13 +115,14 @@ def _evaluations(
     scores = {label: _scores(record["evaluation"], profile) for label, record in done.items()}
     languages = list(dict.fromkeys(language for record in done.values() for language in record["config"]["languages"]))
 
-    def number(label: str, name: str, spec: str = "z.1f") -> str:
+    def number(label: str, name: str, spec: str = "z.1f") -> Text:
         """Return a score, bold if it is the best of several on the same rows."""
         value = scores[label].get(name)
         values = {other[name] for other in scores.values() if name in other}
         is_best = same_rows and len(values) > 1 and value == max(values)
-        return "-" if value is None else f"[bold]{value:{spec}}[/bold]" if is_best else f"{value:{spec}}"
+        return Text("-" if value is None else f"{value:{spec}}", "bold" if is_best else "")
 
+    slash = Text(" / ")
     table = new_table("job")
     table.padding = (0, 1, 0, 0)
     table.columns[0].overflow = "fold"
@@ -131,22 +132,29 @@ def _evaluations(
         table.add_column(title, justify="right", no_wrap=title not in by_language or len(languages) < 4)
     for label in jobs:
         if label not in done:
-            table.add_row(escape(label), *("" for _ in rows), str(jobs[label].get("status", "lost")))
+            table.add_row(label, *("" for _ in rows), str(jobs[label].get("status", "lost")))
             continue
         of, evaluation = scores[label], done[label]["evaluation"]
         mark = few_rows_mark(evaluation["rows"])
         table.add_row(
-            f"{escape(label)}{joint}[dim]{escape(evaluation['model'])}[/dim]",
+            _above(label, evaluation["model"], joint),
             *(f"{evaluation['split']}{joint}{evaluation['rows']:,}" for _ in rows),
-            " / ".join(number(label, name) for _, name in SHOWN)
-            + f"{joint}[dim]{of['rougeL_low']:.1f}-{of['rougeL_high']:.1f}{mark}[/dim]",
-            *([" / ".join(number(label, f"{language}/rougeL") for language in languages)] if by_language else []),
-            number(label, "difference/rougeL", "+z.1f")
-            + f"{joint}[dim]{_interval(of, 'difference/rougeL')}{mark}[/dim]",
+            _above(
+                slash.join(number(label, name) for _, name in SHOWN),
+                f"{of['rougeL_low']:.1f}-{of['rougeL_high']:.1f}{mark}",
+                joint,
+            ),
+            *([slash.join(number(label, f"{language}/rougeL") for language in languages)] if by_language else []),
+            _above(number(label, "difference/rougeL", "+z.1f"), f"{_interval(of, 'difference/rougeL')}{mark}", joint),
             f"{of['gen_len']:.1f}",
         )
     explain_mark(table, (record["evaluation"]["rows"] for record in done.values()))
     return table
+
+
+def _above(first: str | Text, second: str, joint: str) -> Text:
+    """Return a text and a dim one, with `joint` between them."""
+    return Text.assemble(first, joint, (second, "dim"))
 
 
 def _scores(evaluation: Mapping[str, Any], profile: str) -> dict[str, Any]:

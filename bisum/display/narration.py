@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from bisum.display.evaluation_tables import difference_table, prefix_of, verdicts
 from bisum.display.scored_rows import ScoredRows
 from bisum.display.screen import Kind, Screen
 from bisum.display.tables import scores_table
+from bisum.errors import one_line
 
 if TYPE_CHECKING:
     from bisum.hardware.devices import Device
@@ -33,7 +32,7 @@ def narrate_model(
         f"{model} ({weights}), {loaded.parameters / 1e6:.1f} M parameters{prompt}; "
         f"{place}, {device.precision}, seed {seed}"
     )
-    screen.print(escape(line))
+    screen.print(line)
 
 
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
@@ -87,7 +86,7 @@ def narrate_summaries(screen: Screen, predictions: Predictions, count: int, lang
     for language in languages:
         for row in [row for row in predictions if row["language"] == language][:count]:
             for label, key in ((language, "document"), ("reference", "reference"), ("summary", "prediction")):
-                screen.clip(f"  {label:<9} {' '.join(row[key].split()) or '(empty)'}")
+                screen.clip(f"  {label:<9} {one_line(row[key]) or '(empty)'}")
 
 
 def narrate_test(
@@ -120,7 +119,7 @@ def narrate_evaluation(
     """Show an evaluation's scores, their difference to the baseline and the location of the results."""
     split, lead = scores["split"], scores["baseline"]
     screen.print(
-        f"\n{split}, {rows.total:,} rows: {escape(scores['model'])} (ROUGE F and its 95 % interval)",
+        f"\n{split}, {rows.total:,} rows: {scores['model']} (ROUGE F and its 95 % interval)",
         scores_table(scores, prefix_of(split), rows, (lead, baseline)),
         f"\ndifference to {lead} over the same rows, its 95 % interval by paired bootstrap",
         difference_table(scores, rows),

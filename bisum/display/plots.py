@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bisum.printing import clean
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -35,6 +37,7 @@ _STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": 150,
     "svg.hashsalt": "bisum",
+    "text.parse_math": False,
 }
 # Used, if installed, for names in scripts that matplotlib's default font lacks.
 _FALLBACK_FONTS = (
@@ -256,6 +259,10 @@ def _figure(height: float) -> Iterator[Figure]:
 
 
 def _save(figure: Figure, path: Path) -> list[Path]:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # names of models and categories, which may hold what XML forbids
+        text.set_text(clean(text.get_text()).encode(errors="backslashreplace").decode())
     path.parent.mkdir(exist_ok=True)
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
     figure.savefig(files[0], metadata={"Software": None})
@@ -270,9 +277,10 @@ def _readable(name: str | None, rank: int) -> str:
 
     if name is None:
         return "(no category)"
+    name = clean(name)
     if len(name) > _LABEL_LETTERS:
         name = name[: _LABEL_LETTERS - 1] + "…"
     fonts = [font_manager.get_font(font_manager.findfont(font)) for font in matplotlib.rcParams["font.family"]]
     if all(any(ord(letter) in font.get_charmap() for font in fonts) for letter in name):
-        return name.replace("$", r"\$")
+        return name
     return f"no. {rank} of the table"

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, cast
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
+from bisum.display.console import Console
 from bisum.display.terminal import Terminal
 from bisum.errors import one_line
+from bisum.printing import CleanStream
 
 Kind = Literal["step", "detail", "news", "result", "warning"]
 """A logged step or library record; a table or sample; a line of news; final scores and their location; a warning."""
@@ -39,8 +41,8 @@ class Screen(Terminal):
         self._mask = mask
         super().__init__(bars=log != "quiet")
         self._kinds = (_SHOWN_OF_A_JOB if job else _SHOWN)[log]
-        self._file = file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
-        self._log = Console(file=self._file, width=120, color_system=None, force_terminal=False, highlight=False)
+        self._file = CleanStream(file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1))
+        self._log = Console(cast("IO[str]", self._file), width=120, color_system=None, force_terminal=False)
         self._handler = LogHandler(self._show_record)
         self._levels = {name: logging.getLogger(name).level for name in (None, "bisum")}
         logging.getLogger("bisum").setLevel(logging.INFO)
@@ -60,14 +62,14 @@ class Screen(Terminal):
         """Show one line, cut at the terminal's width; the log has all of it."""
         text = self._mask(text)
         if "detail" in self._kinds:
-            self.console.print(text, no_wrap=True, overflow="ellipsis", crop=True, markup=False)
+            self.console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
         self._write(text)
 
     def lines(self, *texts: str, kind: Kind = "result") -> None:
         """Show lines without wrapping them, so that users can copy paths and the like."""
         for text in map(self._mask, texts):
             if kind in self._kinds:
-                self.console.print(text, markup=False, soft_wrap=True)
+                self.console.print(text, soft_wrap=True)
             self._write(text)
 
     def note(self, text: str) -> None:

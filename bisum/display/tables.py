@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 
 from bisum.corpus.corpus import CorpusReport
 from bisum.display.scored_rows import ScoredRows, explain_mark
@@ -30,10 +31,10 @@ def corpus_table(report: CorpusReport, languages: Sequence[str]) -> Table:
         if any(dropped) or step not in ("empty", "sample"):
             name = f"- {_ROW_LIMIT if step == 'sample' else step}"
             numbers[name] = [f"{-rows:,}" if rows else "0" for rows in dropped]
-    numbers["kept"] = [f"[bold]{count.kept:,}[/bold]" for count in counts.values()]
+    numbers["kept"] = [f"{count.kept:,}" for count in counts.values()]
     table = new_table("rows")
     for step in numbers:
-        table.add_column(step, justify="right")
+        table.add_column(step, justify="right", style="bold" if step == "kept" else None)
     for row, (split, language) in enumerate(counts):
         table.add_row(f"{split} {language}", *(cells[row] for cells in numbers.values()))
     return table
@@ -91,11 +92,11 @@ def _scores(
         table.add_column(f"{beside[0]}\n1 / 2 / L", justify="right", style="dim", no_wrap=True)
     scored = [language for language in ("", *rows.counts) if rows.name(prefix, "rouge1", language) in metrics]
     for language in scored:
-        cells = []
+        cells: list[Text | str] = []
         for _, name in SHOWN:
             key = rows.name(prefix, name, language)
-            interval = f" [dim]{rows.interval(metrics, key, language)}[/dim]" if intervals else ""
-            cells.append(f"[bold]{metrics[key]:.1f}[/bold]{interval}")
+            interval = [(f" {rows.interval(metrics, key, language)}", "dim")] if intervals else []
+            cells.append(Text.assemble((f"{metrics[key]:.1f}", "bold"), *interval))
         if beside is not None:
             cells.append(" / ".join(f"{beside[1][rows.name('baseline', name, language)]:.1f}" for _, name in SHOWN))
         table.add_row(language or "all", *cells)

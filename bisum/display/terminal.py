@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
+
+from bisum.display.console import Console
+from bisum.printing import clean_standard_streams
 
 _SILENCE = 2.0
 """Seconds before a stage prints its first line, where no terminal shows a bar."""
@@ -71,7 +71,7 @@ class _Lines:
     def stop(self) -> None: ...
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
 
 class _Count(ProgressColumn):
@@ -89,25 +89,6 @@ def _clock(time: float | None) -> str:
     return f"{minutes}:{seconds:02}"
 
 
-class _Output:
-    """Standard output that ignores errors, so that a run survives a closed pipe or a full disk."""
-
-    def write(self, text: str) -> None:
-        """Write text, ignoring errors."""
-        with suppress(OSError):
-            sys.stdout.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
-
-    def flush(self) -> None:
-        """Flush; on an error, discard pending and later output, so that Python does not retry at exit."""
-        try:
-            sys.stdout.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stdout, name)
-
-
 def from_here(path: Path) -> Path:
     """Return a path relative to the current folder if it lies there."""
     here = Path.cwd()
@@ -118,9 +99,7 @@ class Terminal:
     """Standard output and the progress bars of the running stages."""
 
     def __init__(self, *, bars: bool = True) -> None:
-        environment = {name: value for name, value in os.environ.items() if (name, value) != ("COLUMNS", "0")}
-        output = cast("IO[str]", _Output()) if sys.stdout is not None else None  # closed by the shell: `>&-`
-        self.console = Console(file=output, highlight=False, _environ=environment)
+        self.console = Console()
         self._bars = bars
         self._display: Progress | _Lines | None = None
 
@@ -137,6 +116,8 @@ class Terminal:
         outermost, self._display = self._display is None, display
         task = display.add_task(title, total=total, completed=done, text="")
         display.start()
+        if outermost and isinstance(display, Progress):  # which shows what others print above its bars, as ANSI text
+            clean_standard_streams()
         try:
             yield Bar(display, task)
         finally:
@@ -148,5 +129,9 @@ class Terminal:
     def _new_display(self) -> Progress | _Lines:
         if not self.console.is_terminal or self.console.is_dumb_terminal:
             return _Lines(self.console)
-        columns = (TextColumn("{task.description}"), BarColumn(None), _Count(Column(no_wrap=True)))
-        return Progress(*columns, TextColumn("{task.fields[text]}"), console=self.console, transient=True)
+        columns = (_text("{task.description}"), BarColumn(None), _Count(Column(no_wrap=True)))
+        return Progress(*columns, _text("{task.fields[text]}"), console=self.console, transient=True)
+
+
+def _text(template: str) -> TextColumn:
+    return TextColumn(template, markup=False)

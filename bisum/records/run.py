@@ -20,6 +20,7 @@ from bisum.config.schema import Config
 from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, from_here
 from bisum.errors import Failed, UserError, reason
+from bisum.printing import as_json
 from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
@@ -102,7 +103,7 @@ class Run:
             self._tracking.summarize()
         if not self._accepted:
             return
-        replace_file(self.directory / "run.json", [json.dumps(self.masked(self.record), indent=1, ensure_ascii=False)])
+        replace_file(self.directory / "run.json", [as_json(self.masked(self.record), indent=1)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
         """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""

@@ -19,6 +19,7 @@ from bisum.config.jobs import Sweep, single_job
 from bisum.config.overrides import quoted
 from bisum.config.recording import mask_composed
 from bisum.errors import UserError, one_line, without_secrets
+from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
 from bisum.sweeps.execution import complain_of, release_memory
 from bisum.sweeps.report import announce, report
@@ -39,6 +40,7 @@ def run_with_plugins(
     done: list[tuple[Path, Sequence[str]]] = []
 
     def task(_: DictConfig) -> float | None:
+        clean_standard_streams()  # a launcher may run the job in another process
         hydra = HydraConfig.get()
         own = [word.lstrip("+") for word in hydra.overrides.task]
         shown = [without_secrets(word) for word in own]

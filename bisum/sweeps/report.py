@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from bisum.display.console import Console
 from bisum.display.evaluation_tables import evaluations_report
 from bisum.display.tables import new_table
 from bisum.display.terminal import from_here
@@ -23,14 +22,14 @@ def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str
     shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
     of = f" of {len(jobs)}" if jobs else ""
     own = " ".join(word for word in overrides if word not in shared)
-    Console(highlight=False).rule(escape(f"job {number}{of}: {own or 'defaults'}"))
+    Console().rule(f"job {number}{of}: {own or 'defaults'}")
 
 
 def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
     """Show a line for each job and return the largest of their exit codes."""
     records = [_record(directory) for directory, _ in jobs]
     own = _own_words([overrides for _, overrides in jobs])
-    console = Console(highlight=False)
+    console = Console()
     console.rule("sweep")
     if any("evaluation" in record for record in records):
         labels = (f"{number} {words}".rstrip() for number, words in enumerate(own))
@@ -38,16 +37,16 @@ def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
         for number, record in enumerate(records):
             if "evaluation" not in record:
                 line = f"job {number} {record.get('status', 'lost')}: {record.get('reason') or 'no reason is known'}"
-                console.print(line, markup=False, soft_wrap=True)
+                console.print(line, soft_wrap=True)
     else:
         console.print(_results_table(own, records))
     if jobs:
         folder = from_here(jobs[0][0].parent)
-        console.print(f"run directories  {folder}", markup=False, soft_wrap=True)
+        console.print(f"run directories  {folder}", soft_wrap=True)
         if len(jobs) > 1 and records[0].get("job") == "train":
-            console.print(f"test scores      bisum evaluate {folder}/[0-9]*", markup=False, soft_wrap=True)
+            console.print(f"test scores      bisum evaluate {folder}/[0-9]*", soft_wrap=True)
         if view := (records[0].get("tracker") or {}).get("view"):
-            console.print(f"job 0            {view}", markup=False, soft_wrap=True)
+            console.print(f"job 0            {view}", soft_wrap=True)
     return max((record.get("exit_code") or int(record.get("status") != "finished") for record in records), default=0)
 
 
@@ -71,7 +70,7 @@ def _results_table(own: Sequence[str], records: Sequence[dict[str, Any]]) -> Tab
     table.add_column("status")
     table.add_column("best", overflow="fold")
     for number, (words, record) in enumerate(zip(own, records, strict=True)):
-        table.add_row(str(number), escape(words), str(record.get("status", "lost")), escape(_result(record)))
+        table.add_row(str(number), words, str(record.get("status", "lost")), _result(record))
     return table
 
 

@@ -4,8 +4,8 @@ import io
 import re
 
 import pytest
-from rich.console import Console
 
+from bisum.display.console import Console
 from bisum.display.evaluation_tables import difference_table, evaluations_report, verdicts
 from bisum.display.scored_rows import ScoredRows
 

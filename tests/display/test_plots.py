@@ -1,6 +1,8 @@
 """Figures: the same numbers give the same files, everything is inside the picture, and the words in it are right."""
 
+import re
 import warnings
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -53,6 +55,20 @@ def test_categories_show_rows_of_every_language_and_names_of_bounded_length(tmp_
     assert "a name of a category th…" in shown
     assert max(map(len, shown)) == len("share of the language's rows; the numbers are rows")
     assert png.name == "categories.png"
+
+
+def test_names_that_others_gave_are_drawn_as_text(tmp_path):
+    """Matplotlib reads $ as mathematics, and XML forbids control characters."""
+    title = "Tokens as a\x1b[2J\x9b\u202e\ufffe\udc9b$\\frac{$ reads them"
+    names = ["\x1b[2J\x07evil\u202e", r"$\frac{$", "<b>&amp;--></b>"]
+    counts = {name: {"en": 3} for name in names}
+    files = plot_categories(tmp_path / "categories", title, counts, {"en": 9})
+    files += plot_lengths(tmp_path / "tokens", title, histograms(["en"]))
+    for svg in (file for file in files if file.suffix == ".svg"):
+        ElementTree.parse(svg)
+        assert r"Tokens as a[2J\udc9b$\frac{$ reads them" in words(svg)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", svg.read_text("utf-8"))
+    assert {"[2Jevil", r"$\frac{$"} <= set(words(tmp_path / "categories.svg"))
 
 
 def test_the_limit_is_drawn_with_the_share_of_rows_cut(tmp_path):

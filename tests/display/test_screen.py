@@ -7,9 +7,10 @@ import time
 import warnings
 
 import pytest
-from rich.console import Console
+from rich.text import Text
 
 from bisum.display import terminal as module
+from bisum.display.console import Console
 from bisum.display.scored_rows import ScoredRows
 from bisum.display.screen import Screen
 from bisum.display.tables import scores_table
@@ -76,6 +77,24 @@ def test_without_a_terminal_a_long_stage_says_a_line_and_a_short_one_nothing(cap
     with Terminal(bars=False).progress("quiet"):
         time.sleep(0.5)
     assert capsys.readouterr().out == ""
+
+
+def test_nothing_of_a_text_controls_the_terminal_or_the_log(tmp_path, capsys):
+    evil = "\x1b]0;title\x07\x1b[2J \x9b3J [/] [red]x[/red]"
+    screen = Screen(tmp_path / "train.log", "debug")
+    screen.print(evil, Text(evil))
+    screen.clip(evil)
+    screen.note(evil)
+    screen.warn(evil)
+    screen.log(f"Traceback\n{evil}\n")
+    logging.getLogger("bisum.corpus.files").warning(evil)
+    logging.getLogger("somelibrary").warning(evil)
+    warnings.warn(evil, stacklevel=1)
+    screen.close()
+    shown = capsys.readouterr().out
+    for text in (shown, (tmp_path / "train.log").read_text("utf-8")):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+        assert text.count("]0;title[2J 3J [/] [red]x[/red]") == 9
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -26,7 +26,7 @@ class Notebook(TrackedRun):
     def __init__(self, run, ink):
         self.file = Path(run.directory, "notebook.jsonl")
         self.write("start", name=run.name, job=run.job, seed=run.config["seed"], ink=ink, resumed=run.resumed)
-        self.report = {"id": run.id, "view": "read the notebook"}
+        self.report = {"id": run.id, "view": "read \\x07the notebook\\x1b[0m"}
 
     def write(self, what, **values):
         with self.file.open("a") as file:
@@ -60,7 +60,7 @@ class Bad(Notebook):
 
     def log(self, *arguments, **named):
         if self.way == "fails in log":
-            raise ValueError("no paper\\nat all")
+            raise ValueError("no paper\\n\\x1b[31mat\\x9b all")
         if self.way == "exits in log":
             os._exit(3)
         if self.way == "sleeps in log":

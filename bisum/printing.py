@@ -1,0 +1,67 @@
+"""What may be printed: text without control sequences, whoever wrote it.
+
+A document, a file name or a library's message may hold sequences that clear a terminal, retitle it or reorder its text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+# C0 but the line feed, DEL, C1, separators of lines and paragraphs, bidirectional embeddings, overrides and isolates,
+# and two that XML forbids. Joiners, soft hyphens and marks stay: scripts and emoji need them.
+_CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff]"
+_CONTROLS = re.compile(_CONTROL)
+_COLORS_AND_CONTROLS = re.compile(f"\x1b\\[[0-9:;]*m|{_CONTROL}")
+
+
+def clean(text: str) -> str:
+    """Return a text without control characters: white space such as a tab becomes a blank, the others go.
+
+    Line feeds stay. A sequence that only colors text, which libraries print, goes as a whole.
+    """
+    return _COLORS_AND_CONTROLS.sub(lambda found: " " if found[0].isspace() else "", text)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """Return plain data as readable JSON, with control characters as escapes: parsing returns the same data."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class CleanStream:
+    """A text stream that gets nothing but clean text; what its encoding lacks becomes an escape."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.uncleaned = stream
+        """The stream itself, for who cleans the text and adds control sequences of its own."""
+
+    def write(self, text: str) -> int:
+        """Write a text without its control sequences."""
+        encoding = self.uncleaned.encoding or "utf-8"
+        self.uncleaned.write(clean(text).encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts, which bring their own line feeds."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.uncleaned, name)
+
+
+def uncleaned(stream: TextIO | None) -> TextIO | None:
+    """Return the stream below a `CleanStream`, or the stream itself."""
+    return stream.uncleaned if isinstance(stream, CleanStream) else stream
+
+
+def clean_standard_streams() -> None:
+    """Clean what anyone prints from now on: bisum, Hydra, a library, a user's class, a warning or a traceback."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, CleanStream):  # None if closed by the shell: `>&-`
+            setattr(sys, name, CleanStream(stream))
