@@ -110,6 +110,12 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--package", "model"], "--package: shows part of a configuration; add --cfg job"),
+        (["baseline", "-p", "model"], "--package: shows part of a configuration; add --cfg job"),
+        (["--resolve"], "--resolve: shows part of a configuration; add --cfg job"),
+        (["-m", "--resolve", "seed=1,2"], "--resolve: shows part of a configuration; add --cfg job"),
+        (["--info", "-m"], "--info: explains the configuration of one job; leave out -m"),
+        (["--info", "--cfg", "job"], "--info and --cfg: give one of the two"),
         (["--", "x"], "bisum train takes no texts after '--'; bisum summarize does"),
         (["evaluate", "a", "--"], "bisum evaluate takes no texts after '--'"),
         (["baseline", "run"], "bisum baseline takes no 'run'"),

@@ -205,3 +205,32 @@ def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp
         assert sent | line == sent
     assert read.record(directory)["tracker"]["id"] == identity
     assert SECRET not in "".join(path.read_text("utf-8", "replace") for path in directory.rglob("*.log"))
+
+
+@pytest.mark.usefixtures("_tracked")
+def test_a_strangers_folder_chooses_no_host(small, tmp_path, monkeypatch):
+    """W&B reads `wandb/settings` in the current folder, whose `base_url` would get the key."""
+    asked = []
+
+    class Host(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.headers.get("authorization"))
+            self.send_response(200)
+            self.end_headers()
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, *arguments):
+            pass
+
+    server = Server(Host)
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / "wandb", tmp_path / "run/wandb"):
+        folder.mkdir(parents=True)
+        (folder / "settings").write_text(f"[default]\nbase_url = {server.address}\n", encoding="utf-8")
+    words = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
+    train(compose(words), tmp_path / "run")
+    server.shutdown()
+    server.server_close()
+    assert asked == []
