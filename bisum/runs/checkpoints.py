@@ -9,6 +9,7 @@ from pathlib import Path
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
+WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 
 _NAME = re.compile(r"epoch-\d+(\.\d+)?")
@@ -22,7 +23,12 @@ def epoch_name(epoch: float) -> str:
 def checkpoints_in(directory: Path) -> list[Path]:
     """Return the checkpoints in a folder, from oldest to newest."""
     found = [path for path in directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=lambda path: float(path.name.removeprefix("epoch-")))
+    return sorted(found, key=epoch_of)
+
+
+def epoch_of(checkpoint: Path) -> float:
+    """Return the n of a checkpoint's name, `epoch-<n>`."""
+    return float(checkpoint.name.removeprefix("epoch-"))
 
 
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
@@ -31,7 +37,7 @@ def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "its manifest is missing or broken"
-    if not isinstance(manifest, dict) or not {"model.safetensors", STATE} <= manifest.keys():
+    if not isinstance(manifest, dict) or not {WEIGHTS, STATE} <= manifest.keys():
         return "its manifest is missing or broken"
     for name, written in manifest.items():
         path = checkpoint / name

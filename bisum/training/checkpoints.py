@@ -7,15 +7,28 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
-from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, STATE, checkpoints_in, damage, digest, epoch_name
+from bisum.models.weights import not_finite
+from bisum.runs.checkpoints import (
+    MANIFEST,
+    OPTIMIZER,
+    STATE,
+    WEIGHTS,
+    checkpoints_in,
+    damage,
+    digest,
+    epoch_name,
+    epoch_of,
+)
 
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
@@ -55,14 +68,28 @@ class CheckpointStore:
         """Return the newest intact checkpoint, or None; call `warn` for each damaged one, which is set aside."""
         self._clean_up()
         for path in reversed(checkpoints_in(self.directory)):
-            problem = damage(path)
+            problem = flaw(path)
             if problem is None:
                 return path
-            aside = path.with_name(f"damaged-{path.name}")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)
-            warn(f"checkpoint {path.name} is damaged ({problem}) and set aside as {aside.name}")
+            aside = self._set_aside(path, "damaged")
+            warn(f"checkpoint {path.name} is damaged ({problem}) and set aside as {aside}")
         return None
+
+    @property
+    def newest(self) -> Path | None:
+        """The newest checkpoint, which may be damaged."""
+        return next(reversed(checkpoints_in(self.directory)), None)
+
+    def set_aside_after(self, epoch: float, why: str) -> dict[str, str]:
+        """Rename the checkpoints that are newer than `epoch` to `<why>-epoch-<n>`; return the new names by the old."""
+        later = [path for path in checkpoints_in(self.directory) if epoch_of(path) > epoch]
+        return {path.name: self._set_aside(path, why) for path in later}
+
+    def _set_aside(self, path: Path, why: str) -> str:
+        aside = path.with_name(f"{why}-{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        return aside.name
 
     def _clean_up(self) -> None:
         """Clean up after a killed process: restore a replaced checkpoint, delete a partial one."""
@@ -112,10 +139,21 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     return state
 
 
+def flaw(checkpoint: Path) -> str | None:
+    """Return what makes a checkpoint useless: a damaged file, or a number that is not finite; None if it is sound."""
+    if problem := damage(checkpoint):
+        return problem
+    for name in (WEIGHTS, OPTIMIZER):
+        with suppress(SafetensorError, OSError), safe_open(checkpoint / name, "pt") as file:  # said when it is loaded
+            if problem := not_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):
+                return f"in {name}, {problem}"
+    return None
+
+
 def load_weights(model: torch.nn.Module, folder: Path) -> None:
     """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once."""
     own = model.state_dict(keep_vars=True)
-    stored = {id(own[name]): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
+    stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
     model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
 
 

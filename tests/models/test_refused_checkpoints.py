@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from checkpoints import PROMPTS
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bisum.errors import UserError
 from bisum.models.loading import load, load_reader
@@ -156,3 +156,18 @@ def test_pickled_weights_that_are_damaged(checkpoints, refusal, tmp_path):
     assert "damaged" in message
     (folder / "pytorch_model.bin").write_bytes((folder / "sound.bin").read_bytes()[:5000])
     assert "weights_only" not in refusal(folder, reads_weights=True, pickled_weights=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite(value, checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("bart"), tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = "model.decoder.layers.0.fc2.weight"
+    weights[name].view(-1)[5] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError) as raised:
+        load(options(folder), 42, "float32")
+    shown = "nan" if value != value else "inf"
+    assert str(raised.value) == (
+        f"model.checkpoint: '{folder}' has weights that are not finite: {name} holds {shown}"
+    )
