@@ -104,8 +104,8 @@ class Run:
         """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = {"step": step, "epoch": epoch, **values}
-        for name in values:
-            if values[name] is None and not name.startswith("train/"):
+        for name, value in values.items():
+            if value is None and not name.startswith("train/"):
                 self.screen.warn(f"step {step}: {name} is {metrics[name]}, recorded as null")
         tracking = self._track()  # first, because a new tracker receives the lines already in the file
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:

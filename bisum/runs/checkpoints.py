@@ -7,6 +7,8 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
+from bisum.runs.files import digest
+
 MANIFEST = "manifest.json"
 STATE = "state.json"
 WEIGHTS = "model.safetensors"
@@ -48,11 +50,3 @@ def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
         if digest(path) != written:
             return f"{name} has changed"
     return None
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    import hashlib  # slow to import
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

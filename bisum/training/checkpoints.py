@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -25,10 +24,10 @@ from bisum.runs.checkpoints import (
     WEIGHTS,
     checkpoints_in,
     damage,
-    digest,
     epoch_name,
     epoch_of,
 )
+from bisum.runs.files import digest, flush
 
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
@@ -54,13 +53,13 @@ class CheckpointStore:
         manifest = {str(path.relative_to(aside)): digest(path) for path in files}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         for path in [*files, aside / MANIFEST, aside]:
-            _flush(path)
+            flush(path)
         replaced = self.directory / f".{final.name}.replaced"
         if final.exists():
             shutil.rmtree(replaced, ignore_errors=True)
             final.rename(replaced)
         aside.rename(final)
-        _flush(self.directory)
+        flush(self.directory)
         shutil.rmtree(replaced, ignore_errors=True)
         return final
 
@@ -145,7 +144,7 @@ def flaw(checkpoint: Path) -> str | None:
         return problem
     for name in (WEIGHTS, OPTIMIZER):
         with suppress(SafetensorError, OSError), safe_open(checkpoint / name, "pt") as file:  # said when it is loaded
-            if problem := not_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):
+            if problem := not_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):  # noqa: SIM118
                 return f"in {name}, {problem}"
     return None
 
@@ -155,11 +154,3 @@ def load_weights(model: torch.nn.Module, folder: Path) -> None:
     own = model.state_dict(keep_vars=True)
     stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
     model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -215,7 +215,9 @@ class Session:
             known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
             raise UserError(f"trainer.best_metric: no '{self.best_metric}' (valid: {', '.join(known)})")
         if not math.isfinite(metrics[self.best_metric]):
-            self.run.screen.warn(f"{self.best_metric} is {metrics[self.best_metric]}; this checkpoint cannot be the best")
+            self.run.screen.warn(
+                f"{self.best_metric} is {metrics[self.best_metric]}; this checkpoint cannot be the best"
+            )
         if self._is_best(metrics):
             progress.best, progress.best_loss = metrics[self.best_metric], metrics["eval/loss"]
             progress.best_checkpoint, progress.evaluations_since_best = self.checkpoint_name, 0

@@ -168,6 +168,4 @@ def test_weights_that_are_not_finite(value, checkpoints, options, tmp_path):
     with pytest.raises(UserError) as raised:
         load(options(folder), 42, "float32")
     shown = "nan" if value != value else "inf"
-    assert str(raised.value) == (
-        f"model.checkpoint: '{folder}' has weights that are not finite: {name} holds {shown}"
-    )
+    assert str(raised.value) == (f"model.checkpoint: '{folder}' has weights that are not finite: {name} holds {shown}")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bisum.models.weights import not_finite
-from bisum.runs.checkpoints import digest
+from bisum.runs.files import digest
 from bisum.training.session import Session
 from bisum.training.soundness import SoundSteps
 
