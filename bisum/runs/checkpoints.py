@@ -14,7 +14,12 @@ STATE = "state.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 
-_NAME = re.compile(r"epoch-\d+(\.\d+)?")
+_NAME = re.compile(r"epoch-\d{1,12}(\.\d{1,12})?", re.ASCII)
+
+
+def is_name(name: str) -> bool:
+    """Return whether a name is one of a checkpoint, `epoch-<n>`."""
+    return _NAME.fullmatch(name) is not None
 
 
 def epoch_name(epoch: float) -> str:
@@ -24,7 +29,7 @@ def epoch_name(epoch: float) -> str:
 
 def checkpoints_in(directory: Path) -> list[Path]:
     """Return the checkpoints in a folder, from oldest to newest."""
-    found = [path for path in directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
+    found = [path for path in directory.glob("epoch-*") if is_name(path.name) and path.is_dir()]
     return sorted(found, key=epoch_of)
 
 
@@ -35,6 +40,8 @@ def epoch_of(checkpoint: Path) -> float:
 
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
     """Return what is wrong with a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
+    if (checkpoint / MANIFEST).exists() and not (checkpoint / MANIFEST).is_file():
+        return "its manifest is not a file"  # a pipe would be waited for
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

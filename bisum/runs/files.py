@@ -11,7 +11,8 @@ def replace_file(path: Path, lines: Iterable[str]) -> None:
     """Write lines to a file atomically, creating its folder: a kill or a power cut leaves the old or the new file."""
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    aside.unlink(missing_ok=True)  # which may be a link
+    with aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(f"{line}\n" for line in lines)
         file.flush()
         os.fsync(file.fileno())

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
+from bisum.errors import UserError, one_line, printable
 from bisum.models.weights import not_finite
 from bisum.runs.checkpoints import (
     MANIFEST,
@@ -28,6 +29,7 @@ from bisum.runs.checkpoints import (
     epoch_of,
 )
 from bisum.runs.files import digest, flush
+from bisum.training.optimization import state_shapes
 
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
@@ -48,12 +50,16 @@ class CheckpointStore:
         aside = self.directory / f".{final.name}.partial"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        write(aside)
-        files = sorted(path for path in aside.rglob("*") if path.is_file())
-        manifest = {str(path.relative_to(aside)): digest(path) for path in files}
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        for path in [*files, aside / MANIFEST, aside]:
-            flush(path)
+        try:
+            write(aside)
+            files = sorted(path for path in aside.rglob("*") if path.is_file())
+            manifest = {str(path.relative_to(aside)): digest(path) for path in files}
+            (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            for path in [*files, aside / MANIFEST, aside]:
+                flush(path)
+        except Exception:
+            shutil.rmtree(aside, ignore_errors=True)  # frees the space of a full disk
+            raise
         replaced = self.directory / f".{final.name}.replaced"
         if final.exists():
             shutil.rmtree(replaced, ignore_errors=True)
@@ -128,12 +134,28 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     """Load a checkpoint's optimizer state into an optimizer over the same parameters; return the rest of the state.
 
     The optimizer keeps its own learning rate, weight decay and other hyperparameters.
+
+    Raises:
+        UserError: the file cannot be read, or its entries do not fit the parameters.
     """
     state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    try:
+        stored = {**load_file(folder / OPTIMIZER), **state.pop("optimizer")}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{folder / OPTIMIZER}' cannot be read: {one_line(error)}") from error
     memory: dict[int, dict[str, Any]] = {}
-    for key, value in {**load_file(folder / OPTIMIZER), **state.pop("optimizer")}.items():
-        index, _, name = key.partition(".")
-        memory.setdefault(int(index), {})[name] = value
+    for index, parameter in enumerate(parameter for group in optimizer.param_groups for parameter in group["params"]):
+        shapes = state_shapes(optimizer, parameter)
+        entries = {name: stored.pop(f"{index}.{name}") for name in shapes if f"{index}.{name}" in stored}
+        if entries and {name: torch.as_tensor(value).shape for name, value in entries.items()} != shapes:
+            raise UserError(
+                f"'{folder / OPTIMIZER}' does not fit the model: entries {index}.* for a weight of shape "
+                f"{tuple(parameter.shape)}"
+            )
+        if entries:
+            memory[index] = entries
+    if stored:
+        raise UserError(f"'{folder / OPTIMIZER}' does not fit the model: it has no weight for {printable(min(stored))}")
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
 
@@ -150,7 +172,14 @@ def flaw(checkpoint: Path) -> str | None:
 
 
 def load_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once."""
+    """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once.
+
+    Raises:
+        UserError: the file cannot be read, or is of another model.
+    """
     own = model.state_dict(keep_vars=True)
-    stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
-    model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
+    try:
+        stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+        model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise UserError(f"'{folder / WEIGHTS}' does not fit the model: {one_line(error)[:200]}") from error

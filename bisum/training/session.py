@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
 from bisum.batches.sampling import TrainingLoader
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 from bisum.hardware.devices import Device
 from bisum.hardware.xla import seed as seed_step
 from bisum.hardware.xla import sync
@@ -24,9 +25,10 @@ from bisum.interfaces.trainer import Trainer
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.checkpoints import epoch_name, epoch_of
+from bisum.runs.metrics import mark_metrics
 from bisum.runs.signals import Interrupted
 from bisum.training.checkpoints import CheckpointStore, write_training_state
-from bisum.training.progress import Progress, fixed_settings
+from bisum.training.progress import Progress, epoch_at, fixed_settings
 from bisum.training.soundness import SoundSteps, recovery, unsound_state
 
 
@@ -70,7 +72,7 @@ class Session:
         self._rows = 0
         self._since = time.perf_counter()
         self._scaler_state: Callable[[], dict[str, Any] | None] = lambda: self.scaler
-        self._first_epoch = self.epoch
+        self._first_step, self._first_epoch = self.step, self.epoch
         self._sound = SoundSteps(self.step)
 
     @property
@@ -97,10 +99,7 @@ class Session:
     @property
     def epoch(self) -> float:
         """Epochs trained, fractional in mid-epoch, with enough decimals to distinguish any two steps."""
-        return self._epoch_at(self.progress.step)
-
-    def _epoch_at(self, step: int) -> float:
-        return round(step / self.steps_per_epoch, len(str(self.steps_per_epoch)) + 4)
+        return epoch_at(self.progress.step, self.steps_per_epoch)
 
     def begin(self) -> None:
         """Start or resume training: repeat an evaluation that an interruption cut off, and start the clock."""
@@ -186,7 +185,7 @@ class Session:
 
     def _fail(self, what: str, sound_step: int) -> NoReturn:
         """Set aside the checkpoints after `sound_step` and the last sound evaluation, and say how to go on."""
-        sound_epoch = self._epoch_at(max(sound_step, self.progress.evaluated_step))
+        sound_epoch = epoch_at(max(sound_step, self.progress.evaluated_step), self.steps_per_epoch)
         for name, aside in self.checkpoints.set_aside_after(sound_epoch, "unsound").items():
             self.run.screen.warn(f"checkpoint {name} leads to values that are not finite; it is set aside as {aside}")
         left = self.checkpoints.newest
@@ -195,7 +194,7 @@ class Session:
             left and left.name,
             self.settings.learning_rate,
             full_precision=self.device.precision == "float32",
-            failed_again=left is not None and self._epoch_at(sound_step) < epoch_of(left) == self._first_epoch,
+            failed_again=left is not None and epoch_of(left) == self._first_epoch and sound_step < self._first_step,
         )
         raise FloatingPointError(f"{what}; {how}")
 
@@ -265,13 +264,21 @@ class Session:
                 "progress": asdict(progress),
                 "schedule_step": self.schedule.last_epoch,
                 "fixed": fixed_settings(self.run.config, self.steps_per_epoch),
+                "metrics": mark_metrics(self.run.directory),
             }
             if (scaler := self._scaler_state()) is not None:
                 state["scaler"] = scaler
             write_training_state(folder, self.optimizer, state)
 
         with self.run.stage("checkpoints"):
-            self.checkpoints.save(self.epoch, write)
+            try:
+                self.checkpoints.save(self.epoch, write)
+            except (OSError, SafetensorError) as error:
+                where = f"{self.checkpoint_name} cannot be written to '{self.checkpoints.directory}'"
+                raise OSError(
+                    f"{where}: {getattr(error, 'strerror', None) or one_line(error)}; earlier checkpoints are whole: "
+                    f"free some space, then bisum resume={self.run.shown}"
+                ) from error
             self.checkpoints.prune(self._checkpoints_to_keep(), progress.best_checkpoint)
         self._since += time.perf_counter() - began
 
