@@ -21,8 +21,8 @@ class Kind(NamedTuple):
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number."""
-    return type(value) in (int, float) and math.isfinite(value)
+    """Return whether a value is a finite number, and no larger than 64 bits hold if it is whole."""
+    return type(value) in (int, float) and (abs(value) < 2**63 if type(value) is int else math.isfinite(value))
 
 
 def or_null(kind: Kind) -> Kind:
@@ -32,7 +32,7 @@ def or_null(kind: Kind) -> Kind:
 
 TEXT = Kind("text", lambda value: isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
-WHOLE = Kind("a whole number, 0 or more", lambda value: type(value) is int and value >= 0)
+WHOLE = Kind("a whole number, 0 or more", lambda value: type(value) is int and 0 <= value < 2**63)
 NUMBER = Kind("a number", is_number)
 SCORE = Kind("a number or null", lambda value: value is None or type(value) in (int, float))
 CHECKPOINT = Kind("the name of a checkpoint, epoch-<n>", lambda value: isinstance(value, str) and is_name(value))

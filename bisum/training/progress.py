@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bisum.config.schema import Config
 from bisum.errors import UserError, printable
+from bisum.interfaces.trainer import Trainer
 from bisum.runs.checkpoints import STATE, epoch_name
 from bisum.runs.entries import CHECKPOINT, NUMBER, OBJECT, SCORE, TEXT, WHOLE, Entries, or_null, read_object
 
@@ -93,6 +95,18 @@ def read_state(checkpoint: Path, fixed: dict[str, Any], steps_per_epoch: int) ->
         if count > progress.step:
             raise UserError(f"'{path}': {key} must be at most progress.step, {progress.step}")
     return progress, state
+
+
+def count_saves(settings: Trainer, step: int, total_steps: int, steps_per_epoch: int) -> int:
+    """Return how many checkpoints will be saved after `step`: at evaluations, and every `save_every` steps."""
+    evaluate_every, save_every = settings.evaluate_every or steps_per_epoch, settings.save_every or total_steps
+    both = math.lcm(evaluate_every, save_every)
+
+    def up_to(last: int) -> int:
+        return last // evaluate_every + last // save_every - last // both
+
+    ends_between = step < total_steps and total_steps % evaluate_every != 0 and total_steps % save_every != 0
+    return up_to(total_steps) - up_to(step) + ends_between
 
 
 def epoch_at(step: int, steps_per_epoch: int) -> float:

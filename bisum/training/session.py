@@ -191,7 +191,7 @@ class Session:
         left = self.checkpoints.newest
         how = recovery(
             str(self.run.shown),
-            left and left.name,
+            left.name if left else None,
             self.settings.learning_rate,
             full_precision=self.device.precision == "float32",
             failed_again=left is not None and epoch_of(left) == self._first_epoch and sound_step < self._first_step,

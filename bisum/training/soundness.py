@@ -42,7 +42,7 @@ class SoundSteps:
 
 def unsound_state(model: torch.nn.Module, optimizer: Optimizer) -> str | None:
     """Return which weight, or entry of the optimizer's state, is not finite; None if all are finite."""
-    named = {parameter: name for name, parameter in model.named_parameters()}
+    named: dict[torch.Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
 
     def state() -> Iterator[tuple[str, torch.Tensor]]:
         for parameter, entries in optimizer.state.items():

@@ -17,9 +17,10 @@ from bisum.records.run import Run
 from bisum.runs.metrics import missing_metrics
 from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.optimization import build_optimizer, build_schedule
-from bisum.training.progress import Progress, fixed_settings, read_state
+from bisum.training.progress import Progress, count_saves, fixed_settings, read_state
 from bisum.training.scoring import Scoring
 from bisum.training.session import Session
+from bisum.training.space import check_space, measure_space
 
 
 def start_session(
@@ -56,6 +57,11 @@ def start_session(
             run.screen.warn(missing)
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
             progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this was saved
+    space = measure_space(
+        run.directory, loaded, optimizer, settings, count_saves(settings, progress.step, total_steps, steps_per_epoch)
+    )
+    run.screen.log(f"disk space: {space}")
+    check_space(space, run.shown, settings.keep_checkpoints)
     return Session(
         settings=settings,
         best_metric=scoring.best_metric,
