@@ -26,6 +26,7 @@ _ENTRIES = {
     "reason?": or_null(TEXT),
     "exit_code?": or_null(WHOLE),
     "started?": TEXT,
+    "finished?": TEXT,
     "config": OBJECT,
     "config.model": OBJECT,
     "config.model.max_document_tokens": WHOLE,
