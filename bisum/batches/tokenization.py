@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from bisum.batches.token_cache import TokenCache
 from bisum.corpus.corpus import Corpus
 from bisum.corpus.strings import take
-from bisum.errors import UserError
 from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 3
 """Part of the cache key; raise it when the same rows and tokenizer give different ids."""
+_BATCH_ROWS = 1000
+_SCHEMA = pa.schema(
+    {
+        "input_ids": pa.list_(pa.int32()),
+        "labels": pa.list_(pa.int32()),
+        "document_cut": pa.bool_(),
+        "summary_cut": pa.bool_(),
+    }
+)
 
 
 class Ragged:
@@ -74,57 +83,37 @@ def encode(
     """Return splits of the corpus as token ids.
 
     A split is tokenized once for the same rows, tokenizer, family, prompt and limits; later calls read the ids from
-    `cache`. A cache file is written under a temporary name and renamed, so that concurrent runs do not corrupt it.
+    the folder `cache`.
+
+    Raises:
+        UserError: the folder cannot be written, or the model cannot read the texts.
     """
+    files = TokenCache(cache)
     return {
-        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, cache, progress))
+        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, files, progress))
         for name in splits
         for rows in [corpus.splits[name]]
     }
 
 
 def _encode(
-    split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: Path, progress: ShowProgress
+    split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: TokenCache, progress: ShowProgress
 ) -> pa.Table:
-    from datasets import Dataset, Features, List, Value  # imports pandas, which `bisum summarize` does not need
-
     key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cache_dir: '{cache}' cannot be made a directory: {error.strerror}") from error
-
-    def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[Any]]:
-        bar.advance(indices[-1] + 1)
-        return loaded.encode(batch["document"], batch["summary"], batch["language"])
-
-    integers = List(Value("int32"))
-    features = Features(input_ids=integers, labels=integers, document_cut=Value("bool"), summary_cut=Value("bool"))
     order = pc.sort_indices(rows["id"])  # the cache is in the order of ids, so that runs with other seeds share it
-    texts = Dataset(take(rows.select(["document", "summary", "language"]), order))
-    path = cache / f"tokens-{key}.arrow"
 
-    def tokenize() -> pa.Table:
-        tokens = texts.map(
-            encode_batch,
-            batched=True,
-            with_indices=True,
-            remove_columns=texts.column_names,
-            features=features,
-            cache_file_name=str(path),
-            new_fingerprint=key,
-        )
-        return tokens.data.table
+    def batches() -> Iterator[pa.RecordBatch]:
+        texts = take(rows.select(["document", "summary", "language"]), order)
+        for start in range(0, len(texts), _BATCH_ROWS):
+            columns = texts.slice(start, _BATCH_ROWS).to_pydict()
+            encoded = loaded.encode(columns["document"], columns["summary"], columns["language"])
+            yield pa.record_batch([pa.array(encoded[field.name], field.type) for field in _SCHEMA], _SCHEMA)
+            bar.advance(min(start + _BATCH_ROWS, len(texts)))
 
     with progress(f"tokenizing {split}", len(rows)) as bar:
-        try:
-            tokens = tokenize()
-        except (OSError, pa.ArrowException):
-            path.unlink(missing_ok=True)  # rebuild a damaged cache file
-            try:
-                tokens = tokenize()
-            except OSError as error:
-                raise UserError(f"cache_dir: '{cache}' cannot be written: {error.strerror}") from error
+        tokens = cache.read(key)
+        if tokens is None:
+            tokens = cache.write(key, _SCHEMA, batches())
     return tokens.take(pa.array(np.argsort(order.to_numpy())))
 
 

@@ -20,9 +20,8 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hardware.devices import find_device
 from bisum.records.run import recorded
-from bisum.runs.checkpoints import damage
 from bisum.runs.record import read_record
-from bisum.training.checkpoints import CheckpointStore
+from bisum.training.checkpoints import CheckpointStore, flaw
 from bisum.training.scoring import Scoring, report
 from bisum.training.start import start_session
 
@@ -46,7 +45,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
     check_environment()
     quiet_libraries()
     with recorded(Path(directory or config.resume or new_directory()), config) as run:
-        if run.done and damage(run.checkpoints / run.record["test"]["checkpoint"]) is None:
+        if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
             run.screen.note(f"this run is finished; to train further: bisum resume={run.shown} trainer.epochs=N")
             return report(run)
         device = find_device(config.hardware)

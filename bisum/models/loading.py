@@ -21,6 +21,7 @@ from bisum.models.families import family_of
 from bisum.models.fitting import check_no_code, check_token_ids, check_tokenizer
 from bisum.models.hub import fetch
 from bisum.models.prompt import state_prompt, stated_prompt
+from bisum.models.weights import not_finite
 
 T = TypeVar("T")
 
@@ -69,8 +70,8 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
     run. `progress` shows the progress of a download.
 
     Raises:
-        UserError: the checkpoint is missing or belongs to no known family, cannot run in `precision`, or has fewer
-            positions than `max_document_tokens`.
+        UserError: the checkpoint is missing or belongs to no known family, cannot run in `precision`, has fewer
+            positions than `max_document_tokens`, or holds a weight that is not finite.
     """
     if options.checkpoint is None:
         architecture, tokenizer = _architecture(options)
@@ -81,6 +82,9 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
         checkpoint, config = _checkpoint(options, weights=True, progress=progress)
         reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
         model = _load_model(reader, checkpoint, options)
+    if problem := not_finite(model.named_parameters()):  # buffers may hold -inf, to ban tokens
+        key = f"checkpoint: '{checkpoint}'" if options.checkpoint else "architecture: its model"
+        raise UserError(f"model.{key} has weights that are not finite: {problem}")
     state_prompt(model.config, reader.prefix, reader.suffix)
     return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
 

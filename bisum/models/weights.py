@@ -1,12 +1,14 @@
-"""Loading of a checkpoint's weights, which must be complete."""
+"""A checkpoint's weights, which must be complete and finite."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bisum.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import (
         PretrainedConfig,
         PreTrainedModel,
@@ -31,3 +33,22 @@ def load_weights(
             f"{len(lacking)} missing or of another shape, such as {lacking[0]}"
         )
     return model
+
+
+def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:
+    """Return the name of a tensor that holds NaN or infinity, and which of them; None if all are finite.
+
+    It reads each tensor once and waits for its device only at the end. Tensors of whole numbers are skipped.
+    """
+    import torch
+
+    names, bounds = [], []
+    for name, tensor in tensors:
+        if tensor.is_floating_point() and tensor.numel():
+            names.append(name)
+            bounds.append(torch.stack(torch.aminmax(tensor.detach())).float())
+    together = torch.stack([bound.to(bounds[0].device) for bound in bounds]).cpu() if bounds else torch.empty(0, 2)
+    for name, bound in zip(names, together, strict=True):
+        if not bound.isfinite().all():
+            return f"{name} holds {'nan' if bound.isnan().any() else 'inf'}"
+    return None

@@ -25,6 +25,7 @@ from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.metrics import read_metrics, rewind_metrics
+from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
 from bisum.runs.signals import Interrupted, Interrupts, interrupts
 from bisum.trackers.client import Histograms, Tracking
@@ -50,13 +51,14 @@ class Run:
         self.config = config
         self.interrupts = interrupts
         provenance = config.provenance
-        self._lock = (directory / ".lock").open("w")
+        self._lock = (directory / ".lock").open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"'{directory}' is in use: its run is still going on in another process") from error
         earlier = read_record(directory) if (directory / "run.json").exists() else None
         self.resumed = earlier is not None
+        self.metrics()  # raises if a line was edited, before anything is written
         self.done = (
             earlier is not None
             and earlier.get("status") == "finished"
@@ -103,12 +105,15 @@ class Run:
             self._tracking.summarize()
         if not self._accepted:
             return
-        replace_file(self.directory / "run.json", [as_json(self.masked(self.record), indent=1)])
+        replace_file(self.directory / "run.json", [as_json(_finite(self.masked(self.record)), indent=1)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
         """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = {"step": step, "epoch": epoch, **values}
+        for name, value in values.items():
+            if value is None and not name.startswith("train/"):
+                self.screen.warn(f"step {step}: {name} is {metrics[name]}, recorded as null")
         tracking = self._track()  # first, because a new tracker receives the lines already in the file
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -199,6 +204,7 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
         used = (directory / "run.json").exists() or any(directory.glob("*/run.json"))
     except OSError as error:
         raise UserError(f"{key}: '{directory}' cannot be made a directory: {error.strerror}") from error
+    refuse_links(directory, key)
     if used:
         raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
 
@@ -210,10 +216,12 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
     Raises:
         UserError: the directory holds another run and `config.resume` is None, or the block raised a UserError.
         Failed: the block raised another exception; the traceback is in `train.log`.
-        SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM).
+        SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP).
     """
     if config.resume is None:
         claim(directory)
+    else:
+        refuse_links(directory, "resume")
     with interrupts() as state:
         run = Run(directory, config, state)
         try:
@@ -242,3 +250,12 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON data with null for each number that is not finite, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,11 +7,19 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
+from bisum.runs.files import digest
+
 MANIFEST = "manifest.json"
 STATE = "state.json"
+WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 
-_NAME = re.compile(r"epoch-\d+(\.\d+)?")
+_NAME = re.compile(r"epoch-\d{1,12}(\.\d{1,12})?", re.ASCII)
+
+
+def is_name(name: str) -> bool:
+    """Return whether a name is one of a checkpoint, `epoch-<n>`."""
+    return _NAME.fullmatch(name) is not None
 
 
 def epoch_name(epoch: float) -> str:
@@ -21,17 +29,24 @@ def epoch_name(epoch: float) -> str:
 
 def checkpoints_in(directory: Path) -> list[Path]:
     """Return the checkpoints in a folder, from oldest to newest."""
-    found = [path for path in directory.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=lambda path: float(path.name.removeprefix("epoch-")))
+    found = [path for path in directory.glob("epoch-*") if is_name(path.name) and path.is_dir()]
+    return sorted(found, key=epoch_of)
+
+
+def epoch_of(checkpoint: Path) -> float:
+    """Return the n of a checkpoint's name, `epoch-<n>`."""
+    return float(checkpoint.name.removeprefix("epoch-"))
 
 
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
     """Return what is wrong with a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
+    if (checkpoint / MANIFEST).exists() and not (checkpoint / MANIFEST).is_file():
+        return "its manifest is not a file"  # a pipe would be waited for
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "its manifest is missing or broken"
-    if not isinstance(manifest, dict) or not {"model.safetensors", STATE} <= manifest.keys():
+    if not isinstance(manifest, dict) or not {WEIGHTS, STATE} <= manifest.keys():
         return "its manifest is missing or broken"
     for name, written in manifest.items():
         path = checkpoint / name
@@ -42,11 +57,3 @@ def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
         if digest(path) != written:
             return f"{name} has changed"
     return None
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    import hashlib  # slow to import
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

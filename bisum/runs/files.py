@@ -1,4 +1,4 @@
-"""Atomic replacement of files in a run directory."""
+"""Files that survive a kill and a power cut, and the check that they are unchanged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,30 @@ from pathlib import Path
 
 
 def replace_file(path: Path, lines: Iterable[str]) -> None:
-    """Write lines to a file atomically, creating its folder: a killed process leaves either the old or the new file."""
+    """Write lines to a file atomically, creating its folder: a kill or a power cut leaves the old or the new file."""
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    aside.unlink(missing_ok=True)  # which may be a link
+    with aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(aside, path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have a file's contents, or a folder's names, written to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    import hashlib  # slow to import
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

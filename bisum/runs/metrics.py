@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError
-from bisum.runs.files import replace_file
+from bisum.runs.entries import NUMBER, SCORE, WHOLE, wrong_entry
+from bisum.runs.files import flush, replace_file
+
+_ENTRIES = {"step": WHOLE, "epoch?": NUMBER, "*": SCORE}
 
 
 def score_name(prefix: str, name: str, *, language: str = "", profile: str = "rouge") -> str:
@@ -19,20 +24,23 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's `metrics.jsonl`, without a last line that a crash truncated.
 
     Raises:
-        UserError: any other line is malformed.
+        UserError: any other line is malformed, or a value is not what bisum writes.
     """
     path = directory / "metrics.jsonl"
     lines: list[dict[str, Any]] = []
-    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    texts = _contents(path).decode("utf-8", "replace").splitlines()
     for number, text in enumerate(texts, start=1):
+        where = f"{path}, line {number}"
         try:
             line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict) or "step" not in line:
+        except (ValueError, RecursionError) as error:
             if number == len(texts):
                 break
-            raise UserError(f"{path}, line {number}: must be an object with a step; correct or remove the line")
+            raise UserError(f"{where}: must be an object with a step; correct or remove the line") from error
+        if not isinstance(line, dict):
+            raise UserError(f"{where}: must be an object with a step; correct or remove the line")
+        if problem := wrong_entry(line, _ENTRIES):
+            raise UserError(f"{where}: {problem}; correct or remove the line")
         lines.append(line)
     return lines
 
@@ -50,3 +58,39 @@ def rewind_metrics(directory: Path, step: int, evaluated_step: int) -> None:
 
     kept = [line for line in read_metrics(directory) if stays(line)]
     replace_file(directory / "metrics.jsonl", map(json.dumps, kept))
+
+
+def mark_metrics(directory: Path) -> dict[str, Any]:
+    """Flush `metrics.jsonl` to disk, and return what recognizes its present contents in a later, longer file."""
+    path = directory / "metrics.jsonl"
+    contents = _contents(path)
+    if contents:
+        flush(path)
+    return {
+        "lines": contents.count(b"\n"),
+        "bytes": len(contents),
+        "sha256": hashlib.sha256(contents).hexdigest(),
+    }
+
+
+def missing_metrics(directory: Path, mark: Mapping[str, Any], step: int) -> str | None:
+    """Return how `metrics.jsonl` lacks what it held at a `mark` of `step`; None if it is all there."""
+    path = directory / "metrics.jsonl"
+    contents = _contents(path)[: mark["bytes"]]
+    if hashlib.sha256(contents).hexdigest() == mark["sha256"]:
+        return None
+    found = sum(line["step"] <= step for line in read_metrics(directory))
+    lines = f"{found} of the {mark['lines']} lines up to step {step}"
+    state = f"holds {lines}" if found < mark["lines"] else f"has been changed up to step {step}"
+    return f"{path} {state if path.exists() else f'is missing ({lines})'}; the run goes on with what is left"
+
+
+def _contents(path: Path) -> bytes:
+    if not path.exists():
+        return b""
+    if not path.is_file():
+        raise UserError(f"'{path}' is not a file")  # a pipe would be waited for
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}") from error

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-import json
-from functools import reduce
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from bisum.errors import UserError
+from bisum.runs.entries import (
+    CHECKPOINT,
+    IDENTIFIER,
+    NUMBER,
+    OBJECT,
+    SCORE,
+    TEXT,
+    WHOLE,
+    or_null,
+    read_object,
+    wrong_entry,
+)
 
-_ENTRIES: dict[str, tuple[type, ...]] = {
-    "job": (str,),
-    "status?": (str,),
-    "config": (dict,),
-    "config.model": (dict,),
-    "config.model.max_document_tokens": (int,),
-    "config.model.max_summary_tokens": (int,),
-    "config.evaluation?": (dict,),
-    "choices?": (dict,),
-    "test?": (dict, type(None)),
-    "test.checkpoint": (str,),
-    "best?": (dict, type(None)),
-    "best.epoch": (float, int),
-    "data?": (dict,),
-    "seconds?": (dict,),
+_SCORES = {"step?": WHOLE, "epoch?": NUMBER, "*": SCORE}
+_ENTRIES = {
+    "job": TEXT,
+    "status?": TEXT,
+    "reason?": or_null(TEXT),
+    "exit_code?": or_null(WHOLE),
+    "started?": TEXT,
+    "finished?": TEXT,
+    "config": OBJECT,
+    "config.model": OBJECT,
+    "config.model.max_document_tokens": WHOLE,
+    "config.model.max_summary_tokens": WHOLE,
+    "config.evaluation?": OBJECT,
+    "choices?": OBJECT,
+    "choices.*": or_null(TEXT),
+    "commit?": or_null(TEXT),
+    "seconds?": OBJECT,
+    "seconds.*": NUMBER,
+    "data?": or_null(OBJECT),
+    "data.fingerprint": TEXT,
+    "data.rows": OBJECT,
+    "data.rows.*": OBJECT,
+    "data.rows.*.*": OBJECT,
+    "data.rows.*.*.kept": WHOLE,
+    "profile?": TEXT,
+    "best_metric?": TEXT,
+    "baseline?": or_null(OBJECT),
+    "baseline.system?": TEXT,
+    "baseline.split?": TEXT,
+    "baseline.*": SCORE,
+    "last?": or_null(OBJECT),
+    **{f"last.{name}": kind for name, kind in _SCORES.items()},
+    "best?": or_null(OBJECT),
+    **{f"best.{name}": kind for name, kind in _SCORES.items()},
+    "best.epoch": NUMBER,
+    "test?": or_null(OBJECT),
+    "test.checkpoint": CHECKPOINT,
+    "test.*": SCORE,
+    "tracker?": or_null(OBJECT),
+    "tracker.id?": IDENTIFIER,
+    "tracker.*": or_null(TEXT),
 }
-"""Types of the `run.json` entries that are read before schema validation; a user may have edited the file.
-
-A question mark after the name marks an optional entry.
-"""
-_WORDS = {str: "text", dict: "an object", int: "a whole number", float: "a number"}
+_FINISHED = {"data": OBJECT, "profile": TEXT, "baseline": OBJECT, "best_metric": TEXT, "best": OBJECT, "test": OBJECT}
+"""What a finished training has recorded."""
 
 
 def read_record(run: str | Path) -> dict[str, Any]:
@@ -42,18 +75,9 @@ def read_record(run: str | Path) -> dict[str, Any]:
     if Path(run).is_file():
         raise UserError(f"'{run}' is a file; give the run directory")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_object(path, _ENTRIES)
     except FileNotFoundError as error:
         raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"'{path}' cannot be read: {error}") from error
-    if not isinstance(record, dict):
-        raise UserError(f"'{path}' must hold an object, as bisum wrote it")
-    for entry, types in _ENTRIES.items():
-        key = entry.rstrip("?")
-        *parents, name = key.split(".")
-        node: Any = reduce(lambda node, parent: node and node.get(parent), parents, cast(Any, record))
-        may_lack = node is None or (key != entry and name not in node)
-        if not may_lack and type(node.get(name)) not in types:
-            raise UserError(f"'{path}': {key} must be {_WORDS[types[0]]}, as bisum wrote it")
+    if record["job"] == "train" and record.get("status") == "finished" and (lacks := wrong_entry(record, _FINISHED)):
+        raise UserError(f"'{path}': {lacks}, as bisum wrote it")
     return record

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C and SIGTERM: finish the step, save a checkpoint and report it."""
+"""Handling of Ctrl-C, SIGTERM and SIGHUP (a terminal that closes): finish the step, save a checkpoint and report it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,25 @@ class Interrupts:
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal; a second one ends the run at once."""
+        if number == self.signal == signal.SIGHUP:  # a terminal that closes may send it twice
+            return
         if self.signal is not None or not self.deferred:
+            self.signal = number
             raise Interrupted(number)
         self.signal = number
 
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Handle SIGINT and SIGTERM during the block; Python allows handlers only in the main thread."""
+    """Handle SIGINT, SIGTERM and SIGHUP during the block; Python allows handlers only in the main thread.
+
+    SIGHUP stays ignored if it is, as under nohup.
+    """
     state = Interrupts()
     before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue
         try:
             before[number] = signal.signal(number, state.receive)
         except ValueError:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
-from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, STATE, checkpoints_in, damage, digest, epoch_name
+from bisum.errors import UserError, one_line, printable
+from bisum.models.weights import not_finite
+from bisum.runs.checkpoints import (
+    MANIFEST,
+    OPTIMIZER,
+    STATE,
+    WEIGHTS,
+    checkpoints_in,
+    damage,
+    epoch_name,
+    epoch_of,
+)
+from bisum.runs.files import digest, flush
+from bisum.training.optimization import state_shapes
 
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
@@ -36,18 +50,22 @@ class CheckpointStore:
         aside = self.directory / f".{final.name}.partial"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        write(aside)
-        files = sorted(path for path in aside.rglob("*") if path.is_file())
-        manifest = {str(path.relative_to(aside)): digest(path) for path in files}
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        for path in [*files, aside / MANIFEST, aside]:
-            _flush(path)
+        try:
+            write(aside)
+            files = sorted(path for path in aside.rglob("*") if path.is_file())
+            manifest = {str(path.relative_to(aside)): digest(path) for path in files}
+            (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            for path in [*files, aside / MANIFEST, aside]:
+                flush(path)
+        except Exception:
+            shutil.rmtree(aside, ignore_errors=True)  # frees the space of a full disk
+            raise
         replaced = self.directory / f".{final.name}.replaced"
         if final.exists():
             shutil.rmtree(replaced, ignore_errors=True)
             final.rename(replaced)
         aside.rename(final)
-        _flush(self.directory)
+        flush(self.directory)
         shutil.rmtree(replaced, ignore_errors=True)
         return final
 
@@ -55,14 +73,28 @@ class CheckpointStore:
         """Return the newest intact checkpoint, or None; call `warn` for each damaged one, which is set aside."""
         self._clean_up()
         for path in reversed(checkpoints_in(self.directory)):
-            problem = damage(path)
+            problem = flaw(path)
             if problem is None:
                 return path
-            aside = path.with_name(f"damaged-{path.name}")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)
-            warn(f"checkpoint {path.name} is damaged ({problem}) and set aside as {aside.name}")
+            aside = self._set_aside(path, "damaged")
+            warn(f"checkpoint {path.name} is damaged ({problem}) and set aside as {aside}")
         return None
+
+    @property
+    def newest(self) -> Path | None:
+        """The newest checkpoint, which may be damaged."""
+        return next(reversed(checkpoints_in(self.directory)), None)
+
+    def set_aside_after(self, epoch: float, why: str) -> dict[str, str]:
+        """Rename the checkpoints that are newer than `epoch` to `<why>-epoch-<n>`; return the new names by the old."""
+        later = [path for path in checkpoints_in(self.directory) if epoch_of(path) > epoch]
+        return {path.name: self._set_aside(path, why) for path in later}
+
+    def _set_aside(self, path: Path, why: str) -> str:
+        aside = path.with_name(f"{why}-{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        return aside.name
 
     def _clean_up(self) -> None:
         """Clean up after a killed process: restore a replaced checkpoint, delete a partial one."""
@@ -102,26 +134,52 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     """Load a checkpoint's optimizer state into an optimizer over the same parameters; return the rest of the state.
 
     The optimizer keeps its own learning rate, weight decay and other hyperparameters.
+
+    Raises:
+        UserError: the file cannot be read, or its entries do not fit the parameters.
     """
     state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    try:
+        stored = {**load_file(folder / OPTIMIZER), **state.pop("optimizer")}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{folder / OPTIMIZER}' cannot be read: {one_line(error)}") from error
     memory: dict[int, dict[str, Any]] = {}
-    for key, value in {**load_file(folder / OPTIMIZER), **state.pop("optimizer")}.items():
-        index, _, name = key.partition(".")
-        memory.setdefault(int(index), {})[name] = value
+    for index, parameter in enumerate(parameter for group in optimizer.param_groups for parameter in group["params"]):
+        shapes = state_shapes(optimizer, parameter)
+        entries = {name: stored.pop(f"{index}.{name}") for name in shapes if f"{index}.{name}" in stored}
+        if entries and {name: torch.as_tensor(value).shape for name, value in entries.items()} != shapes:
+            raise UserError(
+                f"'{folder / OPTIMIZER}' does not fit the model: entries {index}.* for a weight of shape "
+                f"{tuple(parameter.shape)}"
+            )
+        if entries:
+            memory[index] = entries
+    if stored:
+        raise UserError(f"'{folder / OPTIMIZER}' does not fit the model: it has no weight for {printable(min(stored))}")
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
 
 
+def flaw(checkpoint: Path) -> str | None:
+    """Return what makes a checkpoint useless: a damaged file, or a number that is not finite; None if it is sound."""
+    if problem := damage(checkpoint):
+        return problem
+    for name in (WEIGHTS, OPTIMIZER):
+        with suppress(SafetensorError, OSError), safe_open(checkpoint / name, "pt") as file:  # said when it is loaded
+            if problem := not_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):  # noqa: SIM118
+                return f"in {name}, {problem}"
+    return None
+
+
 def load_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once."""
+    """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once.
+
+    Raises:
+        UserError: the file cannot be read, or is of another model.
+    """
     own = model.state_dict(keep_vars=True)
-    stored = {id(own[name]): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
-    model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+        model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise UserError(f"'{folder / WEIGHTS}' does not fit the model: {one_line(error)[:200]}") from error

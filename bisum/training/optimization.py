@@ -34,6 +34,15 @@ def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
     return AdamW(groups, lr=settings.learning_rate, fused=on_cpu or None)
 
 
+def state_shapes(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, torch.Size]:
+    """Return the shapes of what `build_optimizer`'s optimizers keep of a parameter, by name."""
+    whole, count = parameter.shape, torch.Size([])
+    if not isinstance(optimizer, Adafactor):
+        return {"step": count, "exp_avg": whole, "exp_avg_sq": whole}
+    factors = {"exp_avg_sq_row": whole[:-1], "exp_avg_sq_col": whole[:-2] + whole[-1:]}
+    return {"step": count, "RMS": count, **(factors if len(whole) > 1 else {"exp_avg_sq": whole})}
+
+
 def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int, step: int = 0) -> LambdaLR:
     """Return the learning-rate schedule over `total_steps` optimizer steps (warmup included), advanced to `step`."""
     warmup = warmup_steps(settings.warmup, total_steps)

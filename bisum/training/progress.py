@@ -1,12 +1,17 @@
-"""Training progress, and the settings that must not change on resume."""
+"""Training progress, its reader, and the settings that must not change on resume."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from bisum.config.schema import Config
-from bisum.errors import UserError
+from bisum.errors import UserError, printable
+from bisum.interfaces.trainer import Trainer
+from bisum.runs.checkpoints import STATE, epoch_name
+from bisum.runs.entries import CHECKPOINT, NUMBER, OBJECT, SCORE, TEXT, WHOLE, Entries, or_null, read_object
 
 
 @dataclass
@@ -40,6 +45,75 @@ class Progress:
     """Reason for early stopping, if any."""
 
 
+_STATE: Entries = {
+    "progress": OBJECT,
+    "progress.step": WHOLE,
+    "progress.loss_sum": NUMBER,
+    "progress.loss_steps": WHOLE,
+    "progress.epoch_loss_sum": NUMBER,
+    "progress.epoch_loss_steps": WHOLE,
+    "progress.evaluated_step": WHOLE,
+    "progress.best": SCORE,
+    "progress.best_loss": SCORE,
+    "progress.best_checkpoint": or_null(CHECKPOINT),
+    "progress.evaluations_since_best": WHOLE,
+    "progress.stopped": or_null(TEXT),
+    "schedule_step": WHOLE,
+    "fixed": OBJECT,
+    "optimizer": OBJECT,
+    "optimizer.*": NUMBER,
+    "scaler?": or_null(OBJECT),
+    "scaler.*": NUMBER,
+    "metrics?": OBJECT,
+    "metrics.lines": WHOLE,
+    "metrics.bytes": WHOLE,
+    "metrics.sha256": TEXT,
+}
+
+
+def read_state(checkpoint: Path, fixed: dict[str, Any], steps_per_epoch: int) -> tuple[Progress, dict[str, Any]]:
+    """Return the progress in a checkpoint's `state.json`, and all of the file.
+
+    Raises:
+        UserError: an entry is not what bisum writes, or one of the `fixed` settings was another.
+    """
+    path = checkpoint / STATE
+    state = read_object(path, _STATE)
+    stored = state["progress"]
+    if unknown := sorted(stored.keys() - {field.name for field in fields(Progress)}):
+        raise UserError(f"'{path}': progress.{printable(unknown[0])} is unknown")
+    for key, value in fixed.items():
+        if key not in state["fixed"]:
+            raise UserError(f"'{path}': fixed lacks '{key}'")
+        if (before := state["fixed"][key]) != value:
+            raise UserError(f"resume: {key} was {before} and cannot become {value}; start a new run")
+    progress = Progress(**stored)
+    if epoch_name(epoch_at(progress.step, steps_per_epoch)) != checkpoint.name:
+        raise UserError(f"'{path}': progress.step must be the step of {checkpoint.name}, not {progress.step}")
+    steps = {f"progress.{name}": stored[name] for name in ("loss_steps", "epoch_loss_steps", "evaluated_step")}
+    for key, count in {**steps, "schedule_step": state["schedule_step"]}.items():
+        if count > progress.step:
+            raise UserError(f"'{path}': {key} must be at most progress.step, {progress.step}")
+    return progress, state
+
+
+def count_saves(settings: Trainer, step: int, total_steps: int, steps_per_epoch: int) -> int:
+    """Return how many checkpoints will be saved after `step`: at evaluations, and every `save_every` steps."""
+    evaluate_every, save_every = settings.evaluate_every or steps_per_epoch, settings.save_every or total_steps
+    both = math.lcm(evaluate_every, save_every)
+
+    def up_to(last: int) -> int:
+        return last // evaluate_every + last // save_every - last // both
+
+    ends_between = step < total_steps and total_steps % evaluate_every != 0 and total_steps % save_every != 0
+    return up_to(total_steps) - up_to(step) + ends_between
+
+
+def epoch_at(step: int, steps_per_epoch: int) -> float:
+    """Return the epochs trained at a step, with enough decimals to distinguish any two steps."""
+    return round(step / steps_per_epoch, len(str(steps_per_epoch)) + 4)
+
+
 def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
     """Return the settings that must not change on resume: the position and the optimizer state depend on them."""
     return {
@@ -48,10 +122,3 @@ def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
         "corpus.language_temperature": config.corpus.language_temperature,
         "steps an epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
     }
-
-
-def refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise UserError if one of a checkpoint's `fixed_settings` has changed."""
-    for key, value in now.items():
-        if before[key] != value:
-            raise UserError(f"resume: {key} was {before[key]} and cannot become {value}; start a new run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from bisum.batches.tokenization import EncodedSplit
@@ -20,8 +21,8 @@ from bisum.hardware.xla import compilations
 from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
-from bisum.runs.checkpoints import damage, epoch_name
-from bisum.training.checkpoints import load_weights
+from bisum.runs.checkpoints import epoch_name
+from bisum.training.checkpoints import flaw, load_weights
 from bisum.training.session import Session
 
 
@@ -76,10 +77,12 @@ class Scoring:
     def test(self, session: Session) -> dict[str, float]:
         """Score the test split once, with the best checkpoint, and return the result of `report`."""
         run, lead, name = self._run, self._config.evaluation.lead, session.progress.best_checkpoint
+        if name is None and session.progress.evaluated_step:
+            raise UserError(f"trainer.best_metric: {self.best_metric} was not a finite number in any evaluation")
         if name is None:
             raise UserError(f"trainer: {type(self._config.trainer).__name__}.fit ended before any evaluation")
         best = run.checkpoints / name
-        if problem := damage(best):
+        if problem := flaw(best):
             raise UserError(f"'{best}', the best checkpoint, is damaged ({problem}); restore it from a copy and resume")
         load_weights(self._loaded.model, best)
         split = self._splits["test"]
@@ -90,6 +93,8 @@ class Scoring:
         run.write_predictions(f"test-{name}", scored.predictions)
         run.log(scored.metrics, session.step, session.epoch, scored.histograms)
         run.update(test={"checkpoint": name, **scored.metrics, **baseline.metrics})
+        if not math.isfinite(scored.metrics["test/loss"]):
+            raise FloatingPointError(f"test/loss is {scored.metrics['test/loss']} with the weights of {name}")
         return report(run)
 
     def _check_best_metric(self) -> None:

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
 from bisum.batches.sampling import TrainingLoader
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 from bisum.hardware.devices import Device
 from bisum.hardware.xla import seed as seed_step
 from bisum.hardware.xla import sync
@@ -23,10 +24,12 @@ from bisum.interfaces.progress import Bar
 from bisum.interfaces.trainer import Trainer
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
-from bisum.runs.checkpoints import epoch_name
+from bisum.runs.checkpoints import epoch_name, epoch_of
+from bisum.runs.metrics import mark_metrics
 from bisum.runs.signals import Interrupted
 from bisum.training.checkpoints import CheckpointStore, write_training_state
-from bisum.training.progress import Progress, fixed_settings
+from bisum.training.progress import Progress, epoch_at, fixed_settings
+from bisum.training.soundness import SoundSteps, recovery, unsound_state
 
 
 class Validate(Protocol):
@@ -69,6 +72,8 @@ class Session:
         self._rows = 0
         self._since = time.perf_counter()
         self._scaler_state: Callable[[], dict[str, Any] | None] = lambda: self.scaler
+        self._first_step, self._first_epoch = self.step, self.epoch
+        self._sound = SoundSteps(self.step)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -94,7 +99,7 @@ class Session:
     @property
     def epoch(self) -> float:
         """Epochs trained, fractional in mid-epoch, with enough decimals to distinguish any two steps."""
-        return round(self.progress.step / self.steps_per_epoch, len(str(self.steps_per_epoch)) + 4)
+        return epoch_at(self.progress.step, self.steps_per_epoch)
 
     def begin(self) -> None:
         """Start or resume training: repeat an evaluation that an interruption cut off, and start the clock."""
@@ -115,6 +120,7 @@ class Session:
         progress.step += 1
         self._loss = self._loss + loss
         self._grad_norm = grad_norm
+        self._sound.add(self._loss, grad_norm if self._scaler_state() is None else None)  # a scaler skips such steps
         sync(self.model.device)
         progress.loss_steps += 1
         self._rows += rows
@@ -139,11 +145,7 @@ class Session:
         progress = self.progress
         total = float(self._loss)
         loss = total / progress.loss_steps
-        if not math.isfinite(total):
-            raise FloatingPointError(
-                f"the loss is {loss} at step {progress.step}; "
-                "a lower trainer.learning_rate or hardware.precision=float32 may help"
-            )
+        self._check_loss(total)
         now = time.perf_counter()
         speed = self._rows / (now - self._since)
         metrics = {"train/loss": loss, "train/learning_rate": learning_rate, "train/examples_per_second": speed}
@@ -167,18 +169,54 @@ class Session:
         what = "fp16 skips the step and lowers its loss scale" if scaled else "a lower trainer.learning_rate may help"
         self.run.screen.note(f"step {self.progress.step}: the gradient norm is {grad_norm}, recorded as null; {what}")
 
+    def _check_loss(self, total: float) -> None:
+        """Fail if the losses since the last logged step do not have a finite sum."""
+        if not math.isfinite(total):
+            problem = unsound_state(self.model, self.optimizer)
+            of = f" ({problem})" if problem else ""
+            what = f"the loss is {total / self.progress.loss_steps} at step {self.step}{of}"
+            self._fail(what, self._sound.checkpoint_step(self.step))
+
+    def _check_state(self) -> None:
+        """Fail if a weight or the optimizer's state is not finite."""
+        if problem := unsound_state(self.model, self.optimizer):
+            self._fail(f"{problem} at step {self.step}", self._sound.checkpoint_step(self.step))
+        self._sound.reset(self.step)
+
+    def _fail(self, what: str, sound_step: int) -> NoReturn:
+        """Set aside the checkpoints after `sound_step` and the last sound evaluation, and say how to go on."""
+        sound_epoch = epoch_at(max(sound_step, self.progress.evaluated_step), self.steps_per_epoch)
+        for name, aside in self.checkpoints.set_aside_after(sound_epoch, "unsound").items():
+            self.run.screen.warn(f"checkpoint {name} leads to values that are not finite; it is set aside as {aside}")
+        left = self.checkpoints.newest
+        how = recovery(
+            str(self.run.shown),
+            left.name if left else None,
+            self.settings.learning_rate,
+            full_precision=self.device.precision == "float32",
+            failed_again=left is not None and epoch_of(left) == self._first_epoch and sound_step < self._first_step,
+        )
+        raise FloatingPointError(f"{what}; {how}")
+
     def _evaluate_and_save(self) -> None:
         progress = self.progress
+        self._check_state()
         try:
             metrics = self.validate(progress.step, self.epoch, self._mean_loss())
         except Interrupted:
             self._save()
             raise
+        if not math.isfinite(metrics["eval/loss"]):
+            self._fail(f"eval/loss is {metrics['eval/loss']} at step {self.step}", progress.evaluated_step)
         progress.evaluated_step = progress.step
         progress.epoch_loss_sum, progress.epoch_loss_steps = 0.0, 0
         if self.best_metric not in metrics:
             known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
             raise UserError(f"trainer.best_metric: no '{self.best_metric}' (valid: {', '.join(known)})")
+        if not math.isfinite(metrics[self.best_metric]):
+            self.run.screen.warn(
+                f"{self.best_metric} is {metrics[self.best_metric]}; this checkpoint cannot be the best"
+            )
         if self._is_best(metrics):
             progress.best, progress.best_loss = metrics[self.best_metric], metrics["eval/loss"]
             progress.best_checkpoint, progress.evaluations_since_best = self.checkpoint_name, 0
@@ -194,8 +232,10 @@ class Session:
 
     def _is_best(self, metrics: Mapping[str, float]) -> bool:
         """Tell whether an evaluation is better than all before; of equal ones, the lower loss is better."""
+        if not math.isfinite(metrics[self.best_metric]):
+            return False
         best, loss = self.progress.best, self.progress.best_loss
-        if best is None or loss is None or math.isnan(best):
+        if best is None or loss is None or not math.isfinite(best):
             return True
         sign = 1 if self.best_metric == "eval/loss" else -1
         return (sign * metrics[self.best_metric], metrics["eval/loss"]) < (sign * best, loss)
@@ -213,7 +253,10 @@ class Session:
 
     def _save(self) -> None:
         progress = self.progress
+        began = time.perf_counter()
         progress.loss_sum = float(self._loss)
+        self._check_state()
+        self._check_loss(progress.loss_sum)
 
         def write(folder: Path) -> None:
             self.loaded.save(folder)  # weights, configuration, tokenizer
@@ -221,13 +264,25 @@ class Session:
                 "progress": asdict(progress),
                 "schedule_step": self.schedule.last_epoch,
                 "fixed": fixed_settings(self.run.config, self.steps_per_epoch),
+                "metrics": mark_metrics(self.run.directory),
             }
             if (scaler := self._scaler_state()) is not None:
                 state["scaler"] = scaler
             write_training_state(folder, self.optimizer, state)
 
-        began = time.perf_counter()
         with self.run.stage("checkpoints"):
-            self.checkpoints.save(self.epoch, write)
-            self.checkpoints.prune(self.settings.keep_checkpoints, progress.best_checkpoint)
+            try:
+                self.checkpoints.save(self.epoch, write)
+            except (OSError, SafetensorError) as error:
+                where = f"{self.checkpoint_name} cannot be written to '{self.checkpoints.directory}'"
+                raise OSError(
+                    f"{where}: {getattr(error, 'strerror', None) or one_line(error)}; earlier checkpoints are whole: "
+                    f"free some space, then bisum resume={self.run.shown}"
+                ) from error
+            self.checkpoints.prune(self._checkpoints_to_keep(), progress.best_checkpoint)
         self._since += time.perf_counter() - began
+
+    def _checkpoints_to_keep(self) -> int | None:
+        """Return how many checkpoints stay: two at least, until a step or evaluation finds the newest sound."""
+        keep = self.settings.keep_checkpoints
+        return keep if keep is None or self.progress.evaluated_step == self.progress.step else max(keep, 2)

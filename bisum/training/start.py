@@ -10,14 +10,17 @@ from bisum.batches.sampling import TrainingLoader
 from bisum.batches.shapes import Shapes
 from bisum.batches.tokenization import EncodedSplit
 from bisum.config.schema import Config
+from bisum.errors import UserError
 from bisum.hardware.devices import Device
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
+from bisum.runs.metrics import missing_metrics
 from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.optimization import build_optimizer, build_schedule
-from bisum.training.progress import Progress, fixed_settings, refuse_changes
+from bisum.training.progress import Progress, count_saves, fixed_settings, read_state
 from bisum.training.scoring import Scoring
 from bisum.training.session import Session
+from bisum.training.space import check_space, measure_space
 
 
 def start_session(
@@ -34,7 +37,8 @@ def start_session(
     """Create the training session for `config`, restored from `checkpoint` if one is given.
 
     Raises:
-        UserError: the checkpoint's fixed settings differ from `config`, so its position is meaningless here.
+        UserError: the checkpoint's fixed settings differ from `config`, so its position is meaningless here; it or the
+            run's record was edited; or the disk lacks space for the run's checkpoints.
     """
     settings = config.trainer
     collator = Collator(loaded, shapes, settings.batch_size)
@@ -44,11 +48,20 @@ def start_session(
     optimizer = build_optimizer(loaded.model, settings)
     progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
-        state = read_training_state(checkpoint, optimizer)
-        refuse_changes(state["fixed"], fixed_settings(config, steps_per_epoch))
-        progress, schedule_step, scaler = Progress(**state["progress"]), state["schedule_step"], state.get("scaler")
+        progress, state = read_state(checkpoint, fixed_settings(config, steps_per_epoch), steps_per_epoch)
+        schedule_step, scaler = state["schedule_step"], state.get("scaler")
+        read_training_state(checkpoint, optimizer)
+        if progress.best is not None and not run.record.get("best"):
+            raise UserError(f"'{run.directory / 'run.json'}': best is missing; {checkpoint.name} knows one")
+        if "metrics" in state and (missing := missing_metrics(run.directory, state["metrics"], progress.step)):
+            run.screen.warn(missing)
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
             progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this was saved
+    space = measure_space(
+        run.directory, loaded, optimizer, settings, count_saves(settings, progress.step, total_steps, steps_per_epoch)
+    )
+    run.screen.log(f"disk space: {space}")
+    check_space(space, run.shown, settings.keep_checkpoints)
     return Session(
         settings=settings,
         best_metric=scoring.best_metric,

@@ -208,3 +208,15 @@ def test_collated_batches(corpus, loaded, tmp_path):
     assert batch["labels"].tolist() == [row + [-100] * (width - len(row)) for row in labels]
     # The decoder starts with padding (T5) and reads each label one step late; -100 would be no token.
     assert batch["decoder_input_ids"].tolist() == [([0, *row] + [0] * width)[:width] for row in labels]
+
+
+def test_altered_ids_are_not_believed(corpus, loaded, tmp_path, caplog):
+    expected = ids(encode(corpus, loaded, tmp_path, progress)["train"])
+    for path in tmp_path.iterdir():
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2 : len(data) // 2 + 2] = b"\x07\x07"
+        path.write_bytes(data)
+    before = set(files(tmp_path))
+    assert ids(encode(corpus, loaded, tmp_path, progress)["train"]) == expected
+    assert len(caplog.messages) == 3
+    assert set(files(tmp_path)) == before

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from checkpoints import PROMPTS
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bisum.errors import UserError
 from bisum.models.loading import check_model, load, load_reader
@@ -211,3 +211,16 @@ def test_what_is_wrong_with_a_model_is_said_before_the_corpus_is_read(
     assert done.code == 2
     assert done.err.startswith("bisum: hardware.precision: " if broken == "fp16" else "bisum: model.checkpoint: ")
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite(value, checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("bart"), tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = "model.decoder.layers.0.fc2.weight"
+    weights[name].view(-1)[5] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError) as raised:
+        load(options(folder), 42, "float32")
+    shown = "nan" if value != value else "inf"
+    assert str(raised.value) == (f"model.checkpoint: '{folder}' has weights that are not finite: {name} holds {shown}")

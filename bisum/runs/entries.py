@@ -1,0 +1,101 @@
+"""The check of a JSON file's entries, which someone may have edited, against a table of what bisum writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bisum.errors import UserError, one_line, printable
+from bisum.runs.checkpoints import is_name
+
+
+class Kind(NamedTuple):
+    """What an entry may hold."""
+
+    description: str
+    fits: Callable[[Any], bool]
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, and no larger than 64 bits hold if it is whole."""
+    return type(value) in (int, float) and (abs(value) < 2**63 if type(value) is int else math.isfinite(value))
+
+
+def or_null(kind: Kind) -> Kind:
+    """Return the kind of entries that may also be null."""
+    return Kind(f"{kind.description} or null", lambda value: value is None or kind.fits(value))
+
+
+TEXT = Kind("text", lambda value: isinstance(value, str))
+OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+WHOLE = Kind("a whole number, 0 or more", lambda value: type(value) is int and 0 <= value < 2**63)
+NUMBER = Kind("a number", is_number)
+SCORE = Kind("a number or null", lambda value: value is None or type(value) in (int, float))
+CHECKPOINT = Kind("the name of a checkpoint, epoch-<n>", lambda value: isinstance(value, str) and is_name(value))
+IDENTIFIER = Kind(
+    "1 to 128 letters, digits, - and _",
+    lambda value: isinstance(value, str) and re.fullmatch(r"[\w-]{1,128}", value) is not None,
+)
+
+Entries = Mapping[str, Kind]
+"""Kinds of entries by their dotted key. A `?` marks one that may be missing; `*` stands for every key not named."""
+
+
+def read_object(path: Path, entries: Entries) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the file cannot be read, or an entry is missing or not of its kind.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"'{path}' is not a file")  # a pipe would be waited for
+    try:
+        text = path.read_text(encoding="utf-8")
+        if not text.strip("\0 \n"):
+            raise UserError(
+                f"'{path}' is empty, as a power cut may leave it; restore it from a copy, or start a new run"
+            )
+        values = json.loads(text)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"'{path}' must hold an object, as bisum wrote it")
+    if problem := wrong_entry(values, entries):
+        raise UserError(f"'{path}': {problem}, as bisum wrote it")
+    return values
+
+
+def wrong_entry(values: Mapping[str, Any], entries: Entries) -> str | None:
+    """Return what must change in the first entry that is missing or not of its kind; None if all are right."""
+    named = {entry.rstrip("?") for entry in entries}
+    for entry, kind in entries.items():
+        *parents, name = entry.rstrip("?").split(".")
+        for at, node in _nodes(values, parents):
+            if name == "*":
+                keys = [key for key in node if ".".join([*parents, key]) not in named]
+            else:
+                keys = [name] if name in node or not entry.endswith("?") else []
+            for key in keys:
+                if key not in node or not kind.fits(node[key]):
+                    return f"{printable('.'.join([*at, key]))} must be {kind.description}"
+    return None
+
+
+def _nodes(
+    node: Any, parents: list[str], at: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield the objects under a key with their keys; what is no object is the concern of the entry above."""
+    if not isinstance(node, dict):
+        return
+    if not parents:
+        yield at, node
+        return
+    for key in node if parents[0] == "*" else [parents[0]]:
+        yield from _nodes(node.get(key), parents[1:], (*at, key))

@@ -1,0 +1,42 @@
+"""The refusal to write where a stranger's run directory leads: through links, into pipes and devices."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from bisum.errors import UserError, printable
+
+_FILES = ("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", ".lock")
+_FOLDERS = ("predictions", "checkpoints", "plots", ".hydra")
+_OTHERS = ("wandb",)
+"""Folders whose contents, links among them, are a library's own."""
+
+
+def refuse_links(directory: Path, key: str) -> None:
+    """Raise UserError, beginning with `key`, if what bisum writes in a run directory is no plain file or folder."""
+    for path, is_folder in _own(directory):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode)):
+            what = "a link" if stat.S_ISLNK(mode) else "no folder" if is_folder else "no plain file"
+            raise UserError(
+                f"{key}: '{printable(str(path))}' is {what}; bisum writes only to plain files and folders: "
+                "put a copy in its place, or remove it"
+            )
+
+
+def _own(directory: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield what bisum writes in a run directory, each with whether it must be a folder."""
+    for name in _FILES:
+        yield directory / name, False
+    for name in (*_FOLDERS, *_OTHERS):
+        yield directory / name, True
+    for name in _FOLDERS:
+        for folder, folders, files in os.walk(directory / name):
+            yield from ((Path(folder, inner), True) for inner in folders)
+            yield from ((Path(folder, inner), False) for inner in files)

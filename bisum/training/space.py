@@ -1,0 +1,81 @@
+"""The disk space that a run's checkpoints will need, checked before training."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.optim import Optimizer
+
+from bisum.errors import UserError
+from bisum.interfaces.trainer import Trainer
+from bisum.models.loading import LoadedModel
+from bisum.runs.checkpoints import checkpoints_in
+from bisum.training.optimization import state_shapes
+
+
+@dataclass(frozen=True)
+class Space:
+    """Checkpoints that will exist at once, beside those that exist, and the room for them."""
+
+    count: int
+    size: int
+    """Bytes of one checkpoint."""
+    free: int
+    """Bytes free on the disk of the run directory."""
+
+    @property
+    def needed(self) -> int:
+        """Bytes that the checkpoints will need."""
+        return self.count * self.size
+
+    def __str__(self) -> str:
+        each = f"{self.count:,} more checkpoint{'s' * (self.count != 1)} of {_shown(self.size)}"
+        return f"{each} need {_shown(self.needed)}, and {_shown(self.free)} are free"
+
+
+def check_space(space: Space, directory: Path, keep: int | None) -> None:
+    """Raise UserError if there is not enough space for the checkpoints of the run in `directory`."""
+    if space.needed > space.free:
+        kept = "null" if keep is None else keep
+        raise UserError(
+            f"hydra.run.dir: on the disk of '{directory}', {space}; free some space, choose another hydra.run.dir, or "
+            f"keep fewer with trainer.keep_checkpoints (now {kept})"
+        )
+
+
+def measure_space(directory: Path, loaded: LoadedModel, optimizer: Optimizer, settings: Trainer, saves: int) -> Space:
+    """Return what the run in `directory` needs if it saves `saves` more checkpoints in its folder `checkpoints`.
+
+    At once there are those that are kept, the best and the one being written.
+    """
+    existing = len(checkpoints_in(directory / "checkpoints"))
+    kept = settings.keep_checkpoints
+    if kept is not None and settings.save_every is not None:
+        kept = max(kept, 2)  # see Session._checkpoints_to_keep
+    most = saves + existing if kept is None else kept + 2
+    more = min(saves, max(1, most - existing))
+    free = shutil.disk_usage(directory).free
+    return Space(count=more, size=checkpoint_size(loaded, optimizer), free=free)
+
+
+def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
+    """Return about how many bytes a checkpoint takes: weights, the optimizer's state and the tokenizer."""
+    weights = {id(tensor): tensor for tensor in loaded.model.state_dict(keep_vars=True).values()}
+    size: int = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            shapes = state_shapes(optimizer, parameter).values()
+            size += parameter.element_size() * sum(shape.numel() for shape in shapes)
+    backend = getattr(loaded.tokenizer, "backend_tokenizer", None)
+    return size + (len(backend.to_str(True).encode()) if backend else 0)
+
+
+def _shown(size: float) -> str:
+    """Return a number of bytes for a person."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"

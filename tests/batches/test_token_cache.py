@@ -1,0 +1,184 @@
+"""The cache of token ids: what is damaged is reported and made again, and processes do not disturb one another."""
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from bisum.batches import token_cache
+from bisum.batches.token_cache import TokenCache
+from bisum.errors import UserError
+
+KEY = "0123456789abcdef" * 2
+SCHEMA = pa.schema({"input_ids": pa.list_(pa.int32()), "document_cut": pa.bool_()})
+ROWS = [{"input_ids": list(range(row, row + 40)), "document_cut": row % 2 == 0} for row in range(500)]
+
+
+def batches(rows=ROWS):
+    for start in range(0, len(rows), 100):
+        yield pa.RecordBatch.from_pylist(rows[start : start + 100], SCHEMA)
+
+
+def write(folder, rows=ROWS):
+    return TokenCache(folder).write(KEY, SCHEMA, batches(rows))
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_is_read(tmp_path):
+    assert TokenCache(tmp_path).read(KEY) is None
+    assert write(tmp_path).to_pylist() == ROWS
+    (name,) = files(tmp_path)
+    assert name.startswith(f"tokens-{KEY}-")
+    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
+
+
+def alter_two_bytes(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2] = b"\x07\x07"
+    path.write_bytes(data)
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def lengthen(path):
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def make_a_folder(path):
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+
+
+def make_a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_a_dangling_link(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+HARMS = [alter_two_bytes, truncate, empty, lengthen, make_a_folder, make_a_pipe, make_a_dangling_link]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_file_is_reported_and_replaced(harm, tmp_path, caplog):
+    write(tmp_path)
+    (name,) = files(tmp_path)
+    harm(tmp_path / name)
+    with caplog.at_level(logging.WARNING, "bisum"):
+        assert TokenCache(tmp_path).read(KEY) is None
+    (warning,) = caplog.messages
+    assert f"cache_dir: {tmp_path / name} is damaged" in warning
+    write(tmp_path)
+    assert files(tmp_path) == [name]
+    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
+
+
+def in_a_child(work, user=None):
+    """Do work in a forked process, and return its process id."""
+    if (child := os.fork()) == 0:
+        try:
+            if user is not None:
+                os.setuid(user)
+            work()
+            os._exit(0)
+        except UserError as error:
+            print(error, flush=True)
+            os._exit(2)
+        finally:
+            os._exit(1)
+    return child
+
+
+def ended(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs to become another user")
+def test_without_permissions(capfd, request):
+    tmp_path = Path(tempfile.mkdtemp(prefix="bisum-tests-"))  # another user cannot enter pytest's folders
+    request.addfinalizer(lambda: shutil.rmtree(tmp_path))
+    tmp_path.chmod(0o755)
+    write(tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.chmod(0o600)  # unreadable, in a folder that cannot be written
+    nobody = 65534
+
+    def work():
+        assert TokenCache(tmp_path).read(KEY) is None
+        write(tmp_path)
+
+    assert ended(in_a_child(work, nobody)) == 2
+    assert f"cache_dir: '{tmp_path}' cannot be written: Permission denied" in capfd.readouterr().out
+    tmp_path.chmod(0o777)
+    assert ended(in_a_child(work, nobody)) == 0
+    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(UserError, match=r"cache_dir: '.*/cache' cannot be made a directory"):
+        TokenCache(tmp_path / "cache")
+
+
+def test_a_full_disk(tmp_path, capfd):
+    import resource
+
+    def work():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        write(tmp_path)
+
+    assert ended(in_a_child(work)) == 2
+    assert f"cache_dir: '{tmp_path}' cannot be written: File too large" in capfd.readouterr().out
+    assert files(tmp_path) == []
+
+
+def test_processes_at_once_on_an_empty_cache(tmp_path):
+    def work():
+        cache = TokenCache(tmp_path)
+        table = cache.read(KEY)
+        assert (cache.write(KEY, SCHEMA, batches()) if table is None else table).to_pylist() == ROWS
+
+    assert [ended(child) for child in [in_a_child(work) for _ in range(6)]] == [0] * 6
+    assert len(files(tmp_path)) == 1
+
+
+def test_killed_in_the_middle_of_writing(tmp_path, monkeypatch):
+    def slow():
+        for number, batch in enumerate(batches()):
+            if number == 3:
+                time.sleep(60)
+            yield batch
+
+    child = in_a_child(lambda: TokenCache(tmp_path).write(KEY, SCHEMA, slow()))
+    while not any(path.stat().st_size for path in tmp_path.iterdir()):
+        time.sleep(0.01)
+    (partial,) = files(tmp_path)
+    os.utime(tmp_path / partial, (0, 0))
+    write(tmp_path, ROWS[:100])  # a living process keeps its file, however old it is
+    assert partial in files(tmp_path)
+    os.kill(child, signal.SIGKILL)
+    assert ended(child) == -signal.SIGKILL
+    shutil.copy(tmp_path / partial, tmp_path / ".tokens-x.partial")  # a young one, which may not be locked yet
+    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS[:100]
+    monkeypatch.setattr(token_cache, "_GRACE_SECONDS", 10_000)
+    write(tmp_path)
+    assert partial not in files(tmp_path)
+    assert ".tokens-x.partial" in files(tmp_path)
