@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import annotated_types
 
+from bisum.interfaces.text import Filled
+
 MISSING = "???"
 """What YAML says of a key that has no default."""
 
@@ -98,6 +100,8 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
             return [(f"<= {bound}", lambda value: value <= bound)]
         case annotated_types.Lt(lt=bound):
             return [(f"< {bound}", lambda value: value < bound)]
+        case Filled():
+            return [("that is not empty", lambda value: bool(value.strip()))]
         case annotated_types.MinLen(min_length=length):
             return [(f"with at least {length} item(s)", lambda value: len(value) >= length)]
         case annotated_types.MaxLen(max_length=length):

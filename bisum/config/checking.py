@@ -69,6 +69,13 @@ def unknown_keys(cls: type, names: Iterable[str], key: str) -> list[str]:
     return [f"{_join(key, name)}: {no_such_key(name, parameters)}" for name in names if name not in parameters]
 
 
+def value_problems(annotation: Any, value: Any, key: str) -> list[str]:
+    """Return a line for each thing that is wrong with a value, which is plain data, by its annotation."""
+    problems = Problems()
+    _value(annotation, value, key, problems)
+    return problems.lines
+
+
 def no_such_key(name: str, valid: Collection[str]) -> str:
     """Return a message about an unknown key, with the nearest name and all valid ones."""
     return f"no such key{nearest(name, valid)} (valid: {', '.join(valid) or 'none'})"

@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.checking import no_such_key, unknown_keys
+from bisum.config.checking import no_such_key, unknown_keys, value_problems
+from bisum.config.hydra_keys import MAY_BE
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.targets import ALLOW_VARIABLE, allowed_targets, is_allowed, locate, refusal
 from bisum.errors import UserError, shown
 
+_OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+"""Keys whose values may depend on the words of a job."""
 
-def check_hydra_node(hydra: DictConfig) -> None:
+
+def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
     """Check what Hydra's schema does not, and the classes that Hydra would call, before any job runs.
+
+    `of_job`: the node is that of one job, not what the jobs of a sweep share.
 
     Raises:
         UserError: a line that names the key and says what would be right.
     """
     _refuse_unknown(hydra, "hydra")
-    for name in ("mode", "verbose", "job_logging", "hydra_logging"):
-        if not OmegaConf.is_missing(hydra, name):
-            plain_node(hydra, name)
+    with _numbered(hydra.job):
+        for key, annotation in MAY_BE.items():
+            if of_job or key not in _OF_A_JOB:
+                value = plain_node(hydra, *key.split(".")[1:])
+                if lines := value_problems(annotation, getattr(value, "name", value), key):
+                    raise UserError("\n".join(lines))
     for name in ("launcher", "sweeper"):
         plugin = plain_node(hydra, name)
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
             raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
+    if comes_with_hydra(hydra, "sweeper"):
+        _check_basic_sweeper(plain_node(hydra, "sweeper"))
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
         _check_target(callback, f"hydra.callbacks.{name}", "")
     plain_node(hydra, "job", "env_copy")
     if ALLOW_VARIABLE in (plain_node(hydra, "job", "env_set") or {}):
         raise UserError(f"hydra.job.env_set: {ALLOW_VARIABLE} is for the command line and the environment alone")
     for name in ("job_logging", "hydra_logging"):
-        node = None if OmegaConf.is_missing(hydra, name) else hydra[name]
-        if node is not None and (OmegaConf.select(node, "root") is not None or OmegaConf.select(node, "handlers")):
+        node = None if OmegaConf.is_missing(hydra, name) else plain_node(hydra, name)
+        if node is not None and (node.get("root") is not None or node.get("handlers")):
             raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
-    verbose = plain_node(hydra, "verbose")
-    if not (
-        isinstance(verbose, bool | str) or (isinstance(verbose, list) and all(isinstance(v, str) for v in verbose))
-    ):
-        raise UserError(f"hydra.verbose: expected true, false or names of loggers, not {shown(verbose)}")
     for entry in plain_node(hydra, "searchpath"):
         scheme, _, path = str(entry).rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
             raise UserError(f"hydra.searchpath: there is no folder '{path}'")
+
+
+def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
+    """Tell whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
+    package, _, name = str(hydra[node]["_target_"]).rpartition(".")
+    return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
+
+
+@contextmanager
+def _numbered(job: DictConfig) -> Iterator[None]:
+    """Give a job the number and id that it gets when it runs, which directories may hold."""
+    missing = {name: value for name, value in (("num", 0), ("id", "0")) if OmegaConf.is_missing(job, name)}
+    job.update(missing)
+    try:
+        yield
+    finally:
+        job.update(dict.fromkeys(missing, MISSING))
+
+
+def _check_basic_sweeper(sweeper: dict[str, Any]) -> None:
+    size, params = sweeper.get("max_batch_size"), sweeper.get("params")
+    if not (size is None or (type(size) is int and size >= 1)):
+        raise UserError(f"hydra.sweeper.max_batch_size: expected a whole number >= 1 or null, not {shown(size)}")
+    if not (params is None or isinstance(params, dict)):
+        raise UserError(
+            f"hydra.sweeper.params: expected a mapping of keys to values such as seed: 1,2; not {shown(params)}"
+        )
+    for key, value in (params or {}).items():
+        if not isinstance(key, str) or not key.strip():
+            raise UserError(f"hydra.sweeper.params: expected text as a key, not {shown(key)}")
+        if isinstance(value, dict | list) or value == "":
+            hint = f"write its values as text: {key}: a,b" if not isinstance(value, dict) else "write the dotted key"
+            raise UserError(f"hydra.sweeper.params: {key}: {shown(value)} is no value of a key; {hint}")
 
 
 def _refuse_unknown(node: DictConfig, key: str) -> None:
@@ -68,12 +109,14 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
 
 
 def plain_node(hydra: DictConfig, *names: str) -> Any:
-    """Return a node below `hydra` as plain data; raises `UserError` if it cannot be resolved."""
+    """Return a node below `hydra` as plain data; raises `UserError` if it is missing or cannot be resolved."""
     node: Any = hydra
     key = "hydra"
     try:
         for name in names:
             key, parent, node = f"{key}.{name}", node, None
+            if OmegaConf.is_missing(parent, name):
+                raise UserError(f"{key}: needs a value")
             node = parent.get(name)
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:

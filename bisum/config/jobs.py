@@ -15,7 +15,7 @@ from bisum.config.as_typed import typed
 from bisum.config.composition import Composer, task_words
 from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, resumed_run
 from bisum.config.hydra_app import global_hydra
-from bisum.config.hydra_node import plain_node
+from bisum.config.hydra_node import comes_with_hydra, plain_node
 from bisum.config.messages import one_line_of
 from bisum.config.overrides import literal, swept
 from bisum.config.schema import Config
@@ -70,13 +70,16 @@ class Sweep:
     @property
     def uses_plugin(self) -> bool:
         """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
-        return not all(_comes_with_hydra(self.composed, node) for node in ("sweeper", "launcher"))
+        return not all(comes_with_hydra(self.composed.hydra, node) for node in ("sweeper", "launcher"))
 
 
-def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | None = None) -> Job:
+def single_job(
+    composer: Composer, overrides: Sequence[Override], sweep: str | None = None, numbered: tuple[int, str] | None = None
+) -> Job:
     """Return the job of a command line that is no sweep: a new run, or one to resume.
 
-    `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs.
+    `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs; `numbered` are its number
+    and id there.
 
     Raises:
         UserError: a line for each thing that is wrong.
@@ -87,6 +90,8 @@ def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | N
     composed = composer.compose(overrides)
     if composed.hydra.mode is None:
         composed.hydra.mode = RunMode.RUN
+    if numbered is not None:
+        composed.hydra.job.num, composed.hydra.job.id = numbered
     if resumed is not None:
         config = continued(composer, composed, resumed, overrides)
     else:
@@ -101,7 +106,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
         UserError: a line for each thing that is wrong with the first job that is wrong.
     """
     sweep = composer.compose_sweep(overrides)
-    if not _comes_with_hydra(sweep, "sweeper"):
+    if not comes_with_hydra(sweep.hydra, "sweeper"):
         return Sweep(sweep, None)
     parameters = [f"{key}={value}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()]
     overrides = [*composer.parse(parameters), *overrides]
@@ -124,12 +129,6 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
         jobs.append(Job(words, composed, based_on_run(composer, composed, own, Path(directory).name)))
     sweep.hydra.sweep.dir = directory
     return Sweep(sweep, jobs)
-
-
-def _comes_with_hydra(composed: DictConfig, node: str) -> bool:
-    """Tell whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
-    package, _, name = str(composed.hydra[node]["_target_"]).rpartition(".")
-    return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
 
 
 def directory_of(composed: DictConfig, key: str) -> str:

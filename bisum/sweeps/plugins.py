@@ -17,6 +17,7 @@ from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
 from bisum.config.jobs import Sweep, single_job
 from bisum.config.overrides import quoted
+from bisum.config.user_files import with_guarded_folders
 from bisum.errors import UserError, one_line
 from bisum.records.run import claim
 from bisum.sweeps.execution import complain_of, release_memory
@@ -43,9 +44,8 @@ def run_with_plugins(
         announce(hydra.job.num, listed, own)
         done.append((Path(hydra.runtime.output_dir), own))
         try:
-            job = [f"hydra.job.num={hydra.job.num}", f"hydra.job.id={quoted(str(hydra.job.id))}"]
-            parsed = composer.parse([*hydra.overrides.hydra, *job, *own])
-            config = single_job(composer, parsed, sweep=directory.name).config
+            parsed = composer.parse([*hydra.overrides.hydra, *own])
+            config = single_job(composer, parsed, directory.name, (hydra.job.num, str(hydra.job.id))).config
             score: float | None = function(config, Path(hydra.runtime.output_dir))
             return score
         except Exception as error:
@@ -71,7 +71,7 @@ def run_with_plugins(
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
     """Return a word in the form that Hydra requires: `++` adds a new key, and no group may be null."""
-    key, word = override.key_or_group, word_for_hydra(override)
+    key, word = override.key_or_group, word_for_hydra(with_guarded_folders(override))
     if word == "experiment=null":
         return None
     parent, _, name = key.rpartition(".")

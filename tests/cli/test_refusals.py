@@ -246,9 +246,9 @@ BAD_FILES = [
     ("seed: ${nothing\n", "nothing"),
     ("seed: [1\n", "bad.yaml, line", "not valid YAML"),
     ("trainer:\n\tepochs: 1\n", "bad.yaml, line 3", "not valid YAML"),
-    ("seed: 1\nseed: 2\n", "bad.yaml, line 3", "duplicate key seed"),
+    ("seed: 1\nseed: 2\n", "bad.yaml, line 3", "duplicate key 'seed'"),
     ("- a\n- b\n", "bad"),
-    ("hydra:\n  run:\n    dirr: x\n", "'dirr'"),
+    ("hydra:\n  run:\n    dirr: x\n", "hydra.run.dirr: no such key"),
 ]
 
 
