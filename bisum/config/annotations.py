@@ -93,13 +93,13 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
         return [check for part in constraint for check in bounds_of(part)]
     match constraint:
         case annotated_types.Ge(ge=bound):
-            return [(f">= {bound}", lambda value: value >= bound)]
+            return [(f">= {_figure(bound)}", lambda value: value >= bound)]
         case annotated_types.Gt(gt=bound):
-            return [(f"> {bound}", lambda value: value > bound)]
+            return [(f"> {_figure(bound)}", lambda value: value > bound)]
         case annotated_types.Le(le=bound):
-            return [(f"<= {bound}", lambda value: value <= bound)]
+            return [(f"<= {_figure(bound)}", lambda value: value <= bound)]
         case annotated_types.Lt(lt=bound):
-            return [(f"< {bound}", lambda value: value < bound)]
+            return [(f"< {_figure(bound)}", lambda value: value < bound)]
         case Filled():
             return [("that is not empty", lambda value: bool(value.strip()))]
         case annotated_types.MinLen(min_length=length):
@@ -107,6 +107,11 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
         case annotated_types.MaxLen(max_length=length):
             return [(f"with at most {length} item(s)", lambda value: len(value) <= length)]
     return []
+
+
+def _figure(bound: Any) -> str:
+    """Return a bound as people write it."""
+    return f"{bound:,}" if isinstance(bound, int) and abs(bound) >= 10_000 else str(bound)
 
 
 _NAMES = {

@@ -143,7 +143,7 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
         checks = [check for constraint in constraints for _, check in bounds_of(constraint)]
         if _has_type(base, value) and all(check(value) for check in checks):
             return _converted(base, value, key, problems)
-    if cls is not None and str not in alternatives(annotation):
+    if cls is not None and str not in members(annotation):
         return _node(cls, value, key, problems)
     words = expected(annotation)
     if isinstance(value, float) and not math.isfinite(value):

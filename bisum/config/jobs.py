@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -13,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed
 from bisum.config.composition import Composer, task_words
-from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, resumed_run
+from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, refuse_two_runs, resumed_run
 from bisum.config.hydra_app import global_hydra
 from bisum.config.hydra_node import comes_with_hydra, plain_node
 from bisum.config.messages import one_line_of
@@ -21,6 +23,7 @@ from bisum.config.overrides import literal, swept
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError
+from bisum.interfaces.progress import ShowProgress, no_progress
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def single_job(
     Raises:
         UserError: a line for each thing that is wrong.
     """
+    refuse_two_runs(overrides)
     resumed = resumed_run(overrides)
     if resumed is not None:
         refuse_another_experiment(resumed, overrides)
@@ -99,36 +103,62 @@ def single_job(
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
 
 
-def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
-    """Return a sweep with all of its jobs, composed and checked.
+def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
+    """Return a sweep with all of its jobs, composed and checked; `progress` shows how many are.
 
     Raises:
         UserError: a line for each thing that is wrong with the first job that is wrong.
     """
+    refuse_two_runs(overrides)
     sweep = composer.compose_sweep(overrides)
     if not comes_with_hydra(sweep.hydra, "sweeper"):
-        return Sweep(sweep, None)
-    parameters = [f"{key}={value}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()]
-    overrides = [*composer.parse(parameters), *overrides]
-    jobs: list[Job] = []
-    directory = ""
-    subdirectories: set[str] = set()
-    for number, own in enumerate(swept(overrides)):
-        composed = composer.compose(own, shared=True)
-        with open_dict(composed):
-            composed.hydra.job.num = number
-            composed.hydra.job.id = str(number)
-        directory = directory or directory_of(composed, "hydra.sweep.dir")
-        composed.hydra.sweep.dir = directory  # each composition would hold another time
-        subdirectory = directory_of(composed, "hydra.sweep.subdir")
-        if subdirectory in subdirectories:
+        subdirectory = OmegaConf.to_container(sweep.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
+        if "${" not in str(subdirectory):
             raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
-        subdirectories.add(subdirectory)
-        words = [typed(override) for override in own if override.is_hydra_override()]
-        words += task_words(composed)
-        jobs.append(Job(words, composed, based_on_run(composer, composed, own, Path(directory).name)))
-    sweep.hydra.sweep.dir = directory
+        return Sweep(sweep, None)
+    parameters = [
+        f"{key}={_word(value)}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()
+    ]
+    listed = swept([*composer.parse(parameters), *overrides])
+    jobs: list[Job] = []
+    subdirectories: set[str] = set()
+    with progress("checking the jobs", len(listed)) as bar:
+        for number, own in enumerate(listed):
+            directory = jobs[0].composed.hydra.sweep.dir if jobs else None
+            jobs.append(_listed_job(composer, own, number, directory))
+            subdirectory = _inside(directory_of(jobs[-1].composed, "hydra.sweep.subdir"))
+            if subdirectory in subdirectories:
+                raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
+            subdirectories.add(subdirectory)
+            bar.advance(number + 1)
+    sweep.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     return Sweep(sweep, jobs)
+
+
+def _listed_job(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
+    """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
+    composed = composer.compose(own, shared=True)
+    with open_dict(composed):
+        composed.hydra.job.num = number
+        composed.hydra.job.id = str(number)
+    # Each composition would hold another time.
+    composed.hydra.sweep.dir = directory = directory or directory_of(composed, "hydra.sweep.dir")
+    words = [typed(override) for override in own if override.is_hydra_override()]
+    words += task_words(composed)
+    return Job(words, composed, based_on_run(composer, composed, own, Path(directory).name))
+
+
+def _word(value: Any) -> str:
+    """Return a value of `hydra.sweeper.params` as a word's."""
+    return "null" if value is None else str(value)
+
+
+def _inside(subdirectory: str) -> str:
+    """Return the path of a job's directory in that of its sweep, in its shortest form."""
+    path = os.path.normpath(subdirectory)
+    if Path(path).is_absolute() or path in (".", "..") or path.startswith("../"):
+        raise UserError(f"hydra.sweep.subdir: '{subdirectory}' is not inside the sweep's directory")
+    return path
 
 
 def directory_of(composed: DictConfig, key: str) -> str:
@@ -154,8 +184,6 @@ def configure(composer: Composer, words: Sequence[str]) -> Config:
         raise UserError(f"'{words}': give a list of words, ['{words}']")
     # A caller in Python is as trusted as the command line, so it may allow targets.
     overrides = composer.parse(take_allow_targets(words))
-    if len(runs := [override for override in overrides if override.key_or_group == "run"]) > 1:
-        raise UserError(f"'{typed(runs[1])}': the run is given already; leave one of the two out")
     job = single_job(composer, overrides)
     if job.is_sweep:
         raise UserError("hydra.mode: these words are a sweep of several configurations, not one")

@@ -153,13 +153,11 @@ def swept(overrides: Sequence[Override]) -> list[list[Override]]:
 
 def _jobs(override: Override) -> Iterator[Override]:
     """Yield an override for each value of a sweep."""
-    length = _length_of_range(override._value)
+    if (length := _length_of_range(override._value)) > _MOST_JOBS:  # a shuffled range would be kept in memory
+        raise UserError(f"'{typed(override)}': a sweep over {length:,} values; the most are {_MOST_JOBS:,}")
     is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
     try:
-        for number, value in enumerate(override.sweep_iterator()):
-            if number == _MOST_JOBS:
-                many = f"{length:,}" if length else f"more than {_MOST_JOBS:,}"
-                raise UserError(f"'{typed(override)}': a sweep over {many} values; the most are {_MOST_JOBS:,}")
+        for value in override.sweep_iterator():
             # A file that several options share is not an option.
             if not (is_glob and str(value).startswith("_")):
                 yield replace(override, value_type=ValueType.ELEMENT, _value=value, input_line=None)
@@ -167,11 +165,14 @@ def _jobs(override: Override) -> Iterator[Override]:
         raise UserError(f"'{typed(override)}': {one_line(error)}") from error
 
 
-def _length_of_range(value: Any) -> int | None:
-    """Return how many values a range of whole numbers has; None for another sweep."""
-    if not isinstance(value, RangeSweep) or not all(isinstance(v, int) for v in (value.start, value.stop, value.step)):
-        return None
-    return len(range(value.start, value.stop, value.step)) if value.step else None
+def _length_of_range(value: Any) -> int:
+    """Return how many values a range has, or about as many; 0 for another sweep or a range that is wrong."""
+    if not isinstance(value, RangeSweep) or value.start is None or value.stop is None or not value.step:
+        return 0
+    try:
+        return max(0, math.ceil((value.stop - value.start) / value.step))
+    except (ArithmeticError, ValueError):  # infinite, or not a number
+        return _MOST_JOBS + 1 if not any(map(math.isnan, (value.start, value.stop, value.step))) else 0
 
 
 def literal(value: Any) -> Any:

@@ -17,6 +17,7 @@ from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, nearest
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,16 +36,16 @@ class Files(Tables):
     `{language}`, each language has its own file.
     """
 
-    path: str | list[str] | None = from_conf("corpus/files", "path")
+    path: Name | list[Name] | None = from_conf("corpus/files", "path")
     """Files of all rows, which bisum splits (null: `train` is given instead)."""
 
-    train: str | list[str] | None = from_conf("corpus/files", "train")
+    train: Name | list[Name] | None = from_conf("corpus/files", "train")
     """Files of train; a split without files takes a share of train (null: `path` names all rows, or no train)."""
 
-    validation: str | list[str] | None = from_conf("corpus/files", "validation")
+    validation: Name | list[Name] | None = from_conf("corpus/files", "validation")
     """Files of validation (null: a share of train)."""
 
-    test: str | list[str] | None = from_conf("corpus/files", "test")
+    test: Name | list[Name] | None = from_conf("corpus/files", "test")
     """Files of test (null: a share of train)."""
 
     quoting: Quoting = from_conf("corpus/files", "quoting")

@@ -17,6 +17,7 @@ from bisum.errors import UserError, one_line
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.source import SPLITS
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,22 +34,22 @@ class Hub(Tables):
     Loaded data is kept in the hub's cache (under `HF_HOME`); with `HF_HUB_OFFLINE=1` only the cache is used.
     """
 
-    repo: str
+    repo: Name
     """The repository's name (`esdurmus/wiki_lingua`), or a local folder: laid out as one, or from `save_to_disk`."""
 
-    revision: str | None = from_conf("corpus/hub", "revision")
+    revision: Name | None = from_conf("corpus/hub", "revision")
     """Commit, branch or tag (null: the main branch as it is now)."""
 
-    configurations: dict[Language, str] | str | None = from_conf("corpus/hub", "configurations")
+    configurations: dict[Language, Name] | Name | None = from_conf("corpus/hub", "configurations")
     """Configuration or folder, for each language (`{en: english}`) or for all (null: the default configuration)."""
 
-    train: str = from_conf("corpus/hub", "train")
+    train: Name = from_conf("corpus/hub", "train")
     """Name of the split to train on."""
 
-    validation: str | None = from_conf("corpus/hub", "validation")
+    validation: Name | None = from_conf("corpus/hub", "validation")
     """Name of the split for validation (null: a share of train)."""
 
-    test: str | None = from_conf("corpus/hub", "test")
+    test: Name | None = from_conf("corpus/hub", "test")
     """Name of the split for test (null: a share of train)."""
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bisum.corpus.columns import ColumnPath, text_rows
 from bisum.errors import UserError
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,7 @@ class Marc(RowSettings):
     2020, "The Multilingual Amazon Reviews Corpus", https://arxiv.org/abs/2010.02573.
     """
 
-    path: str
+    path: Name
     """The folder that holds `json`, or the `json` folder itself."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Final
 
+from bisum.interfaces.text import Filled
+
 _CODE: Final = "code of a language"
 
-Language = Annotated[str, _CODE]
+Language = Annotated[str, _CODE, Filled()]
 """Code of a language, such as en. YAML reads `no`, the code of Norwegian, as false; bisum takes the word as written."""
