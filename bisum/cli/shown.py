@@ -61,7 +61,7 @@ def _lacking(first: Any, other: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _chosen(job: Job, line: CommandLine, *, or_none: bool = False) -> Any:
-    """Return the part of a job's configuration that the command line asks for; None, if `or_none`, where it has none."""
+    """Return the part of a job's configuration that the command line asks for, or None where it has none."""
     shown: Any = job.shown if line.cfg == "job" else job.composed
     if line.resolve and line.cfg != "job":
         _drop_unresolvable(shown)  # some values, such as the job's number, exist only in a running job

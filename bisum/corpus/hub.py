@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import Pick
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError, one_line
+from bisum.errors import UserError, one_line, printable
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.source import SPLITS
@@ -22,9 +23,6 @@ from bisum.interfaces.text import Name
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, DatasetDict
-
-_TIMEOUT = 10.0
-"""Seconds to wait for the hub to answer whether it has the repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +82,8 @@ class Hub(Tables):
 
         folder = self._folder()
         saved = Path(folder, configuration or "") if folder else None
+        if folder:
+            _refuse_pipes(folder)
         if saved and is_saved(saved):
             return self._load_saved(saved)
         if saved and saved.is_dir() and (inside := sorted(path.name for path in saved.iterdir() if is_saved(path))):
@@ -92,7 +92,7 @@ class Hub(Tables):
                 f"corpus.configurations: {self.repo} has several folders that save_to_disk wrote; name one, or one for "
                 f"each language, such as {{{named}}}"
             )
-        with TemporaryDirectory() as scratch, _quiet():
+        with TemporaryDirectory() as scratch, _quiet(), _waiting(self.timeout):
             # The library would read a local folder from its cache even if its files have changed.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
             repo = folder or self.repo
@@ -156,7 +156,7 @@ class Hub(Tables):
 
         try:
             hub = HfApi()
-            if hub.dataset_info(self.repo, revision=self.revision, timeout=_TIMEOUT).gated:
+            if hub.dataset_info(self.repo, revision=self.revision, timeout=self.timeout).gated:
                 hub.auth_check(self.repo, repo_type="dataset")
         except GatedRepoError as error:
             raise UserError(
@@ -203,6 +203,31 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
         for library in shown:
             library.enable_progress_bars()
+
+
+@contextmanager
+def _waiting(seconds: float) -> Iterator[None]:
+    """Let the hub's client wait that long for an answer, or for a further part of one, during the block."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT
+    waits = max(1, round(seconds))
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = waits
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT = before
+
+
+def _refuse_pipes(folder: str) -> None:
+    """Refuse a folder that holds a pipe, a socket or a device, which the library would wait for."""
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = Path(top, name)
+            if path.exists() and not path.is_file():
+                raise UserError(
+                    f"corpus.repo: {printable(str(path))} is not an ordinary file; take it out of the folder"
+                )
 
 
 def _read(dataset: Dataset, pick: Pick) -> pa.Table:

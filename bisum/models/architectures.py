@@ -97,6 +97,6 @@ class T5Architecture:
         parameters = self.parameters(vocabulary)
         if 4 * parameters > memory:
             raise UserError(
-                f"model.architecture: {parameters:,} parameters need {4 * parameters / 2**30:,.1f} GiB in float32; this "
-                f"machine has {memory / 2**30:,.1f} GiB"
+                f"model.architecture: {parameters:,} parameters need {4 * parameters / 2**30:,.1f} GiB in float32; "
+                f"this machine has {memory / 2**30:,.1f} GiB"
             )
