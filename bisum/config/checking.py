@@ -35,6 +35,12 @@ _QUOTE_IT = '; quote it in the YAML file: "..."'
 """How to write what YAML reads as a number, true or false; on the command line the typed text is taken."""
 
 
+_MOST_LINES = 50
+"""The most problems that are reported one by one."""
+_LONGEST = 200
+"""The most characters of a value in a message."""
+
+
 @dataclass
 class Problems:
     """The problems of a configuration, in its order."""
@@ -57,7 +63,9 @@ def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
     problems = Problems()
     instance = _construct(cls, values, "", problems, given)
     if problems.lines:
-        raise UserError("\n".join(problems.lines))
+        more = len(problems.lines) - _MOST_LINES
+        last = [f"{more:,} more mistakes"] if more > 0 else []
+        raise UserError("\n".join([*problems.lines[:_MOST_LINES], *last]))
     return instance  # type: ignore[no-any-return]
 
 
@@ -78,7 +86,13 @@ def value_problems(annotation: Any, value: Any, key: str) -> list[str]:
 
 def no_such_key(name: str, valid: Collection[str]) -> str:
     """Return a message about an unknown key, with the nearest name and all valid ones."""
-    return f"no such key{nearest(name, valid)} (valid: {', '.join(valid) or 'none'})"
+    return f"no such key{nearest(name, valid)} (valid: {listing(valid)})"
+
+
+def listing(names: Collection[str]) -> str:
+    """Return names for a message, the first of very many."""
+    shown = ", ".join([*names][:_MOST_LINES]) or "none"
+    return f"{shown} and {len(names) - _MOST_LINES:,} more" if len(names) > _MOST_LINES else shown
 
 
 def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None) -> Any:
@@ -116,7 +130,8 @@ def _arguments(
     for name, value in values.items():
         path = _join(key, str(name))
         if name not in parameters and not others:
-            problems.add(path, no_such_key(str(name), parameters))
+            known = "no such key" if len(problems.lines) > _MOST_LINES else no_such_key(str(name), parameters)
+            problems.add(path, known)
         elif not isinstance(name, str):
             problems.add(key, f"expected text as a key, not {_shown(name)}{_QUOTE_IT}")
         elif value == MISSING:
@@ -251,4 +266,5 @@ def _join(key: str, name: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "null" if value is None else repr(value)
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

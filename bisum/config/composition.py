@@ -24,6 +24,7 @@ from yaml import YAMLError
 from bisum.config.annotations import signature_hints, takes_text
 from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, word_for_hydra
 from bisum.config.as_typed import Path as KeyPath
+from bisum.config.checking import listing
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
 from bisum.config.hydra_keys import check_word, is_open
 from bisum.config.hydra_node import check_hydra_node, plain_node
@@ -209,7 +210,7 @@ class Composer:
                 swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
                 if swept:
                     raise UserError(_several(swept[1], takes_list=swept[1] == "filter")) from error
-                if circle := defaults_circle():
+                if isinstance(error, RecursionError) and (circle := defaults_circle()):
                     raise UserError(circle) from error
                 if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
                     raise UserError(explain(error, self.group_names, group_options)) from error
@@ -231,13 +232,13 @@ class Composer:
             return
         value = override.value()
         if isinstance(value, list) and (group != "filter" or None in value):
-            raise UserError(f"{typed(override)}: not an option (valid: {', '.join(self.groups[group])})")
+            raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
         if value is None and not override.is_delete() and group != "experiment":
             self._refuse_null(group)
 
     def _refuse_null(self, group: str) -> None:
         instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
-        raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
+        raise UserError(f"{group}=null: {instead} (valid: {listing(self.groups[group])})")
 
     def _refuse_several(self, composed: DictConfig, override: Override) -> None:
         """Refuse several values for a key outside a sweep; suggest a list if the schema takes one."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from bisum.config.checking import no_such_key
+from bisum.config.checking import listing, no_such_key
 from bisum.errors import nearest, printable
 
 _ABSENT_GROUP = re.compile(
@@ -34,8 +32,6 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     """
     if isinstance(error, OverrideParseException):
         return unreadable_override(error)
-    if isinstance(error, UnicodeDecodeError):
-        return f"{_undecodable_file()}: is not UTF-8; convert the file to UTF-8"
     if isinstance(error, YAMLError):
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
@@ -43,7 +39,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.lstrip("/").rpartition("/")
         if known := options(group):
-            return f"{group}={option}: no such option{nearest(option, known)} (valid: {', '.join(known)})"
+            return f"{group}={option}: no such option{nearest(option, known)} (valid: {listing(known)})"
         return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
     if isinstance(error, KeyError) and str(error.args[0]) not in os.environ:
         return f"hydra.job.env_copy: the environment has no variable {error}"
@@ -73,7 +69,7 @@ def _no_such_key(key: str, absent: str) -> str:
 
 def no_such_group(group: str, groups: list[str]) -> str:
     """Return a message about an unknown group, with the nearest name and all valid ones."""
-    return f"no such group{nearest(group, groups)} (valid: {', '.join(groups)})"
+    return f"no such group{nearest(group, groups)} (valid: {listing(groups)})"
 
 
 def unreadable_override(error: BaseException) -> str:
@@ -85,16 +81,6 @@ def unreadable_override(error: BaseException) -> str:
         f"'{word}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
         "'~' or '=' (for example 'key=\"a, b\"')"
     )
-
-
-def _undecodable_file() -> str:
-    for source in GlobalHydra.instance().config_loader().get_sources():
-        for path in sorted(Path(source.path).rglob("*.yaml")) if source.scheme() == "file" else []:
-            try:
-                path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                return str(path)
-    return "a YAML file"
 
 
 def unresolved_key(node: Any, key: str = "") -> str:

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed, with_numbers
 from bisum.config.messages import one_line_of, unreadable_override
-from bisum.config.yaml_files import MOST_LEVELS
+from bisum.config.yaml_files import MOST_LEVELS, nesting
 from bisum.errors import UserError, one_line
 
 _MOST_JOBS = 10_000
@@ -66,11 +66,7 @@ def _check_shape(word: str) -> None:
     if len(re.split("[./@]", key)) > _MOST_PARTS:
         raise UserError(f"{brief(key)}: a key of {len(re.split('[./@]', key)):,} parts; the most are {_MOST_PARTS}")
     bare = _QUOTED.sub("", value)
-    depth = deepest = 0
-    for bracket in re.findall(r"[\[{(\]})]", bare):
-        depth += 1 if bracket in "[{(" else -1
-        deepest = max(deepest, depth)
-    if deepest > MOST_LEVELS:
+    if max(nesting(bare), nesting(value) if "${" in value else 0) > MOST_LEVELS:
         raise UserError(f"{brief(key)}: nested more than {MOST_LEVELS} levels deep")
     if bare.count(",") >= _MOST_JOBS:
         raise UserError(f"{brief(key)}: {bare.count(',') + 1:,} values; the most are {_MOST_JOBS:,}")

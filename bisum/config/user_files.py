@@ -16,11 +16,13 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
 
 from bisum.config.hydra_keys import check_given
-from bisum.config.yaml_files import yaml_config, yaml_text
-from bisum.errors import UserError, printable
+from bisum.config.yaml_files import MOST_LEVELS, yaml_config, yaml_text
+from bisum.errors import UserError, printable, shown
 
 SCHEME = "bisum"
 _EXTENSION = ".yaml"
+_MOST_DEFAULTS = 100
+"""The most entries of a defaults list."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class UserFiles(ConfigSource):
         package = _package(header["package"], name.rpartition("/")[0])
         values = OmegaConf.to_container(config)
         assert isinstance(values, dict)
+        for problem in _problems_of_defaults(values.get("defaults", []), package):
+            raise UserError(f"{printable(str(path))}: {problem}")
         self.loaded[name] = LoadedFile(path, text, package, list(_included(name, values.get("defaults"))))
         if lines := check_given(_hydra_node(values, package)):
             raise UserError("\n".join(f"{printable(str(path))}: {line}" for line in lines))
@@ -144,7 +148,26 @@ def defaults_circle() -> str | None:
                 if below not in came_from:
                     came_from[below] = here
                     ahead.append(below)
+    if UserFiles.loaded:  # the way back leads through a file of bisum's, or there is none
+        last = [*UserFiles.loaded.values()][-1]
+        return f"{printable(str(last.path))}: its defaults list leads back to itself, or too deep"
     return None
+
+
+def _problems_of_defaults(defaults: Any, package: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with the form of a file's defaults list and package."""
+    if len(package) > MOST_LEVELS:
+        yield f"its package has {len(package):,} parts; the most are {MOST_LEVELS}"
+    if not isinstance(defaults, list):
+        yield f"defaults: expected a list, such as [_self_], not {shown(defaults)}"
+        return
+    if len(defaults) > _MOST_DEFAULTS:
+        yield f"defaults: {len(defaults):,} entries; the most are {_MOST_DEFAULTS}"
+    for entry in defaults:
+        options = next(iter(entry.values())) if isinstance(entry, dict) and len(entry) == 1 else entry
+        texts = options if isinstance(options, list) and isinstance(entry, dict) else [options]
+        if not all(isinstance(text, str) or (text is None and isinstance(entry, dict)) for text in texts):
+            yield f"defaults: expected a name or group: option, not {shown(entry)}"
 
 
 def _included(name: str, defaults: Any) -> Iterator[str]:

@@ -18,7 +18,7 @@ MOST_BYTES = 250_000
 """The largest file, which is read in a second."""
 MOST_LEVELS = 50
 """The deepest nesting of mappings and lists, in files and in words; OmegaConf's recursion ends at twice as many."""
-_MOST_VALUES = 50_000
+_MOST_VALUES = 20_000
 """The most values of a file, with those that aliases repeat."""
 _LONG_NUMBER = re.compile(r"[-+.]?[0-9][0-9a-fA-FxXoO_:.+-]{399,}")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")}
@@ -41,6 +41,8 @@ def yaml_config(text: str, path: Path) -> DictConfig:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{_name(path)}{place}: not valid YAML: {error.problem}") from error
+    except KeyError as error:  # of PyYAML, for a text with the tag !!bool
+        raise UserError(f"{_name(path)}: {error} is not true or false") from error
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, OSError) as error:
         key = getattr(error, "full_key", None)
         raise UserError(f"{_name(path)}: {f'{key}: ' if key else ''}{one_line_of(error)}") from error
@@ -69,8 +71,8 @@ def yaml_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        encoding = "is UTF-16" if is_utf16 else f"is not UTF-8 (byte {error.start + 1:,})"
+        is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff"))
+        encoding = "is UTF-16 or UTF-32" if is_wide else f"is not UTF-8 (byte {error.start + 1:,})"
         raise UserError(f"{name}: {encoding}; convert the file to UTF-8") from error
 
 
@@ -155,6 +157,17 @@ def _check_scalar(event: yaml.ScalarEvent) -> None:
     if event.style is None and _LONG_NUMBER.fullmatch(event.value):
         message = f"{shown(event.value)} is a number of {len(event.value):,} digits; quote it if it is text"
         raise _Wrong(event.start_mark, message)
+    if "${" in event.value and nesting(event.value) > MOST_LEVELS:
+        raise _Wrong(event.start_mark, f"an interpolation nested more than {MOST_LEVELS} levels deep")
+
+
+def nesting(text: str) -> int:
+    """Return how deep brackets of any kind nest in a text."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[{(\]})]", text):
+        depth += 1 if bracket in "[{(" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _check_tag(event: yaml.NodeEvent) -> None:

@@ -100,12 +100,12 @@ def _reached(url: str, key: str, timeout: float) -> Iterator[None]:
     place = f"{key}: {url}" if key else url
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, TimeoutError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):  # fsspec makes one the other
+            hint = "; corpus.timeout sets how long to wait" if key.startswith("corpus.") else ""
+            raise UserError(f"{place}: the server sent nothing for {timeout:g} seconds{hint}") from error
         reason = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
         raise UserError(f"{place}: there is no such file{reason}") from error
-    except TimeoutError as error:
-        hint = "; corpus.timeout sets how long to wait" if key.startswith("corpus.") else ""
-        raise UserError(f"{place}: the server sent nothing for {timeout:g} seconds{hint}") from error
     except ImportError as error:
         protocol = url.rpartition("::")[2].partition("://")[0]
         raise UserError(f"{place}: {error}: pip install 'fsspec[{_EXTRAS.get(protocol, protocol)}]'") from error
