@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Collection
 from functools import cache
@@ -61,21 +62,35 @@ def node_class(annotation: Any) -> type | None:
     return None
 
 
-def expected(annotation: Any) -> str:
-    """Describe in words what a value must be."""
+def expected(annotation: Any, refused: Any = ...) -> str:
+    """Describe in words what a value must be.
+
+    `refused` is a value that is not: the words about it leave out upper bounds that it keeps, and that text is filled.
+    """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        bounds = [words for constraint in arguments[1:] for words, _ in bounds_of(constraint)]
-        return f"{expected(arguments[0])} {' and '.join(bounds)}".rstrip()
+        bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
+        words = [words for words, keeps in bounds if refused is ... or _matters(words, keeps, refused)]
+        return f"{expected(arguments[0])} {' and '.join(words)}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
-        return f"a list such as [a,b] of {expected(arguments[0])}"
+        return f"a list such as [a,b] of {expected(arguments[0], None if refused is not ... else ...)}"
     if origin is dict:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
-        return " or ".join(map(expected, options))
+        return " or ".join(expected(option, refused) for option in options)
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _matters(words: str, keeps: Callable[[Any], bool], refused: Any) -> bool:
+    """Tell whether a bound belongs in the words about a value that is refused."""
+    if not words.startswith(("<= ", "that is ")):
+        return True
+    try:
+        return math.isfinite(refused) and not keeps(refused) if isinstance(refused, int | float) else not keeps(refused)
+    except (TypeError, AttributeError):
+        return False
 
 
 def advice(annotation: Any) -> str:
@@ -93,13 +108,13 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
         return [check for part in constraint for check in bounds_of(part)]
     match constraint:
         case annotated_types.Ge(ge=bound):
-            return [(f">= {_figure(bound)}", lambda value: value >= bound)]
+            return [(f">= {bound}", lambda value: value >= bound)]
         case annotated_types.Gt(gt=bound):
-            return [(f"> {_figure(bound)}", lambda value: value > bound)]
+            return [(f"> {bound}", lambda value: value > bound)]
         case annotated_types.Le(le=bound):
             return [(f"<= {_figure(bound)}", lambda value: value <= bound)]
         case annotated_types.Lt(lt=bound):
-            return [(f"< {_figure(bound)}", lambda value: value < bound)]
+            return [(f"< {bound}", lambda value: value < bound)]
         case Filled():
             return [("that is not empty", lambda value: bool(value.strip()))]
         case annotated_types.MinLen(min_length=length):

@@ -160,7 +160,7 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
             return _converted(base, value, key, problems)
     if cls is not None and str not in members(annotation):
         return _node(cls, value, key, problems)
-    words = expected(annotation)
+    words = expected(annotation, value)
     if isinstance(value, float) and not math.isfinite(value):
         words = words.replace("a number", "a finite number")
     is_unquoted = str in members(annotation) and isinstance(value, bool | int | float)
@@ -197,7 +197,7 @@ def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any
             return None
         for name in value:
             if not any(_has_type(option, name) for option in members(arguments[0])):
-                problems.add(key, f"expected {expected(arguments[0])} as a key, not {_shown(name)}{_QUOTE_IT}")
+                problems.add(key, f"expected {expected(arguments[0], name)} as a key, not {_shown(name)}{_QUOTE_IT}")
         return {name: _value(arguments[1], item, _join(key, str(name)), problems) for name, item in value.items()}
     return float(value) if annotation is float else value
 

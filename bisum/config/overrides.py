@@ -67,7 +67,7 @@ def _check_shape(word: str) -> None:
         raise UserError(f"{brief(key)}: a key of {len(re.split('[./@]', key)):,} parts; the most are {_MOST_PARTS}")
     bare = _QUOTED.sub("", value)
     if max(nesting(bare), nesting(value) if "${" in value else 0) > MOST_LEVELS:
-        raise UserError(f"{brief(key)}: nested more than {MOST_LEVELS} levels deep")
+        raise UserError(f"{brief(key)}: nested too deeply, more than {MOST_LEVELS} levels")
     if bare.count(",") >= _MOST_JOBS:
         raise UserError(f"{brief(key)}: {bare.count(',') + 1:,} values; the most are {_MOST_JOBS:,}")
 
@@ -150,7 +150,7 @@ def swept(overrides: Sequence[Override]) -> list[list[Override]]:
 def _jobs(override: Override) -> Iterator[Override]:
     """Yield an override for each value of a sweep."""
     if (length := _length_of_range(override._value)) > _MOST_JOBS:  # a shuffled range would be kept in memory
-        raise UserError(f"'{typed(override)}': a sweep over {length:,} values; the most are {_MOST_JOBS:,}")
+        raise UserError(f"'{typed(override)}': a sweep over more than {_MOST_JOBS:,} values, {length:,}")
     is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
     try:
         for value in override.sweep_iterator():

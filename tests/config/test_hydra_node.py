@@ -20,8 +20,8 @@ BAD = [
     ("hydra=x", "hydra: no such group"),
     ("hydra.mode=x", "hydra.mode: expected one of RUN, MULTIRUN or null, not 'x'"),
     ("hydra.job.chdir=x", "hydra.job.chdir: expected true or false or null, not 'x'"),
-    ("hydra.verbose=[1]", "hydra.verbose[0]: expected text that is not empty, not 1"),
-    ("hydra.verbose={a: 1}", "hydra.verbose: expected true or false or text that is not empty or a list"),
+    ("hydra.verbose=[1]", "hydra.verbose[0]: expected text, not 1"),
+    ("hydra.verbose={a: 1}", "hydra.verbose: expected true or false or text or a list"),
     ("hydra.callbacks=x", "hydra.callbacks: "),
     ("+hydra.callbacks.x=1", "hydra.callbacks.x: expected a mapping with a _target_, not 1"),
     ("+hydra.callbacks.x.y=1", "hydra.callbacks.x: expected a mapping with a _target_"),
@@ -40,6 +40,22 @@ BAD = [
     ("hydra.job.env_set=${nope}", "hydra.job.env_set: Interpolation key 'nope' not found"),
     ("hydra.searchpath=['${nope}']", "hydra.searchpath[0]: Interpolation key 'nope' not found"),
     ("hydra.job.env_copy=[BISUM_NONE]", "hydra.job.env_copy: the environment has no variable 'BISUM_NONE'"),
+    ("hydra.job.num=3", "hydra.job.num: Hydra sets this itself; leave it out"),
+    ("+hydra.runtime.cwd=/", "hydra.runtime: Hydra sets this itself"),
+    ("hydra.overrides.task=[a]", "hydra.overrides: Hydra sets this itself"),
+    ("hydra.help.header=x", "hydra.help: changes nothing in bisum"),
+    ("+hydra.job_logging.a=1", "hydra.job_logging: bisum writes its own log"),
+    ("+hydra.defaults=[a]", "hydra.defaults: changes nothing here"),
+    ("hydra.mode=???", "hydra.mode: needs a value"),
+    ("hydra.callbacks=???", "hydra.callbacks: needs a value"),
+    ("hydra.job.chdir=5", "hydra.job.chdir: expected true or false or null, not 5"),
+    ("hydra.sweep.dir=", "hydra.sweep.dir: expected text that is not empty, not ''"),
+    ("hydra.sweep.dir=${nope}", "hydra.sweep.dir: Interpolation key 'nope' not found"),
+    ("hydra.sweep.subdir=null", "hydra.sweep.subdir: expected text, not null"),
+    ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size: expected a whole number >= 1 or null, not 0"),
+    ("hydra.sweeper.params={seed: [1]}", "hydra.sweeper.params"),
+    ("hydra={runtime: {cwd: /}}", "hydra.runtime: Hydra sets this itself"),
+    ("~hydra.verbose", "hydra.verbose: Hydra needs this key"),
     ("hydra/sweeper=nope", "hydra/sweeper=nope: no such option (valid: basic"),
     ("hydra/launcher=basik", "hydra/launcher=basik: no such option, did you mean 'basic'?"),
 ]
@@ -73,3 +89,19 @@ def test_an_experiment_without_hydras_node_is_refused(tmp_path):
     (tmp_path / "experiment/e.yaml").write_text("# @package _global_\nhydra: null\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"^experiment=e: "):
         compose(["experiment=e"], config_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# @package _global_\nhydra: {job: {num: 3}}\n", "hydra.job.num: Hydra sets this itself"),
+        ("# @package hydra\nruntime: {cwd: /}\n", "hydra.runtime: Hydra sets this itself"),
+        ("# @package _global_\nhydra: {job: {chdir: 5}}\n", "hydra.job.chdir: expected true or false or null, not 5"),
+        ("# @package _global_\nhydra: {help: {header: x}}\n", "hydra.help: changes nothing in bisum"),
+    ],
+)
+def test_a_key_of_hydras_own_in_a_file_is_refused_with_the_file(tmp_path, write, text, said):
+    write(tmp_path / "experiment/e.yaml", text)
+    with pytest.raises(UserError) as raised:
+        compose(["experiment=e"], config_dir=str(tmp_path))
+    assert str(raised.value).startswith(f"{tmp_path}/experiment/e.yaml: {said}")
