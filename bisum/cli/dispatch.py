@@ -89,9 +89,7 @@ def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandL
     sweep = listed_sweep(composer, overrides, no_progress if line.cfg else _checking)
     if line.cfg:
         if not sweep.jobs:
-            raise UserError(
-                "--cfg: this sweeper chooses its jobs as it goes; leave out -m, and give each key one value"
-            )
+            raise UserError("--cfg shows one job: leave out -m, and give each key one value")
         show_sweep(sweep.jobs, line)
         return 0
     log = sweep.jobs[0].config.log if sweep.jobs else "info"

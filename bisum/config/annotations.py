@@ -65,12 +65,13 @@ def node_class(annotation: Any) -> type | None:
 def expected(annotation: Any, refused: Any = ...) -> str:
     """Describe in words what a value must be.
 
-    `refused` is a value that is not: the words about it leave out upper bounds that it keeps, and that text is filled.
+    `refused` is a value that is not: the words about it leave out the upper bounds that it keeps. That text must be
+    filled goes without saying, unless it is not.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
-        words = [words for words, keeps in bounds if refused is ... or _matters(words, keeps, refused)]
+        words = [words for words, keeps in bounds if _matters(words, keeps, refused)]
         return f"{expected(arguments[0])} {' and '.join(words)}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
@@ -87,6 +88,8 @@ def _matters(words: str, keeps: Callable[[Any], bool], refused: Any) -> bool:
     """Tell whether a bound belongs in the words about a value that is refused."""
     if not words.startswith(("<= ", "that is ")):
         return True
+    if refused is ...:
+        return words.startswith("<= ")
     try:
         return math.isfinite(refused) and not keeps(refused) if isinstance(refused, int | float) else not keeps(refused)
     except (TypeError, AttributeError):

@@ -159,6 +159,8 @@ class SummarizeConfig(TrainedModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.language is not None and not self.language.strip():
+            raise UserError(f"language: '{self.language}' is not a language code; use codes such as en, es, pt_BR")
         for key, given in (("rows", self.rows), ("ids", self.ids)):
             if given == []:
                 raise UserError(f"{key}: the list is empty; name some, or leave {key} out for all rows of the split")

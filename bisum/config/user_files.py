@@ -109,8 +109,7 @@ class UserFiles(ConfigSource):
 
 def guarded(entry: str) -> str:
     """Return an entry of `hydra.searchpath` that makes bisum read the folder, if it is one."""
-    scheme, _, path = entry.rpartition("://")
-    return f"{SCHEME}://{path}" if scheme in ("", "file") else entry
+    return f"{SCHEME}://{entry}" if entry.rpartition("://")[0] in ("", "file") else entry
 
 
 def with_guarded_folders(override: Override) -> Override:

@@ -57,6 +57,8 @@ class Tables(RowSettings, ABC):
     """Seconds to wait for a server's answer, and for each further part of it, before the run is refused."""
 
     def __post_init__(self) -> None:
+        if self.language is not None and not self.language.strip():
+            raise UserError(f"language: '{self.language}' is not a language code; use codes such as en, es, pt_BR")
         if self.validation_share + self.test_share >= 1:
             raise UserError("test_share: must be below 1 together with validation_share, to leave rows for train")
 

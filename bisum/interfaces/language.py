@@ -2,9 +2,7 @@
 
 from typing import Annotated, Final
 
-from bisum.interfaces.text import Filled
-
 _CODE: Final = "code of a language"
 
-Language = Annotated[str, _CODE, Filled()]
+Language = Annotated[str, _CODE]
 """Code of a language, such as en. YAML reads `no`, the code of Norwegian, as false; bisum takes the word as written."""
