@@ -13,23 +13,27 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
+from bisum.cli.shown import show_job, show_sweep
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
-from bisum.config.jobs import Job, listed_sweep, single_job
-from bisum.config.messages import explain, one_line_of
+from bisum.config.jobs import listed_sweep, single_job
+from bisum.config.messages import explain
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
 from bisum.errors import UserError, complain
-from bisum.printing import clean, uncleaned
+from bisum.interfaces.progress import Bar, no_progress
+from bisum.printing import uncleaned
 from bisum.version import __version__
+
+_MANY_JOBS = 20
+"""The fewest jobs whose checks show a bar."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -77,7 +81,8 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
             f"hydra.mode: this configuration is a sweep; run it with -m: {line.with_words(['-m', *line.words])}"
         )
     if line.cfg:
-        return _show(job, line)
+        show_job(job, line)
+        return 0
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
         _start(line.command, config.log)(config, line.texts)
@@ -88,13 +93,12 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 
 
 def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandLine) -> int:
-    sweep = listed_sweep(composer, overrides)
-    if line.cfg and not sweep.jobs:
-        raise UserError("--cfg shows one job: leave out -m, and give each key one value")
-    if line.cfg and sweep.jobs:
-        job = sweep.jobs[0]
-        mode = ["hydra.mode=RUN"] if job.is_sweep else []
-        raise UserError(f"--cfg shows one job: {line.with_words([*job.words, *mode, '--cfg', line.cfg])}")
+    sweep = listed_sweep(composer, overrides, no_progress if line.cfg else _checking)
+    if line.cfg:
+        if not sweep.jobs:
+            raise UserError("--cfg shows one job: leave out -m, and give each key one value")
+        show_sweep(sweep.jobs, line)
+        return 0
     log = sweep.jobs[0].config.log if sweep.jobs else "info"
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
@@ -103,6 +107,15 @@ def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandL
     from bisum.sweeps.execution import run_sweep
 
     return run_sweep(sweep, lambda: _start(line.command, log))
+
+
+def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
+    """Show how many jobs of a sweep are checked, where that takes seconds."""
+    if total is None or total < _MANY_JOBS:
+        return no_progress(title, total, done)
+    from bisum.display.terminal import Terminal
+
+    return Terminal().progress(title, total, done)
 
 
 def _refuse_sweep_of_summaries(line: CommandLine) -> None:
@@ -156,39 +169,3 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
         root.handlers[:] = handlers  # remove the handlers that Hydra added
         root.setLevel(level)
     return 0
-
-
-def _show(job: Job, line: CommandLine) -> int:
-    """Print a job's configuration, or the part under `--package`, as YAML."""
-    shown: Any = job.shown if line.cfg == "job" else job.composed
-    if line.resolve and line.cfg != "job":
-        _drop_unresolvable(shown)  # some values, such as the job's number, exist only in a running job
-        OmegaConf.resolve(shown)
-    if line.cfg == "hydra":
-        shown = OmegaConf.create({"hydra": shown.hydra})
-    try:
-        if line.package not in (None, "_global_"):
-            nothing = object()
-            shown = OmegaConf.select(shown, str(line.package), default=nothing, throw_on_missing=True)
-            if shown is nothing:
-                raise UserError(f"--package: no key '{line.package}'")
-        text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
-    except OmegaConfBaseException as error:
-        raise UserError(f"--package {line.package}: {one_line_of(error)}") from error
-    if clean(text) != text:
-        complain("--cfg: values are shown without their control characters")
-    print("null\n" if shown is None else text, end="")
-    return 0
-
-
-def _drop_unresolvable(node: DictConfig | ListConfig) -> None:
-    """Replace each interpolation that cannot be resolved yet by `???`."""
-    for name in list(node) if isinstance(node, DictConfig) else range(len(node)):
-        try:
-            child = None if OmegaConf.is_missing(node, name) else node[name]
-        except OmegaConfBaseException:
-            with flag_override(node, ["readonly", "struct"], False):
-                node[name] = MISSING
-            continue
-        if isinstance(child, DictConfig | ListConfig):
-            _drop_unresolvable(child)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Collection
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
+
+from bisum.interfaces.text import Filled
 
 MISSING = "???"
 """What YAML says of a key that has no default."""
@@ -59,21 +62,38 @@ def node_class(annotation: Any) -> type | None:
     return None
 
 
-def expected(annotation: Any) -> str:
-    """Describe in words what a value must be."""
+def expected(annotation: Any, refused: Any = ...) -> str:
+    """Describe in words what a value must be.
+
+    `refused` is a value that is not: the words about it leave out the upper bounds that it keeps. That text must be
+    filled goes without saying, unless it is not.
+    """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        bounds = [words for constraint in arguments[1:] for words, _ in bounds_of(constraint)]
-        return f"{expected(arguments[0])} {' and '.join(bounds)}".rstrip()
+        bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
+        words = [words for words, keeps in bounds if _matters(words, keeps, refused)]
+        return f"{expected(arguments[0])} {' and '.join(words)}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
-        return f"a list such as [a,b] of {expected(arguments[0])}"
+        return f"a list such as [a,b] of {expected(arguments[0], None if refused is not ... else ...)}"
     if origin is dict:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
-        return " or ".join(map(expected, options))
+        return " or ".join(expected(option, refused) for option in options)
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _matters(words: str, keeps: Callable[[Any], bool], refused: Any) -> bool:
+    """Tell whether a bound belongs in the words about a value that is refused."""
+    if not words.startswith(("<= ", "that is ")):
+        return True
+    if refused is ...:
+        return words.startswith("<= ")
+    try:
+        return math.isfinite(refused) and not keeps(refused) if isinstance(refused, int | float) else not keeps(refused)
+    except (TypeError, AttributeError):
+        return False
 
 
 def advice(annotation: Any) -> str:
@@ -95,14 +115,21 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
         case annotated_types.Gt(gt=bound):
             return [(f"> {bound}", lambda value: value > bound)]
         case annotated_types.Le(le=bound):
-            return [(f"<= {bound}", lambda value: value <= bound)]
+            return [(f"<= {_figure(bound)}", lambda value: value <= bound)]
         case annotated_types.Lt(lt=bound):
             return [(f"< {bound}", lambda value: value < bound)]
+        case Filled():
+            return [("that is not empty", lambda value: bool(value.strip()))]
         case annotated_types.MinLen(min_length=length):
             return [(f"with at least {length} item(s)", lambda value: len(value) >= length)]
         case annotated_types.MaxLen(max_length=length):
             return [(f"with at most {length} item(s)", lambda value: len(value) <= length)]
     return []
+
+
+def _figure(bound: Any) -> str:
+    """Return a bound as people write it."""
+    return f"{bound:,}" if isinstance(bound, int) and abs(bound) >= 10_000 else str(bound)
 
 
 _NAMES = {

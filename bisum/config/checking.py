@@ -35,6 +35,12 @@ _QUOTE_IT = '; quote it in the YAML file: "..."'
 """How to write what YAML reads as a number, true or false; on the command line the typed text is taken."""
 
 
+_MOST_LINES = 50
+"""The most problems that are reported one by one."""
+_LONGEST = 200
+"""The most characters of a value in a message."""
+
+
 @dataclass
 class Problems:
     """The problems of a configuration, in its order."""
@@ -57,7 +63,9 @@ def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
     problems = Problems()
     instance = _construct(cls, values, "", problems, given)
     if problems.lines:
-        raise UserError("\n".join(problems.lines))
+        more = len(problems.lines) - _MOST_LINES
+        last = [f"{more:,} more mistakes"] if more > 0 else []
+        raise UserError("\n".join([*problems.lines[:_MOST_LINES], *last]))
     return instance  # type: ignore[no-any-return]
 
 
@@ -69,9 +77,22 @@ def unknown_keys(cls: type, names: Iterable[str], key: str) -> list[str]:
     return [f"{_join(key, name)}: {no_such_key(name, parameters)}" for name in names if name not in parameters]
 
 
+def value_problems(annotation: Any, value: Any, key: str) -> list[str]:
+    """Return a line for each thing that is wrong with a value, which is plain data, by its annotation."""
+    problems = Problems()
+    _value(annotation, value, key, problems)
+    return problems.lines
+
+
 def no_such_key(name: str, valid: Collection[str]) -> str:
     """Return a message about an unknown key, with the nearest name and all valid ones."""
-    return f"no such key{nearest(name, valid)} (valid: {', '.join(valid) or 'none'})"
+    return f"no such key{nearest(name, valid)} (valid: {listing(valid)})"
+
+
+def listing(names: Collection[str]) -> str:
+    """Return names for a message, the first of very many."""
+    shown = ", ".join([*names][:_MOST_LINES]) or "none"
+    return f"{shown} and {len(names) - _MOST_LINES:,} more" if len(names) > _MOST_LINES else shown
 
 
 def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None) -> Any:
@@ -109,7 +130,8 @@ def _arguments(
     for name, value in values.items():
         path = _join(key, str(name))
         if name not in parameters and not others:
-            problems.add(path, no_such_key(str(name), parameters))
+            known = "no such key" if len(problems.lines) > _MOST_LINES else no_such_key(str(name), parameters)
+            problems.add(path, known)
         elif not isinstance(name, str):
             problems.add(key, f"expected text as a key, not {_shown(name)}{_QUOTE_IT}")
         elif value == MISSING:
@@ -136,9 +158,9 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
         checks = [check for constraint in constraints for _, check in bounds_of(constraint)]
         if _has_type(base, value) and all(check(value) for check in checks):
             return _converted(base, value, key, problems)
-    if cls is not None and str not in alternatives(annotation):
+    if cls is not None and str not in members(annotation):
         return _node(cls, value, key, problems)
-    words = expected(annotation)
+    words = expected(annotation, value)
     if isinstance(value, float) and not math.isfinite(value):
         words = words.replace("a number", "a finite number")
     is_unquoted = str in members(annotation) and isinstance(value, bool | int | float)
@@ -175,7 +197,7 @@ def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any
             return None
         for name in value:
             if not any(_has_type(option, name) for option in members(arguments[0])):
-                problems.add(key, f"expected {expected(arguments[0])} as a key, not {_shown(name)}{_QUOTE_IT}")
+                problems.add(key, f"expected {expected(arguments[0], name)} as a key, not {_shown(name)}{_QUOTE_IT}")
         return {name: _value(arguments[1], item, _join(key, str(name)), problems) for name, item in value.items()}
     return float(value) if annotation is float else value
 
@@ -244,4 +266,5 @@ def _join(key: str, name: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "null" if value is None else repr(value)
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

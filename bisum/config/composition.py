@@ -24,12 +24,16 @@ from yaml import YAMLError
 from bisum.config.annotations import signature_hints, takes_text
 from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, word_for_hydra
 from bisum.config.as_typed import Path as KeyPath
+from bisum.config.checking import listing
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
+from bisum.config.hydra_keys import check_word, is_open
 from bisum.config.hydra_node import check_hydra_node
+from bisum.config.hydra_safety import plain_node
 from bisum.config.messages import explain
 from bisum.config.overrides import apply_override, parse_overrides, set_key
 from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
+from bisum.config.user_files import UserFiles, defaults_circle, unguard, with_guarded_folders
 from bisum.config.yaml_words import written_words
 from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import conf_directory
@@ -73,6 +77,7 @@ class Composer:
         self._search(overrides)
         for override in overrides:
             self._check_option(override)
+        self._check_hydras(overrides)
         composed = self._compose_groups(overrides, RunMode.RUN)
         if shared:
             composed = copy.deepcopy(composed)
@@ -84,20 +89,21 @@ class Composer:
                 self._refuse_several(composed, override)
                 apply_override(composed, override)
         self._name_languages(composed)
-        check_hydra_node(composed.hydra)
         keys = {override.key_or_group for override in overrides}
         # The revision of an option belongs to its own checkpoint.
         if "model.checkpoint" in keys and "model.revision" not in keys:
             OmegaConf.update(composed, "model.revision", None, force_add=True)
         own = [override for override in overrides if not override.is_hydra_override()]
         composed.hydra.overrides.task = [typed(override) for override in own]
-        self._name_directory(composed.hydra.job, own)
+        self._name_directory(composed.hydra, own)
+        check_hydra_node(composed.hydra, of_job=True)
         return composed
 
     def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
         """Return the configuration that the jobs of a sweep share: what its words compose to, swept keys left out."""
         overrides = _without_null_experiment(overrides)
         self._search(overrides)
+        self._check_hydras(overrides)
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
         mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
         composed = copy.deepcopy(self._compose_groups(overrides, mode))
@@ -106,7 +112,7 @@ class Composer:
         for override in self._settled_on_trial(kept, composed):
             if not self._is_hydras(override):
                 apply_override(composed, override)
-        check_hydra_node(composed.hydra)
+        check_hydra_node(composed.hydra, of_job=False)
         composed.hydra.mode = RunMode.MULTIRUN
         composed.hydra.overrides.task = [typed(o) for o in overrides if not o.is_hydra_override()]
         return composed
@@ -144,8 +150,8 @@ class Composer:
     def replaced(self) -> list[str]:
         """The files of bisum that files in the user's folder replace; that folder is searched first."""
         own, *theirs = reversed(self._folders)
-        found = [path.relative_to(folder) for folder in theirs for path in sorted(folder.rglob("*.yaml"))]
-        return [str(path) for path in found if (own / path).is_file()]
+        found = [path.relative_to(own) for path in sorted(own.rglob("*.yaml"))]
+        return [str(path) for folder in theirs for path in found if (folder / path).exists()]
 
     def _search(self, overrides: Sequence[Override]) -> None:
         """Add the groups of the folders that words put on the search path."""
@@ -165,7 +171,22 @@ class Composer:
         return override.package is not None or "/" in key or key in self.group_names
 
     def _words_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
-        return [word_for_hydra(override) for override in self.settled(overrides, OmegaConf.create())]
+        settled = self.settled(overrides, OmegaConf.create())
+        return [word_for_hydra(with_guarded_folders(override)) for override in settled]
+
+    def _check_hydras(self, overrides: Sequence[Override]) -> None:
+        """Refuse words about Hydra's own node that its schema would take or misread."""
+        for override in self.settled(overrides, OmegaConf.create()):
+            key = override.key_or_group
+            if key.partition(".")[0] != "hydra" or override.is_sweep_override():
+                continue
+            if key == "hydra" and not isinstance(override.value(), dict):
+                continue  # a choice of an option
+            if override.is_delete():
+                if not is_open(key):
+                    raise UserError(f"{key}: Hydra needs this key; set it instead")
+            elif lines := check_word(key, override.value()):
+                raise UserError("\n".join(lines))
 
     def _settled_on_trial(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
         """Settle overrides by what they compose to, as Hydra reads them, on a copy."""
@@ -184,10 +205,14 @@ class Composer:
         if key not in self._composed:
             try:
                 composed = compose_with_hydra(self.command, words, mode)
+            except UserError:
+                raise
             except Exception as error:  # Hydra lets errors of many kinds through
                 swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
                 if swept:
                     raise UserError(_several(swept[1], takes_list=swept[1] == "filter")) from error
+                if isinstance(error, RecursionError) and (circle := defaults_circle()):
+                    raise UserError(circle) from error
                 if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
                     raise UserError(explain(error, self.group_names, group_options)) from error
                 raise UserError(f"{' '.join(words)}: Hydra cannot compose this ({reason(error)})") from error
@@ -196,6 +221,8 @@ class Composer:
             for group in _REQUIRED_GROUPS:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
                     self._refuse_null(group)
+            about_hydra = [override for override in overrides if override.is_hydra_override()]
+            unguard(composed.hydra, [word_for_hydra(o) for o in self.settled(about_hydra, OmegaConf.create())])
             self._composed[key] = composed
         return self._composed[key]
 
@@ -206,13 +233,13 @@ class Composer:
             return
         value = override.value()
         if isinstance(value, list) and (group != "filter" or None in value):
-            raise UserError(f"{typed(override)}: not an option (valid: {', '.join(self.groups[group])})")
+            raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
         if value is None and not override.is_delete() and group != "experiment":
             self._refuse_null(group)
 
     def _refuse_null(self, group: str) -> None:
         instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
-        raise UserError(f"{group}=null: {instead} (valid: {', '.join(self.groups[group])})")
+        raise UserError(f"{group}=null: {instead} (valid: {listing(self.groups[group])})")
 
     def _refuse_several(self, composed: DictConfig, override: Override) -> None:
         """Refuse several values for a key outside a sweep; suggest a list if the schema takes one."""
@@ -234,23 +261,26 @@ class Composer:
             if (named := with_codes(annotation, values.get(key), words, (key,))) != values.get(key):
                 set_key(composed, key, named, merge=False)
 
-    def _chosen_files(self, composed: DictConfig) -> Iterator[tuple[Path, str]]:
-        """Yield the user's files that are chosen, each with its group; an experiment, which comes last, is last."""
+    def _chosen_files(self, composed: DictConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the user's files that are chosen, with their packages; an experiment, which comes last, is last."""
         choices = {"": self.command, **composed.hydra.runtime.choices}
         for group in sorted(choices, key=lambda group: group == "experiment"):
             chosen = choices[group]
             for option in chosen if isinstance(chosen, list | ListConfig) else [chosen]:
-                for folder in self._folders[:-1]:
-                    if (path := folder / group / f"{option}.yaml").is_file():
-                        yield path, group
+                if file := UserFiles.loaded.get(f"{group}/{option}".lstrip("/")):
+                    yield file.text, file.package
 
     @staticmethod
-    def _name_directory(job: DictConfig, overrides: Sequence[Override]) -> None:
+    def _name_directory(hydra: DictConfig, overrides: Sequence[Override]) -> None:
         """Set `hydra.job.override_dirname`, which `hydra.run.dir` may use; Hydra 1.4 resolves it by itself."""
+        job = hydra.job
         if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
-            settings = job.config.override_dirname
-            words = sorted(typed(o) for o in overrides if o.key_or_group not in settings.exclude_keys)
-            job.override_dirname = re.sub("=", settings.kv_sep, settings.item_sep.join(words))
+            settings = plain_node(hydra, "job", "config", "override_dirname")
+            words = sorted(typed(o) for o in overrides if o.key_or_group not in settings["exclude_keys"])
+            try:
+                job.override_dirname = re.sub("=", settings["kv_sep"], settings["item_sep"].join(words))
+            except re.error as error:  # Hydra reads escapes in it
+                raise UserError(f"hydra.job.config.override_dirname.kv_sep: {error}") from error
 
 
 def task_words(composed: DictConfig) -> list[str]:

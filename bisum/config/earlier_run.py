@@ -79,11 +79,22 @@ def based_on_run(
     return _check_record(composer, values, directory, overrides, {**provenance, "choices": choices})
 
 
+def refuse_two_runs(overrides: Sequence[Override]) -> None:
+    """Refuse words that name one run and then another; of two values for any other key, the later counts."""
+    for key in ("run", "resume"):
+        words = dict.fromkeys(typed(override).lstrip("+") for override in overrides if override.key_or_group == key)
+        if len(words) > 1:
+            first, second = [*words][:2]
+            raise UserError(f"'{first}' and '{second}': two values for {key}; leave one of the two out")
+
+
 def resumed_run(overrides: Sequence[Override]) -> str | None:
     """Return the run directory that `resume=` names, if it is given."""
     given = [override for override in overrides if override.key_or_group == "resume"]
     if not given or given[-1].is_delete() or given[-1].value() is None:
         return None
+    if given[-1].value() == "":
+        raise UserError("resume: expected a run directory, not ''; leave it out, or resume=null, for a new run")
     if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
         raise UserError(f"'{typed(given[-1])}': resume takes one run directory")
     return str(given[-1].value())

@@ -19,6 +19,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from bisum.config.user_files import UserFiles, guarded
 from bisum.errors import UserError
 from bisum.interfaces.defaults import conf_directory
 
@@ -26,7 +27,7 @@ _LOCK = threading.RLock()
 _IS_1_3 = hydra.__version__.startswith("1.3.")
 
 
-class UserFolder(SearchPathPlugin):
+class UserSearchPath(SearchPathPlugin):
     """Puts the folder of `--config-dir` before bisum's own, so that its files take precedence."""
 
     folder: ClassVar[Path | None] = None
@@ -34,7 +35,7 @@ class UserFolder(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Add the folder, if there is one."""
         if self.folder is not None:
-            search_path.prepend("command-line", f"file://{self.folder}", SearchPathQuery(provider="main"))
+            search_path.prepend("command-line", guarded(str(self.folder)), SearchPathQuery(provider="main"))
 
 
 @contextmanager
@@ -61,14 +62,16 @@ def start_hydra(config_dir: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
         OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
-        Plugins.instance().register(UserFolder)
+        for plugin in (UserFiles, UserSearchPath):
+            Plugins.instance().register(plugin)
         GlobalHydra.instance().clear()
+        UserFiles.loaded.clear()
         version = {"version_base": "1.3"} if _IS_1_3 else {}
-        UserFolder.folder = folder
+        UserSearchPath.folder = folder
         try:
             hydra.initialize_config_dir(str(conf_directory()), job_name="bisum", **version)
         finally:
-            UserFolder.folder = None
+            UserSearchPath.folder = None
 
 
 def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) -> DictConfig:

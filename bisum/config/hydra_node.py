@@ -2,92 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from bisum.config.checking import no_such_key, unknown_keys
-from bisum.config.messages import NO_ENVIRONMENT, one_line_of, unresolved_key
+from bisum.config.checking import no_such_key, unknown_keys, value_problems
+from bisum.config.hydra_keys import MAY_BE
+from bisum.config.hydra_safety import check_runs_nothing, plain_node
 from bisum.config.targets import allowed_targets, is_allowed, locate, refusal
 from bisum.errors import UserError, shown
 
-_HYDRAS_OWN = ("bisum", "hydra", "hydra_plugins")
-_NAMES_CODE = {"custom_search_space", "setup", "python", "srun_args", "additional_parameters"}
-"""Settings of the Optuna sweeper and the submitit launcher that are Python functions or shell commands."""
+_OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+"""Keys whose values may depend on the words of a job."""
 
 
-def check_hydra_node(hydra: DictConfig) -> None:
+def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
     """Check what Hydra's schema does not, and the classes that Hydra would call, before any job runs.
+
+    `of_job`: the node is that of one job, not what the jobs of a sweep share.
 
     Raises:
         UserError: a line that names the key and says what would be right.
     """
     _refuse_unknown(hydra, "hydra")
-    for name in ("job_logging", "hydra_logging"):
-        node = None if OmegaConf.is_missing(hydra, name) else _raw(hydra).get(name)
-        if isinstance(node, dict) and any(isinstance(value, dict | list | str) for value in node.values()):
-            raise UserError(f"hydra.{name}: bisum writes its own log, train.log; leave this as it is")
-    for name in ("mode", "verbose", "job_logging", "hydra_logging"):
-        if not OmegaConf.is_missing(hydra, name):
-            plain_node(hydra, name)
+    with _numbered(hydra.job):
+        for key, annotation in MAY_BE.items():
+            if of_job or key not in _OF_A_JOB:
+                value = plain_node(hydra, *key.split(".")[1:])
+                if lines := value_problems(annotation, getattr(value, "name", value), key):
+                    raise UserError("\n".join(lines))
     for name in ("launcher", "sweeper"):
         plugin = plain_node(hydra, name)
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
             raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
-        _refuse_named_code(plugin, f"hydra.{name}")
+    if comes_with_hydra(hydra, "sweeper"):
+        _check_basic_sweeper(plain_node(hydra, "sweeper"))
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
         _check_target(callback, f"hydra.callbacks.{name}", "")
-        if not issubclass(locate(str(callback["_target_"])), Callback):
-            raise UserError(f"hydra.callbacks.{name}._target_: must be a hydra.experimental.callback.Callback")
-    for name in ("env_set", "env_copy"):
-        if not OmegaConf.is_missing(hydra.job, name) and plain_node(hydra, "job", name):
-            raise UserError(f"hydra.job.{name}: {NO_ENVIRONMENT}")
-    _check_inside(hydra, "hydra.output_subdir", "the run directory")
-    _check_inside(hydra, "hydra.sweep.subdir", "the sweep's directory")
-    verbose = plain_node(hydra, "verbose")
-    if not (
-        isinstance(verbose, bool | str) or (isinstance(verbose, list) and all(isinstance(v, str) for v in verbose))
-    ):
-        raise UserError(f"hydra.verbose: expected true, false or names of loggers, not {shown(verbose)}")
     for entry in plain_node(hydra, "searchpath"):
         scheme, _, path = str(entry).rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
             raise UserError(f"hydra.searchpath: there is no folder '{path}'")
-        if scheme == "pkg" and (refused := refusal(path.replace("/", "."), [*_HYDRAS_OWN, *allowed_targets()])):
-            raise UserError(f"hydra.searchpath: reading {entry} imports that package: {refused}")
+    check_runs_nothing(hydra)
 
 
-def _raw(node: DictConfig) -> dict[str, Any]:
-    """Return a node as plain data, with interpolations unresolved."""
-    values = OmegaConf.to_container(node)
-    assert isinstance(values, dict)
-    return {str(name): value for name, value in values.items()}
+def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
+    """Tell whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
+    package, _, name = str(hydra[node]["_target_"]).rpartition(".")
+    return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
 
 
-def _check_inside(hydra: DictConfig, key: str, where: str) -> None:
-    """Refuse a folder that leads out of the one that it is in; what is interpolated is checked when it is known."""
-    parent, _, name = key.removeprefix("hydra.").rpartition(".")
-    node = hydra[parent] if parent else hydra
-    if not OmegaConf.is_missing(node, name):
-        refuse_outside(str(_raw(node).get(name)), key, where)
+@contextmanager
+def _numbered(job: DictConfig) -> Iterator[None]:
+    """Give a job the number and id that it gets when it runs, which directories may hold."""
+    missing = {name: value for name, value in (("num", 0), ("id", "0")) if OmegaConf.is_missing(job, name)}
+    job.update(missing)
+    try:
+        yield
+    finally:
+        job.update(dict.fromkeys(missing, MISSING))
 
 
-def refuse_outside(folder: str, key: str, where: str) -> None:
-    """Raise `UserError` for a folder that is not below the one that it belongs in."""
-    if Path(folder).is_absolute() or ".." in Path(folder).parts:
-        raise UserError(f"{key}: '{folder}' must be a folder inside {where}")
-
-
-def _refuse_named_code(plugin: dict[str, Any], key: str) -> None:
-    """Refuse settings that name code or commands, unless the plugins themselves are allowed."""
-    for name in _NAMES_CODE & plugin.keys():
-        if plugin[name] and (refused := refusal("hydra_plugins", allowed_targets())):
-            raise UserError(f"{key}.{name}: runs what it names: {refused}")
+def _check_basic_sweeper(sweeper: dict[str, Any]) -> None:
+    size, params = sweeper.get("max_batch_size"), sweeper.get("params")
+    if not (size is None or (type(size) is int and size >= 1)):
+        raise UserError(f"hydra.sweeper.max_batch_size: expected a whole number >= 1 or null, not {shown(size)}")
+    if not (params is None or isinstance(params, dict)):
+        raise UserError(
+            f"hydra.sweeper.params: expected a mapping of keys to values such as seed: 1,2; not {shown(params)}"
+        )
+    for key, value in (params or {}).items():
+        if not isinstance(key, str) or not key.strip():
+            raise UserError(f"hydra.sweeper.params: expected text as a key, not {shown(key)}")
+        if isinstance(value, dict | list) or value == "":
+            hint = f"write its values as text: {key}: a,b" if not isinstance(value, dict) else "write the dotted key"
+            raise UserError(f"hydra.sweeper.params: {key}: {shown(value)} is no value of a key; {hint}")
 
 
 def _refuse_unknown(node: DictConfig, key: str) -> None:
@@ -105,19 +99,6 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
         is_called = key == "hydra" and name in ("launcher", "sweeper", "callbacks")  # the class checks its keys
         if isinstance(child, DictConfig) and not is_called:
             _refuse_unknown(child, f"{key}.{name}")
-
-
-def plain_node(hydra: DictConfig, *names: str) -> Any:
-    """Return a node below `hydra` as plain data; raises `UserError` if it cannot be resolved."""
-    node: Any = hydra
-    key = "hydra"
-    try:
-        for name in names:
-            key, parent, node = f"{key}.{name}", node, None
-            node = parent.get(name)
-        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    except OmegaConfBaseException as error:
-        raise UserError(f"{unresolved_key(node, key) or key}: {one_line_of(error)}") from error
 
 
 def _check_target(node: Any, key: str, hint: str) -> None:

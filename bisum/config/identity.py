@@ -10,4 +10,7 @@ _CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir")
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that determines a run's numbers."""
-    return {key: value for key, value in resolved.items() if key not in _CHANGES_NO_NUMBER}
+    kept = {key: value for key, value in resolved.items() if key not in _CHANGES_NO_NUMBER}
+    if isinstance(corpus := kept.get("corpus"), dict):
+        kept["corpus"] = {key: value for key, value in corpus.items() if key != "timeout"}
+    return kept

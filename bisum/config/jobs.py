@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -13,15 +14,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed
 from bisum.config.composition import Composer, task_words
-from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, resumed_run
+from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, refuse_two_runs, resumed_run
 from bisum.config.hydra_app import global_hydra
-from bisum.config.hydra_node import plain_node, refuse_outside
+from bisum.config.hydra_node import comes_with_hydra
+from bisum.config.hydra_safety import inside, plain_node
 from bisum.config.messages import one_line_of
 from bisum.config.overrides import literal, swept
 from bisum.config.recording import mask_composed
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
-from bisum.errors import UserError
+from bisum.errors import UserError, without_secrets
+from bisum.interfaces.progress import ShowProgress, no_progress
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Job:
     def shown(self) -> DictConfig:
         """The configuration to show as YAML; interpolations stay unresolved unless it comes from a run."""
         if self.resumes is not None or getattr(self.config, "run", None) is not None:
-            shown = OmegaConf.create(literal(dict(self.config.provenance.recorded.config)))
+            shown = OmegaConf.create(literal(dict(self.config.provenance.resolved)))
             assert isinstance(shown, DictConfig)
             return shown
         shown = self.composed.copy()
@@ -71,23 +74,29 @@ class Sweep:
     @property
     def uses_plugin(self) -> bool:
         """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
-        return not all(_comes_with_hydra(self.composed, node) for node in ("sweeper", "launcher"))
+        return not all(comes_with_hydra(self.composed.hydra, node) for node in ("sweeper", "launcher"))
 
 
-def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | None = None) -> Job:
+def single_job(
+    composer: Composer, overrides: Sequence[Override], sweep: str | None = None, numbered: tuple[int, str] | None = None
+) -> Job:
     """Return the job of a command line that is no sweep: a new run, or one to resume.
 
-    `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs.
+    `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs; `numbered` are its number
+    and id there.
 
     Raises:
         UserError: a line for each thing that is wrong.
     """
+    refuse_two_runs(overrides)
     resumed = resumed_run(overrides)
     if resumed is not None:
         refuse_another_experiment(resumed, overrides)
     composed = composer.compose(overrides)
     if composed.hydra.mode is None:
         composed.hydra.mode = RunMode.RUN
+    if numbered is not None:
+        composed.hydra.job.num, composed.hydra.job.id = numbered
     if resumed is not None:
         config = continued(composer, composed, resumed, overrides)
     else:
@@ -96,46 +105,57 @@ def single_job(composer: Composer, overrides: Sequence[Override], sweep: str | N
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
 
 
-def listed_sweep(composer: Composer, overrides: Sequence[Override]) -> Sweep:
-    """Return a sweep with all of its jobs, composed and checked.
+def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
+    """Return a sweep with all of its jobs, composed and checked; `progress` shows how many are.
 
     Raises:
         UserError: a line for each thing that is wrong with the first job that is wrong.
     """
+    refuse_two_runs(overrides)
     sweep = composer.compose_sweep(overrides)
-    if not _comes_with_hydra(sweep, "sweeper"):
-        return Sweep(sweep, None)
-    parameters = [f"{key}={value}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()]
-    overrides = [*composer.parse(parameters), *overrides]
-    jobs: list[Job] = []
-    directory = ""
-    subdirectories: set[str] = set()
-    for number, own in enumerate(swept(overrides)):
-        composed = composer.compose(own, shared=True)
-        with open_dict(composed):
-            composed.hydra.job.num = number
-            composed.hydra.job.id = str(number)
-        directory = directory or directory_of(composed, "hydra.sweep.dir")
-        composed.hydra.sweep.dir = directory  # each composition would hold another time
-        config = based_on_run(composer, composed, own, Path(directory).name)
-        mask_composed(composed)
-        subdirectory = directory_of(composed, "hydra.sweep.subdir")
-        refuse_outside(subdirectory, "hydra.sweep.subdir", "the sweep's directory")
-        if subdirectory in subdirectories:
+    if not comes_with_hydra(sweep.hydra, "sweeper"):
+        subdirectory = OmegaConf.to_container(sweep.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
+        if "${" not in str(subdirectory):
             raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
-        subdirectories.add(subdirectory)
-        words = [typed(override) for override in own if override.is_hydra_override()]
-        words += task_words(composed)
-        jobs.append(Job(words, composed, config))
-    sweep.hydra.sweep.dir = directory
+        return Sweep(sweep, None)
+    parameters = [
+        f"{key}={_word(value)}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()
+    ]
+    listed = swept([*composer.parse(parameters), *overrides])
+    jobs: list[Job] = []
+    subdirectories: set[str] = set()
+    with progress("checking the jobs", len(listed)) as bar:
+        for number, own in enumerate(listed):
+            directory = jobs[0].composed.hydra.sweep.dir if jobs else None
+            jobs.append(_listed_job(composer, own, number, directory))
+            subdirectory = directory_of(jobs[-1].composed, "hydra.sweep.subdir")
+            subdirectory = inside(subdirectory, "hydra.sweep.subdir", "the sweep's directory")
+            if subdirectory in subdirectories:
+                raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
+            subdirectories.add(subdirectory)
+            bar.advance(number + 1)
+    sweep.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     mask_composed(sweep)
     return Sweep(sweep, jobs)
 
 
-def _comes_with_hydra(composed: DictConfig, node: str) -> bool:
-    """Tell whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
-    package, _, name = str(composed.hydra[node]["_target_"]).rpartition(".")
-    return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
+def _listed_job(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
+    """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
+    composed = composer.compose(own, shared=True)
+    with open_dict(composed):
+        composed.hydra.job.num = number
+        composed.hydra.job.id = str(number)
+    # Each composition would hold another time.
+    composed.hydra.sweep.dir = directory = directory or directory_of(composed, "hydra.sweep.dir")
+    config = based_on_run(composer, composed, own, Path(directory).name)
+    mask_composed(composed)
+    words = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
+    return Job([*words, *task_words(composed)], composed, config)
+
+
+def _word(value: Any) -> str:
+    """Return a value of `hydra.sweeper.params` as a word's."""
+    return "null" if value is None else str(value)
 
 
 def directory_of(composed: DictConfig, key: str) -> str:
@@ -161,8 +181,6 @@ def configure(composer: Composer, words: Sequence[str]) -> Config:
         raise UserError(f"'{words}': give a list of words, ['{words}']")
     # A caller in Python is as trusted as the command line, so it may allow targets.
     overrides = composer.parse(take_allow_targets(words))
-    if len(runs := [override for override in overrides if override.key_or_group == "run"]) > 1:
-        raise UserError(f"'{typed(runs[1])}': the run is given already; leave one of the two out")
     job = single_job(composer, overrides)
     if job.is_sweep:
         raise UserError("hydra.mode: these words are a sweep of several configurations, not one")

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from bisum.config.checking import no_such_key
+from bisum.config.checking import listing, no_such_key
+from bisum.config.hydra_keys import NO_ENVIRONMENT
 from bisum.errors import nearest, printable, without_secrets
-
-NO_ENVIRONMENT = "bisum sets no environment variables, which can make a program run; set them in the shell"
 
 _ABSENT_GROUP = re.compile(
     r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list"  # Hydra 1.3
@@ -36,8 +33,6 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     """
     if isinstance(error, OverrideParseException):
         return unreadable_override(error)
-    if isinstance(error, UnicodeDecodeError):
-        return f"{_undecodable_file()}: is not UTF-8; convert the file to UTF-8"
     if isinstance(error, YAMLError):
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
@@ -45,7 +40,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.lstrip("/").rpartition("/")
         if known := options(group):
-            return f"{group}={option}: no such option{nearest(option, known)} (valid: {', '.join(known)})"
+            return f"{group}={option}: no such option{nearest(option, known)} (valid: {listing(known)})"
         return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
     if isinstance(error, KeyError) and str(error.args[0]) not in os.environ:
         return f"hydra.job.env_copy: {NO_ENVIRONMENT}"
@@ -75,7 +70,7 @@ def _no_such_key(key: str, absent: str) -> str:
 
 def no_such_group(group: str, groups: list[str]) -> str:
     """Return a message about an unknown group, with the nearest name and all valid ones."""
-    return f"no such group{nearest(group, groups)} (valid: {', '.join(groups)})"
+    return f"no such group{nearest(group, groups)} (valid: {listing(groups)})"
 
 
 def unreadable_override(error: BaseException) -> str:
@@ -87,16 +82,6 @@ def unreadable_override(error: BaseException) -> str:
         f"'{word}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
         "'~' or '=' (for example 'key=\"a, b\"')"
     )
-
-
-def _undecodable_file() -> str:
-    for source in GlobalHydra.instance().config_loader().get_sources():
-        for path in sorted(Path(source.path).rglob("*.yaml")) if source.scheme() == "file" else []:
-            try:
-                path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                return str(path)
-    return "a YAML file"
 
 
 def unresolved_key(node: Any, key: str = "") -> str:

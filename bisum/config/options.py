@@ -9,13 +9,14 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from bisum.config.targets import refuse_foreign_script
 from bisum.errors import UserError, without_secrets
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family
 from bisum.interfaces.metric import Metric
+from bisum.interfaces.text import Name
 
 PJRT_DEVICE = os.environ.get("PJRT_DEVICE")
 """The XLA device that the user chose; read early, since importing torch_xla sets it to CPU where it finds no TPU."""
@@ -25,16 +26,16 @@ PJRT_DEVICE = os.environ.get("PJRT_DEVICE")
 class GenerationOptions:
     """Decoding, the same in training-time and final evaluation; the length limit is `model.max_summary_tokens`."""
 
-    num_beams: Annotated[int, Ge(1)]
+    num_beams: Annotated[int, Ge(1), Le(64)]
     """Beams kept in beam search; 1 is greedy decoding."""
-    length_penalty: float
+    length_penalty: Annotated[float, Ge(-100), Le(100)]
     """Exponent on the length that divides a beam's log-probability: above 0 favours longer summaries."""
     early_stopping: bool | Literal["never"]
     """When beam search ends: with `num_beams` finished summaries (true), or when a better one is unlikely (false) or
     impossible (never)."""
-    no_repeat_ngram_size: Annotated[int, Ge(0)]
+    no_repeat_ngram_size: Annotated[int, Ge(0), Le(1000)]
     """Length in tokens of n-grams that may not occur twice in a summary; 0 allows all."""
-    min_tokens: Annotated[int, Ge(0)]
+    min_tokens: Annotated[int, Ge(0), Le(100_000)]
     """Fewest tokens before the end of the summary may be generated."""
 
 
@@ -42,15 +43,15 @@ class GenerationOptions:
 class EvaluationOptions:
     """Scoring of a split, and the baseline beside it."""
 
-    batch_size: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1), Le(65_536)]
     """Rows generated at once; changes speed and memory only."""
-    lead: Annotated[int, Ge(1)]
+    lead: Annotated[int, Ge(1), Le(1000)]
     """Sentences from the start of a document that make the lead-k baseline."""
-    bootstrap_samples: Annotated[int, Ge(100)]
+    bootstrap_samples: Annotated[int, Ge(100), Le(1_000_000)]
     """Resamplings of the rows behind each 95 % interval; more make the bounds steadier."""
-    shown_summaries: Annotated[int, Ge(0)]
+    shown_summaries: Annotated[int, Ge(0), Le(1000)]
     """Validation rows of each language printed with their summaries after every evaluation."""
-    metrics: list[str | Metric]
+    metrics: list[Name | Metric]
     """Further metrics: names or local paths for the `evaluate` library, or `_target_` nodes of your own."""
 
     def __post_init__(self) -> None:
@@ -63,9 +64,9 @@ class EvaluationOptions:
 class ModelOptions:
     """A pretrained checkpoint, or an architecture with random weights, and how text meets it."""
 
-    checkpoint: str | None
+    checkpoint: Name | None
     """Local directory, hub name or `pkg://PACKAGE` of a pretrained model; null: random weights of `architecture`."""
-    revision: str | None
+    revision: Name | None
     """Commit of the hub repository, so that the same name gives the same weights; null: its newest."""
     pickled_weights: bool
     """Whether weights may be read from `pytorch_model.bin`, by torch's unpickler that runs no code."""
@@ -77,9 +78,9 @@ class ModelOptions:
     """Text put before each document; null: what the checkpoint's own configuration says for summarization, or none."""
     suffix: str | None
     """Text put after each document, as GPT-2 is told `TL;DR:`; null: what the checkpoint says, or none."""
-    max_document_tokens: Annotated[int, Ge(8)]
+    max_document_tokens: Annotated[int, Ge(8), Le(1_000_000)]
     """Tokens of a document, with prefix, suffix and special tokens; longer documents are cut at their end."""
-    max_summary_tokens: Annotated[int, Ge(2)]
+    max_summary_tokens: Annotated[int, Ge(2), Le(100_000)]
     """Tokens of a summary with its end-of-sequence token: cut in training, the limit in generation."""
 
     def __post_init__(self) -> None:
@@ -107,11 +108,11 @@ class HardwareOptions:
     """Where the model lives; auto takes a GPU if there is one, else the CPU."""
     precision: Literal["auto", "float32", "bf16", "fp16"]
     """Number format of the forward pass (weights are float32); auto: bf16 on a GPU or TPU that has it, else float32."""
-    data_loader_workers: Annotated[int, Ge(0)]
+    data_loader_workers: Annotated[int, Ge(0), Le(256)]
     """Processes that collate batches ahead of the device; 0 collates in the main process."""
     pin_memory: bool
     """Collate into page-locked memory, which a GPU copies from faster; without a GPU it changes nothing."""
-    length_buckets: Annotated[int, Ge(1)] | None
+    length_buckets: Annotated[int, Ge(1), Le(1000)] | None
     """Most document lengths, in tokens and chosen from the corpus, that batches are padded to; batches then have all
     their rows and summaries one length, so that XLA compiles few programs. null: the longest row's length."""
 
@@ -120,9 +121,9 @@ class HardwareOptions:
 class ExploreOptions:
     """How much of a corpus is shown; everything is counted."""
 
-    samples: Annotated[int, Ge(0)]
+    samples: Annotated[int, Ge(0), Le(10_000)]
     """Rows of each language shown side by side, of those that the filters keep."""
-    dropped: Annotated[int, Ge(0)]
+    dropped: Annotated[int, Ge(0), Le(10_000)]
     """Rows of each language shown of those that each filter drops."""
-    categories: Annotated[int, Ge(1)]
+    categories: Annotated[int, Ge(1), Le(10_000)]
     """Categories shown, those with the largest shares of the languages' rows."""

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
+from hydra.core.override_parser.types import Override, Quote, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed, with_numbers
 from bisum.config.messages import one_line_of, unreadable_override
+from bisum.config.yaml_files import MOST_LEVELS, nesting
 from bisum.errors import UserError, one_line
 
-_MOST_VALUES = 10_000
-"""The most values of one word in a sweep; a range of more is a mistake."""
+_MOST_JOBS = 10_000
+"""The most jobs of a sweep, and so the most values of one word; more are a mistake."""
+_MOST_CHARACTERS = 120_000
+"""The longest word; a shell passes no longer ones."""
+_MOST_PARTS = 50
+"""The most parts of a dotted key."""
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
@@ -30,16 +36,44 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
     """
     from hydra.core.global_hydra import GlobalHydra
 
+    for word in words:
+        _check_shape(word)
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     try:
         overrides = [with_numbers(override, parser.functions) for override in parser.parse_overrides(list(words))]
     except HydraException as error:
         raise UserError(unreadable_override(error)) from error
     except ValueError as error:  # Python refuses a number with thousands of digits
-        raise UserError(f"{' '.join(words)[:60]}: {one_line(error)}; quote it if it is text") from error
+        long = max(words, key=len)
+        raise UserError(f"{brief(long)}: {one_line(error).partition(';')[0]}; quote it if it is text") from error
+    except RecursionError as error:
+        raise UserError(f"{brief(max(words, key=len))}: nested too deeply") from error
     if nameless := [typed(override) for override in overrides if not override.key_or_group]:
         raise UserError(f"'{nameless[0]}': no key before the equals sign")
     return overrides
+
+
+def brief(word: str) -> str:
+    """Return the start of a word that is too long for a message."""
+    return word if len(word) <= 60 else f"{word[:57]}..."
+
+
+def _check_shape(word: str) -> None:
+    """Refuse a word that Hydra's grammar or OmegaConf would read for minutes, or not at all."""
+    key, _, value = word.partition("=")
+    if len(word) > _MOST_CHARACTERS:
+        raise UserError(f"{brief(word)}: a word of {len(word):,} characters; the most are {_MOST_CHARACTERS:,}")
+    if len(re.split("[./@]", key)) > _MOST_PARTS:
+        raise UserError(f"{brief(key)}: a key of {len(re.split('[./@]', key)):,} parts; the most are {_MOST_PARTS}")
+    bare = _QUOTED.sub("", value)
+    if max(nesting(bare), nesting(value) if "${" in value else 0) > MOST_LEVELS:
+        raise UserError(f"{brief(key)}: nested too deeply, more than {MOST_LEVELS} levels")
+    if bare.count(",") >= _MOST_JOBS:
+        raise UserError(f"{brief(key)}: {bare.count(',') + 1:,} values; the most are {_MOST_JOBS:,}")
+
+
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\\.", re.DOTALL)
+"""Text in quotes, and an escaped character."""
 
 
 def apply_override(composed: DictConfig, override: Override) -> None:
@@ -108,21 +142,33 @@ def swept(overrides: Sequence[Override]) -> list[list[Override]]:
         values[key, -1] = jobs = list(_jobs(override))
         if not jobs:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
+    if (number := math.prod(map(len, values.values()))) > _MOST_JOBS:
+        raise UserError(f"a sweep of {number:,} jobs; the most are {_MOST_JOBS:,}: give fewer values")
     return [[*hydras, *job] for job in itertools.product(*values.values())]
 
 
 def _jobs(override: Override) -> Iterator[Override]:
     """Yield an override for each value of a sweep."""
+    if (length := _length_of_range(override._value)) > _MOST_JOBS:  # a shuffled range would be kept in memory
+        raise UserError(f"'{typed(override)}': a sweep over more than {_MOST_JOBS:,} values, {length:,}")
     is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
     try:
-        for number, value in enumerate(override.sweep_iterator()):
-            if number == _MOST_VALUES:
-                raise UserError(f"'{typed(override)}': a sweep over more than {_MOST_VALUES:,} values")
+        for value in override.sweep_iterator():
             # A file that several options share is not an option.
             if not (is_glob and str(value).startswith("_")):
                 yield replace(override, value_type=ValueType.ELEMENT, _value=value, input_line=None)
     except (HydraException, ValueError, ArithmeticError) as error:
         raise UserError(f"'{typed(override)}': {one_line(error)}") from error
+
+
+def _length_of_range(value: Any) -> int:
+    """Return how many values a range has, or about as many; 0 for another sweep or a range that is wrong."""
+    if not isinstance(value, RangeSweep) or value.start is None or value.stop is None or not value.step:
+        return 0
+    try:
+        return max(0, math.ceil((value.stop - value.start) / value.step))
+    except (ArithmeticError, ValueError):  # infinite, or not a number
+        return _MOST_JOBS + 1 if not any(map(math.isnan, (value.start, value.stop, value.step))) else 0
 
 
 def literal(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Lt, MinLen, doc
+from annotated_types import Ge, Le, Lt, MinLen, doc
 
 from bisum.config.checking import build
 from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
@@ -20,6 +20,7 @@ from bisum.errors import UserError
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.language import Language
 from bisum.interfaces.source import Source
+from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import Tracker
 from bisum.interfaces.trainer import Trainer
 
@@ -48,11 +49,11 @@ class Config:
     """Where it runs."""
     tracker: Tracker
     """Where it is watched and compared."""
-    cache_dir: str
+    cache_dir: Name
     """Folder of tokenized corpora, shared by all runs; ~ is the home directory."""
     log: Literal["debug", "info", "quiet"]
     """What the terminal shows: each logged step and the libraries' records too, the run's story, or scores alone."""
-    resume: str | None
+    resume: Name | None
     """Run directory to continue from its newest sound checkpoint."""
     provenance: Provenance = field(compare=False)
     """Where the configuration comes from; no key of it."""
@@ -108,7 +109,7 @@ class ExploreConfig(Config):
 class TrainedModelConfig(Config):
     """The configuration of a command that uses a trained model: an experiment's, with the model's weights."""
 
-    run: str | None
+    run: Name | None
     """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name;
     null: the model of `model`, by default the starter."""
 
@@ -136,7 +137,7 @@ class EvaluateConfig(TrainedModelConfig):
 class SummarizeConfig(TrainedModelConfig):
     """What to summarize, how it is read and how the summaries are written."""
 
-    files: list[str]
+    files: list[Name]
     """Files to summarize, in their order; - is standard input."""
     unit: Literal["line", "file"]
     """What one document is in a text file or on standard input; JSON lines have one in each line."""
@@ -147,15 +148,20 @@ class SummarizeConfig(TrainedModelConfig):
     split: Literal["train", "validation", "test"] | None
     """Split of the corpus whose rows are summarized; null: test if rows or ids are given, or else none."""
     rows: (
-        Annotated[list[Annotated[int, Ge(0), doc("an id goes in ids=[...]")]], doc("write a list, such as rows=[3]")]
+        Annotated[
+            list[Annotated[int, Ge(0), Le(1_000_000_000), doc("an id goes in ids=[...]")]],
+            doc("write a list, such as rows=[3]"),
+        ]
         | None
     )
     """Numbers of the split's rows, from 0, that are summarized; null: all rows of the split, unless ids are given."""
-    ids: Annotated[list[str], doc("write a list, such as ids=[en-3]")] | None
+    ids: Annotated[list[Name], doc("write a list, such as ids=[en-3]")] | None
     """Ids of the split's rows that are summarized; null: all rows of the split, unless rows are given."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.language is not None and not self.language.strip():
+            raise UserError(f"language: '{self.language}' is not a language code; use codes such as en, es, pt_BR")
         for key, given in (("rows", self.rows), ("ids", self.ids)):
             if given == []:
                 raise UserError(f"{key}: the list is empty; name some, or leave {key} out for all rows of the split")

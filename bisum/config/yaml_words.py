@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import yaml
 
@@ -12,21 +10,16 @@ YamlPath = tuple[str | int | bool | None, ...]
 """The keys and indices that lead to a value; None before the last of them leads to the key itself."""
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
-_PACKAGE = re.compile(r"#\s*@package\s+(\S+)")
 
 
-def written_words(files: Iterable[tuple[Path, str]]) -> dict[YamlPath, str]:
+def written_words(files: Iterable[tuple[str, tuple[str, ...]]]) -> dict[YamlPath, str]:
     """Return the word of each true and false in YAML files, such as `no`, by its path in the configuration.
 
-    `files` are paths, each with its group ("" for the root); of equal paths, that of the later file counts.
+    `files` are texts, each with the keys under which its own stand; of equal paths, that of the later file counts.
     """
     words: dict[YamlPath, str] = {}
-    for path, group in files:
-        text = path.read_text(encoding="utf-8-sig")
-        header = _PACKAGE.match(text)
-        package = (header[1] if header else "_group_").replace("_global_", "").replace("_group_", group)
-        keys = tuple(filter(None, re.split("[./]", package)))
-        words |= dict(_words(yaml.compose(text, Loader=yaml.SafeLoader), keys))
+    for text, package in files:
+        words |= dict(_words(yaml.compose(text, Loader=yaml.SafeLoader), package))
     return words
 
 

@@ -17,6 +17,7 @@ from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, nearest, without_secrets
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,16 +36,16 @@ class Files(Tables):
     `{language}`, each language has its own file.
     """
 
-    path: str | list[str] | None = from_conf("corpus/files", "path")
+    path: Name | list[Name] | None = from_conf("corpus/files", "path")
     """Files of all rows, which bisum splits (null: `train` is given instead)."""
 
-    train: str | list[str] | None = from_conf("corpus/files", "train")
+    train: Name | list[Name] | None = from_conf("corpus/files", "train")
     """Files of train; a split without files takes a share of train (null: `path` names all rows, or no train)."""
 
-    validation: str | list[str] | None = from_conf("corpus/files", "validation")
+    validation: Name | list[Name] | None = from_conf("corpus/files", "validation")
     """Files of validation (null: a share of train)."""
 
-    test: str | list[str] | None = from_conf("corpus/files", "test")
+    test: Name | list[Name] | None = from_conf("corpus/files", "test")
     """Files of test (null: a share of train)."""
 
     quoting: Quoting = from_conf("corpus/files", "quoting")
@@ -88,9 +89,12 @@ class Files(Tables):
 
         return {
             "train" if key == "path" else key: [
-                (readable(file), partial(read_file, file, key=f"corpus.{key}", quoting=self.quoting))
+                (
+                    readable(file),
+                    partial(read_file, file, key=f"corpus.{key}", quoting=self.quoting, timeout=self.timeout),
+                )
                 for pattern in patterns
-                for file in _found(pattern.replace(LANGUAGE, language or LANGUAGE), f"corpus.{key}")
+                for file in _found(pattern.replace(LANGUAGE, language or LANGUAGE), f"corpus.{key}", self.timeout)
             ]
             for key, patterns in self._names().items()
         }
@@ -114,11 +118,11 @@ def _login(url: str) -> bool:
     return any("@" in re.split("[/?#]", rest)[0] for protocol, _, rest in links if protocol not in _AT_IS_NO_LOGIN)
 
 
-def _found(pattern: str, key: str) -> list[str]:
+def _found(pattern: str, key: str, timeout: float) -> list[str]:
     """Return the files that a path, pattern or URL names, in order, after checking their extensions."""
     from bisum.corpus.formats.readers import COMPRESSIONS, FORMATS, split_extension
 
-    files = _expanded(pattern, key)
+    files = _expanded(pattern, key, timeout)
     if not files:
         raise UserError(f"{key}: no file fits '{pattern}'")
     for file in files:
@@ -131,6 +135,8 @@ def _found(pattern: str, key: str) -> list[str]:
         if is_local and not path.exists():
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
             raise UserError(f"{key}: there is no file {file}{near}")
+        if is_local and not path.is_file():
+            raise UserError(f"{key}: {file} is not an ordinary file, which can be read again; write its rows to one")
         _, extension = split_extension(file)
         if is_local and extension == ".arrow" and (saved := _saved_to_disk(path.parent)):
             raise UserError(f"{key}: {file} {saved}")
@@ -148,7 +154,7 @@ def _saved_to_disk(folder: Path) -> str:
     return f"belongs to a data set written by save_to_disk; read it with corpus=hub corpus.repo={top}" if top else ""
 
 
-def _expanded(pattern: str, key: str) -> list[str]:
+def _expanded(pattern: str, key: str, timeout: float) -> list[str]:
     if "://" not in pattern:
         path = str(Path(pattern).expanduser())
         is_pattern = glob.has_magic(path) and not Path(path).exists()
@@ -157,4 +163,4 @@ def _expanded(pattern: str, key: str) -> list[str]:
         return [pattern]
     from bisum.corpus.formats.readers import find_urls
 
-    return find_urls(pattern, key)
+    return find_urls(pattern, key, timeout)

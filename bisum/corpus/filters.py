@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Le, MinLen
 
 from bisum.corpus.languages import count_words
 from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Books:
     """Keep the rows of some categories (the recipe: those that hold books)."""
 
-    categories: list[str] = from_conf("filter/books", "categories")
+    categories: Annotated[list[Name], MinLen(1)] = from_conf("filter/books", "categories")
     """Names of the categories to keep, as spelled in the corpus (at least one must occur)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
@@ -43,7 +44,7 @@ class Books:
 class LongTitles:
     """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
 
-    min_words: Annotated[int, Ge(1)] = from_conf("filter/long_titles", "min_words")
+    min_words: Annotated[int, Ge(1), Le(10_000_000)] = from_conf("filter/long_titles", "min_words")
     """Fewest words in a kept summary (at least 1; characters where no blanks separate words)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
@@ -57,16 +58,16 @@ class LongTitles:
 class Length:
     """Keep the rows whose document and summary lengths lie within inclusive bounds."""
 
-    min_document_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_document_words")
+    min_document_words: Annotated[int, Ge(0), Le(10_000_000)] | None = from_conf("filter/length", "min_document_words")
     """Fewest words in a kept document (characters where no blanks separate words; null: no bound)."""
 
-    max_document_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_document_words")
+    max_document_words: Annotated[int, Ge(1), Le(10_000_000)] | None = from_conf("filter/length", "max_document_words")
     """Most words in a kept document (characters where no blanks separate words; null: no bound)."""
 
-    min_summary_words: Annotated[int, Ge(0)] | None = from_conf("filter/length", "min_summary_words")
+    min_summary_words: Annotated[int, Ge(0), Le(10_000_000)] | None = from_conf("filter/length", "min_summary_words")
     """Fewest words in a kept summary (characters where no blanks separate words; null: no bound)."""
 
-    max_summary_words: Annotated[int, Ge(1)] | None = from_conf("filter/length", "max_summary_words")
+    max_summary_words: Annotated[int, Ge(1), Le(10_000_000)] | None = from_conf("filter/length", "max_summary_words")
     """Most words in a kept summary (characters where no blanks separate words; null: no bound)."""
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,17 +14,15 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import Pick
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError, one_line, without_secrets
+from bisum.errors import UserError, one_line, printable, without_secrets
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.source import SPLITS
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, DatasetDict
-
-_TIMEOUT = 10.0
-"""Seconds to wait for the hub to answer whether it has the repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +32,22 @@ class Hub(Tables):
     Loaded data is kept in the hub's cache (under `HF_HOME`); with `HF_HUB_OFFLINE=1` only the cache is used.
     """
 
-    repo: str
+    repo: Name
     """The repository's name (`esdurmus/wiki_lingua`), or a local folder: laid out as one, or from `save_to_disk`."""
 
-    revision: str | None = from_conf("corpus/hub", "revision")
+    revision: Name | None = from_conf("corpus/hub", "revision")
     """Commit, branch or tag (null: the main branch as it is now)."""
 
-    configurations: dict[Language, str] | str | None = from_conf("corpus/hub", "configurations")
+    configurations: dict[Language, Name] | Name | None = from_conf("corpus/hub", "configurations")
     """Configuration or folder, for each language (`{en: english}`) or for all (null: the default configuration)."""
 
-    train: str = from_conf("corpus/hub", "train")
+    train: Name = from_conf("corpus/hub", "train")
     """Name of the split to train on."""
 
-    validation: str | None = from_conf("corpus/hub", "validation")
+    validation: Name | None = from_conf("corpus/hub", "validation")
     """Name of the split for validation (null: a share of train)."""
 
-    test: str | None = from_conf("corpus/hub", "test")
+    test: Name | None = from_conf("corpus/hub", "test")
     """Name of the split for test (null: a share of train)."""
 
     def __post_init__(self) -> None:
@@ -91,6 +90,8 @@ class Hub(Tables):
 
         folder = self._folder()
         saved = Path(folder, configuration or "") if folder else None
+        if folder:
+            _refuse_pipes(folder)
         if saved and is_saved(saved):
             return self._load_saved(saved)
         if saved and saved.is_dir() and (inside := sorted(path.name for path in saved.iterdir() if is_saved(path))):
@@ -99,7 +100,7 @@ class Hub(Tables):
                 f"corpus.configurations: {self.repo} has several folders that save_to_disk wrote; name one, or one for "
                 f"each language, such as {{{named}}}"
             )
-        with TemporaryDirectory() as scratch, _quiet():
+        with TemporaryDirectory() as scratch, _quiet(), _waiting(self.timeout):
             # The library would read a local folder from its cache even if its files have changed.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
             repo = folder or self.repo
@@ -163,7 +164,7 @@ class Hub(Tables):
 
         try:
             hub = HfApi()
-            if hub.dataset_info(self.repo, revision=self.revision, timeout=_TIMEOUT).gated:
+            if hub.dataset_info(self.repo, revision=self.revision, timeout=self.timeout).gated:
                 hub.auth_check(self.repo, repo_type="dataset")
         except GatedRepoError as error:
             raise UserError(
@@ -210,6 +211,31 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
         for library in shown:
             library.enable_progress_bars()
+
+
+@contextmanager
+def _waiting(seconds: float) -> Iterator[None]:
+    """Let the hub's client wait that long for an answer, or for a further part of one, during the block."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT
+    waits = max(1, round(seconds))
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = waits
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT = before
+
+
+def _refuse_pipes(folder: str) -> None:
+    """Refuse a folder that holds a pipe, a socket or a device, which the library would wait for."""
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = Path(top, name)
+            if path.exists() and not path.is_file():
+                raise UserError(
+                    f"corpus.repo: {printable(str(path))} is not an ordinary file; take it out of the folder"
+                )
 
 
 def _read(dataset: Dataset, pick: Pick) -> pa.Table:

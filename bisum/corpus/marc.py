@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bisum.corpus.columns import ColumnPath, text_rows
 from bisum.errors import UserError
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,7 @@ class Marc(RowSettings):
     2020, "The Multilingual Amazon Reviews Corpus", https://arxiv.org/abs/2010.02573.
     """
 
-    path: str
+    path: Name
     """The folder that holds `json`, or the `json` folder itself."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
@@ -63,6 +64,8 @@ def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
                 f"languages: {folder} has no dataset_{language}_{folder.name}.json[.gz]; "
                 f"languages found: {', '.join(sorted(found)) or 'none'}"
             )
+        if not (found[language].is_file() or found[language].is_dir()):
+            raise UserError(f"corpus.path: {found[language]} is not an ordinary file")
     return {language: found[language] for language in languages}
 
 

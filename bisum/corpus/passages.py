@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
@@ -29,10 +29,10 @@ class Passages(RowSettings):
     of: Source
     """The corpus whose documents are cut into passages; set the row settings on this corpus, not on that one."""
 
-    min_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "min_words")
+    min_words: Annotated[int, Ge(1), Le(100_000)] = from_conf("corpus/passages", "min_words")
     """Words in the shortest passages (at least 1; characters where no blanks separate words)."""
 
-    max_words: Annotated[int, Ge(1)] = from_conf("corpus/passages", "max_words")
+    max_words: Annotated[int, Ge(1), Le(100_000)] = from_conf("corpus/passages", "max_words")
     """Words in the longest passages (at least `min_words`); passages cycle through the lengths between.
 
     A document that is shorter than the next length is one whole passage.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Le, Lt
 
 from bisum.corpus.blank import is_blank
 from bisum.corpus.columns import Columns, Pick
@@ -53,7 +53,12 @@ class Tables(RowSettings, ABC):
     test_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "test_share")
     """Share of train's rows that become test if it has no table (0 to 1)."""
 
+    timeout: Annotated[float, Gt(0), Le(86_400)] = from_conf("corpus/_tables", "timeout")
+    """Seconds to wait for a server's answer, and for each further part of it, before the run is refused."""
+
     def __post_init__(self) -> None:
+        if self.language is not None and not self.language.strip():
+            raise UserError(f"language: '{self.language}' is not a language code; use codes such as en, es, pt_BR")
         if self.validation_share + self.test_share >= 1:
             raise UserError("test_share: must be below 1 together with validation_share, to leave rows for train")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -18,3 +19,14 @@ class ShowProgress(Protocol):
 
     def __call__(self, title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
         """Show a bar while the block runs, starting at `done` of `total` steps (None: unknown)."""
+
+
+class _NoBar:
+    def advance(self, done: int, text: str | None = None) -> None:
+        """Ignore progress."""
+
+
+@contextmanager
+def no_progress(title: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:  # noqa: ARG001 - `ShowProgress`
+    """Show nothing."""
+    yield _NoBar()

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
+
+from bisum.interfaces.text import Name
 
 LOG = "tracker.log"
 """File in the run directory for the output of a tracker."""
@@ -90,21 +92,21 @@ class Tracker(ABC):
     def start(self, run: RunFacts) -> TrackedRun:
         """Start or continue tracking a run."""
 
-    project: str
+    project: Name
     """Project in which runs are compared."""
     mode: Literal["auto", "online", "offline", "disabled"]
     """auto: online if that works, otherwise offline; online: the same, with a warning; disabled: no tracking."""
-    name: str | None
+    name: Name | None
     """Name of the run; null: the model and the changes on the command line."""
-    group: str | None
+    group: Name | None
     """Runs that belong together; null: the jobs of a sweep."""
-    tags: list[str]
+    tags: list[Name]
     """Words to find the run by."""
-    table_rows: Annotated[int, Ge(0)]
+    table_rows: Annotated[int, Ge(0), Le(100_000)]
     """Rows of each split whose predictions are sent, the same in every epoch and run; 0: none."""
     checkpoints: Literal["none", "best", "all"]
     """Which of the kept checkpoints are sent when the run finishes."""
-    finish_seconds: Annotated[float, Gt(0)]
+    finish_seconds: Annotated[float, Gt(0), Le(604_800)]
     """Longest wait for uploads at the end of a run; checkpoints of gigabytes need more."""
 
     @property

@@ -37,9 +37,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from bisum.errors import UserError
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -183,47 +184,47 @@ class Trainer(ABC):
     def check(self, device: TrainingDevice) -> None:  # noqa: B027 - most backends need no further check
         """Raise `UserError` for settings that cannot work on `device`; called before the corpus is read."""
 
-    epochs: Annotated[int, Ge(1)]
+    epochs: Annotated[int, Ge(1), Le(10_000)]
     """Passes over the training rows."""
-    max_steps: Annotated[int, Ge(1)] | None
+    max_steps: Annotated[int, Ge(1), Le(1_000_000_000)] | None
     """Optimizer steps after which training ends, whatever `epochs` is; null: no such limit."""
-    batch_size: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1), Le(65_536)]
     """Rows in one forward pass."""
-    gradient_accumulation: Annotated[int, Ge(1)]
+    gradient_accumulation: Annotated[int, Ge(1), Le(65_536)]
     """Forward passes whose gradients make one optimizer step."""
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, more time, the same numbers."""
-    learning_rate: Annotated[float, Gt(0)]
+    learning_rate: Annotated[float, Gt(0), Le(1e38)]
     """Peak step size of the optimizer."""
     optimizer: Literal["adamw", "adafactor"]
     """AdamW (Loshchilov & Hutter 2019), or Adafactor (Shazeer & Stern 2018) with a given learning rate."""
     schedule: Literal["linear", "cosine", "constant"]
     """Shape of the learning rate after warmup; linear and cosine end at 0."""
-    warmup: Annotated[float, Ge(0)]
+    warmup: Annotated[float, Ge(0), Le(1e9)]
     """Steps during which the learning rate rises from 0; a value below 1 is a share of all steps, rounded up."""
-    weight_decay: Annotated[float, Ge(0)]
+    weight_decay: Annotated[float, Ge(0), Le(1000)]
     """Decoupled weight decay per step, multiplied by the learning rate."""
     decay_all_parameters: bool
     """Decay everything (torch's default), also biases and normalization weights, which transformers' Trainer spares."""
-    max_gradient_norm: Annotated[float, Gt(0)] | None
+    max_gradient_norm: Annotated[float, Gt(0), Le(1e12)] | None
     """Largest 2-norm of the gradients, which are scaled down to it; null: no limit."""
     label_smoothing: Annotated[float, Ge(0), Lt(1)]
     """Share of the target probability spread evenly over the vocabulary, in the training loss only."""
-    evaluate_every: Annotated[int, Ge(1)] | None
+    evaluate_every: Annotated[int, Ge(1), Le(1_000_000_000)] | None
     """Optimizer steps between evaluations; null: at the end of each epoch."""
-    save_every: Annotated[int, Ge(1)] | None
+    save_every: Annotated[int, Ge(1), Le(1_000_000_000)] | None
     """Optimizer steps between checkpoints, in addition to those after evaluations; null: none."""
-    keep_checkpoints: Annotated[int, Ge(1)] | None
+    keep_checkpoints: Annotated[int, Ge(1), Le(100_000)] | None
     """Number of recent checkpoints to keep, in addition to the best; null: all."""
-    best_metric: str
+    best_metric: Name
     """Metric of the validation split that selects the best checkpoint; eval/loss: lowest, any other: highest.
 
     auto: eval/rougeL, or eval/unicode/rougeL if rouge_score's tokenizer loses most letters of one of the languages. Of
     equal values, the one with the lower eval/loss is better.
     """
-    patience: Annotated[int, Ge(1)] | None
+    patience: Annotated[int, Ge(1), Le(100_000)] | None
     """Consecutive evaluations without a better `best_metric` after which training stops early; null: never."""
-    log_every: Annotated[int, Ge(1)]
+    log_every: Annotated[int, Ge(1), Le(1_000_000_000)]
     """Optimizer steps between logged training losses; each loss is the mean over those steps."""
 
     def __post_init__(self) -> None:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 
 from bisum.config.model_source import located
 from bisum.errors import UserError
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_MOST_PARAMETERS = 20_000_000_000
+"""The most weights of an architecture; the largest T5 has 11 billion."""
+_POSITION_BUCKETS = 32
+"""Buckets of the relative positions, for each head of the first layer of encoder and decoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class T5Architecture:
     """A T5 encoder-decoder (Raffel et al. 2020) of any size."""
 
-    tokenizer: str
+    tokenizer: Name
     """Directory of a tokenizer, or `pkg://PACKAGE` for one in a Python package."""
-    d_model: Annotated[int, Ge(1)]
+    d_model: Annotated[int, Ge(1), Le(65_536)]
     """Width of the residual stream."""
-    d_ff: Annotated[int, Ge(1)]
+    d_ff: Annotated[int, Ge(1), Le(262_144)]
     """Width of the feed-forward layers."""
-    num_layers: Annotated[int, Ge(1)]
+    num_layers: Annotated[int, Ge(1), Le(1000)]
     """Number of layers in the encoder, and in the decoder."""
-    num_heads: Annotated[int, Ge(1)]
+    num_heads: Annotated[int, Ge(1), Le(1024)]
     """Number of attention heads, each of width d_model / num_heads."""
     dropout: Annotated[float, Ge(0), Lt(1)]
     """Share of activations zeroed in training."""
@@ -34,6 +42,18 @@ class T5Architecture:
     def __post_init__(self) -> None:
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
+        if (parameters := self.parameters()) > _MOST_PARAMETERS:
+            raise ValueError(
+                f"d_model, d_ff and num_layers make {parameters:,} parameters; the most are {_MOST_PARAMETERS:,}"
+            )
+
+    def parameters(self, vocabulary: int = 0) -> int:
+        """Return the number of weights of the layers, and of the embeddings of `vocabulary` tokens."""
+        attention, feed_forward = 4 * self.d_model**2, 2 * self.d_model * self.d_ff
+        # An encoder layer has one attention and two norms, a decoder layer two and three.
+        layers = self.num_layers * (3 * attention + 2 * feed_forward + 5 * self.d_model)
+        positions = 2 * _POSITION_BUCKETS * self.num_heads
+        return layers + positions + 2 * self.d_model + vocabulary * self.d_model
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer in the directory."""
@@ -51,6 +71,7 @@ class T5Architecture:
         """Return a `T5ForConditionalGeneration` with random weights and embeddings tied to the head."""
         from transformers import T5Config, T5ForConditionalGeneration
 
+        self._refuse_more_than_memory(len(tokenizer))
         config = T5Config(
             vocab_size=len(tokenizer),
             d_model=self.d_model,
@@ -59,9 +80,23 @@ class T5Architecture:
             num_layers=self.num_layers,
             num_decoder_layers=self.num_layers,
             num_heads=self.num_heads,
+            relative_attention_num_buckets=_POSITION_BUCKETS,
             dropout_rate=self.dropout,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )
         config.decoder_start_token_id = tokenizer.pad_token_id
         return T5ForConditionalGeneration(config)
+
+    def _refuse_more_than_memory(self, vocabulary: int) -> None:
+        """Refuse weights that the machine's memory cannot hold, where the operating system says how much it has."""
+        try:
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (AttributeError, OSError, ValueError):
+            return
+        parameters = self.parameters(vocabulary)
+        if 4 * parameters > memory:
+            raise UserError(
+                f"model.architecture: {parameters:,} parameters need {4 * parameters / 2**30:,.1f} GiB in float32; "
+                f"this machine has {memory / 2**30:,.1f} GiB"
+            )

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from bisum.config.hydra_node import plain_node
+from bisum.config.hydra_safety import plain_node
 from bisum.errors import UserError, complain, one_line, reason
 
 

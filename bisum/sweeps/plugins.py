@@ -18,6 +18,7 @@ from bisum.config.composition import Composer
 from bisum.config.jobs import Sweep, single_job
 from bisum.config.overrides import quoted
 from bisum.config.recording import mask_composed
+from bisum.config.user_files import with_guarded_folders
 from bisum.errors import UserError, one_line, without_secrets
 from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
@@ -49,9 +50,8 @@ def run_with_plugins(
         done.append((directory_of_job, shown))
         try:
             _mask_files(directory_of_job / str(hydra.output_subdir))
-            job = [f"hydra.job.num={hydra.job.num}", f"hydra.job.id={quoted(str(hydra.job.id))}"]
-            parsed = composer.parse([*hydra.overrides.hydra, *job, *own])
-            config = single_job(composer, parsed, sweep=directory.name).config
+            parsed = composer.parse([*hydra.overrides.hydra, *own])
+            config = single_job(composer, parsed, directory.name, (hydra.job.num, str(hydra.job.id))).config
             score: float | None = function(config, directory_of_job)
             return score
         except Exception as error:
@@ -90,7 +90,7 @@ def _mask_files(folder: Path) -> None:
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
     """Return a word in the form that Hydra requires: `++` adds a new key, and no group may be null."""
-    key, word = override.key_or_group, word_for_hydra(override)
+    key, word = override.key_or_group, word_for_hydra(with_guarded_folders(override))
     if word == "experiment=null":
         return None
     parent, _, name = key.rpartition(".")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError
+from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import RunFacts, TrackedRun, Tracker
 
 _SERVERS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
@@ -20,7 +21,7 @@ _SERVERS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 class TrackioTracker(Tracker):
     """Tracker that logs to trackio; online, to the Space or server that its environment variables name."""
 
-    directory: str | None
+    directory: Name | None
     """Folder of trackio's files, shared by all runs to be compared; null: trackio's default (TRACKIO_DIR)."""
 
     def __post_init__(self) -> None:

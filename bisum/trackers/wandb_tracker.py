@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class WandbTracker(Tracker):
     WANDB_MODE, WANDB_NAME and WANDB_RUN_GROUP apply where the configuration sets nothing.
     """
 
-    entity: str | None
+    entity: Name | None
     """User or team that owns the project; null: the API key's default."""
 
     @property

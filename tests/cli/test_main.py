@@ -110,14 +110,14 @@ def test_help_lists_commands_groups_with_their_options_and_keys(call_bisum, monk
 
 def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     out = call_bisum("trainer=seq2seq_trainer", "trainer.epochs=7", "--help").out
-    assert "trainer.epochs=7  (a whole number >= 1)\n      Passes over the training rows." in out
+    assert "trainer.epochs=7  (a whole number >= 1 and <= 10,000)\n      Passes over the training rows." in out
     assert "trainer.max_steps=null  (a whole number >= 1 or null)" in out
     assert "trainer.optimizer=adamw  (one of adamw, adafactor)" in out
     assert "trainer.arguments={}  (a mapping of names to values)" in out
     trainer = call_bisum("--help", "trainer").out
     assert re.search(r"^  accelerate +A loop on Accelerate", trainer, re.MULTILINE)
     assert "trainer.arguments=" not in trainer
-    assert "evaluation.lead=3  (a whole number >= 1)" in call_bisum("--help", "evaluation.lead").out
+    assert "evaluation.lead=3  (a whole number >= 1 and <= 1000)" in call_bisum("--help", "evaluation.lead").out
     assert "model.architecture.d_model=128" in call_bisum("model=tiny", "model.architecture", "--help").out
     assert "filter.books.categories=[book,digital_ebook_purchase]" in call_bisum("filter=[books]", "--help").out
     assert "corpus.path=(needed)" in call_bisum("--help", "corpus=marc").out

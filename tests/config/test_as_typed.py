@@ -148,12 +148,11 @@ def test_hydras_own_text_keys_are_the_text_typed():
         "hydra.job.name=1_0",
         "hydra.sweep={dir: 1e5}",
         "hydra.sweep.subdir=1_1",
-        "hydra={job: {id: 1_2}}",
-        "hydra.job.num=3",
+        "hydra={output_subdir: 1_2}",
     ]
     hydra = single_job(composer, composer.parse(words)).composed.hydra
     assert (hydra.run.dir, hydra.job.name, hydra.sweep.dir, hydra.sweep.subdir) == ("2024_11", "1_0", "1e5", "1_1")
-    assert (hydra.job.id, hydra.job.num) == ("1_2", 3)
+    assert hydra.output_subdir == "1_2"
 
 
 def test_an_option_may_have_a_name_like_a_number(tmp_path, write):

@@ -287,7 +287,7 @@ def test_all_runs_are_there_before_the_first_is_evaluated(run, call_bisum, one_l
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run=run", "run=other"], "'run=other': the run is given already"),
+        (["run=run", "run=other"], "'run=run' and 'run=other': two values for run"),
         (["run=run", "hydra.run.dir=x"], "'hydra.run.dir=x': bisum summarize makes no run directory"),
         ("run=run", "'run=run': give a list of words, ['run=run']"),
     ],

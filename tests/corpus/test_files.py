@@ -23,6 +23,7 @@ import pytest
 from bisum import compose
 from bisum.corpus.columns import text_rows
 from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.files import Files
 from bisum.corpus.formats.readers import read_file
 from bisum.corpus.sample import Sample
 from bisum.errors import UserError
@@ -544,3 +545,10 @@ def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):
     table = text_rows(read_file(str(path), lambda _: paths, "auto"), "a", paths)
     assert table["category"].to_pylist() == [None, None]
     assert table["document"].to_pylist() == ["a b", "c d"]
+
+
+def test_a_pipe_is_no_corpus(tmp_path):
+    os.mkfifo(tmp_path / "rows.jsonl")
+    for path in (tmp_path / "rows.jsonl", tmp_path / "*.jsonl"):
+        with pytest.raises(UserError, match=r"rows\.jsonl is not an ordinary file"):
+            Files(path=str(path), language="en").load(["en"])

@@ -19,10 +19,12 @@ import pyarrow.parquet as pq
 
 from bisum.corpus.columns import Pick, nested_paths, pick_columns, pick_once
 from bisum.corpus.formats.csv_format import read_csv, read_tsv
+from bisum.corpus.formats.fetching import fetch, options
 from bisum.corpus.formats.json_format import read_json, read_json_lines
 from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.places import readable
 from bisum.errors import UserError, one_line
+from bisum.interfaces.defaults import ConfDefault
 
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, pa.ArrowException, OSError)
 
@@ -30,7 +32,9 @@ _EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "ht
 """Extras of fsspec whose names differ from the protocol."""
 
 
-def read_file(url: str, pick: Pick, quoting: Quoting, *, extension: str | None = None, key: str = "") -> pa.Table:
+def read_file(
+    url: str, pick: Pick, quoting: Quoting, *, extension: str | None = None, key: str = "", timeout: float | None = None
+) -> pa.Table:
     """Read the columns that `pick` chooses, under the names that it gives them, in file order.
 
     Text is UTF-8, or UTF-16 or UTF-32 where a byte order mark or the first bytes state it. The separator of a CSV file
@@ -43,11 +47,12 @@ def read_file(url: str, pick: Pick, quoting: Quoting, *, extension: str | None =
         quoting: what double quotes mean in CSV and TSV; see `bisum.corpus.files.Files.quoting`.
         extension: replaces the extension in the name.
         key: the configuration key that names the file.
+        timeout: seconds to wait for a server's answer, and for each further part of it; None: as a corpus does.
 
     Raises:
         UserError: names the file, and the row (1 is the first after a header) or the line that cannot be read.
     """
-    with open_file(url, key) as file:
+    with open_file(url, key, timeout) as file:
         extension = extension or split_extension(url)[1]
         if extension in _SEPARATED:
             return _SEPARATED[extension](file, readable(url), pick, quoting)
@@ -55,12 +60,13 @@ def read_file(url: str, pick: Pick, quoting: Quoting, *, extension: str | None =
 
 
 @contextmanager
-def open_file(url: str, key: str = "") -> Iterator[IO[bytes]]:
+def open_file(url: str, key: str = "", timeout: float | None = None) -> Iterator[IO[bytes]]:
     """Open a file, decompressed as its name says; read errors in the block become a UserError."""
     compression, _ = split_extension(url)
     with ExitStack() as stack:
-        with _reached(url, key):
-            file = stack.enter_context(_opened(url))
+        timeout = timeout or ConfDefault("corpus/_tables", "timeout")()
+        with _reached(url, key, timeout):
+            file = stack.enter_context(_opened(url, timeout))
         try:
             if compression:
                 plain = _only_member(file, url) if compression == ".zip" else _DECOMPRESSED[compression](file)
@@ -82,19 +88,22 @@ def split_extension(url: str) -> tuple[str, str]:
     return compression, suffixes[-1].lower() if suffixes else ""
 
 
-def find_urls(pattern: str, key: str) -> list[str]:
+def find_urls(pattern: str, key: str, timeout: float) -> list[str]:
     """Return the URLs that match a pattern, in order. Raises `UserError` as `read_file`."""
-    with _reached(pattern, key):
-        return sorted(file.full_name for file in fsspec.open_files(pattern))
+    with _reached(pattern, key, timeout):
+        return sorted(file.full_name for file in fsspec.open_files(pattern, **options(pattern, timeout)))
 
 
 @contextmanager
-def _reached(url: str, key: str) -> Iterator[None]:
+def _reached(url: str, key: str, timeout: float) -> Iterator[None]:
     """Turn errors in opening or listing a path or URL into a one-line UserError."""
     place = f"{key}: {url}" if key else url
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, TimeoutError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):  # fsspec makes one the other
+            hint = "; corpus.timeout sets how long to wait" if key.startswith("corpus.") else ""
+            raise UserError(f"{place}: the server sent nothing for {timeout:g} seconds{hint}") from error
         reason = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
         raise UserError(f"{place}: there is no such file{reason}") from error
     except ImportError as error:
@@ -104,12 +113,11 @@ def _reached(url: str, key: str) -> Iterator[None]:
         raise UserError(f"{place}: {getattr(error, 'strerror', None) or one_line(error)}") from error
 
 
-def _opened(url: str) -> IO[bytes]:
-    """Open a path or a URL; a URL is read at once, since not every server supports seeking."""
+def _opened(url: str, timeout: float) -> IO[bytes]:
+    """Open a path, or what a URL names."""
     if "://" not in url:
         return Path(url).expanduser().open("rb")
-    system, path = fsspec.url_to_fs(url)
-    return io.BytesIO(system.cat_file(path))
+    return io.BytesIO(fetch(url, timeout))
 
 
 def _only_member(file: IO[bytes], url: str) -> IO[bytes]:

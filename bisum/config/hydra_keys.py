@@ -1,0 +1,96 @@
+"""The keys of Hydra's own node: which may be set, and what each may be. Hydra's schema says less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from bisum.config.annotations import MISSING
+from bisum.config.checking import no_such_key, value_problems
+from bisum.errors import shown
+from bisum.interfaces.text import Name
+
+MAY_BE: Mapping[str, Any] = {
+    "hydra.mode": Literal["RUN", "MULTIRUN"] | None,
+    "hydra.searchpath": list[Name],
+    "hydra.run.dir": Name,
+    "hydra.sweep.dir": Name,
+    "hydra.sweep.subdir": Name,
+    "hydra.output_subdir": Name | None,
+    "hydra.verbose": bool | Name | list[Name],
+    "hydra.job.name": Name,
+    "hydra.job.chdir": bool | None,
+    "hydra.job.config.override_dirname.kv_sep": str,
+    "hydra.job.config.override_dirname.item_sep": str,
+    "hydra.job.config.override_dirname.exclude_keys": list[Name],
+}
+"""The annotation of each key that may be set."""
+
+_OPEN = ("hydra.launcher", "hydra.sweeper", "hydra.callbacks")
+"""Keys that may be set, and are checked once they are composed: `bisum.config.hydra_node`."""
+
+LOG = "bisum writes its own log, train.log; leave this as it is"
+NO_ENVIRONMENT = "bisum sets no environment variables, which can make a program run; set them in the shell"
+_HELP = "changes nothing in bisum, whose help is bisum --help; leave it out"
+_BY_HYDRA = "Hydra sets this itself; leave it out"
+
+_MAY_NOT_BE = {
+    "hydra.defaults": "changes nothing here; choose an option of a group by name, such as hydra/launcher=basic",
+    "hydra.job_logging": LOG,
+    "hydra.hydra_logging": LOG,
+    "hydra.job.env_set": NO_ENVIRONMENT,
+    "hydra.job.env_copy": NO_ENVIRONMENT,
+    "hydra.help": _HELP,
+    "hydra.hydra_help": _HELP,
+    "hydra.runtime": _BY_HYDRA,
+    "hydra.overrides": _BY_HYDRA,
+    "hydra.job.id": _BY_HYDRA,
+    "hydra.job.num": _BY_HYDRA,
+    "hydra.job.config_name": _BY_HYDRA,
+    "hydra.job.override_dirname": _BY_HYDRA,
+}
+"""Why a key of Hydra's may not be set."""
+
+
+def check_given(node: Any) -> list[str]:
+    """Return a line for each thing that is wrong in a `hydra` node as it was written: part of one, not composed."""
+    return list(_problems("hydra", node))
+
+
+def check_word(key: str, value: Any) -> list[str]:
+    """Return a line for each thing that is wrong in a word that sets a key below `hydra`."""
+    node = value
+    for name in reversed(key.split(".")[1:]):
+        node = {name: node}
+    return check_given(node)
+
+
+def is_open(key: str) -> bool:
+    """Tell whether what stands at a key is another's, such as a launcher's setting."""
+    return key.startswith(tuple(f"{name}." for name in _OPEN))
+
+
+def _problems(key: str, value: Any) -> Iterator[str]:
+    if key in _MAY_NOT_BE:
+        yield f"{key}: {_MAY_NOT_BE[key]}"
+    elif isinstance(value, str) and value == MISSING:
+        yield f"{key}: needs a value"
+    elif key in MAY_BE:
+        if not (isinstance(value, str) and "${" in value):  # the composed value is checked, too
+            yield from value_problems(MAY_BE[key], value, key)
+    elif key not in _OPEN:
+        below = _below(key)
+        if not isinstance(value, Mapping):
+            yield f"{key}: expected a mapping of {', '.join(below)}, not {shown(value)}"
+            return
+        for name, item in value.items():
+            if str(name) in _below(key, every=True):
+                yield from _problems(f"{key}.{name}", item)
+            else:
+                yield f"{key}.{name}: {no_such_key(str(name), below)}"
+
+
+def _below(key: str, *, every: bool = False) -> list[str]:
+    """Return the names below a node that may be set, or every name that Hydra knows there."""
+    known = [*MAY_BE, *_OPEN, *(_MAY_NOT_BE if every else ())]
+    return list(dict.fromkeys(name[len(key) + 1 :].partition(".")[0] for name in known if name.startswith(f"{key}.")))

@@ -1,0 +1,74 @@
+"""Refuse what Hydra would run, import or write because a YAML file says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bisum.config.hydra_keys import LOG, NO_ENVIRONMENT
+from bisum.config.messages import one_line_of, unresolved_key
+from bisum.config.targets import allowed_targets, locate, refusal
+from bisum.errors import UserError
+
+_HYDRAS_OWN = ("bisum", "hydra", "hydra_plugins")
+_NAMES_CODE = {"custom_search_space", "setup", "python", "srun_args", "additional_parameters"}
+"""Settings of the Optuna sweeper and the submitit launcher that are Python functions or shell commands."""
+
+
+def check_runs_nothing(hydra: DictConfig) -> None:
+    """Check a composed `hydra` node, whose classes are known to be Hydra's, its plugins' or allowed.
+
+    Raises:
+        UserError: a key that would set variables, configure logging, name code or lead out of the run directory.
+    """
+    for name in ("launcher", "sweeper"):
+        plugin = plain_node(hydra, name)
+        for key in sorted(_NAMES_CODE & plugin.keys()):
+            if plugin[key] and (refused := refusal("hydra_plugins", allowed_targets())):
+                raise UserError(f"hydra.{name}.{key}: runs what it names: {refused}")
+    for name, callback in (plain_node(hydra, "callbacks") or {}).items():
+        if not issubclass(locate(str(callback["_target_"])), Callback):
+            raise UserError(f"hydra.callbacks.{name}._target_: must be a hydra.experimental.callback.Callback")
+    for name in ("env_set", "env_copy"):
+        if not OmegaConf.is_missing(hydra.job, name) and plain_node(hydra, "job", name):
+            raise UserError(f"hydra.job.{name}: {NO_ENVIRONMENT}")
+    raw = OmegaConf.to_container(hydra)
+    assert isinstance(raw, dict)
+    for name in ("job_logging", "hydra_logging"):
+        node = raw.get(name)
+        if isinstance(node, dict) and any(isinstance(value, dict | list | str) for value in node.values()):
+            raise UserError(f"hydra.{name}: {LOG}")
+    for entry in plain_node(hydra, "searchpath"):
+        scheme, _, path = str(entry).rpartition("://")
+        if scheme == "pkg" and (refused := refusal(path.replace("/", "."), [*_HYDRAS_OWN, *allowed_targets()])):
+            raise UserError(f"hydra.searchpath: reading {entry} imports that package: {refused}")
+    if (folder := plain_node(hydra, "output_subdir")) is not None:
+        inside(str(folder), "hydra.output_subdir", "the run directory")
+
+
+def inside(folder: str, key: str, where: str) -> str:
+    """Return a folder's path below another one, in its shortest form; raises `UserError` if it leads out of it."""
+    path = os.path.normpath(folder)
+    if Path(path).is_absolute() or path in (".", "..") or path.startswith("../"):
+        raise UserError(f"{key}: '{folder}' is not inside {where}")
+    return path
+
+
+def plain_node(hydra: DictConfig, *names: str) -> Any:
+    """Return a node below `hydra` as plain data; raises `UserError` if it is missing or cannot be resolved."""
+    node: Any = hydra
+    key = "hydra"
+    try:
+        for name in names:
+            key, parent, node = f"{key}.{name}", node, None
+            if OmegaConf.is_missing(parent, name):
+                raise UserError(f"{key}: needs a value")
+            node = parent.get(name)
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    except OmegaConfBaseException as error:
+        raise UserError(f"{unresolved_key(node, key) or key}: {one_line_of(error)}") from error

@@ -1,0 +1,81 @@
+"""The user's folders, which bisum reads for Hydra."""
+
+import os
+import time
+
+import pytest
+
+from bisum import compose
+from bisum.errors import UserError
+
+HEAD = "# @package _global_\n"
+
+
+def test_a_byte_order_mark_hides_no_header(tmp_path, write):
+    write(tmp_path / "experiment/e.yaml", f"\ufeff{HEAD}seed: 7\nlanguages: [no]\n")
+    config = compose(["experiment=e"], config_dir=str(tmp_path))
+    assert (config.seed, config.languages) == (7, ["no"])
+
+
+def test_the_folders_of_the_search_path_are_read_in_the_same_way(tmp_path, write):
+    write(tmp_path / "experiment/e.yaml", f"\ufeff{HEAD}seed: 7\nlanguages: [no]\n")
+    for folder in (tmp_path, f"file://{tmp_path}"):
+        config = compose([f"hydra.searchpath=['{folder}']", "experiment=e"])
+        assert (config.seed, config.languages) == (7, ["no"])
+    write(tmp_path / "experiment/e.yaml", f"{HEAD}seed: &a [*a]\n")
+    with pytest.raises(UserError, match=r"experiment/e\.yaml, line 2, column 11: the alias \*a stands inside"):
+        compose([f"hydra.searchpath=['{tmp_path}']", "experiment=e"])
+
+
+CIRCLES = [
+    ({"e": "[e]"}, "experiment/e -> experiment/e"),
+    ({"e": "[/experiment/e]"}, "experiment/e -> experiment/e"),
+    ({"e": "[f]", "f": "[g, _self_]", "g": "[{/experiment: e}]"}, "experiment/e -> experiment/f -> experiment/g -> "),
+    ({"e": "[/train]"}, "leads back to itself, or too deep"),
+]
+
+
+@pytest.mark.parametrize(("files", "said"), CIRCLES)
+def test_a_defaults_list_that_leads_back_to_itself_is_named(tmp_path, write, files, said):
+    for name, defaults in files.items():
+        write(tmp_path / f"experiment/{name}.yaml", f"{HEAD}defaults: {defaults}\n")
+    with pytest.raises(UserError) as raised:
+        compose(["experiment=e"], config_dir=str(tmp_path))
+    assert str(raised.value).startswith(f"{tmp_path}/experiment/")
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "defaults", ["x", "{a: b}", "null", "[[a]]", "[1]", "[null]", "[{a: b, c: d}]", "[{a: [b, [c]]}]"]
+)
+def test_a_defaults_list_of_another_form_is_refused_with_its_file(tmp_path, write, defaults):
+    write(tmp_path / "experiment/e.yaml", f"{HEAD}defaults: {defaults}\n")
+    with pytest.raises(UserError, match=r"experiment/e\.yaml: defaults: expected"):
+        compose(["experiment=e"], config_dir=str(tmp_path))
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    path = tmp_path / "experiment/e.yaml"
+    for make, said in (
+        (lambda: os.mkfifo(path), "is not an ordinary file"),
+        (lambda: path.symlink_to("/dev/zero"), "is not an ordinary file"),
+        (lambda: path.symlink_to("nowhere"), "is a link to a file that is missing"),
+    ):
+        make()
+        with pytest.raises(UserError, match=said):
+            compose(["experiment=e"], config_dir=str(tmp_path))
+        path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="experiment=e: no such option"):
+        compose(["experiment=e"], config_dir=str(tmp_path))
+
+
+def test_very_many_files_are_neither_slow_nor_listed(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    for number in range(20_000):
+        (tmp_path / f"experiment/x{number}.yaml").touch()
+    began = time.perf_counter()
+    with pytest.raises(UserError, match=r"experiment=e: no such option .* and 19,957 more\)$"):
+        compose(["experiment=e"], config_dir=str(tmp_path))
+    assert time.perf_counter() - began < 5
