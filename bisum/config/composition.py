@@ -26,7 +26,7 @@ from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, w
 from bisum.config.as_typed import Path as KeyPath
 from bisum.config.checking import listing
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
-from bisum.config.hydra_keys import check_word, is_open
+from bisum.config.hydra_keys import refuse_wrong_words
 from bisum.config.hydra_node import check_hydra_node
 from bisum.config.hydra_safety import plain_node
 from bisum.config.messages import explain
@@ -77,7 +77,7 @@ class Composer:
         self._search(overrides)
         for override in overrides:
             self._check_option(override)
-        self._check_hydras(overrides)
+        refuse_wrong_words(self.settled(overrides, OmegaConf.create()))
         composed = self._compose_groups(overrides, RunMode.RUN)
         if shared:
             composed = copy.deepcopy(composed)
@@ -103,7 +103,7 @@ class Composer:
         """Return the configuration that the jobs of a sweep share: what its words compose to, swept keys left out."""
         overrides = _without_null_experiment(overrides)
         self._search(overrides)
-        self._check_hydras(overrides)
+        refuse_wrong_words(self.settled(overrides, OmegaConf.create()))
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
         mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
         composed = copy.deepcopy(self._compose_groups(overrides, mode))
@@ -173,20 +173,6 @@ class Composer:
     def _words_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
         settled = self.settled(overrides, OmegaConf.create())
         return [word_for_hydra(with_guarded_folders(override)) for override in settled]
-
-    def _check_hydras(self, overrides: Sequence[Override]) -> None:
-        """Refuse words about Hydra's own node that its schema would take or misread."""
-        for override in self.settled(overrides, OmegaConf.create()):
-            key = override.key_or_group
-            if key.partition(".")[0] != "hydra" or override.is_sweep_override():
-                continue
-            if key == "hydra" and not isinstance(override.value(), dict):
-                continue  # a choice of an option
-            if override.is_delete():
-                if not is_open(key):
-                    raise UserError(f"{key}: Hydra needs this key; set it instead")
-            elif lines := check_word(key, override.value()):
-                raise UserError("\n".join(lines))
 
     def _settled_on_trial(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
         """Settle overrides by what they compose to, as Hydra reads them, on a copy."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
+
+from hydra.core.override_parser.types import Override
 
 from bisum.config.annotations import MISSING
 from bisum.config.checking import no_such_key, value_problems
-from bisum.errors import shown
+from bisum.errors import UserError, shown
 from bisum.interfaces.text import Name
 
 MAY_BE: Mapping[str, Any] = {
@@ -57,17 +59,25 @@ def check_given(node: Any) -> list[str]:
     return list(_problems("hydra", node))
 
 
-def check_word(key: str, value: Any) -> list[str]:
-    """Return a line for each thing that is wrong in a word that sets a key below `hydra`."""
-    node = value
-    for name in reversed(key.split(".")[1:]):
-        node = {name: node}
-    return check_given(node)
+def refuse_wrong_words(overrides: Iterable[Override]) -> None:
+    """Refuse words about Hydra's own node that its schema would take or misread.
 
-
-def is_open(key: str) -> bool:
-    """Tell whether what stands at a key is another's, such as a launcher's setting."""
-    return key.startswith(tuple(f"{name}." for name in _OPEN))
+    Raises:
+        UserError: a line for each thing that is wrong with the first word that is wrong.
+    """
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        is_option = key == "hydra" and not isinstance(value, dict)
+        if key.partition(".")[0] != "hydra" or is_option or override.is_sweep_override():
+            continue
+        if override.is_delete():
+            if not key.startswith(tuple(f"{name}." for name in _OPEN)):  # such as a launcher's setting
+                raise UserError(f"{key}: Hydra needs this key; set it instead")
+            continue
+        for name in reversed(key.split(".")[1:]):
+            value = {name: value}
+        if lines := check_given(value):
+            raise UserError("\n".join(lines))
 
 
 def _problems(key: str, value: Any) -> Iterator[str]:

@@ -111,7 +111,7 @@ def test_help_lists_commands_groups_with_their_options_and_keys(call_bisum, monk
 def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     out = call_bisum("trainer=seq2seq_trainer", "trainer.epochs=7", "--help").out
     assert "trainer.epochs=7  (a whole number >= 1 and <= 10,000)\n      Passes over the training rows." in out
-    assert "trainer.max_steps=null  (a whole number >= 1 or null)" in out
+    assert "trainer.max_steps=null  (a whole number >= 1 and <= 1,000,000,000 or null)" in out
     assert "trainer.optimizer=adamw  (one of adamw, adafactor)" in out
     assert "trainer.arguments={}  (a mapping of names to values)" in out
     trainer = call_bisum("--help", "trainer").out
