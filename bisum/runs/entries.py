@@ -18,6 +18,14 @@ class Kind(NamedTuple):
 
     description: str
     fits: Callable[[Any], bool]
+    type: Kind | None = None
+    """The wider kind that is named if a value is not even of that one."""
+
+    def problem(self, value: Any) -> str | None:
+        """Return what a value must be; None if it is."""
+        if self.fits(value):
+            return None
+        return (self.type and self.type.problem(value)) or f"must be {self.description}"
 
 
 def is_number(value: Any) -> bool:
@@ -27,18 +35,19 @@ def is_number(value: Any) -> bool:
 
 def or_null(kind: Kind) -> Kind:
     """Return the kind of entries that may also be null."""
-    return Kind(f"{kind.description} or null", lambda value: value is None or kind.fits(value))
+    return kind._replace(fits=lambda value: value is None or kind.fits(value))
 
 
 TEXT = Kind("text", lambda value: isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
-WHOLE = Kind("a whole number, 0 or more", lambda value: type(value) is int and 0 <= value < 2**63)
+WHOLE = Kind("a whole number", lambda value: type(value) is int and 0 <= value < 2**63)
 NUMBER = Kind("a number", is_number)
 SCORE = Kind("a number or null", lambda value: value is None or type(value) in (int, float))
-CHECKPOINT = Kind("the name of a checkpoint, epoch-<n>", lambda value: isinstance(value, str) and is_name(value))
+CHECKPOINT = Kind("the name of a checkpoint, epoch-<n>", lambda value: isinstance(value, str) and is_name(value), TEXT)
 IDENTIFIER = Kind(
     "1 to 128 letters, digits, - and _",
     lambda value: isinstance(value, str) and re.fullmatch(r"[\w-]{1,128}", value) is not None,
+    TEXT,
 )
 
 Entries = Mapping[str, Kind]
@@ -83,8 +92,8 @@ def wrong_entry(values: Mapping[str, Any], entries: Entries) -> str | None:
             else:
                 keys = [name] if name in node or not entry.endswith("?") else []
             for key in keys:
-                if key not in node or not kind.fits(node[key]):
-                    return f"{printable('.'.join([*at, key]))} must be {kind.description}"
+                if problem := kind.problem(node.get(key, ...)):  # which no JSON value equals
+                    return f"{printable('.'.join([*at, key]))} {problem}"
     return None
 
 

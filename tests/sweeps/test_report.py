@@ -75,7 +75,7 @@ def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reaso
 
 
 def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum, tmp_path):
-    (tmp_path / "sweep/0/.lock").mkdir(parents=True)  # where a file must be
+    (tmp_path / "sweep/0/.run.json.partial").mkdir(parents=True)  # where a file must be
     words = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
     done = call_bisum("baseline", "-m", *words, "evaluation.lead=1,2")
     assert done.code == 1
