@@ -113,7 +113,8 @@ def _evaluations(
     """Return the table; `joint` separates a score from its interval, and a job from its model."""
     done = {label: record for label, record in jobs.items() if "evaluation" in record}
     scores = {label: _scores(record["evaluation"], profile) for label, record in done.items()}
-    languages = list(dict.fromkeys(language for record in done.values() for language in record["config"]["languages"]))
+    scored_rows = (record["data"]["rows"][record["evaluation"]["split"]] for record in done.values())
+    languages = list(dict.fromkeys(language for counts in scored_rows for language in counts))
 
     def number(label: str, name: str, spec: str = "z.1f") -> Text:
         """Return a score, bold if it is the best of several on the same rows."""

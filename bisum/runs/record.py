@@ -14,11 +14,14 @@ from bisum.runs.entries import (
     SCORE,
     TEXT,
     WHOLE,
+    Kind,
     or_null,
     read_object,
     wrong_entry,
 )
 
+_LIMIT = Kind("a whole number", lambda value: WHOLE.fits(value) or str(value).startswith("${oc."))
+"""A whole number, or the expression that takes it from the environment."""
 _SCORES = {"step?": WHOLE, "epoch?": NUMBER, "*": SCORE}
 _ENTRIES = {
     "job": TEXT,
@@ -29,8 +32,8 @@ _ENTRIES = {
     "finished?": TEXT,
     "config": OBJECT,
     "config.model": OBJECT,
-    "config.model.max_document_tokens": WHOLE,
-    "config.model.max_summary_tokens": WHOLE,
+    "config.model.max_document_tokens": _LIMIT,
+    "config.model.max_summary_tokens": _LIMIT,
     "config.evaluation?": OBJECT,
     "choices?": OBJECT,
     "choices.*": or_null(TEXT),
