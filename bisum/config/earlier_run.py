@@ -169,7 +169,11 @@ def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Co
         raise UserError(f"{unresolved_key(composed)}: {one_line_of(error)}") from error
     if "experiment" in values:
         raise UserError("experiment: its file must begin with the line '# @package _global_'")
-    return check(values, command, record_of(values, resolve), **provenance)
+    recorded = record_of(values, resolve)
+    try:
+        return check(values, command, recorded, **provenance)
+    except UserError as error:
+        raise UserError(recorded.masked(str(error))) from error
 
 
 def _resolved(composed: DictConfig, key: Any) -> Any:

@@ -114,7 +114,7 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
 def refuse_masked(values: Mapping[str, Any]) -> None:
     """Refuse a URL whose query the record does not hold; raises `UserError`."""
     for path, text in _texts(values):
-        if re.search(r"://\S*\?\.\.\.", text):
+        if re.search(r"://(\S*[?;])?\.\.\.", text):
             key = ".".join(map(str, path))
             raise UserError(f"{key}: the record holds no query of '{text}', which may be a secret; give {key} again")
 
@@ -182,7 +182,7 @@ def _texts(values: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 def _queries(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield the queries of the URLs in a configuration, and the values in them."""
     for _, text in _texts(values):
-        for query in re.findall(r"://[^\s?]*\?(\S+)", text):
+        for query in re.findall(r"://[^\s?;]*[?;](\S+)", text):
             found = [query, *(value for _, value in parse_qsl(query))]
             yield from (value for value in found if len(value) >= _SHORTEST)
 

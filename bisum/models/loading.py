@@ -201,6 +201,7 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
 
     config = _reading("model.checkpoint", checkpoint, read)
     check_no_code(config)
+    config.return_dict = True  # a checkpoint may say otherwise
     check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
     return config
 
