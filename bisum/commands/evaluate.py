@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def run(config: Config, directory: Path) -> float:
         narrate_summaries(record.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
         in_sweep, counted = config.provenance.sweep is not None, ScoredRows.of(record.record, name)
         narrate_evaluation(record.screen, evaluation, baseline.metrics, counted, record.shown, in_sweep=in_sweep)
+        if not math.isfinite(loss := scored.metrics[f"{prefix_of(name)}/loss"]):
+            raise FloatingPointError(f"{prefix_of(name)}/loss is {loss}: what the model computes is not finite")
     return scored.metrics[score_name(prefix_of(name), "rougeL", profile=profile)]
 
 

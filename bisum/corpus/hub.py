@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import Pick
+from bisum.corpus.hub_card import refuse_files_elsewhere
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, one_line, printable, without_secrets
 from bisum.interfaces.defaults import from_conf
@@ -140,6 +141,7 @@ class Hub(Tables):
         if folder.is_file():
             raise UserError(f"corpus.repo: {self.repo} is a file; read it with corpus=files corpus.path={self.repo}")
         if folder.is_dir():
+            refuse_files_elsewhere(folder)
             return str(folder)
         if not constants.HF_HUB_OFFLINE:
             self._check_hub()

@@ -1,0 +1,41 @@
+"""The card of a data set in a local folder, README.md, which may name files to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bisum.errors import UserError, without_secrets
+
+
+def refuse_files_elsewhere(folder: Path) -> None:
+    """Refuse a card that names files outside of its folder: the `datasets` library would read or download them.
+
+    Raises:
+        UserError: the card names a URL or another folder.
+    """
+    from huggingface_hub import DatasetCard
+
+    path, configurations = folder / "README.md", None
+    if not path.is_file():
+        return
+    with suppress(Exception):  # what cannot be parsed is refused by the library
+        configurations = DatasetCard.load(path, ignore_metadata_errors=True).data.get("configs")
+    for name in _names(configurations):
+        if "://" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(
+                f"corpus.repo: {path} names '{without_secrets(name)}', outside of its folder; remove it there, or read "
+                "it with corpus=files"
+            )
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = [item for key, item in value.items() if key in ("data_files", "data_dir", "path")]
+    if isinstance(value, list):
+        for item in value:
+            yield from _names(item)
+    elif isinstance(value, str):
+        yield value
