@@ -52,11 +52,11 @@ def printable(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text in which each URL's query or parameters, which may hold a signature, and login are `...`."""
+    """Return a text in which each URL's query, parameters or fragment, which may hold a signature, and login are `...`."""
     if "://" not in text:
         return text
     end = r"[\])}>,;:.'\"]*(?:\s|$)"
-    text = re.sub(rf"(://[^\s?;]*[?;])(?!\.{{3}}{end})\S+?(?={end})", r"\1...", text)
+    text = re.sub(rf"(://[^\s?;#]*[?;#])(?!\.{{3}}{end})\S+?(?={end})", r"\1...", text)
     text = re.sub(r"(https?://)(?!\.{3}@)[^\s/?#]*@", r"\1...@", text)
     # fsspec puts a repository, such as github://NAME:REPOSITORY@BRANCH, where others put a login.
     return re.sub(r"(?<!\w)((?!git:|github:)\w[\w+.-]*://)[^\s/?#]*:[^\s/?#]*@", r"\1...@", text)

@@ -27,12 +27,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
         code = run(sys.argv[1:] if words is None else words)
         _flush()
-    except UserError as error:
-        complain(error)
-        code = 2
-    except Failed as error:
-        complain(error)
-        code = 1
+    except (UserError, Failed) as error:
+        from bisum.config.recording import mask_variables  # imported by now
+
+        complain(mask_variables(str(error)))
+        code = 2 if isinstance(error, UserError) else 1
     except RecursionError:
         complain("a value is nested too deeply")
         code = 2

@@ -19,6 +19,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from bisum.config.recording import watch_environment
 from bisum.config.user_files import UserFiles, guarded
 from bisum.errors import UserError
 from bisum.interfaces.defaults import conf_directory
@@ -62,6 +63,7 @@ def start_hydra(config_dir: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
         OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+        watch_environment()
         for plugin in (UserFiles, UserSearchPath):
             Plugins.instance().register(plugin)
         GlobalHydra.instance().clear()

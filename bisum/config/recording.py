@@ -38,6 +38,9 @@ _RECORDED = re.compile(r"\$\{oc\.env:[A-Za-z_]\w*\}|\$\{oc\.decode:\$\{oc\.env:[
 _SHORTEST = 6
 """Fewest letters of a value that is masked in texts; shorter ones occur in unrelated words."""
 
+_read: set[str] = set()
+"""The variables that configurations of this process have read."""
+
 Path = tuple[str | int, ...]
 
 
@@ -101,6 +104,8 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
 
     Texts are made `literal`, but for the expressions that the record says to take from the environment.
     """
+    if "hydra" in record["config"]:
+        raise UserError("config.hydra: no run records such a key; remove it from run.json")
     values: dict[str, Any] = literal(record["config"])
     listed = record.get("from_environment")
     for path in listed if isinstance(listed, list) else []:
@@ -114,7 +119,7 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
 def refuse_masked(values: Mapping[str, Any]) -> None:
     """Refuse a URL whose query the record does not hold; raises `UserError`."""
     for path, text in _texts(values):
-        if re.search(r"://(\S*[?;])?\.\.\.", text):
+        if re.search(r"://(\S*[?;#])?\.\.\.", text):
             key = ".".join(map(str, path))
             raise UserError(f"{key}: the record holds no query of '{text}', which may be a secret; give {key} again")
 
@@ -130,14 +135,37 @@ def mask_composed(node: DictConfig | ListConfig) -> None:
             mask_composed(node[key])
 
 
+def watch_environment() -> None:
+    """Note from now on which variables `${oc.env:NAME}` reads, so that messages can be masked."""
+
+    def env(name: str, *default: Any) -> Any:
+        _read.add(name)
+        return oc.env(name, *default)
+
+    OmegaConf.register_new_resolver("oc.env", env, replace=True)
+
+
+def mask_variables(text: str) -> str:
+    """Return a text in which the values of the variables that a configuration has read are expressions."""
+    for name in sorted(_read):
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST and not _is_open(name):
+            text = text.replace(value, f"${{oc.env:{name}}}")
+    return text
+
+
+def _is_open(name: str) -> bool:
+    """Tell whether a variable is no secret."""
+    patterns = [*_NO_SECRETS, *(given.strip() for given in os.environ.get(RECORD_VARIABLE, "").split(","))]
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 @contextmanager
 def _unresolved_environment() -> Iterator[None]:
     """Let `${oc.env:NAME}` resolve to itself where NAME is set and may be a secret."""
-    open_names = [*_NO_SECRETS, *(name.strip() for name in os.environ.get(RECORD_VARIABLE, "").split(","))]
 
     def env(name: str, *default: Any) -> Any:
-        is_open = any(fnmatchcase(name, pattern) for pattern in open_names)
-        return f"${{oc.env:{name}}}" if name in os.environ and not is_open else oc.env(name, *default)
+        return f"${{oc.env:{name}}}" if name in os.environ and not _is_open(name) else oc.env(name, *default)
 
     def decode(expr: str | None, _parent_: Any, _node_: Any) -> Any:
         if isinstance(expr, str) and _EXPRESSION.search(expr):
@@ -149,7 +177,7 @@ def _unresolved_environment() -> Iterator[None]:
     try:
         yield
     finally:
-        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+        watch_environment()
         OmegaConf.register_new_resolver("oc.decode", oc.decode, replace=True)
 
 
@@ -182,7 +210,7 @@ def _texts(values: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 def _queries(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield the queries of the URLs in a configuration, and the values in them."""
     for _, text in _texts(values):
-        for query in re.findall(r"://[^\s?;]*[?;](\S+)", text):
+        for query in re.findall(r"://[^\s?;#]*[?;#](\S+)", text):
             found = [query, *(value for _, value in parse_qsl(query))]
             yield from (value for value in found if len(value) >= _SHORTEST)
 

@@ -6,6 +6,7 @@ import builtins
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ SCHEME = "bisum"
 _EXTENSION = ".yaml"
 _MOST_DEFAULTS = 100
 """The most entries of a defaults list."""
+_MOST_LOADS = 1000
+"""The most files that the defaults lists below a file may lead to; one that two lists name counts twice."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class UserFiles(ConfigSource):
 
     def __init__(self, provider: str, path: str) -> None:
         super().__init__(provider, path)
+        self._loads: dict[str, int] = {}
         self.path = os.path.abspath(self.path.removeprefix("file://"))  # noqa: PTH100 - links stay as they are
 
     @staticmethod
@@ -66,12 +70,28 @@ class UserFiles(ConfigSource):
         assert isinstance(values, dict)
         for problem in _problems_of_defaults(values.get("defaults", []), package):
             raise UserError(f"{printable(str(path))}: {problem}")
+        if (count := self._count_loads(name, ())) > _MOST_LOADS:
+            raise UserError(
+                f"{printable(str(path))}: its defaults lists lead to {count:,} files, most of them again and again; "
+                f"the most are {_MOST_LOADS:,}"
+            )
         self.loaded[name] = LoadedFile(path, text, package, list(_included(name, values.get("defaults"))))
         if lines := check_given(_hydra_node(values, package)):
             raise UserError("\n".join(f"{printable(str(path))}: {line}" for line in lines))
         if isinstance(searched := values.get("hydra") and values["hydra"].get("searchpath"), list):
             config.hydra.searchpath = list(map(guarded, searched))
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
+
+    def _count_loads(self, name: str, above: tuple[str, ...]) -> int:
+        """Return how many files Hydra would compose for a file: itself, and those that its defaults lists name."""
+        if name not in self._loads and name not in above and len(above) < _MOST_LOADS // 4:
+            path, below = self._file(name), []
+            with suppress(UserError):  # raised when Hydra asks for that file
+                if path.is_file():
+                    values = OmegaConf.to_container(yaml_config(yaml_text(path), path))
+                    below = [*_included(name, values.get("defaults"))] if isinstance(values, dict) else []
+            self._loads[name] = 1 + sum(self._count_loads(other, (*above, name)) for other in below)
+        return self._loads.get(name, 1)
 
     def available(self) -> bool:
         """Tell whether the folder exists."""

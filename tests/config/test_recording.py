@@ -183,6 +183,7 @@ def test_a_url_with_a_login_is_no_model_and_no_repository(word, call_bisum, one_
         ("github://owner:repo@main/x.csv", "github://owner:repo@main/x.csv"),
         ("https://...@host/x?...", "https://...@host/x?..."),
         ("https://host/x.csv;sig=1 and", "https://host/x.csv;... and"),
+        ("https://host/x.csv#sig=1", "https://host/x.csv#..."),
         ("https://host/x.csv; then", "https://host/x.csv; then"),
         ("a:b@c?d=e", "a:b@c?d=e"),
     ],
