@@ -52,7 +52,7 @@ def printable(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text in which each URL's query, parameters or fragment, which may hold a signature, and login are `...`."""
+    """Return a text in which each URL's query, parameters, fragment and login, which may be secrets, are `...`."""
     if "://" not in text:
         return text
     end = r"[\])}>,;:.'\"]*(?:\s|$)"

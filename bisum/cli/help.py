@@ -65,8 +65,8 @@ def overview(composer: Composer) -> str:
         *_columns([*((_spelled(option), option.about) for option in OPTIONS), ("-- TEXT ...", TEXTS)]),
         "",
         *_wrapped(
-            "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 130 or 143 "
-            "interrupted, 141 nobody reads the output."
+            "A class of your own needs allow_targets=[PACKAGE]. Exit codes: 0 done, 1 failed, 2 bad input, 129, 130 or "
+            "143 interrupted, 141 nobody reads the output."
         ),
     ]
     return "\n".join(lines)

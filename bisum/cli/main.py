@@ -17,7 +17,7 @@ from bisum.printing import clean_standard_streams
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted, 141 unread."""
+    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 129, 130 or 143 interrupted, 141 unread."""
     streams = sys.stdout, sys.stderr
     clean_standard_streams()
     collects = gc.isenabled()

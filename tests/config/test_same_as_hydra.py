@@ -274,7 +274,6 @@ explore split=train filter.long_titles.min_words='choice(5)'
 evaluate split=validation
 
 # Hydra's sweeper has nothing to do with the words for Hydra's own node: they come first, all of them, as typed.
-+hydra.job='{name: x}' +hydra.job='{id: y}' seed=1
 hydra='{job: {name: a}}' hydra.job.name=b seed=1
 hydra.sweep.subdir='${seed}' seed=1
 """)
