@@ -190,3 +190,12 @@ def test_a_url_with_a_login_is_no_model_and_no_repository(word, call_bisum, one_
 )
 def test_queries_and_logins_of_urls_are_masked(text, shown):
     assert without_secrets(text) == shown
+
+
+@pytest.mark.parametrize("word", ["trainer.optimizer=${oc.env:PLANTED}", "experiment=${oc.env:PLANTED}"])
+def test_a_message_shows_no_variable(word, call_bisum, one_line, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLANTED", SECRET)
+    line = one_line(call_bisum(word))
+    assert "${oc.env:PLANTED}" in line
+    assert SECRET not in line
+    assert list(tmp_path.iterdir()) == []

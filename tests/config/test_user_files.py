@@ -79,3 +79,14 @@ def test_very_many_files_are_neither_slow_nor_listed(tmp_path):
     with pytest.raises(UserError, match=r"experiment=e: no such option .* and 19,957 more\)$"):
         compose(["experiment=e"], config_dir=str(tmp_path))
     assert time.perf_counter() - began < 5
+
+
+def test_defaults_lists_that_multiply_are_refused_before_hydra_follows_them(tmp_path, write):
+    for level in range(16):
+        text = f"{HEAD}defaults: [a{level + 1}, a{level + 1}@b]\n"
+        write(tmp_path / f"experiment/a{level}.yaml", text)
+    write(tmp_path / "experiment/a16.yaml", HEAD)
+    began = time.perf_counter()
+    with pytest.raises(UserError, match=r"experiment/a0\.yaml: its defaults lists lead to 131,071 files, most of them"):
+        compose(["experiment=a0"], config_dir=str(tmp_path))
+    assert time.perf_counter() - began < 2

@@ -1,0 +1,70 @@
+"""No word and no YAML file has Hydra run, import or write what it should not."""
+
+from pathlib import Path
+
+import pytest
+
+import bisum
+from bisum import compose
+from bisum.errors import UserError
+
+ROOT = Path(bisum.__file__).parents[1]
+REFUSED = [
+    ("hydra.job.env_copy=[BISUM_NONE]", "hydra.job.env_copy: bisum sets no environment variables"),
+    ("hydra.job.env_copy=[PATH]", "hydra.job.env_copy: bisum sets no environment variables"),
+    ("+hydra.job.env_set.PATH=x", "hydra.job.env_set: bisum sets no environment variables"),
+    ("hydra.output_subdir=../../x", "hydra.output_subdir: '../../x' is not inside the run directory"),
+    ("hydra.output_subdir=/tmp/x", "hydra.output_subdir: '/tmp/x' is not inside the run directory"),
+    ("hydra.output_subdir=a/../../x", "hydra.output_subdir: 'a/../../x' is not inside the run directory"),
+    ("hydra.searchpath=['pkg://antigravity']", "hydra.searchpath: reading pkg://antigravity imports that package"),
+    ("+hydra.callbacks.x={_target_: hydra.conf.JobConf}", "hydra.callbacks.x._target_: must be a hydra.experimental."),
+    ("+hydra.callbacks.x={_target_: hydra.utils.call}", "'hydra.utils' has no class 'call'"),
+    ("+hydra.callbacks.x={_target_: os.system}", "hydra.callbacks.x._target_: 'os.system' is not allowed"),
+    ("+hydra.job_logging.filters={x: {a: b}}", "hydra.job_logging: bisum writes its own log"),
+    ("+hydra.job_logging.formatters={x: {a: b}}", "hydra.job_logging: bisum writes its own log"),
+    ("hydra/job_logging=default", "hydra.job_logging: bisum writes its own log"),
+]
+REFUSED_IN_YAML = {
+    "job: {env_set: {GIT_CONFIG_COUNT: 1}}": "hydra.job.env_set: bisum sets no environment variables",
+    "job: {env_copy: [HOME]}": "hydra.job.env_copy: bisum sets no environment variables",
+    "output_subdir: ../../x": "hydra.output_subdir: '../../x' is not inside the run directory",
+    "job_logging: {filters: {x: {(): os.system, command: touch ran}}}": "hydra.job_logging: bisum writes its own log",
+    "callbacks: {x: {_target_: subprocess.Popen, args: [touch, ran]}}": "hydra.callbacks.x._target_: 'subprocess",
+}
+
+
+@pytest.mark.parametrize(("word", "said"), REFUSED, ids=[word for word, _ in REFUSED])
+def test_a_word_is_refused_in_one_line_that_names_the_key(word, said):
+    with pytest.raises(UserError) as raised:
+        compose([word])
+    assert str(raised.value).startswith(said)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("node", "said"), REFUSED_IN_YAML.items(), ids=list(REFUSED_IN_YAML))
+def test_a_file_of_the_users_is_refused_too(node, said, tmp_path, write, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "mine/experiment/e.yaml", f"# @package _global_\nhydra:\n  {node}\n")
+    with pytest.raises(UserError) as raised:
+        compose(["experiment=e"], config_dir="mine")
+    assert said in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_settings_of_a_plugin_that_name_code_need_leave(tmp_path, write, monkeypatch, run_bisum):
+    """hydra-optuna-sweeper imports and calls `custom_search_space`; submitit runs `setup` in a shell."""
+    plugin = """
+from hydra.plugins.sweeper import Sweeper
+class Search(Sweeper):
+    def __init__(self, custom_search_space=None): ...
+    def setup(self, **_): ...
+    def sweep(self, arguments): return []
+"""
+    write(tmp_path / "hydra_plugins/search.py", plugin)
+    node = "_target_: hydra_plugins.search.Search\ncustom_search_space: stranger.function\n"
+    write(tmp_path / "mine/hydra/sweeper/search.yaml", node)
+    words = ("baseline", "-m", "--config-dir", "mine", "hydra/sweeper=search")
+    done = run_bisum(*words, cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
+    assert done.code == 2
+    assert "hydra.sweeper.custom_search_space: runs what it names: 'hydra_plugins' is not allowed" in done.err
