@@ -86,7 +86,8 @@ class Plain:
             case "mbart50":
                 start = self.tokenizer.convert_tokens_to_ids({"en": "en_XX", "es": "es_XX", "de": "de_DE"}[language])
                 starts = 2
-                decoding |= {"forced_bos_token_id": start, "max_new_tokens": self.summary_tokens + 1}
+                fewest = {"min_new_tokens": fewest + 1} if (fewest := decoding.get("min_new_tokens")) else {}
+                decoding |= {"forced_bos_token_id": start, "max_new_tokens": self.summary_tokens + 1, **fewest}
             case "gpt2" | "chat":
                 decoding["pad_token_id"], starts = self.tokenizer.convert_tokens_to_ids("<|endoftext|>"), len(document)
         return self.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoding)[0, starts:].tolist()

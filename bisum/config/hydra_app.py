@@ -57,13 +57,13 @@ def start_hydra(config_dir: str | None) -> None:
     Raises:
         UserError: `config_dir` is no folder.
     """
+    watch_environment()
     if config_dir is not None and not Path(config_dir).is_dir():
         raise UserError(f"--config-dir: there is no folder '{config_dir}'")
     folder = None if config_dir is None else Path(config_dir).resolve()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
         OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
-        watch_environment()
         for plugin in (UserFiles, UserSearchPath):
             Plugins.instance().register(plugin)
         GlobalHydra.instance().clear()

@@ -137,12 +137,13 @@ def mask_composed(node: DictConfig | ListConfig) -> None:
 
 def watch_environment() -> None:
     """Note from now on which variables `${oc.env:NAME}` reads, so that messages can be masked."""
+    _read.clear()
+    OmegaConf.register_new_resolver("oc.env", _watched, replace=True)
 
-    def env(name: str, *default: Any) -> Any:
-        _read.add(name)
-        return oc.env(name, *default)
 
-    OmegaConf.register_new_resolver("oc.env", env, replace=True)
+def _watched(name: str, *default: Any) -> Any:
+    _read.add(name)
+    return oc.env(name, *default)
 
 
 def mask_variables(text: str) -> str:
@@ -177,7 +178,7 @@ def _unresolved_environment() -> Iterator[None]:
     try:
         yield
     finally:
-        watch_environment()
+        OmegaConf.register_new_resolver("oc.env", _watched, replace=True)
         OmegaConf.register_new_resolver("oc.decode", oc.decode, replace=True)
 
 

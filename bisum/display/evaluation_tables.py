@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from rich.console import RenderableType
@@ -113,8 +114,7 @@ def _evaluations(
     """Return the table; `joint` separates a score from its interval, and a job from its model."""
     done = {label: record for label, record in jobs.items() if "evaluation" in record}
     scores = {label: _scores(record["evaluation"], profile) for label, record in done.items()}
-    scored_rows = (record["data"]["rows"][record["evaluation"]["split"]] for record in done.values())
-    languages = list(dict.fromkeys(language for counts in scored_rows for language in counts))
+    languages = list(dict.fromkeys(chain.from_iterable(map(_languages, done.values()))))
 
     def number(label: str, name: str, spec: str = "z.1f") -> Text:
         """Return a score, bold if it is the best of several on the same rows."""
@@ -156,6 +156,12 @@ def _evaluations(
 def _above(first: str | Text, second: str, joint: str) -> Text:
     """Return a text and a dim one, with `joint` between them."""
     return Text.assemble(first, joint, (second, "dim"))
+
+
+def _languages(record: Mapping[str, Any]) -> list[str]:
+    """Return the languages of a run; its configuration may take them from the environment."""
+    languages = record["config"]["languages"]
+    return languages if isinstance(languages, list) else list(record["data"]["rows"][record["evaluation"]["split"]])
 
 
 def _scores(evaluation: Mapping[str, Any], profile: str) -> dict[str, Any]:

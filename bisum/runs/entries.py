@@ -40,6 +40,7 @@ def or_null(kind: Kind) -> Kind:
 
 TEXT = Kind("text", lambda value: isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+LIST = Kind("a list", lambda value: isinstance(value, list))
 WHOLE = Kind("a whole number", lambda value: type(value) is int and 0 <= value < 2**63)
 NUMBER = Kind("a number", is_number)
 SCORE = Kind("a number or null", lambda value: value is None or type(value) in (int, float))

@@ -9,6 +9,7 @@ from bisum.errors import UserError
 from bisum.runs.entries import (
     CHECKPOINT,
     IDENTIFIER,
+    LIST,
     NUMBER,
     OBJECT,
     SCORE,
@@ -35,6 +36,7 @@ _ENTRIES = {
     "config.model.max_document_tokens": _LIMIT,
     "config.model.max_summary_tokens": _LIMIT,
     "config.evaluation?": OBJECT,
+    "from_environment?": LIST,
     "choices?": OBJECT,
     "choices.*": or_null(TEXT),
     "commit?": or_null(TEXT),

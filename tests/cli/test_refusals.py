@@ -87,7 +87,7 @@ BAD_LINES = [
     ("'hydra.searchpath=[1]'", "hydra.searchpath"),
     (
         "'hydra.job.env_set={a:1}'",
-        "hydra.job.env_set: has no key 'a' yet; add it with a plus sign",
+        "hydra.job.env_set: bisum sets no environment variables",
     ),
     ("--info config seed=1,2", "seed: several values"),
     ("--info defaults model=[1]", "model=[1]: not an option"),

@@ -162,9 +162,13 @@ def test_no_key_of_the_input_is_lost(summarize, trained, tmp_path):
     assert json.loads(done.out) == {"id": "a.jsonl:1", "language": None, **expected}
 
 
-def test_what_fails_is_told_in_one_line(summarize):
-    """More beams than there is memory for."""
-    words = ["generation.num_beams=1000000000000", "--", "A library that reads files."]
+def test_what_fails_is_told_in_one_line(summarize, write, tmp_path):
+    """A family of the user's asks for more memory than there is."""
+    family = "import torch\nfrom bisum.models.families import T5\n\n\nclass Greedy(T5):\n"
+    family += "    def generate(self, *_):\n        return torch.empty(10**16)\n"
+    write(tmp_path / "greedy.py", family)
+    own = ["allow_targets=[greedy]", "+model.family={_target_: greedy.Greedy}"]
+    words = [*own, "--", "A library that reads files."]
     done = summarize(*words)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("bisum: RuntimeError: ")

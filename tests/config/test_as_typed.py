@@ -194,7 +194,7 @@ def test_the_annotations_of_a_users_own_class_decide(monkeypatch):
 
 def test_words_on_a_recorded_configuration_are_text_where_its_schema_wants_text(tmp_path):
     config = compose(["corpus=files", "corpus.path=x", "model=starter"])
-    record = {"job": "train", "config": config.provenance.resolved, "status": "finished", "choices": {}}
+    record = {"job": "train", "config": config.provenance.resolved, "status": "interrupted", "choices": {}}
     checkpoint = tmp_path / "2024_11/checkpoints/epoch-1"
     checkpoint.mkdir(parents=True)
     (tmp_path / "2024_11/run.json").write_text(json.dumps(record), "utf-8")

@@ -290,7 +290,7 @@ def test_columns_given_on_the_command_line_are_read_and_must_exist(tmp_path, cap
 def test_columns_of_a_runs_corpus_are_read_where_the_table_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr("bisum.config.model_source.damage", lambda *_, **__: None)
     words = ["corpus=files", "corpus.path=x", "corpus.columns.document=note", "corpus.columns.summary=short"]
-    record = {"job": "train", "config": compose(words).provenance.resolved, "status": "finished", "choices": {}}
+    record = {"job": "train", "config": compose(words).provenance.resolved, "status": "interrupted", "choices": {}}
     checkpoint = tmp_path / "run/checkpoints/epoch-1"
     checkpoint.mkdir(parents=True)
     (checkpoint / "config.json").write_text("{}", "utf-8")

@@ -21,11 +21,12 @@ def test_the_checkpoints_to_come_are_counted(step, total, evaluate_every, save_e
 
 
 def test_too_little_space_is_said_before_training(small, read, tmp_path, call_bisum, one_line):
-    words = ["trainer.save_every=1", "trainer.keep_checkpoints=null", "trainer.epochs=100000000"]
+    words = ["trainer.save_every=1", "trainer.keep_checkpoints=null", "trainer.epochs=10000"]
+    words += ["model.architecture.d_model=1024", "model.architecture.d_ff=2048"]  # 160,000 of 200 MB
     done = call_bisum(*small, *words, "hydra.run.dir=run")
     assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line.startswith("bisum: hydra.run.dir: on the disk of 'run', 1,600,000,000 more checkpoints of ")
+    assert line.startswith("bisum: hydra.run.dir: on the disk of 'run', 160,000 more checkpoints of ")
     assert "trainer.keep_checkpoints" in line
     assert not (tmp_path / "run/checkpoints").exists()
     assert read.record(tmp_path / "run")["reason"] in line
