@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from bisum.corpus.blank import is_blank
 from bisum.corpus.languages import describe_codes
-from bisum.corpus.strings import by_id, take, to_strings
+from bisum.corpus.strings import by_id, hashes, take, to_strings
 from bisum.errors import UserError, reason
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import COLUMNS, SPLITS, Source
@@ -276,7 +276,7 @@ def _shuffled_sample(
     numpy may change between releases); None: a hash of each id.
     """
     ordered = by_id(rows).to_numpy()
-    order = np.argsort(_hashes(rows["id"].take(ordered)) if keys is None else keys, kind="stable")
+    order = np.argsort(hashes(rows["id"].take(ordered)) if keys is None else keys, kind="stable")
     if limit is not None and limit < rows.num_rows:
         language = rows["language"].to_numpy()[ordered[order]]
         positions = [np.flatnonzero(language == name) for name in languages]
@@ -284,12 +284,6 @@ def _shuffled_sample(
         chosen = np.concatenate([found[:quota] for found, quota in zip(positions, quotas, strict=True)])
         order = order[np.sort(chosen)]
     return take(rows, pa.array(ordered[order]))
-
-
-def _hashes(ids: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    """Return a number for each id, shape (ids,): the first 8 bytes of its SHA-256."""
-    digests = b"".join(hashlib.sha256(name.encode()).digest()[:8] for name in ids.to_pylist())
-    return np.frombuffer(digests, ">u8")
 
 
 def largest_remainder(weights: Sequence[float], total: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,3 +55,9 @@ def numbered(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
 def by_id(rows: pa.Table) -> pa.Array:
     """Return the positions of rows in the order of their ids."""
     return pc.sort_indices(rows, [("id", "ascending")])
+
+
+def hashes(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return a number for each text, shape (texts,): the first 8 bytes of the SHA-256 of its UTF-8."""
+    digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts.to_pylist())
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
