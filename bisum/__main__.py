@@ -1,10 +1,10 @@
 """`python -m bisum`: the command line."""
 
+import os
 import sys
-from pathlib import Path
 
-# Python puts the current folder first, where a stranger's torch.py would be imported; a checkout of bisum stays.
-if Path(sys.path[0]) == Path.cwd() != Path(__file__).parents[1]:
+# Python puts the current folder first, where a stranger's pathlib.py would be imported; a checkout of bisum stays.
+if sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
     del sys.path[0]
 
 from bisum.cli.main import main

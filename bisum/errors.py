@@ -55,11 +55,36 @@ def without_secrets(text: str) -> str:
     """Return a text in which each URL's query, parameters, fragment and login, which may be secrets, are `...`."""
     if "://" not in text:
         return text
-    end = r"[\])}>,;:.'\"]*(?:\s|$)"
-    text = re.sub(rf"(://[^\s?;#]*[?;#])(?!\.{{3}}{end})\S+?(?={end})", r"\1...", text)
-    text = re.sub(r"(https?://)(?!\.{3}@)[^\s/?#]*@", r"\1...@", text)
-    # fsspec puts a repository, such as github://NAME:REPOSITORY@BRANCH, where others put a login.
-    return re.sub(r"(?<!\w)((?!git:|github:)\w[\w+.-]*://)[^\s/?#]*:[^\s/?#]*@", r"\1...@", text)
+    return "".join(_without_secrets(part) if "://" in part else part for part in re.split(r"(\s+)", text))
+
+
+def _without_secrets(word: str) -> str:
+    """Mask a URL, or a chain of URLs such as fsspec's `zip://a.csv::https://host/b.zip`."""
+    url = word.rstrip("])}>,;:.'\"")
+    scheme, *others = url.split("://")
+    masked = [scheme]
+    for rest in others:
+        masked.append(f"...@{rest[end:]}" if (end := login_end(masked[-1], rest)) else rest)
+    shown = "://".join(masked)
+    cut = next((at for at in range(len(scheme) + 3, len(shown)) if shown[at] in "?;#"), len(shown))
+    query = shown[cut : cut + 1] + "..." if len(shown) > cut + 1 else shown[cut:]
+    return shown[:cut] + query + word[len(url) :]
+
+
+def login_end(scheme: str, rest: str) -> int:
+    """Return where the login at the start of `rest`, which follows `scheme://`, ends; 0 if there is none."""
+    scheme = re.split(r"[^\w+.-]", scheme)[-1].lower()
+    if scheme in _AT_IS_NO_LOGIN or rest.startswith("...@"):
+        return 0
+    host, _, port = rest.partition("/")[0].partition(":")
+    # A colon that is followed by no port begins a password, which may hold a slash.
+    has_password = bool(port) and not re.fullmatch(r"\d*", port)
+    login = rest if has_password else host if scheme in ("http", "https", "ftp", "ftps", "sftp", "ssh") else ""
+    return login.rfind("@") + 1
+
+
+_AT_IS_NO_LOGIN = {"abfs", "abfss", "adl", "az", "git", "github", "hf", "oci", "ocilake"}
+"""fsspec protocols that put a container, a repository or a revision before or after an @, not a login."""
 
 
 def shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Files of token ids that runs share. A file's name holds its SHA-256, so that a damaged file is never believed."""
+"""Files of token ids that runs share. A file's name holds its SHA-256, so that damage is detected."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class TokenCache:
         """Create the folder.
 
         Raises:
-            UserError: it cannot be made a directory.
+            UserError: it cannot be created.
         """
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cache_dir: '{folder}' cannot be made a directory: {error.strerror}") from error
+            raise UserError(f"cache_dir: '{folder}' cannot be created: {error.strerror}") from error
 
     def read(self, key: str) -> pa.Table | None:
         """Return what was stored under a key, or None; report and delete a damaged file."""

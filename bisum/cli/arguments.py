@@ -110,7 +110,7 @@ def _refuse_idle_options(options: Namespace) -> None:
     if options.cfg is None:
         for name, given in (("--package", options.package is not None), ("--resolve", options.resolve)):
             if given and not options.help:
-                raise UserError(f"{name}: shows part of a configuration; add --cfg job")
+                raise UserError(f"{name}: needs --cfg job")
     if options.info and options.multirun:
         raise UserError("--info: explains the configuration of one job; leave out -m")
     if options.info and options.cfg:

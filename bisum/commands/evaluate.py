@@ -49,9 +49,10 @@ def run(config: Config, directory: Path) -> float:
         record.write_predictions(f"{name}-{model['name']}", scored.predictions)
         metrics = {**baseline.metrics, **scored.metrics, **difference}
         record.log(metrics, 0, 0.0, {**baseline.histograms, **scored.histograms})
+        recorded_config = config.provenance.recorded.config
         evaluation = {
-            "run": config.run,
-            "checkpoint": str(config.model.checkpoint),
+            "run": recorded_config["run"],
+            "checkpoint": str(recorded_config["model"]["checkpoint"]),
             "model": model["line"],
             "split": name,
             "rows": len(rows),
@@ -66,7 +67,7 @@ def run(config: Config, directory: Path) -> float:
         in_sweep, counted = config.provenance.sweep is not None, ScoredRows.of(record.record, name)
         narrate_evaluation(record.screen, evaluation, baseline.metrics, counted, record.shown, in_sweep=in_sweep)
         if not math.isfinite(loss := scored.metrics[f"{prefix_of(name)}/loss"]):
-            raise FloatingPointError(f"{prefix_of(name)}/loss is {loss}: what the model computes is not finite")
+            raise FloatingPointError(f"{prefix_of(name)}/loss is {loss}: the model's output is not finite")
     return scored.metrics[score_name(prefix_of(name), "rougeL", profile=profile)]
 
 

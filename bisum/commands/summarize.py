@@ -71,7 +71,7 @@ def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
         )
         logger.debug("%.1f s to load it", time.perf_counter() - began)
         if config.language and summarizer.loaded.family.needs_language and config.asks_for_rows:
-            complain("language: the corpus' rows have their own, which hold")
+            complain("language: ignored, because the rows of the corpus state their own")
         # On a terminal the summaries themselves show how far it is.
         counting = Terminal(bars=False) if sys.stdout.isatty() else beside
         with counting.progress("summarizing") as bar:

@@ -45,7 +45,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def takes_text(options: Collection[Any], text: str, value: float) -> bool:
-    """Tell whether a number, `true` or `false` stands for its text where one of these annotations applies."""
+    """Return whether a number, `true` or `false` stands for its text where one of these annotations applies."""
     if Any in options or (isinstance(value, bool) and bool in options):
         return False
     listed = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
@@ -65,8 +65,8 @@ def node_class(annotation: Any) -> type | None:
 def expected(annotation: Any, refused: Any = ...) -> str:
     """Describe in words what a value must be.
 
-    `refused` is a value that is not: the words about it leave out the upper bounds that it keeps. That text must be
-    filled goes without saying, unless it is not.
+    `refused` is the value that was rejected. Upper bounds that it satisfies are omitted, and so is "not empty" unless
+    it is empty.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -85,7 +85,7 @@ def expected(annotation: Any, refused: Any = ...) -> str:
 
 
 def _matters(words: str, keeps: Callable[[Any], bool], refused: Any) -> bool:
-    """Tell whether a bound belongs in the words about a value that is refused."""
+    """Return whether a bound belongs in the description, given the rejected value."""
     if not words.startswith(("<= ", "that is ")):
         return True
     if refused is ...:

@@ -105,7 +105,7 @@ def valued(override: Override) -> Override:
 
 
 def has_numbers(override: Override) -> bool:
-    """Tell whether an override holds a `Number`."""
+    """Return whether an override holds a `Number`."""
     return Number in _kinds(override)
 
 

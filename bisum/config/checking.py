@@ -145,7 +145,7 @@ def _arguments(
 
 
 def _is_conf_default(cls: type, name: str) -> bool:
-    """Tell whether only callers from Python may rely on the default; a configuration must state the key."""
+    """Return whether only callers from Python may rely on the default; a configuration must state the key."""
     fields = getattr(cls, "__dataclass_fields__", {})
     return name in fields and isinstance(fields[name].default_factory, ConfDefault)
 
@@ -169,7 +169,7 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
 
 
 def _has_type(annotation: Any, value: Any) -> bool:
-    """Tell whether a value has the annotated type; its items are not checked."""
+    """Return whether a value has the annotated type; its items are not checked."""
     origin = get_origin(annotation) or annotation
     if annotation is Any:
         return True

@@ -160,11 +160,11 @@ class Composer:
             self.group_names = group_names(self.command, self._words_for_hydra(searched))
 
     def _is_hydras(self, override: Override) -> bool:
-        """Tell whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
+        """Return whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
         return self._is_option(override) or override.key_or_group == "hydra" or override.is_hydra_override()
 
     def _is_option(self, override: Override) -> bool:
-        """Tell whether a word chooses an option."""
+        """Return whether a word chooses an option."""
         key = override.key_or_group
         if key in self.group_names and override.package is None and isinstance(override.value(), dict):
             return False  # a mapping is merged into the node in the order of the words
@@ -218,7 +218,10 @@ class Composer:
         if group not in self.group_names or override.is_sweep_override():
             return
         value = override.value()
-        if isinstance(value, list) and (group != "filter" or None in value):
+        names = value if isinstance(value, list) and group == "filter" else []
+        if isinstance(value, list) and (
+            not all(isinstance(name, str | int | float) for name in names) or group != "filter"
+        ):
             raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
         if value is None and not override.is_delete() and group != "experiment":
             self._refuse_null(group)

@@ -14,10 +14,11 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.config.annotations import MISSING
 from bisum.config.as_typed import typed, valued
 from bisum.config.composition import Composer, task_words
+from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
 from bisum.config.overrides import literal, set_key
-from bisum.config.recording import record_of, refuse_masked, restored
+from bisum.config.recording import record_of, refuse_incomplete, restored
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
@@ -71,7 +72,7 @@ def based_on_run(
         base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
     values = _replaced(composer, values, base, overrides)
     if composer.command != "summarize" or any(values[key] for key in _ROWS):
-        refuse_masked(values)
+        refuse_incomplete(values, record)
     if "tracker" in base:
         _refuse_folders(values, directory, given)
     values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}
@@ -113,10 +114,11 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
 
 def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
     """Return the checked configuration to continue the training in a run directory with."""
-    base = restored(read_record(run), literal)
+    record = read_record(run)
+    base = restored(record, literal)
     base.pop("cache_dir", None)  # a folder of this machine, not of the record's
     values = _replaced(composer, _plain(composed), base, overrides)
-    refuse_masked(values)
+    refuse_incomplete(values, record)
     _refuse_folders(values, Path(run), {override.key_or_group for override in overrides})
     provenance = {"choices": _chosen(composed, overrides)}
     return _check_record(composer, values, Path(run), overrides, provenance)
@@ -127,10 +129,11 @@ def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collectio
     folder = values["tracker"].get("directory") if isinstance(values["tracker"], Mapping) else None
     if folder is None or {"tracker", "tracker.directory"} & {*given}:
         return
-    if not any(Path(str(folder)).expanduser().glob("*.db")):
+    database = f"{re.sub(r'[^A-Za-z0-9_-]', '', str(values['tracker'].get('project')))}.db"  # named as trackio does
+    if not (Path(str(folder)).expanduser() / database).is_file():
         raise UserError(
-            f"tracker.directory: {directory / 'run.json'} names '{folder}', where no tracker has kept files; if they "
-            f"belong there, add tracker.directory={folder}"
+            f"tracker.directory: {directory / 'run.json'} names '{folder}', which contains no tracker files; to use it "
+            f"anyway, add tracker.directory={folder}"
         )
 
 
@@ -160,6 +163,8 @@ def _replaced(
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
     """Check a composed configuration; raises `UserError` with a line for each problem."""
 
+    check_expansion({str(key): value for key, value in _plain(composed).items()})
+
     def resolve() -> dict[str, Any]:
         return {str(key): _resolved(composed, key) for key in composed if key != "hydra"}
 
@@ -173,7 +178,7 @@ def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Co
     try:
         return check(values, command, recorded, **provenance)
     except UserError as error:
-        raise UserError(recorded.masked(str(error))) from error
+        raise UserError(recorded.mask(str(error))) from error
 
 
 def _resolved(composed: DictConfig, key: Any) -> Any:

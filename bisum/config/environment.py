@@ -43,7 +43,8 @@ _KEYS = {
 _ARITHMETIC = (
     *("XLA_USE_BF16", "XLA_DOWNCAST_BF16", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
     *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
-    *("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DISABLE_FAST_MM"),
+    *("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "MKL_DISABLE_FAST_MM", "OPENBLAS_CORETYPE"),
+    *("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
     *("TORCH_MKLDNN_MATMUL_MIN_DIM", "TORCH_MKLDNN_MATMUL_MIN_SIZE", "TORCH_LINEAR_FLATTEN_3D"),
     *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_BLAS_PREFER_HIPBLASLT", "TORCH_LINALG_PREFER_CUSOLVER"),
     *("TORCH_LINALG_PREFER_HIPSOLVER", "TORCH_CUDNN_V8_API_DISABLED", "TORCH_CUDNN_USE_HEURISTIC_MODE_B"),
@@ -51,7 +52,7 @@ _ARITHMETIC = (
     *("TRANSFORMERS_SDPA_FORCE_GQA", "TRANSFORMERS_DISABLE_DEEPGEMM_LINEAR", "USE_HUB_KERNELS"),
     *("TORCH_COMPILE_BACKEND", "TORCH_COMPILE_OVERRIDE_BACKENDS", "FLASH_ATTENTION_DETERMINISTIC"),
 )
-"""Variables that make torch, its backends or transformers compute in another format, or with another kernel."""
+"""Variables that make torch, numpy or transformers compute in another format, or with another kernel."""
 
 _UNSAFE = ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TRUST_REMOTE_CODE", "HF_DATASETS_TRUST_REMOTE_CODE")
 """Variables that let files run code."""
@@ -72,11 +73,11 @@ def check_environment() -> None:
                 f"srun or mpirun, or unset {name}"
             )
     for name in [name for name in os.environ if name.startswith(_LIBRARIES) and name not in _HARMLESS]:
-        _refuse_if_set(name, "bisum takes no settings from Accelerate; start it without accelerate launch")
+        _refuse_if_set(name, "bisum does not use Accelerate's settings; start it without accelerate launch")
     for name in filter(os.environ.__contains__, _ARITHMETIC):
         _refuse_if_set(name, "it would change what a run computes")
     for name in filter(os.environ.__contains__, _UNSAFE):
-        _refuse_if_set(name, "it would let files run code")
+        _refuse_if_set(name, "it lets files execute code")
     for name in _SINGLE_PROCESS:
         os.environ.pop(name, None)
 

@@ -32,8 +32,8 @@ _OPEN = ("hydra.launcher", "hydra.sweeper", "hydra.callbacks")
 """Keys that may be set, and are checked once they are composed: `bisum.config.hydra_node`."""
 
 LOG = "bisum writes its own log, train.log; leave this as it is"
-NO_ENVIRONMENT = "bisum sets no environment variables, which can make a program run; set them in the shell"
-_HELP = "changes nothing in bisum, whose help is bisum --help; leave it out"
+NO_ENVIRONMENT = "not supported, because environment variables can start programs; set them in the shell"
+_HELP = "has no effect; for help, run bisum --help"
 _BY_HYDRA = "Hydra sets this itself; leave it out"
 
 _MAY_NOT_BE = {
@@ -72,7 +72,7 @@ def refuse_wrong_words(overrides: Iterable[Override]) -> None:
             continue
         if override.is_delete():
             if not key.startswith(tuple(f"{name}." for name in _OPEN)):  # such as a launcher's setting
-                raise UserError(f"{key}: Hydra needs this key; set it instead")
+                raise UserError(f"{key}: Hydra requires this key; change its value instead of deleting it")
             continue
         for name in reversed(key.split(".")[1:]):
             value = {name: value}

@@ -52,7 +52,7 @@ def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
 
 
 def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
-    """Tell whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
+    """Return whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
     package, _, name = str(hydra[node]["_target_"]).rpartition(".")
     return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
 

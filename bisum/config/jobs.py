@@ -116,7 +116,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     if not comes_with_hydra(sweep.hydra, "sweeper"):
         subdirectory = OmegaConf.to_container(sweep.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         if "${" not in str(subdirectory):
-            raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
+            raise UserError(_shared(subdirectory))
         return Sweep(sweep, None)
     parameters = [
         f"{key}={_word(value)}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()
@@ -131,7 +131,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             subdirectory = directory_of(jobs[-1].composed, "hydra.sweep.subdir")
             subdirectory = inside(subdirectory, "hydra.sweep.subdir", "the sweep's directory")
             if subdirectory in subdirectories:
-                raise UserError(f"hydra.sweep.subdir: '{subdirectory}' would hold several jobs; each needs its own")
+                raise UserError(_shared(subdirectory))
             subdirectories.add(subdirectory)
             bar.advance(number + 1)
     sweep.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
@@ -151,6 +151,10 @@ def _listed_job(composer: Composer, own: Sequence[Override], number: int, direct
     mask_composed(composed)
     words = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
     return Job([*words, *task_words(composed)], composed, config)
+
+
+def _shared(subdirectory: Any) -> str:
+    return f"hydra.sweep.subdir: '{subdirectory}' is the same for several jobs; each job needs a directory of its own"
 
 
 def _word(value: Any) -> str:

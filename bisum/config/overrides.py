@@ -62,14 +62,14 @@ def _check_shape(word: str) -> None:
     """Refuse a word that Hydra's grammar or OmegaConf would read for minutes, or not at all."""
     key, _, value = word.partition("=")
     if len(word) > _MOST_CHARACTERS:
-        raise UserError(f"{brief(word)}: a word of {len(word):,} characters; the most are {_MOST_CHARACTERS:,}")
+        raise UserError(f"{brief(word)}: a word of {len(word):,} characters; the limit is {_MOST_CHARACTERS:,}")
     if len(re.split("[./@]", key)) > _MOST_PARTS:
-        raise UserError(f"{brief(key)}: a key of {len(re.split('[./@]', key)):,} parts; the most are {_MOST_PARTS}")
+        raise UserError(f"{brief(key)}: a key of {len(re.split('[./@]', key)):,} parts; the limit is {_MOST_PARTS}")
     bare = _QUOTED.sub("", value)
     if max(nesting(bare), nesting(value) if "${" in value else 0) > MOST_LEVELS:
         raise UserError(f"{brief(key)}: nested too deeply, more than {MOST_LEVELS} levels")
     if bare.count(",") >= _MOST_JOBS:
-        raise UserError(f"{brief(key)}: {bare.count(',') + 1:,} values; the most are {_MOST_JOBS:,}")
+        raise UserError(f"{brief(key)}: {bare.count(',') + 1:,} values; the limit is {_MOST_JOBS:,}")
 
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\\.", re.DOTALL)
@@ -143,7 +143,7 @@ def swept(overrides: Sequence[Override]) -> list[list[Override]]:
         if not jobs:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
     if (number := math.prod(map(len, values.values()))) > _MOST_JOBS:
-        raise UserError(f"a sweep of {number:,} jobs; the most are {_MOST_JOBS:,}: give fewer values")
+        raise UserError(f"a sweep of {number:,} jobs; the limit is {_MOST_JOBS:,}: give fewer values")
     return [[*hydras, *job] for job in itertools.product(*values.values())]
 
 

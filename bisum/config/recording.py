@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,13 +36,15 @@ _EXPRESSION = re.compile(r"\$\{oc\.env:([^}]*)\}")
 _RECORDED = re.compile(r"\$\{oc\.env:[A-Za-z_]\w*\}|\$\{oc\.decode:\$\{oc\.env:[A-Za-z_]\w*\}\}")
 """The only expressions that a record may hold: it may be a stranger's."""
 
+_NAMES_SECRET = re.compile("sig|token|key|secret|passw|credential|auth|access", re.IGNORECASE)
+
 _SHORTEST = 6
 """Fewest letters of a value that is masked in texts; shorter ones occur in unrelated words."""
 
 _read: set[str] = set()
 """The variables that configurations of this process have read."""
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -52,20 +55,17 @@ class Recorded:
     """Plain data."""
     from_environment: Sequence[Sequence[str | int]]
     """The keys and indices that lead to each expression in it that takes a value from the environment."""
+    masked: Sequence[Sequence[str | int]]
+    """The keys and indices that lead to each URL in it that lacks its query or login."""
     masks: Mapping[str, str]
-    """Secret values, each with the text that replaces it."""
+    """Secret values, each with the text that replaces it in messages."""
 
-    def masked(self, value: Any) -> Any:
-        """Return plain data, or a text, without the secrets."""
-        if isinstance(value, Mapping):
-            return {key: self.masked(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.masked(item) for item in value]
-        if not isinstance(value, str):
-            return value
+    def mask(self, text: str, directory: Path | None = None) -> str:
+        """Return a message without the secrets; the paths of a run `directory` stay readable."""
         for secret, mask in self.masks.items():
-            value = value.replace(secret, mask)
-        return without_secrets(value)
+            if directory is None or not f"{directory.absolute()}/".startswith(f"{secret.rstrip('/')}/"):
+                text = text.replace(secret, mask)
+        return without_secrets(text)
 
 
 def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]]) -> Recorded:
@@ -96,7 +96,9 @@ def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]
     masks = {os.environ[name]: f"${{oc.env:{name}}}" for name in names if len(os.environ.get(name, "")) >= _SHORTEST}
     masks.update(dict.fromkeys(_queries(values), "..."))
     longest_first = dict(sorted(masks.items(), key=lambda item: -len(item[0])))
-    return Recorded(_without_secrets(unresolved), paths, longest_first)
+    config = _without_secrets(unresolved)
+    masked = [path for path, text in _texts(unresolved) if _at(config, path) != text]
+    return Recorded(config, paths, masked, longest_first)
 
 
 def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[str, Any]:
@@ -107,21 +109,36 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
     if "hydra" in record["config"]:
         raise UserError("config.hydra: no run records such a key; remove it from run.json")
     values: dict[str, Any] = literal(record["config"])
-    listed = record.get("from_environment")
-    for path in listed if isinstance(listed, list) else []:
-        with suppress(KeyError, IndexError, TypeError):
-            text = _at(record["config"], path)
-            if isinstance(text, str) and "${" not in _RECORDED.sub("", text):
-                _at(values, path[:-1])[path[-1]] = text
+    for path, text in _listed(record, "from_environment"):
+        if isinstance(text, str) and "${" not in _RECORDED.sub("", text):
+            _at(values, path[:-1])[path[-1]] = text
     return values
 
 
-def refuse_masked(values: Mapping[str, Any]) -> None:
-    """Refuse a URL whose query the record does not hold; raises `UserError`."""
-    for path, text in _texts(values):
-        if re.search(r"://(\S*[?;#])?\.\.\.", text):
-            key = ".".join(map(str, path))
-            raise UserError(f"{key}: the record holds no query of '{text}', which may be a secret; give {key} again")
+def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuse what a command line must give again: a URL that was recorded without its secrets, or that gets some.
+
+    A record may be a stranger's, whose URL would get the value of a variable.
+
+    Raises:
+        UserError: names the key.
+    """
+    for listed, why in (
+        ("masked", "run.json does not store the secrets of"),
+        ("from_environment", "run.json puts a variable into"),
+    ):
+        for path, text in _listed(record, listed):
+            with suppress(KeyError, IndexError, TypeError):
+                if "://" in str(text) and _at(values, path) == text:
+                    key = ".".join(map(str, path))
+                    raise UserError(f"{key}: {why} '{text}'; give {key} again")
+
+
+def _listed(record: Mapping[str, Any], entry: str) -> Iterator[tuple[Sequence[Any], Any]]:
+    """Yield the paths that an entry of a record lists, each with the text in the configuration there."""
+    for path in record.get(entry) or []:
+        with suppress(KeyError, IndexError, TypeError):
+            yield path, _at(record["config"], path)
 
 
 def mask_composed(node: DictConfig | ListConfig) -> None:
@@ -156,7 +173,7 @@ def mask_variables(text: str) -> str:
 
 
 def _is_open(name: str) -> bool:
-    """Tell whether a variable is no secret."""
+    """Return whether a variable is no secret."""
     patterns = [*_NO_SECRETS, *(given.strip() for given in os.environ.get(RECORD_VARIABLE, "").split(","))]
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -189,7 +206,7 @@ def _children(node: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(node)
 
 
-def _differences(values: Any, others: Any, path: Path = ()) -> Iterator[Path]:
+def _differences(values: Any, others: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the paths at which plain data differs."""
     if isinstance(values, Mapping) and isinstance(others, Mapping) and values.keys() == others.keys():
         for name in values:
@@ -201,7 +218,7 @@ def _differences(values: Any, others: Any, path: Path = ()) -> Iterator[Path]:
         yield path
 
 
-def _texts(values: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def _texts(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(values, str):
         yield path, values
     for name, value in _children(values):
@@ -209,11 +226,11 @@ def _texts(values: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _queries(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the queries of the URLs in a configuration, and the values in them."""
+    """Yield the queries of the URLs in a configuration, and the values in them that are secrets by their names."""
     for _, text in _texts(values):
         for query in re.findall(r"://[^\s?;#]*[?;#](\S+)", text):
-            found = [query, *(value for _, value in parse_qsl(query))]
-            yield from (value for value in found if len(value) >= _SHORTEST)
+            secrets = [value for name, value in parse_qsl(query) if _NAMES_SECRET.search(name)]
+            yield from (value for value in (query, *secrets) if len(value) >= _SHORTEST)
 
 
 def _without_secrets(value: Any) -> Any:

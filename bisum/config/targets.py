@@ -39,7 +39,7 @@ def take_allow_targets(words: Iterable[str]) -> list[str]:
 
 
 def is_allowed(target: str, packages: Iterable[str]) -> bool:
-    """Tell whether a dotted path is one of the packages or lies inside one."""
+    """Return whether a dotted path is one of the packages or lies inside one."""
     return any(target == package or target.startswith(f"{package}.") for package in packages)
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bisum.config.hydra_keys import check_given
 from bisum.config.yaml_files import MOST_LEVELS, yaml_config, yaml_text
@@ -72,14 +72,14 @@ class UserFiles(ConfigSource):
             raise UserError(f"{printable(str(path))}: {problem}")
         if (count := self._count_loads(name, ())) > _MOST_LOADS:
             raise UserError(
-                f"{printable(str(path))}: its defaults lists lead to {count:,} files, most of them again and again; "
-                f"the most are {_MOST_LOADS:,}"
+                f"{printable(str(path))}: its defaults lists load {count:,} files; the limit is {_MOST_LOADS:,}"
             )
         self.loaded[name] = LoadedFile(path, text, package, list(_included(name, values.get("defaults"))))
         if lines := check_given(_hydra_node(values, package)):
             raise UserError("\n".join(f"{printable(str(path))}: {line}" for line in lines))
-        if isinstance(searched := values.get("hydra") and values["hydra"].get("searchpath"), list):
-            config.hydra.searchpath = list(map(guarded, searched))
+        holder: Any = {(): config.get("hydra"), ("hydra",): config}.get(package)
+        if isinstance(holder, DictConfig) and isinstance(searched := holder.get("searchpath"), ListConfig):
+            holder.searchpath = [guarded(str(entry)) for entry in searched]
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def _count_loads(self, name: str, above: tuple[str, ...]) -> int:
@@ -94,15 +94,15 @@ class UserFiles(ConfigSource):
         return self._loads.get(name, 1)
 
     def available(self) -> bool:
-        """Tell whether the folder exists."""
+        """Return whether the folder exists."""
         return self.is_group("")
 
     def is_group(self, config_path: str) -> bool:
-        """Tell whether there is a folder of that name."""
+        """Return whether there is a folder of that name."""
         return Path(self.path, config_path).is_dir()
 
     def is_config(self, config_path: str) -> bool:
-        """Tell whether there is a file of that name, readable or not."""
+        """Return whether there is a file of that name, readable or not."""
         path = self._file(config_path)
         return os.path.lexists(path) and not path.is_dir()
 
@@ -169,19 +169,19 @@ def defaults_circle() -> str | None:
                     ahead.append(below)
     if UserFiles.loaded:  # the way back leads through a file of bisum's, or there is none
         last = [*UserFiles.loaded.values()][-1]
-        return f"{printable(str(last.path))}: its defaults list leads back to itself, or too deep"
+        return f"{printable(str(last.path))}: its defaults list is circular, or nested too deeply"
     return None
 
 
 def _problems_of_defaults(defaults: Any, package: tuple[str, ...]) -> Iterator[str]:
     """Yield what is wrong with the form of a file's defaults list and package."""
     if len(package) > MOST_LEVELS:
-        yield f"its package has {len(package):,} parts; the most are {MOST_LEVELS}"
+        yield f"its package has {len(package):,} parts; the limit is {MOST_LEVELS}"
     if not isinstance(defaults, list):
         yield f"defaults: expected a list, such as [_self_], not {shown(defaults)}"
         return
     if len(defaults) > _MOST_DEFAULTS:
-        yield f"defaults: {len(defaults):,} entries; the most are {_MOST_DEFAULTS}"
+        yield f"defaults: {len(defaults):,} entries; the limit is {_MOST_DEFAULTS}"
     for entry in defaults:
         options = next(iter(entry.values())) if isinstance(entry, dict) and len(entry) == 1 else entry
         texts = options if isinstance(options, list) and isinstance(entry, dict) else [options]

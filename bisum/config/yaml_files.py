@@ -18,6 +18,8 @@ MOST_BYTES = 250_000
 """The largest file, which is read in a second."""
 MOST_LEVELS = 50
 """The deepest nesting of mappings and lists, in files and in words; OmegaConf's recursion ends at twice as many."""
+_LONG_TEXT = 100
+"""Characters of a text that count as one more value."""
 _MOST_VALUES = 20_000
 """The most values of a file, with those that aliases repeat."""
 _LONG_NUMBER = re.compile(r"[-+.]?[0-9][0-9a-fA-FxXoO_:.+-]{399,}")
@@ -59,9 +61,9 @@ def yaml_text(path: Path) -> str:
     name = _name(path)
     try:
         if not path.exists():
-            raise UserError(f"{name}: is a link to a file that is missing")
+            raise UserError(f"{name}: is a broken symbolic link")
         if not path.is_file():
-            raise UserError(f"{name}: is not an ordinary file")
+            raise UserError(f"{name}: is not a regular file")
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -106,7 +108,7 @@ def _check(text: str) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise _Wrong(mark, "a second document; a configuration is one")
+                raise _Wrong(mark, "found a second YAML document; a configuration file has exactly one")
         if isinstance(event, yaml.CollectionEndEvent):
             ended = opened.pop()
             if ended.anchor:
@@ -117,12 +119,13 @@ def _check(text: str) -> None:
         values += 1
         if isinstance(event, yaml.AliasEvent):
             if any(collection.anchor == event.anchor for collection in opened):
-                raise _Wrong(mark, f"the alias *{event.anchor} stands inside what it names")
+                raise _Wrong(mark, f"alias *{event.anchor} refers to the node that contains it")
             values += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(event)
+            values += (long := len(event.value) // _LONG_TEXT)
             if event.anchor:
-                sizes[event.anchor] = 1
+                sizes[event.anchor] = 1 + long
         else:
             _check_tag(event)
             opened.append(_Collection(event.anchor, values, isinstance(event, yaml.MappingStartEvent)))

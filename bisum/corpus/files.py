@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.hub import is_saved
 from bisum.corpus.places import readable
 from bisum.corpus.tables import Part, Tables
-from bisum.errors import UserError, nearest, without_secrets
+from bisum.errors import UserError, login_end, nearest, without_secrets
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
 from bisum.interfaces.text import Name
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LANGUAGE = "{language}"
-
-_AT_IS_NO_LOGIN = {"abfs", "abfss", "adl", "az", "git", "github", "oci", "ocilake"}
-"""fsspec protocols that put a container or a repository before an @, not a login."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +111,7 @@ class Files(Tables):
 def _login(url: str) -> bool:
     """Return whether a URL, or a link of an fsspec chain, contains a login."""
     links = (link.partition("://") for link in url.split("::"))
-    return any("@" in re.split("[/?#]", rest)[0] for protocol, _, rest in links if protocol not in _AT_IS_NO_LOGIN)
+    return any(login_end(protocol, rest) for protocol, _, rest in links)
 
 
 def _found(pattern: str, key: str, timeout: float) -> list[str]:
@@ -136,7 +132,7 @@ def _found(pattern: str, key: str, timeout: float) -> list[str]:
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
             raise UserError(f"{key}: there is no file {file}{near}")
         if is_local and not path.is_file():
-            raise UserError(f"{key}: {file} is not an ordinary file, which can be read again; write its rows to one")
+            raise UserError(f"{key}: {file} is not a regular file; save its rows to a file first")
         _, extension = split_extension(file)
         if is_local and extension == ".arrow" and (saved := _saved_to_disk(path.parent)):
             raise UserError(f"{key}: {file} {saved}")

@@ -63,7 +63,7 @@ def absent_languages(report: CorpusReport) -> Iterator[str]:
 
 
 def _differ(most: _Loss, least: _Loss) -> bool:
-    """Tell whether two shares are far apart, the first above the second."""
+    """Return whether two shares are far apart, the first above the second."""
     gap = most.share - least.share
     if gap < _LEAST_GAP or most.share < _LEAST_FACTOR * least.share:
         return False

@@ -235,9 +235,7 @@ def _refuse_pipes(folder: str) -> None:
         for name in names:
             path = Path(top, name)
             if path.exists() and not path.is_file():
-                raise UserError(
-                    f"corpus.repo: {printable(str(path))} is not an ordinary file; take it out of the folder"
-                )
+                raise UserError(f"corpus.repo: {printable(str(path))} is not a regular file; move it out of the folder")
 
 
 def _read(dataset: Dataset, pick: Pick) -> pa.Table:

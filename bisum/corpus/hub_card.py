@@ -1,4 +1,4 @@
-"""The card of a data set in a local folder, README.md, which may name files to read."""
+"""The card of a data set in a local folder, README.md or .huggingface.yaml, which may name files to read."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ def refuse_files_elsewhere(folder: Path) -> None:
     Raises:
         UserError: the card names a URL or another folder.
     """
+    import yaml
+    from datasets import config
     from huggingface_hub import DatasetCard
 
-    path, configurations = folder / "README.md", None
-    if not path.is_file():
-        return
-    with suppress(Exception):  # what cannot be parsed is refused by the library
-        configurations = DatasetCard.load(path, ignore_metadata_errors=True).data.get("configs")
+    for path in (folder / config.REPOCARD_FILENAME, folder / config.REPOYAML_FILENAME):
+        found: Any = None
+        with suppress(Exception):  # what cannot be parsed is refused by the library
+            is_card = path.name == config.REPOCARD_FILENAME
+            text = path.read_text(encoding="utf-8")
+            card: Any = DatasetCard(text, ignore_metadata_errors=True) if is_card else None
+            found = card.data.to_dict() if card else yaml.safe_load(text)
+        _refuse_names(path, found.get("configs") if isinstance(found, dict) else None)
+
+
+def _refuse_names(path: Path, configurations: Any) -> None:
     for name in _names(configurations):
         if "://" in name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise UserError(

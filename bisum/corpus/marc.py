@@ -65,7 +65,7 @@ def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
                 f"languages found: {', '.join(sorted(found)) or 'none'}"
             )
         if not (found[language].is_file() or found[language].is_dir()):
-            raise UserError(f"corpus.path: {found[language]} is not an ordinary file")
+            raise UserError(f"corpus.path: {found[language]} is not a regular file")
     return {language: found[language] for language in languages}
 
 

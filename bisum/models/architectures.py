@@ -44,7 +44,7 @@ class T5Architecture:
             raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
         if (parameters := self.parameters()) > _MOST_PARAMETERS:
             raise ValueError(
-                f"d_model, d_ff and num_layers make {parameters:,} parameters; the most are {_MOST_PARAMETERS:,}"
+                f"d_model, d_ff and num_layers make {parameters:,} parameters; the limit is {_MOST_PARAMETERS:,}"
             )
 
     def parameters(self, vocabulary: int = 0) -> int:

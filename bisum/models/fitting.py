@@ -48,8 +48,8 @@ def check_no_code(config: PretrainedConfig) -> None:
         )
     if getattr(config, "quantization_config", None) is not None:
         raise UserError(
-            "model.checkpoint: its config.json has a quantization_config; bisum works with float32 weights, so choose "
-            "the model that was quantized"
+            "model.checkpoint: its config.json has a quantization_config; bisum works with float32 weights, use the "
+            "original, unquantized model"
         )
 
 

@@ -32,7 +32,7 @@ def commit() -> str | None:
     """Return the commit of the working directory's repository, with "+" if tracked files are modified.
 
     The repository may be a stranger's, so git runs none of the programs that its configuration names: no hook, no file
-    system monitor, no filter.
+    system monitor, no filter, no remote helper.
     """
     try:
         head = _git("rev-parse", "HEAD")
@@ -53,6 +53,7 @@ def _git(*words: str, settings: Sequence[str] = (), may_fail: bool = False) -> s
     quiet = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.untrackedCache=false", *settings)
     command = [_GIT, "--no-pager", "--no-optional-locks", *(part for pair in quiet for part in ("-c", pair)), *words]
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own |= {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_TERMINAL_PROMPT": "0"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=not may_fail, env=own)
     return done.stdout.strip()
 

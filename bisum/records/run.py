@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,10 @@ class Run:
         """Whether the run has already finished with the same configuration."""
         self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
         self.record["seconds"] = self.record.get("seconds") or {}
-        self.masked = provenance.recorded.masked
-        """Returns plain data, or a text, without the secrets of the configuration."""
+        self.mask = partial(provenance.recorded.mask, directory=directory)
+        """Returns a text without the secrets of the configuration."""
         in_sweep = provenance.sweep is not None
-        self.screen = Screen(directory / "train.log", config.log, job=in_sweep, mask=self.masked)
+        self.screen = Screen(directory / "train.log", config.log, job=in_sweep, mask=self.mask)
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
@@ -79,9 +80,10 @@ class Run:
             status="running",
             reason=None,
             exit_code=None,
-            command=shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]),
+            command=self.mask(shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]])),
             config=dict(provenance.recorded.config),
             from_environment=provenance.recorded.from_environment,
+            masked=provenance.recorded.masked,
             choices={**self.record.get("choices", {}), **provenance.choices},
             versions=versions(),
             commit=commit(),
@@ -105,7 +107,7 @@ class Run:
             self._tracking.summarize()
         if not self._accepted:
             return
-        replace_file(self.directory / "run.json", [as_json(_finite(self.masked(self.record)), indent=1)])
+        replace_file(self.directory / "run.json", [as_json(_finite(self.record), indent=1)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
         """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
@@ -203,7 +205,7 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         used = (directory / "run.json").exists() or any(directory.glob("*/run.json"))
     except OSError as error:
-        raise UserError(f"{key}: '{directory}' cannot be made a directory: {error.strerror}") from error
+        raise UserError(f"{key}: '{directory}' cannot be created: {error.strerror}") from error
     refuse_links(directory, key)
     if used:
         raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
@@ -229,8 +231,8 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.end("finished", 0)
         except UserError as error:
             run.screen.log(traceback.format_exc())
-            run.end("failed", 2, str(error))
-            raise UserError(run.masked(str(error))) from error
+            run.end("failed", 2, run.mask(str(error)))
+            raise UserError(run.mask(str(error))) from error
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
             saved = bool(checkpoints_in(run.checkpoints))
@@ -239,7 +241,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
-            why = run.masked(reason(error))
+            why = run.mask(reason(error))
             with suppress(OSError):  # the disk may be what failed
                 run.screen.log(traceback.format_exc())
                 run.end("failed", 1, why)

@@ -41,7 +41,7 @@ def epoch_of(checkpoint: Path) -> float:
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
     """Return what is wrong with a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
     if (checkpoint / MANIFEST).exists() and not (checkpoint / MANIFEST).is_file():
-        return "its manifest is not a file"  # a pipe would be waited for
+        return "its manifest is not a file"  # opening a pipe would block
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

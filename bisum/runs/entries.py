@@ -63,7 +63,7 @@ def read_object(path: Path, entries: Entries) -> dict[str, Any]:
         UserError: the file cannot be read, or an entry is missing or not of its kind.
     """
     if path.exists() and not path.is_file():
-        raise UserError(f"'{path}' is not a file")  # a pipe would be waited for
+        raise UserError(f"'{path}' is not a file")  # opening a pipe would block
     try:
         text = path.read_text(encoding="utf-8")
         if not text.strip("\0 \n"):

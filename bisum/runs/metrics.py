@@ -82,14 +82,14 @@ def missing_metrics(directory: Path, mark: Mapping[str, Any], step: int) -> str 
     found = sum(line["step"] <= step for line in read_metrics(directory))
     lines = f"{found} of the {mark['lines']} lines up to step {step}"
     state = f"holds {lines}" if found < mark["lines"] else f"has been changed up to step {step}"
-    return f"{path} {state if path.exists() else f'is missing ({lines})'}; the run goes on with what is left"
+    return f"{path} {state if path.exists() else f'is missing ({lines})'}; the run continues without the rest"
 
 
 def _contents(path: Path) -> bytes:
     if not path.exists():
         return b""
     if not path.is_file():
-        raise UserError(f"'{path}' is not a file")  # a pipe would be waited for
+        raise UserError(f"'{path}' is not a file")  # opening a pipe would block
     try:
         return path.read_bytes()
     except OSError as error:

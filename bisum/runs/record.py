@@ -37,6 +37,7 @@ _ENTRIES = {
     "config.model.max_summary_tokens": _LIMIT,
     "config.evaluation?": OBJECT,
     "from_environment?": LIST,
+    "masked?": LIST,
     "choices?": OBJECT,
     "choices.*": or_null(TEXT),
     "commit?": or_null(TEXT),

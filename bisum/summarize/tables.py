@@ -51,7 +51,7 @@ class ColumnNames:
 
 
 def is_table(file: str) -> bool:
-    """Tell whether a file is a table rather than text or JSON lines: from its extension, a .json file by its start."""
+    """Return whether a file is a table, not text or JSON lines: by its extension, or a .json file by its start."""
     from bisum.corpus.formats.decoding import text_lines
     from bisum.corpus.formats.readers import open_file, split_extension
 

@@ -187,7 +187,9 @@ class Session:
         """Set aside the checkpoints after `sound_step` and the last sound evaluation, and say how to go on."""
         sound_epoch = epoch_at(max(sound_step, self.progress.evaluated_step), self.steps_per_epoch)
         for name, aside in self.checkpoints.set_aside_after(sound_epoch, "unsound").items():
-            self.run.screen.warn(f"checkpoint {name} leads to values that are not finite; it is set aside as {aside}")
+            self.run.screen.warn(
+                f"checkpoint {name} gives non-finite values when training continues from it; renamed to {aside}"
+            )
         left = self.checkpoints.newest
         how = recovery(
             str(self.run.shown),
@@ -231,7 +233,7 @@ class Session:
         self._since = time.perf_counter()
 
     def _is_best(self, metrics: Mapping[str, float]) -> bool:
-        """Tell whether an evaluation is better than all before; of equal ones, the lower loss is better."""
+        """Return whether an evaluation is better than all before; of equal ones, the lower loss is better."""
         if not math.isfinite(metrics[self.best_metric]):
             return False
         best, loss = self.progress.best, self.progress.best_loss
@@ -276,7 +278,7 @@ class Session:
             except (OSError, SafetensorError) as error:
                 where = f"{self.checkpoint_name} cannot be written to '{self.checkpoints.directory}'"
                 raise OSError(
-                    f"{where}: {getattr(error, 'strerror', None) or one_line(error)}; earlier checkpoints are whole: "
+                    f"{where}: {getattr(error, 'strerror', None) or one_line(error)}; earlier checkpoints are intact: "
                     f"free some space, then bisum resume={self.run.shown}"
                 ) from error
             self.checkpoints.prune(self._checkpoints_to_keep(), progress.best_checkpoint)

@@ -40,7 +40,8 @@ def check_space(space: Space, directory: Path, keep: int | None) -> None:
     if space.needed > space.free:
         kept = "null" if keep is None else keep
         raise UserError(
-            f"hydra.run.dir: on the disk of '{directory}', {space}; free some space, choose another hydra.run.dir, or "
+            f"hydra.run.dir: not enough disk space for '{directory}': {space}; free some space, choose another "
+            "hydra.run.dir, or "
             f"keep fewer with trainer.keep_checkpoints (now {kept})"
         )
 

@@ -134,7 +134,7 @@ def test_without_permissions(capfd, request):
 
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "cache").write_text("")
-    with pytest.raises(UserError, match=r"cache_dir: '.*/cache' cannot be made a directory"):
+    with pytest.raises(UserError, match=r"cache_dir: '.*/cache' cannot be created"):
         TokenCache(tmp_path / "cache")
 
 

@@ -110,10 +110,10 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--package", "model"], "--package: shows part of a configuration; add --cfg job"),
-        (["baseline", "-p", "model"], "--package: shows part of a configuration; add --cfg job"),
-        (["--resolve"], "--resolve: shows part of a configuration; add --cfg job"),
-        (["-m", "--resolve", "seed=1,2"], "--resolve: shows part of a configuration; add --cfg job"),
+        (["--package", "model"], "--package: needs --cfg job"),
+        (["baseline", "-p", "model"], "--package: needs --cfg job"),
+        (["--resolve"], "--resolve: needs --cfg job"),
+        (["-m", "--resolve", "seed=1,2"], "--resolve: needs --cfg job"),
         (["--info", "-m"], "--info: explains the configuration of one job; leave out -m"),
         (["--info", "--cfg", "job"], "--info and --cfg: give one of the two"),
         (["--", "x"], "bisum train takes no texts after '--'; bisum summarize does"),

@@ -183,7 +183,7 @@ def test_what_fails_is_told_in_one_line(summarize, write, tmp_path):
 def test_rows_have_their_own_language(call_bisum, checkpoints):
     words = [*WORDS, "corpus.max_eval_rows=4", "corpus.max_train_rows=4", "split=test", "language=en"]
     done = call_bisum("summarize", str(checkpoints("mbart50")), *words)
-    assert (done.code, done.err) == (0, "bisum: language: the corpus' rows have their own, which hold\n")
+    assert (done.code, done.err) == (0, "bisum: language: ignored, because the rows of the corpus state their own\n")
     assert call_bisum("summarize", str(checkpoints("mbart50")), *words[:-1]).out == done.out
     assert "(es)" in done.out
     done = call_bisum("summarize", str(checkpoints("mt5")), *words)

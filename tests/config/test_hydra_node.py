@@ -37,12 +37,12 @@ BAD = [
     ("hydra.mode=${nope}", "hydra.mode: Interpolation key 'nope' not found"),
     ("hydra.verbose=${nope}", "hydra.verbose: Interpolation key 'nope' not found"),
     ("hydra.job_logging=${nope}", "hydra.job_logging: bisum writes its own log"),
-    ("hydra.job.env_set=${nope}", "hydra.job.env_set: bisum sets no environment variables"),
+    ("hydra.job.env_set=${nope}", "hydra.job.env_set: not supported, because environment variables can start"),
     ("hydra.searchpath=['${nope}']", "hydra.searchpath[0]: Interpolation key 'nope' not found"),
     ("hydra.job.num=3", "hydra.job.num: Hydra sets this itself; leave it out"),
     ("+hydra.runtime.cwd=/", "hydra.runtime: Hydra sets this itself"),
     ("hydra.overrides.task=[a]", "hydra.overrides: Hydra sets this itself"),
-    ("hydra.help.header=x", "hydra.help: changes nothing in bisum"),
+    ("hydra.help.header=x", "hydra.help: has no effect"),
     ("+hydra.job_logging.a=1", "hydra.job_logging: bisum writes its own log"),
     ("+hydra.defaults=[a]", "hydra.defaults: changes nothing here"),
     ("hydra.mode=???", "hydra.mode: needs a value"),
@@ -54,7 +54,7 @@ BAD = [
     ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size: expected a whole number >= 1 or null, not 0"),
     ("hydra.sweeper.params={seed: [1]}", "hydra.sweeper.params"),
     ("hydra={runtime: {cwd: /}}", "hydra.runtime: Hydra sets this itself"),
-    ("~hydra.verbose", "hydra.verbose: Hydra needs this key"),
+    ("~hydra.verbose", "hydra.verbose: Hydra requires this key"),
     ("hydra/sweeper=nope", "hydra/sweeper=nope: no such option (valid: basic"),
     ("hydra/launcher=basik", "hydra/launcher=basik: no such option, did you mean 'basic'?"),
 ]
@@ -96,7 +96,7 @@ def test_an_experiment_without_hydras_node_is_refused(tmp_path):
         ("# @package _global_\nhydra: {job: {num: 3}}\n", "hydra.job.num: Hydra sets this itself"),
         ("# @package hydra\nruntime: {cwd: /}\n", "hydra.runtime: Hydra sets this itself"),
         ("# @package _global_\nhydra: {job: {chdir: 5}}\n", "hydra.job.chdir: expected true or false or null, not 5"),
-        ("# @package _global_\nhydra: {help: {header: x}}\n", "hydra.help: changes nothing in bisum"),
+        ("# @package _global_\nhydra: {help: {header: x}}\n", "hydra.help: has no effect"),
     ],
 )
 def test_a_key_of_hydras_own_in_a_file_is_refused_with_the_file(tmp_path, write, text, said):

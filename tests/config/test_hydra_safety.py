@@ -10,9 +10,9 @@ from bisum.errors import UserError
 
 ROOT = Path(bisum.__file__).parents[1]
 REFUSED = [
-    ("hydra.job.env_copy=[BISUM_NONE]", "hydra.job.env_copy: bisum sets no environment variables"),
-    ("hydra.job.env_copy=[PATH]", "hydra.job.env_copy: bisum sets no environment variables"),
-    ("+hydra.job.env_set.PATH=x", "hydra.job.env_set: bisum sets no environment variables"),
+    ("hydra.job.env_copy=[BISUM_NONE]", "hydra.job.env_copy: not supported, because environment variables can start"),
+    ("hydra.job.env_copy=[PATH]", "hydra.job.env_copy: not supported, because environment variables can start"),
+    ("+hydra.job.env_set.PATH=x", "hydra.job.env_set: not supported, because environment variables can start"),
     ("hydra.output_subdir=../../x", "hydra.output_subdir: '../../x' is not inside the run directory"),
     ("hydra.output_subdir=/tmp/x", "hydra.output_subdir: '/tmp/x' is not inside the run directory"),
     ("hydra.output_subdir=a/../../x", "hydra.output_subdir: 'a/../../x' is not inside the run directory"),
@@ -25,8 +25,8 @@ REFUSED = [
     ("hydra/job_logging=default", "hydra.job_logging: bisum writes its own log"),
 ]
 REFUSED_IN_YAML = {
-    "job: {env_set: {GIT_CONFIG_COUNT: 1}}": "hydra.job.env_set: bisum sets no environment variables",
-    "job: {env_copy: [HOME]}": "hydra.job.env_copy: bisum sets no environment variables",
+    "job: {env_set: {GIT_CONFIG_COUNT: 1}}": "hydra.job.env_set: not supported, because environment variables",
+    "job: {env_copy: [HOME]}": "hydra.job.env_copy: not supported, because environment variables can start",
     "output_subdir: ../../x": "hydra.output_subdir: '../../x' is not inside the run directory",
     "job_logging: {filters: {x: {(): os.system, command: touch ran}}}": "hydra.job_logging: bisum writes its own log",
     "callbacks: {x: {_target_: subprocess.Popen, args: [touch, ran]}}": "hydra.callbacks.x._target_: 'subprocess",

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -94,7 +95,7 @@ def test_a_masked_url_is_asked_for_again(served, call_bisum, one_line, small, tm
     assert done.code == 0, done.err
     for command in (["resume=run", "trainer.epochs=2"], ["evaluate", "run"]):
         line = one_line(call_bisum(*command, "tracker=none"))
-        assert line.startswith("bisum: corpus.path: the record holds no query of 'http://127.0.0.1:")
+        assert line.startswith("bisum: corpus.path: run.json does not store the secrets of 'http://127.0.0.1:")
         assert call_bisum(*command, url, "tracker=none").code == 0
     assert found(tmp_path) == []
 
@@ -126,7 +127,7 @@ def test_a_value_that_passes_through_another_key_is_a_secret_too(monkeypatch):
     assert config.model.prefix == f"/tmp/{SECRET}"
     assert config.provenance.recorded.config["model"]["prefix"] == "/tmp/${oc.env:PLANTED}"
     assert config.provenance.recorded.config["model"]["suffix"] == "none"
-    assert config.provenance.recorded.masked([f"in {SECRET}"]) == ["in ${oc.env:PLANTED}"]
+    assert config.provenance.recorded.mask(f"in {SECRET}") == "in ${oc.env:PLANTED}"
 
 
 def test_a_strangers_record_resolves_nothing_else(call_bisum, one_line, small, tmp_path, monkeypatch):
@@ -156,7 +157,7 @@ def test_a_record_chooses_no_folder_to_write_to(call_bisum, small, read, tmp_pat
     (tmp_path / "run/run.json").write_text(json.dumps(record), encoding="utf-8")
     done = call_bisum("resume=run", "trainer.epochs=2")
     assert done.code == 2
-    assert f"names '{tmp_path / 'elsewhere'}', where no tracker has kept files" in done.err
+    assert f"names '{tmp_path / 'elsewhere'}', which contains no tracker files" in done.err
     assert call_bisum("resume=run", "trainer.epochs=2", "tracker=none").code == 0
     assert not (tmp_path / "elsewhere").exists()
 
@@ -186,6 +187,12 @@ def test_a_url_with_a_login_is_no_model_and_no_repository(word, call_bisum, one_
         ("https://host/x.csv#sig=1", "https://host/x.csv#..."),
         ("https://host/x.csv; then", "https://host/x.csv; then"),
         ("a:b@c?d=e", "a:b@c?d=e"),
+        ("https://me:pa/SECRET@host/x.csv", "https://...@host/x.csv"),
+        ("https://me:pa?ss@host/x.csv", "https://...@host/x.csv"),
+        ("HTTPS://token@host/x", "HTTPS://...@host/x"),
+        ("https://host:8080/a@b.csv", "https://host:8080/a@b.csv"),
+        ("hf://datasets/a/b@main/x.csv", "hf://datasets/a/b@main/x.csv"),
+        ("zip://a.csv::https://me:pw@host/b.zip?sig=1", "zip://a.csv::https://...@host/b.zip?..."),
     ],
 )
 def test_queries_and_logins_of_urls_are_masked(text, shown):
@@ -199,3 +206,38 @@ def test_a_message_shows_no_variable(word, call_bisum, one_line, monkeypatch, tm
     assert "${oc.env:PLANTED}" in line
     assert SECRET not in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["http://a?" + "." * 200_000 + "a", "://" * 100_000, "a://" + ":" * 200_000])
+def test_a_long_text_is_masked_quickly(text):
+    """A document may be such a text."""
+    began = time.perf_counter()
+    without_secrets(text)
+    assert time.perf_counter() - began < 1
+
+
+def test_a_secret_that_occurs_elsewhere_damages_no_record(served, call_bisum, read, tmp_path, monkeypatch):
+    monkeypatch.setenv("FOLDER", str(tmp_path / "served"))
+    word = '"' + served.replace("user=me", "split=validation") + '"'
+    words = ["corpus=files", "evaluation.bootstrap_samples=100", "tracker=none", "split=validation"]
+    assert call_bisum("baseline", *words, f"corpus.path={word}", "hydra.run.dir=a").code == 0
+    assert read.record(tmp_path / "a")["baseline"]["split"] == "validation"
+    both = ["corpus.train='${oc.env:FOLDER}/rows.jsonl'", f"corpus.validation={tmp_path}/served/rows.jsonl"]
+    assert (
+        call_bisum("baseline", *words, *both, f"corpus.test={tmp_path}/served/rows.jsonl", "hydra.run.dir=b").code == 0
+    )
+    corpus = read.record(tmp_path / "b")["config"]["corpus"]
+    assert corpus["train"] == "${oc.env:FOLDER}/rows.jsonl"
+    assert corpus["validation"] == f"{tmp_path}/served/rows.jsonl"
+
+
+def test_a_strangers_record_sends_no_variable_to_a_host(call_bisum, one_line, small, read, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLANTED", SECRET)
+    bisum.train(compose([*small, "trainer.epochs=1", "tracker=none"]), tmp_path / "run")
+    record = read.record(tmp_path / "run")
+    record["config"]["corpus"] = compose(["corpus=files", "corpus.path=x"]).provenance.resolved["corpus"]
+    record["config"]["corpus"]["path"] = "http://127.0.0.1:9/${oc.env:PLANTED}/rows.jsonl"
+    record["from_environment"] = [["corpus", "path"]]
+    (tmp_path / "run/run.json").write_text(json.dumps(record), encoding="utf-8")
+    line = one_line(call_bisum("evaluate", "run", "tracker=none"))
+    assert line.startswith("bisum: corpus.path: run.json puts a variable into 'http://127.0.0.1:9/${oc.env:PLANTED}/")

@@ -13,8 +13,11 @@ BAD = {
     "brackets": ("a: " + "[" * 10_000 + "]" * 10_000, "line 1, column 53: nested more than 50 levels deep"),
     "braces": ("a: " + "{a: " * 10_000, "nested more than 50 levels deep"),
     "indentation": ("".join(f"{' ' * i}a:\n" for i in range(600)), "line 51, column 51: nested more than 50"),
-    "an alias that holds itself": ("x: 1\na: &a [*a]\n", "line 2, column 8: the alias *a stands inside what it names"),
-    "a merge key that holds itself": ("a: &a\n  <<: *a\n", "the alias *a stands inside what it names"),
+    "an alias that holds itself": (
+        "x: 1\na: &a [*a]\n",
+        "line 2, column 8: alias *a refers to the node that contains it",
+    ),
+    "a merge key that holds itself": ("a: &a\n  <<: *a\n", "alias *a refers to the node that contains it"),
     "billion laughs": (LAUGHS, "more than 20,000 values, counting those that aliases repeat"),
     "a whole number": (f"a: {'9' * 5000}", "line 1, column 4: '999", "is a number of 5,000 digits"),
     "a number": (f"a: 0.{'9' * 5000}", "is a number of 5,002 digits"),
@@ -32,7 +35,7 @@ BAD = {
     "a list as a key": ("? [a]\n: b", "a key must be text"),
     "a list": ("- a", "line 1, column 1: expected keys and values (key: value), not a list"),
     "a text": ("hello", "expected keys and values (key: value), not a single value"),
-    "two documents": ("a: 1\n---\na: 2\n", "line 2, column 1: a second document"),
+    "two documents": ("a: 1\n---\na: 2\n", "line 2, column 1: found a second YAML document"),
 }
 
 

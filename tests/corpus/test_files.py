@@ -550,5 +550,5 @@ def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):
 def test_a_pipe_is_no_corpus(tmp_path):
     os.mkfifo(tmp_path / "rows.jsonl")
     for path in (tmp_path / "rows.jsonl", tmp_path / "*.jsonl"):
-        with pytest.raises(UserError, match=r"rows\.jsonl is not an ordinary file"):
+        with pytest.raises(UserError, match=r"rows\.jsonl is not a regular file"):
             Files(path=str(path), language="en").load(["en"])

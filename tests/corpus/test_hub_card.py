@@ -36,6 +36,13 @@ def test_a_card_names_no_files_elsewhere(name, folder, tmp_path):
             Hub(repo=str(folder)).load(["en"])
 
 
+def test_the_librarys_other_card_is_read_too(folder):
+    text = "configs:\n- config_name: default\n  data_files: [{split: train, path: ../secret.jsonl}]\n"
+    (folder / ".huggingface.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"^corpus.repo: .*\.huggingface\.yaml names '\.\./secret\.jsonl', outside of"):
+        Hub(repo=str(folder)).load(["en"])
+
+
 def test_a_card_names_files_of_its_folder(folder):
     write_card(folder, "rows.jsonl")
     splits = Hub(repo=str(folder), validation=None, test=None, validation_share=0.3, test_share=0.3).load(["en"])

@@ -78,3 +78,22 @@ def test_git_is_not_taken_from_the_current_folder(path, repository, monkeypatch)
     assert environment._find_git() in ("/usr/bin/git", "/bin/git")
     monkeypatch.setenv("PATH", path)
     assert environment._find_git() is None
+
+
+def test_git_fetches_nothing(repository):
+    """A partial clone fetches missing objects with a program that its configuration names."""
+    ran = repository / "ran"
+    tree = git("rev-parse", "HEAD^{tree}", cwd=repository)
+    settings = {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": str(repository),
+        "remote.origin.uploadpack": f"touch {ran}; git-upload-pack",
+        "protocol.file.allow": "always",
+    }
+    for name, value in settings.items():
+        git("config", name, value, cwd=repository)
+    (repository / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    commit()
+    assert not ran.exists()

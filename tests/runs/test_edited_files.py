@@ -140,7 +140,7 @@ def test_metrics_lost_under_a_checkpoint_are_reported(harm, said, run, call_bisu
     harm(run / "metrics.jsonl")
     done = call_bisum("resume=run", "trainer.epochs=3")
     assert done.code == 0, done.err
-    assert f"warning: run/metrics.jsonl {said}; the run goes on with what is left" in done.out.replace("\n", " ")
+    assert f"warning: run/metrics.jsonl {said}; the run continues without the rest" in done.out.replace("\n", " ")
 
 
 def test_metrics_that_are_whole_are_not_mentioned(run, call_bisum):

@@ -231,6 +231,9 @@ def test_a_strangers_folder_chooses_no_host(small, tmp_path, monkeypatch):
         (folder / "settings").write_text(f"[default]\nbase_url = {server.address}\n", encoding="utf-8")
     words = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
     train(compose(words), tmp_path / "run")
+    assert asked == []
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)  # the user's own choice
+    train(compose(words), tmp_path / "other")
+    assert asked
     server.shutdown()
     server.server_close()
-    assert asked == []

@@ -26,7 +26,7 @@ def test_too_little_space_is_said_before_training(small, read, tmp_path, call_bi
     done = call_bisum(*small, *words, "hydra.run.dir=run")
     assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line.startswith("bisum: hydra.run.dir: on the disk of 'run', 160,000 more checkpoints of ")
+    assert line.startswith("bisum: hydra.run.dir: not enough disk space for 'run': 160,000 more checkpoints of ")
     assert "trainer.keep_checkpoints" in line
     assert not (tmp_path / "run/checkpoints").exists()
     assert read.record(tmp_path / "run")["reason"] in line
@@ -57,7 +57,7 @@ def test_a_disk_that_fills_during_training(small, read, tmp_path, start, call_bi
     (line,) = done.err.splitlines()
     assert f"epoch-2 cannot be written to '{run}/checkpoints': " in line
     assert "File too large" in line
-    assert "earlier checkpoints are whole: free some space, then bisum resume=" in line
+    assert "earlier checkpoints are intact: free some space, then bisum resume=" in line
     assert read.record(run)["status"] == "failed"
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["epoch-1"]
     assert call_bisum(f"resume={run}").code == 0

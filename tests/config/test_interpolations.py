@@ -1,0 +1,27 @@
+"""Interpolations that would multiply a text are refused before they are resolved."""
+
+import time
+
+import pytest
+
+from bisum import compose
+from bisum.config.interpolations import check_expansion
+from bisum.errors import UserError
+
+
+def test_texts_that_refer_to_each_other_have_a_bound(tmp_path, write):
+    tags = ["'0123456789'", *(f"'{f'${{tracker.tags.{level}}}' * 10}'" for level in range(12))]
+    text = "# @package _global_\ntracker:\n  tags:\n" + "".join(f"  - {tag}\n" for tag in tags)
+    write(tmp_path / "experiment/e.yaml", text)
+    began = time.perf_counter()
+    with pytest.raises(UserError, match=r"^tracker\.tags\.5: its interpolations make a text of more than 1,000,000 "):
+        compose(["experiment=e"], config_dir=str(tmp_path))
+    assert time.perf_counter() - began < 2
+
+
+def test_references_of_each_form_are_followed():
+    long = "x" * 600_000
+    for reference in ("${a.b}", "${.b}", "${a[b]}", "${..a.b}"):
+        with pytest.raises(UserError, match=r"^a\.c: its interpolations"):
+            check_expansion({"a": {"b": long, "c": f"{reference}{reference}"}})
+    check_expansion({"a": {"b": "${a.c}", "c": "${a.b}"}, "d": [1, None, "${e}", "${oc.env:HOME}"]})
