@@ -6,7 +6,8 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
+from io import StringIO
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -25,9 +26,10 @@ from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
 from bisum.config.jobs import listed_sweep, single_job
 from bisum.config.messages import explain
+from bisum.config.recording import mask_variables
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
-from bisum.errors import UserError, complain
+from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import Bar, no_progress
 from bisum.printing import uncleaned
 from bisum.version import __version__
@@ -53,7 +55,7 @@ def run(words: Sequence[str]) -> int:
     if line.help:
         from bisum.cli.help import help_on
 
-        print(help_on(line, composer))
+        print(mask_variables(without_secrets(help_on(line, composer))))
         return 0
     for file in composer.replaced:
         complain(f"--config-dir: {line.config_dir}/{file} replaces bisum's own {file}")
@@ -161,7 +163,9 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
         if line.hydra_help:
             hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
         else:
-            hydra.show_info(str(line.info), config_name=line.command, overrides=line.words, run_mode=RunMode.RUN)
+            with redirect_stdout(StringIO()) as said:
+                hydra.show_info(str(line.info), config_name=line.command, overrides=line.words, run_mode=RunMode.RUN)
+            print(mask_variables(without_secrets(said.getvalue())), end="")
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, composer.group_names, group_options)) from error
     finally:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.cli.arguments import CommandLine
 from bisum.config.jobs import Job
 from bisum.config.messages import one_line_of
+from bisum.config.recording import mask_variables
 from bisum.errors import UserError, complain, printable
 from bisum.printing import clean
 
@@ -29,8 +30,9 @@ def show_sweep(jobs: Sequence[Job], line: CommandLine) -> None:
         chosen = _chosen(job, line, or_none=number > 0)
         text = _yaml(chosen, line)
         plain = yaml.safe_load(text)
+        differs = ", where it differs from job 0" if number else ""
         own = printable(" ".join(word for word in job.words if word not in shared))
-        print("---\n" * (number > 0) + f"# job {number} of {len(jobs)}: {own or 'defaults'}")
+        print("---\n" * (number > 0) + f"# job {number} of {len(jobs)}{differs}: {own or 'defaults'}")
         if number == 0:
             first = plain
         elif isinstance(first, dict) and isinstance(plain, dict):
@@ -89,6 +91,7 @@ def _yaml(shown: Any, line: CommandLine) -> str:
         text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
     except OmegaConfBaseException as error:
         raise UserError(f"--package {line.package}: {one_line_of(error)}") from error
+    text = text if line.resolve else mask_variables(text)  # a single value is resolved in any case
     if clean(text) != text:
         complain("--cfg: values are shown without their control characters")
     return "null\n" if shown is None else text

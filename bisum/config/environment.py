@@ -73,7 +73,7 @@ def check_environment() -> None:
                 f"srun or mpirun, or unset {name}"
             )
     for name in [name for name in os.environ if name.startswith(_LIBRARIES) and name not in _HARMLESS]:
-        _refuse_if_set(name, "bisum does not use Accelerate's settings; start it without accelerate launch")
+        _refuse_if_set(name, "bisum does not use Accelerate's settings, which accelerate launch sets")
     for name in filter(os.environ.__contains__, _ARITHMETIC):
         _refuse_if_set(name, "it would change what a run computes")
     for name in filter(os.environ.__contains__, _UNSAFE):
@@ -118,5 +118,6 @@ def _refuse_if_set(name: str, why: str) -> None:
     if not value.strip():
         del os.environ[name]
         return
-    remedy = f"set {_KEYS[name]} and unset {name}" if name in _KEYS else f"unset {name}"
-    raise UserError(f"{name}={shown(value)}: {why}; {remedy}")
+    raise UserError(
+        f"{name}={shown(value)}: {why}; unset it{f' and set {_KEYS[name]} instead' if name in _KEYS else ''}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import warnings
@@ -64,6 +65,7 @@ def start_hydra(config_dir: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
         OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+        OmegaConf.register_new_resolver("bisum.cache", _user_cache, replace=True)
         for plugin in (UserFiles, UserSearchPath):
             Plugins.instance().register(plugin)
         GlobalHydra.instance().clear()
@@ -74,6 +76,11 @@ def start_hydra(config_dir: str | None) -> None:
             hydra.initialize_config_dir(str(conf_directory()), job_name="bisum", **version)
         finally:
             UserSearchPath.folder = None
+
+
+def _user_cache() -> str:
+    """Return the user's folder of caches; an empty XDG_CACHE_HOME is as good as none, as its specification says."""
+    return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
 
 
 def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) -> DictConfig:

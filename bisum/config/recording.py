@@ -85,8 +85,10 @@ def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]
         except (OmegaConfBaseException, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"a value from the environment cannot be recorded ({one_line(error)})") from error
     paths = list(_differences(values, unresolved))
+    tracker = values.get("tracker")
+    is_tracked = not isinstance(tracker, Mapping) or not str(tracker.get("_target_")).endswith(".NoTracker")
     for path in paths:
-        if path[0] == "tracker" and path[1] in _LABELS:
+        if path[0] == "tracker" and path[1] in _LABELS and is_tracked:
             shown = ", ".join(dict.fromkeys(_EXPRESSION.findall(str(_at(unresolved, path)))))
             raise UserError(
                 f"tracker.{path[1]}: comes from {shown} in the environment, and a tracker shows it to others; if it is "
@@ -145,9 +147,9 @@ def mask_composed(node: DictConfig | ListConfig) -> None:
     """Mask the URLs in a composed configuration, which Hydra writes to `.hydra/`; interpolations stay unresolved."""
     for key, value in _children(OmegaConf.to_container(node)):
         if isinstance(value, str):
-            if (masked := without_secrets(value)) != value:
+            if (masked := _url_without_secrets(value)) != value:
                 with flag_override(node, ["readonly", "struct"], False):
-                    node[key] = masked
+                    node[key] = masked.replace("${", "\\${")  # a masked interpolation is none
         elif isinstance(value, dict | list) and not OmegaConf.is_interpolation(node, key):
             mask_composed(node[key])
 
@@ -174,7 +176,7 @@ def mask_variables(text: str) -> str:
 
 def _is_open(name: str) -> bool:
     """Return whether a variable is no secret."""
-    patterns = [*_NO_SECRETS, *(given.strip() for given in os.environ.get(RECORD_VARIABLE, "").split(","))]
+    patterns = [*_NO_SECRETS, *re.split(r"[,\s]+", os.environ.get(RECORD_VARIABLE, ""))]
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -238,7 +240,15 @@ def _without_secrets(value: Any) -> Any:
         return {name: _without_secrets(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
-    return without_secrets(value) if isinstance(value, str) else value
+    return _url_without_secrets(value) if isinstance(value, str) else value
+
+
+def _url_without_secrets(text: str) -> str:
+    """Mask a text as `without_secrets` does, unless all values of its URL's query come from the environment."""
+    query = text.partition("?")[2]
+    if query and re.fullmatch(r"([\w.-]+=\$\{oc\.env:\w+\}(&|$))+", query):
+        return without_secrets(text.partition("?")[0]) + "?" + query
+    return without_secrets(text)
 
 
 def _at(values: Any, path: Sequence[str | int]) -> Any:

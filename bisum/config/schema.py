@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Lt, MinLen, doc
@@ -66,6 +67,10 @@ class Config:
                 raise UserError(f"languages: '{code}' is not a language code; use codes such as en, es, pt_BR")
         if reserved := {"unicode", "all"} & set(self.languages):
             raise UserError(f"languages: '{min(reserved)}' is the name of a metric; give codes such as en, es, pt_BR")
+        try:
+            Path(self.cache_dir).expanduser()
+        except RuntimeError as error:
+            raise UserError(f"cache_dir: '{self.cache_dir}': there is no such user") from error
         if self.generation.min_tokens >= self.model.max_summary_tokens:
             limit = self.model.max_summary_tokens
             raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")

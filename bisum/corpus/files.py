@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -64,6 +65,8 @@ class Files(Tables):
             if not patterns:
                 raise UserError(f"{key}: must name at least one file")
             for pattern in patterns:
+                if re.search(r"://.*[?;#]\.\.\.$", pattern):
+                    raise UserError(f"{key}: '{pattern}' stands for a URL that is not recorded whole; give all of it")
                 if _login(pattern):
                     raise UserError(
                         f"{key}: a URL must hold no login (NAME:PASSWORD@); put it where fsspec reads it, its "

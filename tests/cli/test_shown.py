@@ -14,9 +14,9 @@ def test_a_sweep_is_shown_as_a_stream_of_documents(call_bisum):
     heads = [line for line in done.out.splitlines() if line.startswith("# job")]
     assert heads == [
         "# job 0 of 4: model=tiny seed=1",
-        "# job 1 of 4: model=tiny seed=2",
-        "# job 2 of 4: model=starter seed=1",
-        "# job 3 of 4: model=starter seed=2",
+        "# job 1 of 4, where it differs from job 0: model=tiny seed=2",
+        "# job 2 of 4, where it differs from job 0: model=starter seed=1",
+        "# job 3 of 4, where it differs from job 0: model=starter seed=2",
     ]
 
 
