@@ -67,8 +67,8 @@ def _without_secrets(word: str) -> str:
         masked.append(f"...@{rest[end:]}" if (end := login_end(masked[-1], rest)) else rest)
     shown = "://".join(masked)
     cut = next((at for at in range(len(scheme) + 3, len(shown)) if shown[at] in "?;#"), len(shown))
-    query = shown[cut : cut + 1] + "..." if len(shown) > cut + 1 else shown[cut:]
-    return shown[:cut] + query + word[len(url) :]
+    is_masked = shown.startswith("...", cut + 1) or len(shown) <= cut + 1
+    return shown[:cut] + (shown[cut:] if is_masked else f"{shown[cut]}...") + word[len(url) :]
 
 
 def login_end(scheme: str, rest: str) -> int:

@@ -35,7 +35,7 @@ from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
 from bisum.config.user_files import UserFiles, defaults_circle, unguard, with_guarded_folders
 from bisum.config.yaml_words import written_words
-from bisum.errors import UserError, reason
+from bisum.errors import UserError, reason, without_secrets
 from bisum.interfaces.defaults import conf_directory
 
 _REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware", "tracker")
@@ -265,7 +265,9 @@ class Composer:
         job = hydra.job
         if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
             settings = plain_node(hydra, "job", "config", "override_dirname")
-            words = sorted(typed(o) for o in overrides if o.key_or_group not in settings["exclude_keys"])
+            words = sorted(
+                without_secrets(typed(o)) for o in overrides if o.key_or_group not in settings["exclude_keys"]
+            )
             try:
                 job.override_dirname = re.sub("=", settings["kv_sep"], settings["item_sep"].join(words))
             except re.error as error:  # Hydra reads escapes in it

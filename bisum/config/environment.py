@@ -7,6 +7,7 @@ variables that would change its numbers, and removes those with which a launcher
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,9 +15,10 @@ from bisum.errors import UserError, shown
 
 _PROCESSES = (
     *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHCOMM_SIZE", "ACCELERATE_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS"),
-    *("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS"),
+    *("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "JSM_NAMESPACE_SIZE"),
+    *("FLUX_JOB_SIZE", "HOROVOD_SIZE"),
 )
-"""Variables in which torchrun, accelerate, Slurm's srun and mpirun state the number of processes."""
+"""Variables in which torchrun, accelerate, srun, mpirun and the like state the number of processes."""
 
 _SINGLE_PROCESS = (
     *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "TORCHCOMM_SIZE", "TORCHCOMM_RANK"),
@@ -72,6 +74,8 @@ def check_environment() -> None:
                 f"{name}={os.environ[name]}: bisum runs in one process; start it without torchrun, accelerate launch, "
                 f"srun or mpirun, or unset {name}"
             )
+    if sys.flags.optimize > 1:
+        raise UserError("PYTHONOPTIMIZE: transformers cannot work without docstrings; start Python without -OO")
     for name in [name for name in os.environ if name.startswith(_LIBRARIES) and name not in _HARMLESS]:
         _refuse_if_set(name, "bisum does not use Accelerate's settings, which accelerate launch sets")
     for name in filter(os.environ.__contains__, _ARITHMETIC):

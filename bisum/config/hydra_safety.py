@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.hydra_keys import LOG, NO_ENVIRONMENT
 from bisum.config.messages import one_line_of, unresolved_key
+from bisum.config.recording import RECORD_VARIABLE, is_secret, unresolved_environment
 from bisum.config.targets import allowed_targets, locate, refusal
 from bisum.errors import UserError
 
+_FOLDERS = ("run.dir", "sweep.dir", "sweep.subdir", "job.name", "output_subdir")
+"""Keys that give a run's directory its name, which stands in its files."""
 _HYDRAS_OWN = ("bisum", "hydra", "hydra_plugins")
 _NAMES_CODE = {"custom_search_space", "setup", "python", "srun_args", "additional_parameters"}
 """Settings of the Optuna sweeper and the submitit launcher that are Python functions or shell commands."""
@@ -49,6 +54,20 @@ def check_runs_nothing(hydra: DictConfig) -> None:
             raise UserError(f"hydra.searchpath: reading {entry} imports that package: {refused}")
     if (folder := plain_node(hydra, "output_subdir")) is not None:
         inside(str(folder), "hydra.output_subdir", "the run directory")
+    with unresolved_environment():
+        for key in _FOLDERS:
+            *parents, name = key.split(".")
+            values: Any = raw
+            for parent in parents:
+                values = values[parent]
+            shown = str(values[name])
+            with suppress(UserError):  # what cannot be resolved yet
+                shown += str(plain_node(hydra, *parents, name))
+            if names := [found for found in re.findall(r"oc\.env:(\w+)", shown) if is_secret(found)]:
+                raise UserError(
+                    f"hydra.{key}: comes from {names[0]} in the environment, and is recorded; if it is no secret, set "
+                    f"{RECORD_VARIABLE}={names[0]}"
+                )
 
 
 def inside(folder: str, key: str, where: str) -> str:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from bisum.errors import UserError, one_line, without_secrets
+from bisum.errors import UserError, one_line, printable, without_secrets
 
 RECORD_VARIABLE = "BISUM_RECORD_ENV"
 """Environment variable with the names, or patterns such as SLURM_*, of further variables that are no secrets."""
@@ -79,7 +79,7 @@ def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]
         UserError: a key takes a value from the environment in a way that cannot be recorded, or that a tracker would
             show.
     """
-    with _unresolved_environment():
+    with unresolved_environment():
         try:
             unresolved = resolve()
         except (OmegaConfBaseException, TypeError, ValueError, AttributeError) as error:
@@ -95,7 +95,7 @@ def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]
                 f"no secret, set {RECORD_VARIABLE}={shown}"
             )
     names = [name for path in paths for name in _EXPRESSION.findall(str(_at(unresolved, path)))]
-    masks = {os.environ[name]: f"${{oc.env:{name}}}" for name in names if len(os.environ.get(name, "")) >= _SHORTEST}
+    masks = {form: f"${{oc.env:{name}}}" for name in names for form in _forms(os.environ.get(name, ""))}
     masks.update(dict.fromkeys(_queries(values), "..."))
     longest_first = dict(sorted(masks.items(), key=lambda item: -len(item[0])))
     config = _without_secrets(unresolved)
@@ -131,7 +131,8 @@ def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any]) -> N
     ):
         for path, text in _listed(record, listed):
             with suppress(KeyError, IndexError, TypeError):
-                if "://" in str(text) and _at(values, path) == text:
+                is_prompt = list(path) in (["model", "prefix"], ["model", "suffix"])  # which a checkpoint holds
+                if ("://" in str(text) or is_prompt) and _at(values, path) == text:
                     key = ".".join(map(str, path))
                     raise UserError(f"{key}: {why} '{text}'; give {key} again")
 
@@ -168,24 +169,31 @@ def _watched(name: str, *default: Any) -> Any:
 def mask_variables(text: str) -> str:
     """Return a text in which the values of the variables that a configuration has read are expressions."""
     for name in sorted(_read):
-        value = os.environ.get(name, "")
-        if len(value) >= _SHORTEST and not _is_open(name):
-            text = text.replace(value, f"${{oc.env:{name}}}")
+        for form in _forms(os.environ.get(name, "")) if is_secret(name) else []:
+            text = text.replace(form, f"${{oc.env:{name}}}")
     return text
 
 
-def _is_open(name: str) -> bool:
-    """Return whether a variable is no secret."""
+def _forms(value: str) -> list[str]:
+    """Return the forms in which a message may show a value, the longest first; none if it is too short to be masked."""
+    if len(value) < _SHORTEST:
+        return []
+    forms = {value, printable(value), one_line(value), repr(value)[1:-1], quote(value), quote(value, ""), value.lower()}
+    return sorted(forms, key=len, reverse=True)
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a variable's value may be a secret, which is not recorded."""
     patterns = [*_NO_SECRETS, *re.split(r"[,\s]+", os.environ.get(RECORD_VARIABLE, ""))]
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return not any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @contextmanager
-def _unresolved_environment() -> Iterator[None]:
+def unresolved_environment() -> Iterator[None]:
     """Let `${oc.env:NAME}` resolve to itself where NAME is set and may be a secret."""
 
     def env(name: str, *default: Any) -> Any:
-        return f"${{oc.env:{name}}}" if name in os.environ and not _is_open(name) else oc.env(name, *default)
+        return f"${{oc.env:{name}}}" if name in os.environ and is_secret(name) else oc.env(name, *default)
 
     def decode(expr: str | None, _parent_: Any, _node_: Any) -> Any:
         if isinstance(expr, str) and _EXPRESSION.search(expr):

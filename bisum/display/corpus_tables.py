@@ -149,7 +149,7 @@ def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 def _beginning(text: str, cells: int) -> str:
     """Return the beginning of a text that fits into `cells` terminal cells."""
     text = one_line(text)
-    return text if cell_len(text) <= cells else f"{chop_cells(text, cells - 1)[0].rstrip()}…"
+    return text if cell_len(text) <= cells else f"{chop_cells(text, max(cells - 1, 2))[0].rstrip()}…"
 
 
 def _clipped(name: str | None) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -249,6 +250,7 @@ def _shares(lengths: Integers, edges: np.ndarray[Any, Any]) -> np.ndarray[Any, A
 @contextmanager
 def _figure(height: float) -> Iterator[Figure]:
     """Create a figure of this height in inches, in bisum's style, without changing matplotlib's global settings."""
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib would refuse to be imported with one that it does not know
     import matplotlib.style
     from matplotlib import font_manager
     from matplotlib.figure import Figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,17 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
         )
 
 
+_MOST_PARTS = 10_000
+"""The most layers, or labels, of a model."""
+
+
 def check_no_code(config: PretrainedConfig) -> None:
-    """Raise UserError for a config.json that makes transformers fetch code, or read weights that are not floats."""
+    """Raise UserError for a config.json that makes transformers fetch code, hang, or read weights of no float type."""
     for name, value in config.to_dict().items():
+        if type(value) is int and value > _MOST_PARTS and ("layers" in name or name == "num_labels"):
+            raise UserError(f"model.checkpoint: {name} in its config.json is {value:,}; the limit is {_MOST_PARTS:,}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"model.checkpoint: {name} in its config.json is {value}; must be a finite number")
         if name.endswith(("attn_implementation", "experts_implementation")) and "/" in str(value):
             raise UserError(
                 f"model.checkpoint: {name} in its config.json is '{value}', a kernel from the hub, which is code; "

@@ -43,6 +43,10 @@ _DOING = {
 """Titles that the screen shows for running stages; other stages are shown by name."""
 
 
+_CONTENTS = ("metrics.jsonl", "train.log", "predictions", "checkpoints", "plots", "exploration.json")
+"""What a run writes in its directory."""
+
+
 class Run:
     """One run directory, open for writing by one process at a time."""
 
@@ -209,6 +213,8 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
     refuse_links(directory, key)
     if used:
         raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
+    if held := next((name for name in _CONTENTS if (directory / name).exists()), None):
+        raise UserError(f"{key}: '{directory}' already holds {held}, which would be overwritten; name another")
 
 
 @contextmanager

@@ -12,10 +12,14 @@ def replace_file(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     aside.unlink(missing_ok=True)  # which may be a link
-    with aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        aside.unlink(missing_ok=True)  # frees the space of a full disk
+        raise OSError(error.errno, error.strerror, str(path)) from error
     os.replace(aside, path)
     flush(path.parent)
 

@@ -19,11 +19,18 @@ def refuse_links(directory: Path, key: str) -> None:
     """Raise UserError, beginning with `key`, if what bisum writes in a run directory is no regular file or folder."""
     for path, is_folder in _own(directory):
         try:
-            mode = path.lstat().st_mode
+            found = path.lstat()
+            mode = found.st_mode
         except FileNotFoundError:
             continue
-        if not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode)):
-            what = "a link" if stat.S_ISLNK(mode) else "not a folder" if is_folder else "not a regular file"
+        if not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode) and found.st_nlink == 1):
+            what = (
+                "a link"
+                if stat.S_ISLNK(mode) or stat.S_ISREG(mode)
+                else "not a folder"
+                if is_folder
+                else "not a regular file"
+            )
             raise UserError(
                 f"{key}: '{printable(str(path))}' is {what}; bisum writes only to regular files and folders: "
                 "replace it with a copy, or remove it"

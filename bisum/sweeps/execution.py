@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from bisum.config.jobs import Job, Sweep, directory_of
 from bisum.errors import Failed, UserError, complain
 from bisum.records.run import claim
+from bisum.runs.files import replace_file
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.report import announce, report
 
@@ -58,23 +61,25 @@ def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
     callbacks = Callbacks(sweep.composed)
     claim(Path(sweep.directory), "hydra.sweep.dir")
     function = import_function()
-    OmegaConf.save(sweep.composed, Path(sweep.directory) / "multirun.yaml")
-    command = jobs[0].config.provenance.command
-    callbacks.on_multirun_start(config=sweep.composed, config_name=command)
-    done = []
-    try:
-        for number, job in enumerate(jobs):
-            announce(number, [job.words for job in jobs], job.config.provenance.overrides)
-            job.composed.hydra.mode = RunMode.MULTIRUN
-            returned = _execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
-            if returned.error is not None:
-                complain_of(returned.error)
-            subdirectory = directory_of(job.composed, "hydra.sweep.subdir")
-            done.append((Path(sweep.directory, subdirectory), job.config.provenance.overrides))
-            release_memory()
-    finally:
-        callbacks.on_multirun_end(config=sweep.composed, config_name=command)
-    return report(done)
+    with _locked(Path(sweep.directory)):
+        replace_file(Path(sweep.directory) / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
+        command = jobs[0].config.provenance.command
+        callbacks.on_multirun_start(config=sweep.composed, config_name=command)
+        done, code = [], 0
+        try:
+            for number, job in enumerate(jobs):
+                announce(number, [job.words for job in jobs], job.config.provenance.overrides)
+                job.composed.hydra.mode = RunMode.MULTIRUN
+                returned = _execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
+                if returned.error is not None:
+                    complain_of(returned.error)
+                    code = max(code, 2 if isinstance(returned.error, UserError) else 1)
+                subdirectory = directory_of(job.composed, "hydra.sweep.subdir")
+                done.append((Path(sweep.directory, subdirectory), job.config.provenance.overrides))
+                release_memory()
+        finally:
+            callbacks.on_multirun_end(config=sweep.composed, config_name=command)
+        return max(report(done), code)
 
 
 def complain_of(error: Exception) -> None:
@@ -92,6 +97,33 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep other processes from running a sweep in a directory during the block.
+
+    Raises:
+        UserError: another process runs one.
+    """
+    with (directory / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"hydra.sweep.dir: '{directory}' is in use: another process runs a sweep there") from error
+        yield
+
+
+def _prepare(job: Job, directory_key: str, subdirectory_key: str | None) -> None:
+    """Create the directory of a job before Hydra writes its files there; raises `UserError` if it holds anything."""
+    directory = Path(directory_of(job.composed, directory_key))
+    if subdirectory_key is not None:
+        directory /= directory_of(job.composed, subdirectory_key)
+        if directory.is_symlink():
+            raise UserError(f"{subdirectory_key}: '{directory}' is a link; replace it with a folder")
+    claim(directory, subdirectory_key or directory_key)
+    if (folder := job.composed.hydra.output_subdir) is not None and any((directory / folder).glob("*.yaml")):
+        raise UserError(f"hydra.output_subdir: '{directory / folder}' already holds YAML files; name another")
 
 
 class _Returned:
@@ -116,6 +148,11 @@ def _execute(
             returned.error = error
             return None
 
+    try:
+        _prepare(job, directory_key, subdirectory_key)
+    except UserError as error:
+        returned.error = error
+        return returned
     loader = GlobalHydra.instance().config_loader()
     context = HydraContext(config_loader=loader, callbacks=cast(Any, callbacks))
     try:

@@ -224,7 +224,7 @@ def test_cfg_job_prints_yaml_that_is_the_same_configuration(call_bisum, tmp_path
 
 
 def test_cfg_job_keeps_interpolations_that_resolve_replaces(call_bisum):
-    assert "oc.env:XDG_CACHE_HOME" in yaml.safe_load(call_bisum("--cfg", "job").out)["cache_dir"]
+    assert "bisum.cache" in yaml.safe_load(call_bisum("--cfg", "job").out)["cache_dir"]
     cache = yaml.safe_load(call_bisum("--cfg", "job", "--resolve").out)["cache_dir"]
     assert cache == f"{os.environ['XDG_CACHE_HOME']}/bisum"
 

@@ -30,14 +30,14 @@ def fetch(url: str, timeout: float) -> bytes:
         TimeoutError: the server gave no answer, or no further part of one, for `timeout` seconds.
     """
     client = options(url, timeout)
-    if client or "::" in url:  # the HTTP client waits itself; so do other libraries, with timeouts of their own
+    if client and "::" not in url:  # the HTTP client waits itself
         system, path = fsspec.url_to_fs(url, **client)
         return bytes(system.cat_file(path))
     parts: queue.Queue[bytes | BaseException] = queue.Queue()
 
     def read() -> None:
         try:
-            system, path = fsspec.url_to_fs(url)
+            system, path = fsspec.url_to_fs(url, **client)
             with system.open(path, "rb") as file:
                 while part := file.read(_PART):
                     parts.put(part)
