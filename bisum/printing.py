@@ -50,6 +50,13 @@ class CleanStream:
         for line in lines:
             self.write(line)
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether another stream is this one or the one below: libraries spare what equals `sys.stderr`."""
+        return other is self or other is self.uncleaned
+
+    def __hash__(self) -> int:
+        return hash(self.uncleaned)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.uncleaned, name)
 

@@ -1,5 +1,6 @@
 """What every test shares: an environment of its own, and the command line, in a process of its own or in this one."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -23,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Runs are not tracked, but where a test asks for it; nobody's key for W&B is found.
     """
+    # The handler of absl, which rouge_score needs, closes the stream that was standard error at its import when logging
+    # is configured anew, unless it still is: it must not be one of pytest's.
+    importlib.import_module("absl.logging")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: what it starts would ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="bisum-tests-")

@@ -74,3 +74,11 @@ def test_standard_streams_may_be_closed(monkeypatch):
     assert sys.stdout is None
     print("\x1b[2J", file=sys.stderr)
     assert uncleaned(sys.stderr).getvalue() == "[2J\n"
+
+
+def test_a_library_that_closes_other_streams_spares_the_standard_ones(capsys, monkeypatch):
+    """As absl's logging handler does, when Python's logging is configured anew."""
+    own = sys.stderr
+    monkeypatch.setattr(sys, "stderr", CleanStream(own))
+    assert own in (sys.stdout, sys.stderr)
+    assert io.StringIO() not in (sys.stdout, sys.stderr)
