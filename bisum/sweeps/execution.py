@@ -117,11 +117,10 @@ def _locked(directory: Path) -> Iterator[None]:
 def _prepare(job: Job, directory_key: str, subdirectory_key: str | None) -> None:
     """Create the directory of a job before Hydra writes its files there; raises `UserError` if it holds anything."""
     directory = Path(directory_of(job.composed, directory_key))
-    if subdirectory_key is not None:
-        directory /= directory_of(job.composed, subdirectory_key)
-        if directory.is_symlink():
-            raise UserError(f"{subdirectory_key}: '{directory}' is a link; replace it with a folder")
+    directory /= directory_of(job.composed, subdirectory_key) if subdirectory_key else ""
     claim(directory, subdirectory_key or directory_key)
+    if subdirectory_key and directory.is_symlink():
+        raise UserError(f"{subdirectory_key}: '{directory}' is a link; replace it with a folder")
     if (folder := job.composed.hydra.output_subdir) is not None and any((directory / folder).glob("*.yaml")):
         raise UserError(f"hydra.output_subdir: '{directory / folder}' already holds YAML files; name another")
 

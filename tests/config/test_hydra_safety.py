@@ -68,3 +68,14 @@ class Search(Sweeper):
     done = run_bisum(*words, cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
     assert done.code == 2
     assert "hydra.sweeper.custom_search_space: runs what it names: 'hydra_plugins' is not allowed" in done.err
+
+
+@pytest.mark.parametrize("key", ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "output_subdir"])
+def test_the_name_of_a_directory_holds_no_secret(key, monkeypatch):
+    """It stands in `.hydra/`, `train.log` and a tracker's files."""
+    monkeypatch.setenv("PLANTED", "s3cr3t-value")
+    with pytest.raises(UserError, match=rf"^hydra\.{key}: comes from PLANTED in the environment, and is recorded; if "):
+        compose([f"hydra.{key}='x-${{oc.env:PLANTED}}'"])
+    monkeypatch.setenv("BISUM_RECORD_ENV", "OTHER PLANTED")
+    compose([f"hydra.{key}='x-${{oc.env:PLANTED}}'"])
+    compose(["hydra.run.dir='${oc.env:HOME}/runs'"])

@@ -1,5 +1,6 @@
 """A sweep runs all its jobs and shows every failure."""
 
+import fcntl
 import json
 import re
 
@@ -89,7 +90,41 @@ def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisu
     words = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
     subdirectory = "hydra.sweep.subdir=${model.prefix}"
     done = call_bisum("baseline", "-m", *words, f"model.prefix={'x' * 300},b", subdirectory)
-    assert done.code == 1
+    assert done.code == 2
     assert "File name too long" in done.err
     assert json.loads((tmp_path / "sweep/b/run.json").read_text("utf-8"))["status"] == "finished"
     assert "finished" in done.out.partition(" sweep ")[2]
+
+
+def test_a_sweep_overwrites_and_follows_nothing(call_bisum, tmp_path):
+    words = ["baseline", "-m", *WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "evaluation.lead=1,2"]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "victim").write_text("precious", "utf-8")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/multirun.yaml").symlink_to(tmp_path / "victim")
+    (tmp_path / "sweep/0").symlink_to(tmp_path / "elsewhere")
+    done = call_bisum(*words, "hydra.sweep.dir=sweep")
+    assert done.code == 2
+    assert "hydra.sweep.subdir: 'sweep/0' is a link; replace it with a folder" in done.err
+    assert (tmp_path / "victim").read_text("utf-8") == "precious"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert json.loads((tmp_path / "sweep/1/run.json").read_text("utf-8"))["status"] == "finished"
+
+
+def test_one_sweep_at_a_time_in_a_directory(call_bisum, one_line, tmp_path):
+    (tmp_path / "sweep").mkdir()
+    with (tmp_path / "sweep/.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = one_line(call_bisum("baseline", "-m", *WORDS[:2], "tracker=none", "seed=1,2", "hydra.sweep.dir=sweep"))
+    assert line == "bisum: hydra.sweep.dir: 'sweep' is in use: another process runs a sweep there"
+
+
+def test_a_new_run_overwrites_nothing(call_bisum, one_line, tmp_path, write):
+    words = ["baseline", *WORDS[:2], "tracker=none"]
+    write(tmp_path / "app/config.yaml", "precious")
+    line = one_line(call_bisum(*words, "hydra.run.dir=.", "hydra.output_subdir=app"))
+    assert "hydra.output_subdir: 'app' already holds YAML files; name another" in line
+    write(tmp_path / "mine/metrics.jsonl", "precious")
+    line = one_line(call_bisum(*words, "hydra.run.dir=mine"))
+    assert line.startswith("bisum: hydra.run.dir: 'mine' already holds metrics.jsonl, which would be overwritten")
+    assert (tmp_path / "app/config.yaml").read_text("utf-8") == (tmp_path / "mine/metrics.jsonl").read_text("utf-8")
