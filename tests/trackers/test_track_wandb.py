@@ -96,7 +96,7 @@ def test_the_jobs_of_a_sweep_are_runs_of_a_group(sweep, read):
         assert read.record(directory)["tracker"]["id"] == run["run_id"]
         ids.add(run["run_id"])
     assert len(ids) == 3
-    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "multirun.yaml"}
+    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "multirun.yaml", ".lock"}
 
 
 def test_history_of_the_other_backend(found, other_backend):
