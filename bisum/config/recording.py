@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -158,7 +159,13 @@ def mask_composed(node: DictConfig | ListConfig) -> None:
 def watch_environment() -> None:
     """Note from now on which variables `${oc.env:NAME}` reads, so that messages can be masked."""
     _read.clear()
-    OmegaConf.register_new_resolver("oc.env", _watched, replace=True)
+    _register("oc.env", _watched)
+
+
+def _register(name: str, resolver: Callable[..., Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # OmegaConf 2.4 deprecates what 2.3 needs
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def _watched(name: str, *default: Any) -> Any:
@@ -200,13 +207,13 @@ def unresolved_environment() -> Iterator[None]:
             return f"${{oc.decode:{expr}}}"
         return oc.decode(expr, _parent_, _node_)
 
-    OmegaConf.register_new_resolver("oc.env", env, replace=True)
-    OmegaConf.register_new_resolver("oc.decode", decode, replace=True)
+    _register("oc.env", env)
+    _register("oc.decode", decode)
     try:
         yield
     finally:
-        OmegaConf.register_new_resolver("oc.env", _watched, replace=True)
-        OmegaConf.register_new_resolver("oc.decode", oc.decode, replace=True)
+        _register("oc.env", _watched)
+        _register("oc.decode", oc.decode)
 
 
 def _children(node: Any) -> Iterator[tuple[Any, Any]]:
