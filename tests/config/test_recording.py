@@ -241,3 +241,17 @@ def test_a_strangers_record_sends_no_variable_to_a_host(call_bisum, one_line, sm
     (tmp_path / "run/run.json").write_text(json.dumps(record), encoding="utf-8")
     line = one_line(call_bisum("evaluate", "run", "tracker=none"))
     assert line.startswith("bisum: corpus.path: run.json puts a variable into 'http://127.0.0.1:9/${oc.env:PLANTED}/")
+
+
+@pytest.mark.parametrize("mark", ["?", ";", "#"])
+def test_a_message_about_a_url_shows_no_secret_in_any_case_of_letters(mark, call_bisum, one_line):
+    line = one_line(
+        call_bisum(
+            "baseline",
+            "tracker=none",
+            "corpus=files",
+            f'corpus.path="http://127.0.0.1:9/r.txt{mark}sig={SECRET.upper()}"',
+        )
+    )
+    assert SECRET not in line.lower()
+    assert "has the extension '.txt'" in line

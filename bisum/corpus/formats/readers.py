@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -82,7 +83,7 @@ def open_file(url: str, key: str = "", timeout: float | None = None) -> Iterator
 
 def split_extension(url: str) -> tuple[str, str]:
     """Return the extensions of a file's compression ("" if none) and format (".csv"), in lower case."""
-    names = (part.partition("?")[0] if "://" in part else part for part in url.split("::"))  # links of a chain
+    names = (re.split("[?;#]", part)[0] if "://" in part else part for part in url.split("::"))  # links of a chain
     suffixes = next(filter(None, (Path(name).suffixes for name in names)), [])
     compression = suffixes.pop().lower() if suffixes and suffixes[-1].lower() in COMPRESSIONS else ""
     return compression, suffixes[-1].lower() if suffixes else ""
