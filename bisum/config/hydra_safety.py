@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -37,6 +36,8 @@ def check_runs_nothing(hydra: DictConfig) -> None:
             if plugin[key] and (refused := refusal("hydra_plugins", allowed_targets())):
                 raise UserError(f"hydra.{name}.{key}: runs what it names: {refused}")
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
+        from hydra.experimental.callback import Callback  # few configurations need it
+
         if not issubclass(locate(str(callback["_target_"])), Callback):
             raise UserError(f"hydra.callbacks.{name}._target_: must be a hydra.experimental.callback.Callback")
     for name in ("env_set", "env_copy"):

@@ -50,7 +50,7 @@ class _Output:
 
     def write(self, text: str) -> None:
         """Write text, ignoring errors."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # ValueError: whoever opened the stream has closed it
             self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
 
     def flush(self) -> None:
