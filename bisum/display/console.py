@@ -57,6 +57,8 @@ class _Output:
         """Flush; on an error, discard pending and later output, so that Python does not retry at exit."""
         try:
             self._stream.flush()
+        except ValueError:  # whoever opened the stream has closed it
+            return
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
