@@ -218,9 +218,8 @@ class Composer:
         if group not in self.group_names or override.is_sweep_override():
             return
         value = override.value()
-        names = value if isinstance(value, list) and group == "filter" else []
-        if isinstance(value, list) and (
-            not all(isinstance(name, str | int | float) for name in names) or group != "filter"
+        if isinstance(value, list) and not (
+            group == "filter" and all(isinstance(name, str | int | float) for name in value)
         ):
             raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
         if value is None and not override.is_delete() and group != "experiment":
