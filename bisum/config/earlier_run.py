@@ -23,7 +23,7 @@ from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
 
-_NEVER_EARLIER = ("cache_dir", "log", "resume")
+_NEVER_EARLIER = ("log", "resume")
 _OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys that texts are summarized with; the others of a run may name what no longer exists."""
 _ROWS = ("split", "rows", "ids")
@@ -64,7 +64,7 @@ def based_on_run(
         values["model"]["checkpoint"] = literal(checkpoint)
         return _check(OmegaConf.create(values), composer.command, provenance)
     record = read_record(directory)
-    base = {key: value for key, value in restored(record, literal).items() if key not in _NEVER_EARLIER}
+    base = {key: value for key, value in _recorded(record).items() if key not in _NEVER_EARLIER}
     if composer.command == "summarize" and not any(values[key] for key in _ROWS):
         has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
         kept = (*_OF_MODEL, "corpus") if has_columns else _OF_MODEL  # a file may have the names of its columns
@@ -115,13 +115,16 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
 def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
     """Return the checked configuration to continue the training in a run directory with."""
     record = read_record(run)
-    base = restored(record, literal)
-    base.pop("cache_dir", None)  # a folder of this machine, not of the record's
-    values = _replaced(composer, _plain(composed), base, overrides)
+    values = _replaced(composer, _plain(composed), _recorded(record), overrides)
     refuse_incomplete(values, record)
     _refuse_folders(values, Path(run), {override.key_or_group for override in overrides})
     provenance = {"choices": _chosen(composed, overrides)}
     return _check_record(composer, values, Path(run), overrides, provenance)
+
+
+def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's configuration, but for the cache, a folder of the machine that it ran on."""
+    return {key: value for key, value in restored(record, literal).items() if key != "cache_dir"}
 
 
 def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:

@@ -1,5 +1,24 @@
-"""Trainings of seconds on the sample."""
+"""Trainings of seconds on the sample, and the line in which `compose` refuses words."""
 
+from collections.abc import Callable, Sequence
+
+import pytest
 from training_runs import read, small, start, trained, wait_for
 
+from bisum import compose
+from bisum.errors import UserError
+
 __all__ = ["read", "small", "start", "trained", "wait_for"]
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """Compose words that must be refused in one line; the fixture's value returns that line."""
+
+    def refusal(words: Sequence[str], **options: str) -> str:
+        with pytest.raises(UserError) as raised:
+            compose(words, **options)
+        assert len(str(raised.value).splitlines()) == 1
+        return str(raised.value)
+
+    return refusal

@@ -34,21 +34,15 @@ REFUSED_IN_YAML = {
 
 
 @pytest.mark.parametrize(("word", "said"), REFUSED, ids=[word for word, _ in REFUSED])
-def test_a_word_is_refused_in_one_line_that_names_the_key(word, said):
-    with pytest.raises(UserError) as raised:
-        compose([word])
-    assert str(raised.value).startswith(said)
-    assert len(str(raised.value).splitlines()) == 1
+def test_a_word_is_refused_in_one_line_that_names_the_key(word, said, refusal):
+    assert refusal([word]).startswith(said)
 
 
 @pytest.mark.parametrize(("node", "said"), REFUSED_IN_YAML.items(), ids=list(REFUSED_IN_YAML))
-def test_a_file_of_the_users_is_refused_too(node, said, tmp_path, write, monkeypatch):
+def test_a_file_of_the_users_is_refused_too(node, said, tmp_path, write, monkeypatch, refusal):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "mine/experiment/e.yaml", f"# @package _global_\nhydra:\n  {node}\n")
-    with pytest.raises(UserError) as raised:
-        compose(["experiment=e"], config_dir="mine")
-    assert said in str(raised.value)
-    assert len(str(raised.value).splitlines()) == 1
+    assert said in refusal(["experiment=e"], config_dir="mine")
     assert not (tmp_path / "ran").exists()
 
 
