@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import shlex
@@ -25,6 +24,7 @@ from bisum.printing import as_json
 from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
+from bisum.runs.lock import lock
 from bisum.runs.metrics import read_metrics, rewind_metrics
 from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
@@ -56,11 +56,7 @@ class Run:
         self.config = config
         self.interrupts = interrupts
         provenance = config.provenance
-        self._lock = (directory / ".lock").open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"'{directory}' is in use: its run is still going on in another process") from error
+        self._lock = lock(directory, f"'{directory}' is in use: its run is still going on in another process")
         earlier = read_record(directory) if (directory / "run.json").exists() else None
         self.resumed = earlier is not None
         self.metrics()  # raises if a line was edited, before anything is written

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +17,7 @@ from bisum.config.jobs import Job, Sweep, directory_of
 from bisum.errors import Failed, UserError, complain
 from bisum.records.run import claim
 from bisum.runs.files import replace_file
+from bisum.runs.lock import lock
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.report import announce, report
 
@@ -58,11 +57,12 @@ def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
         UserError: the sweep's directory cannot be used.
     """
     jobs = sweep.jobs or []
+    directory = Path(sweep.directory)
     callbacks = Callbacks(sweep.composed)
-    claim(Path(sweep.directory), "hydra.sweep.dir")
+    claim(directory, "hydra.sweep.dir")
     function = import_function()
-    with _locked(Path(sweep.directory)):
-        replace_file(Path(sweep.directory) / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
+    with lock(directory, f"hydra.sweep.dir: '{directory}' is in use: another process runs a sweep there"):
+        replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
         command = jobs[0].config.provenance.command
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
         done, code = [], 0
@@ -75,7 +75,7 @@ def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
                     complain_of(returned.error)
                     code = max(code, 2 if isinstance(returned.error, UserError) else 1)
                 subdirectory = directory_of(job.composed, "hydra.sweep.subdir")
-                done.append((Path(sweep.directory, subdirectory), job.config.provenance.overrides))
+                done.append((directory / subdirectory, job.config.provenance.overrides))
                 release_memory()
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
@@ -97,21 +97,6 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from running a sweep in a directory during the block.
-
-    Raises:
-        UserError: another process runs one.
-    """
-    with (directory / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"hydra.sweep.dir: '{directory}' is in use: another process runs a sweep there") from error
-        yield
 
 
 def _prepare(job: Job, directory_key: str, subdirectory_key: str | None) -> None:
