@@ -89,7 +89,7 @@ def split_line(line: str) -> tuple[list[str], str, str]:
 def candidates_for(shell: str, found: Iterable[Candidate], current: str, quote: str) -> Iterator[str]:
     """Yield the candidates as a shell's script reads them."""
     matching = [candidate for candidate in found if candidate.word.startswith(current)]
-    for word, about in ((candidate.word, one_line(clean(candidate.about))) for candidate in matching):
+    for word, about in ((candidate.word, one_line(candidate.about)) for candidate in matching):
         if word != clean(word).replace("\n", "").encode(errors="ignore").decode():
             continue  # a file's name that no line can hold
         if shell == "bash":

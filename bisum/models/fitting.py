@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 _TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
+_MOST_PARTS = 10_000
+"""The most layers, or labels, of a model."""
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, key: str) -> None:
@@ -34,13 +36,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
         )
 
 
-_MOST_PARTS = 10_000
-"""The most layers, or labels, of a model."""
-
-
-def check_no_code(config: PretrainedConfig) -> None:
+def check_config(config: PretrainedConfig) -> None:
     """Raise UserError for a config.json that makes transformers fetch code, hang, or read weights of no float type."""
-    for name, value in config.to_dict().items():
+    for name, value in [*config.to_dict().items(), ("attn_implementation", config._attn_implementation)]:
         if type(value) is int and value > _MOST_PARTS and ("layers" in name or name == "num_labels"):
             raise UserError(f"model.checkpoint: {name} in its config.json is {value:,}; the limit is {_MOST_PARTS:,}")
         if isinstance(value, float) and not math.isfinite(value):
@@ -50,11 +48,6 @@ def check_no_code(config: PretrainedConfig) -> None:
                 f"model.checkpoint: {name} in its config.json is '{value}', a kernel from the hub, which is code; "
                 "remove the entry"
             )
-    if (implementation := config._attn_implementation) and "/" in str(implementation):
-        raise UserError(
-            f"model.checkpoint: its config.json asks for '{implementation}', a kernel from the hub, which is code; "
-            "remove attn_implementation"
-        )
     if getattr(config, "quantization_config", None) is not None:
         raise UserError(
             "model.checkpoint: its config.json has a quantization_config; bisum works with float32 weights, use the "

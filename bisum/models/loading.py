@@ -18,7 +18,7 @@ from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.families import family_of
-from bisum.models.fitting import check_no_code, check_token_ids, check_tokenizer
+from bisum.models.fitting import check_config, check_token_ids, check_tokenizer
 from bisum.models.hub import fetch
 from bisum.models.prompt import state_prompt, stated_prompt
 from bisum.models.weights import not_finite
@@ -200,7 +200,7 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
         return config
 
     config = _reading("model.checkpoint", checkpoint, read)
-    check_no_code(config)
+    check_config(config)
     config.return_dict = True  # a checkpoint may say otherwise
     check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
     return config

@@ -41,8 +41,7 @@ def check_space(space: Space, directory: Path, keep: int | None) -> None:
         kept = "null" if keep is None else keep
         raise UserError(
             f"hydra.run.dir: not enough disk space for '{directory}': {space}; free some space, choose another "
-            "hydra.run.dir, or "
-            f"keep fewer with trainer.keep_checkpoints (now {kept})"
+            f"hydra.run.dir, or keep fewer with trainer.keep_checkpoints (now {kept})"
         )
 
 

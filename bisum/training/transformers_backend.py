@@ -167,7 +167,6 @@ def training_arguments(
 
 
 def _build(session: TrainingSession, settings: Trainer, arguments: Seq2SeqTrainingArguments) -> _Trainer:
-
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
         return token_loss(outputs.logits, labels, num_items_in_batch, settings.label_smoothing)
 
