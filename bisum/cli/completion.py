@@ -17,6 +17,7 @@ from bisum.cli.commands import COMMANDS
 from bisum.cli.options import OPTIONS
 from bisum.cli.reference import composed_keys, opening
 from bisum.cli.shells import SCRIPTS, Candidate, candidates_for, script_for, split_line
+from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.reference import Key
 from bisum.config.targets import take_allow_targets
@@ -120,8 +121,8 @@ def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Ca
 
 
 def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterator[Candidate]:
-    """Yield a group's options; for `filter`, a list, the options that may come next in it."""
-    is_list = group == "filter" and (value.startswith("[") or not value)
+    """Yield a group's options; for a list such as `filter`, the options that may come next in it."""
+    is_list = group in LIST_GROUPS and (value.startswith("[") or not value)
     done, comma, _ = value.rpartition(",")
     if comma and not is_list and not sweep:
         return

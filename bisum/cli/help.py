@@ -11,6 +11,7 @@ from bisum.cli.arguments import CommandLine
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import OPTIONS, Option
 from bisum.cli.reference import composed_keys, opening
+from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.reference import Key
 from bisum.config.schema import SCHEMAS
@@ -100,7 +101,7 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
     options = composer.groups.get(topic, [])
     if not below and not options and (homes := [name for name, found in composer.groups.items() if topic in found]):
-        words = [f"filter=[{topic}]" if name == "filter" else f"{name}={topic}" for name in homes]
+        words = [f"{name}=[{topic}]" if name in LIST_GROUPS else f"{name}={topic}" for name in homes]
         return "\n\n".join(of_topic(home, composer, [word]) for home, word in zip(homes, words, strict=True))
     if not below and not options:
         known = [*composer.groups, *(key.name for key in keys), *chain.from_iterable(composer.groups.values())]

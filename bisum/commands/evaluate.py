@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bisum.commands.models import build_model, build_shapes, build_splits, check_before_corpus
-from bisum.commands.rows import build_corpus, find_profile
+from bisum.commands.rows import build_corpus, check_metrics, find_profile
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
 from bisum.corpus.corpus import fingerprint
@@ -30,6 +30,7 @@ def run(config: Config, directory: Path) -> float:
     with recorded(directory, config) as record:
         device = find_device(config.hardware)
         check_before_corpus(config, record, device)
+        check_metrics(config, record)
         corpus = build_corpus(config, record, [name])
         loaded = build_model(config, record, device)
         splits = build_splits(config, record, corpus, loaded, [name])
@@ -45,8 +46,8 @@ def run(config: Config, directory: Path) -> float:
         difference = evaluator.difference(scored, baseline)
 
         model = _described(config, loaded)
-        record.write_predictions(f"{name}-lead{lead}", baseline.predictions)
-        record.write_predictions(f"{name}-{model['name']}", scored.predictions)
+        record.write_evaluation(f"{name}-lead{lead}", baseline)
+        record.write_evaluation(f"{name}-{model['name']}", scored)
         metrics = {**baseline.metrics, **scored.metrics, **difference}
         record.log(metrics, 0, 0.0, {**baseline.histograms, **scored.histograms})
         recorded_config = config.provenance.recorded.config

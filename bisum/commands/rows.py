@@ -13,8 +13,9 @@ from bisum.corpus.filter_shares import absent_languages, uneven_filters
 from bisum.corpus.leaks import leaks_into
 from bisum.display.narration import narrate_profile
 from bisum.display.tables import corpus_table
-from bisum.errors import UserError
+from bisum.errors import UserError, reason
 from bisum.evaluation.profile import choose_profile, kept_shares, lost_languages
+from bisum.evaluation.rouge import Rouge
 from bisum.interfaces.source import SPLITS
 from bisum.records.run import Run
 
@@ -32,6 +33,24 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
         raise UserError("resume: the rows differ from those the run began with; keep its corpus, filter and languages")
     record_corpus(corpus, run)
     return corpus
+
+
+def check_metrics(config: Config, run: Run) -> None:
+    """Load what the metrics need, and report what a reader of their scores must know.
+
+    Raises:
+        UserError: a metric lacks something, or fails.
+    """
+    with run.stage("metrics"):
+        for key, metric in {"rouge": Rouge(), **config.metric}.items():
+            try:
+                lines = list(metric.prepare(config.languages))
+            except UserError:
+                raise
+            except Exception as error:
+                raise UserError(f"metric.{key}: {type(metric).__name__} failed to prepare: {reason(error)}") from error
+            for line in lines:
+                run.screen.note(line)
 
 
 def find_profile(run: Run, tables: Sequence[pa.Table]) -> str:

@@ -12,7 +12,7 @@ from bisum.commands.models import (
     check_before_corpus,
     new_directory,
 )
-from bisum.commands.rows import build_corpus, find_profile
+from bisum.commands.rows import build_corpus, check_metrics, find_profile
 from bisum.config.environment import check_environment, restored_environment
 from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
@@ -55,6 +55,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         with restored_environment():
             config.trainer.check(device)
         check_before_corpus(config, run, device, checkpoint)
+        check_metrics(config, run)
         corpus = build_corpus(config, run)
         loaded = build_model(config, run, device, checkpoint)
         splits = build_splits(config, run, corpus, loaded)

@@ -35,6 +35,9 @@ _QUOTE_IT = '; quote it in the YAML file: "..."'
 """How to write what YAML reads as a number, true or false; on the command line the typed text is taken."""
 
 
+LIST_GROUPS = ("filter", "metric")
+"""Groups of which several options may be chosen, or none."""
+
 _MOST_LINES = 50
 """The most problems that are reported one by one."""
 _LONGEST = 200
@@ -212,7 +215,8 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
     """Build the class in `_target_`, if it is allowed and has the members of the interface."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
         group, _, name = key.partition(".")
-        hint = f"; add it by name: filter=[...,{name}]" if group == "filter" else f"; choose a {group} that has one"
+        listed = f"; add it by name: {group}=[...,{name}]"
+        hint = listed if group in LIST_GROUPS else f"; choose a {group} that has one"
         hint = hint if name and isinstance(node, Mapping) else ""
         problems.add(key, f"has no _target_, the class it configures{hint}")
         return None

@@ -24,7 +24,7 @@ from yaml import YAMLError
 from bisum.config.annotations import signature_hints, takes_text
 from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, word_for_hydra
 from bisum.config.as_typed import Path as KeyPath
-from bisum.config.checking import listing
+from bisum.config.checking import LIST_GROUPS, listing
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
 from bisum.config.hydra_keys import refuse_wrong_words
 from bisum.config.hydra_node import check_hydra_node
@@ -196,7 +196,7 @@ class Composer:
             except Exception as error:  # Hydra lets errors of many kinds through
                 swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
                 if swept:
-                    raise UserError(_several(swept[1], takes_list=swept[1] == "filter")) from error
+                    raise UserError(_several(swept[1], takes_list=swept[1] in LIST_GROUPS)) from error
                 if isinstance(error, RecursionError) and (circle := defaults_circle()):
                     raise UserError(circle) from error
                 if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
@@ -219,15 +219,15 @@ class Composer:
             return
         value = override.value()
         if isinstance(value, list) and not (
-            group == "filter" and all(isinstance(name, str | int | float) for name in value)
+            group in LIST_GROUPS and all(isinstance(name, str | int | float) for name in value)
         ):
             raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
         if value is None and not override.is_delete() and group != "experiment":
             self._refuse_null(group)
 
     def _refuse_null(self, group: str) -> None:
-        instead = "filter=[] keeps all rows" if group == "filter" else "one is needed"
-        raise UserError(f"{group}=null: {instead} (valid: {listing(self.groups[group])})")
+        instead = {"filter": "filter=[] keeps all rows", "metric": "metric=[] scores ROUGE alone"}
+        raise UserError(f"{group}=null: {instead.get(group, 'one is needed')} (valid: {listing(self.groups[group])})")
 
     def _refuse_several(self, composed: DictConfig, override: Override) -> None:
         """Refuse several values for a key outside a sweep; suggest a list if the schema takes one."""

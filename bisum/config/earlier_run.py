@@ -65,11 +65,12 @@ def based_on_run(
         return _check(OmegaConf.create(values), composer.command, provenance)
     record = read_record(directory)
     base = {key: value for key, value in _recorded(record).items() if key not in _NEVER_EARLIER}
+    if composer.command == "summarize":
+        base.pop("metric", None)  # nothing is scored
     if composer.command == "summarize" and not any(values[key] for key in _ROWS):
         has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
         kept = (*_OF_MODEL, "corpus") if has_columns else _OF_MODEL  # a file may have the names of its columns
         base = {key: value for key, value in base.items() if key in kept}
-        base["evaluation"] = {**base.get("evaluation", {}), "metrics": []}
     values = _replaced(composer, values, base, overrides)
     if composer.command != "summarize" or any(values[key] for key in _ROWS):
         refuse_incomplete(values, record)

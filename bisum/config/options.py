@@ -11,11 +11,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from bisum.config.targets import refuse_foreign_script
 from bisum.errors import UserError, without_secrets
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family
-from bisum.interfaces.metric import Metric
 from bisum.interfaces.text import Name
 
 PJRT_DEVICE = os.environ.get("PJRT_DEVICE")
@@ -51,13 +49,6 @@ class EvaluationOptions:
     """Resamplings of the rows behind each 95 % interval; more make the bounds steadier."""
     shown_summaries: Annotated[int, Ge(0), Le(1000)]
     """Validation rows of each language printed with their summaries after every evaluation."""
-    metrics: list[Name | Metric]
-    """Further metrics: names or local paths for the `evaluate` library, or `_target_` nodes of your own."""
-
-    def __post_init__(self) -> None:
-        for metric in self.metrics:
-            if isinstance(metric, str):
-                refuse_foreign_script(metric)
 
 
 @dataclass(frozen=True, kw_only=True)

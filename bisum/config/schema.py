@@ -7,7 +7,9 @@ the class they name. Nothing here imports torch, transformers or datasets.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,13 +19,16 @@ from bisum.config.checking import build
 from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
 from bisum.config.provenance import Provenance
 from bisum.config.recording import Recorded, record_of
-from bisum.errors import UserError
+from bisum.errors import UserError, nearest
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.language import Language
+from bisum.interfaces.metric import Metric
+from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, ROUGE_TYPES, Score
 from bisum.interfaces.source import Source
 from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import Tracker
-from bisum.interfaces.trainer import Trainer
+from bisum.interfaces.trainer import AUTO, Trainer
+from bisum.runs.metrics import split_score_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,8 @@ class Config:
     """Where rows come from."""
     filter: dict[str, Filter]
     """Which rows are kept; filters apply in their order."""
+    metric: dict[str, Metric]
+    """What summaries are scored with, besides ROUGE."""
     model: ModelOptions
     """What is fine-tuned."""
     trainer: Trainer
@@ -74,22 +81,48 @@ class Config:
         if self.generation.min_tokens >= self.model.max_summary_tokens:
             limit = self.model.max_summary_tokens
             raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")
+        self._check_scores()
         self._check_best_metric()
 
+    def score_of(self, name: str) -> Score | None:
+        """Return what a score of an evaluation is; None if no metric gives one of that name."""
+        for scores in (MODEL_SCORES, ROUGE_SCORES, *(metric.scores for metric in self.metric.values())):
+            with suppress(KeyError):
+                return scores[name]
+        return None
+
+    def _check_scores(self) -> None:
+        """Metrics must describe their scores, and no two may give scores of one name."""
+        owners = dict.fromkeys((*MODEL_SCORES, *ROUGE_SCORES), "every evaluation")
+        for key, metric in self.metric.items():
+            scores = metric.scores
+            if not isinstance(scores, Mapping) or not all(isinstance(score, Score) for score in scores.values()):
+                raise UserError(f"metric.{key}: scores of {type(metric).__name__} must be a mapping of names to Score")
+            for name in scores:
+                if name in owners:
+                    raise UserError(f"metric.{key}: gives '{name}', as does {owners[name]}; remove one of the two")
+                owners[name] = f"metric.{key}"
+
     def _check_best_metric(self) -> None:
-        """The metric that chooses the best checkpoint must be one that an evaluation of this run yields."""
+        """The metric that selects the best checkpoint must be one that an evaluation of this run gives."""
         best = self.trainer.best_metric
-        if not (self.trainer.names_built_in_metric() or self.evaluation.metrics):
-            valid = "eval/loss, eval/gen_len, eval/rouge1, eval/rouge2, eval/rougeL, eval/rougeLsum"
+        if best == AUTO:
+            return
+        name, language = split_score_name(best)
+        if language and language not in self.languages:
             raise UserError(
-                f"trainer.best_metric: no metric '{best}' (valid: {valid}, "
-                "the same per language as in eval/en/rougeL and accent-correct as in eval/unicode/rougeL)"
+                f"trainer.best_metric: '{best}' names '{language}', which is not in languages {self.languages}"
             )
-        for part in best.split("/")[1:-1]:
-            if part != "unicode" and part not in self.languages:
-                raise UserError(
-                    f"trainer.best_metric: '{best}' names '{part}', which is not in languages {self.languages}"
-                )
+        score = self.score_of(name)
+        if score is None or (name in MODEL_SCORES and language):
+            known = ["loss", *ROUGE_TYPES, *chain.from_iterable(metric.scores for metric in self.metric.values())]
+            plain = [f"eval/{name}" for name in known]
+            raise UserError(
+                f"trainer.best_metric: no metric '{best}'{nearest(best, plain)} (valid: {', '.join(plain)}, all but "
+                "loss per language as in eval/en/rougeL, and ROUGE accent-correct as in eval/unicode/rougeL)"
+            )
+        if score.higher_is_better is None:
+            raise UserError(f"trainer.best_metric: neither a high nor a low '{best}' is better ({score.description})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,7 +137,7 @@ def tools_for(code: str) -> LanguageTools:
         return LanguageTools(
             language=None, punkt="english", stemmer=None, spaced=True, ends_sentences=True, dotless_i=False
         )
-    names = [tag.language or "", _macrolanguage(tag)]
+    names = [tag.language or "", macrolanguage_of(tag.language or "")]
     script = _script(tag)
     return LanguageTools(
         language=tag.language,
@@ -147,6 +147,13 @@ def tools_for(code: str) -> LanguageTools:
         ends_sentences=script not in _SCRIPTS_WITHOUT_ENDS,
         dotless_i=script == "Latn" and tag.language in _DOTLESS_I,
     )
+
+
+def macrolanguage_of(language: str) -> str:
+    """Return the code of the macrolanguage of which a language is a member, such as `ar` of `arz`; "" if none."""
+    from langcodes.data_dicts import MACROLANGUAGES
+
+    return str(MACROLANGUAGES.get(language, ""))
 
 
 def describe_codes(codes: Iterable[str]) -> Iterator[str]:
@@ -209,16 +216,9 @@ def _script(tag: langcodes.Language) -> str:
     import langcodes
     from langcodes.data_dicts import LIKELY_SUBTAGS
 
-    whole = _macrolanguage(tag)
+    whole = macrolanguage_of(tag.language or "")
     is_listed = tag.script is not None or tag.language in LIKELY_SUBTAGS or not whole
     return (tag if is_listed else langcodes.Language.get(whole)).maximize().script or "Latn"
-
-
-def _macrolanguage(tag: langcodes.Language) -> str:
-    """Return the macrolanguage of which a tag's language is a member; "" if there is none."""
-    from langcodes.data_dicts import MACROLANGUAGES
-
-    return MACROLANGUAGES.get(tag.language or "", "")
 
 
 def _first(table: Mapping[str, str], names: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bisum.display.metric_tables import evaluated_metrics
 from bisum.display.scored_rows import FEWEST_ROWS, ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import SHOWN, Fitting, new_table
 from bisum.runs.metrics import score_name
@@ -102,6 +103,10 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
         )
     minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
     yield Fitting([_evaluations(jobs, minus, profile, len(scored) == 1, joint) for joint in (" ", "\n")])
+    prefixes = [prefix_of(record["evaluation"]["split"]) if "evaluation" in record else "" for record in jobs.values()]
+    for table in evaluated_metrics(jobs, prefixes):
+        yield ""
+        yield table
     if len(scored) > 1:
         yield "The jobs did not score the same rows: compare how far each is above its own baseline, not its scores."
         if profile != "rouge":

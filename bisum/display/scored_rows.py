@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from rich.table import Table
 
+from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES
 from bisum.runs.metrics import score_name
 
 FEWEST_ROWS = 10
@@ -23,12 +24,14 @@ class ScoredRows:
     """Rows of each language."""
     profile: str
     """`rouge` or `unicode`; see `bisum.evaluation.rouge`."""
+    metrics: Mapping[str, Mapping[str, Any]]
+    """What each score of the chosen metrics is, by name; see `bisum.interfaces.score.Score.described`."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any], split: str) -> Self:
         """Return the rows of a split that a run recorded."""
         counts = {language: count["kept"] for language, count in record["data"]["rows"][split].items()}
-        return cls(counts=counts, profile=record["profile"])
+        return cls(counts=counts, profile=record["profile"], metrics=chosen_scores(record))
 
     @property
     def total(self) -> int:
@@ -46,6 +49,12 @@ class ScoredRows:
     def interval(self, metrics: Mapping[str, float], name: str, language: str = "") -> str:
         """Return the ends of a score's interval, marked if there are too few rows for it."""
         return f"{metrics[f'{name}_low']:.1f}-{metrics[f'{name}_high']:.1f}{few_rows_mark(self.count(language))}"
+
+
+def chosen_scores(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what a run recorded of the scores that not every evaluation gives, by name."""
+    scores = record.get("scores", {})
+    return {name: score for name, score in scores.items() if name not in ROUGE_SCORES and name not in MODEL_SCORES}
 
 
 def few_rows_mark(rows: int) -> str:

@@ -29,28 +29,29 @@ def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDA
 
 def interval(values: NDArray[np.float64], samples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the bounds of the 95 % interval of the mean over rows: (rows, ...) -> two arrays of shape (...)."""
-    return _ends(resampled_means(values, samples, seed))
+    return bounds(resampled_means(values, samples, seed))
 
 
-def paired(
-    ours: NDArray[np.float64], theirs: NDArray[np.float64], samples: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Compare two systems over the same rows by paired bootstrap resampling (Koehn 2004, aclanthology.org/W04-3250).
+def bounds(resampled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds of the 95 % interval of a resampled statistic: (samples, ...) -> two arrays of shape (...).
 
-    Both are resampled with the same rows, so that the difficulty of a row does not blur the comparison.
-
-    Returns:
-        The lower and upper bound of the 95 % interval of the mean of `ours - theirs`, and the share in [0, 1] of the
-        resamples in which the mean of `ours` is strictly above the mean of `theirs`: (rows, ...) and (rows, ...) ->
-        three arrays of shape (...).
+    A resample in which the statistic is NaN, because no row has a value, does not count.
     """
-    means = resampled_means(ours - theirs, samples, seed)
-    means[np.abs(means) < _ROUNDING] = 0
-    low, high = _ends(means)
-    return low, high, (means > 0).mean(axis=0)
-
-
-def _ends(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    low, high = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def without_rounding(differences: NDArray[np.float64], size: float = 1) -> NDArray[np.float64]:
+    """Return resampled differences of scores of about `size`, with 0 for those that are only rounding errors."""
+    return np.where(np.abs(differences) < _ROUNDING * max(size, 1), 0, differences)
+
+
+def share_above_zero(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share in [0, 1] of resampled differences that are above 0: (samples, ...) -> (...).
+
+    With differences between two systems over the same rows, this is paired bootstrap resampling (Koehn 2004,
+    aclanthology.org/W04-3250): the difficulty of a row does not blur the comparison.
+    """
+    share: NDArray[np.float64] = np.mean(differences > 0, axis=0)
+    return share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike
 from bisum.batches.shapes import Shapes
 from bisum.config.schema import Config
 from bisum.corpus.strings import by_id
-from bisum.errors import UserError, reason
 from bisum.evaluation.baseline import lead_all, unsplit_languages
-from bisum.evaluation.evaluate_library import further_metrics
-from bisum.evaluation.rouge import PROFILES, TYPES, F, RowScores, aggregate, difference, score_rows
+from bisum.evaluation.measured import measured
+from bisum.evaluation.rouge import Rouge
+from bisum.evaluation.row_scores import RowScores, aggregate, difference
+from bisum.interfaces.metric import Metric, Summaries
 from bisum.interfaces.progress import ShowProgress
+from bisum.interfaces.score import MODEL_SCORES, rouge_name
 from bisum.runs.metrics import score_name
 
 if TYPE_CHECKING:
@@ -39,10 +41,14 @@ class Evaluation:
     """Scores of every row in the order of ids, so that all evaluations of a split have the same order."""
     metrics: dict[str, float]
     """Metrics by their names in `metrics.jsonl`."""
+    described: dict[str, dict[str, Any]]
+    """What each score is, by name, as plain data; see `bisum.interfaces.score.Score.described`."""
     predictions: list[dict[str, Any]]
     """Every scored row, in the order of the split: id, language, document, reference, prediction."""
     histograms: dict[str, dict[str, list[float]]]
     """Histograms (`counts`, and `edges` of the bins) of ROUGE-L and of the lengths of a model's summaries in tokens."""
+    seconds: dict[str, float]
+    """Time that each metric took, by its name in the configuration."""
 
 
 class Evaluator:
@@ -74,7 +80,7 @@ class Evaluator:
         self._unsplit: set[str] = set()
         self._progress = progress
         self._check_interrupt = check_interrupt
-        self._further = further_metrics(config.evaluation.metrics)
+        self._metrics: dict[str, Metric] = {"rouge": Rouge(), **config.metric}
 
     def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
         """Generate and score; add `loss` (mean over reference tokens) and `gen_len` (mean generated tokens) to ROUGE.
@@ -87,23 +93,25 @@ class Evaluator:
         summaries = [""] * len(split)
         loss, tokens = 0.0, 0
         lengths: list[int] = []
+        at_limit = [False] * len(split)
         options = self.config.evaluation
         with self._progress(f"generating {prefix}", len(split)) as bar:
             done = 0
             batches = generate(loaded, split, self.config.generation, options.batch_size, self.precision, self.shapes)
             for batch in batches:
-                for row, summary in zip(batch.rows, batch.summaries, strict=True):
-                    summaries[row] = summary
+                for row, summary, is_at_limit in zip(batch.rows, batch.summaries, batch.at_limit, strict=True):
+                    summaries[row], at_limit[row] = summary, is_at_limit
                 loss, tokens = loss + batch.loss_sum, tokens + batch.loss_tokens
                 lengths += batch.lengths
                 done += len(batch.rows)
                 bar.advance(done)
                 self._check_interrupt()
         own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": sum(lengths) / len(split)}
-        scored = self.score(split.rows, summaries, prefix)
+        scored = self.score(split.rows, summaries, prefix, at_limit)
         counted = _histogram(lengths, loaded.max_summary_tokens)
         histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": counted}
-        return replace(scored, metrics=own | scored.metrics, histograms=histograms)
+        described = {name: score.described() for name, score in MODEL_SCORES.items()} | scored.described
+        return replace(scored, metrics=own | scored.metrics, described=described, histograms=histograms)
 
     def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""
@@ -117,39 +125,41 @@ class Evaluator:
         return self.score(rows, leads, "baseline")
 
     def difference(self, system: Evaluation, baseline: Evaluation) -> dict[str, float]:
-        """Return by how much a system beats a baseline over the same rows, as `difference/...` metrics."""
+        """Return how a system differs from a baseline over the same rows, as `difference/...` metrics."""
         samples = self.config.evaluation.bootstrap_samples
         return difference(system.scores, baseline.scores, samples, BOOTSTRAP_SEED, self.config.languages)
 
-    def score(self, rows: pa.Table, summaries: list[str], prefix: str) -> Evaluation:
-        """Score one summary for each row of a table.
+    def score(
+        self, rows: pa.Table, summaries: list[str], prefix: str, at_limit: Sequence[bool] | None = None
+    ) -> Evaluation:
+        """Score one summary for each row of a table; `at_limit` says which of a model's reached its token limit.
 
         Raises:
-            UserError: a configured metric fails, returns a value that is not a number, or reuses another metric's name.
+            UserError: a configured metric fails, or returns what is no value of its scores.
         """
         order = by_id(rows).to_pylist()  # intervals must not depend on the rows' order
-        predictions = [summaries[row] for row in order]
-        references, languages = (rows[name].take(order).to_pylist() for name in ("summary", "language"))
-        samples = self.config.evaluation.bootstrap_samples
-        scores = score_rows(predictions, references, languages)
-        metrics = aggregate(scores, prefix, samples, BOOTSTRAP_SEED, self.config.languages)
-        for metric in self._further:
-            name = getattr(metric, "name", type(metric).__name__)
-            try:
-                values = {
-                    key: float(value) for key, value in metric.compute(predictions, references, languages).items()
-                }
-            except UserError:
-                raise
-            except Exception as error:
-                raise UserError(f"evaluation.metrics: {name} failed: {reason(error)}") from error
-            for key, value in values.items():
-                if f"{prefix}/{key}" in metrics or key in ("loss", "gen_len"):
-                    raise UserError(f"evaluation.metrics: {name} gives '{key}', which is the name of another metric")
-                metrics[f"{prefix}/{key}"] = value
+        ids, documents, references, languages = (
+            rows[name].take(order).to_pylist() for name in ("id", "document", "summary", "language")
+        )
+        texts = Summaries(
+            ids=ids,
+            documents=documents,
+            predictions=[summaries[row] for row in order],
+            references=references,
+            languages=languages,
+            at_limit=None if at_limit is None else [at_limit[row] for row in order],
+        )
+        columns, seconds = measured(self._metrics, texts, self._check_interrupt)
+        scores = RowScores(tuple(ids), tuple(languages), columns)
+        metrics = aggregate(
+            scores, prefix, self.config.evaluation.bootstrap_samples, BOOTSTRAP_SEED, self.config.languages
+        )
+        described = {name: column.score.described() for name, column in columns.items()}
+        drawn = columns[rouge_name(self.profile, "rougeL")].rows
+        assert drawn is not None
         name = score_name(prefix, "rougeL", profile=self.profile)
-        rouge = _histogram(100 * scores.values[:, PROFILES.index(self.profile), TYPES.index("rougeL"), F], 100)
-        return Evaluation(scores, metrics, list(_predictions(rows, summaries)), {f"histograms/{name}": rouge})
+        histograms = {f"histograms/{name}": _histogram(100 * drawn, 100)}
+        return Evaluation(scores, metrics, described, list(_predictions(rows, summaries)), histograms, seconds)
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:

@@ -47,6 +47,8 @@ class GeneratedBatch:
     """Generated texts, in the order of `rows`."""
     lengths: list[int]
     """Tokens of each summary, with the end-of-sequence token, without those that its family forces before it."""
+    at_limit: list[bool]
+    """Whether each summary reached the limit of tokens without its end."""
     loss_sum: float
     """Cross-entropy of the references, summed over their tokens; NaN if not requested."""
     loss_tokens: int
@@ -137,10 +139,12 @@ def generate(
                     ids = generate_in_shape(model, collated["input_ids"], mask, states, *decoding)
                     ids = ids[:, family.forced_tokens :]
             ids = ids[: len(rows)]
+            lengths, ended = _lengths(ids.tolist(), config)
             yield GeneratedBatch(
                 rows,
                 family.decode(loaded.tokenizer, ids),
-                _lengths(ids.tolist(), config),
+                lengths,
+                [not is_over for is_over in ended],
                 float(loss),
                 int(count_tokens(collated["labels"])),
             )
@@ -191,8 +195,9 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> list[int]:
-    """Count each sequence's tokens, up to and including its first end-of-sequence token."""
+def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> tuple[list[int], list[bool]]:
+    """Count each sequence's tokens, up to and including its first end-of-sequence token; return whether it has one."""
     ends = end_tokens(config.eos_token_id)
     firsts = [next((at for at, token in enumerate(sequence) if token in ends), None) for sequence in sequences]
-    return [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]
+    lengths = [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]
+    return lengths, [first is not None for first in firsts]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.strings import by_id
-from bisum.evaluation.rouge import TYPES
+from bisum.interfaces.score import ROUGE_TYPES
 from bisum.interfaces.trainer import AUTO
 from bisum.runs.metrics import score_name
 
@@ -57,6 +57,6 @@ def best_metric(named: str, profile: str) -> str:
 def blind_spots(metric: str, shares: Mapping[str, float]) -> list[str]:
     """Return the languages of which a named metric loses most letters."""
     _, *parts, name = metric.split("/")
-    if not name.startswith(TYPES) or "unicode" in parts:
+    if not name.startswith(ROUGE_TYPES) or "unicode" in parts:
         return []
     return [language for language in lost_languages(shares) if parts in ([], [language])]

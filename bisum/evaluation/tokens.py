@@ -20,7 +20,7 @@ _TONE_AFTER_VOWEL = regex.compile(r"([\u0E4D\u0ECD])([\u0E48-\u0E4B\u0EC8-\u0ECB
 _GREEK_ACCENTS = regex.compile(r"[\u0300\u0301\u0313\u0314\u0342\u0345]")
 
 
-def unicode_tokens(text: str, language: str) -> list[str]:
+def unicode_tokens(text: str, language: str, *, stemmed: bool = True) -> list[str]:
     """Return the tokens of the profile `unicode`: folded, and stemmed by Snowball where it has the language.
 
     A token is a run of letters, digits and their combining marks. In a language written without blanks, it is a letter
@@ -29,7 +29,7 @@ def unicode_tokens(text: str, language: str) -> list[str]:
     """
     tools = tools_for(language)
     tokens: list[str] = (WORD if tools.spaced else CHARACTER).findall(_fold(text, tools))
-    return [_stem(token, tools.stemmer) for token in tokens] if tools.stemmer else tokens
+    return [snowball_stem(token, tools.stemmer) for token in tokens] if stemmed and tools.stemmer else tokens
 
 
 def _fold(text: str, tools: LanguageTools) -> str:
@@ -50,7 +50,8 @@ def _fold(text: str, tools: LanguageTools) -> str:
 
 
 @lru_cache(maxsize=2**17)
-def _stem(token: str, stemmer: str) -> str:
+def snowball_stem(token: str, stemmer: str) -> str:
+    """Return the stem of a token by the Snowball stemmer of that name in nltk."""
     # nltk's Arabic stemmer remembers earlier words, so each word gets a new one.
     stem: str = (SnowballStemmer(stemmer) if stemmer == "arabic" else _stemmer(stemmer)).stem(token)
     return stem

@@ -1,30 +1,76 @@
-"""The interface of a metric besides ROUGE. Your own metric is a class with `compute`, named in `evaluation.metrics`:
+"""The interface of a metric besides ROUGE. Your own metric is a class with `scores` and `compute`:
 
-evaluation:
-  metrics: [{_target_: mine.Copied}]
+@dataclass(frozen=True, kw_only=True)
+class Questions(Metric):
+    scores = {"questions": Score("summaries that end with ?", higher_is_better=False, highest=1, scale=100, unit="%")}
 
-`bisum.evaluation.evaluator` calls it, and records each number it returns as `eval/NAME`, `test/NAME` or
-`baseline/NAME`. You must allow code from outside bisum: allow_targets=[mine].
+    def compute(self, summaries):
+        return {"questions": [float(text.endswith("?")) for text in summaries.predictions]}
+
+A file `metric/questions.yaml` in a folder of yours makes it an option:
+
+# @package metric.questions
+_target_: mine.Questions
+
+It is then chosen with --config-dir FOLDER allow_targets=[mine] metric=[questions].
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bisum.interfaces.score import Score
 
 
-@runtime_checkable
-class Metric(Protocol):
-    """A score of a list of summaries."""
+@dataclass(frozen=True, kw_only=True)
+class Summaries:
+    """The rows that a metric scores. All lists have one entry per row."""
 
-    def compute(self, predictions: list[str], references: list[str], languages: list[str]) -> dict[str, float]:
-        """Return the scores by name.
+    ids: Sequence[str]
+    """Ids of the rows, unique within their split."""
+    documents: Sequence[str]
+    """The texts that were summarized."""
+    predictions: Sequence[str]
+    """The summaries to score; some may be empty."""
+    references: Sequence[str]
+    """The summaries in the corpus."""
+    languages: Sequence[str]
+    """Codes of the rows' languages."""
+    at_limit: Sequence[bool] | None = None
+    """Whether each summary reached the model's token limit without ending; None if no model generated them."""
 
-        Args:
-            predictions: one summary for each row.
-            references: the reference of the same row.
-            languages: the code of the row's language.
+
+Values = Sequence[float | None] | Sequence[Sequence[float]] | float
+"""A score's values: a number for each row (None: the row has no value), or counts for each row if the score states how
+to aggregate them, or one number for all rows, which then has no interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(ABC):
+    """A score of summaries, row by row."""
+
+    @property
+    @abstractmethod
+    def scores(self) -> Mapping[str, Score]:
+        """The scores that `compute` returns, by name: letters, digits, - and _. A class attribute will do."""
+
+    def prepare(self, languages: Sequence[str]) -> Iterable[str]:  # noqa: ARG002 - most need nothing
+        """Load what `compute` needs, before the corpus is read.
+
+        Returns:
+            Lines that a reader of the scores must know, such as a language in which the metric means nothing.
+
+        Raises:
+            UserError: something is missing, or unfit for one of `languages`, the codes of the corpus's languages.
+        """
+        return ()
+
+    @abstractmethod
+    def compute(self, summaries: Summaries) -> Mapping[str, Values]:
+        """Return the values of each score in `scores`.
 
         Raises:
             UserError: the metric cannot score these rows; any other error is reported with the metric's name.
         """
-        ...

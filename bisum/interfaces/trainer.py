@@ -32,7 +32,6 @@ class Plain(Trainer):
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -55,9 +54,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """The value of `Trainer.best_metric` that leaves the choice to the languages of the corpus."""
-_BUILT_IN_METRIC = re.compile(
-    r"eval/(loss|gen_len|(([^/]+/)?|unicode/([^/]+/)?)rouge(1|2|L|Lsum)(_precision|_recall)?)"
-)
 
 
 class TrainingDevice(Protocol):
@@ -217,7 +213,7 @@ class Trainer(ABC):
     keep_checkpoints: Annotated[int, Ge(1), Le(100_000)] | None
     """Number of recent checkpoints to keep, in addition to the best; null: all."""
     best_metric: Name
-    """Metric of the validation split that selects the best checkpoint; eval/loss: lowest, any other: highest.
+    """Metric of the validation split that selects the best checkpoint, the highest or lowest by its direction.
 
     auto: eval/rougeL, or eval/unicode/rougeL if rouge_score's tokenizer loses most letters of one of the languages. Of
     equal values, the one with the lower eval/loss is better.
@@ -230,7 +226,3 @@ class Trainer(ABC):
     def __post_init__(self) -> None:
         if self.best_metric != AUTO and not self.best_metric.startswith("eval/"):
             raise UserError(f"best_metric '{self.best_metric}' must be {AUTO} or begin with eval/, as in eval/rougeL")
-
-    def names_built_in_metric(self) -> bool:
-        """Return whether every evaluation yields `best_metric`."""
-        return self.best_metric == AUTO or _BUILT_IN_METRIC.fullmatch(self.best_metric) is not None

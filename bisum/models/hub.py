@@ -24,8 +24,17 @@ SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.in
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 
 
-def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None) -> Path:
+def fetch(
+    name: str,
+    revision: str | None,
+    weights: bool,
+    pickles: bool,
+    progress: ShowProgress | None,
+    further: Sequence[str] = (),
+) -> Path:
     """Return the local folder of a model's files, optionally with weights (pickled only if there are no others).
+
+    `further` are names or patterns of other files that are wanted.
 
     A cached commit needs no network if `revision` pins it. Otherwise the newest commit is requested from the hub, or
     the newest in the cache is used if the hub is unreachable. A single request, without retries, tests whether it is.
@@ -33,7 +42,7 @@ def fetch(name: str, revision: str | None, weights: bool, pickles: bool, progres
     Raises:
         OSError: the hub has no such model or revision, or cannot be reached; `huggingface_hub` says which.
     """
-    patterns = [*READER_FILES, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ())]
+    patterns = [*READER_FILES, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ()), *further]
     one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ())]
 
     def cached() -> Path | None:

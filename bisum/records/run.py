@@ -8,18 +8,22 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from bisum.config.identity import identity
 from bisum.config.schema import Config
 from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, from_here
 from bisum.errors import Failed, UserError, reason
+from bisum.evaluation.evaluator import Evaluation
 from bisum.printing import as_json
 from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import checkpoints_in
@@ -32,6 +36,7 @@ from bisum.runs.signals import Interrupted, Interrupts, interrupts
 from bisum.trackers.client import Histograms, Tracking
 
 _DOING = {
+    "metrics": "loading the metrics",
     "corpus": "reading the corpus",
     "model": "loading the model",
     "tokenization": "tokenizing",
@@ -152,15 +157,22 @@ class Run:
             self.update()
         return self._tracking
 
-    def write_predictions(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write `predictions/<name>.jsonl` atomically, one line per scored row.
+    def write_evaluation(self, name: str, evaluation: Evaluation) -> None:
+        """Write every scored row atomically: texts to `predictions/<name>.jsonl`, values to `<name>.scores.parquet`.
 
         A sample of the rows goes to the tracker with the next logged metrics.
         """
-        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-        replace_file(self.directory / "predictions" / f"{name}.jsonl", lines)
+        folder = self.directory / "predictions"
+        replace_file(folder / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in evaluation.predictions))
+        buffer = BytesIO()
+        pq.write_table(evaluation.scores.table(), buffer)
+        replace_file(folder / f"{name}.scores.parquet", buffer.getvalue())
+        seconds = self.record["seconds"]
+        for metric, took in evaluation.seconds.items():
+            seconds[f"metric.{metric}"] = round(seconds.get(f"metric.{metric}", 0.0) + took, 3)
+        self.update(scores={**self.record.get("scores", {}), **evaluation.described})
         if tracking := self._track():
-            tracking.predictions(name, rows)
+            tracking.predictions(name, evaluation.predictions)
 
     def track_image(self, name: str, png: Path) -> None:
         """Send a plot to the tracker."""

@@ -44,6 +44,12 @@ LIST = Kind("a list", lambda value: isinstance(value, list))
 WHOLE = Kind("a whole number", lambda value: type(value) is int and 0 <= value < 2**63)
 NUMBER = Kind("a number", is_number)
 SCORE = Kind("a number or null", lambda value: value is None or type(value) in (int, float))
+FLAG = Kind("true, false or null", lambda value: value is None or type(value) is bool)
+RANGE = Kind(
+    "a list of two numbers or nulls",
+    lambda value: isinstance(value, list) and len(value) == 2 and all(end is None or is_number(end) for end in value),
+    LIST,
+)
 CHECKPOINT = Kind("the name of a checkpoint, epoch-<n>", lambda value: isinstance(value, str) and is_name(value), TEXT)
 IDENTIFIER = Kind(
     "1 to 128 letters, digits, - and _",

@@ -7,14 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def replace_file(path: Path, lines: Iterable[str]) -> None:
-    """Write lines to a file atomically, creating its folder: a kill or a power cut leaves the old or the new file."""
+def replace_file(path: Path, contents: Iterable[str] | bytes) -> None:
+    """Write lines, or bytes, to a file atomically: a kill or a power cut leaves the old or the new file.
+
+    Its folder is created.
+    """
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     aside.unlink(missing_ok=True)  # which may be a link
     try:
-        with aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        with aside.open("xb") as file:
+            if isinstance(contents, bytes):
+                file.write(contents)
+            else:
+                file.writelines(f"{line}\n".encode(errors="backslashreplace") for line in contents)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

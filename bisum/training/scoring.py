@@ -15,13 +15,14 @@ from bisum.display.narration import (
 )
 from bisum.display.scored_rows import ScoredRows
 from bisum.errors import UserError
-from bisum.evaluation.evaluator import Evaluation, Evaluator
+from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.profile import best_metric, blind_spots, kept_shares
 from bisum.hardware.xla import compilations
 from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.checkpoints import epoch_name
+from bisum.runs.metrics import score_name, split_score_name
 from bisum.training.checkpoints import flaw, load_weights
 from bisum.training.session import Session
 
@@ -38,6 +39,8 @@ class Scoring:
         self._loaded = loaded
         self._splits = splits
         self.best_metric = best_metric(config.trainer.best_metric, evaluator.profile)
+        score = config.score_of(split_score_name(self.best_metric)[0])
+        self.higher_is_better = score is not None and bool(score.higher_is_better)
 
     def score_baseline(self) -> None:
         """Score lead-k on the validation split, as the baseline shown beside every evaluation.
@@ -53,7 +56,7 @@ class Scoring:
         """Record and show the validation scores of lead-k."""
         run, lead, baseline = self._run, self._config.evaluation.lead, self._baseline
         if not any("baseline/rouge1" in line for line in run.metrics()):
-            run.write_predictions(f"validation-lead{lead}", baseline.predictions)
+            run.write_evaluation(f"validation-lead{lead}", baseline)
             run.log(baseline.metrics, 0, 0.0, baseline.histograms)
         scores = {"system": f"lead-{lead}", "split": "validation", **baseline.metrics}
         run.update(baseline=scores, best_metric=self.best_metric)
@@ -66,11 +69,12 @@ class Scoring:
             scored = self._evaluator.model(self._loaded, self._splits["validation"], "eval")
         if self._loaded.model.device.type == "xla":
             run.screen.log(f"step {step}  {compilations()} XLA programs compiled so far")
-        run.write_predictions(f"validation-{epoch_name(epoch)}", scored.predictions)
+        run.write_evaluation(f"validation-{epoch_name(epoch)}", scored)
         run.log(scored.metrics, step, epoch, scored.histograms)
         run.update(last={"step": step, "epoch": epoch, **scored.metrics})
         lead = (f"lead-{config.evaluation.lead}", self._baseline.metrics)
-        narrate_validation(run.screen, scored.metrics, epoch, train_loss, lead, ScoredRows.of(run.record, "validation"))
+        rows = ScoredRows.of(run.record, "validation")
+        narrate_validation(run.screen, scored.metrics, epoch, train_loss, lead, rows, self.best_metric)
         narrate_summaries(run.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
         return scored.metrics
 
@@ -89,8 +93,8 @@ class Scoring:
         with run.stage("test"):
             baseline = self._evaluator.baseline(split.rows)
             scored = self._evaluator.model(self._loaded, split, "test")
-        run.write_predictions(f"test-lead{lead}", baseline.predictions)
-        run.write_predictions(f"test-{name}", scored.predictions)
+        run.write_evaluation(f"test-lead{lead}", baseline)
+        run.write_evaluation(f"test-{name}", scored)
         run.log(scored.metrics, session.step, session.epoch, scored.histograms)
         run.update(test={"checkpoint": name, **scored.metrics, **baseline.metrics})
         if not math.isfinite(scored.metrics["test/loss"]):
@@ -99,11 +103,13 @@ class Scoring:
 
     def _check_best_metric(self) -> None:
         """Refuse a metric that these rows do not give, and report one that reads few of their letters."""
-        names = _given_by(self._baseline)
-        if self.best_metric not in names:
-            ends = ("_low", "_high", "_precision", "_recall")
-            known = ", ".join(sorted(name for name in names if not name.endswith(ends)))
-            raise UserError(f"trainer.best_metric: no '{self.best_metric}' for these rows (valid: {known})")
+        name, language = split_score_name(self.best_metric)
+        given = self._baseline.metrics
+        if score_name("baseline", name) in given and score_name("baseline", name, language=language) not in given:
+            found = [code for code in self._config.languages if score_name("baseline", name, language=code) in given]
+            raise UserError(
+                f"trainer.best_metric: no '{self.best_metric}' for these rows, which give {name} for {', '.join(found)}"
+            )
         if self._config.trainer.best_metric == AUTO:
             return
         shares = kept_shares([self._splits["validation"].rows])
@@ -113,11 +119,6 @@ class Scoring:
                 f"trainer.best_metric: {self.best_metric} keeps only a-z and 0-9, {percent}; "
                 "eval/unicode/rougeL keeps all"
             )
-
-
-def _given_by(baseline: Evaluation) -> set[str]:
-    """Return the metric names of an evaluation, derived from a baseline on the same rows."""
-    return {"eval/loss", "eval/gen_len", *(name.replace("baseline/", "eval/", 1) for name in baseline.metrics)}
 
 
 def report(run: Run) -> dict[str, float]:

@@ -49,6 +49,8 @@ class Session:
     settings: Trainer
     best_metric: str
     """Name of the metric that selects the best checkpoint, which `settings.best_metric` may leave open."""
+    higher_is_better: bool
+    """The direction of that metric."""
     seed: int
     loaded: LoadedModel
     batches: TrainingLoader
@@ -213,7 +215,7 @@ class Session:
         progress.evaluated_step = progress.step
         progress.epoch_loss_sum, progress.epoch_loss_steps = 0.0, 0
         if self.best_metric not in metrics:
-            known = sorted(name for name in metrics if not name.endswith(("_low", "_high")))
+            known = sorted(name for name in metrics if not name.endswith(("_low", "_high", "_rows")))
             raise UserError(f"trainer.best_metric: no '{self.best_metric}' (valid: {', '.join(known)})")
         if not math.isfinite(metrics[self.best_metric]):
             self.run.screen.warn(
@@ -239,7 +241,7 @@ class Session:
         best, loss = self.progress.best, self.progress.best_loss
         if best is None or loss is None or not math.isfinite(best):
             return True
-        sign = 1 if self.best_metric == "eval/loss" else -1
+        sign = -1 if self.higher_is_better else 1
         return (sign * metrics[self.best_metric], metrics["eval/loss"]) < (sign * best, loss)
 
     def _mean_loss(self) -> float:

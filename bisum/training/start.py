@@ -65,6 +65,7 @@ def start_session(
     return Session(
         settings=settings,
         best_metric=scoring.best_metric,
+        higher_is_better=scoring.higher_is_better,
         seed=config.seed,
         loaded=loaded,
         batches=batches,

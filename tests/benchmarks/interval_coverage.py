@@ -21,7 +21,8 @@ import numpy as np
 from bisum.corpus.sample import Sample
 from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.bootstrap import CONFIDENCE, interval
-from bisum.evaluation.rouge import TYPES, F, score_rows
+from bisum.evaluation.rouge import score_rows
+from bisum.interfaces.score import ROUGE_MEASURES, ROUGE_TYPES
 
 TAIL = (1 - CONFIDENCE) / 2
 SAMPLES = 1000
@@ -35,11 +36,11 @@ def populations():
     splits = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])
     rows = [row for split in ("validation", "test") for row in splits[split].to_pylist()]
     documents, summaries, languages = ([row[key] for row in rows] for key in ("document", "summary", "language"))
-    columns = [TYPES.index(name) for name in SHOWN]
+    columns = [ROUGE_TYPES.index(name) for name in SHOWN]
     scores = {}
     for k in (1, 3):
         scored = score_rows(lead_all(documents, languages, k), summaries, languages)
-        scores[f"lead-{k}"] = scored.values[:, 0, :, F][:, columns]
+        scores[f"lead-{k}"] = scored[:, 0, :, ROUGE_MEASURES.index("fmeasure")][:, columns]
     return {**scores, "lead-3 minus lead-1": scores["lead-3"] - scores["lead-1"]}
 
 

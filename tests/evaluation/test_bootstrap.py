@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from benchmarks.interval_coverage import populations
 
-from bisum.evaluation.bootstrap import interval, paired, resampled_means
+from bisum.evaluation.bootstrap import bounds, interval, resampled_means, share_above_zero, without_rounding
+
+
+def paired(ours, theirs, samples, seed):
+    differences = without_rounding(resampled_means(ours - theirs, samples, seed))
+    return *bounds(differences), share_above_zero(differences)
 
 
 @pytest.fixture(scope="module")

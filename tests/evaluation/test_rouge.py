@@ -9,7 +9,12 @@ from nltk.stem.snowball import SnowballStemmer
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum.evaluation.baseline import lead_all
-from bisum.evaluation.rouge import MEASURES, PROFILES, TYPES, aggregate, difference, score_rows
+from bisum.evaluation.measured import measured
+from bisum.evaluation.rouge import Rouge, score_rows
+from bisum.evaluation.rouge_engine import score_pairs
+from bisum.evaluation.row_scores import RowScores, aggregate, difference
+from bisum.interfaces.metric import Summaries
+from bisum.interfaces.score import ROUGE_MEASURES, ROUGE_PROFILES, ROUGE_TYPES
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data/debian.jsonl").read_text("utf-8").splitlines()]
 NAMES = {"en": "english", "es": "spanish"}
@@ -26,11 +31,11 @@ def pairs():
 
 def by_rouge_score(pairs, tokenizers):
     """(rows, types, measures) from the original package."""
-    scorers = {code: RougeScorer(TYPES, use_stemmer=True, tokenizer=tokenizers.get(code)) for code in NAMES}
+    scorers = {code: RougeScorer(ROUGE_TYPES, use_stemmer=True, tokenizer=tokenizers.get(code)) for code in NAMES}
     scored = []
     for prediction, reference, code in zip(*pairs, strict=True):
         lines = ["\n".join(punkt.sent_tokenize(text, NAMES[code])) for text in (reference, prediction)]
-        scored.append([scorers[code].score(*lines)[rouge_type] for rouge_type in TYPES])
+        scored.append([scorers[code].score(*lines)[rouge_type] for rouge_type in ROUGE_TYPES])
     return np.array(scored, dtype=float)
 
 
@@ -51,22 +56,30 @@ class WordsOfOneLanguage:
         return [self.stemmer.stem(word) for word in kept.split()]
 
 
+def scored(predictions, references, languages):
+    """The scores of rows as an evaluation has them."""
+    ids = [str(row) for row in range(len(languages))]
+    rows = Summaries(ids=ids, documents=references, predictions=predictions, references=references, languages=languages)
+    columns, _ = measured({"rouge": Rouge()}, rows, lambda: None)
+    return RowScores(tuple(ids), tuple(languages), columns)
+
+
 def f(prediction, reference, language, rouge_type="rouge1"):
     """F of one pair in both profiles, (rouge, unicode)."""
-    return tuple(score_rows([prediction], [reference], [language]).values[0, :, TYPES.index(rouge_type), 2])
+    return tuple(score_rows([prediction], [reference], [language])[0, :, ROUGE_TYPES.index(rouge_type), 2])
 
 
 def test_rouge_profile_is_rouge_score_to_the_last_bit(pairs, golden):
     scores = score_rows(*pairs)
-    assert scores.values.shape == (len(pairs[0]), len(PROFILES), len(TYPES), len(MEASURES))
-    assert scores.values.dtype == np.float64
+    assert scores.shape == (len(pairs[0]), len(ROUGE_PROFILES), len(ROUGE_TYPES), len(ROUGE_MEASURES))
+    assert scores.dtype == np.float64
     assert len(pairs[0]) > 700
-    assert (scores.values[:, PROFILES.index("rouge")] == golden).all()
+    assert (scores[:, ROUGE_PROFILES.index("rouge")] == golden).all()
 
 
 def test_unicode_profile_is_rouge_score_over_snowball_stems(pairs):
     tokenizers = {code: WordsOfOneLanguage(name) for code, name in NAMES.items()}
-    values = score_rows(*pairs).values[:, PROFILES.index("unicode")]
+    values = score_rows(*pairs)[:, ROUGE_PROFILES.index("unicode")]
     assert (values == by_rouge_score(pairs, tokenizers)).all()
 
 
@@ -101,7 +114,7 @@ def test_rouge_lsum_matches_sentence_by_sentence():
 
 @pytest.mark.parametrize("text", ["", " \n", "!?"])
 def test_a_prediction_without_words_scores_zero(text):
-    assert (score_rows([text, text], ["A summary.", ""], ["en", "es"]).values == 0).all()
+    assert (score_rows([text, text], ["A summary.", ""], ["en", "es"]) == 0).all()
 
 
 def test_lists_of_unequal_length_are_refused():
@@ -109,17 +122,26 @@ def test_lists_of_unequal_length_are_refused():
         score_rows(["a", "b"], ["a"], ["en", "en"])
 
 
+def test_rouge_score_itself_gives_the_same_to_the_last_bit(pairs):
+    predictions, references, _ = pairs
+    for use_stemmer in (True, False):
+        fast, slow = (
+            score_pairs(references, predictions, use_stemmer=use_stemmer, fast=fast) for fast in (True, False)
+        )
+        assert (fast == slow).all()
+
+
 def test_means_are_exactly_those_of_rouge_score(pairs, golden):
-    metrics = aggregate(score_rows(*pairs), "eval", samples=100, seed=0, languages=["en", "es"])
+    metrics = aggregate(scored(*pairs), "eval", samples=100, seed=0, languages=["en", "es"])
     spanish = np.array([code == "es" for code in pairs[2]])
-    for t, rouge_type in enumerate(TYPES):
+    for t, rouge_type in enumerate(ROUGE_TYPES):
         for m, suffix in enumerate(["_precision", "_recall", ""]):
             assert metrics[f"eval/{rouge_type}{suffix}"] == 100 * np.mean(golden[:, t, m].tolist())
             assert metrics[f"eval/es/{rouge_type}{suffix}"] == 100 * np.mean(golden[spanish, t, m].tolist())
 
 
 def test_names_of_metrics(pairs):
-    scores = score_rows(*pairs)
+    scores = scored(*pairs)
     metrics = aggregate(scores, "baseline", samples=100, seed=0, languages=["en", "es", "de"])
     assert set(metrics) == {
         f"baseline/{profile}{language}{rouge_type}{suffix}"
@@ -133,11 +155,11 @@ def test_names_of_metrics(pairs):
 
 
 def test_intervals_hold_the_mean_and_depend_on_the_seed_alone(pairs):
-    scores = score_rows(*pairs)
+    scores = scored(*pairs)
     metrics, again, other = (aggregate(scores, "test", 500, seed, ["en", "es"]) for seed in (1, 1, 2))
     assert metrics == again
     assert metrics["test/rouge1_low"] != other["test/rouge1_low"]
-    values = 100 * scores.values[:, PROFILES.index("unicode"), TYPES.index("rouge1"), 2]
+    values = 100 * scores.columns["unicode/rouge1"].rows
     # The percentile interval of many rows is close to the normal one.
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert metrics["test/unicode/rouge1_low"] == pytest.approx(values.mean() - half, abs=0.2 * half)
@@ -149,13 +171,13 @@ def test_the_difference_of_two_systems_is_that_of_their_means_in_rouge_score(pai
     others = lead_all(references, languages, 1)[::-1]
     theirs = by_rouge_score((others, references, languages), {})
     metrics = difference(
-        score_rows(*pairs), score_rows(others, references, languages), samples=1000, seed=0, languages=["en", "es"]
+        scored(*pairs), scored(others, references, languages), samples=1000, seed=0, languages=["en", "es"]
     )
     spanish = np.array([code == "es" for code in languages])
-    for t, rouge_type in enumerate(TYPES):
+    for t, rouge_type in enumerate(ROUGE_TYPES):
         for infix, rows in (("", spanish | ~spanish), ("es/", spanish)):
             name = f"difference/{infix}{rouge_type}"
-            apart = 100 * (golden - theirs)[rows, t, MEASURES.index("fmeasure")]
+            apart = 100 * (golden - theirs)[rows, t, ROUGE_MEASURES.index("fmeasure")]
             assert metrics[name] == pytest.approx(apart.mean(), abs=1e-9)
             half = 1.96 * apart.std() / np.sqrt(len(apart))  # many rows: close to the normal interval
             assert metrics[f"{name}_low"] == pytest.approx(apart.mean() - half, abs=0.25 * half)
@@ -164,7 +186,7 @@ def test_the_difference_of_two_systems_is_that_of_their_means_in_rouge_score(pai
         f"difference/{profile}{language}{rouge_type}{suffix}"
         for profile in ("", "unicode/")
         for language in ("", "en/", "es/")
-        for rouge_type in TYPES
+        for rouge_type in ROUGE_TYPES
         for suffix in ("", "_low", "_high", "_better")
     }
 
@@ -172,8 +194,8 @@ def test_the_difference_of_two_systems_is_that_of_their_means_in_rouge_score(pai
 def test_a_difference_by_hand_in_both_profiles():
     # F of ROUGE-1: 1 and 0 against 0.5 and 0.5 in English; rouge_score takes año for a o, the unicode profile does not.
     references, languages = ["a red cat", "one two", "año"], ["en", "en", "es"]
-    ours = score_rows(["a red cat", "three", "a o"], references, languages)
-    theirs = score_rows(["a", "one four", "año"], references, languages)
+    ours = scored(["a red cat", "three", "a o"], references, languages)
+    theirs = scored(["a", "one four", "año"], references, languages)
     metrics = difference(ours, theirs, samples=1000, seed=0, languages=["en", "es"])
     assert metrics["difference/en/rouge1"] == pytest.approx(0)
     assert (metrics["difference/en/rouge1_low"], metrics["difference/en/rouge1_high"]) == pytest.approx((-50, 50))
@@ -186,8 +208,8 @@ def test_a_difference_by_hand_in_both_profiles():
 
 def test_systems_over_other_rows_cannot_be_compared():
     with pytest.raises(ValueError, match="same rows"):
-        difference(score_rows(["a"], ["a"], ["en"]), score_rows(["a"], ["a"], ["es"]), 100, 0, ["en"])
+        difference(scored(["a"], ["a"], ["en"]), scored(["a", "b"], ["a", "b"], ["en", "en"]), 100, 0, ["en"])
 
 
 def test_no_rows_give_no_metrics():
-    assert aggregate(score_rows([], [], []), "eval", samples=100, seed=0, languages=["en"]) == {}
+    assert aggregate(scored([], [], []), "eval", samples=100, seed=0, languages=["en"]) == {}

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from bisum.errors import UserError
-from bisum.evaluation.evaluate_library import EvaluateMetric
-from bisum.interfaces.metric import Metric
+from bisum.evaluation.measured import measured
+from bisum.evaluation.metrics.evaluate_library import EvaluateMetric
+from bisum.evaluation.row_scores import RowScores, aggregate, difference
 
 SCRIPT = """
 import datasets
@@ -20,7 +21,8 @@ class Words(evaluate.Metric):
 
     def _compute(self, predictions, references):
         counts = [len(text.split()) for text in predictions]
-        return {"MAIN": sum(counts) / len(counts), "longest": max(counts), "counts": counts, "unit": "words"}
+        results = {"longest": max(counts), "counts": counts, "few": [1.5] * 4, "unit": "words"}
+        return {"MAIN": sum(counts) / len(counts), **results}
 """
 
 
@@ -38,20 +40,25 @@ def write_script(tmp_path, monkeypatch):
     return write
 
 
-def compute(name):
-    return EvaluateMetric(name=str(name)).compute(["two words", "and three words"], ["a", "b"], ["en", "es"])
+@pytest.fixture
+def compute(rows_of):
+    def compute(name, **settings):
+        metric = EvaluateMetric(name=str(name), **settings)
+        return metric.compute(rows_of(["two words", "and three words"], ["a", "b"], languages=["en", "es"]))
+
+    return compute
 
 
 @pytest.mark.parametrize("main", ["score", "mean_words"])
-def test_numbers_of_a_metric_script_by_its_name(write_script, monkeypatch, main):
+def test_numbers_of_a_metric_script_by_its_name(write_script, monkeypatch, main, compute):
     script = write_script(f"{main}/mean_words.py", main)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
-    assert compute(script) == {"mean_words": 2.5, "mean_words_longest": 3.0}
-    assert compute(script) == {"mean_words": 2.5, "mean_words_longest": 3.0}  # again, in the next epoch
+    assert compute(script) == {"mean_words": 2.5, "mean_words_longest": 3, "mean_words_counts": [2, 3]}
+    assert compute(script)["mean_words"] == 2.5  # again, in the next epoch
 
 
 @pytest.mark.parametrize("allowed", ["lengths", "mypackage, lengths/words/", "./lengths/../lengths/words/words.py"])
-def test_a_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_path, allowed):
+def test_a_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_path, allowed, compute):
     write_script("lengths/words/words.py", "score")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", allowed)
@@ -59,7 +66,7 @@ def test_a_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("allowed", ["", " , ", "words", "other", "lengths/words/words"])
-def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_path, allowed):
+def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_path, allowed, compute):
     script = write_script("lengths/words.py", "score")
     script.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
@@ -69,7 +76,7 @@ def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_
     assert not (tmp_path / "ran").exists()
 
 
-def test_neither_a_link_nor_dots_lead_out_of_an_allowed_directory(write_script, monkeypatch, tmp_path):
+def test_neither_a_link_nor_dots_lead_out_of_an_allowed_directory(write_script, monkeypatch, tmp_path, compute):
     outside = write_script("outside/words.py", "score")
     link = tmp_path / "inside" / "words.py"
     link.parent.mkdir()
@@ -80,14 +87,14 @@ def test_neither_a_link_nor_dots_lead_out_of_an_allowed_directory(write_script, 
             compute(name)
 
 
-def test_an_allowed_directory_allows_no_name_on_the_hub(monkeypatch, tmp_path):
+def test_an_allowed_directory_allows_no_name_on_the_hub(monkeypatch, tmp_path, compute):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", f".,{tmp_path}")
     with pytest.raises(UserError, match="'bleu' runs code"):
         compute("bleu")
 
 
-def test_a_metric_that_cannot_be_found_gets_one_line(monkeypatch):
+def test_a_metric_that_cannot_be_found_gets_one_line(monkeypatch, compute):
     # With two slashes evaluate asks no hub, so this fails alike with and without a network.
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", "no/such/metric")
     with pytest.raises(UserError) as caught:
@@ -100,7 +107,7 @@ def test_a_metric_that_cannot_be_found_gets_one_line(monkeypatch):
     assert "works offline" in message
 
 
-def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch):
+def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch, compute):
     script = write_script("words.py", "score")
     script.write_text("raise RuntimeError('first line\\nsecond line')")
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
@@ -108,13 +115,37 @@ def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch):
         compute(script)
 
 
-def test_a_class_of_ones_own_is_a_metric(monkeypatch):
-    monkeypatch.setenv("BISUM_ALLOW_TARGETS", "bleu")
+def scored(metric, rows):
+    columns, _ = measured({"evaluate": metric}, rows, lambda: None)
+    return RowScores(tuple(rows.ids), tuple(rows.languages), columns)
 
-    class Length:
-        def compute(self, predictions, references, languages):
-            return {"length": sum(map(len, predictions)) / len(predictions)}
 
-    assert isinstance(Length(), Metric)
-    assert isinstance(EvaluateMetric(name="bleu"), Metric)
-    assert not isinstance(object(), Metric)
+def test_one_number_has_a_value_per_language_and_no_interval(write_script, monkeypatch, rows_of):
+    script = write_script("words.py", "score")
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
+    metric = EvaluateMetric(name=str(script), higher_is_better=False, options={})
+    ours = scored(metric, rows_of(["a b", "a b c", "a"], languages=["en", "en", "es"]))
+    metrics = aggregate(ours, "test", 100, 0, ["en", "es"])
+    assert {name: value for name, value in metrics.items() if "longest" not in name and "counts" not in name} == {
+        "test/words": 2,
+        "test/en/words": 2.5,
+        "test/es/words": 1,
+    }
+    assert metrics["test/words_counts"] == 2
+    assert metrics["test/words_counts_low"] < 2 < metrics["test/words_counts_high"]
+    theirs = scored(metric, rows_of(["a", "a", "a"], languages=["en", "en", "es"]))
+    apart = difference(ours, theirs, 100, 0, ["en", "es"])
+    assert [apart[f"difference/{part}words"] for part in ("", "en/", "es/")] == [1, 1.5, 0]
+    assert "difference/words_low" not in apart
+    assert [metric.scores[name].higher_is_better for name in ("words", "words_longest")] == [False, None]
+
+
+def test_options_reach_the_metric(write_script, monkeypatch, compute):
+    script = write_script("words.py", "score")
+    script.write_text(
+        script.read_text()
+        .replace("references):", "references, least=0):")
+        .replace("max(counts)", "max(least, *counts)")
+    )
+    monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
+    assert compute(script, options={"least": 7})["words_longest"] == 7

@@ -1,0 +1,132 @@
+"""The values of all metrics, checked: a metric of a user's own may return anything."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from bisum.errors import UserError, reason
+from bisum.evaluation.row_scores import Column, Floats
+from bisum.interfaces.metric import Metric, Summaries
+from bisum.interfaces.score import Score
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"(unicode/)?[A-Za-z][\w-]*")
+_RESERVED = ("_low", "_high", "_better", "_rows")
+
+
+def measured(
+    metrics: Mapping[str, Metric], summaries: Summaries, check_interrupt: Callable[[], None]
+) -> tuple[dict[str, Column], dict[str, float]]:
+    """Return the values of each metric's scores by the score's name, and the seconds that each metric took.
+
+    Args:
+        metrics: by their names in the configuration.
+        summaries: the rows to score.
+        check_interrupt: called between metrics; raises if a signal asked the run to end.
+
+    Raises:
+        UserError: a metric fails, or returns what is no value of its scores.
+    """
+    columns: dict[str, Column] = {}
+    seconds: dict[str, float] = {}
+    for key, metric in metrics.items():
+        began = time.perf_counter()
+        for name, values in _computed(key, metric, summaries).items():
+            if name in columns:
+                raise UserError(f"metric.{key}: gives '{name}', which is the name of another metric's score")
+            columns[name] = _column(key, metric, name, values, summaries)
+        seconds[key] = time.perf_counter() - began
+        check_interrupt()
+    return columns, seconds
+
+
+def _computed(key: str, metric: Metric, summaries: Summaries) -> Mapping[str, Any]:
+    try:
+        values = metric.compute(summaries)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"metric.{key}: {type(metric).__name__} failed: {reason(error)}") from error
+    if not isinstance(values, Mapping):
+        raise UserError(f"metric.{key}: compute must return a mapping of scores, not {type(values).__name__}")
+    return values
+
+
+def _column(key: str, metric: Metric, name: Any, values: Any, summaries: Summaries) -> Column:
+    """Return the checked values of a score."""
+    score = score_of(key, metric, name)
+    if isinstance(values, Real):
+        return Column(score, whole=_by_language(key, metric, name, float(values), summaries))
+    rows = _numbers(key, name, values, score, len(summaries.ids))
+    if wrong := sum(isinstance(value, Real) and not math.isfinite(value) for value in values):
+        logger.warning("metric.%s: '%s' is not finite in %s of %s rows, left out", key, name, wrong, len(rows))
+    for row in np.argwhere(~((rows >= score.lowest) & (rows <= score.highest) | ~np.isfinite(rows))):
+        if score.aggregate is None:
+            bounds = f"{score.lowest:g} to {score.highest:g}"
+            raise UserError(f"metric.{key}: '{name}' of row {summaries.ids[row[0]]} is {rows[row[0]]:g}, not {bounds}")
+    return Column(score, rows)
+
+
+def score_of(key: str, metric: Metric, name: Any) -> Score:
+    """Return what a metric says of one of its scores.
+
+    Raises:
+        UserError: it says nothing, or the name is not a score's.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(_RESERVED):
+        ends = ", ".join(_RESERVED)
+        raise UserError(
+            f"metric.{key}: a score is named {name!r}; use letters, digits, - and _, and end in none of {ends}"
+        )
+    try:
+        return metric.scores[name]
+    except KeyError as error:
+        known = ", ".join(metric.scores)
+        raise UserError(f"metric.{key}: gives '{name}', which its scores do not describe ({known})") from error
+
+
+def _numbers(key: str, name: str, values: Any, score: Score, rows: int) -> Floats:
+    """Return values of rows as floats, NaN for None; shape (rows,), or (rows, counts) if the score aggregates them."""
+    dimensions = 1 if score.aggregate is None else 2
+    expected = "a number or None" if dimensions == 1 else "a list of counts"
+    try:
+        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+    except (TypeError, ValueError) as error:
+        raise UserError(f"metric.{key}: '{name}' must be {expected} for each row: {reason(error)}") from error
+    if numbers.ndim != dimensions or len(numbers) != rows:
+        found = " x ".join(map(str, numbers.shape)) or "one"
+        raise UserError(f"metric.{key}: '{name}' must be {expected} for each of {rows} rows, not {found} values")
+    return numbers
+
+
+def _by_language(key: str, metric: Metric, name: str, whole: float, summaries: Summaries) -> dict[str, float]:
+    """Return a number for all rows, and the metric's number for the rows of each language, if there are several."""
+    found = {"": whole}
+    languages = list(dict.fromkeys(summaries.languages))
+    for language in languages:
+        if len(languages) == 1:
+            found[language] = whole
+        elif isinstance(value := _computed(key, metric, _of_language(summaries, language)).get(name), Real):
+            found[language] = float(value)
+    return found
+
+
+def _of_language(summaries: Summaries, language: str) -> Summaries:
+    rows = [row for row, of in enumerate(summaries.languages) if of == language]
+
+    def chosen(values: Sequence[Any]) -> list[Any]:
+        return [values[row] for row in rows]
+
+    return replace(
+        summaries, **{name: chosen(values) for name, values in vars(summaries).items() if values is not None}
+    )

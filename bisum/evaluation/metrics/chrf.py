@@ -1,0 +1,69 @@
+"""chrF: the F-score of character n-grams, which needs no tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Le
+
+from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.score import Score
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chrf(Metric):
+    """chrF of the corpus (Popović 2015, aclanthology.org/W15-3049), as sacrebleu computes it.
+
+    Counts of n-grams are summed over rows before precision and recall are taken, so chrF is not a mean over rows.
+    """
+
+    char_order: Annotated[int, Ge(1), Le(20)] = from_conf("metric/chrf", "char_order")
+    """Longest character n-grams."""
+    word_order: Annotated[int, Ge(0), Le(10)] = from_conf("metric/chrf", "word_order")
+    """Longest word n-grams; 2 makes chrF++ (Popović 2017, aclanthology.org/W17-4770)."""
+    beta: Annotated[int, Ge(1), Le(10)] = from_conf("metric/chrf", "beta")
+    """Weight of recall against precision."""
+
+    @property
+    def scores(self) -> Mapping[str, Score]:
+        """chrF, from 0 to 100."""
+        of = "characters and words" if self.word_order else "characters"
+        score = Score(
+            f"F{self.beta} of n-grams of {of} (chrF)",
+            higher_is_better=True,
+            lowest=0,
+            highest=100,
+            aggregate=self.score,
+        )
+        return {"chrf": score}
+
+    def compute(self, summaries: Summaries) -> Mapping[str, Values]:
+        """Return the counts of each row: n-grams in the summary, in the reference and in both, for each length."""
+        chrf = self._sacrebleu()
+        rows = zip(summaries.predictions, summaries.references, strict=True)
+        return {
+            "chrf": [
+                chrf._compute_segment_statistics(prediction, chrf._extract_reference_info([reference]))
+                for prediction, reference in rows
+            ]
+        }
+
+    def score(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return chrF of summed counts: (..., 3 x n-gram lengths) -> (...)."""
+        import numpy as np
+
+        chrf = self._sacrebleu()
+        found: NDArray[np.float64] = np.apply_along_axis(chrf._compute_f_score, -1, counts)
+        return found
+
+    def _sacrebleu(self) -> Any:
+        from sacrebleu.metrics.chrf import CHRF
+
+        return CHRF(char_order=self.char_order, word_order=self.word_order, beta=self.beta)

@@ -1,0 +1,88 @@
+"""What the metrics with a pretrained encoder have in common. No torch is imported before one is used."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from bisum.corpus.languages import tools_for
+from bisum.interfaces.language import Language
+from bisum.interfaces.metric import Metric
+from bisum.interfaces.text import Name
+
+if TYPE_CHECKING:
+    from bisum.evaluation.metrics.encoders import Encoder
+
+_ANY_LANGUAGE = frozenset(("multilingual", "mul"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderMetric(Metric):
+    """A metric by a pretrained encoder. It scores no rows in languages that the encoder does not know."""
+
+    key: ClassVar[str]
+    """Dotted key of the metric in the configuration."""
+
+    checkpoint: Name
+    """Directory, hub name or `pkg://PACKAGE` of the encoder."""
+    revision: Name | None
+    """Commit of the hub repository; null: its newest."""
+    languages: list[Language] | None
+    """Languages that the encoder was trained on; rows in others have no score. null: as its model card says."""
+    batch_size: Annotated[int, Ge(1), Le(65_536)]
+    """Texts encoded at once; changes speed and memory only."""
+    device: Literal["auto", "cpu", "gpu", "tpu"]
+    """Where the encoder runs: the GPU for auto and gpu, if there is one; else the CPU."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> Encoder:
+        """The encoder, loaded once.
+
+        Raises:
+            UserError: it cannot be loaded, or is unfit for the metric.
+        """
+
+    def prepare(self, languages: Sequence[str]) -> Iterable[str]:
+        """Load the encoder; report the languages that it does not know."""
+        assert self.encoder
+        if unknown := self.unknown(languages):
+            yield (
+                f"{self.key}: '{self.checkpoint}' was not trained on {', '.join(unknown)}; rows in it have no "
+                f"{next(iter(self.scores))}"
+            )
+        if not self._known:
+            yield (
+                f"{self.key}: nothing says which languages '{self.checkpoint}' knows; in others, its scores mean "
+                f"nothing ({self.key}.languages=[...] states them)"
+            )
+
+    def unknown(self, languages: Iterable[str]) -> list[str]:
+        """Return the languages that the encoder does not know."""
+        known = self._known
+        if not known or _ANY_LANGUAGE & {*known}:
+            return []
+        codes = {tools_for(code).language for code in known}
+        return [language for language in dict.fromkeys(languages) if tools_for(language).language not in codes]
+
+    @property
+    def _known(self) -> Sequence[str]:
+        """The languages of the encoder by the configuration or its card; empty if neither says."""
+        from bisum.evaluation.metrics.encoders import card_languages
+
+        return card_languages(*self.source) if self.languages is None else self.languages
+
+    @property
+    def source(self) -> tuple[str, str, str | None]:
+        """Where the encoder is: the metric's key, the checkpoint and its revision."""
+        return self.key, self.checkpoint, self.revision
+
+    def load(self, auto_model: Any, **changes: Any) -> Encoder:
+        """Return the encoder that a class of transformers loads; `changes` replace entries of its config.json."""
+        from bisum.evaluation.metrics.encoders import load_encoder, torch_device
+
+        return load_encoder(auto_model, *self.source, torch_device(self.device), **changes)

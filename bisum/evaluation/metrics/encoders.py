@@ -1,0 +1,126 @@
+"""Pretrained encoders that metrics read texts with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from bisum.config.model_source import located
+from bisum.errors import UserError, one_line
+from bisum.models.fitting import check_config
+from bisum.models.hub import fetch
+from bisum.models.weights import load_weights, not_finite
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained encoder in evaluation mode, with float32 weights."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+    """Most tokens of an input, special tokens included."""
+
+    def batches(
+        self, texts: Sequence[tuple[str, ...]], size: int
+    ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Yield the indices and model inputs of texts, or pairs of texts, in batches of similar length.
+
+        The end of an input that is too long is cut; of a pair, the end of the longer text.
+        """
+        options: dict[str, Any] = {"truncation": True, "max_length": self.max_tokens}
+        encoded = [self.tokenizer(*text, **options, return_special_tokens_mask=True) for text in texts]
+        order = sorted(range(len(texts)), key=lambda row: -len(encoded[row]["input_ids"]))
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            inputs = self.tokenizer.pad([encoded[row] for row in rows], return_tensors="pt")
+            yield rows, {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+
+
+def torch_device(name: Literal["auto", "cpu", "gpu", "tpu"]) -> torch.device:
+    """Return the device for a metric's encoder: the GPU, if it is asked for and there is one; else the CPU."""
+    return torch.device("cuda" if name in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
+
+
+@lru_cache(maxsize=2)
+def load_encoder(
+    auto_model: Any, key: str, checkpoint: str, revision: str | None, device: torch.device, **changes: Any
+) -> Encoder:
+    """Load an encoder from a directory, `pkg://PACKAGE` or the hub; only safetensors are read, and no code is run.
+
+    Args:
+        auto_model: the class of transformers that loads the model.
+        key: the configuration key of the metric, for messages.
+        checkpoint: where the model is.
+        revision: its commit on the hub.
+        device: where the model runs.
+        changes: entries of its config.json that are replaced.
+
+    Raises:
+        UserError: the checkpoint cannot be loaded.
+    """
+    folder = _folder(key, checkpoint, revision)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        check_config(config)
+        if changes.get("num_hidden_layers", 0) > config.num_hidden_layers:
+            raise UserError(f"{key}.layer: '{checkpoint}' has {config.num_hidden_layers} layers")
+        for name, value in changes.items():
+            setattr(config, name, value)
+        options = {"use_safetensors": True, "dtype": torch.float32, "trust_remote_code": False}
+        model = load_weights(auto_model, folder, config, options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except UserError as error:
+        raise UserError(str(error).replace("model.checkpoint", f"{key}.checkpoint", 1)) from error
+    except Exception as error:  # transformers, safetensors and tokenizers raise different types
+        raise UserError(f"{key}.checkpoint: '{checkpoint}' cannot be loaded: {one_line(error)[:300]}") from error
+    if problem := not_finite(model.named_parameters()):
+        raise UserError(f"{key}.checkpoint: '{checkpoint}' has weights that are not finite: {problem}")
+    model.eval().to(device)
+    return Encoder(model, tokenizer, _max_tokens(config, tokenizer))
+
+
+def card_languages(key: str, checkpoint: str, revision: str | None) -> list[str]:
+    """Return the languages that a model's card states, in the metadata of its README.md."""
+    from huggingface_hub import ModelCard
+
+    try:
+        card = ModelCard(
+            Path(_folder(key, checkpoint, revision), "README.md").read_text(encoding="utf-8"),
+            ignore_metadata_errors=True,
+        )
+        metadata: Any = card.data
+        found = metadata.get("language")
+    except Exception:  # a missing or malformed card
+        return []
+    return [str(code) for code in (found if isinstance(found, list) else [found]) if code]
+
+
+@cache
+def _folder(key: str, checkpoint: str, revision: str | None) -> str:
+    folder = located(checkpoint, f"{key}.checkpoint")
+    if Path(folder).is_dir():
+        return folder
+    if checkpoint.startswith(("/", ".", "~")):
+        raise UserError(f"{key}.checkpoint: there is no directory '{checkpoint}'")
+    try:
+        return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=None, further=("README.md",)))
+    except Exception as error:  # network errors have many types
+        raise UserError(
+            f"{key}.checkpoint: '{checkpoint}' is not a local directory and could not be loaded from the hub "
+            f"({one_line(error)[:200].partition('. ')[0]}); check the name and the network, or give the directory of a "
+            "downloaded model"
+        ) from error
+
+
+def _max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the positions of the model; RoBERTa's begin after the padding token's id."""
+    positions = int(getattr(config, "max_position_embeddings", None) or 512)
+    offset = (config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return min(positions - offset, int(min(tokenizer.model_max_length, 10**6)))

@@ -1,0 +1,86 @@
+"""Whether a summary is in the language of its document, the typical failure of a bilingual summarizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt, Lt
+
+from bisum.corpus.languages import macrolanguage_of, tools_for
+from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.language import Language
+from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.score import Score
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageIdentification(Metric):
+    """Summaries in the wrong language, by py3langid, a naive Bayes classifier of byte n-grams in 139 languages.
+
+    A summary is in the wrong language if one of the corpus's other languages, or of `others`, is more probable than its
+    own, or if the probability of its own among all 139 is below `threshold`. The choice of the most probable of all 139
+    would be wrong for a tenth or more of short texts, which resemble close relatives of their language. The members of
+    a macrolanguage, such as Arabic, count as one language unless the corpus has several of them.
+    """
+
+    others: list[Language] = from_conf("metric/language", "others")
+    """Languages, besides those of the corpus, that each summary is compared with; models often fall back to English."""
+    threshold: Annotated[float, Gt(0), Lt(1)] = from_conf("metric/language", "threshold")
+    """Least probability of a summary's own language."""
+
+    scores = {
+        "wrong_language": Score(
+            "summaries in another language than their document",
+            higher_is_better=False, lowest=0, highest=1, scale=100, unit="%",
+        )
+    }  # fmt: skip
+
+    def prepare(self, languages: Sequence[str]) -> Iterable[str]:
+        """Report the languages that the classifier does not know."""
+        if unknown := [language for language in languages if _code(language) is None]:
+            yield f"metric.language: py3langid does not know {', '.join(unknown)}; rows in it have no wrong_language"
+
+    def compute(self, summaries: Summaries) -> Mapping[str, Values]:
+        """Return 1 for a summary in the wrong language, else 0; None for one without letters."""
+        codes = [_code(language) for language in summaries.languages]
+        rivals = {code for code in (*codes, *map(_code, self.others)) if code is not None}
+        return {
+            "wrong_language": [
+                self._is_wrong(prediction, code, rivals - {code})
+                for prediction, code in zip(summaries.predictions, codes, strict=True)
+            ]
+        }
+
+    def _is_wrong(self, text: str, code: str | None, rivals: Iterable[str]) -> float | None:
+        if code is None or not any(map(str.isalpha, text)):
+            return None
+        probabilities = dict(_identifier().rank(text))
+        # A text in Egyptian Arabic may look like Standard Arabic.
+        own = sum(probabilities[name] for name in _relatives(code) if name not in rivals)
+        return float(own < self.threshold or own < max((probabilities[rival] for rival in rivals), default=0))
+
+
+def _code(language: str) -> str | None:
+    """Return the identifier's code of a language; None if it does not know the language."""
+    code = tools_for(language).language or ""
+    return next((name for name in (code, macrolanguage_of(code)) if name in _identifier().labels), None)
+
+
+@cache
+def _relatives(code: str) -> list[str]:
+    """Return the identifier's codes of a language and of the other members of its macrolanguage."""
+    whole = macrolanguage_of(code) or code
+    return [name for name in _identifier().labels if name == code or whole in (name, macrolanguage_of(name))]
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,0 +1,45 @@
+"""How long summaries are, and whether they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.score import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length(Metric):
+    """Lengths in words; in characters where no blanks separate words."""
+
+    scores = {
+        "words": Score("words of the summary", higher_is_better=None, lowest=0),
+        "length_ratio": Score("words of the summary for one of the reference", higher_is_better=None, lowest=0),
+        "at_limit": Score(
+            "summaries that reach the token limit without an end",
+            higher_is_better=False,
+            lowest=0,
+            highest=1,
+            scale=100,
+            unit="%",
+        ),
+        "empty": Score("summaries without any word", higher_is_better=False, lowest=0, highest=1, scale=100, unit="%"),
+    }
+
+    def compute(self, summaries: Summaries) -> Mapping[str, Values]:
+        """Return the values of each row; `at_limit` only of what a model generated."""
+        from bisum.evaluation.tokens import unicode_tokens
+
+        words, expected = (
+            [len(unicode_tokens(*row, stemmed=False)) for row in zip(texts, summaries.languages, strict=True)]
+            for texts in (summaries.predictions, summaries.references)
+        )
+        values: dict[str, Values] = {
+            "words": [float(count) for count in words],
+            "length_ratio": [own / other if other else None for own, other in zip(words, expected, strict=True)],
+            "empty": [float(count == 0) for count in words],
+        }
+        if summaries.at_limit is not None:
+            values["at_limit"] = [float(is_at_limit) for is_at_limit in summaries.at_limit]
+        return values

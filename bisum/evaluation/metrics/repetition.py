@@ -1,0 +1,43 @@
+"""How much a summary repeats itself, the usual sign of a model that loops."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.score import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repetition(Metric):
+    """Repeated trigrams (seq-rep-3 of Welleck et al. 2020, arxiv.org/abs/1908.04319) and sentences."""
+
+    scores = {
+        "repeated_trigrams": Score(
+            "trigrams of the summary that repeat an earlier one",
+            higher_is_better=False, lowest=0, highest=1, scale=100, unit="%",
+        ),
+        "repeated_sentences": Score(
+            "sentences of the summary that repeat an earlier one",
+            higher_is_better=False, lowest=0, highest=1, scale=100, unit="%",
+        ),
+    }  # fmt: skip
+
+    def compute(self, summaries: Summaries) -> Mapping[str, Values]:
+        """Return the values of each row; a summary without trigrams, or without sentences, repeats none."""
+        from bisum.evaluation.sentences import split_sentences
+        from bisum.evaluation.tokens import unicode_tokens
+
+        trigrams, sentences = [], []
+        for prediction, language in zip(summaries.predictions, summaries.languages, strict=True):
+            tokens = unicode_tokens(prediction, language, stemmed=False)
+            trigrams.append(_repeated(list(zip(tokens, tokens[1:], tokens[2:], strict=False))))
+            split = (unicode_tokens(text, language, stemmed=False) for text in split_sentences(prediction, language))
+            sentences.append(_repeated([tuple(words) for words in split if words]))
+        return {"repeated_trigrams": trigrams, "repeated_sentences": sentences}
+
+
+def _repeated(items: Sequence[Hashable]) -> float:
+    """Return the share of items that occur earlier in the sequence."""
+    return 1 - len(set(items)) / len(items) if items else 0.0

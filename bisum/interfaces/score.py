@@ -1,0 +1,93 @@
+"""What a score is: its meaning, its direction and its range. Includes the scores that every evaluation gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score that a metric gives by its name."""
+
+    description: str
+    """One line that says what the number is."""
+    higher_is_better: bool | None
+    """The direction: true, false, or None if neither is better, as for the number of words."""
+    lowest: float = -math.inf
+    """Lower bound of a row's value, or of the score itself if it is not a mean over rows."""
+    highest: float = math.inf
+    """Upper bound of the same."""
+    scale: float = 1
+    """The factor between a mean over rows and the reported number: 100 turns a share into a percentage."""
+    aggregate: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    """For a score that is not a mean over rows: the function from summed counts, shape (..., counts), to scores, shape
+    (...). It must not depend on the scale of the counts: their means over rows give the same score."""
+    unit: str = ""
+    """Unit of the reported number, such as %; none for a score on a scale of its own."""
+    interval: bool = True
+    """Whether an interval is reported."""
+
+    def described(self) -> dict[str, Any]:
+        """Return the record of the score as plain data, with the bounds as they are reported."""
+        factor = 1 if self.aggregate else self.scale
+        bounds = [factor * bound if math.isfinite(bound) else None for bound in (self.lowest, self.highest)]
+        return {
+            "description": self.description,
+            "higher_is_better": self.higher_is_better,
+            "range": bounds,
+            "scale": self.scale,
+            "unit": self.unit,
+        }
+
+
+ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+ROUGE_MEASURES = ("precision", "recall", "fmeasure")
+ROUGE_PROFILES = ("rouge", "unicode")
+
+_UNITS = {
+    "rouge1": "words",
+    "rouge2": "pairs of adjacent words",
+    "rougeL": "the longest common subsequence of words",
+    "rougeLsum": "the longest common subsequences of words, sentence by sentence",
+}
+_OF_MEASURE = {"precision": "precision", "recall": "recall", "fmeasure": "F1"}
+
+
+def rouge_name(profile: str, rouge_type: str, measure: str = "fmeasure") -> str:
+    """Return the name of a ROUGE score, such as `rougeL`, `unicode/rougeL` or `rougeL_recall`."""
+    name = rouge_type if measure == "fmeasure" else f"{rouge_type}_{measure}"
+    return name if profile == "rouge" else f"{profile}/{name}"
+
+
+ROUGE_SCORES: Mapping[str, Score] = MappingProxyType(
+    {
+        rouge_name(profile, rouge_type, measure): Score(
+            f"{_OF_MEASURE[measure]} of {unit}" + (", in any script" if profile == "unicode" else ""),
+            higher_is_better=True,
+            lowest=0,
+            highest=1,
+            scale=100,
+            interval=measure == "fmeasure",
+        )
+        for profile in ROUGE_PROFILES
+        for rouge_type, unit in _UNITS.items()
+        for measure in ROUGE_MEASURES
+    }
+)
+"""The ROUGE scores of every evaluation, by name."""
+
+MODEL_SCORES: Mapping[str, Score] = MappingProxyType(
+    {
+        "loss": Score("cross-entropy of the references, mean over their tokens", higher_is_better=False, lowest=0),
+        "gen_len": Score("tokens of a generated summary, mean over rows", higher_is_better=None, lowest=0),
+    }
+)
+"""The further scores of a model, over all rows only."""

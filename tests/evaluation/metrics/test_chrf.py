@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from sacrebleu.metrics.chrf import CHRF
+
+from bisum.evaluation.measured import measured
+from bisum.evaluation.metrics.chrf import Chrf
+from bisum.evaluation.row_scores import RowScores, aggregate, difference
+
+
+def chrf(word_order=0):
+    return Chrf(char_order=6, word_order=word_order, beta=2)
+
+
+def scored(metric, rows):
+    columns, _ = measured({"chrf": metric}, rows, lambda: None)
+    return RowScores(tuple(rows.ids), tuple(rows.languages), columns)
+
+
+@pytest.mark.parametrize("word_order", [0, 2])
+def test_it_is_sacrebleus_for_all_rows_and_for_each_language(debian, word_order):
+    metrics = aggregate(scored(chrf(word_order), debian), "test", 100, 0, ["en", "es"])
+    theirs = CHRF(word_order=word_order)
+    pairs = list(zip(debian.predictions, debian.references, debian.languages, strict=True))
+    for infix, languages in (("", ("en", "es")), ("en/", ("en",)), ("es/", ("es",))):
+        chosen = [pair for pair in pairs if pair[2] in languages]
+        expected = theirs.corpus_score([pair[0] for pair in chosen], [[pair[1] for pair in chosen]]).score
+        assert metrics[f"test/{infix}chrf"] == pytest.approx(expected, abs=1e-9)
+        assert metrics[f"test/{infix}chrf_low"] < expected < metrics[f"test/{infix}chrf_high"]
+
+
+def test_its_interval_is_that_of_the_corpus_score_over_resampled_rows(debian):
+    """Rows drawn in plain Python, each sample scored by sacrebleu."""
+    metrics = aggregate(scored(chrf(), debian), "test", 1000, 0, [])
+    generator, theirs = np.random.default_rng(5), CHRF()
+    statistics = np.array(
+        theirs._extract_corpus_statistics(list(debian.predictions), [list(debian.references)]), dtype=float
+    )
+    drawn = [statistics[generator.integers(len(statistics), size=len(statistics))].sum(axis=0) for _ in range(1000)]
+    low, high = np.percentile([theirs._compute_f_score(list(counts)) for counts in drawn], [2.5, 97.5])
+    width = high - low
+    assert metrics["test/chrf_low"] == pytest.approx(low, abs=0.15 * width)
+    assert metrics["test/chrf_high"] == pytest.approx(high, abs=0.15 * width)
+
+
+def test_a_difference_is_that_of_two_corpus_scores(debian, rows_of):
+    other = rows_of(debian.documents, debian.references, debian.documents, debian.languages)
+    found = difference(scored(chrf(), debian), scored(chrf(), other), 1000, 0, ["es"])
+    theirs = CHRF()
+    expected = [theirs.corpus_score(list(rows.predictions), [list(rows.references)]).score for rows in (debian, other)]
+    assert found["difference/chrf"] == pytest.approx(expected[0] - expected[1], abs=1e-9)
+    assert found["difference/chrf_low"] < found["difference/chrf"] < found["difference/chrf_high"]
+    assert found["difference/chrf_better"] > 99
+
+
+def test_an_empty_summary_scores_nothing(rows_of):
+    assert aggregate(scored(chrf(), rows_of(["", ""], ["a text", "more"])), "test", 100, 0, [])["test/chrf"] == 0

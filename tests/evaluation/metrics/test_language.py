@@ -1,0 +1,75 @@
+import pytest
+
+from bisum.corpus.sample import Sample
+from bisum.evaluation.metrics.language import LanguageIdentification
+
+ENGLISH, SPANISH = "A small library for reading the weather", "Una biblioteca para leer el estado del tiempo"
+GERMAN = "Eine kleine Bibliothek zum Lesen der Wetterdaten"
+
+
+def wrong(rows, others=("en",), threshold=0.02):
+    return LanguageIdentification(others=list(others), threshold=threshold).compute(rows)["wrong_language"]
+
+
+def test_a_summary_in_the_other_language_is_wrong(rows_of):
+    rows = rows_of([ENGLISH, SPANISH, SPANISH, ENGLISH], languages=["en", "es", "en", "es"])
+    assert wrong(rows) == [0, 0, 1, 1]
+
+
+def test_english_is_found_where_the_corpus_has_none(rows_of):
+    assert wrong(rows_of([SPANISH, ENGLISH], languages="es")) == [0, 1]
+
+
+def test_a_third_language_is_found(rows_of):
+    assert wrong(rows_of([GERMAN, GERMAN], languages=["en", "es"])) == [1, 1]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "3.14 - 42", "!?"])
+def test_a_text_without_letters_is_in_no_language(rows_of, text):
+    assert wrong(rows_of([text])) == [None]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("zh_CN", "一只小猫在屋顶上睡觉"),
+        ("pt_BR", "Uma pequena biblioteca para ler o tempo"),
+        ("cmn", "一只小猫在屋顶上睡觉"),
+        ("no", "Et lite bibliotek for å lese været"),
+        ("nb", "Et lite bibliotek for å lese været"),
+        ("arz", "مكتبة صغيرة لقراءة حالة الطقس"),
+        ("spa_Latn", SPANISH),
+        ("ja", "屋根の上で猫が寝ている"),
+    ],
+)
+def test_codes_in_any_form(rows_of, code, text):
+    assert wrong(rows_of([text, ENGLISH], languages=code)) == [0, 1]
+
+
+def test_members_of_a_macrolanguage_are_told_apart_if_the_corpus_has_both(rows_of):
+    croatian, bokmaal, nynorsk = (
+        "Tjedan je imao tisuću dana",
+        "Jeg vet ikke hva jeg skal gjøre",
+        "Eg veit ikkje kva eg skal gjere",
+    )
+    assert wrong(rows_of([nynorsk, bokmaal], languages=["nb", "nb"])) == [0, 0]
+    assert wrong(rows_of([nynorsk, bokmaal, nynorsk], languages=["nb", "nb", "nn"])) == [1, 0, 0]
+    assert wrong(rows_of([croatian], languages="sr")) == [0]
+
+
+def test_an_unknown_language_is_reported_and_has_no_value(rows_of):
+    metric = LanguageIdentification(others=["en"], threshold=0.02)
+    assert list(metric.prepare(["en", "tlh"])) == [
+        "metric.language: py3langid does not know tlh; rows in it have no wrong_language"
+    ]
+    assert list(metric.prepare(["en", "es"])) == []
+    assert wrong(rows_of([ENGLISH, ENGLISH], languages=["tlh", "en"])) == [None, 0]
+
+
+def test_few_references_are_taken_for_another_language(rows_of):
+    """The references are in the right language; docs/metrics.md has the shares."""
+    rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["test"]
+    texts, languages = rows["summary"].to_pylist(), rows["language"].to_pylist()
+    assert sum(wrong(rows_of(texts, languages=languages))) / len(texts) < 0.02
+    swapped = ["es" if language == "en" else "en" for language in languages]
+    assert sum(wrong(rows_of(texts, languages=swapped))) / len(texts) > 0.98
