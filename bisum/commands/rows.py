@@ -12,6 +12,7 @@ from bisum.corpus.corpus import Corpus, load_corpus
 from bisum.corpus.filter_shares import absent_languages, uneven_filters
 from bisum.corpus.leaks import leaks_into
 from bisum.display.narration import narrate_profile
+from bisum.display.quiet import quiet_libraries
 from bisum.display.tables import corpus_table
 from bisum.errors import UserError, reason
 from bisum.evaluation.profile import choose_profile, kept_shares, lost_languages
@@ -43,8 +44,9 @@ def check_metrics(config: Config, run: Run) -> None:
     """
     with run.stage("metrics"):
         for key, metric in {"rouge": Rouge(), **config.metric}.items():
+            quiet_libraries(metric.libraries)
             try:
-                lines = list(metric.prepare(config.languages))
+                lines = list(metric.prepare(config.languages, run.screen.progress))
             except UserError:
                 raise
             except Exception as error:

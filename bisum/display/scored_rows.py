@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from rich.table import Table
@@ -24,7 +24,7 @@ class ScoredRows:
     """Rows of each language."""
     profile: str
     """`rouge` or `unicode`; see `bisum.evaluation.rouge`."""
-    metrics: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What each score of the chosen metrics is, by name; see `bisum.interfaces.score.Score.described`."""
 
     @classmethod

@@ -51,7 +51,8 @@ def share_above_zero(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share in [0, 1] of resampled differences that are above 0: (samples, ...) -> (...).
 
     With differences between two systems over the same rows, this is paired bootstrap resampling (Koehn 2004,
-    aclanthology.org/W04-3250): the difficulty of a row does not blur the comparison.
+    aclanthology.org/W04-3250): the difficulty of a row does not blur the comparison. A resample without rows that have
+    a value does not count.
     """
-    share: NDArray[np.float64] = np.mean(differences > 0, axis=0)
+    share: NDArray[np.float64] = (differences > 0).sum(axis=0) / np.isfinite(differences).sum(axis=0)
     return share

@@ -15,6 +15,7 @@ from bisum.evaluation.rouge_engine import IS_FAST, score_pairs
 from bisum.evaluation.sentences import split_sentences
 from bisum.evaluation.tokens import unicode_tokens
 from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import ROUGE_MEASURES, ROUGE_PROFILES, ROUGE_SCORES, ROUGE_TYPES, rouge_name
 
 
@@ -24,7 +25,7 @@ class Rouge(Metric):
 
     scores = ROUGE_SCORES
 
-    def prepare(self, languages: Sequence[str]) -> Iterable[str]:  # noqa: ARG002
+    def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
         """Report the slow engine."""
         if not IS_FAST:
             yield "rouge-score-rs is not installed; rouge_score gives the same ROUGE, about 100 times slower"

@@ -20,7 +20,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import Score
 
 
@@ -51,13 +53,16 @@ to aggregate them, or one number for all rows, which then has no interval."""
 class Metric(ABC):
     """A score of summaries, row by row."""
 
+    libraries: ClassVar[Sequence[str]] = ()
+    """Libraries that print to the terminal, if they are not stopped: of transformers, huggingface_hub and datasets."""
+
     @property
     @abstractmethod
     def scores(self) -> Mapping[str, Score]:
         """The scores that `compute` returns, by name: letters, digits, - and _. A class attribute will do."""
 
-    def prepare(self, languages: Sequence[str]) -> Iterable[str]:  # noqa: ARG002 - most need nothing
-        """Load what `compute` needs, before the corpus is read.
+    def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
+        """Load what `compute` needs, before the corpus is read; `progress` shows the progress of a download.
 
         Returns:
             Lines that a reader of the scores must know, such as a language in which the metric means nothing.

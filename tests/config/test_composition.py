@@ -14,6 +14,7 @@ import yaml
 import bisum
 from bisum import compose
 from bisum.cli.arguments import parse
+from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.jobs import Job, configure, listed_sweep, single_job
 from bisum.config.provenance import Provenance
@@ -37,6 +38,7 @@ NEEDED = {
     "corpus/marc.yaml": ["corpus.path=PATH"],
     "corpus/files.yaml": ["corpus.path=PATH"],
     "corpus/hub.yaml": ["corpus.repo=REPOSITORY"],
+    "metric/evaluate.yaml": ["metric.evaluate.name=SCRIPT", "allow_targets=[SCRIPT]"],
     "experiment/course_trainer.yaml": ["corpus.path=PATH"],
     "experiment/course_accelerate.yaml": ["corpus.path=PATH"],
     "experiment/starter.yaml": ["corpus.repo=REPOSITORY"],
@@ -66,18 +68,16 @@ def test_the_files_are_the_primary_configurations_and_options_of_groups():
 @pytest.mark.parametrize("file", OPTIONS)
 def test_every_option_composes_and_its_values_take_effect(file):
     group, option = Path(file).with_suffix("").parts
-    word = f"filter=[{option}]" if group == "filter" else f"{group}={option}"
+    word = f"{group}=[{option}]" if group in LIST_GROUPS else f"{group}={option}"
     needed = NEEDED.get(file, [])
     config = compose([word, *needed])
     given = {key.partition("=")[0].removeprefix(f"{group}.") for key in needed}
     written = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
     for key in ("defaults", "hydra"):
         written.pop(key, None)
-    part = {
-        "filter": lambda: config.provenance.resolved["filter"][option],
-        "experiment": lambda: config.provenance.resolved,
-    }
-    node = part.get(group, lambda: config.provenance.resolved[group])()
+    node = config.provenance.resolved
+    if group != "experiment":
+        node = node[group][option] if group in LIST_GROUPS else node[group]
     for key, value in leaves(written):
         if value != "???" and "${" not in str(value) and key not in given:
             assert at(node, key) == yaml_number(value), key

@@ -102,12 +102,15 @@ def test_a_runs_own_configuration_is_used_but_for_what_must_differ(words, run, c
 
 def test_texts_are_summarized_with_what_concerns_the_model_alone(run):
     own, defaults = record_of(run)["config"], compose().provenance.resolved
-    own["evaluation"]["metrics"] = [{"_target_": "gone.Metric"}]
+    own["metric"] = {"gone": {"_target_": "gone.Metric"}}
     record_of(run, config=own)
     values = configure(Composer("summarize"), ["run=run"]).provenance.resolved
     for key in ("languages", "generation", "hardware", "seed"):
         assert values[key] == own[key]
-    assert values["evaluation"] == {**own["evaluation"], "metrics": []}
+    assert values["evaluation"] == own["evaluation"]
+    assert values["metric"] == {}
+    for word in ("rows=[1]", "split=test"):
+        assert configure(Composer("summarize"), ["run=run", word]).metric == {}
     assert values["model"]["max_summary_tokens"] == 12
     for key in ("corpus", "filter", "trainer", "tracker"):
         assert values[key] == defaults[key]
@@ -374,8 +377,9 @@ def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier, tmp_pa
     assert config.trainer.epochs == 9
     assert config.trainer.batch_size == compose(["trainer=seq2seq_trainer"]).trainer.batch_size
     assert config.generation.num_beams == 4
-    config = compose([f"resume={tmp_path}", "filter=[books]", "evaluation.metrics=[]"])
+    config = compose([f"resume={tmp_path}", "filter=[books]", "metric=[chrf]"])
     assert list(config.filter) == ["books"]
+    assert list(config.metric) == ["chrf"]
     assert isinstance(config.corpus, Marc)
 
 

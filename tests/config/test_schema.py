@@ -40,7 +40,6 @@ def test_a_checked_configuration_keeps_its_name_and_plain_values(defaults):
     "metric",
     [
         "eval/loss",
-        "eval/gen_len",
         "eval/rouge1",
         "eval/rougeLsum_recall",
         "eval/es/rouge2_precision",
@@ -58,7 +57,9 @@ def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metr
     [
         ("rougeL", "must be auto or begin with eval/"),
         ("train/loss", "must be auto or begin with eval/"),
-        ("eval/rouge3", "no metric 'eval/rouge3' (valid: eval/loss, eval/gen_len, eval/rouge1,"),
+        ("eval/rouge3", "no metric 'eval/rouge3', did you mean 'eval/rougeL'? (valid: eval/loss, eval/rouge1, eval/ro"),
+        ("eval/chrf", "no metric 'eval/chrf' (valid: eval/loss, eval/rouge1,"),
+        ("eval/gen_len", "neither a high nor a low 'eval/gen_len' is better (tokens of a generated summary, mean ov"),
         ("eval/rougeL_low", "no metric 'eval/rougeL_low'"),
         ("eval/en/loss", "no metric 'eval/en/loss'"),
         ("eval/fr/rouge1", "names 'fr', which is not in languages"),

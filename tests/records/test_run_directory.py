@@ -8,11 +8,16 @@ import signal
 import time
 from importlib.metadata import version
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 import bisum
+from bisum.evaluation.evaluator import Evaluation
+from bisum.evaluation.row_scores import Column, RowScores
 from bisum.evaluation.sentences import split_sentences
+from bisum.interfaces.score import Score
 
 WORDS = [
     "corpus.max_train_rows=64",
@@ -91,7 +96,8 @@ def test_names_of_the_metrics(directory):
 def test_every_scored_row_once(directory, record):
     best = record["test"]["checkpoint"]
     names = {"validation-lead3", "test-lead3", "validation-epoch-1", "validation-epoch-2", f"test-{best}"}
-    assert {path.name for path in (directory / "predictions").iterdir()} == {f"{name}.jsonl" for name in names}
+    files = {f"{name}.{ending}" for name in names for ending in ("jsonl", "scores.parquet")}
+    assert {path.name for path in (directory / "predictions").iterdir()} == files
     rows = {name: read_lines(directory / f"predictions/{name}.jsonl") for name in names}
     assert all(
         set(row) == {"id", "language", "document", "reference", "prediction"} for some in rows.values() for row in some
@@ -160,13 +166,19 @@ def test_readable_after_a_crash(directory, tmp_path):
             from bisum.runs.signals import Interrupts
 
             run = Run(tmp_path / "run", bisum.compose(WORDS), Interrupts())
+            ids = tuple(str(n) for n in range(50))
+            column = Column(Score("a number", higher_is_better=None), np.arange(50.0))
+            scores = RowScores(ids, ("en",) * 50, {"number": column})
+            rows = [{"id": name} for name in ids]
+            evaluation = Evaluation(scores, {}, {}, rows, {}, {"rouge": 0.1})
             for step in range(10**6):
                 run.log({"train/loss": step / 3}, step, step / 10)
-                run.write_predictions("validation-epoch-1", [{"id": str(n)} for n in range(50)])
+                run.write_evaluation("validation-epoch-1", evaluation)
                 run.update(last={"step": step})
         finally:
             os._exit(1)
-    while not (tmp_path / "run/predictions/validation-epoch-1.jsonl").exists():
+    while not (tmp_path / "run/predictions/validation-epoch-1.scores.parquet").exists():
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
         time.sleep(0.01)
     time.sleep(0.3)
     os.kill(child, signal.SIGKILL)
@@ -179,6 +191,12 @@ def test_readable_after_a_crash(directory, tmp_path):
     assert steps == list(range(len(steps)))
     assert record["last"]["step"] in (len(steps) - 1, len(steps) - 2)
     assert len(read_lines(tmp_path / "run/predictions/validation-epoch-1.jsonl")) == 50
+    values = pq.read_table(tmp_path / "run/predictions/validation-epoch-1.scores.parquet")
+    assert values.to_pydict() == {
+        "id": [str(n) for n in range(50)],
+        "language": ["en"] * 50,
+        "number": [float(n) for n in range(50)],
+    }
 
 
 @pytest.mark.parametrize("contents", ["", "{", "[]", '{"status": "finished"}'])

@@ -100,8 +100,13 @@ def test_all_checkpoints_damaged(copied, trained, read, call_bisum):
 
 def test_best_checkpoint_damaged(copied, trained, read, call_bisum):
     """The test split is not scored with damaged weights."""
-    words = ["trainer.evaluate_every=3", "trainer.best_metric=eval/gen_len", "trainer.keep_checkpoints=11"]
-    best = trained("trainer=accelerate", *words)  # the first summaries are the longest
+    words = [
+        "trainer.evaluate_every=3",
+        "metric=[chrf]",
+        "trainer.best_metric=eval/chrf",
+        "trainer.keep_checkpoints=11",
+    ]
+    best = trained("trainer=accelerate", *words)  # of the first summaries
     directory = shutil.copytree(best, copied.parent / "best")
     assert read.record(directory)["test"]["checkpoint"] != "epoch-2"
     weights = directory / "checkpoints" / read.record(directory)["test"]["checkpoint"] / "model.safetensors"
@@ -147,7 +152,7 @@ def test_signals_end_a_run_with_a_checkpoint(
     assert read.metrics(directory) == read.metrics(trained(f"trainer={backend}"))
 
 
-STOPPING = ["trainer.evaluate_every=4", "trainer.best_metric=eval/gen_len", "trainer.patience=2"]
+STOPPING = ["trainer.evaluate_every=4", "metric=[chrf]", "trainer.best_metric=eval/chrf", "trainer.patience=2"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -107,9 +107,11 @@ def test_the_best_checkpoint(metric, better, read, run_words):
 
 
 def test_patience(read, run_words):
-    directory = run_words("trainer.evaluate_every=3", "trainer.patience=2", "trainer.best_metric=eval/gen_len")
+    directory = run_words(
+        "trainer.evaluate_every=3", "trainer.patience=2", "metric=[chrf]", "trainer.best_metric=eval/chrf"
+    )
     lines = evaluations(read, directory)
-    values = [line["eval/gen_len"] for line in lines]
+    values = [line["eval/chrf"] for line in lines]
     best = values.index(max(values))
     assert len(values) == best + 3 < 11
     assert read.metrics(directory)[-2]["step"] == lines[-1]["step"]

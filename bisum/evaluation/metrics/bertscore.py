@@ -72,7 +72,7 @@ class BertScore(EncoderMetric):
         from torch.nn.functional import normalize
 
         found: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(texts)
-        for rows, inputs in encoder.batches([(text,) for text in texts], self.batch_size):
+        for rows, inputs in encoder.batches(texts, None, self.batch_size):
             special = inputs.pop("special_tokens_mask").bool()
             with torch.no_grad():
                 hidden = normalize(encoder.model(**inputs).last_hidden_state, dim=-1)

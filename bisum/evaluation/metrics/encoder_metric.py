@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 from bisum.corpus.languages import tools_for
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric
+from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _ANY_LANGUAGE = frozenset(("multilingual", "mul"))
 class EncoderMetric(Metric):
     """A metric by a pretrained encoder. It scores no rows in languages that the encoder does not know."""
 
+    libraries = ("transformers", "huggingface_hub")
     key: ClassVar[str]
     """Dotted key of the metric in the configuration."""
 
@@ -47,8 +49,11 @@ class EncoderMetric(Metric):
             UserError: it cannot be loaded, or is unfit for the metric.
         """
 
-    def prepare(self, languages: Sequence[str]) -> Iterable[str]:
+    def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:
         """Load the encoder; report the languages that it does not know."""
+        from bisum.evaluation.metrics.encoders import folder_of
+
+        folder_of(*self.source, progress)
         assert self.encoder
         if unknown := self.unknown(languages):
             yield (

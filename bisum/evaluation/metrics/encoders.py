@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from bisum.config.model_source import located
 from bisum.errors import UserError, one_line
+from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
 from bisum.models.hub import fetch
 from bisum.models.weights import load_weights, not_finite
@@ -28,18 +31,21 @@ class Encoder:
     """Most tokens of an input, special tokens included."""
 
     def batches(
-        self, texts: Sequence[tuple[str, ...]], size: int
+        self, texts: Sequence[str], claims: Sequence[str] | None, size: int
     ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Yield the indices and model inputs of texts, or pairs of texts, in batches of similar length.
+        """Yield the indices and model inputs of texts in batches of similar length.
 
-        The end of an input that is too long is cut; of a pair, the end of the longer text.
+        `claims` are the second texts of pairs. The end of an input that is too long is cut; of a pair, the end of the
+        longer text.
         """
         options: dict[str, Any] = {"truncation": True, "max_length": self.max_tokens}
-        encoded = [self.tokenizer(*text, **options, return_special_tokens_mask=True) for text in texts]
-        order = sorted(range(len(texts)), key=lambda row: -len(encoded[row]["input_ids"]))
+        encoded = self.tokenizer(list(texts), claims and list(claims), **options, return_special_tokens_mask=True)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        order = sorted(range(len(texts)), key=lambda row: -lengths[row])
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            inputs = self.tokenizer.pad([encoded[row] for row in rows], return_tensors="pt")
+            columns = {name: [values[row] for row in rows] for name, values in encoded.items()}
+            inputs = self.tokenizer.pad(columns, return_tensors="pt")
             yield rows, {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
 
 
@@ -65,7 +71,7 @@ def load_encoder(
     Raises:
         UserError: the checkpoint cannot be loaded.
     """
-    folder = _folder(key, checkpoint, revision)
+    folder = folder_of(key, checkpoint, revision)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_config(config)
@@ -74,7 +80,8 @@ def load_encoder(
         for name, value in changes.items():
             setattr(config, name, value)
         options = {"use_safetensors": True, "dtype": torch.float32, "trust_remote_code": False}
-        model = load_weights(auto_model, folder, config, options)
+        with _without_load_report():
+            model = load_weights(auto_model, folder, config, options)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except UserError as error:
         raise UserError(str(error).replace("model.checkpoint", f"{key}.checkpoint", 1)) from error
@@ -92,7 +99,7 @@ def card_languages(key: str, checkpoint: str, revision: str | None) -> list[str]
 
     try:
         card = ModelCard(
-            Path(_folder(key, checkpoint, revision), "README.md").read_text(encoding="utf-8"),
+            Path(folder_of(key, checkpoint, revision), "README.md").read_text(encoding="utf-8"),
             ignore_metadata_errors=True,
         )
         metadata: Any = card.data
@@ -102,15 +109,40 @@ def card_languages(key: str, checkpoint: str, revision: str | None) -> list[str]
     return [str(code) for code in (found if isinstance(found, list) else [found]) if code]
 
 
-@cache
-def _folder(key: str, checkpoint: str, revision: str | None) -> str:
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Keep transformers from listing the weights that a model leaves out, such as a head, for the block."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+_folders: dict[tuple[str, str | None], str] = {}
+"""Folders of the checkpoints that were found, so that the hub is asked once."""
+
+
+def folder_of(key: str, checkpoint: str, revision: str | None, progress: ShowProgress | None = None) -> str:
+    """Return the local folder of an encoder, downloaded if need be.
+
+    Raises:
+        UserError: there is no such checkpoint, or the hub cannot be reached.
+    """
+    if (checkpoint, revision) not in _folders:
+        _folders[checkpoint, revision] = _found(key, checkpoint, revision, progress)
+    return _folders[checkpoint, revision]
+
+
+def _found(key: str, checkpoint: str, revision: str | None, progress: ShowProgress | None) -> str:
     folder = located(checkpoint, f"{key}.checkpoint")
     if Path(folder).is_dir():
         return folder
     if checkpoint.startswith(("/", ".", "~")):
         raise UserError(f"{key}.checkpoint: there is no directory '{checkpoint}'")
     try:
-        return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=None, further=("README.md",)))
+        return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=progress, further=("README.md",)))
     except Exception as error:  # network errors have many types
         raise UserError(
             f"{key}.checkpoint: '{checkpoint}' is not a local directory and could not be loaded from the hub "

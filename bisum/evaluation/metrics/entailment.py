@@ -74,7 +74,8 @@ class Entailment(EncoderMetric):
         encoder = self.encoder
         label = _entailment_label(encoder, self.checkpoint)
         found = [0.0] * len(pairs)
-        for rows, inputs in encoder.batches(pairs, self.batch_size):
+        premises, claims = [premise for premise, _ in pairs], [claim for _, claim in pairs]
+        for rows, inputs in encoder.batches(premises, claims, self.batch_size) if pairs else ():
             inputs.pop("special_tokens_mask")
             with torch.no_grad():
                 probabilities = encoder.model(**inputs).logits.softmax(dim=-1)[:, label]

@@ -13,6 +13,7 @@ from bisum.config.targets import local_script, refuse_foreign_script
 from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import Score
 from bisum.interfaces.text import Name
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class EvaluateMetric(Metric):
     """A metric of the `evaluate` library; its script is code, so it must be allowed in `BISUM_ALLOW_TARGETS`."""
+
+    libraries = ("datasets", "huggingface_hub")
 
     name: Name
     """Name on the Hugging Face hub (`bleu`, `owner/metric`), or path of a metric script (works offline)."""
@@ -39,7 +42,7 @@ class EvaluateMetric(Metric):
         """The main result by the metric's name, and any other as `<metric>_<result>`."""
         return _Results(self._label, self.higher_is_better)
 
-    def prepare(self, languages: Sequence[str]) -> Iterable[str]:  # noqa: ARG002
+    def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
         """Load the metric."""
         _load(self.name)
         return ()

@@ -13,6 +13,7 @@ from bisum.corpus.languages import macrolanguage_of, tools_for
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import Score
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class LanguageIdentification(Metric):
         )
     }  # fmt: skip
 
-    def prepare(self, languages: Sequence[str]) -> Iterable[str]:
+    def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
         """Report the languages that the classifier does not know."""
         if unknown := [language for language in languages if _code(language) is None]:
             yield f"metric.language: py3langid does not know {', '.join(unknown)}; rows in it have no wrong_language"

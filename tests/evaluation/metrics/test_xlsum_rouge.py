@@ -5,6 +5,7 @@ from nltk.stem.snowball import SnowballStemmer
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum.evaluation.metrics.xlsum_rouge import XlsumRouge, xlsum_tokens
+from bisum.interfaces.progress import no_progress
 
 TOKENS = {
     "abc123 v2 x86_64": ["abc", "123", "v", "2", "x", "86", "64"],
@@ -58,6 +59,6 @@ def test_scores_are_those_of_rouge_score_over_these_tokens(rows_of):
 
 def test_languages_with_another_segmenter_have_no_value_which_is_reported(rows_of):
     assert XlsumRouge().compute(rows_of(["猫", "a"], languages=["ja", "en"]))["xlsum_rouge1"] == [None, 1]
-    (line,) = XlsumRouge().prepare(["en", "zh_CN", "tr"])
+    (line,) = XlsumRouge().prepare(["en", "zh_CN", "tr"], no_progress)
     assert line.startswith("metric.xlsum_rouge: XL-Sum scores zh_CN, tr with other word segmenters or stemmers")
-    assert list(XlsumRouge().prepare(["en", "ar"])) == []
+    assert list(XlsumRouge().prepare(["en", "ar"], no_progress)) == []

