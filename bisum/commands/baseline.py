@@ -9,8 +9,8 @@ from bisum.config.schema import BaselineConfig, Config
 from bisum.display.narration import narrate_baseline
 from bisum.display.scored_rows import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
+from bisum.interfaces.score import score_name
 from bisum.records.run import recorded
-from bisum.runs.metrics import score_name
 
 
 def run(config: Config, directory: Path) -> float:

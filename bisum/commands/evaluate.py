@@ -17,9 +17,9 @@ from bisum.display.quiet import quiet_libraries
 from bisum.display.scored_rows import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hardware.devices import find_device
+from bisum.interfaces.score import score_name
 from bisum.models.loading import LoadedModel
 from bisum.records.run import recorded
-from bisum.runs.metrics import score_name
 
 
 def run(config: Config, directory: Path) -> float:

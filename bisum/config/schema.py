@@ -23,12 +23,11 @@ from bisum.errors import UserError, nearest
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric
-from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, ROUGE_TYPES, Score
+from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, ROUGE_TYPES, Score, split_score_name
 from bisum.interfaces.source import Source
 from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import Tracker
 from bisum.interfaces.trainer import AUTO, Trainer
-from bisum.runs.metrics import split_score_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +115,11 @@ class Config:
         score = self.score_of(name)
         if score is None or (name in MODEL_SCORES and language):
             known = ["loss", *ROUGE_TYPES, *chain.from_iterable(metric.scores for metric in self.metric.values())]
-            plain = [f"eval/{name}" for name in known]
+            valid = ", ".join(f"eval/{name}" for name in known)
             raise UserError(
-                f"trainer.best_metric: no metric '{best}'{nearest(best, plain)} (valid: {', '.join(plain)}, all but "
-                "loss per language as in eval/en/rougeL, and ROUGE accent-correct as in eval/unicode/rougeL)"
+                f"trainer.best_metric: no metric '{best}'{nearest(name, known)} (valid: {valid}, all but loss per "
+                "language as in eval/en/rougeL, and ROUGE accent-correct as in eval/unicode/rougeL; metric=[...] adds "
+                "others)"
             )
         if score.higher_is_better is None:
             raise UserError(f"trainer.best_metric: neither a high nor a low '{best}' is better ({score.description})")

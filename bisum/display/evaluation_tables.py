@@ -13,7 +13,7 @@ from rich.text import Text
 from bisum.display.metric_tables import evaluated_metrics
 from bisum.display.scored_rows import FEWEST_ROWS, ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import SHOWN, Fitting, new_table
-from bisum.runs.metrics import score_name
+from bisum.interfaces.score import score_name
 
 
 def prefix_of(split: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bisum.display.scored_rows import ScoredRows, chosen_scores, explain_mark, few_rows_mark
 from bisum.display.tables import Fitting, new_table
-from bisum.runs.metrics import score_name
+from bisum.interfaces.score import score_name
 
 _BETTER = {True: "higher", False: "lower", None: ""}
 _PERCENT = 100

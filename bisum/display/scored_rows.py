@@ -8,8 +8,7 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES
-from bisum.runs.metrics import score_name
+from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, score_name
 
 FEWEST_ROWS = 10
 """Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""

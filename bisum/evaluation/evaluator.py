@@ -20,8 +20,7 @@ from bisum.evaluation.rouge import Rouge
 from bisum.evaluation.row_scores import RowScores, aggregate, difference
 from bisum.interfaces.metric import Metric, Summaries
 from bisum.interfaces.progress import ShowProgress
-from bisum.interfaces.score import MODEL_SCORES, rouge_name
-from bisum.runs.metrics import score_name
+from bisum.interfaces.score import MODEL_SCORES, rouge_name, score_name
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
@@ -78,6 +77,7 @@ class Evaluator:
         self.shapes = shapes
         self.profile = profile
         self._unsplit: set[str] = set()
+        self._wholes: set[str] = set()
         self._progress = progress
         self._check_interrupt = check_interrupt
         self._metrics: dict[str, Metric] = {"rouge": Rouge(), **config.metric}
@@ -150,6 +150,9 @@ class Evaluator:
             at_limit=None if at_limit is None else [at_limit[row] for row in order],
         )
         columns, seconds = measured(self._metrics, texts, self._check_interrupt)
+        if wholes := {name for name, column in columns.items() if column.rows is None} - self._wholes:
+            logger.info("no interval, since the metric gives one number for all rows: %s", ", ".join(sorted(wholes)))
+            self._wholes |= wholes
         scores = RowScores(tuple(ids), tuple(languages), columns)
         metrics = aggregate(
             scores, prefix, self.config.evaluation.bootstrap_samples, BOOTSTRAP_SEED, self.config.languages

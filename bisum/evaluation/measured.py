@@ -41,10 +41,17 @@ def measured(
     seconds: dict[str, float] = {}
     for key, metric in metrics.items():
         began = time.perf_counter()
-        for name, values in _computed(key, metric, summaries).items():
+        computed = _computed(key, metric, summaries)
+        wholes = {name: float(values) for name, values in computed.items() if isinstance(values, Real)}
+        by_language = _by_language(key, metric, summaries, wholes) if wholes else {}
+        for name, values in computed.items():
             if name in columns:
                 raise UserError(f"metric.{key}: gives '{name}', which is the name of another metric's score")
-            columns[name] = _column(key, metric, name, values, summaries)
+            score = score_of(key, metric, name)
+            if name in wholes:
+                columns[name] = Column(score, whole=by_language[name])
+            else:
+                columns[name] = _by_row(key, score, name, values, summaries)
         seconds[key] = time.perf_counter() - began
         check_interrupt()
     return columns, seconds
@@ -62,18 +69,16 @@ def _computed(key: str, metric: Metric, summaries: Summaries) -> Mapping[str, An
     return values
 
 
-def _column(key: str, metric: Metric, name: Any, values: Any, summaries: Summaries) -> Column:
-    """Return the checked values of a score."""
-    score = score_of(key, metric, name)
-    if isinstance(values, Real):
-        return Column(score, whole=_by_language(key, metric, name, float(values), summaries))
+def _by_row(key: str, score: Score, name: str, values: Any, summaries: Summaries) -> Column:
+    """Return the checked values of rows."""
     rows = _numbers(key, name, values, score, len(summaries.ids))
     if wrong := sum(isinstance(value, Real) and not math.isfinite(value) for value in values):
         logger.warning("metric.%s: '%s' is not finite in %s of %s rows, left out", key, name, wrong, len(rows))
-    for row in np.argwhere(~((rows >= score.lowest) & (rows <= score.highest) | ~np.isfinite(rows))):
-        if score.aggregate is None:
+    if score.aggregate is None:
+        outside = np.isfinite(rows) & ~((rows >= score.lowest) & (rows <= score.highest))
+        for row in np.flatnonzero(outside)[:1]:
             bounds = f"{score.lowest:g} to {score.highest:g}"
-            raise UserError(f"metric.{key}: '{name}' of row {summaries.ids[row[0]]} is {rows[row[0]]:g}, not {bounds}")
+            raise UserError(f"metric.{key}: '{name}' of row {summaries.ids[row]} is {rows[row]:g}, not {bounds}")
     return Column(score, rows)
 
 
@@ -109,15 +114,17 @@ def _numbers(key: str, name: str, values: Any, score: Score, rows: int) -> Float
     return numbers
 
 
-def _by_language(key: str, metric: Metric, name: str, whole: float, summaries: Summaries) -> dict[str, float]:
-    """Return a number for all rows, and the metric's number for the rows of each language, if there are several."""
-    found = {"": whole}
+def _by_language(
+    key: str, metric: Metric, summaries: Summaries, wholes: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Return numbers for all rows and for those of each language, by score and by language ("": all)."""
+    found = {name: {"": whole} for name, whole in wholes.items()}
     languages = list(dict.fromkeys(summaries.languages))
     for language in languages:
-        if len(languages) == 1:
-            found[language] = whole
-        elif isinstance(value := _computed(key, metric, _of_language(summaries, language)).get(name), Real):
-            found[language] = float(value)
+        own = wholes if len(languages) == 1 else _computed(key, metric, _of_language(summaries, language))
+        for name in wholes:
+            if isinstance(value := own.get(name), Real):
+                found[name][language] = float(value)
     return found
 
 

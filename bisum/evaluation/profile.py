@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.strings import by_id
-from bisum.interfaces.score import ROUGE_TYPES
+from bisum.interfaces.score import ROUGE_TYPES, score_name
 from bisum.interfaces.trainer import AUTO
-from bisum.runs.metrics import score_name
 
 _MOST_REFERENCES = 10_000
 """Most references of a language, evenly spread in the order of their ids, whose letters are counted."""

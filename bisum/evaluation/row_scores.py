@@ -12,8 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bisum.evaluation.bootstrap import bounds, resampled_means, share_above_zero, without_rounding
-from bisum.interfaces.score import Score
-from bisum.runs.metrics import score_name
+from bisum.interfaces.score import Score, score_name
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What a score is: its meaning, its direction and its range. Includes the scores that every evaluation gives."""
+"""What a score is: its meaning, direction, range and name. Includes the scores that every evaluation gives."""
 
 from __future__ import annotations
 
@@ -91,3 +91,19 @@ MODEL_SCORES: Mapping[str, Score] = MappingProxyType(
     }
 )
 """The further scores of a model, over all rows only."""
+
+
+def score_name(prefix: str, name: str, *, language: str = "", profile: str = "rouge") -> str:
+    """Return a score's name in the logs, such as `eval/chrf`, `eval/es/rougeL` or `eval/unicode/es/rougeL`.
+
+    `name` may include a ROUGE profile, as in `unicode/rougeL`; otherwise `profile` is added, unless it is `rouge`.
+    """
+    *own, name = name.split("/")
+    return "/".join(filter(None, (prefix, *(own or [profile if profile != "rouge" else ""]), language, name)))
+
+
+def split_score_name(metric: str) -> tuple[str, str]:
+    """Return the score and the language ("": all) in a name from the logs; the reverse of `score_name`."""
+    _, *parts, name = metric.split("/")
+    profiles, languages = [part for part in parts if part == "unicode"], [part for part in parts if part != "unicode"]
+    return "/".join([*profiles, name]), "/".join(languages)

@@ -20,6 +20,9 @@ _PACKAGES = (
     "tokenizers",
     "hydra-core",
     "rouge-score-rs",
+    "rouge-score",
+    "sacrebleu",
+    "py3langid",
 )
 
 

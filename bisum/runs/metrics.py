@@ -1,4 +1,4 @@
-"""Names of scores, and `metrics.jsonl`: one line per logged step or evaluation, each with `step` and `epoch`."""
+"""`metrics.jsonl`: one line per logged step or evaluation, each with `step` and `epoch`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,6 @@ from bisum.runs.entries import NUMBER, SCORE, WHOLE, wrong_entry
 from bisum.runs.files import flush, replace_file
 
 _ENTRIES = {"step": WHOLE, "epoch?": NUMBER, "*": SCORE}
-
-
-def score_name(prefix: str, name: str, *, language: str = "", profile: str = "rouge") -> str:
-    """Return a score's name in the logs, such as `eval/chrf`, `eval/es/rougeL` or `eval/unicode/es/rougeL`.
-
-    `name` may include a ROUGE profile, as in `unicode/rougeL`; otherwise `profile` is added, unless it is `rouge`.
-    """
-    *own, name = name.split("/")
-    return "/".join(filter(None, (prefix, *(own or [profile if profile != "rouge" else ""]), language, name)))
-
-
-def split_score_name(metric: str) -> tuple[str, str]:
-    """Return the score and the language ("": all) in a name from the logs; the reverse of `score_name`."""
-    _, *parts, name = metric.split("/")
-    profiles, languages = [part for part in parts if part == "unicode"], [part for part in parts if part != "unicode"]
-    return "/".join([*profiles, name]), "/".join(languages)
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:

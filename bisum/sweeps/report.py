@@ -13,7 +13,7 @@ from bisum.display.evaluation_tables import evaluations_report
 from bisum.display.tables import new_table
 from bisum.display.terminal import from_here
 from bisum.errors import UserError
-from bisum.runs.metrics import score_name
+from bisum.interfaces.score import score_name
 from bisum.runs.record import read_record
 
 

@@ -18,11 +18,11 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.profile import best_metric, blind_spots, kept_shares
 from bisum.hardware.xla import compilations
+from bisum.interfaces.score import score_name, split_score_name
 from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.checkpoints import epoch_name
-from bisum.runs.metrics import score_name, split_score_name
 from bisum.training.checkpoints import flaw, load_weights
 from bisum.training.session import Session
 

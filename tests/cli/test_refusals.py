@@ -57,7 +57,10 @@ BAD_LINES = [
     ("trainer.optimizer=sgd", "trainer.optimizer: expected one of adamw, adafactor, not 'sgd'"),
     ("hardware.precision=fp32", "hardware.precision: expected one of auto, float32, bf16, fp16, not 'fp32'"),
     ("baseline split=dev", "split: expected one of train, validation, test, not 'dev'"),
-    ("trainer.best_metric=eval/rogue1", "trainer.best_metric: no metric 'eval/rogue1', did you mean 'eval/rouge1'? (v"),
+    (
+        "trainer.best_metric=eval/rogue1",
+        "trainer.best_metric: no metric 'eval/rogue1', did you mean 'rouge1'? (valid: ",
+    ),
     # Values that are missing.
     ("corpus=marc", "corpus.path: needs a value"),
     ("seed=???", "seed: needs a value"),

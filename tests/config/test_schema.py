@@ -57,7 +57,10 @@ def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metr
     [
         ("rougeL", "must be auto or begin with eval/"),
         ("train/loss", "must be auto or begin with eval/"),
-        ("eval/rouge3", "no metric 'eval/rouge3', did you mean 'eval/rougeL'? (valid: eval/loss, eval/rouge1, eval/ro"),
+        (
+            "eval/rouge3",
+            "no metric 'eval/rouge3', did you mean 'rougeL'? (valid: eval/loss, eval/rouge1, eval/rouge2, ",
+        ),
         ("eval/chrf", "no metric 'eval/chrf' (valid: eval/loss, eval/rouge1,"),
         ("eval/gen_len", "neither a high nor a low 'eval/gen_len' is better (tokens of a generated summary, mean ov"),
         ("eval/rougeL_low", "no metric 'eval/rougeL_low'"),

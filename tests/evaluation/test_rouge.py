@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from nltk.stem.snowball import SnowballStemmer
 from rouge_score.rouge_scorer import RougeScorer
 
+from bisum.corpus.sample import Sample
 from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.measured import measured
 from bisum.evaluation.rouge import Rouge, score_rows
@@ -122,13 +125,40 @@ def test_lists_of_unequal_length_are_refused():
         score_rows(["a", "b"], ["a"], ["en", "en"])
 
 
-def test_rouge_score_itself_gives_the_same_to_the_last_bit(pairs):
-    predictions, references, _ = pairs
+def test_rouge_score_itself_gives_the_same_to_the_last_bit_over_thousands_of_rows():
+    rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["train"]
+    references, documents = rows["summary"].to_pylist(), rows["document"].to_pylist()
+    assert len(references) > 3000
+    predictions = lead_all(documents, rows["language"].to_pylist(), 1)
     for use_stemmer in (True, False):
         fast, slow = (
             score_pairs(references, predictions, use_stemmer=use_stemmer, fast=fast) for fast in (True, False)
         )
         assert (fast == slow).all()
+        assert fast.any(axis=0).all()
+
+
+def test_a_machine_without_the_port_scores_the_same_and_says_so(tmp_path):
+    call = """
+import sys
+
+if sys.argv.pop(1) == "slow":
+    sys.modules["rouge_score_rs"] = None
+
+from bisum.cli.main import main
+
+main()
+"""
+    words = ["baseline", "corpus.max_eval_rows=40", "corpus.max_train_rows=2", "tracker=none"]
+    records, said = [], []
+    for engine in ("fast", "slow"):
+        directory = tmp_path / engine
+        command = [sys.executable, "-c", call, engine, *words, f"hydra.run.dir={directory}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        said.append("about 100 times slower" in done.stdout)
+        records.append(json.loads((directory / "run.json").read_text("utf-8"))["baseline"])
+    assert said == [False, True]
+    assert records[0] == records[1]
 
 
 def test_means_are_exactly_those_of_rouge_score(pairs, golden):

@@ -216,7 +216,7 @@ def test_a_mistake_in_it_is_one_line(yard, call_bisum, right, wrong, line):
     [
         (
             "eval/distanc",
-            "no metric 'eval/distanc', did you mean 'eval/distance'? (valid: eval/loss, eval/rouge1, eval/ro",
+            "no metric 'eval/distanc', did you mean 'distance'? (valid: eval/loss, eval/rouge1, eval/rouge2",
         ),
         (
             "eval/language_tag",

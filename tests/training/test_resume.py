@@ -62,8 +62,8 @@ def test_killed_in_mid_epoch(backend, killed, trained, read, tmp_path, call_bisu
     for name in ("model.safetensors", "optimizer.safetensors"):
         one, other = (folder / "checkpoints" / "epoch-2" / name for folder in (directory, whole))
         assert one.read_bytes() == other.read_bytes()
-    names = {path.name: path.read_text("utf-8") for path in (directory / "predictions").iterdir()}
-    assert names == {path.name: path.read_text("utf-8") for path in (whole / "predictions").iterdir()}
+    names = {path.name: path.read_bytes() for path in (directory / "predictions").iterdir()}
+    assert names == {path.name: path.read_bytes() for path in (whole / "predictions").iterdir()}
 
 
 def test_killed_before_any_checkpoint(start, wait_for, small, trained, read, tmp_path, call_bisum):
