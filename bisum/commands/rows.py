@@ -14,7 +14,8 @@ from bisum.corpus.leaks import leaks_into
 from bisum.display.narration import narrate_profile
 from bisum.display.quiet import quiet_libraries
 from bisum.display.tables import corpus_table
-from bisum.errors import UserError, reason
+from bisum.errors import UserError
+from bisum.evaluation.measured import of_metric
 from bisum.evaluation.profile import choose_profile, kept_shares, lost_languages
 from bisum.evaluation.rouge import Rouge
 from bisum.interfaces.source import SPLITS
@@ -46,13 +47,11 @@ def check_metrics(config: Config, run: Run) -> None:
         for key, metric in {"rouge": Rouge(), **config.metric}.items():
             quiet_libraries(metric.libraries)
             try:
-                lines = list(metric.prepare(config.languages, run.screen.progress))
-            except UserError:
-                raise
+                lines = list(metric.prepare(config.languages, run.screen.progress) or ())
             except Exception as error:
-                raise UserError(f"metric.{key}: {type(metric).__name__} failed to prepare: {reason(error)}") from error
+                raise of_metric(key, metric, error) from error
             for line in lines:
-                run.screen.note(line)
+                run.screen.note(f"metric.{key}: {line}" if key in config.metric else line)
 
 
 def find_profile(run: Run, tables: Sequence[pa.Table]) -> str:

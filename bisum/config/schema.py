@@ -23,7 +23,15 @@ from bisum.errors import UserError, nearest
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric
-from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, ROUGE_TYPES, Score, split_score_name
+from bisum.interfaces.score import (
+    MODEL_SCORES,
+    ROUGE_SCORES,
+    ROUGE_TYPES,
+    Score,
+    name_problem,
+    score_name,
+    split_score_name,
+)
 from bisum.interfaces.source import Source
 from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import Tracker
@@ -98,6 +106,8 @@ class Config:
             if not isinstance(scores, Mapping) or not all(isinstance(score, Score) for score in scores.values()):
                 raise UserError(f"metric.{key}: scores of {type(metric).__name__} must be a mapping of names to Score")
             for name in scores:
+                if problem := name_problem(name):
+                    raise UserError(f"metric.{key}: {problem}")
                 if name in owners:
                     raise UserError(f"metric.{key}: gives '{name}', as does {owners[name]}; remove one of the two")
                 owners[name] = f"metric.{key}"
@@ -108,13 +118,15 @@ class Config:
         if best == AUTO:
             return
         name, language = split_score_name(best)
+        is_whole = score_name("eval", name, language=language) == best
         if language and language not in self.languages:
             raise UserError(
                 f"trainer.best_metric: '{best}' names '{language}', which is not in languages {self.languages}"
             )
         score = self.score_of(name)
-        if score is None or (name in MODEL_SCORES and language):
-            known = ["loss", *ROUGE_TYPES, *chain.from_iterable(metric.scores for metric in self.metric.values())]
+        if score is None or not is_whole or (name in MODEL_SCORES and language):
+            own = chain.from_iterable(metric.scores.items() for metric in self.metric.values())
+            known = ["loss", *ROUGE_TYPES, *(name for name, score in own if score.higher_is_better is not None)]
             valid = ", ".join(f"eval/{name}" for name in known)
             raise UserError(
                 f"trainer.best_metric: no metric '{best}'{nearest(name, known)} (valid: {valid}, all but loss per "
@@ -122,7 +134,9 @@ class Config:
                 "others)"
             )
         if score.higher_is_better is None:
-            raise UserError(f"trainer.best_metric: neither a high nor a low '{best}' is better ({score.description})")
+            raise UserError(
+                f"trainer.best_metric: '{best}' has no direction in which it is better ({score.description})"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,7 +104,7 @@ def evaluations_report(jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Render
     minus = next(iter(baselines)) if len(baselines) == 1 else "lead-k"
     yield Fitting([_evaluations(jobs, minus, profile, len(scored) == 1, joint) for joint in (" ", "\n")])
     prefixes = [prefix_of(record["evaluation"]["split"]) if "evaluation" in record else "" for record in jobs.values()]
-    for table in evaluated_metrics(jobs, prefixes):
+    for table in evaluated_metrics(jobs, prefixes, same_rows=len(scored) == 1):
         yield ""
         yield table
     if len(scored) > 1:

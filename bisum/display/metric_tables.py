@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +15,14 @@ from bisum.interfaces.score import score_name
 
 _BETTER = {True: "higher", False: "lower", None: ""}
 _PERCENT = 100
+_LARGE = 1e6
 _JOBS_PER_TABLE = 6
 
 
 def metrics_table(
     metrics: Mapping[str, Any], prefix: str, rows: ScoredRows, beside: tuple[str, Mapping[str, Any]] | None = None
-) -> Fitting | None:
-    """Return the scores of the chosen metrics, overall and per language; None if there are none.
+) -> list[str | Fitting]:
+    """Return the scores of the chosen metrics, overall and per language, below an empty line; nothing without them.
 
     Args:
         metrics: scores, named as in `metrics.jsonl`.
@@ -30,8 +32,8 @@ def metrics_table(
     """
     names = [name for name in rows.metrics if score_name(prefix, name) in metrics]
     if not names:
-        return None
-    return Fitting([_metrics(names, metrics, prefix, rows, beside, intervals) for intervals in (True, False)])
+        return []
+    return ["", Fitting([_metrics(names, metrics, prefix, rows, beside, intervals) for intervals in (True, False)])]
 
 
 def _metrics(
@@ -46,98 +48,134 @@ def _metrics(
     table = _new_table([language or "all" for language in parts])
     if beside is not None:
         table.add_column(beside[0], justify="right", style="dim", no_wrap=True)
+    fewest = rows.total
     for name in names:
-        score = rows.metrics[name]
-        keys = [score_name(prefix, name, language=language) for language in parts]
-        cells = [_value(metrics, key, score, rows.count(of), intervals) for key, of in zip(keys, parts, strict=True)]
+        score, cells = rows.metrics[name], []
+        for language in parts:
+            key = score_name(prefix, name, language=language)
+            counted = _rows(metrics, key, rows, language)
+            cells.append(_value(metrics, key, score, counted, " " if intervals else None))
+            fewest = min(fewest, counted) if key in metrics else fewest
         other = [] if beside is None else [number(beside[1].get(score_name("baseline", name)), score)]
         table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, *other)
-    if intervals:
-        explain_mark(table, map(rows.count, parts))
-    some = {name: metrics[key] for name in names if (key := f"{score_name(prefix, name)}_rows") in metrics}
-    if some:
-        counts = ", ".join(f"{name} {count:,}" for name, count in some.items())
-        lines = [*filter(None, [table.caption]), f"rows with a value, of {rows.total:,}: {counts}"]
-        table.caption, table.caption_justify = "\n".join(map(str, lines)), "left"
+    _explain(table, [fewest] if intervals else [], _valued(names, metrics, prefix, rows))
     return table
 
 
-def _value(metrics: Mapping[str, Any], key: str, score: Mapping[str, Any], rows: int, intervals: bool) -> Text:
-    cell = Text(number(metrics.get(key), score), "bold")
-    if intervals and f"{key}_low" in metrics:
+def _valued(names: Sequence[str], metrics: Mapping[str, Any], prefix: str, rows: ScoredRows) -> str:
+    """Return a line on how many rows have a value, for scores that some rows lack; "" if there are none."""
+    some = []
+    for name in names:
+        keys = {language: score_name(prefix, name, language=language) for language in _parts(rows)}
+        if any(f"{key}_rows" in metrics for key in keys.values()):
+            counts = {of: _rows(metrics, key, rows, of) if key in metrics else 0 for of, key in keys.items()}
+            total = counts.pop("")
+            languages = ", ".join(f"{language} {count:,}" for language, count in counts.items())
+            some.append(f"{name} {total:,}" + (f" ({languages})" if languages else ""))
+    return f"rows with a value, of {rows.total:,}: {', '.join(some)}" if some else ""
+
+
+def _rows(metrics: Mapping[str, Any], key: str, rows: ScoredRows, language: str) -> int:
+    """Return the number of rows behind a score."""
+    return int(metrics.get(f"{key}_rows", rows.count(language)))
+
+
+def _value(
+    metrics: Mapping[str, Any], key: str, score: Mapping[str, Any], rows: int, joint: str | None, sign: str = ""
+) -> Text:
+    """Return a score and, if `joint` is given, its interval after it."""
+    cell = Text(number(metrics.get(key), score, sign), "bold")
+    if joint is not None and f"{key}_low" in metrics:
         ends = (number(metrics[f"{key}{end}"], score) for end in ("_low", "_high"))
-        cell.append(f" {'-'.join(ends)}{few_rows_mark(rows)}", "dim")
+        cell.append(f" {(' to ' if sign else '-').join(ends)}{few_rows_mark(rows)}", "dim")
     return cell
 
 
-def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> Fitting | None:
-    """Return the differences in the chosen metrics with their 95 % intervals and verdicts; None if there are none."""
+def _explain(table: Table, counts: Sequence[int], line: str) -> None:
+    """Put below a table what its marks mean, and a line."""
+    explain_mark(table, counts)
+    if lines := [*filter(None, [table.caption, line])]:
+        table.caption, table.caption_justify = "\n".join(map(str, lines)), "left"
+
+
+def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> list[str | Fitting]:
+    """Return the differences in the chosen metrics with their 95 % intervals and verdicts, below an empty line."""
     names = [name for name in rows.metrics if score_name("difference", name) in metrics]
     if not names:
-        return None
-    return Fitting([_differences(names, metrics, rows, intervals) for intervals in (True, False)])
+        return []
+    return ["", Fitting([_differences(names, metrics, rows, intervals) for intervals in (True, False)])]
 
 
 def _differences(names: Sequence[str], metrics: Mapping[str, Any], rows: ScoredRows, intervals: bool) -> Table:
     parts = _parts(rows)
     table = _new_table([language or "all" for language in parts])
     table.add_column("", no_wrap=True)
+    fewest = rows.total
     for name in names:
-        score = rows.metrics[name]
-        cells = []
+        score, cells = rows.metrics[name], []
         for language in parts:
             key = score_name("difference", name, language=language)
-            cell = Text(number(metrics.get(key), score, "+"), "bold")
-            if intervals and f"{key}_low" in metrics:
-                ends = " to ".join(number(metrics[f"{key}{end}"], score) for end in ("_low", "_high"))
-                cell.append(f" {ends}{few_rows_mark(rows.count(language))}", "dim")
-            cells.append(cell)
+            counted = _rows(metrics, key, rows, language)
+            cells.append(_value(metrics, key, score, counted, " " if intervals else None, "+"))
+            fewest = min(fewest, counted) if key in metrics else fewest
         verdict = _verdict(metrics, score_name("difference", name), score["higher_is_better"], rows)
         table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, verdict)
-    if intervals:
-        explain_mark(table, map(rows.count, parts))
+    _explain(table, [fewest] if intervals else [], _valued(names, metrics, "difference", rows))
     return table
 
 
 def _verdict(metrics: Mapping[str, Any], key: str, higher_is_better: bool | None, rows: ScoredRows) -> str:
     """Return what the interval of a difference over all rows says; "" if there is none."""
-    if f"{key}_low" not in metrics or few_rows_mark(rows.total):
+    low, high = (metrics.get(f"{key}{end}") for end in ("_low", "_high"))
+    if low is None or high is None or not math.isfinite(high - low) or few_rows_mark(_rows(metrics, key, rows, "")):
         return ""
-    if metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
+    if low <= 0 <= high:
         return "not distinguishable"
     if higher_is_better is None:
         return "higher" if metrics[key] > 0 else "lower"
     return "better" if (metrics[key] > 0) == higher_is_better else "worse"
 
 
-def evaluated_metrics(jobs: Mapping[str, Mapping[str, Any]], prefixes: Sequence[str]) -> Iterator[Table]:
+def evaluated_metrics(
+    jobs: Mapping[str, Mapping[str, Any]], prefixes: Sequence[str], *, same_rows: bool
+) -> Iterator[Table]:
     """Yield tables of the chosen metrics over all rows, with a column for each of a sweep's evaluations.
 
     Args:
         jobs: the `run.json` of each job, by label; those without an evaluation are left out.
         prefixes: the prefix of each job's metrics, test or eval.
+        same_rows: whether all scored the same rows, so that the best can be marked.
     """
     described: dict[str, Mapping[str, Any]] = {}
     for record in jobs.values():
         described |= chosen_scores(record)
     every = [
-        (number, record["evaluation"], prefix)
-        for number, (record, prefix) in enumerate(zip(jobs.values(), prefixes, strict=True))
+        (f"job {at}", record["evaluation"], prefix)
+        for at, (record, prefix) in enumerate(zip(jobs.values(), prefixes, strict=True))
         if "evaluation" in record
     ]
+    settings = [record["config"].get("metric") for record in jobs.values() if "evaluation" in record]
+    is_comparable = same_rows and all(of_job == settings[0] for of_job in settings)
     for start in range(0, len(every), _JOBS_PER_TABLE):
-        scored = {number: scores for number, *scores in every[start : start + _JOBS_PER_TABLE]}
-        table = _new_table([f"job {n}" for n in scored])
+        shown = every[start : start + _JOBS_PER_TABLE]
+        table = _new_table([label for label, *_ in shown])
         for name, score in described.items():
-            values = [evaluation.get(score_name(prefix, name)) for evaluation, prefix in scored.values()]
-            known = [value for value in values if value is not None]
-            best = max(known, default=None) if score["higher_is_better"] else min(known, default=None)
-            marked = score["higher_is_better"] is not None and len({*known}) > 1
-            cells = [Text(number(v, score), "bold" if marked and v == best else "") for v in values]
-            if known:
+            scores = {label: scores.get(score_name(prefix, name)) for label, scores, prefix in every}
+            best = _best([*scores.values()], score["higher_is_better"]) if is_comparable else None
+            values = [scores[label] for label, *_ in shown]
+            if any(value is not None for value in values):
+                cells = [Text(number(v, score), "bold" if v is not None and v == best else "") for v in values]
                 table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells)
         if table.row_count:
             yield table
+
+
+def _best(values: Sequence[float | None], higher_is_better: bool | None) -> float | None:
+    """Return the best of several different values; None if there is none."""
+    known = {value for value in values if value is not None}
+    if higher_is_better is None or len(known) < 2:
+        return None
+    return max(known) if higher_is_better else min(known)
 
 
 def _label(name: str, score: Mapping[str, Any]) -> Text:
@@ -146,8 +184,10 @@ def _label(name: str, score: Mapping[str, Any]) -> Text:
 
 def number(value: float | None, score: Mapping[str, Any], sign: str = "") -> str:
     """Return a score as tables show it: with one decimal on a scale to 100, else with two; - if there is none."""
+    if value is None:
+        return "-"
     decimals = 1 if score["range"][1] == _PERCENT else 2
-    return "-" if value is None else f"{value:{sign}z.{decimals}f}"
+    return f"{value:{sign}z.{decimals}f}" if abs(value) < _LARGE else f"{value:{sign}.4g}"
 
 
 def _parts(rows: ScoredRows) -> list[str]:

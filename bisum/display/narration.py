@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from bisum.display.evaluation_tables import difference_table, prefix_of, verdict
 from bisum.display.metric_tables import metric_differences_table, metrics_table
 from bisum.display.scored_rows import ScoredRows
 from bisum.display.screen import Kind, Screen
-from bisum.display.tables import Fitting, scores_table
+from bisum.display.tables import scores_table
 from bisum.errors import one_line
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def narrate_baseline(
     screen.print(
         f"\nlead-{lead} on {split}, {rows.total:,} rows{role} (ROUGE F and its 95 % interval)",
         scores_table(metrics, "baseline", rows),
-        *_further(metrics_table(metrics, "baseline", rows)),
+        *metrics_table(metrics, "baseline", rows),
         kind=kind,
     )
 
@@ -78,14 +79,12 @@ def narrate_validation(
     screen.print("")
     shown = [f"ROUGE-L {metrics[rows.name('eval', 'rougeL')]:.1f}"]
     if best_metric not in ("eval/loss", rows.name("eval", "rougeL")):
-        shown.append(f"{best_metric.removeprefix('eval/')} {metrics[best_metric]:.4g}")
+        shown.append(f"{best_metric.removeprefix('eval/')} {metrics.get(best_metric, math.nan):.4g}")
     screen.print(
         f"epoch {epoch:.4g}: loss {train_loss:.3f}, on validation {metrics['eval/loss']:.3f}, {', '.join(shown)}",
         kind="news",
     )
-    screen.print(
-        scores_table(metrics, "eval", rows, baseline), *_further(metrics_table(metrics, "eval", rows, baseline))
-    )
+    screen.print(scores_table(metrics, "eval", rows, baseline), *metrics_table(metrics, "eval", rows, baseline))
 
 
 def narrate_summaries(screen: Screen, predictions: Predictions, count: int, languages: Sequence[str]) -> None:
@@ -103,7 +102,7 @@ def narrate_test(
     screen.print(
         f"\ntest, {rows.total:,} rows, with the best checkpoint by {best_metric}, {scores['checkpoint']}",
         scores_table(scores, "test", rows, (f"lead-{lead}", scores)),
-        *_further(metrics_table(scores, "test", rows, (f"lead-{lead}", scores))),
+        *metrics_table(scores, "test", rows, (f"lead-{lead}", scores)),
         kind="result",
     )
     screen.lines(
@@ -129,16 +128,11 @@ def narrate_evaluation(
     screen.print(
         f"\n{split}, {rows.total:,} rows: {scores['model']} (ROUGE F and its 95 % interval)",
         scores_table(scores, prefix_of(split), rows, (lead, baseline)),
-        *_further(metrics_table(scores, prefix_of(split), rows, (lead, baseline))),
+        *metrics_table(scores, prefix_of(split), rows, (lead, baseline)),
         f"\ndifference to {lead} over the same rows, its 95 % interval by paired bootstrap",
         difference_table(scores, rows),
-        *_further(metric_differences_table(scores, rows)),
+        *metric_differences_table(scores, rows),
         kind="result",
     )
     screen.lines("", *verdicts(scores, rows, lead), kind="news" if in_sweep else "result")
     screen.lines("", f"run directory  {run}", f"summaries      {run / 'predictions'}")
-
-
-def _further(table: Fitting | None) -> list[str | Fitting]:
-    """Return a table of the chosen metrics below an empty line, if there is one."""
-    return [] if table is None else ["", table]

@@ -110,8 +110,7 @@ class Evaluator:
         scored = self.score(split.rows, summaries, prefix, at_limit)
         counted = _histogram(lengths, loaded.max_summary_tokens)
         histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": counted}
-        described = {name: score.described() for name, score in MODEL_SCORES.items()} | scored.described
-        return replace(scored, metrics=own | scored.metrics, described=described, histograms=histograms)
+        return replace(scored, metrics=own | scored.metrics, histograms=histograms)
 
     def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""
@@ -135,7 +134,7 @@ class Evaluator:
         """Score one summary for each row of a table; `at_limit` says which of a model's reached its token limit.
 
         Raises:
-            UserError: a configured metric fails, or returns what is no value of its scores.
+            UserError: a configured metric fails, or returns an invalid value.
         """
         order = by_id(rows).to_pylist()  # intervals must not depend on the rows' order
         ids, documents, references, languages = (
@@ -149,20 +148,27 @@ class Evaluator:
             languages=languages,
             at_limit=None if at_limit is None else [at_limit[row] for row in order],
         )
-        columns, seconds = measured(self._metrics, texts, self._check_interrupt)
-        if wholes := {name for name, column in columns.items() if column.rows is None} - self._wholes:
+        scores, seconds = measured(self._metrics, texts, self._progress, self._check_interrupt)
+        if wholes := scores.wholes.keys() - self._wholes:
             logger.info("no interval, since the metric gives one number for all rows: %s", ", ".join(sorted(wholes)))
             self._wholes |= wholes
-        scores = RowScores(tuple(ids), tuple(languages), columns)
         metrics = aggregate(
             scores, prefix, self.config.evaluation.bootstrap_samples, BOOTSTRAP_SEED, self.config.languages
         )
-        described = {name: column.score.described() for name, column in columns.items()}
-        drawn = columns[rouge_name(self.profile, "rougeL")].rows
-        assert drawn is not None
         name = score_name(prefix, "rougeL", profile=self.profile)
-        histograms = {f"histograms/{name}": _histogram(100 * drawn, 100)}
-        return Evaluation(scores, metrics, described, list(_predictions(rows, summaries)), histograms, seconds)
+        rouge = _histogram(100 * scores.columns[rouge_name(self.profile, "rougeL")].values, 100)
+        predictions = list(_predictions(rows, summaries))
+        described = self._described(scores)
+        return Evaluation(scores, metrics, described, predictions, {f"histograms/{name}": rouge}, seconds)
+
+    def _described(self, scores: RowScores) -> dict[str, dict[str, Any]]:
+        """Return what each score is: those that metrics state, in their order, and those found besides."""
+        stated = dict(MODEL_SCORES)
+        for metric in self._metrics.values():
+            stated |= metric.scores
+        found = {name: column.score for name, column in scores.columns.items()}
+        found |= {name: whole.score for name, whole in scores.wholes.items()}
+        return {name: score.described() for name, score in {**stated, **found}.items()}
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:

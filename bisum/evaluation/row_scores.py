@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from bisum.evaluation.bootstrap import bounds, resampled_means, share_above_zero
 from bisum.interfaces.score import Score, score_name
 
 Floats: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,22 @@ class Column:
     """The values of one score."""
 
     score: Score
-    rows: Floats | None = None
+    values: Floats
     """Shape (rows,), NaN where a row has no value; or (rows, counts) for a score that aggregates counts."""
-    whole: Mapping[str, float] | None = None
-    """Numbers by language ("": all) of a score that has no values of rows."""
 
     @property
-    def present(self) -> NDArray[np.bool_]:
-        """Whether each row has a value."""
-        assert self.rows is not None
-        by_row = self.rows.reshape(len(self.rows), -1)
-        return np.array(np.isfinite(by_row).all(axis=1), dtype=bool)
+    def present(self) -> Mask:
+        """Whether each row has a value, shape (rows,)."""
+        return np.array(np.isfinite(self.values).all(axis=tuple(range(1, self.values.ndim))), dtype=bool)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A score that has no values of rows."""
+
+    score: Score
+    values: Mapping[str, float]
+    """The score of all rows (language "") and of each language's."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +50,21 @@ class RowScores:
     languages: tuple[str, ...]
     """Language code of each row."""
     columns: Mapping[str, Column]
-    """Values of each score, by name."""
+    """Scores with a value for each row, by name."""
+    wholes: Mapping[str, Whole] = field(default_factory=dict)
+    """Scores of all rows together, by name."""
 
     def table(self) -> pa.Table:
-        """Return the values of rows as a table with the columns `id`, `language` and the scores' names.
+        """Return the values of rows as a table with the columns `id`, `language` and the names of `columns`.
 
         The values are as the metric returned them, before `Score.scale`; rows without a value are null.
         """
         columns = {"id": pa.array(self.ids, pa.string()), "language": pa.array(self.languages, pa.string())}
         for name, column in self.columns.items():
-            if column.rows is not None and column.rows.ndim == 1:
-                columns[name] = pa.array(column.rows, from_pandas=True)  # NaN becomes null
-            elif column.rows is not None:
-                columns[name] = pa.array(list(column.rows), pa.list_(pa.float64()))
+            if column.values.ndim == 1:
+                columns[name] = pa.array(column.values, from_pandas=True)  # NaN becomes null
+            else:
+                columns[name] = pa.array(list(column.values), pa.list_(pa.float64()))
         return pa.table(columns)
 
 
@@ -70,20 +78,22 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
     """
     metrics: dict[str, float] = {}
     for language, rows in _parts(scores.languages, languages):
-        found = {name: _Statistic.of(column, rows) for name, column in scores.columns.items() if _has(column, rows)}
-        with_interval = {name: statistic for name, statistic in found.items() if scores.columns[name].score.interval}
-        resampled = _resampled(with_interval, samples, seed)
-        for name, column in scores.columns.items():
-            key, scale = score_name(prefix, name, language=language), column.score.scale
-            if column.whole is not None and language in column.whole:
-                metrics[key] = scale * column.whole[language]
-            elif name in found:
-                metrics[key] = float(scale * found[name].value)
-                if (count := int((rows & column.present).sum())) < rows.sum():
-                    metrics[f"{key}_rows"] = count
+        present = {name: rows & column.present for name, column in scores.columns.items()}
+        found = {
+            name: _Statistic.of(scores.columns[name], rows, present[name]) for name in present if present[name].any()
+        }
+        resampled = _resampled({name: of for name, of in found.items() if of.score.interval}, samples, seed)
+        for name, statistic in found.items():
+            key, scale = score_name(prefix, name, language=language), statistic.score.scale
+            metrics[key] = float(scale * statistic.value)
+            if (count := int(present[name].sum())) < rows.sum():
+                metrics[f"{key}_rows"] = count
             if name in resampled:
                 low, high = bounds(resampled[name])
                 metrics |= {f"{key}_low": float(scale * low), f"{key}_high": float(scale * high)}
+        for name, whole in scores.wholes.items():
+            if language in whole.values:
+                metrics[score_name(prefix, name, language=language)] = whole.score.scale * whole.values[language]
     return metrics
 
 
@@ -92,36 +102,38 @@ def difference(
 ) -> dict[str, float]:
     """Return the differences between two systems over the same rows: `difference/rouge1`, `difference/es/chrf`, ...
 
-    Each is `ours` minus `theirs` over the rows in which both have a value. `_low` and `_high` bound its 95 % interval,
-    from a paired bootstrap of `samples` resamples. `_better` is the percentage of resamples in which `ours` is better,
-    by the score's direction. A score of whole splits has the difference alone. Scores of only one system are left out.
+    Each is `ours` minus `theirs` over the rows in which both have a value; `_rows` is their number, if some have none.
+    `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better` is the
+    percentage of resamples in which `ours` is better, by the score's direction. A score of whole splits has the
+    difference alone. Scores of only one system, and those without an interval, are left out.
     """
     if ours.ids != theirs.ids:
         raise ValueError("the two systems were not scored over the same rows")
     metrics: dict[str, float] = {}
+    names = [name for name, column in ours.columns.items() if name in theirs.columns and column.score.interval]
     for language, rows in _parts(ours.languages, languages):
-        statistics = {}
-        for name in [name for name in ours.columns if name in theirs.columns]:
-            column, other = ours.columns[name], theirs.columns[name]
-            if column.whole is not None and other.whole is not None:
-                if language in column.whole and language in other.whole:
-                    key = score_name("difference", name, language=language)
-                    metrics[key] = column.score.scale * (column.whole[language] - other.whole[language])
-            elif column.score.interval and column.rows is not None and other.rows is not None:
-                both = rows & column.present & other.present
-                if both.any():
-                    statistics[name] = _Statistic.of_pair(column, other, rows, both)
+        both = {name: rows & ours.columns[name].present & theirs.columns[name].present for name in names}
+        statistics = {
+            name: _Statistic.of_pair(ours.columns[name], theirs.columns[name], rows, both[name])
+            for name in names
+            if both[name].any()
+        }
         for name, resampled in _resampled(statistics, samples, seed).items():
-            score, value = ours.columns[name].score, statistics[name].value
-            size = 1 if score.aggregate is None and score.highest <= 1 else np.nanmax(np.abs(resampled), initial=0)
-            resampled = without_rounding(resampled, float(size))
-            key = score_name("difference", name, language=language)
-            low, high = bounds(resampled)
-            ends: dict[str, Any] = {"": value, "_low": low, "_high": high}
-            metrics |= {f"{key}{end}": float(score.scale * number) for end, number in ends.items()}
-            if score.higher_is_better is not None:
-                better = share_above_zero(resampled if score.higher_is_better else -resampled)
+            key, statistic = score_name("difference", name, language=language), statistics[name]
+            apart, scale = without_rounding(resampled, statistic.size), statistic.score.scale
+            low, high = bounds(apart)
+            metrics[key] = float(scale * statistic.value)
+            metrics |= {f"{key}_low": float(scale * low), f"{key}_high": float(scale * high)}
+            if statistic.score.higher_is_better is not None:
+                better = share_above_zero(apart if statistic.score.higher_is_better else -apart)
                 metrics[f"{key}_better"] = float(100 * better)
+            if (count := int(both[name].sum())) < rows.sum():
+                metrics[f"{key}_rows"] = count
+        for name in ours.wholes.keys() & theirs.wholes.keys():
+            own, other = ours.wholes[name], theirs.wholes[name].values
+            if language in own.values and language in other:
+                key = score_name("difference", name, language=language)
+                metrics[key] = own.score.scale * (own.values[language] - other[language])
     return metrics
 
 
@@ -129,42 +141,42 @@ def difference(
 class _Statistic:
     """A function of the means of some columns of numbers over rows."""
 
+    score: Score
     value: float
     numbers: Floats
     """Shape (rows, k)."""
-    score: Score
-    pair: bool = False
+    size: float = 1
+    """Magnitude of the scores behind a difference, by which rounding errors are told from differences."""
+    of_two: bool = False
     """Whether the first half of the columns is ours, the second theirs, and the statistic their difference."""
 
     @classmethod
-    def of(cls, column: Column, rows: NDArray[np.bool_]) -> _Statistic:
-        """Return the score over the rows of a mask."""
-        numbers = _numbers(column, rows, rows & column.present)
+    def of(cls, column: Column, rows: Mask, present: Mask, size: float = 1) -> _Statistic:
+        """Return the score over the rows of a mask, of which those in `present` have a value."""
+        numbers = _numbers(column, rows, present)
         if column.score.aggregate is None:
-            assert column.rows is not None
             # One mean per column sums in the order of np.mean over a list of scores, so both are equal bit for bit.
-            return cls(float(column.rows[rows & column.present].mean()), numbers, column.score)
-        return cls(float(column.score.aggregate(numbers.sum(axis=0))), numbers, column.score)
+            return cls(column.score, float(column.values[present].mean()), numbers, size)
+        return cls(column.score, float(_aggregated(column.score, numbers.sum(axis=0))), numbers, size)
 
     @classmethod
-    def of_pair(cls, ours: Column, theirs: Column, rows: NDArray[np.bool_], both: NDArray[np.bool_]) -> _Statistic:
+    def of_pair(cls, ours: Column, theirs: Column, rows: Mask, both: Mask) -> _Statistic:
         """Return the difference of two systems in a score, over the rows of a mask in which both have a value."""
-        assert ours.rows is not None
-        assert theirs.rows is not None
         if ours.score.aggregate is None:
-            return cls.of(Column(ours.score, np.where(both, ours.rows - theirs.rows, np.nan)), rows)
+            size = max(float(np.abs(column.values[both]).max()) for column in (ours, theirs))
+            return cls.of(Column(ours.score, ours.values - theirs.values), rows, both, size)
         numbers = [_numbers(column, rows, both) for column in (ours, theirs)]
-        own, other = (float(ours.score.aggregate(part.sum(axis=0))) for part in numbers)
-        return cls(own - other, np.concatenate(numbers, axis=1), ours.score, pair=True)
+        own, other = (float(_aggregated(ours.score, part.sum(axis=0))) for part in numbers)
+        size = max(abs(own), abs(other))
+        return cls(ours.score, own - other, np.concatenate(numbers, axis=1), size, of_two=True)
 
     def of_means(self, means: Floats) -> Floats:
         """Return the statistic of the columns' means: (samples, k) -> (samples,)."""
-        aggregate = self.score.aggregate
-        if self.pair and aggregate is not None:
+        if self.of_two:
             ours, theirs = np.split(means, 2, axis=1)
-            return aggregate(ours) - aggregate(theirs)
-        if aggregate is not None:
-            return aggregate(means)
+            return _aggregated(self.score, ours) - _aggregated(self.score, theirs)
+        if self.score.aggregate is not None:
+            return _aggregated(self.score, means)
         if means.shape[1] == 1:
             return means[:, 0]
         total, present = means.T
@@ -172,10 +184,16 @@ class _Statistic:
         return ratio
 
 
-def _numbers(column: Column, rows: NDArray[np.bool_], present: NDArray[np.bool_]) -> Floats:
+def _aggregated(score: Score, counts: Floats) -> Floats:
+    """Return the aggregate of counts: (..., k) -> (...); NaN where it is not defined, as for 0 / 0."""
+    assert score.aggregate is not None
+    with np.errstate(all="ignore"):
+        return np.asarray(score.aggregate(counts), dtype=np.float64)
+
+
+def _numbers(column: Column, rows: Mask, present: Mask) -> Floats:
     """Return what to resample, shape (rows, k): values or counts; a last column marks values if some are missing."""
-    assert column.rows is not None
-    columns = column.rows[rows].reshape(rows.sum(), -1)
+    columns = column.values[rows].reshape(int(rows.sum()), -1)
     has_value = present[rows]
     filled = np.where(has_value[:, None], columns, 0)
     if column.score.aggregate is not None or has_value.all():
@@ -193,11 +211,7 @@ def _resampled(statistics: Mapping[str, _Statistic], samples: int, seed: int) ->
     return {name: statistic.of_means(of) for (name, statistic), of in zip(statistics.items(), means, strict=True)}
 
 
-def _has(column: Column, rows: NDArray[np.bool_]) -> bool:
-    return column.rows is not None and bool((rows & column.present).any())
-
-
-def _parts(row_languages: Sequence[str], languages: Iterable[str]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def _parts(row_languages: Sequence[str], languages: Iterable[str]) -> Iterator[tuple[str, Mask]]:
     """Yield "" and a mask of all rows, then each language that has rows, and their mask."""
     of = np.array(row_languages, dtype=object)
     for language, rows in [("", np.ones(len(of), bool)), *((language, of == language) for language in languages)]:

@@ -2,7 +2,7 @@
 
 @dataclass(frozen=True, kw_only=True)
 class Questions(Metric):
-    scores = {"questions": Score("summaries that end with ?", higher_is_better=False, highest=1, scale=100, unit="%")}
+    scores = {"questions": share("summaries that end with ?", higher_is_better=False)}
 
     def compute(self, summaries):
         return {"questions": [float(text.endswith("?")) for text in summaries.predictions]}
@@ -18,12 +18,16 @@ It is then chosen with --config-dir FOLDER allow_targets=[mine] metric=[question
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import Score
+
+
+def _ignore(done: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,10 @@ class Summaries:
     languages: Sequence[str]
     """Codes of the rows' languages."""
     at_limit: Sequence[bool] | None = None
-    """Whether each summary reached the model's token limit without ending; None if no model generated them."""
+    """Whether each summary was cut off at the model's token limit; None if no model generated them."""
+    advance: Callable[[int], None] = _ignore
+    """Function that a slow metric calls with the number of rows scored: it shows progress, and raises if a signal asked
+    the run to end."""
 
 
 Values = Sequence[float | None] | Sequence[Sequence[float]] | float
@@ -54,18 +61,22 @@ class Metric(ABC):
     """A score of summaries, row by row."""
 
     libraries: ClassVar[Sequence[str]] = ()
-    """Libraries that print to the terminal, if they are not stopped: of transformers, huggingface_hub and datasets."""
+    """Libraries whose terminal output is silenced: any of transformers, huggingface_hub and datasets."""
 
     @property
     @abstractmethod
     def scores(self) -> Mapping[str, Score]:
-        """The scores that `compute` returns, by name: letters, digits, - and _. A class attribute will do."""
+        """The scores that `compute` returns, by name. A class attribute will do.
+
+        A name is a letter, then letters, digits, - and _. Some names are taken; see `score.name_problem`.
+        """
 
     def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
-        """Load what `compute` needs, before the corpus is read; `progress` shows the progress of a download.
+        """Load what `compute` needs, before the corpus is read; `progress` displays a download.
 
         Returns:
-            Lines that a reader of the scores must know, such as a language in which the metric means nothing.
+            Lines that a reader of the scores must know, such as a language in which the metric means nothing. They are
+            shown after the metric's name in the configuration.
 
         Raises:
             UserError: something is missing, or unfit for one of `languages`, the codes of the corpus's languages.

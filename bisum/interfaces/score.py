@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,30 +16,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """A score that a metric gives by its name."""
+    """A score that a metric gives by its name.
+
+    Raises ValueError if a field does not have its type, or the bounds are in the wrong order.
+    """
 
     description: str
     """One line that says what the number is."""
     higher_is_better: bool | None
     """The direction: true, false, or None if neither is better, as for the number of words."""
     lowest: float = -math.inf
-    """Lower bound of a row's value, or of the score itself if it is not a mean over rows."""
+    """Lower bound of a row's value, or of the score itself if it is not a mean over rows, before `scale`."""
     highest: float = math.inf
     """Upper bound of the same."""
     scale: float = 1
-    """The factor between a mean over rows and the reported number: 100 turns a share into a percentage."""
+    """The factor between the score and the reported number: 100 turns a share into a percentage."""
     aggregate: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     """For a score that is not a mean over rows: the function from summed counts, shape (..., counts), to scores, shape
     (...). It must not depend on the scale of the counts: their means over rows give the same score."""
     unit: str = ""
     """Unit of the reported number, such as %; none for a score on a scale of its own."""
     interval: bool = True
-    """Whether an interval is reported."""
+    """Whether intervals and differences are reported."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.description, str) or not isinstance(self.unit, str):
+            raise ValueError("Score: description and unit must be text")
+        if self.higher_is_better not in (True, False, None) or type(self.higher_is_better) is int:
+            raise ValueError(f"Score: higher_is_better must be True, False or None, not {self.higher_is_better!r}")
+        if not self.lowest <= self.highest:
+            raise ValueError(f"Score: lowest, {self.lowest!r}, must be at most highest, {self.highest!r}")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"Score: scale must be above 0 and finite, not {self.scale!r}")
 
     def described(self) -> dict[str, Any]:
         """Return the record of the score as plain data, with the bounds as they are reported."""
-        factor = 1 if self.aggregate else self.scale
-        bounds = [factor * bound if math.isfinite(bound) else None for bound in (self.lowest, self.highest)]
+        bounds = [self.scale * bound if math.isfinite(bound) else None for bound in (self.lowest, self.highest)]
         return {
             "description": self.description,
             "higher_is_better": self.higher_is_better,
@@ -48,13 +61,35 @@ class Score:
         }
 
 
+def share(description: str, higher_is_better: bool | None) -> Score:
+    """Return a score whose values are shares in [0, 1], reported as a percentage."""
+    return Score(description, higher_is_better, lowest=0, highest=1, scale=100, unit="%")
+
+
+_NAME = re.compile(r"[A-Za-z][\w-]*")
+_RESERVED = ("id", "language")
+"""Names of the columns beside the scores of rows."""
+RESERVED_ENDS = ("_low", "_high", "_better", "_rows")
+"""Ends of the names of what is reported beside a score."""
+
+
+def name_problem(name: Any) -> str | None:
+    """Return why a metric's score cannot have a name; None if it can."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return f"a score is named {name!r}; use a letter, then letters, digits, - and _"
+    if name in _RESERVED or name.endswith(RESERVED_ENDS):
+        taken = f"{', '.join(_RESERVED)} and names that end in {', '.join(RESERVED_ENDS)} are taken"
+        return f"a score is named '{name}'; {taken}"
+    return None
+
+
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 ROUGE_MEASURES = ("precision", "recall", "fmeasure")
 ROUGE_PROFILES = ("rouge", "unicode")
 
 _UNITS = {
     "rouge1": "words",
-    "rouge2": "pairs of adjacent words",
+    "rouge2": "word bigrams",
     "rougeL": "the longest common subsequence of words",
     "rougeLsum": "the longest common subsequences of words, sentence by sentence",
 }

@@ -161,7 +161,7 @@ class TrainingSession(Protocol):
         Raises:
             Interrupted: a signal asked the run to end. Let every exception here propagate.
             FloatingPointError: the loss is not finite.
-            UserError: an evaluation failed because of a metric of the user's.
+            UserError: a user's metric failed during an evaluation.
         """
 
 

@@ -170,7 +170,7 @@ class Run:
         seconds = self.record["seconds"]
         for metric, took in evaluation.seconds.items():
             seconds[f"metric.{metric}"] = round(seconds.get(f"metric.{metric}", 0.0) + took, 3)
-        self.update(scores={**self.record.get("scores", {}), **evaluation.described})
+        self.update(scores=evaluation.described)
         if tracking := self._track():
             tracking.predictions(name, evaluation.predictions)
 

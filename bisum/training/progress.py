@@ -35,6 +35,8 @@ class Progress:
     """Step of the last evaluation."""
     best: float | None = None
     """Best value of the metric that selects the checkpoint so far."""
+    best_metric: str | None = None
+    """That metric, with what its values depend on; see `bisum.training.start.identity_of`."""
     best_loss: float | None = None
     """`eval/loss` of the same evaluation, which decides between equal values."""
     best_checkpoint: str | None = None
@@ -54,6 +56,7 @@ _STATE: Entries = {
     "progress.epoch_loss_steps": WHOLE,
     "progress.evaluated_step": WHOLE,
     "progress.best": SCORE,
+    "progress.best_metric": or_null(TEXT),
     "progress.best_loss": SCORE,
     "progress.best_checkpoint": or_null(CHECKPOINT),
     "progress.evaluations_since_best": WHOLE,

@@ -40,7 +40,9 @@ class Scoring:
         self._splits = splits
         self.best_metric = best_metric(config.trainer.best_metric, evaluator.profile)
         score = config.score_of(split_score_name(self.best_metric)[0])
-        self.higher_is_better = score is not None and bool(score.higher_is_better)
+        assert score is not None  # the configuration is checked
+        assert score.higher_is_better is not None
+        self.higher_is_better = score.higher_is_better
 
     def score_baseline(self) -> None:
         """Score lead-k on the validation split, as the baseline shown beside every evaluation.
@@ -55,7 +57,8 @@ class Scoring:
     def record_baseline(self) -> None:
         """Record and show the validation scores of lead-k."""
         run, lead, baseline = self._run, self._config.evaluation.lead, self._baseline
-        if not any("baseline/rouge1" in line for line in run.metrics()):
+        logged = {name for line in run.metrics() for name in line}
+        if baseline.metrics.keys() - logged:  # a resumed run may have new metrics
             run.write_evaluation(f"validation-lead{lead}", baseline)
             run.log(baseline.metrics, 0, 0.0, baseline.histograms)
         scores = {"system": f"lead-{lead}", "split": "validation", **baseline.metrics}
@@ -104,12 +107,10 @@ class Scoring:
     def _check_best_metric(self) -> None:
         """Refuse a metric that these rows do not give, and report one that reads few of their letters."""
         name, language = split_score_name(self.best_metric)
-        given = self._baseline.metrics
-        if score_name("baseline", name) in given and score_name("baseline", name, language=language) not in given:
-            found = [code for code in self._config.languages if score_name("baseline", name, language=code) in given]
-            raise UserError(
-                f"trainer.best_metric: no '{self.best_metric}' for these rows, which give {name} for {', '.join(found)}"
-            )
+        scores, given = self._baseline.scores, self._baseline.metrics
+        is_scored = name in scores.columns or name in scores.wholes
+        if is_scored and score_name("baseline", name, language=language) not in given:
+            raise UserError(f"trainer.best_metric: '{self.best_metric}' is missing: no such row has a value")
         if self._config.trainer.best_metric == AUTO:
             return
         shares = kept_shares([self._splits["validation"].rows])

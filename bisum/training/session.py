@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
 from bisum.batches.sampling import TrainingLoader
-from bisum.errors import UserError, one_line
+from bisum.errors import one_line
 from bisum.hardware.devices import Device
 from bisum.hardware.xla import seed as seed_step
 from bisum.hardware.xla import sync
@@ -214,15 +214,12 @@ class Session:
             self._fail(f"eval/loss is {metrics['eval/loss']} at step {self.step}", progress.evaluated_step)
         progress.evaluated_step = progress.step
         progress.epoch_loss_sum, progress.epoch_loss_steps = 0.0, 0
-        if self.best_metric not in metrics:
-            known = sorted(name for name in metrics if not name.endswith(("_low", "_high", "_rows")))
-            raise UserError(f"trainer.best_metric: no '{self.best_metric}' (valid: {', '.join(known)})")
-        if not math.isfinite(metrics[self.best_metric]):
-            self.run.screen.warn(
-                f"{self.best_metric} is {metrics[self.best_metric]}; this checkpoint cannot be the best"
-            )
-        if self._is_best(metrics):
-            progress.best, progress.best_loss = metrics[self.best_metric], metrics["eval/loss"]
+        value = metrics.get(self.best_metric, math.nan)
+        if not math.isfinite(value):
+            missing = f"{value}" if self.best_metric in metrics else "missing, since no row has a value"
+            self.run.screen.warn(f"{self.best_metric} is {missing}; this checkpoint cannot be the best")
+        if self._is_best(value, metrics["eval/loss"]):
+            progress.best, progress.best_loss = value, metrics["eval/loss"]
             progress.best_checkpoint, progress.evaluations_since_best = self.checkpoint_name, 0
             self.run.update(best={"step": progress.step, "epoch": self.epoch, **metrics})
         else:
@@ -234,15 +231,15 @@ class Session:
         self._save()
         self._since = time.perf_counter()
 
-    def _is_best(self, metrics: Mapping[str, float]) -> bool:
+    def _is_best(self, value: float, loss: float) -> bool:
         """Return whether an evaluation is better than all before; of equal ones, the lower loss is better."""
-        if not math.isfinite(metrics[self.best_metric]):
+        if not math.isfinite(value):
             return False
-        best, loss = self.progress.best, self.progress.best_loss
-        if best is None or loss is None or not math.isfinite(best):
+        best, best_loss = self.progress.best, self.progress.best_loss
+        if best is None or best_loss is None or not math.isfinite(best):
             return True
         sign = -1 if self.higher_is_better else 1
-        return (sign * metrics[self.best_metric], metrics["eval/loss"]) < (sign * best, loss)
+        return (sign * value, loss) < (sign * best, best_loss)
 
     def _mean_loss(self) -> float:
         """Return the mean training loss over the steps since the last evaluation."""

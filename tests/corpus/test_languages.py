@@ -1,5 +1,6 @@
 """What is known of a language by its code: against the codes of ISO 639 and BCP 47, and the libraries' own lists."""
 
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from punkt.rules import presets
 
 from bisum.corpus import languages
 from bisum.corpus.languages import count_words, describe_codes, tools_for
+from bisum.interfaces.defaults import conf_directory
 
 
 def test_every_tool_in_the_tables_exists():
@@ -90,6 +92,9 @@ def test_lengths_are_in_characters_under_any_code(code):
 
 def test_classes_named_in_configurations_import_fast():
     heavy = "{'numpy', 'nltk', 'evaluate', 'datasets', 'pyarrow', 'torch', 'transformers', 'langcodes'}"
-    code = f"import sys, bisum.corpus.languages, bisum.evaluation.evaluate_library; print({heavy} & set(sys.modules))"
+    named = " ".join(path.read_text("utf-8") for path in conf_directory().rglob("*.yaml"))
+    modules = {target.rpartition(".")[0] for target in re.findall(r"_target_: (bisum\.\S+)", named)}
+    assert len(modules) > 15
+    code = f"import sys, bisum.corpus.languages, {', '.join(modules)}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

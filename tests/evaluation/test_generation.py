@@ -13,6 +13,7 @@ from bisum.config.options import GenerationOptions
 from bisum.corpus.corpus import load_corpus
 from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.generation import generate
+from bisum.evaluation.metrics.length import Length
 from bisum.models.loading import load
 from bisum.records.run import recorded
 
@@ -96,7 +97,7 @@ def split(config, loaded, run, folder):
 
 
 def by_hand(loaded, split, options):
-    """(text, tokens after the decoder's start) of each row."""
+    """(text, tokens after the decoder's start, whether the last one ends it) of each row."""
     loaded.model.eval()
     results = []
     for document in split.rows["document"].to_pylist():
@@ -112,7 +113,8 @@ def by_hand(loaded, split, options):
             do_sample=False,
             early_stopping=options.early_stopping,
         )
-        results.append((loaded.tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids) - 1))
+        has_end = int(ids[-1]) == loaded.tokenizer.eos_token_id
+        results.append((loaded.tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids) - 1, has_end))
     return results
 
 
@@ -125,11 +127,11 @@ def test_batches_give_what_single_rows_give(decoding, loaded, split):
         for batch in batches
         for row, text, length in zip(batch.rows, batch.summaries, batch.lengths, strict=True)
     }
-    assert [got[row] for row in range(12)] == by_hand(loaded, split, DECODING[decoding])
+    assert [got[row] for row in range(12)] == [row[:2] for row in by_hand(loaded, split, DECODING[decoding])]
 
 
 def test_the_decodings_differ(loaded, split):
-    texts = {name: tuple(by_hand(loaded, split, options)) for name, options in DECODING.items()}
+    texts = {name: tuple(row[:2] for row in by_hand(loaded, split, options)) for name, options in DECODING.items()}
     assert len(set(texts.values())) == len(DECODING)
     lengths = {name: [length for _, length in rows] for name, rows in texts.items()}
     assert min(lengths["greedy, bounded"]) >= 7
@@ -152,9 +154,9 @@ def test_the_checkpoints_own_decoding_settings_are_not_used(loaded, split):
 @pytest.mark.parametrize("batch_size", [1, 5, 12])
 def test_evaluation_by_hand(batch_size, config, run, loaded, split):
     evaluation = replace(config.evaluation, batch_size=batch_size)
-    config = replace(config, evaluation=evaluation, generation=DECODING["greedy, bounded"])
+    config = replace(config, evaluation=evaluation, generation=DECODING["greedy, bounded"], metric={"length": Length()})
     evaluation = Evaluator(config, run.screen.progress, run.interrupts.check).model(loaded, split, "eval")
-    texts, lengths = zip(*by_hand(loaded, split, config.generation), strict=True)
+    texts, lengths, ended = zip(*by_hand(loaded, split, config.generation), strict=True)
     rows = split.rows.to_pylist()
     assert evaluation.predictions == [
         {
@@ -167,6 +169,7 @@ def test_evaluation_by_hand(batch_size, config, run, loaded, split):
         for row, text in zip(rows, texts, strict=True)
     ]
     assert evaluation.metrics["eval/gen_len"] == pytest.approx(sum(lengths) / 12, abs=1e-12)
+    assert evaluation.metrics["eval/at_limit"] == pytest.approx(100 * (12 - sum(ended)) / 12)
 
     total, tokens = 0.0, 0
     for row in rows:

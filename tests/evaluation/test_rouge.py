@@ -15,7 +15,7 @@ from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.measured import measured
 from bisum.evaluation.rouge import Rouge, score_rows
 from bisum.evaluation.rouge_engine import score_pairs
-from bisum.evaluation.row_scores import RowScores, aggregate, difference
+from bisum.evaluation.row_scores import aggregate, difference
 from bisum.interfaces.metric import Summaries
 from bisum.interfaces.score import ROUGE_MEASURES, ROUGE_PROFILES, ROUGE_TYPES
 
@@ -63,8 +63,7 @@ def scored(predictions, references, languages):
     """The scores of rows as an evaluation has them."""
     ids = [str(row) for row in range(len(languages))]
     rows = Summaries(ids=ids, documents=references, predictions=predictions, references=references, languages=languages)
-    columns, _ = measured({"rouge": Rouge()}, rows, lambda: None)
-    return RowScores(tuple(ids), tuple(languages), columns)
+    return measured({"rouge": Rouge()}, rows)[0]
 
 
 def f(prediction, reference, language, rouge_type="rouge1"):
@@ -155,7 +154,7 @@ main()
         directory = tmp_path / engine
         command = [sys.executable, "-c", call, engine, *words, f"hydra.run.dir={directory}"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-        said.append("about 100 times slower" in done.stdout)
+        said.append("dozens of times slower" in done.stdout)
         records.append(json.loads((directory / "run.json").read_text("utf-8"))["baseline"])
     assert said == [False, True]
     assert records[0] == records[1]
@@ -189,7 +188,7 @@ def test_intervals_hold_the_mean_and_depend_on_the_seed_alone(pairs):
     metrics, again, other = (aggregate(scores, "test", 500, seed, ["en", "es"]) for seed in (1, 1, 2))
     assert metrics == again
     assert metrics["test/rouge1_low"] != other["test/rouge1_low"]
-    values = 100 * scores.columns["unicode/rouge1"].rows
+    values = 100 * scores.columns["unicode/rouge1"].values
     # The percentile interval of many rows is close to the normal one.
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert metrics["test/unicode/rouge1_low"] == pytest.approx(values.mean() - half, abs=0.2 * half)

@@ -1,11 +1,14 @@
 """A metric of one's own, in a folder that bisum knows nothing of, in every place where a metric appears."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
+import bisum
 
 CODE = '''
 from __future__ import annotations
@@ -128,7 +131,7 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
         "scale": 1,
         "unit": "",
     }
-    assert "> distance of en, es" in done.out
+    assert "> metric.distance: distance of en, es" in done.out
     table = done.out[done.out.rindex("test, 24 rows") :]
     assert "with the best checkpoint by eval/es/distance" in table
     words = next(line for line in table.splitlines() if line.startswith("distance")).split()
@@ -197,7 +200,7 @@ def test_a_sweeps_table_has_it(yard, call_bisum):
         (
             "        yield f",
             "        raise KeyError('x')\n        yield f",
-            "metric.distance: Distance failed to prepare: ",
+            "metric.distance: Distance failed: ",
         ),
     ],
 )
@@ -220,11 +223,11 @@ def test_a_mistake_in_it_is_one_line(yard, call_bisum, right, wrong, line):
         ),
         (
             "eval/language_tag",
-            "neither a high nor a low 'eval/language_tag' is better (a number that depends on nothing)",
+            "'eval/language_tag' has no direction in which it is better (a number that depends on ",
         ),
         (
             "eval/gen_len",
-            "neither a high nor a low 'eval/gen_len' is better (tokens of a generated summary, mean over ro",
+            "'eval/gen_len' has no direction in which it is better (tokens of a generated summary",
         ),
         ("eval/fr/distance", "'eval/fr/distance' names 'fr', which is not in languages ['en', 'es']"),
     ],
@@ -245,3 +248,45 @@ def test_a_value_that_is_not_finite_is_left_out_and_reported(yard, call_bisum):
     (line,) = lines(yard / "run")
     assert line["baseline/distance"] == 1
     assert 0 < line["baseline/distance_rows"] < 24
+
+
+def test_a_best_metric_that_an_evaluation_lacks_is_reported_and_training_goes_on(yard, call_bisum):
+    path = yard / "yard/lengths.py"
+    value = "max(self.least, abs(len(own) - len(other)))"
+    path.write_text(CODE.replace(value, "1 if len(own) > 60 else None"))  # lead-3 has values, the model none
+    best = ["trainer.best_metric=eval/distance", "trainer.learning_rate=1e-9", "model.max_summary_tokens=6"]
+    done = call_bisum(*TRAINING, *best, "hydra.run.dir=run", "tracker=none")
+    assert done.code == 2
+    assert "eval/distance is missing, since no row has a value; this checkpoint cannot be the best" in done.out
+    assert "trainer.best_metric: eval/distance was not a finite number in any evaluation" in done.err
+    assert [line["step"] for line in lines(yard / "run") if "eval/loss" in line] == [2, 4, 6, 8]
+
+
+def test_a_best_metric_that_no_row_can_have_is_refused_before_training(yard, call_bisum):
+    path = yard / "yard/lengths.py"
+    path.write_text(
+        CODE.replace('"a number that depends on nothing", higher_is_better=None', '"a", higher_is_better=True')
+    )
+    done = call_bisum(*TRAINING, "trainer.best_metric=eval/es/language_tag", "hydra.run.dir=run", "tracker=none")
+    assert done.code == 2
+    assert done.err == "bisum: trainer.best_metric: 'eval/es/language_tag' is missing: no such row has a value\n"
+
+
+def test_the_metric_in_the_docs_works(tmp_path, call_bisum, monkeypatch):
+    text = (Path(bisum.__file__).parents[1] / "docs/metrics.md").read_text("utf-8")
+    python, option = (re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1] for language in ("python", "yaml"))
+    for name, code in {
+        "lab/metrics.py": python,
+        "lab/__init__.py": "",
+        "my_conf/metric/questions.yaml": option,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    for name in ("lab", "lab.metrics"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    words = ["--config-dir", "my_conf", "allow_targets=[lab]", "metric=[questions]"]
+    done = call_bisum("baseline", *words, "hydra.run.dir=run", "tracker=none")
+    assert done.code == 0, done.err
+    rows = predictions(tmp_path / "run", "validation-lead3")
+    expected = 100 * sum(row["prediction"].endswith("?") for row in rows) / len(rows)
+    assert lines(tmp_path / "run")[0]["baseline/questions"] == pytest.approx(expected)

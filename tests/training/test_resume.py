@@ -213,3 +213,39 @@ def test_another_learning_rate_is_not_ignored(copied, read, call_bisum):
     done = call_bisum(f"resume={copied}", "trainer.learning_rate=1e-3", "trainer.schedule=constant")
     rates = [line["train/learning_rate"] for line in read.metrics(copied) if "train/loss" in line and line["step"] > 28]
     assert done.code == 2 or rates == pytest.approx([1e-3] * len(rates))
+
+
+LOWEST = ["trainer.evaluate_every=4", "metric=[length]", "trainer.best_metric=eval/at_limit", "trainer.patience=3"]
+
+
+def test_the_lowest_is_the_best_after_a_kill_too(start, wait_for, small, trained, read, tmp_path, call_bisum):
+    words = ["trainer=accelerate", *LOWEST]
+    whole = trained(*words)
+    values = read.series(whole, "eval/at_limit")
+    assert read.record(whole)["best"]["eval/at_limit"] == min(values) < max(values)
+    directory = tmp_path / "run"
+    process = start(*small, *words, f"hydra.run.dir={directory}")
+    wait_for(directory, process, 10)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert call_bisum(f"resume={directory}").code == 0
+    assert read.metrics(directory) == read.metrics(whole)
+    assert read.record(directory)["best"] == read.record(whole)["best"]
+
+
+def test_another_best_metric_forgets_the_best_of_the_former(trained, read, tmp_path, call_bisum):
+    """Its values cannot be compared: the former is a loss, the new one a score."""
+    words = ["trainer=accelerate", "trainer.evaluate_every=4", "trainer.max_steps=8", "trainer.best_metric=eval/loss"]
+    directory = shutil.copytree(trained(*words), tmp_path / "run")
+    done = call_bisum(f"resume={directory}", "metric=[chrf]", "trainer.best_metric=eval/chrf", "trainer.max_steps=16")
+    assert done.code == 0, done.err
+    assert "> trainer.best_metric or its settings changed: the best checkpoint so far no longer counts" in " ".join(
+        done.out.split()
+    )
+    later = [line for line in read.metrics(directory) if "eval/loss" in line and line["step"] > 8]
+    best = read.record(directory)["best"]
+    assert len(later) == 2
+    assert best["step"] > 8
+    assert best["eval/chrf"] == max(line["eval/chrf"] for line in later)
+    baselines = [line for line in read.metrics(directory) if "baseline/rouge1" in line]
+    assert ["baseline/chrf" in line for line in baselines] == [False, True]  # the new metric has a baseline too

@@ -26,25 +26,21 @@ class BertScore(EncoderMetric):
     depends on the checkpoint and the layer: compare only scores with the same two.
     """
 
-    key = "metric.bertscore"
-
     layer: Annotated[int, Ge(1), Le(1000)]
     """Layer whose output is compared, from 1."""
 
     scores = {
-        "bertscore": Score(
-            "F1 of tokens by their similarity in context", higher_is_better=True, lowest=-1, highest=1, scale=100
-        ),
-        "bertscore_precision": Score("its precision", higher_is_better=True, lowest=-1, highest=1, scale=100),
-        "bertscore_recall": Score("its recall", higher_is_better=True, lowest=-1, highest=1, scale=100),
+        f"bertscore{end}": Score(
+            f"BERTScore {measure}: tokens matched by contextual similarity", True, lowest=-1, highest=1, scale=100
+        )
+        for end, measure in (("", "F1"), ("_precision", "precision"), ("_recall", "recall"))
     }
 
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, up to the layer that is compared."""
+    def load(self) -> Encoder:
+        """Return the encoder, up to the layer that is compared."""
         from transformers import AutoModel
 
-        return self.load(AutoModel, num_hidden_layers=self.layer)
+        return self.load_as(AutoModel, num_hidden_layers=self.layer)
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return the values of each row, 0 for an empty summary; None where the encoder does not know the language."""
@@ -52,45 +48,62 @@ class BertScore(EncoderMetric):
         empty = [None if language in unknown else 0.0 for language in summaries.languages]
         values: dict[str, list[float | None]] = {name: [*empty] for name in self.scores}
         rows = [row for row, text in enumerate(summaries.predictions) if empty[row] is not None and text.strip()]
-        encoder = self.encoder
-        # Rows of similar length, so that only the tokens of a batch are held in memory.
-        rows.sort(key=lambda row: len(summaries.predictions[row]) + len(summaries.references[row]))
+        rows.sort(key=lambda row: len(summaries.predictions[row]) + len(summaries.references[row]))  # limits padding
+        encoder = self.load()
         for start in range(0, len(rows), self.batch_size):
             batch = rows[start : start + self.batch_size]
-            own, other = (
-                self._encode(encoder, [texts[row] for row in batch])
-                for texts in (summaries.predictions, summaries.references)
-            )
-            for row, prediction, reference in zip(batch, own, other, strict=True):
-                for name, value in zip(self.scores, greedy_match(prediction, reference), strict=True):
+            texts = [[texts[row] for row in batch] for texts in (summaries.predictions, summaries.references)]
+            found = greedy_match(*(self._encode(encoder, part) for part in texts))
+            for name, of_rows in zip(self.scores, found.tolist(), strict=True):
+                for row, value in zip(batch, of_rows, strict=True):
                     values[name][row] = value
+            summaries.advance(start + len(batch))
         return values
 
-    def _encode(self, encoder: Encoder, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return the unit vectors of each text's tokens, shape (tokens, size), and whether each token counts."""
+    def _encode(self, encoder: Encoder, texts: Sequence[str]) -> Encoded:
+        """Return the tokens of texts, in their order."""
         import torch
         from torch.nn.functional import normalize
 
-        found: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(texts)
-        for rows, inputs in encoder.batches(texts, None, self.batch_size):
-            special = inputs.pop("special_tokens_mask").bool()
-            with torch.no_grad():
-                hidden = normalize(encoder.model(**inputs).last_hidden_state, dim=-1)
-            for row, vectors, is_text, is_special in zip(
-                rows, hidden, inputs["attention_mask"].bool(), special, strict=True
-            ):
-                found[row] = vectors[is_text], ~is_special[is_text]
-        return [pair for pair in found if pair is not None]
+        ((rows, inputs),) = encoder.batches(texts, None, len(texts))
+        special = inputs.pop("special_tokens_mask").bool()
+        with torch.no_grad():
+            vectors = normalize(encoder.model(**inputs).last_hidden_state, dim=-1)
+        order = torch.tensor(rows, device=vectors.device).argsort()
+        is_text = inputs["attention_mask"].bool()
+        return Encoded(vectors[order], is_text[order], (is_text & ~special)[order])
 
 
-def greedy_match(
-    prediction: tuple[torch.Tensor, torch.Tensor], reference: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[float, float, float]:
-    """Return F1, precision and recall of two texts: equations in section 3 of the paper."""
-    (own, own_counts), (other, other_counts) = prediction, reference
-    similarity = own @ other.T
-    # Rounding may lead beyond 1.
-    precision = min(float(similarity.max(dim=1).values[own_counts].mean()), 1.0)
-    recall = min(float(similarity.max(dim=0).values[other_counts].mean()), 1.0)
-    total = precision + recall
-    return 2 * precision * recall / total if total else 0.0, precision, recall
+@dataclass(frozen=True)
+class Encoded:
+    """The tokens of some texts, in context."""
+
+    vectors: torch.Tensor
+    """Unit vectors, shape (texts, tokens, size)."""
+    is_text: torch.Tensor
+    """Whether a token is no padding, shape (texts, tokens)."""
+    counts: torch.Tensor
+    """Whether a token counts: neither padding nor special, shape (texts, tokens)."""
+
+
+def greedy_match(predictions: Encoded, references: Encoded) -> torch.Tensor:
+    """Return F1, precision and recall of each pair of texts, shape (3, texts): the equations in section 3 of the paper.
+
+    They are 0 where one of the two has no token that counts.
+    """
+    import torch
+
+    similarity = predictions.vectors @ references.vectors.transpose(1, 2)
+    both = predictions.is_text[:, :, None] & references.is_text[:, None, :]
+    similarity = similarity.masked_fill(~both, -1)
+
+    def mean(best: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        # Rounding may lead beyond 1.
+        return (best * counts).sum(dim=1).div(counts.sum(dim=1).clamp(min=1)).clamp(max=1)
+
+    precision = mean(similarity.amax(dim=2), predictions.counts)
+    recall = mean(similarity.amax(dim=1), references.counts)
+    f1 = 2 * precision * recall / (precision + recall)
+    is_empty = (predictions.counts.sum(dim=1) == 0) | (references.counts.sum(dim=1) == 0)
+    scores = torch.stack([f1, precision, recall]).nan_to_num(0, 0, 0)
+    return scores.masked_fill(is_empty, 0)

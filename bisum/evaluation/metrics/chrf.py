@@ -34,9 +34,9 @@ class Chrf(Metric):
     @property
     def scores(self) -> Mapping[str, Score]:
         """chrF, from 0 to 100."""
-        of = "characters and words" if self.word_order else "characters"
+        name, of = ("chrF++", "character and word") if self.word_order else ("chrF", "character")
         score = Score(
-            f"F{self.beta} of n-grams of {of} (chrF)",
+            f"{name}: F{self.beta} of {of} n-grams",
             higher_is_better=True,
             lowest=0,
             highest=100,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
@@ -26,9 +26,6 @@ class EncoderMetric(Metric):
     """A metric by a pretrained encoder. It scores no rows in languages that the encoder does not know."""
 
     libraries = ("transformers", "huggingface_hub")
-    key: ClassVar[str]
-    """Dotted key of the metric in the configuration."""
-
     checkpoint: Name
     """Directory, hub name or `pkg://PACKAGE` of the encoder."""
     revision: Name | None
@@ -40,10 +37,9 @@ class EncoderMetric(Metric):
     device: Literal["auto", "cpu", "gpu", "tpu"]
     """Where the encoder runs: the GPU for auto and gpu, if there is one; else the CPU."""
 
-    @property
     @abstractmethod
-    def encoder(self) -> Encoder:
-        """The encoder, loaded once.
+    def load(self) -> Encoder:
+        """Return the encoder, loaded once.
 
         Raises:
             UserError: it cannot be loaded, or is unfit for the metric.
@@ -53,17 +49,17 @@ class EncoderMetric(Metric):
         """Load the encoder; report the languages that it does not know."""
         from bisum.evaluation.metrics.encoders import folder_of
 
-        folder_of(*self.source, progress)
-        assert self.encoder
+        folder_of(self.checkpoint, self.revision, progress)
+        self.load()
         if unknown := self.unknown(languages):
             yield (
-                f"{self.key}: '{self.checkpoint}' was not trained on {', '.join(unknown)}; rows in it have no "
-                f"{next(iter(self.scores))}"
+                f"'{self.checkpoint}' was not trained on {', '.join(unknown)}; rows in such languages get no "
+                f"{next(iter(self.scores))} score"
             )
         if not self._known:
             yield (
-                f"{self.key}: nothing says which languages '{self.checkpoint}' knows; in others, its scores mean "
-                f"nothing ({self.key}.languages=[...] states them)"
+                f"the languages of '{self.checkpoint}' are unknown; its scores are meaningless in languages it was not "
+                "trained on (languages=[...] states them)"
             )
 
     def unknown(self, languages: Iterable[str]) -> list[str]:
@@ -79,15 +75,10 @@ class EncoderMetric(Metric):
         """The languages of the encoder by the configuration or its card; empty if neither says."""
         from bisum.evaluation.metrics.encoders import card_languages
 
-        return card_languages(*self.source) if self.languages is None else self.languages
+        return card_languages(self.checkpoint, self.revision) if self.languages is None else self.languages
 
-    @property
-    def source(self) -> tuple[str, str, str | None]:
-        """Where the encoder is: the metric's key, the checkpoint and its revision."""
-        return self.key, self.checkpoint, self.revision
-
-    def load(self, auto_model: Any, **changes: Any) -> Encoder:
+    def load_as(self, auto_model: Any, **changes: Any) -> Encoder:
         """Return the encoder that a class of transformers loads; `changes` replace entries of its config.json."""
         from bisum.evaluation.metrics.encoders import load_encoder, torch_device
 
-        return load_encoder(auto_model, *self.source, torch_device(self.device), **changes)
+        return load_encoder(auto_model, self.checkpoint, self.revision, torch_device(self.device), **changes)

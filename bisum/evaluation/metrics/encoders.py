@@ -1,4 +1,4 @@
-"""Pretrained encoders that metrics read texts with."""
+"""Pretrained encoders for metrics."""
 
 from __future__ import annotations
 
@@ -54,15 +54,14 @@ def torch_device(name: Literal["auto", "cpu", "gpu", "tpu"]) -> torch.device:
     return torch.device("cuda" if name in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def load_encoder(
-    auto_model: Any, key: str, checkpoint: str, revision: str | None, device: torch.device, **changes: Any
+    auto_model: Any, checkpoint: str, revision: str | None, device: torch.device, **changes: Any
 ) -> Encoder:
     """Load an encoder from a directory, `pkg://PACKAGE` or the hub; only safetensors are read, and no code is run.
 
     Args:
         auto_model: the class of transformers that loads the model.
-        key: the configuration key of the metric, for messages.
         checkpoint: where the model is.
         revision: its commit on the hub.
         device: where the model runs.
@@ -71,12 +70,12 @@ def load_encoder(
     Raises:
         UserError: the checkpoint cannot be loaded.
     """
-    folder = folder_of(key, checkpoint, revision)
+    folder = folder_of(checkpoint, revision)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_config(config)
         if changes.get("num_hidden_layers", 0) > config.num_hidden_layers:
-            raise UserError(f"{key}.layer: '{checkpoint}' has {config.num_hidden_layers} layers")
+            raise UserError(f"layer: '{checkpoint}' has {config.num_hidden_layers} layers")
         for name, value in changes.items():
             setattr(config, name, value)
         options = {"use_safetensors": True, "dtype": torch.float32, "trust_remote_code": False}
@@ -84,22 +83,22 @@ def load_encoder(
             model = load_weights(auto_model, folder, config, options)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except UserError as error:
-        raise UserError(str(error).replace("model.checkpoint", f"{key}.checkpoint", 1)) from error
+        raise UserError(str(error).removeprefix("model.")) from error
     except Exception as error:  # transformers, safetensors and tokenizers raise different types
-        raise UserError(f"{key}.checkpoint: '{checkpoint}' cannot be loaded: {one_line(error)[:300]}") from error
+        raise UserError(f"checkpoint: '{checkpoint}' cannot be loaded: {one_line(error)[:300]}") from error
     if problem := not_finite(model.named_parameters()):
-        raise UserError(f"{key}.checkpoint: '{checkpoint}' has weights that are not finite: {problem}")
+        raise UserError(f"checkpoint: '{checkpoint}' has weights that are not finite: {problem}")
     model.eval().to(device)
     return Encoder(model, tokenizer, _max_tokens(config, tokenizer))
 
 
-def card_languages(key: str, checkpoint: str, revision: str | None) -> list[str]:
+def card_languages(checkpoint: str, revision: str | None) -> list[str]:
     """Return the languages that a model's card states, in the metadata of its README.md."""
     from huggingface_hub import ModelCard
 
     try:
         card = ModelCard(
-            Path(folder_of(key, checkpoint, revision), "README.md").read_text(encoding="utf-8"),
+            Path(folder_of(checkpoint, revision), "README.md").read_text(encoding="utf-8"),
             ignore_metadata_errors=True,
         )
         metadata: Any = card.data
@@ -124,28 +123,28 @@ _folders: dict[tuple[str, str | None], str] = {}
 """Folders of the checkpoints that were found, so that the hub is asked once."""
 
 
-def folder_of(key: str, checkpoint: str, revision: str | None, progress: ShowProgress | None = None) -> str:
+def folder_of(checkpoint: str, revision: str | None, progress: ShowProgress | None = None) -> str:
     """Return the local folder of an encoder, downloaded if need be.
 
     Raises:
         UserError: there is no such checkpoint, or the hub cannot be reached.
     """
     if (checkpoint, revision) not in _folders:
-        _folders[checkpoint, revision] = _found(key, checkpoint, revision, progress)
+        _folders[checkpoint, revision] = _found(checkpoint, revision, progress)
     return _folders[checkpoint, revision]
 
 
-def _found(key: str, checkpoint: str, revision: str | None, progress: ShowProgress | None) -> str:
-    folder = located(checkpoint, f"{key}.checkpoint")
+def _found(checkpoint: str, revision: str | None, progress: ShowProgress | None) -> str:
+    folder = located(checkpoint, "checkpoint")
     if Path(folder).is_dir():
         return folder
     if checkpoint.startswith(("/", ".", "~")):
-        raise UserError(f"{key}.checkpoint: there is no directory '{checkpoint}'")
+        raise UserError(f"checkpoint: there is no directory '{checkpoint}'")
     try:
         return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=progress, further=("README.md",)))
     except Exception as error:  # network errors have many types
         raise UserError(
-            f"{key}.checkpoint: '{checkpoint}' is not a local directory and could not be loaded from the hub "
+            f"checkpoint: '{checkpoint}' is not a local directory and could not be loaded from the hub "
             f"({one_line(error)[:200].partition('. ')[0]}); check the name and the network, or give the directory of a "
             "downloaded model"
         ) from error

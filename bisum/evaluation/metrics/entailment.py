@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 class Entailment(EncoderMetric):
     """The share of a summary that its document entails, by a model of natural language inference (NLI).
 
-    As in SummaC-ZS (Laban et al. 2022, aclanthology.org/2022.tacl-1.10): each sentence of the summary gets the highest
-    probability of being entailed by a sentence of the document, and the row gets their mean. It says whether the
-    summary is supported by single sentences of its document, in the judgement of the checkpoint. It says nothing about
-    what the summary leaves out, and a copied sentence scores high.
+    As in SummaC-ZS (Laban et al. 2022, aclanthology.org/2022.tacl-1.10), but without subtracting the probability of
+    contradiction: each sentence of the summary gets the highest probability of being entailed by a sentence of the
+    document, and the row gets their mean. The score is the checkpoint's estimate of whether single sentences of the
+    document support the summary. It says nothing about what the summary leaves out, and a copied sentence scores high.
     """
-
-    key = "metric.entailment"
 
     scores = {
         "entailment": Score(
@@ -37,41 +35,49 @@ class Entailment(EncoderMetric):
         )
     }
 
-    @property
-    def encoder(self) -> Encoder:
-        """The classifier, which must have the label of entailment."""
+    def load(self) -> Encoder:
+        """Return the classifier, which must have the label of entailment."""
         from transformers import AutoModelForSequenceClassification
 
-        encoder = self.load(AutoModelForSequenceClassification)
+        encoder = self.load_as(AutoModelForSequenceClassification)
         _entailment_label(encoder, self.checkpoint)
         return encoder
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return the value of each row; None where a text is empty or the classifier does not know the language."""
-        from bisum.evaluation.sentences import split_sentences
-
-        unknown = self.unknown(summaries.languages)
-        pairs: dict[tuple[str, str], float] = {}
-        sentences: list[tuple[list[str], list[str]]] = []
-        for document, prediction, language in zip(
-            summaries.documents, summaries.predictions, summaries.languages, strict=True
-        ):
-            known = language not in unknown
-            split = [split_sentences(text, language) if known else [] for text in (document, prediction)]
-            sentences.append((split[0], split[1]))
-            pairs |= dict.fromkeys(((premise, claim) for claim in split[1] for premise in split[0]), 0.0)
-        pairs = dict(zip(pairs, self._probabilities(list(pairs)), strict=True))
+        unknown, encoder = self.unknown(summaries.languages), self.load()
         values: list[float | None] = []
-        for premises, claims in sentences:
-            best = [max(pairs[premise, claim] for premise in premises) for claim in claims] if premises else []
-            values.append(sum(best) / len(best) if best else None)
+        for start in range(0, len(summaries.ids), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            texts = zip(summaries.documents[rows], summaries.predictions[rows], summaries.languages[rows], strict=True)
+            values += self._scored(encoder, list(texts), unknown)
+            summaries.advance(len(values))
         return {"entailment": values}
 
-    def _probabilities(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    def _scored(
+        self, encoder: Encoder, rows: Sequence[tuple[str, str, str]], unknown: Sequence[str]
+    ) -> list[float | None]:
+        """Return the values of some rows of documents, summaries and languages."""
+        from bisum.evaluation.sentences import split_sentences
+
+        sentences = [
+            tuple(split_sentences(text, language) if language not in unknown else [] for text in (document, prediction))
+            for document, prediction, language in rows
+        ]
+        pairs = dict.fromkeys(
+            (premise, claim) for premises, claims in sentences for claim in claims for premise in premises
+        )
+        probabilities = dict(zip(pairs, self._probabilities(encoder, list(pairs)), strict=True))
+        values: list[float | None] = []
+        for premises, claims in sentences:
+            best = [max(probabilities[premise, claim] for premise in premises) for claim in claims] if premises else []
+            values.append(sum(best) / len(best) if best else None)
+        return values
+
+    def _probabilities(self, encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Return the probability that the first text of each pair entails the second."""
         import torch
 
-        encoder = self.encoder
         label = _entailment_label(encoder, self.checkpoint)
         found = [0.0] * len(pairs)
         premises, claims = [premise for premise, _ in pairs], [claim for _, claim in pairs]
@@ -80,7 +86,7 @@ class Entailment(EncoderMetric):
             with torch.no_grad():
                 probabilities = encoder.model(**inputs).logits.softmax(dim=-1)[:, label]
             for row, probability in zip(rows, probabilities.tolist(), strict=True):
-                found[row] = probability
+                found[row] = min(probability, 1.0)  # rounding may lead beyond 1
         return found
 
 
@@ -90,7 +96,7 @@ def _entailment_label(encoder: Encoder, checkpoint: str) -> int:
     found = [at for at, name in labels.items() if str(name).lower() == "entailment"]
     if len(found) != 1:
         raise UserError(
-            f"metric.entailment.checkpoint: '{checkpoint}' has the labels {', '.join(map(str, labels.values()))}; one "
+            f"checkpoint: '{checkpoint}' has the labels {', '.join(map(str, labels.values()))}; one "
             "must be entailment (id2label in its config.json)"
         )
     return int(found[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.metric import Metric, Summaries, Values
 from bisum.interfaces.progress import ShowProgress
-from bisum.interfaces.score import Score
+from bisum.interfaces.score import Score, name_problem
 from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
@@ -56,21 +57,28 @@ class EvaluateMetric(Metric):
             predictions=list(summaries.predictions), references=list(summaries.references), **self.options
         )
         return {
-            self._label if key in ("score", self._label) else f"{self._label}_{key}": value
+            self._label if key in ("score", Path(self.name).name.removesuffix(".py")) else self._name(key): value
             for key, value in (results or {}).items()
             if isinstance(value, Real) or _is_by_row(value, len(summaries.predictions))
         }
 
     @property
     def _label(self) -> str:
-        return Path(self.name).name.removesuffix(".py")
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", Path(self.name).name.removesuffix(".py"))
+        return name if name_problem(name) is None else f"metric_{name}"
+
+    def _name(self, result: str) -> str:
+        """Return the name of a further result, which may be any text."""
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self._label}_{result}")
+        return name if name_problem(name) is None else f"{name}_value"
 
 
 class _Results(dict[str, Score]):
     """The scores of a metric whose results are not known before it is computed."""
 
     def __init__(self, label: str, higher_is_better: bool | None) -> None:
-        super().__init__({label: Score(f"{label} of the evaluate library", higher_is_better)})
+        unstated = "; higher_is_better is not set" if higher_is_better is None else ""
+        super().__init__({label: Score(f"{label} of the evaluate library{unstated}", higher_is_better)})
         self._label = label
 
     def __missing__(self, name: str) -> Score:
@@ -90,9 +98,9 @@ def _load(name: str) -> EvaluationModule:
         return _load_allowed(str(script or name))
     except Exception as error:  # a script or the network may raise anything
         if script:
-            raise UserError(f"metric {name!r}: its script {script} does not load ({reason(error)})") from error
+            raise UserError(f"name: the script {script} of {name!r} does not load ({reason(error)})") from error
         raise UserError(
-            f"metric {name!r} is not a local script, so it needs the Hugging Face hub, which failed or has no such "
+            f"name: {name!r} is not a local script, so it needs the Hugging Face hub, which failed or has no such "
             f"metric ({reason(error)}); the path of a metric's own script works offline"
         ) from error
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bisum.interfaces.metric import Metric, Summaries, Values
-from bisum.interfaces.score import Score
+from bisum.interfaces.score import Score, share
 
 _LENGTHS = (1, 2, 3, 4)
 
@@ -21,22 +21,16 @@ class Extractiveness(Metric):
     """
 
     scores = {
-        "coverage": Score(
-            "words of the summary that lie in a passage copied from the document",
-            higher_is_better=None, lowest=0, highest=1, scale=100, unit="%",
-        ),
+        "coverage": share("words of the summary that lie in a passage copied from the document", higher_is_better=None),
         "density": Score(
             "mean length of the copied passage in which a word of the summary lies", higher_is_better=None, lowest=0
         ),
-        "compression": Score("words of the document for one of the summary", higher_is_better=None, lowest=0),
+        "compression": Score("document words per summary word", higher_is_better=None, lowest=0),
         **{
-            f"new_{n}grams": Score(
-                f"distinct {n}-grams of the summary that the document lacks",
-                higher_is_better=None, lowest=0, highest=1, scale=100, unit="%",
-            )
+            f"new_{n}grams": share(f"distinct {n}-grams of the summary that the document lacks", higher_is_better=None)
             for n in _LENGTHS
         },
-    }  # fmt: skip
+    }
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return the values of each row; a summary without words has none."""

@@ -14,7 +14,7 @@ from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric, Summaries, Values
 from bisum.interfaces.progress import ShowProgress
-from bisum.interfaces.score import Score
+from bisum.interfaces.score import share
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -24,28 +24,23 @@ if TYPE_CHECKING:
 class LanguageIdentification(Metric):
     """Summaries in the wrong language, by py3langid, a naive Bayes classifier of byte n-grams in 139 languages.
 
-    A summary is in the wrong language if one of the corpus's other languages, or of `others`, is more probable than its
-    own, or if the probability of its own among all 139 is below `threshold`. The choice of the most probable of all 139
-    would be wrong for a tenth or more of short texts, which resemble close relatives of their language. The members of
-    a macrolanguage, such as Arabic, count as one language unless the corpus has several of them.
+    A summary is in the wrong language if the language of another row, or one of `others`, is more probable than its
+    own, or if the probability of its own among all languages is below `threshold`. Choosing the most probable of all is
+    wrong for at least a tenth of short texts, which resemble close relatives of their language. The members of a
+    macrolanguage, such as Arabic, count as one language unless the rows have several of them.
     """
 
     others: list[Language] = from_conf("metric/language", "others")
-    """Languages, besides those of the corpus, that each summary is compared with; models often fall back to English."""
+    """Languages, besides those of the rows, that each summary is compared with; models often fall back to English."""
     threshold: Annotated[float, Gt(0), Lt(1)] = from_conf("metric/language", "threshold")
     """Least probability of a summary's own language."""
 
-    scores = {
-        "wrong_language": Score(
-            "summaries in another language than their document",
-            higher_is_better=False, lowest=0, highest=1, scale=100, unit="%",
-        )
-    }  # fmt: skip
+    scores = {"wrong_language": share("summaries in a language other than their document's", higher_is_better=False)}
 
     def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
         """Report the languages that the classifier does not know."""
         if unknown := [language for language in languages if _code(language) is None]:
-            yield f"metric.language: py3langid does not know {', '.join(unknown)}; rows in it have no wrong_language"
+            yield f"py3langid does not know {', '.join(unknown)}; rows in such languages get no wrong_language score"
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return 1 for a summary in the wrong language, else 0; None for one without letters."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bisum.interfaces.metric import Metric, Summaries, Values
-from bisum.interfaces.score import Score
+from bisum.interfaces.score import Score, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,16 +15,9 @@ class Length(Metric):
 
     scores = {
         "words": Score("words of the summary", higher_is_better=None, lowest=0),
-        "length_ratio": Score("words of the summary for one of the reference", higher_is_better=None, lowest=0),
-        "at_limit": Score(
-            "summaries that reach the token limit without an end",
-            higher_is_better=False,
-            lowest=0,
-            highest=1,
-            scale=100,
-            unit="%",
-        ),
-        "empty": Score("summaries without any word", higher_is_better=False, lowest=0, highest=1, scale=100, unit="%"),
+        "length_ratio": Score("summary words per reference word", higher_is_better=None, lowest=0),
+        "at_limit": share("summaries cut off at the token limit", higher_is_better=False),
+        "empty": share("summaries with no words", higher_is_better=False),
     }
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bisum.interfaces.metric import Metric, Summaries, Values
-from bisum.interfaces.score import Score
+from bisum.interfaces.score import share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,15 +14,9 @@ class Repetition(Metric):
     """Repeated trigrams (seq-rep-3 of Welleck et al. 2020, arxiv.org/abs/1908.04319) and sentences."""
 
     scores = {
-        "repeated_trigrams": Score(
-            "trigrams of the summary that repeat an earlier one",
-            higher_is_better=False, lowest=0, highest=1, scale=100, unit="%",
-        ),
-        "repeated_sentences": Score(
-            "sentences of the summary that repeat an earlier one",
-            higher_is_better=False, lowest=0, highest=1, scale=100, unit="%",
-        ),
-    }  # fmt: skip
+        "repeated_trigrams": share("trigrams of the summary that repeat an earlier one", higher_is_better=False),
+        "repeated_sentences": share("sentences of the summary that repeat an earlier one", higher_is_better=False),
+    }
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return the values of each row; a summary without trigrams, or without sentences, repeats none."""

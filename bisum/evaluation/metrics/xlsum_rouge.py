@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import regex
 
 from bisum.corpus.languages import tools_for
-from bisum.evaluation.rouge_engine import score_pairs
-from bisum.evaluation.tokens import snowball_stem
 from bisum.interfaces.metric import Metric, Summaries, Values
 from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.score import ROUGE_MEASURES, ROUGE_TYPES, Score
@@ -48,12 +46,14 @@ class XlsumRouge(Metric):
         """Report the languages whose tokens cannot be reproduced."""
         if unknown := [language for language in languages if not _is_reproduced(language)]:
             yield (
-                f"metric.xlsum_rouge: XL-Sum scores {', '.join(unknown)} with other word segmenters or stemmers; rows "
-                "in it have no xlsum_ scores"
+                f"XL-Sum scores {', '.join(unknown)} with other word segmenters or stemmers; rows in such languages "
+                "get no xlsum_ scores"
             )
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return F1 of each row; None in a language whose tokens cannot be reproduced."""
+        from bisum.evaluation.rouge_engine import score_pairs
+
         codes: dict[str, str] = {}
 
         def encode(texts: Sequence[str]) -> list[str]:
@@ -76,6 +76,8 @@ class XlsumRouge(Metric):
 
 def xlsum_tokens(text: str, language: str) -> list[str]:
     """Return the tokens of a text as XL-Sum's scorer counts them."""
+    from bisum.evaluation.tokens import snowball_stem
+
     words = " ".join(_PUNCTUATION.sub(" ", _REMOVED.sub("", text.lower())).split())
     tokens: list[str] = _TOKEN.findall(words)
     stemmer = tools_for(language).stemmer

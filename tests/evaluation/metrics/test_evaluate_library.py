@@ -5,7 +5,7 @@ import pytest
 from bisum.errors import UserError
 from bisum.evaluation.measured import measured
 from bisum.evaluation.metrics.evaluate_library import EvaluateMetric
-from bisum.evaluation.row_scores import RowScores, aggregate, difference
+from bisum.evaluation.row_scores import aggregate, difference
 
 SCRIPT = """
 import datasets
@@ -111,13 +111,12 @@ def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch, 
     script = write_script("words.py", "score")
     script.write_text("raise RuntimeError('first line\\nsecond line')")
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
-    with pytest.raises(UserError, match=r"words.py does not load \(RuntimeError: first line second line\)$"):
+    with pytest.raises(UserError, match=r"words.py' does not load \(RuntimeError: first line second line\)$"):
         compute(script)
 
 
 def scored(metric, rows):
-    columns, _ = measured({"evaluate": metric}, rows, lambda: None)
-    return RowScores(tuple(rows.ids), tuple(rows.languages), columns)
+    return measured({"evaluate": metric}, rows)[0]
 
 
 def test_one_number_has_a_value_per_language_and_no_interval(write_script, monkeypatch, rows_of):

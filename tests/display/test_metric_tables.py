@@ -1,0 +1,138 @@
+"""The tables of chosen metrics, from numbers written out here."""
+
+import io
+
+import pytest
+
+from bisum.display.console import Console
+from bisum.display.metric_tables import evaluated_metrics, metric_differences_table, metrics_table, number
+from bisum.display.scored_rows import ScoredRows
+
+SHARE = {"description": "a share", "higher_is_better": False, "range": [0, 100], "scale": 100, "unit": "%"}
+WORDS = {"description": "words", "higher_is_better": None, "range": [0, None], "scale": 1, "unit": ""}
+GAIN = {"description": "a gain", "higher_is_better": True, "range": [None, None], "scale": 1, "unit": ""}
+SCORES = {"empty": SHARE, "words": WORDS, "gain": GAIN}
+
+
+def rows(**counts):
+    return ScoredRows(counts=counts, profile="rouge", metrics=SCORES)
+
+
+def shown(tables, width=120):
+    console = Console(file=io.StringIO(), width=width, color_system="standard", force_terminal=True)
+    console.print(*tables)
+    with_style = console.file.getvalue()
+    plain = Console(file=io.StringIO(), width=width)
+    plain.print(*tables)
+    return plain.file.getvalue(), with_style
+
+
+def with_ends(name, *values):
+    return {f"{name}{end}": value for end, value in zip(("", "_low", "_high"), values, strict=True)}
+
+
+def cells(text, name):
+    return next(line for line in text.splitlines() if line.startswith(name)).split()
+
+
+def test_a_line_for_each_score_with_its_direction_and_its_interval():
+    metrics = {
+        **with_ends("test/empty", 12.34, 10.0, 15.04),
+        **with_ends("test/en/empty", 20, 11, 30),
+        "test/es/empty": 0.0,
+        **with_ends("test/words", 7.126, 6.5, 8),
+        "test/rougeL": 3.0,
+    }
+    text, _ = shown(metrics_table(metrics, "test", rows(en=20, es=30), ("lead-3", {"baseline/words": 51.0})))
+    assert cells(text, "empty") == ["empty", "%", "lower", "12.3", "10.0-15.0", "20.0", "11.0-30.0", "0.0", "-"]
+    assert cells(text, "words") == ["words", "7.13", "6.50-8.00", "-", "-", "51.00"]
+    assert "rougeL" not in text
+    assert "rows with a value" not in text
+    narrow, _ = shown(metrics_table(metrics, "test", rows(en=20, es=30), ("lead-3", {})), 50)
+    assert cells(narrow, "empty") == ["empty", "%", "lower", "12.3", "20.0", "0.0", "-"]
+
+
+def test_without_chosen_metrics_there_is_no_table():
+    assert metrics_table({"test/rougeL": 3.0}, "test", rows(en=20)) == []
+    assert metric_differences_table({"difference/rougeL": 3.0}, rows(en=20)) == []
+
+
+def test_rows_without_a_value_are_counted_and_few_of_them_are_marked():
+    metrics = {
+        **with_ends("test/gain", 4, 4, 4), "test/gain_rows": 1,
+        **with_ends("test/en/gain", 4, 4, 4), "test/en/gain_rows": 1,
+    }  # fmt: skip
+    text, _ = shown(metrics_table(metrics, "test", rows(en=150, es=150)))
+    assert cells(text, "gain") == ["gain", "higher", "4.00", "4.00-4.00*", "4.00", "4.00-4.00*", "-"]
+    assert "rows with a value, of 300: gain 1 (en 1, es 0)" in text
+    assert "* fewer than 10 rows" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "verdict"),
+    [
+        ("gain", (2, 1, 3), ["better"]),
+        ("gain", (-2, -3, -1), ["worse"]),
+        ("gain", (1, 0, 3), ["not", "distinguishable"]),
+        ("empty", (2, 1, 3), ["worse"]),
+        ("empty", (-2, -3, -1), ["better"]),
+        ("words", (2, 1, 3), ["higher"]),
+        ("words", (-2, -3, -1), ["lower"]),
+        ("gain", (float("nan"), float("nan"), float("nan")), ["nan", "to", "nan"]),
+        ("gain", (2, None, 3), []),
+    ],
+)
+def test_a_verdict_follows_the_direction(name, values, verdict):
+    found = {key: value for key, value in with_ends(f"difference/{name}", *values).items() if value is not None}
+    text, _ = shown(metric_differences_table(found, rows(en=20)), 40)
+    start = {"gain": 3, "empty": 4, "words": 2}[name]
+    assert cells(text, name)[start:] == verdict
+
+
+def test_one_row_with_a_value_gives_no_verdict():
+    found = {**with_ends("difference/gain", 4, 4, 4), "difference/gain_rows": 1}
+    text, _ = shown(metric_differences_table(found, rows(en=300)))
+    assert cells(text, "gain") == ["gain", "higher", "+4.00", "4.00", "to", "4.00*"]
+    assert "rows with a value, of 300: gain 1" in text
+
+
+def job(value, **config):
+    scores = {"test/gain": value, "test/empty": 5 - value, "test/words": value}
+    return {"scores": SCORES, "config": {"metric": config}, "evaluation": scores}
+
+
+def bold(styled, name):
+    line = next(line for line in styled.splitlines() if name in line)
+    return [part.partition("\x1b[0m")[0].strip() for part in line.split("\x1b[1m")[1:]]
+
+
+def test_the_best_of_jobs_over_the_same_rows_is_bold():
+    jobs = {str(n): job(value) for n, value in enumerate((1.0, 3.0, 2.0))}
+    text, styled = shown([*evaluated_metrics(jobs, ["test"] * 3, same_rows=True)])
+    assert cells(text, "gain") == ["gain", "higher", "1.00", "3.00", "2.00"]
+    assert [bold(styled, name) for name in ("gain", "empty", "words")] == [[["3.00"], ["2.0"], []]
+    _, styled = shown([*evaluated_metrics(jobs, ["test"] * 3, same_rows=False)])
+    assert bold(styled, "gain") == []
+    _, styled = shown([*evaluated_metrics({**jobs, "3": job(9, chrf={"beta": 3})}, ["test"] * 4, same_rows=True)])
+    assert bold(styled, "gain") == []  # other settings, other scores
+
+
+def test_many_jobs_share_several_tables():
+    jobs = {str(n): job(float(n)) for n in range(8)} | {"8": {"status": "failed"}}
+    text, styled = shown([*evaluated_metrics(jobs, ["test"] * 9, same_rows=True)])
+    assert [line.split()[-2:] for line in text.splitlines() if "job" in line] == [["job", "5"], ["job", "7"]]
+    assert bold(styled.rpartition("job 6")[2], "gain") == ["7.00"]
+
+
+@pytest.mark.parametrize(
+    ("value", "score", "expected"),
+    [
+        (None, GAIN, "-"),
+        (1.005e30, GAIN, "1.005e+30"),
+        (-0.0, GAIN, "0.00"),
+        (99.96, SHARE, "100.0"),
+        (7, WORDS, "7.00"),
+    ],
+)
+def test_numbers(value, score, expected):
+    assert number(value, score) == expected
