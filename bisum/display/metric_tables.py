@@ -109,7 +109,7 @@ def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> li
 def _differences(names: Sequence[str], metrics: Mapping[str, Any], rows: ScoredRows, intervals: bool) -> Table:
     parts = _parts(rows)
     table = _new_table([language or "all" for language in parts])
-    table.add_column("", no_wrap=True)
+    table.add_column("all rows", no_wrap=True)
     fewest = rows.total
     for name in names:
         score, cells = rows.metrics[name], []

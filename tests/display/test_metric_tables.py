@@ -110,7 +110,7 @@ def test_the_best_of_jobs_over_the_same_rows_is_bold():
     jobs = {str(n): job(value) for n, value in enumerate((1.0, 3.0, 2.0))}
     text, styled = shown([*evaluated_metrics(jobs, ["test"] * 3, same_rows=True)])
     assert cells(text, "gain") == ["gain", "higher", "1.00", "3.00", "2.00"]
-    assert [bold(styled, name) for name in ("gain", "empty", "words")] == [[["3.00"], ["2.0"], []]
+    assert [bold(styled, name) for name in ("gain", "empty", "words")] == [["3.00"], ["2.0"], []]
     _, styled = shown([*evaluated_metrics(jobs, ["test"] * 3, same_rows=False)])
     assert bold(styled, "gain") == []
     _, styled = shown([*evaluated_metrics({**jobs, "3": job(9, chrf={"beta": 3})}, ["test"] * 4, same_rows=True)])

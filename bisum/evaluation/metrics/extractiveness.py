@@ -17,7 +17,7 @@ class Extractiveness(Metric):
     """Extractive fragments (Grusky et al. 2018, aclanthology.org/N18-1065) and new n-grams (Narayan et al. 2018).
 
     Texts are compared by the unstemmed tokens of the ROUGE profile `unicode`: words without case and punctuation, or
-    characters in languages written without blanks.
+    characters in languages written without spaces.
     """
 
     scores = {

@@ -11,7 +11,7 @@ from bisum.interfaces.score import Score, share
 
 @dataclass(frozen=True, kw_only=True)
 class Length(Metric):
-    """Lengths in words; in characters where no blanks separate words."""
+    """Lengths in words; in characters where no spaces separate words."""
 
     scores = {
         "words": Score("words of the summary", higher_is_better=None, lowest=0),
