@@ -138,15 +138,15 @@ class Evaluator:
         """
         order = by_id(rows).to_pylist()  # intervals must not depend on the rows' order
         ids, documents, references, languages = (
-            rows[name].take(order).to_pylist() for name in ("id", "document", "summary", "language")
+            tuple(rows[name].take(order).to_pylist()) for name in ("id", "document", "summary", "language")
         )
         texts = Summaries(
             ids=ids,
             documents=documents,
-            predictions=[summaries[row] for row in order],
+            predictions=tuple(summaries[row] for row in order),
             references=references,
             languages=languages,
-            at_limit=None if at_limit is None else [at_limit[row] for row in order],
+            at_limit=None if at_limit is None else tuple(at_limit[row] for row in order),
         )
         scores, seconds = measured(self._metrics, texts, self._progress, self._check_interrupt)
         if wholes := scores.wholes.keys() - self._wholes:

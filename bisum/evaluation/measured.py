@@ -179,7 +179,7 @@ def _of_language(summaries: Summaries, language: str) -> Summaries:
     rows = [row for row, of in enumerate(summaries.languages) if of == language]
 
     def chosen(values: Sequence[Any]) -> Any:
-        return [values[row] for row in rows]
+        return tuple(values[row] for row in rows)
 
     given: dict[str, Any] = {name: values for name, values in vars(summaries).items() if isinstance(values, Sequence)}
     return replace(summaries, **{name: chosen(values) for name, values in given.items()})

@@ -32,7 +32,7 @@ def _ignore(done: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Summaries:
-    """The rows that a metric scores. All lists have one entry per row."""
+    """The rows that a metric scores. All sequences have one entry per row, and cannot be changed."""
 
     ids: Sequence[str]
     """Ids of the rows, unique within their split."""
