@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt, Lt
 
 from bisum.corpus.languages import macrolanguage_of, tools_for
+from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric, Summaries, Values
@@ -38,7 +39,13 @@ class LanguageIdentification(Metric):
     scores = {"wrong_language": share("summaries in a language other than their document's", higher_is_better=False)}
 
     def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
-        """Report the languages that the classifier does not know."""
+        """Report the languages of the corpus that the classifier does not know.
+
+        Raises:
+            UserError: it does not know one of `others`.
+        """
+        if strange := [language for language in self.others if _code(language) is None]:
+            raise UserError(f"others: py3langid does not know {', '.join(strange)}; use codes such as en, es, pt")
         if unknown := [language for language in languages if _code(language) is None]:
             yield f"py3langid does not know {', '.join(unknown)}; rows in such languages get no wrong_language score"
 
