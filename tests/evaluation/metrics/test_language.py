@@ -66,7 +66,7 @@ def test_an_unknown_language_is_reported_and_has_no_value(rows_of):
     ]
     assert list(metric.prepare(["en", "es"], no_progress)) == []
     assert wrong(rows_of([ENGLISH, ENGLISH], languages=["tlh", "en"])) == [None, 0]
-    with pytest.raises(UserError, match="^others: py3langid does not know xx; "):
+    with pytest.raises(UserError, match=r"^others: py3langid does not know xx; "):
         list(LanguageIdentification(others=["en", "xx"], threshold=0.02).prepare(["en"], no_progress))
 
 
