@@ -20,6 +20,11 @@ from bisum.models.fitting import check_config
 from bisum.models.hub import fetch
 from bisum.models.weights import load_weights, not_finite
 
+_MOST_CARD = 30_000
+"""Characters that are read of a model card, which may be a stranger's."""
+_MOST_LANGUAGES = 1000
+_LONGEST_CODE = 50
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -98,14 +103,15 @@ def card_languages(checkpoint: str, revision: str | None) -> list[str]:
 
     try:
         card = ModelCard(
-            Path(folder_of(checkpoint, revision), "README.md").read_text(encoding="utf-8"),
+            Path(folder_of(checkpoint, revision), "README.md").read_text(encoding="utf-8")[:_MOST_CARD],
             ignore_metadata_errors=True,
         )
         metadata: Any = card.data
         found = metadata.get("language")
     except Exception:  # a missing or malformed card
         return []
-    return [str(code) for code in (found if isinstance(found, list) else [found]) if code]
+    codes = found[:_MOST_LANGUAGES] if isinstance(found, list) else [found]
+    return [code for code in codes if isinstance(code, str) and len(code) <= _LONGEST_CODE]
 
 
 @contextmanager

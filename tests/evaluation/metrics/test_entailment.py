@@ -75,9 +75,12 @@ def test_a_long_pair_is_cut_to_the_positions_of_the_model(save, rows_of):
 
 
 def test_a_card_that_says_no_language_is_reported(save):
-    for card in ("", "---\nlicense: mit\n---\n", "---\nlanguage: [\n---\n"):
+    nested = "---\na: &a [x, x]\nb: &b [*a, *a]\nlanguage: [*b, 7, {en: es}]\n---\n"
+    for card in ("", "---\nlicense: mit\n---\n", "---\nlanguage: [\n---\n", nested):
         (line,) = metric(save(card=card)).prepare(["en"], no_progress)
         assert line.startswith("the languages of '")
+    many = "---\nlanguage: [" + "xx, " * 2_000 + "en]\n---\n"
+    assert len(list(metric(save(card=many)).prepare(["en"], no_progress))) == 1  # en is beyond those that are read
     assert list(metric(save(card="---\nlanguage: multilingual\n---\n")).prepare(["en", "es"], no_progress)) == []
 
 
