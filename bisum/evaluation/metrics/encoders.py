@@ -101,14 +101,14 @@ def card_languages(checkpoint: str, revision: str | None) -> list[str]:
     """Return the languages that a model's card states, in the metadata of its README.md."""
     from huggingface_hub import ModelCard
 
+    path = Path(folder_of(checkpoint, revision), "README.md")
+    if not path.is_file():  # opening a pipe would block
+        return []
     try:
-        card = ModelCard(
-            Path(folder_of(checkpoint, revision), "README.md").read_text(encoding="utf-8")[:_MOST_CARD],
-            ignore_metadata_errors=True,
-        )
+        card = ModelCard(path.read_text(encoding="utf-8")[:_MOST_CARD], ignore_metadata_errors=True)
         metadata: Any = card.data
         found = metadata.get("language")
-    except Exception:  # a missing or malformed card
+    except Exception:  # a malformed card
         return []
     codes = found[:_MOST_LANGUAGES] if isinstance(found, list) else [found]
     return [code for code in codes if isinstance(code, str) and len(code) <= _LONGEST_CODE]
