@@ -108,6 +108,7 @@ def _score_of(key: str, metric: Metric, name: Any) -> Score:
 
 def _by_row(key: str, score: Score, name: str, values: Any, summaries: Summaries) -> Column:
     """Return the checked values of rows."""
+    values = values.tolist() if hasattr(values, "tolist") else values  # arrays and tensors
     rows = _numbers(key, name, values, score, len(summaries.ids))
     column, missing = Column(score, rows), sum(value is None for value in values)
     if wrong := int((~column.present).sum()) - missing:

@@ -78,7 +78,7 @@ def test_rows_without_a_value_are_counted_and_few_of_them_are_marked():
         ("empty", (-2, -3, -1), ["better"]),
         ("words", (2, 1, 3), ["higher"]),
         ("words", (-2, -3, -1), ["lower"]),
-        ("gain", (float("nan"), float("nan"), float("nan")), ["nan", "to", "nan"]),
+        ("gain", (float("nan"), float("nan"), float("nan")), []),
         ("gain", (2, None, 3), []),
     ],
 )
