@@ -48,7 +48,7 @@ def check_metrics(config: Config, run: Run) -> None:
             quiet_libraries(metric.libraries)
             try:
                 lines = list(metric.prepare(config.languages, run.screen.progress) or ())
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise of_metric(key, metric, error) from error
             for line in lines:
                 run.screen.note(f"metric.{key}: {line}" if key in config.metric else line)

@@ -62,7 +62,7 @@ def measured(
     return RowScores(tuple(summaries.ids), tuple(summaries.languages), columns, wholes), seconds
 
 
-def of_metric(key: str, metric: Metric, error: Exception) -> UserError:
+def of_metric(key: str, metric: Metric, error: BaseException) -> UserError:
     """Return an error that names the metric, by its name in the configuration, and its key if the error names one."""
     if not isinstance(error, UserError):
         return UserError(f"metric.{key}: {type(metric).__name__} failed: {reason(error)}")
@@ -90,7 +90,7 @@ def _progress_of(
 def _computed(key: str, metric: Metric, summaries: Summaries) -> Mapping[str, Any]:
     try:
         values = metric.compute(summaries)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise of_metric(key, metric, error) from error
     if not isinstance(values, Mapping):
         raise UserError(f"metric.{key}: compute must return a mapping of scores, not {type(values).__name__}")

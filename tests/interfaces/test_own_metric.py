@@ -186,6 +186,11 @@ def test_a_sweeps_table_has_it(yard, call_bisum):
         ("else 7 for", "else 'x' for", "metric.distance: 'language_tag' must be a number or None for each row: "),
         ("        pairs = zip(", "        pairs = zip(1, ", "metric.distance: Distance failed: "),
         (
+            "        pairs = zip(",
+            "        raise SystemExit(3)\n        pairs = zip(",
+            "metric.distance: Distance failed: ",
+        ),
+        (
             '"language_tag": Score(',
             '"rougeL": Score(',
             "metric.distance: gives 'rougeL', as does every evaluation; rem",
