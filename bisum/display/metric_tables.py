@@ -16,6 +16,8 @@ from bisum.interfaces.score import score_name
 _BETTER = {True: "higher", False: "lower", None: ""}
 _PERCENT = 100
 _LARGE = 1e6
+_MANY = 10**9
+"""Rows behind scores that show no interval."""
 _JOBS_PER_TABLE = 6
 
 
@@ -30,7 +32,9 @@ def metrics_table(
         rows: the rows that were scored.
         beside: the name and metrics (prefix `baseline`) of a system to show in an extra column.
     """
-    names = [name for name in rows.metrics if score_name(prefix, name) in metrics]
+    names = [
+        name for name in rows.metrics if {score_name(prefix, name), f"{score_name(prefix, name)}_rows"} & metrics.keys()
+    ]
     if not names:
         return []
     return ["", Fitting([_metrics(names, metrics, prefix, rows, beside, intervals) for intervals in (True, False)])]
@@ -48,14 +52,14 @@ def _metrics(
     table = _new_table([language or "all" for language in parts])
     if beside is not None:
         table.add_column(beside[0], justify="right", style="dim", no_wrap=True)
-    fewest = rows.total
+    fewest = _MANY
     for name in names:
         score, cells = rows.metrics[name], []
         for language in parts:
             key = score_name(prefix, name, language=language)
             counted = _rows(metrics, key, rows, language)
             cells.append(_value(metrics, key, score, counted, " " if intervals else None))
-            fewest = min(fewest, counted) if key in metrics else fewest
+            fewest = min(fewest, counted) if f"{key}_low" in metrics else fewest
         other = [] if beside is None else [number(beside[1].get(score_name("baseline", name)), score)]
         table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, *other)
     _explain(table, [fewest] if intervals else [], _valued(names, metrics, prefix, rows))
@@ -68,7 +72,7 @@ def _valued(names: Sequence[str], metrics: Mapping[str, Any], prefix: str, rows:
     for name in names:
         keys = {language: score_name(prefix, name, language=language) for language in _parts(rows)}
         if any(f"{key}_rows" in metrics for key in keys.values()):
-            counts = {of: _rows(metrics, key, rows, of) if key in metrics else 0 for of, key in keys.items()}
+            counts = {of: _rows(metrics, key, rows, of) for of, key in keys.items()}
             total = counts.pop("")
             languages = ", ".join(f"{language} {count:,}" for language, count in counts.items())
             some.append(f"{name} {total:,}" + (f" ({languages})" if languages else ""))
@@ -109,15 +113,15 @@ def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> li
 def _differences(names: Sequence[str], metrics: Mapping[str, Any], rows: ScoredRows, intervals: bool) -> Table:
     parts = _parts(rows)
     table = _new_table([language or "all" for language in parts])
-    table.add_column("all rows", no_wrap=True)
-    fewest = rows.total
+    table.add_column("verdict, all", no_wrap=True)
+    fewest = _MANY
     for name in names:
         score, cells = rows.metrics[name], []
         for language in parts:
             key = score_name("difference", name, language=language)
             counted = _rows(metrics, key, rows, language)
             cells.append(_value(metrics, key, score, counted, " " if intervals else None, "+"))
-            fewest = min(fewest, counted) if key in metrics else fewest
+            fewest = min(fewest, counted) if f"{key}_low" in metrics else fewest
         verdict = _verdict(metrics, score_name("difference", name), score["higher_is_better"], rows)
         table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, verdict)
     _explain(table, [fewest] if intervals else [], _valued(names, metrics, "difference", rows))

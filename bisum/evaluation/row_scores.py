@@ -73,8 +73,8 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
 
     Each is `Score.scale` x a mean over the rows that have a value, or the score's own aggregate of counts. `_low` and
     `_high` bound its 95 % bootstrap interval from `samples` resamples; `_rows` is the number of rows with a value, if
-    some have none. The metrics are over all rows, and over those of each of `languages` that has rows; a score without
-    a value there is left out. `prefix` is `eval`, `test` or `baseline`.
+    some have none. A score without a value, or whose aggregate is not finite, has only `_rows`, which is 0. The metrics
+    are over all rows, and over those of each of `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
     """
     metrics: dict[str, float] = {}
     for language, rows in _parts(scores.languages, languages):
@@ -83,10 +83,15 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
             name: _Statistic.of(scores.columns[name], rows, present[name]) for name in present if present[name].any()
         }
         resampled = _resampled({name: of for name, of in found.items() if of.score.interval}, samples, seed)
-        for name, statistic in found.items():
-            key, scale = score_name(prefix, name, language=language), statistic.score.scale
+        for name, mask in present.items():
+            count, statistic = int(mask.sum()), found.get(name)
+            key = score_name(prefix, name, language=language)
+            if statistic is None or not math.isfinite(statistic.value):
+                metrics[f"{key}_rows"] = 0
+                continue
+            scale = statistic.score.scale
             metrics[key] = float(scale * statistic.value)
-            if (count := int(present[name].sum())) < rows.sum():
+            if count < rows.sum():
                 metrics[f"{key}_rows"] = count
             if name in resampled:
                 low, high = bounds(resampled[name])
@@ -118,6 +123,7 @@ def difference(
             for name in names
             if both[name].any()
         }
+        statistics = {name: of for name, of in statistics.items() if math.isfinite(of.value)}
         for name, resampled in _resampled(statistics, samples, seed).items():
             key, statistic = score_name("difference", name, language=language), statistics[name]
             apart, scale = without_rounding(resampled, statistic.size), statistic.score.scale

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bisum.config.checking import LIST_GROUPS
 from bisum.config.provenance import Provenance
 
 _SHORT = {"trainer.learning_rate": "lr", "seed": "s", "trainer.batch_size": "bs", "trainer.epochs": "ep"}
@@ -24,7 +25,7 @@ def run_name(provenance: Provenance) -> str:
         key, _, option = word.lstrip("+").partition("=")
         if key == "model.checkpoint":
             parts[0] = _shown(provenance, key)
-        elif key in provenance.choices or key == "filter":
+        elif key in provenance.choices or key in LIST_GROUPS:
             parts += [option.strip("[]").replace(",", "+")] if key not in _UNNAMED else []
         elif re.split(r"[./]", key)[0] not in _UNNAMED[1:] and not key.startswith("~"):
             parts.append(_SHORT.get(key, key.rpartition(".")[2]) + _shown(provenance, key))

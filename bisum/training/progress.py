@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bisum.config.schema import Config
 from bisum.errors import UserError, printable
+from bisum.interfaces.score import split_score_name
 from bisum.interfaces.trainer import Trainer
 from bisum.runs.checkpoints import STATE, epoch_name
 from bisum.runs.entries import CHECKPOINT, NUMBER, OBJECT, SCORE, TEXT, WHOLE, Entries, or_null, read_object
@@ -35,8 +38,6 @@ class Progress:
     """Step of the last evaluation."""
     best: float | None = None
     """Best value of the metric that selects the checkpoint so far."""
-    best_metric: str | None = None
-    """That metric, with what its values depend on; see `bisum.training.start.identity_of`."""
     best_loss: float | None = None
     """`eval/loss` of the same evaluation, which decides between equal values."""
     best_checkpoint: str | None = None
@@ -56,7 +57,6 @@ _STATE: Entries = {
     "progress.epoch_loss_steps": WHOLE,
     "progress.evaluated_step": WHOLE,
     "progress.best": SCORE,
-    "progress.best_metric": or_null(TEXT),
     "progress.best_loss": SCORE,
     "progress.best_checkpoint": or_null(CHECKPOINT),
     "progress.evaluations_since_best": WHOLE,
@@ -117,11 +117,23 @@ def epoch_at(step: int, steps_per_epoch: int) -> float:
     return round(step / steps_per_epoch, len(str(steps_per_epoch)) + 4)
 
 
-def fixed_settings(config: Config, steps_per_epoch: int) -> dict[str, Any]:
-    """Return the settings that must not change on resume: the position and the optimizer state depend on them."""
+def fixed_settings(config: Config, steps_per_epoch: int, best_metric: str) -> dict[str, Any]:
+    """Return the settings that must not change on resume: the position, the optimizer or the best depends on them."""
     return {
+        "trainer.best_metric": _with_settings(best_metric, config),
         "trainer.optimizer": config.trainer.optimizer,
         "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
         "corpus.language_temperature": config.corpus.language_temperature,
         "steps an epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
     }
+
+
+def _with_settings(best_metric: str, config: Config) -> str:
+    """Return a metric with the settings that its values depend on, if any."""
+    name = split_score_name(best_metric)[0]
+    for key, metric in config.metric.items():
+        with suppress(KeyError):
+            if metric.scores[name]:
+                settings = config.provenance.recorded.config["metric"][key]
+                return f"{best_metric} of {json.dumps(settings, sort_keys=True)}"
+    return best_metric

@@ -264,7 +264,7 @@ class Session:
             state = {
                 "progress": asdict(progress),
                 "schedule_step": self.schedule.last_epoch,
-                "fixed": fixed_settings(self.run.config, self.steps_per_epoch),
+                "fixed": fixed_settings(self.run.config, self.steps_per_epoch, self.best_metric),
                 "metrics": mark_metrics(self.run.directory),
             }
             if (scaler := self._scaler_state()) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from bisum.batches.collation import Collator
@@ -13,7 +12,6 @@ from bisum.batches.tokenization import EncodedSplit
 from bisum.config.schema import Config
 from bisum.errors import UserError
 from bisum.hardware.devices import Device
-from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, split_score_name
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.metrics import missing_metrics
@@ -48,22 +46,18 @@ def start_session(
     steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)
-    identity = identity_of(scoring.best_metric, config)
-    progress, schedule_step, scaler = Progress(best_metric=identity), 0, None
+    progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
-        progress, state = read_state(checkpoint, fixed_settings(config, steps_per_epoch), steps_per_epoch)
+        fixed = fixed_settings(config, steps_per_epoch, scoring.best_metric)
+        progress, state = read_state(checkpoint, fixed, steps_per_epoch)
         schedule_step, scaler = state["schedule_step"], state.get("scaler")
         read_training_state(checkpoint, optimizer)
         if progress.best is not None and not run.record.get("best"):
             raise UserError(f"'{run.directory / 'run.json'}': best is missing; {checkpoint.name} knows one")
         if "metrics" in state and (missing := missing_metrics(run.directory, state["metrics"], progress.step)):
             run.screen.warn(missing)
-        if progress.best is not None and progress.best_metric != identity:
-            progress.best, progress.evaluations_since_best = None, 0  # values of another metric cannot be compared
-            run.screen.note("trainer.best_metric or its settings changed: the best checkpoint so far no longer counts")
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():
             progress.best, progress.best_checkpoint = None, checkpoint.name  # the best was pruned after this was saved
-    progress.best_metric = identity
     space = measure_space(
         run.directory, loaded, optimizer, settings, count_saves(settings, progress.step, total_steps, steps_per_epoch)
     )
@@ -87,10 +81,3 @@ def start_session(
         progress=progress,
         scaler=scaler,
     )
-
-
-def identity_of(best_metric: str, config: Config) -> str:
-    """Return the metric that selects the best checkpoint, with the settings that its values depend on, if any."""
-    if split_score_name(best_metric)[0] in (*MODEL_SCORES, *ROUGE_SCORES):
-        return best_metric
-    return f"{best_metric} of {json.dumps(config.provenance.recorded.config['metric'], sort_keys=True)}"

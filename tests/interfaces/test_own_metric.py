@@ -122,7 +122,8 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
     # A score that only some rows have.
     assert best["eval/language_tag"] == best["eval/en/language_tag"] == 7
     assert best["eval/language_tag_rows"] == 12
-    assert not [name for name in best if name.startswith("eval/es/language_tag")]
+    assert [name for name in best if name.startswith("eval/es/language_tag")] == ["eval/es/language_tag_rows"]
+    assert best["eval/es/language_tag_rows"] == 0
 
     assert run["scores"]["distance"] == {
         "description": "characters between the lengths of summary and reference",

@@ -233,19 +233,28 @@ def test_the_lowest_is_the_best_after_a_kill_too(start, wait_for, small, trained
     assert read.record(directory)["best"] == read.record(whole)["best"]
 
 
-def test_another_best_metric_forgets_the_best_of_the_former(trained, read, tmp_path, call_bisum):
-    """Its values cannot be compared: the former is a loss, the new one a score."""
-    words = ["trainer=accelerate", "trainer.evaluate_every=4", "trainer.max_steps=8", "trainer.best_metric=eval/loss"]
-    directory = shutil.copytree(trained(*words), tmp_path / "run")
-    done = call_bisum(f"resume={directory}", "metric=[chrf]", "trainer.best_metric=eval/chrf", "trainer.max_steps=16")
+@pytest.mark.parametrize(
+    ("words", "before", "after"),
+    [
+        (["trainer.best_metric=eval/loss"], "eval/chrf of {", "eval/loss"),
+        (["metric.chrf.beta=3"], "eval/chrf of {", "eval/chrf of {"),
+    ],
+)
+def test_another_best_metric_is_refused(words, before, after, trained, tmp_path, call_bisum):
+    """Its values cannot be compared with those so far, nor can a checkpoint be its best."""
+    first = ["trainer=accelerate", "trainer.max_steps=8", "metric=[chrf]", "trainer.best_metric=eval/chrf"]
+    directory = shutil.copytree(trained(*first), tmp_path / "run")
+    done = call_bisum(f"resume={directory}", *words, "trainer.max_steps=16")
+    assert done.code == 2
+    assert done.err.startswith(f"bisum: resume: trainer.best_metric was {before}")
+    assert f" and cannot become {after}" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_metric_that_is_new_on_resume_has_a_baseline(trained, read, tmp_path, call_bisum):
+    directory = shutil.copytree(trained("trainer=accelerate", "trainer.max_steps=8"), tmp_path / "run")
+    done = call_bisum(f"resume={directory}", "metric=[length]", "trainer.max_steps=16")
     assert done.code == 0, done.err
-    assert "> trainer.best_metric or its settings changed: the best checkpoint so far no longer counts" in " ".join(
-        done.out.split()
-    )
-    later = [line for line in read.metrics(directory) if "eval/loss" in line and line["step"] > 8]
-    best = read.record(directory)["best"]
-    assert len(later) == 2
-    assert best["step"] > 8
-    assert best["eval/chrf"] == max(line["eval/chrf"] for line in later)
     baselines = [line for line in read.metrics(directory) if "baseline/rouge1" in line]
-    assert ["baseline/chrf" in line for line in baselines] == [False, True]  # the new metric has a baseline too
+    assert ["baseline/words" in line for line in baselines] == [False, True]
+    assert "test/at_limit" in read.record(directory)["test"]
