@@ -107,7 +107,8 @@ def difference(
 ) -> dict[str, float]:
     """Return the differences between two systems over the same rows: `difference/rouge1`, `difference/es/chrf`, ...
 
-    Each is `ours` minus `theirs` over the rows in which both have a value; `_rows` is their number, if some have none.
+    Each is `ours` minus `theirs` over the rows in which both have a value; `_rows` is their number, if some have none,
+    and 0 if all have none.
     `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better` is the
     percentage of resamples in which `ours` is better, by the score's direction. A score of whole splits has the
     difference alone. Scores of only one system, and those without an interval, are left out.
@@ -124,6 +125,9 @@ def difference(
             if both[name].any()
         }
         statistics = {name: of for name, of in statistics.items() if math.isfinite(of.value)}
+        metrics |= {
+            f"{score_name('difference', name, language=language)}_rows": 0 for name in names if name not in statistics
+        }
         for name, resampled in _resampled(statistics, samples, seed).items():
             key, statistic = score_name("difference", name, language=language), statistics[name]
             apart, scale = without_rounding(resampled, statistic.size), statistic.score.scale

@@ -60,7 +60,7 @@ def test_without_chosen_metrics_there_is_no_table():
 def test_rows_without_a_value_are_counted_and_few_of_them_are_marked():
     metrics = {
         **with_ends("test/gain", 4, 4, 4), "test/gain_rows": 1,
-        **with_ends("test/en/gain", 4, 4, 4), "test/en/gain_rows": 1,
+        **with_ends("test/en/gain", 4, 4, 4), "test/en/gain_rows": 1, "test/es/gain_rows": 0,
     }  # fmt: skip
     text, _ = shown(metrics_table(metrics, "test", rows(en=150, es=150)))
     assert cells(text, "gain") == ["gain", "higher", "4.00", "4.00-4.00*", "4.00", "4.00-4.00*", "-"]
