@@ -47,7 +47,7 @@ def check_metrics(config: Config, run: Run) -> None:
         for key, metric in {"rouge": Rouge(), **config.metric}.items():
             quiet_libraries(metric.libraries)
             try:
-                lines = list(metric.prepare(config.languages, run.screen.progress) or ())
+                lines = list(metric.prepare(tuple(config.languages), run.screen.progress) or ())
             except (Exception, SystemExit) as error:
                 raise of_metric(key, metric, error) from error
             for line in lines:

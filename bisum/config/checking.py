@@ -26,7 +26,7 @@ from bisum.config.annotations import (
     signature_hints,
 )
 from bisum.config.targets import allowed_targets, locate, refusal
-from bisum.errors import UserError, nearest, one_line
+from bisum.errors import UserError, nearest, one_line, reason
 from bisum.interfaces.defaults import ConfDefault
 
 T = TypeVar("T")
@@ -110,8 +110,8 @@ def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapp
     except UserError as error:
         names_parameter = str(error).split(maxsplit=1)[0].rstrip(":").partition(".")[0] in _parameters(cls)
         problems.add("" if names_parameter else key, _join(key, str(error)) if names_parameter else str(error))
-    except Exception as error:
-        problems.add(key, f"{cls.__name__} refused its settings: {one_line(error)}")
+    except (Exception, SystemExit) as error:
+        problems.add(key, f"{cls.__name__} refused its settings: {one_line(error) or type(error).__name__}")
     return None
 
 
@@ -259,7 +259,10 @@ def _lacking(cls: type, interface: type) -> str:
 
 
 def _none_of(thing: Any, names: Iterable[str]) -> str:
-    missing = [name for name in names if not hasattr(thing, name)]
+    try:
+        missing = [name for name in names if not hasattr(thing, name)]
+    except (Exception, SystemExit) as error:  # a property may raise anything
+        return f"a property fails: {reason(error)}"
     return f"it has no {', '.join(missing)}" if missing else ""
 
 

@@ -102,6 +102,8 @@ class Config:
         """Metrics must describe their scores, and no two may give scores of one name."""
         owners = dict.fromkeys((*MODEL_SCORES, *ROUGE_SCORES), "every evaluation")
         for key, metric in self.metric.items():
+            if key == "rouge":
+                raise UserError("metric.rouge: ROUGE is part of every evaluation; give this metric another name")
             scores = metric.scores
             if not isinstance(scores, Mapping) or not all(isinstance(score, Score) for score in scores.values()):
                 raise UserError(f"metric.{key}: scores of {type(metric).__name__} must be a mapping of names to Score")

@@ -38,6 +38,8 @@ class Score:
     """Unit of the reported number, such as %; none for a score on a scale of its own."""
     interval: bool = True
     """Whether intervals and differences are reported."""
+    generated_only: bool = False
+    """Whether only summaries that a model generated have it, so that lead-k has none."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.description, str) or not isinstance(self.unit, str):

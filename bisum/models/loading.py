@@ -31,7 +31,7 @@ _MEANINGS = {
     "Weights only load failed": "its pickled weights are damaged, or hold more than weights",
 }
 """Explanations of library errors whose messages contain the key and give misleading advice."""
-_TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
 class NotOnHub(UserError):
@@ -220,8 +220,8 @@ def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
 
 def _load_tokenizer(checkpoint: str, revision: str | None, family: Family) -> PreTrainedTokenizerBase:
     folder = Path(checkpoint)
-    if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise UserError(f"model.checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(_TOKENIZER_FILES)})")
+    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise UserError(f"model.checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
     options = {"revision": revision, "trust_remote_code": False}
     return _reading("model.checkpoint", checkpoint, lambda: family.load_tokenizer(checkpoint, **options))
 

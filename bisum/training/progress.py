@@ -48,6 +48,8 @@ class Progress:
     """Reason for early stopping, if any."""
 
 
+_OF_SPEED = ("batch_size", "device")
+"""Settings of metrics that change no value."""
 _STATE: Entries = {
     "progress": OBJECT,
     "progress.step": WHOLE,
@@ -134,6 +136,7 @@ def _with_settings(best_metric: str, config: Config) -> str:
     for key, metric in config.metric.items():
         with suppress(KeyError):
             if metric.scores[name]:
-                settings = config.provenance.recorded.config["metric"][key]
+                recorded = config.provenance.recorded.config["metric"][key]
+                settings = {name: value for name, value in recorded.items() if name not in _OF_SPEED}
                 return f"{best_metric} of {json.dumps(settings, sort_keys=True)}"
     return best_metric

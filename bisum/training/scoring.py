@@ -18,7 +18,7 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.profile import best_metric, blind_spots, kept_shares
 from bisum.hardware.xla import compilations
-from bisum.interfaces.score import score_name, split_score_name
+from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, score_name, split_score_name
 from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
@@ -109,6 +109,14 @@ class Scoring:
         name, language = split_score_name(self.best_metric)
         scores, given = self._baseline.scores, self._baseline.metrics
         is_scored = name in scores.columns or name in scores.wholes
+        score = self._config.score_of(name)
+        if not is_scored and score is not None and not score.generated_only and name not in MODEL_SCORES:
+            found = ", ".join(
+                f"eval/{other}" for other in (*scores.columns, *scores.wholes) if other not in ROUGE_SCORES
+            )
+            raise UserError(
+                f"trainer.best_metric: no metric gives '{self.best_metric}' (besides ROUGE: {found or 'none'})"
+            )
         if is_scored and score_name("baseline", name, language=language) not in given:
             raise UserError(f"trainer.best_metric: '{self.best_metric}' is missing: no such row has a value")
         if self._config.trainer.best_metric == AUTO:

@@ -296,3 +296,45 @@ def test_the_metric_in_the_docs_works(tmp_path, call_bisum, monkeypatch):
     rows = predictions(tmp_path / "run", "validation-lead3")
     expected = 100 * sum(row["prediction"].endswith("?") for row in rows) / len(rows)
     assert lines(tmp_path / "run")[0]["baseline/questions"] == pytest.approx(expected)
+
+
+def test_a_best_metric_that_no_metric_gives_is_refused_before_training(yard, call_bisum):
+    path = yard / "yard/lengths.py"
+    path.write_text(CODE.replace("        return {", "        return {} and {"))
+    done = call_bisum(*TRAINING, "trainer.best_metric=eval/distance", "hydra.run.dir=run", "tracker=none")
+    assert done.code == 2
+    assert done.err == "bisum: trainer.best_metric: no metric gives 'eval/distance' (besides ROUGE: eval/chrf)\n"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        (
+            "    scores = {",
+            "    def __post_init__(self):\n        raise SystemExit\n\n    scores = {",
+            "Distance refused its",
+        ),
+        (
+            "    scores = {",
+            "    @property\n    def scores(self):\n        raise KeyError('x')\n\n    others = {",
+            "a prop",
+        ),
+    ],
+)
+def test_a_class_that_cannot_be_made_is_one_line(yard, call_bisum, right, wrong, line):
+    (yard / "yard/lengths.py").write_text(CODE.replace(right, wrong))
+    done = call_bisum("baseline", *WORDS, "hydra.run.dir=run")
+    assert done.code == 2
+    assert done.err.startswith("bisum: metric.distance")
+    assert line in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_metric_cannot_take_the_place_of_rouge(yard, call_bisum):
+    option = yard / "conf/metric/rouge.yaml"
+    option.write_text(OPTION.replace("metric.distance", "metric.rouge"))
+    done = call_bisum("baseline", *WORDS, "metric=[rouge]", "hydra.run.dir=run")
+    assert (done.code, done.err) == (
+        2,
+        "bisum: metric.rouge: ROUGE is part of every evaluation; give this metric another name\n",
+    )

@@ -18,6 +18,7 @@ from bisum.errors import UserError, one_line
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
 from bisum.models.hub import fetch
+from bisum.models.loading import TOKENIZER_FILES
 from bisum.models.weights import load_weights, not_finite
 
 _MOST_CARD = 30_000
@@ -76,9 +77,13 @@ def load_encoder(
         UserError: the checkpoint cannot be loaded.
     """
     folder = folder_of(checkpoint, revision)
+    if not any(Path(folder, name).is_file() for name in TOKENIZER_FILES):
+        raise UserError(f"checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_config(config)
+        if config.is_encoder_decoder:
+            raise UserError(f"checkpoint: '{checkpoint}' is an encoder-decoder model; name an encoder such as BERT")
         if changes.get("num_hidden_layers", 0) > config.num_hidden_layers:
             raise UserError(f"layer: '{checkpoint}' has {config.num_hidden_layers} layers")
         for name, value in changes.items():
@@ -111,6 +116,7 @@ def card_languages(checkpoint: str, revision: str | None) -> list[str]:
     except Exception:  # a malformed card
         return []
     codes = found[:_MOST_LANGUAGES] if isinstance(found, list) else [found]
+    codes = ["no" if code is False else code for code in codes]  # as YAML reads the code of Norwegian
     return [code for code in codes if isinstance(code, str) and len(code) <= _LONGEST_CODE]
 
 

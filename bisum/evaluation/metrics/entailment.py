@@ -93,7 +93,7 @@ class Entailment(EncoderMetric):
 def _entailment_label(encoder: Encoder, checkpoint: str) -> int:
     """Return the class of entailment by its name in config.json."""
     labels = encoder.model.config.id2label or {}
-    found = [at for at, name in labels.items() if str(name).lower() == "entailment"]
+    found = [at for at, name in labels.items() if str(name).lower() == "entailment" and 0 <= int(at) < len(labels)]
     if len(found) != 1:
         raise UserError(
             f"checkpoint: '{checkpoint}' has the labels {', '.join(map(str, labels.values()))}; one "

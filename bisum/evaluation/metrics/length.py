@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bisum.interfaces.metric import Metric, Summaries, Values
 from bisum.interfaces.score import Score, share
@@ -16,7 +16,7 @@ class Length(Metric):
     scores = {
         "words": Score("words of the summary", higher_is_better=None, lowest=0),
         "length_ratio": Score("summary words per reference word", higher_is_better=None, lowest=0),
-        "at_limit": share("summaries cut off at the token limit", higher_is_better=False),
+        "at_limit": replace(share("summaries cut off at the token limit", higher_is_better=False), generated_only=True),
         "empty": share("summaries with no words", higher_is_better=False),
     }
 

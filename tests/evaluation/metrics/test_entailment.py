@@ -1,5 +1,7 @@
 """Entailment with a small classifier with random weights, against plain transformers calls."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
@@ -87,3 +89,15 @@ def test_a_card_that_says_no_language_is_reported(save):
 def test_a_classifier_of_something_else_is_refused(save):
     with pytest.raises(UserError, match=r"has the labels good, bad; one must be entailment \(id2label"):
         list(metric(save(labels={0: "good", 1: "bad"})).prepare(["en"], no_progress))
+
+
+def test_norwegian_in_a_card_is_no_false(save):
+    assert list(metric(save(card="---\nlanguage: [en, no]\n---\n")).prepare(["no", "en"], no_progress)) == []
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(save, tmp_path):
+    folder = Path(save())
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(UserError, match="holds no tokenizer"):
+        list(metric(str(tmp_path)).prepare(["en"], no_progress))
