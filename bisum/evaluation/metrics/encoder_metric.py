@@ -35,7 +35,7 @@ class EncoderMetric(Metric):
     batch_size: Annotated[int, Ge(1), Le(65_536)]
     """Texts encoded at once; changes speed and memory only."""
     device: Literal["auto", "cpu", "gpu", "tpu"]
-    """Where the encoder runs: the GPU for auto and gpu, if there is one; else the CPU."""
+    """Where the encoder runs: the GPU for gpu, and for auto if there is one; the CPU otherwise."""
 
     @abstractmethod
     def load(self) -> Encoder:

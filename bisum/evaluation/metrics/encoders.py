@@ -56,7 +56,13 @@ class Encoder:
 
 
 def torch_device(name: Literal["auto", "cpu", "gpu", "tpu"]) -> torch.device:
-    """Return the device for a metric's encoder: the GPU, if it is asked for and there is one; else the CPU."""
+    """Return the device for a metric's encoder: the GPU for gpu, and for auto if there is one; else the CPU.
+
+    Raises:
+        UserError: gpu is asked for, and there is none.
+    """
+    if name == "gpu" and not torch.cuda.is_available():
+        raise UserError(f"device: no GPU that torch {torch.__version__} can use was found; choose cpu")
     return torch.device("cuda" if name in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
 
 
