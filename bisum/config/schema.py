@@ -93,9 +93,16 @@ class Config:
 
     def score_of(self, name: str) -> Score | None:
         """Return what a score of an evaluation is; None if no metric gives one of that name."""
-        for scores in (MODEL_SCORES, ROUGE_SCORES, *(metric.scores for metric in self.metric.values())):
+        if (key := self.metric_of(name)) is not None:
+            return self.metric[key].scores[name]
+        return {**MODEL_SCORES, **ROUGE_SCORES}.get(name)
+
+    def metric_of(self, name: str) -> str | None:
+        """Return the chosen metric that gives a score; None if none does."""
+        for key, metric in self.metric.items():
             with suppress(KeyError):
-                return scores[name]
+                if metric.scores[name]:  # a mapping may know names that it does not list
+                    return key
         return None
 
     def _check_scores(self) -> None:
@@ -137,7 +144,7 @@ class Config:
             )
         if score.higher_is_better is None:
             raise UserError(
-                f"trainer.best_metric: '{best}' has no direction in which it is better ({score.description})"
+                f"trainer.best_metric: neither higher nor lower is better for '{best}' ({score.description})"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -16,8 +16,6 @@ from bisum.interfaces.score import score_name
 _BETTER = {True: "higher", False: "lower", None: ""}
 _PERCENT = 100
 _LARGE = 1e6
-_MANY = 10**9
-"""Rows behind scores that show no interval."""
 _JOBS_PER_TABLE = 6
 
 
@@ -48,21 +46,38 @@ def _metrics(
     beside: tuple[str, Mapping[str, Any]] | None,
     intervals: bool,
 ) -> Table:
-    parts = _parts(rows)
-    table = _new_table([language or "all" for language in parts])
+    table = _new_table([language or "all" for language in _parts(rows)])
     if beside is not None:
         table.add_column(beside[0], justify="right", style="dim", no_wrap=True)
-    fewest = _MANY
+
+    def theirs(name: str) -> list[str]:
+        return [] if beside is None else [number(beside[1].get(score_name("baseline", name)), rows.metrics[name])]
+
+    return _filled(table, names, metrics, prefix, rows, intervals, theirs)
+
+
+def _filled(
+    table: Table,
+    names: Sequence[str],
+    metrics: Mapping[str, Any],
+    prefix: str,
+    rows: ScoredRows,
+    intervals: bool,
+    last: Callable[[str], list[str]],
+) -> Table:
+    """Return a table with a line for each score, all rows and each language, and the cells that `last` returns."""
+    counts = []
     for name in names:
         score, cells = rows.metrics[name], []
-        for language in parts:
+        for language in _parts(rows):
             key = score_name(prefix, name, language=language)
-            counted = _rows(metrics, key, rows, language)
-            cells.append(_value(metrics, key, score, counted, " " if intervals else None))
-            fewest = min(fewest, counted) if f"{key}_low" in metrics else fewest
-        other = [] if beside is None else [number(beside[1].get(score_name("baseline", name)), score)]
-        table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, *other)
-    _explain(table, [fewest] if intervals else [], _valued(names, metrics, prefix, rows))
+            has_interval, counted = intervals and f"{key}_low" in metrics, _rows(metrics, key, rows, language)
+            cells.append(_value(metrics, key, score, counted, has_interval, "+" if prefix == "difference" else ""))
+            counts += [counted] if has_interval else []
+        table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, *last(name))
+    explain_mark(table, counts)
+    lines = [*filter(None, [table.caption, _valued(names, metrics, prefix, rows)])]
+    table.caption, table.caption_justify = "\n".join(map(str, lines)) or None, "left"
     return table
 
 
@@ -85,21 +100,14 @@ def _rows(metrics: Mapping[str, Any], key: str, rows: ScoredRows, language: str)
 
 
 def _value(
-    metrics: Mapping[str, Any], key: str, score: Mapping[str, Any], rows: int, joint: str | None, sign: str = ""
+    metrics: Mapping[str, Any], key: str, score: Mapping[str, Any], rows: int, has_interval: bool, sign: str
 ) -> Text:
-    """Return a score and, if `joint` is given, its interval after it."""
+    """Return a score, and its interval after it."""
     cell = Text(number(metrics.get(key), score, sign), "bold")
-    if joint is not None and f"{key}_low" in metrics:
+    if has_interval:
         ends = (number(metrics[f"{key}{end}"], score) for end in ("_low", "_high"))
         cell.append(f" {(' to ' if sign else '-').join(ends)}{few_rows_mark(rows)}", "dim")
     return cell
-
-
-def _explain(table: Table, counts: Sequence[int], line: str) -> None:
-    """Put below a table what its marks mean, and a line."""
-    explain_mark(table, counts)
-    if lines := [*filter(None, [table.caption, line])]:
-        table.caption, table.caption_justify = "\n".join(map(str, lines)), "left"
 
 
 def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> list[str | Fitting]:
@@ -111,25 +119,14 @@ def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> li
 
 
 def _differences(names: Sequence[str], metrics: Mapping[str, Any], rows: ScoredRows, intervals: bool) -> Table:
-    parts = _parts(rows)
-    table = _new_table([language or "all" for language in parts])
+    table = _new_table([language or "all" for language in _parts(rows)])
     table.add_column("verdict, all", no_wrap=True)
-    fewest = _MANY
-    for name in names:
-        score, cells = rows.metrics[name], []
-        for language in parts:
-            key = score_name("difference", name, language=language)
-            counted = _rows(metrics, key, rows, language)
-            cells.append(_value(metrics, key, score, counted, " " if intervals else None, "+"))
-            fewest = min(fewest, counted) if f"{key}_low" in metrics else fewest
-        verdict = _verdict(metrics, score_name("difference", name), score["higher_is_better"], rows)
-        table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, verdict)
-    _explain(table, [fewest] if intervals else [], _valued(names, metrics, "difference", rows))
-    return table
+    return _filled(table, names, metrics, "difference", rows, intervals, lambda name: [_verdict(metrics, name, rows)])
 
 
-def _verdict(metrics: Mapping[str, Any], key: str, higher_is_better: bool | None, rows: ScoredRows) -> str:
+def _verdict(metrics: Mapping[str, Any], name: str, rows: ScoredRows) -> str:
     """Return what the interval of a difference over all rows says; "" if there is none."""
+    key, higher_is_better = score_name("difference", name), rows.metrics[name]["higher_is_better"]
     low, high = (metrics.get(f"{key}{end}") for end in ("_low", "_high"))
     if low is None or high is None or not math.isfinite(high - low) or few_rows_mark(_rows(metrics, key, rows, "")):
         return ""

@@ -51,7 +51,7 @@ class ScoredRows:
 
 
 def chosen_scores(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return what a run recorded of the scores that not every evaluation gives, by name."""
+    """Return the recorded descriptions of the scores of a run's chosen metrics, by name."""
     scores = record.get("scores", {})
     return {name: score for name, score in scores.items() if name not in ROUGE_SCORES and name not in MODEL_SCORES}
 

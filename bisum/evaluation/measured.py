@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bisum.errors import UserError, reason
-from bisum.evaluation.row_scores import Column, Floats, RowScores, Whole
+from bisum.evaluation.row_scores import Column, Floats, RowScores, Whole, aggregated
 from bisum.interfaces.metric import Metric, Summaries
 from bisum.interfaces.progress import Bar, ShowProgress, no_progress
 from bisum.interfaces.score import Score
@@ -135,10 +135,8 @@ def _in_range(key: str, what: str, score: Score, value: Any) -> float:
 
 def _check_aggregate(key: str, name: str, score: Score, rows: Floats) -> None:
     """Refuse a function that does not turn the counts of several samples into a score of each."""
-    assert score.aggregate is not None
     try:
-        with np.errstate(all="ignore"):
-            found = np.asarray(score.aggregate(np.stack([np.nansum(rows, axis=0)] * 2)), dtype=np.float64)
+        found = aggregated(score, np.stack([np.nansum(rows, axis=0)] * 2))
     except Exception as error:
         raise UserError(f"metric.{key}: the aggregate of '{name}' failed: {reason(error)}") from error
     if found.shape != (2,):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bisum.evaluation.rouge_engine import IS_FAST, score_pairs
+from bisum.evaluation.rouge_engine import IS_FAST, score_pairs, score_tokens
 from bisum.evaluation.sentences import split_sentences
 from bisum.evaluation.tokens import unicode_tokens
 from bisum.interfaces.metric import Metric, Summaries, Values
@@ -52,25 +52,12 @@ def score_rows(predictions: Sequence[str], references: Sequence[str], languages:
     rows = list(zip(predictions, references, languages, strict=True))
     predicted = [_one_sentence_a_line(prediction, language) for prediction, _, language in rows]
     expected = [_one_sentence_a_line(reference, language) for _, reference, language in rows]
-    codes: dict[str, str] = {}
     profiles = [
         score_pairs(expected, predicted, use_stemmer=True),
-        score_pairs(_encode(expected, languages, codes), _encode(predicted, languages, codes), use_stemmer=False),
+        score_tokens(expected, predicted, languages, unicode_tokens),
     ]
     return np.stack(profiles, axis=1)
 
 
 def _one_sentence_a_line(text: str, language: str) -> str:
     return "\n".join(split_sentences(text, language))
-
-
-def _encode(texts: list[str], languages: Sequence[str], codes: dict[str, str]) -> list[str]:
-    """Replace each token by a unique number, which rouge_score's tokenizer keeps, since ROUGE only tests equality."""
-
-    def encode(line: str, language: str) -> str:
-        return " ".join(codes.setdefault(token, str(len(codes))) for token in unicode_tokens(line, language))
-
-    return [
-        "\n".join(encode(line, language) for line in text.split("\n"))
-        for text, language in zip(texts, languages, strict=True)
-    ]

@@ -107,10 +107,9 @@ def difference(
 ) -> dict[str, float]:
     """Return the differences between two systems over the same rows: `difference/rouge1`, `difference/es/chrf`, ...
 
-    Each is `ours` minus `theirs` over the rows in which both have a value; `_rows` is their number, if some have none,
-    and 0 if all have none.
-    `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better` is the
-    percentage of resamples in which `ours` is better, by the score's direction. A score of whole splits has the
+    Each is `ours` minus `theirs` over the rows in which both have a value. `_rows` is the number of those rows, unless
+    they are all. `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better`
+    is the percentage of resamples in which `ours` is better, by the score's direction. A score of whole splits has the
     difference alone. Scores of only one system, and those without an interval, are left out.
     """
     if ours.ids != theirs.ids:
@@ -167,7 +166,7 @@ class _Statistic:
         if column.score.aggregate is None:
             # One mean per column sums in the order of np.mean over a list of scores, so both are equal bit for bit.
             return cls(column.score, float(column.values[present].mean()), numbers, size)
-        return cls(column.score, float(_aggregated(column.score, numbers.sum(axis=0))), numbers, size)
+        return cls(column.score, float(aggregated(column.score, numbers.sum(axis=0))), numbers, size)
 
     @classmethod
     def of_pair(cls, ours: Column, theirs: Column, rows: Mask, both: Mask) -> _Statistic:
@@ -176,7 +175,7 @@ class _Statistic:
             size = max(float(np.abs(column.values[both]).max()) for column in (ours, theirs))
             return cls.of(Column(ours.score, ours.values - theirs.values), rows, both, size)
         numbers = [_numbers(column, rows, both) for column in (ours, theirs)]
-        own, other = (float(_aggregated(ours.score, part.sum(axis=0))) for part in numbers)
+        own, other = (float(aggregated(ours.score, part.sum(axis=0))) for part in numbers)
         size = max(abs(own), abs(other))
         return cls(ours.score, own - other, np.concatenate(numbers, axis=1), size, of_two=True)
 
@@ -184,9 +183,9 @@ class _Statistic:
         """Return the statistic of the columns' means: (samples, k) -> (samples,)."""
         if self.of_two:
             ours, theirs = np.split(means, 2, axis=1)
-            return _aggregated(self.score, ours) - _aggregated(self.score, theirs)
+            return aggregated(self.score, ours) - aggregated(self.score, theirs)
         if self.score.aggregate is not None:
-            return _aggregated(self.score, means)
+            return aggregated(self.score, means)
         if means.shape[1] == 1:
             return means[:, 0]
         total, present = means.T
@@ -194,7 +193,7 @@ class _Statistic:
         return ratio
 
 
-def _aggregated(score: Score, counts: Floats) -> Floats:
+def aggregated(score: Score, counts: Floats) -> Floats:
     """Return the aggregate of counts: (..., k) -> (...); NaN where it is not defined, as for 0 / 0."""
     assert score.aggregate is not None
     with np.errstate(all="ignore"):

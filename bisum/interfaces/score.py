@@ -39,7 +39,7 @@ class Score:
     interval: bool = True
     """Whether intervals and differences are reported."""
     generated_only: bool = False
-    """Whether only summaries that a model generated have it, so that lead-k has none."""
+    """Whether only the evaluation of a model has it, not that of lead-k."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.description, str) or not isinstance(self.unit, str):
@@ -71,7 +71,7 @@ def share(description: str, higher_is_better: bool | None) -> Score:
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _RESERVED = ("id", "language")
 """Names of the columns beside the scores of rows."""
-RESERVED_ENDS = ("_low", "_high", "_better", "_rows")
+_RESERVED_ENDS = ("_low", "_high", "_better", "_rows")
 """Ends of the names of what is reported beside a score."""
 
 
@@ -79,8 +79,8 @@ def name_problem(name: Any) -> str | None:
     """Return why a metric's score cannot have a name; None if it can."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return f"a score is named {name!r}; use a letter, then letters, digits, - and _"
-    if name in _RESERVED or name.endswith(RESERVED_ENDS):
-        taken = f"{', '.join(_RESERVED)} and names that end in {', '.join(RESERVED_ENDS)} are taken"
+    if name in _RESERVED or name.endswith(_RESERVED_ENDS):
+        taken = f"{', '.join(_RESERVED)} and names that end in {', '.join(_RESERVED_ENDS)} are taken"
         return f"a score is named '{name}'; {taken}"
     return None
 
@@ -123,8 +123,8 @@ ROUGE_SCORES: Mapping[str, Score] = MappingProxyType(
 
 MODEL_SCORES: Mapping[str, Score] = MappingProxyType(
     {
-        "loss": Score("cross-entropy of the references, mean over their tokens", higher_is_better=False, lowest=0),
-        "gen_len": Score("tokens of a generated summary, mean over rows", higher_is_better=None, lowest=0),
+        "loss": Score("cross-entropy of the references, mean over their tokens", False, lowest=0, generated_only=True),
+        "gen_len": Score("tokens of a generated summary, mean over rows", None, lowest=0, generated_only=True),
     }
 )
 """The further scores of a model, over all rows only."""

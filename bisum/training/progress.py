@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -132,11 +131,9 @@ def fixed_settings(config: Config, steps_per_epoch: int, best_metric: str) -> di
 
 def _with_settings(best_metric: str, config: Config) -> str:
     """Return a metric with the settings that its values depend on, if any."""
-    name = split_score_name(best_metric)[0]
-    for key, metric in config.metric.items():
-        with suppress(KeyError):
-            if metric.scores[name]:
-                recorded = config.provenance.recorded.config["metric"][key]
-                settings = {name: value for name, value in recorded.items() if name not in _OF_SPEED}
-                return f"{best_metric} of {json.dumps(settings, sort_keys=True)}"
-    return best_metric
+    key = config.metric_of(split_score_name(best_metric)[0])
+    if key is None:
+        return best_metric
+    recorded = config.provenance.recorded.config["metric"][key]
+    settings = {name: value for name, value in recorded.items() if name not in _OF_SPEED}
+    return f"{best_metric} of {json.dumps(settings, sort_keys=True)}"

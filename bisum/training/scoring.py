@@ -18,7 +18,7 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.profile import best_metric, blind_spots, kept_shares
 from bisum.hardware.xla import compilations
-from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, score_name, split_score_name
+from bisum.interfaces.score import ROUGE_SCORES, score_name, split_score_name
 from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
@@ -110,7 +110,7 @@ class Scoring:
         scores, given = self._baseline.scores, self._baseline.metrics
         is_scored = name in scores.columns or name in scores.wholes
         score = self._config.score_of(name)
-        if not is_scored and score is not None and not score.generated_only and name not in MODEL_SCORES:
+        if not is_scored and score is not None and not score.generated_only:
             found = ", ".join(
                 f"eval/{other}" for other in (*scores.columns, *scores.wholes) if other not in ROUGE_SCORES
             )
@@ -118,7 +118,7 @@ class Scoring:
                 f"trainer.best_metric: no metric gives '{self.best_metric}' (besides ROUGE: {found or 'none'})"
             )
         if is_scored and score_name("baseline", name, language=language) not in given:
-            raise UserError(f"trainer.best_metric: '{self.best_metric}' is missing: no such row has a value")
+            raise UserError(f"trainer.best_metric: no row has a value of '{self.best_metric}'")
         if self._config.trainer.best_metric == AUTO:
             return
         shares = kept_shares([self._splits["validation"].rows])

@@ -38,7 +38,7 @@ import bisum
 from bisum.config.model_source import located
 from bisum.corpus.corpus import load_corpus
 from bisum.corpus.sample import Sample
-from bisum.evaluation import rouge
+from bisum.evaluation import rouge, rouge_engine
 from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.evaluator import Evaluator
 from bisum.evaluation.measured import measured
@@ -61,7 +61,8 @@ class SlowRouge(Rouge):
     """ROUGE without the Rust port."""
 
     def compute(self, summaries):
-        with mock.patch.object(rouge, "score_pairs", partial(score_pairs, fast=False)):
+        slow = partial(score_pairs, fast=False)
+        with mock.patch.object(rouge, "score_pairs", slow), mock.patch.object(rouge_engine, "score_pairs", slow):
             return super().compute(summaries)
 
 

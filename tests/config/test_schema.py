@@ -62,7 +62,7 @@ def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metr
             "no metric 'eval/rouge3', did you mean 'rougeL'? (valid: eval/loss, eval/rouge1, eval/rouge2, ",
         ),
         ("eval/chrf", "no metric 'eval/chrf' (valid: eval/loss, eval/rouge1,"),
-        ("eval/gen_len", "'eval/gen_len' has no direction in which it is better (tokens of a generated summary"),
+        ("eval/gen_len", "neither higher nor lower is better for 'eval/gen_len' (tokens of a generated summary"),
         ("eval/rougeL_low", "no metric 'eval/rougeL_low'"),
         ("eval/en/loss", "no metric 'eval/en/loss'"),
         ("eval/es/unicode/rougeL", "no metric 'eval/es/unicode/rougeL'"),

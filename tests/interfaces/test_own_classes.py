@@ -1,7 +1,6 @@
 """A filter and a model family of one's own, in a folder that bisum knows nothing of, used in trainings."""
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -79,15 +78,10 @@ TINY = [
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lab(write_folder) -> Path:
     """A user's folder: a package with the two classes, and a YAML file for each."""
     files = {"lab/__init__.py": "", "lab/text.py": CODE, "conf/filter/few_bullets.yaml": FILTER}
-    for name, text in {**files, "conf/model/told.yaml": MODEL}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    for name in ("lab", "lab.text"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return tmp_path
+    return write_folder({**files, "conf/model/told.yaml": MODEL})
 
 
 def test_a_filter_of_ones_own_drops_its_rows_in_a_training(lab, call_bisum):

@@ -81,7 +81,7 @@ class Encoded:
     vectors: torch.Tensor
     """Unit vectors, shape (texts, tokens, size)."""
     is_text: torch.Tensor
-    """Whether a token is no padding, shape (texts, tokens)."""
+    """Whether a token is not padding, shape (texts, tokens)."""
     counts: torch.Tensor
     """Whether a token counts: neither padding nor special, shape (texts, tokens)."""
 

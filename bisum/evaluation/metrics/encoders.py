@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,22 +108,23 @@ def load_encoder(
     return Encoder(model, tokenizer, _max_tokens(config, tokenizer))
 
 
-def card_languages(checkpoint: str, revision: str | None) -> list[str]:
+@cache
+def card_languages(checkpoint: str, revision: str | None) -> tuple[str, ...]:
     """Return the languages that a model's card states, in the metadata of its README.md."""
     from huggingface_hub import ModelCard
 
     path = Path(folder_of(checkpoint, revision), "README.md")
     if not path.is_file():  # opening a pipe would block
-        return []
+        return ()
     try:
         card = ModelCard(path.read_text(encoding="utf-8")[:_MOST_CARD], ignore_metadata_errors=True)
         metadata: Any = card.data
         found = metadata.get("language")
     except Exception:  # a malformed card
-        return []
+        return ()
     codes = found[:_MOST_LANGUAGES] if isinstance(found, list) else [found]
     codes = ["no" if code is False else code for code in codes]  # as YAML reads the code of Norwegian
-    return [code for code in codes if isinstance(code, str) and len(code) <= _LONGEST_CODE]
+    return tuple(code for code in codes if isinstance(code, str) and len(code) <= _LONGEST_CODE)
 
 
 @contextmanager

@@ -52,19 +52,10 @@ class XlsumRouge(Metric):
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """Return F1 of each row; None in a language whose tokens cannot be reproduced."""
-        from bisum.evaluation.rouge_engine import score_pairs
+        from bisum.evaluation.rouge_engine import score_tokens
 
-        codes: dict[str, str] = {}
-
-        def encode(texts: Sequence[str]) -> list[str]:
-            """Replace each token by a number, as rouge_score splits a text at all but ASCII letters and digits."""
-            return [
-                " ".join(codes.setdefault(token, str(len(codes))) for token in xlsum_tokens(text, language))
-                for text, language in zip(texts, summaries.languages, strict=True)
-            ]
-
-        f = ROUGE_MEASURES.index("fmeasure")
-        found = score_pairs(encode(summaries.references), encode(summaries.predictions), use_stemmer=False)[..., f]
+        scored = score_tokens(summaries.references, summaries.predictions, summaries.languages, xlsum_tokens)
+        found = scored[..., ROUGE_MEASURES.index("fmeasure")]
         return {
             f"xlsum_{rouge_type}": [
                 float(value) if _is_reproduced(language) else None
