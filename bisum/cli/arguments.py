@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import NOT_FOR_BISUM, OPTIONS, option_parser
 from bisum.config.overrides import quoted
+from bisum.config.plain import PLAIN_SCHEMAS
 from bisum.config.schema import SCHEMAS
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError, nearest
@@ -24,7 +25,9 @@ class CommandLine:
     named: str | None
     """The command, if the line names one."""
     words: list[str]
-    """Hydra's words, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`."""
+    """Hydra's words, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`; or a command's own settings."""
+    runs: list[str]
+    """The runs and folders that the line names, if the command composes nothing."""
     texts: list[str]
     """The words after `--`, unchanged."""
     topics: list[str]
@@ -87,11 +90,13 @@ def parse(words: Sequence[str]) -> CommandLine:
             subjects.append(word)
         else:
             settings.append(word)
-    if subjects:
+    composes = COMMANDS[command or "train"].composes
+    if subjects and composes:
         settings = [*_named(subjects, command or "train", settings), *settings]
     return CommandLine(
         named=command,
         words=settings,
+        runs=[] if composes else subjects,
         texts=texts or [],
         topics=topics,
         help=options.help,
@@ -126,6 +131,11 @@ def before_texts(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
     return words[:end], words[end + 1 :]
 
 
+def known_keys(command: str) -> Collection[str]:
+    """Return the top-level keys of a command's configuration."""
+    return [field.name for field in fields(PLAIN_SCHEMAS.get(command) or SCHEMAS[command])]
+
+
 def _is_setting(word: str, command: str) -> bool:
     """Distinguish `key=value` and `~key` from a path or name, which may contain an equals sign."""
     key, equals, _ = word.lstrip("+").partition("=")
@@ -135,7 +145,7 @@ def _is_setting(word: str, command: str) -> bool:
         return False
     if word.startswith("~"):
         return word != "~"
-    is_known = key.partition(".")[0].partition("@")[0] in {*SCHEMAS[command].__dataclass_fields__, "hydra"}
+    is_known = key.partition(".")[0].partition("@")[0] in {*known_keys(command), "hydra"}
     return bool(equals) and (is_known or not _exists(word))
 
 

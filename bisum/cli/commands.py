@@ -18,6 +18,8 @@ class Command:
     """What may follow it."""
     takes: str = ""
     """What a word without an equals sign names: a run, or a run or a file."""
+    composes: bool = True
+    """Whether Hydra composes its configuration; if not, its settings are few and stand alone."""
 
     def function(self) -> Callable[..., Any]:
         """Import and return the command's function."""
@@ -42,5 +44,12 @@ COMMANDS = {
         "summarize texts, files, standard input or rows of a corpus to standard output",
         "[RUN] [FILE ...] [key=value ...] [-- TEXT ...]",
         "runs and files",
+    ),
+    "compare": Command(
+        "bisum.commands.compare",
+        "say which runs are better, by how much, whether the differences are real, and where",
+        "RUN-or-FOLDER ... [key=value ...]",
+        "runs",
+        composes=False,
     ),
 }

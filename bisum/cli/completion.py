@@ -19,9 +19,11 @@ from bisum.cli.reference import composed_keys, opening
 from bisum.cli.shells import SCRIPTS, Candidate, candidates_for, script_for, split_line
 from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
-from bisum.config.reference import Key
+from bisum.config.plain import PLAIN_SCHEMAS
+from bisum.config.reference import Key, keys_of
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError
+from bisum.interfaces.defaults import defaults_of
 
 _AFTER = {option.name: option.choices for option in OPTIONS if option.choices} | {
     "--shell-completion": tuple(f"install={shell}" for shell in SCRIPTS)
@@ -71,6 +73,9 @@ def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
     else:
         if command is None and not any("=" in word for word in words):
             yield from (Candidate(name, found.summary) for name, found in COMMANDS.items())
+        if command and not COMMANDS[command].composes:
+            yield from _plain(command, current)
+            return
         words = take_allow_targets(words)
         folder = next((after for word, after in pairwise(words) if word in ("--config-dir", "-cd")), "")
         composer = Composer(command or "train", folder if folder and Path(folder).is_dir() else None)
@@ -81,6 +86,18 @@ def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
             if takes and "=" not in current:
                 yield from (Candidate(path) for path in _paths(current) if path.endswith("/") or "files" in takes)
             yield from _settings(composer, words, current)
+
+
+def _plain(command: str, current: str) -> Iterator[Candidate]:
+    """Yield run directories, and the settings of a command that composes nothing."""
+    name, equals, value = current.partition("=")
+    keys = list(keys_of(PLAIN_SCHEMAS[command], defaults_of(command)))
+    if not equals:
+        yield from (Candidate(path) for path in _paths(current) if path.endswith("/"))
+        yield from (Candidate(f"{key.name}=", key.line) for key in keys)
+    for key in keys:
+        if equals and key.name == name:
+            yield from (Candidate(f"{name}={found}") for found in _values(key, value))
 
 
 def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterator[Candidate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
 from bisum.config.jobs import listed_sweep, single_job
 from bisum.config.messages import explain
+from bisum.config.plain import plain_options
 from bisum.config.recording import mask_variables
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
@@ -51,6 +53,8 @@ def run(words: Sequence[str]) -> int:
         return 0
     line = parse(words)
     allow("")
+    if not COMMANDS[line.command].composes:
+        return _run_plain(line, words)
     composer = Composer(line.command, line.config_dir)
     if line.help:
         from bisum.cli.help import help_on
@@ -62,6 +66,21 @@ def run(words: Sequence[str]) -> int:
     if line.hydra_help or line.info:
         return _ask_hydra(composer, line)
     return _run_jobs(composer, line)
+
+
+def _run_plain(line: CommandLine, words: Sequence[str]) -> int:
+    """Run a command that composes nothing, or show help on it."""
+    if line.help:
+        from bisum.cli.help import of_plain_command
+
+        print(of_plain_command(line.command))
+        return 0
+    options = {"-m": line.multirun, "--cfg": line.cfg, "--info": line.info, "--config-dir": line.config_dir}
+    if refused := next((name for name, given in {**options, "--hydra-help": line.hydra_help}.items() if given), None):
+        raise UserError(f"{refused}: bisum {line.command} composes nothing; its settings are key=value")
+    settings = plain_options(line.command, line.words)
+    COMMANDS[line.command].function()(line.runs, settings, shlex.join(["bisum", *words]))
+    return 0
 
 
 def _run_jobs(composer: Composer, line: CommandLine) -> int:

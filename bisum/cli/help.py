@@ -13,10 +13,11 @@ from bisum.cli.options import OPTIONS, Option
 from bisum.cli.reference import composed_keys, opening
 from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
-from bisum.config.reference import Key
+from bisum.config.plain import PLAIN_SCHEMAS
+from bisum.config.reference import Key, keys_of
 from bisum.config.schema import SCHEMAS
 from bisum.errors import UserError, nearest
-from bisum.interfaces.defaults import conf_directory
+from bisum.interfaces.defaults import conf_directory, defaults_of
 
 EXAMPLES = {
     "bisum": "fine-tune the starter, bisum's own small model, on the embedded sample",
@@ -24,6 +25,7 @@ EXAMPLES = {
     "bisum baseline split=test evaluation.lead=1": "score the first sentence of each document",
     "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "use the other backend, more epochs and another seed",
     "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "fine-tune mT5 on your own corpus",
+    "bisum compare outputs": "list your runs, the best first, and test whether the differences between them are real",
     "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with every combination",
 }
 
@@ -88,6 +90,16 @@ def of_command(name: str, composer: Composer, overrides: Sequence[str]) -> str:
     ]
     lines += ["", "Worth copying", f"  {example}", ""]
     lines += ["bisum --help lists the keys that all commands share; bisum --help KEY explains one."]
+    return "\n".join(lines)
+
+
+def of_plain_command(name: str) -> str:
+    """Return help on a command that composes nothing: what it does, its settings, and a command line to copy."""
+    _, example = opening(conf_directory() / f"{name}.yaml")
+    command = COMMANDS[name]
+    lines = [*_wrapped(f"bisum {name}: {command.summary}"), "", *_wrapped(f"bisum {name} {command.synopsis}"), ""]
+    lines += ["Its settings", *_described(keys_of(PLAIN_SCHEMAS[name], defaults_of(name))), ""]
+    lines += ["Worth copying", f"  {example}"]
     return "\n".join(lines)
 
 

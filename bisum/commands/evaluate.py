@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from bisum.commands.models import build_model, build_shapes, build_splits, check
 from bisum.commands.rows import build_corpus, check_metrics, find_profile
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
-from bisum.corpus.corpus import fingerprint
 from bisum.display.evaluation_tables import prefix_of
 from bisum.display.narration import narrate_evaluation, narrate_summaries
 from bisum.display.quiet import quiet_libraries
@@ -41,8 +41,10 @@ def run(config: Config, directory: Path) -> float:
         evaluator = Evaluator(config, progress, check, device.precision, shapes, profile)
         with record.stage("baseline"):
             baseline = evaluator.baseline(rows)
+        began = time.perf_counter()
         with record.stage("evaluation"):
             scored = evaluator.model(loaded, splits[name], prefix_of(name))
+        speed = len(rows) / (time.perf_counter() - began)
         difference = evaluator.difference(scored, baseline)
 
         model = _described(config, loaded)
@@ -57,12 +59,14 @@ def run(config: Config, directory: Path) -> float:
             "model": model["line"],
             "split": name,
             "rows": len(rows),
-            "fingerprint": fingerprint({name: rows}),
+            "predictions": f"{name}-{model['name']}",
+            "fingerprint": scored.fingerprint,
             "baseline": f"lead-{lead}",
             **scored.metrics,
             **difference,
         }
-        record.update(baseline={"system": f"lead-{lead}", "split": name, **baseline.metrics}, evaluation=evaluation)
+        baseline_scores = {"system": f"lead-{lead}", "split": name, **baseline.metrics}
+        record.update(baseline=baseline_scores, evaluation=evaluation, rows_per_second=speed)
 
         narrate_summaries(record.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
         in_sweep, counted = config.provenance.sweep is not None, ScoredRows.of(record.record, name)

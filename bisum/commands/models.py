@@ -47,6 +47,7 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
         loaded = load(_options(config, checkpoint), config.seed, device.precision, run.screen.progress)
         place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
+    run.update(parameters=loaded.parameters)
     choices = run.record["choices"]
     trains = config.provenance.command == "train"
     narrate_model(

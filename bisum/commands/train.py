@@ -20,6 +20,7 @@ from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hardware.devices import find_device
 from bisum.records.run import recorded
+from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
 from bisum.training.checkpoints import CheckpointStore, flaw
 from bisum.training.scoring import Scoring, report
@@ -71,6 +72,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         # Evaluations and checkpoints within training also have their own stages.
         with run.stage("training", session.total_steps, session.step) as session.bar, restored_environment():
             config.trainer.fit(session)
+        run.update(rows_per_second=training_speed(run.metrics()))
         return scoring.test(session)
 
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen, MinLen, doc
 
 from bisum.errors import UserError, without_secrets
 from bisum.interfaces.architecture import Architecture
@@ -118,3 +118,27 @@ class ExploreOptions:
     """Rows of each language shown of those that each filter drops."""
     categories: Annotated[int, Ge(1), Le(10_000)]
     """Categories shown, those with the largest shares of the languages' rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What `bisum compare` shows, and how."""
+
+    by: Name
+    """Score that ranks and is tested, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs show."""
+    split: Literal["auto", "train", "validation", "test"]
+    """Split whose scores are compared; auto: test if a run has scored it, else validation."""
+    language: Name | None
+    """Code of the language whose rows are compared; null: all rows."""
+    metrics: Annotated[list[Name], doc("write a list, such as metrics=[rouge1,chrf]")]
+    """Further scores to show, without tests."""
+    pair: Annotated[list[Annotated[int, Ge(1)]], MinLen(2), MaxLen(2)] | None
+    """Numbers of two systems in the table whose rows are compared, as [1,3]; null: the best and the next."""
+    rows: Annotated[int, Ge(0), Le(1000)]
+    """Rows shown on which the two systems differ most."""
+    samples: Annotated[int, Ge(1000), Le(1_000_000)]
+    """Resamples of the rows behind each test."""
+    format: Literal["table", "markdown", "csv", "json", "latex", "html", "wandb"]
+    """What is written: tables for the terminal, or one of these formats; wandb is a saved W&B workspace."""
+    output: Name | None
+    """File to write; null: standard output, or for html and wandb a file in the compared folder."""

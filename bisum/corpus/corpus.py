@@ -181,15 +181,28 @@ def fingerprint(splits: Mapping[str, pa.Table]) -> str:
     """
     digest = hashlib.sha256()
     for split in filter(splits.__contains__, SPLITS):
-        rows = _as_strings(splits[split])
-        rows = take(rows, by_id(rows))
-        digest.update(f"{split} {rows.num_rows}\n".encode())
-        for column in rows.columns:
-            lengths = pc.fill_null(pc.binary_length(column), -1)
-            digest.update(lengths.to_numpy().astype("<i8"))
-            for chunk in column.drop_null().chunks:
-                digest.update(_utf8(chunk))
+        digest.update(f"{split} {splits[split].num_rows}\n".encode())
+        _hash_rows(_as_strings(splits[split]), digest.update)
     return digest.hexdigest()
+
+
+def scored_rows_fingerprint(rows: pa.Table) -> str:
+    """Return the SHA-256 (hex) of the ids, documents and references of rows, independent of their order.
+
+    Scores of two systems can be compared row by row if those of their rows are the same.
+    """
+    digest = hashlib.sha256()
+    _hash_rows(pa.table({name: to_strings(rows[name]) for name in ("id", "document", "summary")}), digest.update)
+    return digest.hexdigest()
+
+
+def _hash_rows(rows: pa.Table, update: Callable[[Any], None]) -> None:
+    rows = take(rows, by_id(rows))
+    for column in rows.columns:
+        lengths = pc.fill_null(pc.binary_length(column), -1)
+        update(lengths.to_numpy().astype("<i8"))
+        for chunk in column.drop_null().chunks:
+            update(_utf8(chunk))
 
 
 def _utf8(strings: pa.StringArray) -> memoryview:

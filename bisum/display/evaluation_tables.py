@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bisum.display.metric_tables import evaluated_metrics
-from bisum.display.scored_rows import FEWEST_ROWS, ScoredRows, explain_mark, few_rows_mark
+from bisum.display.scored_rows import ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import SHOWN, Fitting, new_table
+from bisum.evaluation.bootstrap import FEWEST_ROWS
 from bisum.interfaces.score import score_name
 
 

@@ -8,10 +8,9 @@ from typing import Any, Self
 
 from rich.table import Table
 
+from bisum.evaluation.bootstrap import FEWEST_ROWS
 from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, score_name
 
-FEWEST_ROWS = 10
-"""Fewest rows for a meaningful bootstrap interval; with a single row, it has no width."""
 _FEW_ROWS_CAPTION = f"* fewer than {FEWEST_ROWS} rows: the interval is not reliable"
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+FEWEST_ROWS = 10
+"""Fewest rows for a meaningful interval; with a single row, it has no width."""
 _ROUNDING = 1e-12
 """Largest difference of equal sums of scores in [0, 1] due to rounding."""
 

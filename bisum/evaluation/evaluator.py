@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from bisum.batches.shapes import Shapes
 from bisum.config.schema import Config
+from bisum.corpus.corpus import scored_rows_fingerprint
 from bisum.corpus.strings import by_id
 from bisum.evaluation.baseline import lead_all, unsplit_languages
 from bisum.evaluation.measured import measured
@@ -38,12 +39,14 @@ class Evaluation:
 
     scores: RowScores
     """Scores of every row in the order of ids, so that all evaluations of a split have the same order."""
+    fingerprint: str
+    """Hash of the scored rows; see `bisum.corpus.corpus.scored_rows_fingerprint`."""
     metrics: dict[str, float]
     """Metrics by their names in `metrics.jsonl`."""
     described: dict[str, dict[str, Any]]
     """What each score is, by name, as plain data; see `bisum.interfaces.score.Score.described`."""
     predictions: list[dict[str, Any]]
-    """Every scored row, in the order of the split: id, language, document, reference, prediction."""
+    """Every scored row, in the order of the split: id, language, category, document, reference, prediction."""
     histograms: dict[str, dict[str, list[float]]]
     """Histograms (`counts`, and `edges` of the bins) of ROUGE-L and of the lengths of a model's summaries in tokens."""
     seconds: dict[str, float]
@@ -159,7 +162,9 @@ class Evaluator:
         rouge = _histogram(100 * scores.columns[rouge_name(self.profile, "rougeL")].values, 100)
         predictions = list(_predictions(rows, summaries))
         described = self._described(scores)
-        return Evaluation(scores, metrics, described, predictions, {f"histograms/{name}": rouge}, seconds)
+        histograms = {f"histograms/{name}": rouge}
+        fingerprint = scored_rows_fingerprint(rows)
+        return Evaluation(scores, fingerprint, metrics, described, predictions, histograms, seconds)
 
     def _described(self, scores: RowScores) -> dict[str, dict[str, Any]]:
         """Return what each score is: those that metrics state, in their order, and those found besides."""
@@ -182,6 +187,7 @@ def _predictions(rows: pa.Table, summaries: list[str]) -> Iterator[dict[str, Any
         yield {
             "id": row["id"],
             "language": row["language"],
+            "category": row["category"],
             "document": row["document"],
             "reference": row["summary"],
             "prediction": summary,

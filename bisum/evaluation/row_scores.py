@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from bisum.evaluation.bootstrap import bounds, resampled_means, share_above_zero, without_rounding
 from bisum.interfaces.score import Score, score_name
 
+ROWS_KEY = "bisum.rows"
+"""Key of the fingerprint of the scored rows in the metadata of a table of scores."""
+
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -54,10 +57,11 @@ class RowScores:
     wholes: Mapping[str, Whole] = field(default_factory=dict)
     """Scores of all rows together, by name."""
 
-    def table(self) -> pa.Table:
+    def table(self, fingerprint: str) -> pa.Table:
         """Return the values of rows as a table with the columns `id`, `language` and the names of `columns`.
 
-        The values are as the metric returned them, before `Score.scale`; rows without a value are null.
+        The values are as the metric returned them, before `Score.scale`; rows without a value are null. The table's
+        metadata holds the fingerprint of the rows under `ROWS_KEY`.
         """
         columns = {"id": pa.array(self.ids, pa.string()), "language": pa.array(self.languages, pa.string())}
         for name, column in self.columns.items():
@@ -65,7 +69,7 @@ class RowScores:
                 columns[name] = pa.array(column.values, from_pandas=True)  # NaN becomes null
             else:
                 columns[name] = pa.array(list(column.values), pa.list_(pa.float64()))
-        return pa.table(columns)
+        return pa.table(columns).replace_schema_metadata({ROWS_KEY: fingerprint})
 
 
 def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages: Iterable[str]) -> dict[str, float]:

@@ -14,6 +14,15 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+def defaults_of(file: str) -> dict[str, Any]:
+    """Return the contents of a file of `conf/`, named as in `corpus/_settings`."""
+    from omegaconf import OmegaConf  # imported here, since a composed configuration needs none of this
+
+    values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{file}.yaml"), resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
 @dataclass(frozen=True)
 class ConfDefault:
     """A dataclass field's `default_factory` that reads the default from a file of `conf/`.
@@ -29,11 +38,7 @@ class ConfDefault:
 
     def __call__(self) -> Any:
         """Return the default."""
-        from omegaconf import OmegaConf  # imported here, since a configuration uses no such default
-
-        values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{self.file}.yaml"), resolve=True)
-        assert isinstance(values, dict)
-        value = values[self.key]
+        value = defaults_of(self.file)[self.key]
         return value if self.build is None else self.build(**value)
 
 

@@ -165,7 +165,7 @@ class Run:
         folder = self.directory / "predictions"
         replace_file(folder / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in evaluation.predictions))
         buffer = BytesIO()
-        pq.write_table(evaluation.scores.table(), buffer)
+        pq.write_table(evaluation.scores.table(evaluation.fingerprint), buffer)
         replace_file(folder / f"{name}.scores.parquet", buffer.getvalue())
         seconds = self.record["seconds"]
         for metric, took in evaluation.seconds.items():

@@ -51,6 +51,12 @@ RANGE = Kind(
     LIST,
 )
 CHECKPOINT = Kind("the name of a checkpoint, epoch-<n>", lambda value: isinstance(value, str) and is_name(value), TEXT)
+SPLIT = Kind("train, validation or test", lambda value: value in ("train", "validation", "test"), TEXT)
+FILE_NAME = Kind(
+    "the name of a file, without folders",
+    lambda value: isinstance(value, str) and Path(value).name == value and "\0" not in value,
+    TEXT,
+)
 IDENTIFIER = Kind(
     "1 to 128 letters, digits, - and _",
     lambda value: isinstance(value, str) and re.fullmatch(r"[\w-]{1,128}", value) is not None,

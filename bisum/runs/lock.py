@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -22,3 +23,16 @@ def lock(directory: Path, refusal: str) -> TextIO:
         file.close()
         raise UserError(refusal) from error
     return file
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether a process on this machine has locked a directory."""
+    path = directory / ".lock"
+    if not path.is_file():  # opening a pipe would block
+        return False
+    with suppress(OSError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
             raise UserError(f"{where}: {problem}; correct or remove the line")
         lines.append(line)
     return lines
+
+
+def training_speed(lines: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the median of the logged training speeds in rows a second; None if none was logged."""
+    speeds = [line["train/examples_per_second"] for line in lines if line.get("train/examples_per_second") is not None]
+    return statistics.median(speeds) if speeds else None
 
 
 def rewind_metrics(directory: Path, step: int, evaluated_step: int) -> None:

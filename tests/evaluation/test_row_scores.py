@@ -87,8 +87,8 @@ def test_rounding_errors_of_large_numbers_are_no_difference():
 
 
 def test_the_table_has_what_the_metric_returned():
-    table = scored(RATIO, [[1, 10], [3, 4]], ["en", "es"]).table()
+    table = scored(RATIO, [[1, 10], [3, 4]], ["en", "es"]).table("f")
     assert table.to_pydict() == {"id": ["0", "1"], "language": ["en", "es"], "x": [[1, 10], [3, 4]]}
     scale = Score("a share", higher_is_better=True, scale=100)
-    assert scored(scale, [0.5, NAN]).table()["x"].to_pylist() == [0.5, None]
+    assert scored(scale, [0.5, NAN]).table("f")["x"].to_pylist() == [0.5, None]
     assert aggregate(scored(scale, [0.5, NAN]), "test", 100, 0, [])["test/x"] == 50

@@ -100,7 +100,9 @@ def test_every_scored_row_once(directory, record):
     assert {path.name for path in (directory / "predictions").iterdir()} == files
     rows = {name: read_lines(directory / f"predictions/{name}.jsonl") for name in names}
     assert all(
-        set(row) == {"id", "language", "document", "reference", "prediction"} for some in rows.values() for row in some
+        set(row) == {"id", "language", "category", "document", "reference", "prediction"}
+        for some in rows.values()
+        for row in some
     )
     for name, some in rows.items():
         keys = [row["id"] for row in some]

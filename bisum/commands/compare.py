@@ -1,0 +1,94 @@
+"""`bisum compare`: which run is better, by how much, whether the difference is real, and where."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bisum.comparison.comparing import compared
+from bisum.comparison.finding import folder_of
+from bisum.comparison.formats import as_csv, as_data, as_latex, as_markdown
+from bisum.comparison.result import Comparison
+from bisum.comparison.tables import report, where_report
+from bisum.comparison.where import Where, where
+from bisum.config.options import CompareOptions
+from bisum.display.console import Console
+from bisum.display.terminal import from_here
+from bisum.errors import UserError, complain
+from bisum.runs.files import replace_file
+
+
+def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
+    """Compare the runs at and below paths, and write the result.
+
+    Args:
+        paths: run directories, or folders that hold some.
+        options: what is compared, and how it is shown.
+        command: the command line that does it, for the report.
+
+    Raises:
+        UserError: a path holds no run, or no run has the score.
+    """
+    comparison = compared(paths, options)
+    if options.format == "table":
+        _show(comparison, options)
+        return
+    text = _text(comparison, paths, options, command)
+    if options.format == "html" or options.output is not None:
+        path = Path(options.output or folder_of(paths) / "comparison.html").expanduser()
+        _write(path, text)
+        Console().print(f"written to {from_here(path)}", soft_wrap=True)
+    else:
+        sys.stdout.write(text)
+    for line in comparison.notes if options.format in ("csv", "latex") else ():
+        complain(line)
+
+
+def _text(comparison: Comparison, paths: Sequence[str], options: CompareOptions, command: str) -> str:
+    """Return the comparison in the format that the options ask for."""
+    match options.format:
+        case "csv":
+            return as_csv(comparison)
+        case "latex":
+            return as_latex(comparison)
+        case "markdown":
+            return as_markdown(comparison, _where(comparison, options))
+        case "json":
+            return as_data(comparison, _where(comparison, options))
+    from bisum.comparison.details import report_data
+    from bisum.comparison.report import html_report
+
+    title = ", ".join(Path(path).absolute().name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return html_report(report_data(comparison, _where(comparison, options), title, command))
+
+
+def _show(comparison: Comparison, options: CompareOptions) -> None:
+    """Print the tables, and then where two systems differ, whose texts take longer to read."""
+    if options.output is not None:
+        raise UserError("output: name a format too, such as format=markdown")
+    console = Console()
+    console.print(*report(comparison), sep="\n")
+    if found := _where(comparison, options):
+        console.print(*where_report(comparison, found), sep="\n")
+
+
+def _where(comparison: Comparison, options: CompareOptions) -> Where | None:
+    """Return where two systems differ; None, with a warning, if texts are missing that nobody asked for."""
+    try:
+        return where(comparison, options.pair, options.rows)
+    except UserError as error:
+        if options.pair is not None:
+            raise
+        complain(f"the rows are not shown: {error}")
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_dir():
+        raise UserError(f"output: '{path}' is a folder; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, [text.removesuffix("\n")])
+    except OSError as error:
+        raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error

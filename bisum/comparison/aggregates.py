@@ -1,0 +1,82 @@
+"""What a recorded score is: its scale and, for one that aggregates counts, the function of the metric that gave it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bisum.comparison.finding import FoundRun
+from bisum.config.checking import build
+from bisum.errors import UserError, reason
+from bisum.evaluation.row_scores import aggregated
+from bisum.interfaces.metric import Metric
+from bisum.interfaces.score import ROUGE_SCORES, Score
+
+_OF_SPEED = ("device", "batch_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Metrics:
+    metric: dict[str, Metric]
+
+
+def score_of_rows(runs: Sequence[FoundRun], name: str, counts: NDArray[np.float64] | None) -> Score:
+    """Return a score whose values of rows the runs recorded.
+
+    If the values are counts, the score's function from counts is that of the metric that gave it, whose class must be
+    bisum's own or allowed. `counts` are those of one row, or None.
+
+    Raises:
+        UserError: the record of the score is malformed, or the metric is not configured, not allowed or another.
+    """
+    if name in ROUGE_SCORES:
+        return ROUGE_SCORES[name]
+    if counts is None:
+        described = next(run.record["scores"][name] for run in runs if name in run.record.get("scores", {}))
+        try:
+            return Score(described["description"], described["higher_is_better"], scale=float(described["scale"]))
+        except ValueError as error:
+            raise UserError(f"by: '{name}' is not described as bisum writes it: {error}") from error
+    why = "no configured metric gives it"
+    for key, node in _nodes(runs[0]).items():
+        try:
+            scores = build(_Metrics, {"metric": {key: node}}).metric[key].scores
+        except UserError as error:
+            why = str(error)
+            continue
+        if name in scores and scores[name].aggregate is not None:
+            try:
+                aggregated(scores[name], np.stack([counts, counts]))
+            except Exception as error:
+                why = reason(error)
+                continue
+            return scores[name]
+    raise UserError(f"by: '{name}' cannot be computed from the recorded counts of rows: {why}")
+
+
+def settings_of_metrics(runs: Sequence[FoundRun], by: str) -> list[str]:
+    """Return, for each run, the settings of metrics that differ between runs, since a score may depend on them.
+
+    ROUGE depends on none. A metric that some runs lack does not count, nor do settings of speed.
+    """
+    if by in ROUGE_SCORES:
+        return ["" for _ in runs]
+    nodes = [{key: _without_speed(node) for key, node in _nodes(run).items()} for run in runs]
+    every = {key for own in nodes for key in own}
+    differing = [key for key in sorted(every) if len({own[key] for own in nodes if key in own}) > 1]
+    return [" ".join(f"{key} {own[key]}" for key in differing if key in own) for own in nodes]
+
+
+def _nodes(run: FoundRun) -> Mapping[str, Any]:
+    nodes = run.config.get("metric")
+    return nodes if isinstance(nodes, Mapping) else {}
+
+
+def _without_speed(node: Any) -> str:
+    kept = {key: value for key, value in node.items() if key not in _OF_SPEED} if isinstance(node, Mapping) else node
+    return json.dumps(kept, sort_keys=True)

@@ -1,0 +1,147 @@
+"""What the report shows beyond the tables: curves, values per language, and rows side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bisum.comparison.comparing import BOOTSTRAP_SEED
+from bisum.comparison.result import Comparison, Group, System
+from bisum.comparison.statistics import Systems
+from bisum.comparison.where import Where, row_scores, rows_of, texts_of
+from bisum.errors import UserError
+from bisum.evaluation.bootstrap import FEWEST_ROWS
+from bisum.interfaces.score import score_name
+from bisum.runs.metrics import read_metrics
+from bisum.version import __version__
+
+MOST_ROWS = 1000
+"""Most rows that the report holds; of more, those on which systems differ most."""
+MOST_SYSTEMS = 30
+"""Most systems whose summaries the report holds: the best, and the baselines."""
+_SAMPLES = 1000
+
+
+def report_data(comparison: Comparison, found: Where | None, title: str, command: str) -> dict[str, Any]:
+    """Return a comparison with all that its report shows, as plain data; see `bisum.comparison.report`."""
+    notes = list(comparison.notes)
+    groups = [{**group.to_dict(), **_details(comparison, group, notes), "where": None} for group in comparison.groups]
+    if groups and found is not None:
+        groups[0]["where"] = found.to_dict()
+    return {
+        **comparison.to_dict(),
+        "title": title,
+        "made": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "command": command,
+        "version": __version__,
+        "groups": groups,
+        "notes": notes,
+    }
+
+
+def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str, Any]:
+    """Return the details of a group; `notes` gets a line on each file that cannot be read."""
+    by_language = _languages(comparison, group)
+    systems = [
+        {
+            **system.to_dict(),
+            "languages": by_language.get(system.number, {}),
+            "curves": list(_curves(comparison, system, notes)),
+        }
+        for system in group.systems
+    ]
+    texts, note = _texts(comparison, group, notes)
+    return {
+        "systems": systems,
+        "curve_baseline": _curve_baseline(comparison, group),
+        "texts": texts,
+        "texts_note": note,
+    }
+
+
+def _curves(comparison: Comparison, system: System, notes: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the score of each run by epoch, on the validation split."""
+    name = score_name("eval", comparison.by, language=comparison.language)
+    for run, seed in zip(system.runs, system.seeds, strict=False):
+        try:
+            lines = read_metrics(run.run.directory)
+        except UserError as error:
+            notes.append(f"a curve is not shown: {error}")
+            continue
+        points = [[line["epoch"], line[name]] for line in lines if line.get(name) is not None and "epoch" in line]
+        if run.run.job == "train" and points:
+            yield {"run": str(run.run.directory), "seed": seed, "points": points}
+
+
+def _curve_baseline(comparison: Comparison, group: Group) -> float | None:
+    """Return the score of lead-k on the validation split, if a training recorded it."""
+    name = score_name("baseline", comparison.by, language=comparison.language)
+    for system in group.systems:
+        baseline = system.runs[0].run.record.get("baseline") or {}
+        if baseline.get("split") == "validation" and type(baseline.get(name)) in (int, float):
+            return float(baseline[name])
+    return None
+
+
+def _languages(comparison: Comparison, group: Group) -> dict[int, dict[str, Any]]:
+    """Return scores and intervals by the number of a system and by language, where there are several languages."""
+    systems = [system for system in group.systems if system.values is not None]
+    if len(group.languages) < 2 or not systems or comparison.row_score is None:
+        return {}
+    found: dict[int, dict[str, Any]] = {system.number: {} for system in systems}
+    scale = comparison.row_score.scale
+    for language in group.languages:
+        rows = np.array(group.row_languages == language, dtype=bool)
+        values = [_of(system)[:, rows] for system in systems]
+        resampled = Systems(values, comparison.row_score, _SAMPLES, BOOTSTRAP_SEED)
+        for at, system in enumerate(systems):
+            value = scale * resampled.value(at)
+            has_interval = int(rows.sum()) >= FEWEST_ROWS and np.isfinite(value)
+            low, high = (scale * end for end in resampled.interval(at)) if has_interval else (None, None)
+            found[system.number][language] = {
+                "value": value if np.isfinite(value) else None,
+                "low": low,
+                "high": high,
+                "rows": int(rows.sum()),
+            }
+    return found
+
+
+def _texts(comparison: Comparison, group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """Return rows with the summaries of systems, and a line on those left out."""
+    tested = [system for system in group.systems if system.values is not None]
+    systems = [system for at, system in enumerate(tested) if at < MOST_SYSTEMS or system.is_baseline]
+    readable = []
+    for system in systems:
+        try:
+            texts = texts_of(group, system)
+            readable.append(system)
+        except UserError as error:
+            notes.append(f"summaries are not shown: {error}")
+    if not readable:
+        return [], ""
+    scores = np.stack([row_scores(system, comparison) for system in readable])
+    places, note = _places(scores, len(tested) - len(systems))
+    return [asdict(row) for row in rows_of(group, readable, comparison, places, texts)], note
+
+
+def _places(scores: NDArray[np.float64], left_out: int) -> tuple[Sequence[int], str]:
+    """Return the places of the rows to show, and a line on what is left out: scores of shape (systems, rows)."""
+    rows = scores.shape[1]
+    note = f"The {left_out:,} systems below the best {MOST_SYSTEMS} are left out here." if left_out else ""
+    if rows <= MOST_ROWS:
+        return range(rows), note
+    filled = np.nan_to_num(scores)
+    spread = filled.max(axis=0) - filled.min(axis=0)
+    places = np.sort(np.argsort(-spread, kind="stable")[:MOST_ROWS])
+    return places.tolist(), f"The {MOST_ROWS:,} of {rows:,} rows on which the systems differ most. {note}".rstrip()
+
+
+def _of(system: System) -> NDArray[np.float64]:
+    assert system.values is not None
+    return system.values

@@ -1,0 +1,164 @@
+"""A comparison in the formats of other programs: Markdown, LaTeX, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from io import StringIO
+
+from bisum.comparison.result import BEST, SAME, Comparison, Group, System
+from bisum.comparison.settings import shown
+from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
+from bisum.comparison.where import Where
+from bisum.display.metric_tables import number
+from bisum.errors import one_line
+from bisum.printing import as_json
+
+
+def as_markdown(comparison: Comparison, found: Where | None) -> str:
+    """Return a comparison as Markdown: the tables of systems and of tests, wins and losses, and notes."""
+    lines: list[str] = []
+    for group in comparison.groups:
+        if group.why:
+            lines += [f"Not tested against the systems above: {group.why}.", ""]
+        lines += [_md(heading(comparison, group)), ""]
+        lines += [*_markdown_table(*_cells(comparison, group)), ""]
+        lines += [*map(_md, explanations(comparison, group)), ""]
+        if len(group.pairs) > 1:
+            rows = [
+                [
+                    f"{pair.first} minus {pair.second}",
+                    number(pair.difference, comparison.score, "+"),
+                    interval(comparison, pair.low, pair.high, sign=True),
+                    *map(p_value, (pair.p, pair.p_adjusted, pair.p_randomization)),
+                ]
+                for pair in group.pairs
+            ]
+            titles = ["pair", "difference", "95 % interval", "p", "p, adjusted", "p, randomization"]
+            lines += [*_markdown_table(titles, rows), ""]
+    if found is not None and found.buckets:
+        titles = [f"{found.first.number} against {found.second.number}", "rows", "wins", "ties", "losses", "difference"]
+        rows = [
+            [
+                f"{division}: {bucket.name}",
+                *(f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses)),
+                number(bucket.difference, comparison.score, "+"),
+            ]
+            for division, buckets in found.buckets.items()
+            for bucket in buckets
+        ]
+        lines += [*_markdown_table(titles, rows), ""]
+    if comparison.others:
+        rows = [[str(other.directory), other.status, other.reason] for other in comparison.others]
+        lines += [*_markdown_table(["without scores to compare", "status", ""], rows), ""]
+    lines += [f"- {_md(note)}" for note in comparison.notes]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def as_latex(comparison: Comparison) -> str:
+    """Return the tables of systems in LaTeX, for the package booktabs; a dagger marks what equals the best."""
+    parts = []
+    for group in comparison.groups:
+        titles, rows = _cells(comparison, group)
+        marks = [system.verdict for system in group.systems]
+        score = titles.index(comparison.by)
+        titles, rows = titles[:-1], [row[:-1] for row in rows]  # marks take the place of the last column
+        lines = [
+            f"% {one_line(heading(comparison, group))}",
+            rf"\begin{{tabular}}{{{'l' * score}{'r' * (len(titles) - score)}}}",
+            r"\toprule",
+            " & ".join(map(_tex, titles)) + r" \\",
+            r"\midrule",
+        ]
+        for row, verdict in zip(rows, marks, strict=True):
+            cells = [_tex(cell) for cell in row]
+            cells[score] = {BEST: rf"\textbf{{{cells[score]}}}", SAME: rf"{cells[score]}$^\dagger$"}.get(
+                verdict, cells[score]
+            )
+            lines.append(" & ".join(cells) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [f"% {one_line(line)}" for line in explanations(comparison, group)]
+        if SAME in marks:
+            lines.append(r"% \dagger: not distinguishable from the best at the level of 5 %")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Return a line for each system, with numbers in full."""
+    output = StringIO()
+    rows = comparison.to_arrow().to_pylist()
+    writer = csv.writer(output, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0])
+        writer.writerows([_csv(value) for value in row.values()] for row in rows)
+    return output.getvalue()
+
+
+def as_data(comparison: Comparison, found: Where | None) -> str:
+    """Return everything as JSON: the comparison, and under `where` where two systems differ."""
+    return as_json({**comparison.to_dict(), "where": found.to_dict() if found else None}, indent=1) + "\n"
+
+
+def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and the cells of a table of systems."""
+    keys = list(comparison.keys) or ["system"]
+    titles = ["", *keys, "seeds", comparison.by, "95 % interval", *comparison.metrics, "p", "rows/s", "parameters", ""]
+    rows = []
+    for system in group.systems:
+        best = group.systems[0].number
+        pair = group.pair(best, system.number) if system.number != best else None
+        rows.append(
+            [
+                str(system.number),
+                *_settings(comparison, system),
+                str(len(system.seeds)) if system.seeds else DASH,
+                number(system.value, comparison.score),
+                DASH if system.low is None or system.high is None else interval(comparison, system.low, system.high),
+                *(number(system.metrics[name], score) for name, score in comparison.metrics.items()),
+                "" if pair is None else p_value(pair.p_adjusted),
+                speed(system),
+                size(system),
+                mark(system),
+            ]
+        )
+    return titles, rows
+
+
+def _settings(comparison: Comparison, system: System) -> list[str]:
+    if not comparison.keys:
+        return [system.label]
+    own = [shown(system.settings[key]) if key in system.settings else DASH for key in comparison.keys]
+    return [system.label, *own[1:]] if system.is_baseline else own
+
+
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(map(_md, titles))} |"
+    yield f"|{'|'.join(' --- ' for _ in titles)}|"
+    for row in rows:
+        yield f"| {' | '.join(map(_md, row))} |"
+
+
+def _md(text: str) -> str:
+    """Return a text that Markdown shows as it is."""
+    text = one_line(text)
+    for sign in "\\`*_[]<>|#~":
+        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
+    return text
+
+
+def _tex(text: str) -> str:
+    """Return a text that LaTeX shows as it is."""
+    signs = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    signs |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"<": r"\textless{}", ">": r"\textgreater{}"}
+    return "".join(signs.get(letter, letter) for letter in one_line(text))
+
+
+def _csv(value: object) -> object:
+    """Return a value for a cell; a list is joined by blanks, and no text begins as a spreadsheet's formula does."""
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if isinstance(value, str):
+        value = one_line(value)
+        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+    return "" if value is None else value

@@ -1,0 +1,204 @@
+"""The result of a comparison, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bisum.comparison.finding import OtherRun
+from bisum.comparison.scored import ScoredRun
+from bisum.comparison.settings import shown
+from bisum.interfaces.score import Score
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+BEST = "best"
+SAME = "not distinguishable from the best"
+WORSE = "worse than the best"
+DIFFERENT = "different from the best"
+"""The verdict if neither higher nor lower is better."""
+UNTESTED = "not tested"
+
+
+@dataclass(frozen=True)
+class System:
+    """Runs that differ in their seed alone, or a baseline."""
+
+    number: int
+    """Its place in the table, from 1: the best first."""
+    label: str
+    """What distinguishes it, as words of a command line; or lead-k."""
+    settings: Mapping[str, Any]
+    """Its values of the keys that differ."""
+    is_baseline: bool
+    seeds: tuple[int, ...]
+    runs: tuple[ScoredRun, ...]
+    """One for each seed; a baseline's are those of a run that scored it."""
+    value: float | None
+    """The score: the mean of the seeds."""
+    low: float | None
+    """Lower end of its 95 % interval."""
+    high: float | None
+    seed_values: tuple[float, ...]
+    metrics: Mapping[str, float | None]
+    """Further scores that were asked for, each the mean of the seeds."""
+    rows_per_second: float | None
+    parameters: int | None
+    verdict: str
+    rows: int
+    """Rows with a value of the score."""
+    values: NDArray[np.float64] | None = field(repr=False, compare=False)
+    """Values of rows before scaling: (seeds, rows), or (seeds, rows, counts)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "number": self.number,
+            "label": self.label,
+            "settings": dict(self.settings),
+            "is_baseline": self.is_baseline,
+            "seeds": list(self.seeds),
+            "runs": [str(run.run.directory) for run in self.runs],
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "seed_values": list(self.seed_values),
+            "is_best": self.verdict == BEST,
+            "verdict": self.verdict,
+            "rows": self.rows,
+            "metrics": dict(self.metrics),
+            "rows_per_second": self.rows_per_second,
+            "parameters": self.parameters,
+        }
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The test of two systems over the same rows."""
+
+    first: int
+    """Number of a system."""
+    second: int
+    difference: float
+    """First minus second."""
+    low: float
+    high: float
+    p: float
+    """Two-sided p-value of no difference."""
+    p_adjusted: float
+    """The same by Holm's method over all pairs of the group."""
+    p_randomization: float
+    """By approximate randomization of rows, not adjusted."""
+    rows: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Systems that were scored over the same rows, and the tests between them."""
+
+    systems: tuple[System, ...]
+    """The best first."""
+    pairs: tuple[Pair, ...]
+    ids: pa.Array = field(repr=False, compare=False)
+    row_languages: NDArray[np.object_] = field(repr=False, compare=False)
+    languages: Mapping[str, int]
+    """Rows of each language."""
+    why: str
+    """Why the group is not compared with the first; "" for the first."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that were scored and are compared."""
+        return sum(self.languages.values())
+
+    def pair(self, first: int, second: int) -> Pair | None:
+        """Return the test of two systems by their numbers, in either order; None if they were not tested."""
+        return next((pair for pair in self.pairs if {pair.first, pair.second} == {first, second}), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "rows": self.rows,
+            "languages": dict(self.languages),
+            "why": self.why,
+            "systems": [system.to_dict() for system in self.systems],
+            "pairs": [asdict(pair) for pair in self.pairs],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which systems are better, by how much, and whether the differences are real."""
+
+    split: str
+    by: str
+    """The score that ranks, such as rougeL."""
+    language: str
+    """Code of the language whose rows are compared; "" for all."""
+    score: Mapping[str, Any]
+    """What the score is: description, higher_is_better, range, scale, unit."""
+    metrics: Mapping[str, Mapping[str, Any]]
+    """What the further scores are, by name."""
+    keys: tuple[str, ...]
+    """Configuration keys that differ between the systems."""
+    groups: tuple[Group, ...]
+    """The largest first. Systems of different groups were scored over different rows, and are not tested."""
+    others: tuple[OtherRun, ...]
+    """Runs without scores to compare."""
+    notes: tuple[str, ...]
+    samples: int
+    """Resamples behind each test."""
+    row_score: Score | None = field(repr=False, compare=False)
+    """The score of rows; None if it has no values of rows."""
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        """The systems of the first group, the best first."""
+        return self.groups[0].systems if self.groups else ()
+
+    @property
+    def best(self) -> System | None:
+        """The best system of the first group; None if there is none."""
+        return next((system for system in self.systems if system.verdict == BEST), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data, ready for JSON."""
+        return {
+            "split": self.split,
+            "by": self.by,
+            "language": self.language,
+            "score": dict(self.score),
+            "metrics": {name: dict(score) for name, score in self.metrics.items()},
+            "keys": list(self.keys),
+            "samples": self.samples,
+            "groups": [group.to_dict() for group in self.groups],
+            "others": [
+                {"run": str(other.directory), "status": other.status, "reason": other.reason} for other in self.others
+            ],
+            "notes": list(self.notes),
+        }
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table with a row for each system; `.to_pandas()` and `polars.from_arrow` take it from there."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(list(self._rows())) if self.groups else pa.table({})
+
+    def pairs_to_arrow(self) -> pa.Table:
+        """Return a table with a row for each test."""
+        import pyarrow as pa
+
+        rows = [{"group": at, **asdict(pair)} for at, group in enumerate(self.groups, 1) for pair in group.pairs]
+        return pa.Table.from_pylist(rows)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for at, group in enumerate(self.groups, start=1):
+            for system in group.systems:
+                own = system.to_dict()
+                settings, metrics = own.pop("settings"), own.pop("metrics")
+                named = {key: shown(settings[key]) if key in settings else None for key in self.keys}
+                yield {"group": at, "scored_rows": group.rows, **named, **own, **metrics}

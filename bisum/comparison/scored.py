@@ -1,0 +1,180 @@
+"""The scores of runs on one split, as the runs recorded them: means from `run.json`, values of rows from Parquet."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bisum.comparison.finding import FoundRun, OtherRun
+from bisum.errors import UserError, one_line
+from bisum.evaluation.row_scores import ROWS_KEY
+from bisum.interfaces.score import score_name
+from bisum.runs.checkpoints import epoch_name
+from bisum.runs.lock import is_locked
+
+Floats = NDArray[np.float64]
+_LEAD = re.compile(r"lead-\d{1,9}")
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """What a run scored on a split."""
+
+    run: FoundRun
+    predictions: str
+    """Name of its file in `predictions/`, without suffix."""
+    metrics: Mapping[str, Any] = field(repr=False)
+    """Recorded metrics."""
+    prefix: str
+    """Prefix of their names: test, eval or baseline."""
+    lead: str | None
+    """Name of the file of lead-k over the same rows; None if there is none."""
+    lead_metrics: Mapping[str, Any] = field(repr=False)
+    """Recorded metrics of lead-k, with the prefix `baseline`."""
+
+    def value(self, name: str, language: str) -> float | None:
+        """Return a recorded score; None if there is none."""
+        return _number(self.metrics.get(score_name(self.prefix, name, language=language)))
+
+    def lead_value(self, name: str, language: str) -> float | None:
+        """Return a recorded score of lead-k; None if there is none."""
+        return _number(self.lead_metrics.get(score_name("baseline", name, language=language)))
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """The values of one score for every row that a system scored."""
+
+    fingerprint: str
+    """Hash of the rows: their ids, documents and references."""
+    ids: pa.Array
+    languages: NDArray[np.object_]
+    """Shape (rows,)."""
+    values: Floats | None
+    """Before `Score.scale`: shape (rows,), NaN without a value; (rows, counts) for a score that aggregates counts; None
+    if the score has no values of rows."""
+
+
+def scored(run: FoundRun, split: str) -> ScoredRun | OtherRun:
+    """Return what a run scored on a split, or why there is nothing to compare."""
+    record, status = run.record, str(run.record.get("status", "unknown"))
+    if status == "running" and not is_locked(run.directory):
+        status = "killed"
+    if status != "finished":
+        return OtherRun(run.directory, status, " ".join(filter(None, [_reason(record, status), _reached(record)])))
+    lead = f"lead{record.get('config', {}).get('evaluation', {}).get('lead')}"
+    baseline: Mapping[str, Any] = record.get("baseline") or {}
+    if run.job == "train" and split == "test":
+        test = record["test"]
+        return ScoredRun(run, f"test-{test['checkpoint']}", test, "test", f"test-{lead}", test)
+    if run.job == "train" and split == "validation":
+        best = record["best"]
+        return ScoredRun(run, f"validation-{epoch_name(best['epoch'])}", best, "eval", f"validation-{lead}", baseline)
+    if run.job == "evaluate" and (evaluation := record.get("evaluation")) and evaluation["split"] == split:
+        prefix = "test" if split == "test" else "eval"
+        return ScoredRun(run, evaluation["predictions"], evaluation, prefix, f"{split}-{lead}", baseline)
+    system = str(baseline.get("system"))
+    if run.job == "baseline" and baseline.get("split") == split and _LEAD.fullmatch(system):
+        name = f"{split}-{system.replace('-', '')}"
+        return ScoredRun(run, name, baseline, "baseline", None, baseline)
+    return OtherRun(run.directory, status, f"has no scores of the {split} split")
+
+
+def splits_of(run: FoundRun) -> list[str]:
+    """Return the splits that a run has scored."""
+    return [split for split in ("test", "validation", "train") if isinstance(scored(run, split), ScoredRun)]
+
+
+def read_rows(run: FoundRun, predictions: str, score: str) -> RowValues:
+    """Return the values of a score, which the run recorded for every row.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = run.directory / "predictions" / f"{predictions}.scores.parquet"
+    try:
+        if not path.is_file():  # opening a pipe would block
+            raise UserError(f"'{path}' is missing")
+        with pq.ParquetFile(path) as file:
+            fingerprint = (file.schema_arrow.metadata or {}).get(ROWS_KEY.encode())
+            has_score = score in file.schema_arrow.names
+            table = file.read(["id", "language", *([score] if has_score else [])])
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
+    if fingerprint is None or len(table) == 0:
+        raise UserError(f"'{path}' {'does not say which rows it scores' if len(table) else 'has no rows'}")
+    values = _values(table[score], path, score) if has_score else None
+    return RowValues(
+        fingerprint.decode("utf-8", "replace"),
+        table["id"].combine_chunks(),
+        np.array(table["language"].to_pylist(), dtype=object),  # to_numpy would import pandas
+        values,
+    )
+
+
+def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
+    """Return the rows of a predictions file in the order of their ids: document, reference, prediction, ...
+
+    Raises:
+        UserError: the file is missing, or a line is not what bisum writes.
+    """
+    path = run.directory / "predictions" / f"{predictions}.jsonl"
+    if not path.is_file():
+        raise UserError(f"'{path}' is missing")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        texts = ("id", "language", "document", "reference", "prediction")
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in texts):
+            raise UserError(f"'{path}', line {number}: must be a scored row, as bisum wrote it")
+        rows.append(row)
+    return sorted(rows, key=lambda row: str(row["id"]).encode("utf-8", "surrogatepass"))
+
+
+def _values(column: pa.ChunkedArray, path: Path, score: str) -> Floats:
+    """Return values as floats; lists of counts as a second dimension."""
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        rows: Sequence[Any] = column.to_pylist()
+        width = max((len(counts) for counts in rows if counts), default=0)
+        if any(counts is not None and len(counts) != width for counts in rows):
+            raise UserError(f"'{path}': '{score}' has rows with unequal numbers of counts")
+        return np.array([counts or [np.nan] * width for counts in rows], dtype=np.float64)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise UserError(f"'{path}': '{score}' must hold numbers, not {column.type}")
+    numbers = column.cast(pa.float64()).to_numpy()
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _reason(record: Mapping[str, Any], status: str) -> str:
+    if status == "running":
+        return "its process is still at work."
+    if status == "killed":
+        return "its process ended without a word."
+    return str(record.get("reason") or "no reason is recorded.")
+
+
+def _reached(record: Mapping[str, Any]) -> str:
+    """Return how far an unfinished run has come."""
+    best, name = record.get("best") or {}, record.get("best_metric")
+    value = _number(best.get(name))
+    return f"Best so far: {name} {value:.2f} at epoch {best['epoch']:.4g}." if value is not None else ""
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) and np.isfinite(value) else None

@@ -1,0 +1,125 @@
+"""The settings of runs: what they have in common, and what distinguishes one system from another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bisum.comparison.finding import FoundRun
+from bisum.config.checking import LIST_GROUPS
+from bisum.config.identity import identity
+
+Settings = Mapping[str, Any]
+"""Values by dotted key; a group of options is also a key, with the chosen option."""
+
+_CHANGES_NO_SUMMARY = {
+    "seed",  # runs that differ in it alone are one system
+    "metric",
+    "split",
+    "run",
+    "explore",
+    "evaluation.lead",
+    "evaluation.bootstrap_samples",
+    "evaluation.shown_summaries",
+    "trainer.log_every",
+}
+"""Keys, and nodes with all keys below them, that do not change what a system writes, or are handled apart."""
+
+
+def settings_of(run: FoundRun) -> dict[str, Any]:
+    """Return what determines the summaries of a run, apart from its seed."""
+    kept = _flat(identity(run.config))
+    kept = {key: value for key, value in kept.items() if not _is_below(key, _CHANGES_NO_SUMMARY)}
+    named, checkpoint = run.config.get("run"), _text(run.config.get("model", {}).get("checkpoint"))
+    if run.job == "evaluate":
+        in_run = checkpoint is not None and Path(checkpoint).parent.name == "checkpoints"
+        if named is not None:
+            kept.pop("model.checkpoint", None)
+            if not in_run or Path(str(named)).name == Path(str(checkpoint)).name:
+                kept["run"] = named
+        if not in_run:  # what trained it is not known
+            kept = {key: value for key, value in kept.items() if not _is_below(key, {"trainer"})}
+    for group in LIST_GROUPS:
+        if group not in _CHANGES_NO_SUMMARY and isinstance(options := run.config.get(group), Mapping):
+            kept[group] = "+".join(options) or "none"
+    choices = run.record.get("choices") or {}
+    for group, option in choices.items():
+        if isinstance(run.config.get(group), Mapping) and any(_is_below(key, {group}) for key in kept):
+            kept[group] = option
+    return {"job": run.job, **kept}
+
+
+def distinguishing_keys(systems: Sequence[Settings]) -> list[str]:
+    """Return the keys whose values differ, without those that follow from the option of their group.
+
+    A key below a group is left out if all systems with the same option of the group have the same value.
+    """
+    keys = list(dict.fromkeys(key for settings in systems for key in settings))
+    differing = [key for key in keys if len({_comparable(settings.get(key, ...)) for settings in systems}) > 1]
+    groups = [key for key in differing if any(other.startswith(f"{key}.") for other in keys)]
+    return [key for key in differing if not _follows(key, groups, systems)]
+
+
+def _follows(key: str, groups: Sequence[str], systems: Sequence[Settings]) -> bool:
+    """Return whether a key has one value for each option of its group."""
+    for group in groups:
+        if key.startswith(f"{group}."):
+            pairs = {
+                (_comparable(settings.get(group, ...)), _comparable(settings.get(key, ...))) for settings in systems
+            }
+            return len({option for option, _ in pairs}) == len(pairs)
+    return False
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return names for keys: the last part of each, or all of it where two have the same last part."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
+
+
+def words_of(settings: Settings, keys: Sequence[str]) -> str:
+    """Return the settings that distinguish a system, such as `learning_rate=0.001 trainer=accelerate`."""
+    names = short_names(keys)
+    return " ".join(f"{names[key]}={shown(settings[key])}" for key in keys if key in settings)
+
+
+def shown(value: Any) -> str:
+    """Return the value of a setting in brief; a path is reduced to its last two components."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(shown, value))}]"
+    text = str(value)
+    parts = text.split("/")
+    return "/".join(parts[-2:]) if len(parts) > 2 and "://" not in text else text
+
+
+def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Return settings as a key of a dictionary."""
+    return tuple(sorted((key, _comparable(value)) for key, value in settings.items()))
+
+
+def _comparable(value: Any) -> str:
+    return "..." if value is ... else repr(value)
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as one, by dotted key."""
+    flat: dict[str, Any] = {}
+    pending: list[tuple[str, Any]] = list(config.items())[::-1]
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, Mapping) and value:
+            pending += [(f"{key}.{name}", inner) for name, inner in value.items()][::-1]
+        else:
+            flat[key] = value
+    return flat
+
+
+def _is_below(key: str, nodes: set[str]) -> bool:
+    return key in nodes or any(key.startswith(f"{node}.") for node in nodes)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,238 @@
+"""Tests between systems that were scored over the same rows, with one seed or several.
+
+A system is the mean of its seeds. Two things could have come out otherwise: the rows that were drawn, and the seeds.
+Rows are resampled with replacement, the same for all systems (paired bootstrap; Koehn 2004, aclanthology.org/W04-3250).
+To each resample of a system with several seeds, the variation of its seeds is added: the standard error of the mean of
+the seeds, times a draw from Student's t distribution. Resampling two to five seeds with replacement would give too
+small an error (by a factor of (n - 1) / n in the variance) and too light tails; `docs/comparing.md` has the measured
+sizes of both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bisum.evaluation.bootstrap import bounds, resampled_means, share_above_zero, without_rounding
+from bisum.evaluation.row_scores import aggregated
+from bisum.interfaces.score import Score
+
+Floats = NDArray[np.float64]
+
+ALPHA = 0.05
+"""Level of the tests."""
+_FEWEST_BEYOND = 10
+"""Resamples beyond 0 from which on their share is a p-value; with fewer, its tail is computed."""
+_TAIL_DRAWS = 500
+_SINGLE = 1e-6
+"""Relative error of sums in single precision."""
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Test:
+    """The comparison of two systems, the first minus the second."""
+
+    difference: float
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    p: float
+    """Two-sided p-value of no difference, by the bootstrap; not adjusted for other tests."""
+    p_randomization: float
+    """The same by approximate randomization of rows (Noreen 1989), as a check; it takes the seeds as given."""
+    rows: int
+    """Rows in which both have a value."""
+
+
+class Systems:
+    """The values of several systems over the same rows, and their resamples, drawn once for all of them."""
+
+    def __init__(self, values: Sequence[Floats], score: Score, samples: int, seed: int) -> None:
+        """Resample rows.
+
+        Args:
+            values: for each system, the values of its seeds before `Score.scale`: shape (seeds, rows), NaN for a row
+                without a value; or (seeds, rows, counts) for a score that aggregates counts.
+            score: what the values are.
+            samples: number of resamples.
+            seed: seed of the resampling.
+        """
+        self.values = list(values)
+        self.score = score
+        self.samples = samples
+        self.seed = seed
+        self.rows = self.values[0].shape[1]
+        numbers = [_numbers(own) for own in self.values]
+        self.seed_values = [self._of_means(own.mean(axis=0)) for own in numbers]
+        """For each system, the score of each seed: shape (seeds,)."""
+        parts = [own.reshape(self.rows, -1) for own in numbers]
+        ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+        means = np.split(resampled_means(np.concatenate(parts, axis=1), samples, seed), ends, axis=1)
+        self._resampled = [
+            self._of_means(part.reshape(samples, *own.shape[1:])).mean(axis=1)
+            for own, part in zip(numbers, means, strict=True)
+        ]
+
+    def value(self, system: int) -> float:
+        """Return the score of a system, the mean of its seeds."""
+        return float(self.seed_values[system].mean())
+
+    def interval(self, system: int, samples: int | None = None) -> tuple[float, float]:
+        """Return the 95 % interval of a system's score, from the first `samples` resamples."""
+        drawn = self._resampled[system][:samples]
+        noise = self._seed_noise([self.seed_values[system]], [1, system], len(drawn))
+        low, high = bounds(drawn + noise)
+        return float(low), float(high)
+
+    def tests(self, pairs: Sequence[tuple[int, int]]) -> list[Test]:
+        """Compare pairs of systems, each over the rows in which all seeds of both have a value."""
+        both = [_present(self.values[first]) & _present(self.values[second]) for first, second in pairs]
+        partial = [at for at, rows in enumerate(both) if rows.any() and not rows.all()]
+        masked = [_masked(self.values[system], both[at]) for at in partial for system in pairs[at]]
+        resampled = Systems(masked, self.score, self.samples, self.seed) if masked else self
+        randomized = self._randomized(pairs, both)
+        tests = []
+        for at, (pair, rows) in enumerate(zip(pairs, both, strict=True)):
+            of, own = (self, pair)
+            if at in partial:
+                of, own = resampled, (2 * partial.index(at), 2 * partial.index(at) + 1)
+            test = of._test(*own, [2, *pair]) if rows.any() else (math.nan,) * 4
+            tests.append(Test(*test, randomized[at], int(rows.sum())))
+        return tests
+
+    def _test(self, first: int, second: int, draw: Sequence[int]) -> tuple[float, float, float, float]:
+        """Return the difference of two systems, the ends of its interval, and its p-value."""
+        seeds = [self.seed_values[first], self.seed_values[second]]
+        size = max(float(np.abs(own).max()) for own in seeds)
+        apart = without_rounding(self._resampled[first] - self._resampled[second], size)
+        difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
+        noise = self._seed_noise(seeds, draw, self.samples)
+        low, high = bounds(apart + noise)
+        return difference, float(low), float(high), _p_value(difference, apart, noise, seeds)
+
+    def _seed_noise(self, seeds: Sequence[Floats], draw: Sequence[int], samples: int) -> Floats:
+        """Return draws of the error that comes from the seeds: shape (samples,); 0 with one seed each."""
+        error, freedom = _seed_error(seeds)
+        if not error:
+            return np.zeros(samples)
+        return error * np.random.default_rng([self.seed, *draw]).standard_t(freedom, self.samples)[:samples]
+
+    def _of_means(self, means: Floats) -> Floats:
+        """Return scores from means over rows: (..., numbers) -> (...)."""
+        if self.score.aggregate is not None:
+            return aggregated(self.score, means)
+        if means.shape[-1] == 1:
+            return means[..., 0]
+        total, present = means[..., 0], means[..., 1]
+        scores: Floats = np.divide(total, present, out=np.full(total.shape, math.nan), where=present > 0)
+        return scores
+
+    def _randomized(self, pairs: Sequence[tuple[int, int]], both: Sequence[NDArray[np.bool_]]) -> list[float]:
+        """Return, for each pair, the share of random exchanges of its systems' rows whose difference is as large.
+
+        The seeds of a system are averaged first, so only rows are exchanged.
+        """
+        own, other = (
+            np.stack([_of_rows(self.values[pair[side]], rows) for pair, rows in zip(pairs, both, strict=True)], axis=1)
+            for side in (0, 1)
+        )  # shape (rows, pairs, counts)
+        apart, total = (own - other).astype(np.float32).reshape(self.rows, -1), (own + other).sum(axis=0)
+        size = np.maximum(np.abs(self._exchanged(total, total)), 1)
+        found = self._exchanged((own - other).sum(axis=0), total)
+        generator = np.random.default_rng([self.seed, 3])
+        beyond = np.zeros(len(pairs))
+        for start in range(0, self.samples, _CHUNK):
+            count = min(_CHUNK, self.samples - start)
+            signs = 2 * generator.integers(2, size=(count, self.rows), dtype=np.int8).astype(np.float32) - 1
+            moved = (signs @ apart).reshape(count, *total.shape)
+            beyond += (np.abs(self._exchanged(moved, total)) >= np.abs(found) - _SINGLE * size).sum(axis=0)
+        shares = (1 + beyond) / (1 + self.samples)
+        return [float(share) if rows.any() else math.nan for share, rows in zip(shares, both, strict=True)]
+
+    def _exchanged(self, apart: NDArray[Any], total: Floats) -> Floats:
+        """Return differences of scores from summed differences and totals: (..., pairs, counts) -> (..., pairs)."""
+        if self.score.aggregate is None:
+            return np.asarray(apart[..., 0], dtype=np.float64)
+        return aggregated(self.score, (total + apart) / 2) - aggregated(self.score, (total - apart) / 2)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for the number of tests, so that the chance of any false finding is at most the level.
+
+    The step-down method of Holm (1979), www.jstor.org/stable/4615733. A p-value that is NaN counts for no test.
+    """
+    values = np.array(p_values, dtype=np.float64)
+    order = np.argsort(values)  # NaN comes last
+    count = int(np.isfinite(values).sum())
+    adjusted = np.full(len(values), math.nan)
+    steps = values[order[:count]] * np.arange(count, 0, -1)
+    adjusted[order[:count]] = np.minimum(np.maximum.accumulate(steps), 1)
+    return [float(value) for value in adjusted]
+
+
+def _p_value(difference: float, apart: Floats, noise: Floats, seeds: Sequence[Floats]) -> float:
+    """Return twice the smaller share of resampled differences on either side of 0.
+
+    If very few lie there, the share says little. The tail is then that of a normal distribution with the variance of
+    the resampled differences, plus Student's t for the seeds.
+    """
+    drawn = apart + noise
+    smaller = min(float(share_above_zero(drawn)), float(share_above_zero(-drawn)))
+    smaller += float((drawn == 0).mean())
+    if smaller * len(drawn) >= _FEWEST_BEYOND:
+        return min(1.0, 2 * smaller)
+    error, freedom = _seed_error(seeds)
+    variance = np.full(1, float(np.nanvar(apart)))
+    if error:
+        quantiles = np.random.default_rng(0).chisquare(freedom, _TAIL_DRAWS)
+        variance = variance + error**2 * freedom / quantiles
+    if not variance.all():
+        return 0.0 if difference else 1.0
+    tails = [math.erfc(abs(difference) / math.sqrt(2 * part)) for part in variance]
+    return min(sum(tails) / len(tails), 2 * _FEWEST_BEYOND / len(drawn))
+
+
+def _seed_error(seeds: Sequence[Floats]) -> tuple[float, float]:
+    """Return the standard error that comes from the seeds, and its degrees of freedom (Welch 1947); 0 with one each."""
+    parts = [(float(own.var(ddof=1)) / len(own), len(own) - 1) for own in seeds if len(own) > 1]
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return 0.0, 1.0
+    return math.sqrt(variance), variance**2 / sum(part**2 / freedom for part, freedom in parts)
+
+
+def _present(values: Floats) -> NDArray[np.bool_]:
+    """Return the rows in which all seeds have a value: shape (rows,)."""
+    axes = (0, *range(2, values.ndim))
+    return np.array(np.isfinite(values).all(axis=axes), dtype=bool)
+
+
+def _masked(values: Floats, rows: NDArray[np.bool_]) -> Floats:
+    """Return values with NaN in all other rows."""
+    masked = values.copy()
+    masked[:, ~rows] = math.nan
+    return masked
+
+
+def _of_rows(values: Floats, rows: NDArray[np.bool_]) -> Floats:
+    """Return the mean over seeds of each row, 0 in all other rows: (seeds, rows, ...) -> (rows, numbers)."""
+    mean = np.where(rows.reshape(-1, *[1] * (values.ndim - 2)), values.mean(axis=0), 0)
+    return mean.reshape(len(rows), -1)
+
+
+def _numbers(values: Floats) -> Floats:
+    """Return what is resampled: (seeds, rows, ...) -> (rows, seeds, numbers).
+
+    A row's numbers are its counts, or its value; beside it whether there is one, if some rows have none.
+    """
+    has_value = np.isfinite(values)
+    if values.ndim == 2:
+        columns = [values] if has_value.all() else [np.where(has_value, values, 0), has_value]
+        values = np.stack(columns, axis=2)
+    return np.nan_to_num(values).transpose(1, 0, 2)

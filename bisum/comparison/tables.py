@@ -1,0 +1,268 @@
+"""A comparison as tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bisum.comparison.result import BEST, SAME, Comparison, Group, System
+from bisum.comparison.settings import short_names, shown
+from bisum.comparison.where import Row, Where
+from bisum.display.metric_tables import number
+from bisum.display.tables import Fitting, new_table
+from bisum.display.terminal import from_here
+from bisum.errors import one_line
+from bisum.evaluation.bootstrap import FEWEST_ROWS
+
+MOST_PAIRS = 15
+"""Most pairs of systems that the terminal lists."""
+_MOST_OTHERS = 20
+_DOCUMENT = 160
+"""Characters of a document that are shown."""
+DASH = "-"
+
+
+def report(comparison: Comparison) -> Iterator[RenderableType]:
+    """Yield the tables of all groups, the tests and the notes."""
+    for at, group in enumerate(comparison.groups):
+        if at:
+            yield f"\nNot tested against the systems above: {group.why}."
+        yield f"{heading(comparison, group)}\n"
+        yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
+        yield from map(Text, explanations(comparison, group))
+        if 1 < len(group.pairs) <= MOST_PAIRS:
+            yield ""
+            yield _pairs(comparison, group)
+        elif len(group.pairs) > MOST_PAIRS:
+            yield Text(f"{len(group.pairs)} pairs were tested; format=json and format=html list them.", "dim")
+    if comparison.others:
+        yield ""
+        yield _others(comparison)
+    for note in comparison.notes:
+        yield Text(f"> {note}", "dim")
+
+
+def heading(comparison: Comparison, group: Group) -> str:
+    """Return the line above a table: the split, the rows, and what the score is."""
+    counts = ", ".join(f"{language} {rows:,}" for language, rows in group.languages.items())
+    rows = f"{group.rows:,} rows" + (f" ({counts})" if len(group.languages) > 1 else "")
+    of = f" in {comparison.language}" if comparison.language else ""
+    direction = {True: "higher is better", False: "lower is better", None: "neither direction is better"}
+    what = comparison.score.get("description", "")
+    return f"{comparison.split}, {rows}: {comparison.by}{of}, {what}; {direction[comparison.score['higher_is_better']]}"
+
+
+def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
+    """Yield what a reader must know of intervals, tests and marks."""
+    seeds = [len(system.seeds) for system in group.systems if not system.is_baseline]
+    if not group.pairs:
+        if group.rows and group.rows < FEWEST_ROWS:
+            yield f"Nothing is tested: {group.rows} rows are too few."
+        elif len(group.systems) > 1:
+            yield f"Nothing is tested: {comparison.by} has no values of rows here."
+        return
+    tests = f"{len(group.pairs)} {'pair' if len(group.pairs) == 1 else 'pairs'}"
+    if any(system.verdict == SAME for system in group.systems):
+        yield "= not distinguishable from the best at the level of 5 %."
+    yield f"p is Holm-adjusted over {tests}, by paired bootstrap with {comparison.samples:,} resamples."
+    if len(set(seeds)) == 1 and seeds[0] > 1:
+        yield f"{seeds[0]} seeds each: intervals and tests cover the variation of rows and of seeds."
+    elif max(seeds, default=0) == 1:
+        yield "One seed each: intervals and tests cover the variation of rows only, not of seeds."
+    elif seeds:
+        yield "Intervals and tests cover the variation of rows, and of seeds where there are several."
+    yield randomization(group)
+
+
+def randomization(group: Group) -> str:
+    """Return how the check by approximate randomization compares with the bootstrap."""
+    level = 0.05
+    unlike = [pair for pair in group.pairs if (pair.p <= level) != (pair.p_randomization <= level)]
+    several = any(len(system.seeds) > 1 for system in group.systems)
+    check = f"Approximate randomization{' (of rows alone)' if several else ''}"
+    if not unlike:
+        return f"{check} agrees at the level of 5 % in every pair."
+    named = ", ".join(f"{pair.first} and {pair.second}" for pair in unlike[:5])
+    more = f" and {len(unlike) - 5} more pairs" if len(unlike) > 5 else ""
+    return f"{check} disagrees at the level of 5 % (before adjustment) on {named}{more}."
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What a table of systems has room for."""
+
+    columns: bool
+    """Each key that differs has a column of its own; else one column has them all."""
+    intervals: bool
+    """Differences to the best have intervals."""
+    speed: bool
+    """There are columns of rows a second and parameters."""
+
+
+_SHAPES = (
+    _Shape(columns=True, intervals=True, speed=True),
+    _Shape(columns=True, intervals=False, speed=True),
+    _Shape(columns=True, intervals=False, speed=False),
+    _Shape(columns=False, intervals=False, speed=False),
+)
+
+
+def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
+    """Return the table of systems."""
+    table = new_table("")
+    models = [system for system in group.systems if not system.is_baseline]
+    keys = comparison.keys if shape.columns else ()
+    names = short_names(keys)
+    for key in keys:
+        table.add_column(names[key], no_wrap=True)
+    if not keys:
+        table.add_column("system", overflow="fold", min_width=20)
+    has_seeds = len({len(system.seeds) for system in models}) > 1
+    has_speed = shape.speed and any(system.rows_per_second is not None for system in models)
+    has_size = shape.speed and any(system.parameters is not None for system in models)
+    of_model = {"seeds": has_seeds, "rows/s": has_speed, "parameters": has_size}
+    for title in (
+        *(["seeds"] if has_seeds else []),
+        comparison.by,
+        *comparison.metrics,
+        "minus\nbest",
+        "p",
+        *(title for title in ("rows/s", "parameters") if of_model[title]),
+    ):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for system in group.systems:
+        own = [shown(system.settings[key]) if key in system.settings else DASH for key in keys] or [system.label]
+        cells: list[str | Text] = [system.label, *own[1:]] if system.is_baseline else [*own]
+        cells += [str(len(system.seeds) or DASH)] if has_seeds else []
+        cells.append(_score(comparison, system))
+        cells += [number(system.metrics[name], score) for name, score in comparison.metrics.items()]
+        cells += _against_best(comparison, group, system, shape.intervals)
+        cells += [speed(system)] if has_speed else []
+        cells += [size(system)] if has_size else []
+        style = "bold" if system.verdict == BEST else "dim" if system.is_baseline else ""
+        table.add_row(str(system.number), *cells, mark(system), style=style)
+    return table
+
+
+def speed(system: System) -> str:
+    """Return the rows a second of a system."""
+    return DASH if system.rows_per_second is None else f"{system.rows_per_second:.0f}"
+
+
+def size(system: System) -> str:
+    """Return the number of parameters of a system."""
+    return DASH if system.parameters is None else f"{system.parameters / 1e6:.1f} M"
+
+
+def mark(system: System) -> str:
+    """Return the mark of a system in tables: best, or = if it is not distinguishable from the best."""
+    return {BEST: "best", SAME: "="}.get(system.verdict, "")
+
+
+def _score(comparison: Comparison, system: System) -> Text:
+    cell = Text(number(system.value, comparison.score))
+    if system.low is not None and system.high is not None:
+        cell.append(f" {interval(comparison, system.low, system.high)}", "dim")
+    return cell
+
+
+def interval(comparison: Comparison, low: float, high: float, sign: bool = False) -> str:
+    """Return the ends of an interval."""
+    joint = " to " if sign or low < 0 else "-"
+    return joint.join(number(end, comparison.score) for end in (low, high))
+
+
+def _against_best(comparison: Comparison, group: Group, system: System, intervals: bool) -> list[str | Text]:
+    """Return the cells of the difference to the best, and of its p-value."""
+    best = group.systems[0]
+    pair = group.pair(best.number, system.number) if system is not best else None
+    if pair is None:
+        return ["", ""]
+    cell = Text(number(-pair.difference, comparison.score, "+"))
+    if intervals:
+        cell.append(f" {interval(comparison, -pair.high, -pair.low, sign=True)}", "dim")
+    return [cell, p_value(pair.p_adjusted)]
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as tables show it."""
+    if not math.isfinite(p):
+        return DASH
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _pairs(comparison: Comparison, group: Group) -> Table:
+    """Return the table of all tests."""
+    table = new_table("pair")
+    for title in ("difference", "95 % interval", "p", "p, adjusted", "p, randomization"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for pair in group.pairs:
+        table.add_row(
+            f"{pair.first} minus {pair.second}",
+            number(pair.difference, comparison.score, "+"),
+            interval(comparison, pair.low, pair.high, sign=True),
+            p_value(pair.p),
+            p_value(pair.p_adjusted),
+            p_value(pair.p_randomization),
+        )
+    return table
+
+
+def _others(comparison: Comparison) -> Table:
+    table = new_table("without scores to compare")
+    table.add_column("status", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for other in comparison.others[:_MOST_OTHERS]:
+        table.add_row(str(from_here(other.directory)), other.status, one_line(other.reason))
+    if (more := len(comparison.others) - _MOST_OTHERS) > 0:
+        table.add_row(f"and {more:,} more", "", "format=json lists them")
+    return table
+
+
+def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableType]:
+    """Yield where two systems differ: a table of wins and losses, and the rows that differ most."""
+    first, second = found.first, found.second
+    if found.buckets:
+        table = new_table(f"{first.number} against {second.number}")
+        for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference"):
+            table.add_column(title, justify="right", no_wrap=True)
+        for division, buckets in found.buckets.items():
+            table.add_row(Text(division, "bold"))
+            for bucket in buckets:
+                cell = Text(number(bucket.difference, comparison.score, "+"))
+                if bucket.low is not None and bucket.high is not None:
+                    cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
+                counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
+                table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
+        yield ""
+        yield table
+        if max(len(first.seeds), len(second.seeds)) > 1:
+            yield Text("A row's score is the mean of the seeds. Intervals take in rows alone.", "dim")
+    if found.rows:
+        yield "\nrows that differ most"
+    for row in found.rows:
+        yield ""
+        yield _row(comparison, row, (first, second))
+
+
+def _row(comparison: Comparison, row: Row, systems: Sequence[System]) -> Table:
+    """Return a row's texts above one another."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(row.language, Text(one_line(row.id), "bold"))
+    document = one_line(row.document)
+    if len(document) > _DOCUMENT:
+        document = f"{document[: _DOCUMENT - 1]}…"
+    table.add_row("document", document)
+    table.add_row("reference", one_line(row.reference))
+    for system in systems:
+        score = number(row.scores[str(system.number)], comparison.score)
+        table.add_row(f"{system.number}  {score:>5}", one_line(row.summaries[str(system.number)]) or "(empty)")
+    return table
