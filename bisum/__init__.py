@@ -9,13 +9,15 @@ from bisum.version import __version__
 
 if TYPE_CHECKING:
     from bisum.commands.train import train
+    from bisum.comparison.comparing import compare
     from bisum.config.jobs import compose
     from bisum.summarize.summarizer import Summarizer
 
-__all__ = ["Summarizer", "__version__", "compose", "train"]
+__all__ = ["Summarizer", "__version__", "compare", "compose", "train"]
 
 _HOMES = {
     "Summarizer": "bisum.summarize.summarizer",
+    "compare": "bisum.comparison.comparing",
     "compose": "bisum.config.jobs",
     "train": "bisum.commands.train",
 }

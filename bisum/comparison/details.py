@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bisum.comparison.comparing import BOOTSTRAP_SEED
+from bisum.comparison.ranking import BOOTSTRAP_SEED
 from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.statistics import Systems
 from bisum.comparison.where import Where, row_scores, rows_of, texts_of

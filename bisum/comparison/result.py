@@ -44,6 +44,8 @@ class System:
     """Lower end of its 95 % interval."""
     high: float | None
     seed_values: tuple[float, ...]
+    by_language: Mapping[str, float | None]
+    """The score over the rows of each language."""
     metrics: Mapping[str, float | None]
     """Further scores that were asked for, each the mean of the seeds."""
     rows_per_second: float | None
@@ -70,6 +72,7 @@ class System:
             "is_best": self.verdict == BEST,
             "verdict": self.verdict,
             "rows": self.rows,
+            "by_language": dict(self.by_language),
             "metrics": dict(self.metrics),
             "rows_per_second": self.rows_per_second,
             "parameters": self.parameters,
@@ -200,5 +203,6 @@ class Comparison:
             for system in group.systems:
                 own = system.to_dict()
                 settings, metrics = own.pop("settings"), own.pop("metrics")
+                of = {f"{self.by} {language}": value for language, value in own.pop("by_language").items()}
                 named = {key: shown(settings[key]) if key in settings else None for key in self.keys}
-                yield {"group": at, "scored_rows": group.rows, **named, **own, **metrics}
+                yield {"group": at, "scored_rows": group.rows, **named, **own, **of, **metrics}

@@ -22,23 +22,26 @@ from bisum.evaluation.bootstrap import FEWEST_ROWS
 MOST_PAIRS = 15
 """Most pairs of systems that the terminal lists."""
 _MOST_OTHERS = 20
+_MOST_LANGUAGES = 4
+_METRICS_PER_TABLE = 6
 _DOCUMENT = 160
 """Characters of a document that are shown."""
 DASH = "-"
 
 
-def report(comparison: Comparison) -> Iterator[RenderableType]:
-    """Yield the tables of all groups, the tests and the notes."""
+def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[RenderableType]:
+    """Yield the tables of all groups, of all tests if `pairs`, and the notes."""
     for at, group in enumerate(comparison.groups):
         if at:
             yield f"\nNot tested against the systems above: {group.why}."
         yield f"{heading(comparison, group)}\n"
         yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
         yield from map(Text, explanations(comparison, group))
-        if 1 < len(group.pairs) <= MOST_PAIRS:
+        yield from _metrics(comparison, group)
+        if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
             yield ""
             yield _pairs(comparison, group)
-        elif len(group.pairs) > MOST_PAIRS:
+        elif pairs and len(group.pairs) > MOST_PAIRS:
             yield Text(f"{len(group.pairs)} pairs were tested; format=json and format=html list them.", "dim")
     if comparison.others:
         yield ""
@@ -102,6 +105,8 @@ class _Shape:
     """Differences to the best have intervals."""
     speed: bool
     """There are columns of rows a second and parameters."""
+    own_interval: bool = True
+    """The score of a system has its interval."""
 
 
 _SHAPES = (
@@ -109,6 +114,7 @@ _SHAPES = (
     _Shape(columns=True, intervals=False, speed=True),
     _Shape(columns=True, intervals=False, speed=False),
     _Shape(columns=False, intervals=False, speed=False),
+    _Shape(columns=False, intervals=False, speed=False, own_interval=False),
 )
 
 
@@ -125,11 +131,12 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
     has_seeds = len({len(system.seeds) for system in models}) > 1
     has_speed = shape.speed and any(system.rows_per_second is not None for system in models)
     has_size = shape.speed and any(system.parameters is not None for system in models)
+    has_languages = 1 < len(group.languages) <= _MOST_LANGUAGES
     of_model = {"seeds": has_seeds, "rows/s": has_speed, "parameters": has_size}
     for title in (
         *(["seeds"] if has_seeds else []),
         comparison.by,
-        *comparison.metrics,
+        *([" / ".join(group.languages)] if has_languages else []),
         "minus\nbest",
         "p",
         *(title for title in ("rows/s", "parameters") if of_model[title]),
@@ -140,8 +147,9 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
         own = [shown(system.settings[key]) if key in system.settings else DASH for key in keys] or [system.label]
         cells: list[str | Text] = [system.label, *own[1:]] if system.is_baseline else [*own]
         cells += [str(len(system.seeds) or DASH)] if has_seeds else []
-        cells.append(_score(comparison, system))
-        cells += [number(system.metrics[name], score) for name, score in comparison.metrics.items()]
+        cells.append(_score(comparison, system, shape.own_interval))
+        if has_languages:
+            cells.append(" / ".join(number(value, comparison.score) for value in system.by_language.values()))
         cells += _against_best(comparison, group, system, shape.intervals)
         cells += [speed(system)] if has_speed else []
         cells += [size(system)] if has_size else []
@@ -160,14 +168,43 @@ def size(system: System) -> str:
     return DASH if system.parameters is None else f"{system.parameters / 1e6:.1f} M"
 
 
+def _metrics(comparison: Comparison, group: Group) -> Iterator[RenderableType]:
+    """Yield tables of the further scores, a few in each, with the best in bold."""
+    named = list(comparison.metrics.items())
+    for start in range(0, len(named), _METRICS_PER_TABLE):
+        shown_here = named[start : start + _METRICS_PER_TABLE]
+        table = new_table("")
+        for name, score in shown_here:
+            direction = {True: "higher", False: "lower", None: ""}[score["higher_is_better"]]
+            table.add_column(f"{name} {score['unit']}\n{direction}".rstrip(), justify="right", no_wrap=True)
+        best = {name: _best(group, name, score["higher_is_better"]) for name, score in shown_here}
+        for system in group.systems:
+            cells = []
+            for name, score in shown_here:
+                value = system.metrics[name]
+                is_best = value is not None and value == best[name]
+                cells.append(Text(number(value, score), "bold" if is_best else ""))
+            table.add_row(str(system.number), *cells)
+        yield ""
+        yield table
+
+
+def _best(group: Group, name: str, higher_is_better: bool | None) -> float | None:
+    """Return the best of several different values of a score; None if there is none."""
+    known = {value for system in group.systems if (value := system.metrics[name]) is not None}
+    if higher_is_better is None or len(known) < 2:
+        return None
+    return max(known) if higher_is_better else min(known)
+
+
 def mark(system: System) -> str:
     """Return the mark of a system in tables: best, or = if it is not distinguishable from the best."""
     return {BEST: "best", SAME: "="}.get(system.verdict, "")
 
 
-def _score(comparison: Comparison, system: System) -> Text:
+def _score(comparison: Comparison, system: System, has_interval: bool) -> Text:
     cell = Text(number(system.value, comparison.score))
-    if system.low is not None and system.high is not None:
+    if has_interval and system.low is not None and system.high is not None:
         cell.append(f" {interval(comparison, system.low, system.high)}", "dim")
     return cell
 

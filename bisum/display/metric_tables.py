@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from bisum.display.scored_rows import ScoredRows, chosen_scores, explain_mark, few_rows_mark
+from bisum.display.scored_rows import ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import Fitting, new_table
 from bisum.interfaces.score import score_name
 
 _BETTER = {True: "higher", False: "lower", None: ""}
 _PERCENT = 100
 _LARGE = 1e6
-_JOBS_PER_TABLE = 6
 
 
 def metrics_table(
@@ -135,48 +134,6 @@ def _verdict(metrics: Mapping[str, Any], name: str, rows: ScoredRows) -> str:
     if higher_is_better is None:
         return "higher" if metrics[key] > 0 else "lower"
     return "better" if (metrics[key] > 0) == higher_is_better else "worse"
-
-
-def evaluated_metrics(
-    jobs: Mapping[str, Mapping[str, Any]], prefixes: Sequence[str], *, same_rows: bool
-) -> Iterator[Table]:
-    """Yield tables of the chosen metrics over all rows, with a column for each of a sweep's evaluations.
-
-    Args:
-        jobs: the `run.json` of each job, by label; those without an evaluation are left out.
-        prefixes: the prefix of each job's metrics, test or eval.
-        same_rows: whether all scored the same rows, so that the best can be marked.
-    """
-    described: dict[str, Mapping[str, Any]] = {}
-    for record in jobs.values():
-        described |= chosen_scores(record)
-    every = [
-        (f"job {at}", record["evaluation"], prefix)
-        for at, (record, prefix) in enumerate(zip(jobs.values(), prefixes, strict=True))
-        if "evaluation" in record
-    ]
-    settings = [record["config"].get("metric") for record in jobs.values() if "evaluation" in record]
-    is_comparable = same_rows and all(of_job == settings[0] for of_job in settings)
-    for start in range(0, len(every), _JOBS_PER_TABLE):
-        shown = every[start : start + _JOBS_PER_TABLE]
-        table = _new_table([label for label, *_ in shown])
-        for name, score in described.items():
-            scores = {label: scores.get(score_name(prefix, name)) for label, scores, prefix in every}
-            best = _best([*scores.values()], score["higher_is_better"]) if is_comparable else None
-            values = [scores[label] for label, *_ in shown]
-            if any(value is not None for value in values):
-                cells = [Text(number(v, score), "bold" if v is not None and v == best else "") for v in values]
-                table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells)
-        if table.row_count:
-            yield table
-
-
-def _best(values: Sequence[float | None], higher_is_better: bool | None) -> float | None:
-    """Return the best of several different values; None if there is none."""
-    known = {value for value in values if value is not None}
-    if higher_is_better is None or len(known) < 2:
-        return None
-    return max(known) if higher_is_better else min(known)
 
 
 def _label(name: str, score: Mapping[str, Any]) -> Text:

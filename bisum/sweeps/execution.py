@@ -65,7 +65,8 @@ def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
         replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
         command = jobs[0].config.provenance.command
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
-        done, code = [], 0
+        done: list[Path] = []
+        code = 0
         try:
             for number, job in enumerate(jobs):
                 announce(number, [job.words for job in jobs], job.config.provenance.overrides)
@@ -75,11 +76,11 @@ def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
                     complain_of(returned.error)
                     code = max(code, 2 if isinstance(returned.error, UserError) else 1)
                 subdirectory = directory_of(job.composed, "hydra.sweep.subdir")
-                done.append((directory / subdirectory, job.config.provenance.overrides))
+                done.append(directory / subdirectory)
                 release_memory()
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
-        return max(report(done), code)
+        return max(report(directory, done), code)
 
 
 def complain_of(error: Exception) -> None:

@@ -38,7 +38,7 @@ def run_with_plugins(
     claim(directory, "hydra.sweep.dir")
     function = import_function()
     listed = [job.words for job in sweep.jobs or []]
-    done: list[tuple[Path, Sequence[str]]] = []
+    done: list[Path] = []
 
     def task(_: DictConfig) -> float | None:
         clean_standard_streams()  # a launcher may run the job in another process
@@ -47,7 +47,7 @@ def run_with_plugins(
         shown = [without_secrets(word) for word in own]
         announce(hydra.job.num, listed, shown)
         directory_of_job = Path(hydra.runtime.output_dir)
-        done.append((directory_of_job, shown))
+        done.append(directory_of_job)
         try:
             _mask_files(directory_of_job / str(hydra.output_subdir))
             parsed = composer.parse([*hydra.overrides.hydra, *own])
@@ -73,11 +73,8 @@ def run_with_plugins(
     finally:
         _mask_files(directory)
     returned = [result for batch in batches or [] for result in batch]  # Optuna's sweeper returns none
-    results = [
-        (Path(result.hydra_cfg.hydra.runtime.output_dir), [without_secrets(word) for word in result.overrides])
-        for result in returned
-    ]
-    return report(results or done)
+    results = [Path(result.hydra_cfg.hydra.runtime.output_dir) for result in returned]
+    return report(directory, results or done)
 
 
 def _mask_files(folder: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
+from bisum.comparison.comparing import compared
+from bisum.comparison.tables import report as tables
+from bisum.config.options import CompareOptions
 from bisum.display.console import Console
-from bisum.display.evaluation_tables import evaluations_report
-from bisum.display.tables import new_table
+from bisum.display.scored_rows import chosen_scores
 from bisum.display.terminal import from_here
 from bisum.errors import UserError
-from bisum.interfaces.score import score_name
+from bisum.interfaces.defaults import defaults_of
+from bisum.interfaces.score import ROUGE_PROFILES, rouge_name, split_score_name
 from bisum.runs.record import read_record
 
 
@@ -25,63 +27,55 @@ def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str
     Console().rule(f"job {number}{of}: {own or 'defaults'}")
 
 
-def report(jobs: Sequence[tuple[Path, Sequence[str]]]) -> int:
-    """Show a line for each job and return the largest of their exit codes."""
-    records = [_record(directory) for directory, _ in jobs]
-    own = _own_words([overrides for _, overrides in jobs])
+def report(directory: Path, jobs: Sequence[Path]) -> int:
+    """Compare the jobs of a sweep, name the command that repeats it, and return the largest of their exit codes."""
+    records = [_record(job) for job in jobs]
     console = Console()
     console.rule("sweep")
-    if any("evaluation" in record for record in records):
-        labels = (f"{number} {words}".rstrip() for number, words in enumerate(own))
-        console.print(*evaluations_report(dict(zip(labels, records, strict=True))))
-        for number, record in enumerate(records):
-            if "evaluation" not in record:
-                line = f"job {number} {record.get('status', 'lost')}: {record.get('reason') or 'no reason is known'}"
-                console.print(line, soft_wrap=True)
-    else:
-        console.print(_results_table(own, records))
-    if jobs:
-        folder = from_here(jobs[0][0].parent)
-        console.print(f"run directories  {folder}", soft_wrap=True)
-        if len(jobs) > 1 and records[0].get("job") == "train":
-            console.print(f"test scores      bisum evaluate {folder}/[0-9]*", soft_wrap=True)
-        if view := (records[0].get("tracker") or {}).get("view"):
-            console.print(f"job 0            {view}", soft_wrap=True)
+    folder = from_here(directory)
+    finished = [record for record in records if record.get("status") == "finished"]
+    settings = _settings(finished)
+    try:
+        comparison = compared([folder], CompareOptions(**{**defaults_of("compare"), **settings}))
+        console.print(*tables(comparison, pairs=False), sep="\n")
+    except UserError as error:
+        console.print(f"nothing to compare: {error}", soft_wrap=True)
+    for number, record in enumerate(records):
+        if not record:
+            console.print(f"job {number} lost: it left no record", soft_wrap=True)
+    console.print(f"\nrun directories  {folder}", soft_wrap=True)
+    if finished and finished[0]["job"] != "explore":
+        words = [f"{key}={_word(value)}" for key, value in settings.items()]
+        console.print(f"this comparison  {shlex.join(['bisum', 'compare', str(folder), *words])}", soft_wrap=True)
+        if finished[0]["job"] == "train":
+            console.print(f"test scores      {shlex.join(['bisum', 'compare', str(folder)])}", soft_wrap=True)
+    if records and (view := (records[0].get("tracker") or {}).get("view")):
+        console.print(f"job 0            {view}", soft_wrap=True)
     return max((record.get("exit_code") or int(record.get("status") != "finished") for record in records), default=0)
 
 
-def _own_words(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return the words that distinguish each job; `run=` is cut to a name if names suffice."""
-    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
-    own = [[word for word in overrides if word not in shared] for overrides in jobs]
+def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how the jobs are compared.
 
-    def brief(word: str) -> str:
-        key, _, path = word.partition("=")
-        parts = [part for part in Path(path).parts if part != "checkpoints"]
-        return f"run={'/'.join(parts[-2:] if 'checkpoints' in path else parts[-1:])}" if key == "run" else word
-
-    named = [" ".join(map(brief, words)) for words in own]
-    return named if len(set(named)) == len(own) else list(map(" ".join, own))
-
-
-def _results_table(own: Sequence[str], records: Sequence[dict[str, Any]]) -> Table:
-    table = new_table("job")
-    table.add_column("overrides", overflow="fold")
-    table.add_column("status")
-    table.add_column("best", overflow="fold")
-    for number, (words, record) in enumerate(zip(own, records, strict=True)):
-        table.add_row(str(number), words, str(record.get("status", "lost")), _result(record))
-    return table
+    Trainings are compared by the score that selected their checkpoints, on validation: the test split is for the model
+    that is chosen. Evaluations are compared by ROUGE-L on their split, with the other scores beside it.
+    """
+    if not records:
+        return {}
+    first = records[0]
+    if first["job"] == "train":
+        by = {record.get("best_metric") for record in records}
+        name, language = split_score_name(str(first["best_metric"])) if len(by) == 1 else ("auto", "")
+        return {"by": name, "split": "validation", **({"language": language} if language else {})}
+    if first["job"] != "evaluate":
+        return {}
+    profile = "unicode" if any(record.get("profile") == "unicode" for record in records) else ROUGE_PROFILES[0]
+    chosen = dict.fromkeys(name for record in records for name in chosen_scores(record))
+    return {"metrics": [rouge_name(profile, "rouge1"), rouge_name(profile, "rouge2"), *chosen, "gen_len"]}
 
 
-def _result(record: dict[str, Any]) -> str:
-    """Return the score that ranks a job, or the reason why it has none."""
-    if record.get("status") != "finished":
-        return str(record.get("reason") or "")
-    scores = record.get("best") or record.get("baseline") or {}
-    baseline = score_name("baseline", "rougeL", profile=record.get("profile", "rouge"))
-    shown = record["best_metric"] if record.get("best_metric") in scores else baseline
-    return f"{shown} {scores[shown]:.2f}" if shown in scores else ""
+def _word(value: Any) -> str:
+    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def _record(directory: Path) -> dict[str, Any]:
