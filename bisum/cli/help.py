@@ -25,7 +25,7 @@ EXAMPLES = {
     "bisum baseline split=test evaluation.lead=1": "score the first sentence of each document",
     "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "use the other backend, more epochs and another seed",
     "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "fine-tune mT5 on your own corpus",
-    "bisum compare outputs": "list your runs, the best first, and test whether the differences between them are real",
+    "bisum compare outputs": "rank your runs, and test whether they really differ",
     "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with every combination",
 }
 
