@@ -1,0 +1,1 @@
+"""Runs read back and compared: statistics between systems, the table and the report."""
