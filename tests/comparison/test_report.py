@@ -276,37 +276,55 @@ def two_groups() -> dict[str, Any]:
     return data
 
 
+@pytest.fixture
+def shown_by_a_browser(tmp_path):
+    """A function from data to the page that a browser makes of the report and what it logs to the console."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("showing the report needs chromium on PATH")
+    options = ["--headless", "--dump-dom", "--virtual-time-budget=5000", "--enable-logging=stderr", "--no-sandbox"]
+    options += ["--disable-gpu", "--disable-quic", "--disable-sync", "--disable-background-networking"]
+    options += ["--disable-component-update", "--no-first-run"]
+
+    def shown(data: dict[str, Any]) -> tuple[str, list[str]]:
+        file = tmp_path / "report.html"
+        file.write_text(html_report(data), encoding="utf-8")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            command = [browser, *options, f"--user-data-dir={profile}", file.as_uri()]
+            done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+        logged = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+        return done.stdout.decode(), logged
+
+    return shown
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [comparison, hostile, every_leaf_missing, many_systems, two_groups], ids=lambda make: make.__name__
 )
-def test_a_browser_shows_the_report_without_errors(make, tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("showing the report needs chromium on PATH")
-    data = make()
-    (tmp_path / "report.html").write_text(html_report(data), encoding="utf-8")
-    options = [
-        "--headless",
-        "--virtual-time-budget=5000",
-        "--dump-dom",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-sync",
-    ]
-    options += ["--disable-background-networking", "--disable-component-update", "--enable-logging=stderr"]
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options.append(f"--user-data-dir={profile}")
-        done = subprocess.run(
-            [browser, *options, (tmp_path / "report.html").as_uri()],
-            capture_output=True,
-            timeout=120,
-            check=True,
-        )
-    assert "CONSOLE" not in done.stderr.decode(errors="replace")
-    shown = done.stdout.decode()
-    assert re.search(r"<section id=\"g1-systems\">.*<tbody><tr", shown, re.DOTALL)
-    assert shown.count("<svg") >= 1
-    assert len(re.findall(r"<script", shown)) == 1 + len(report._SCRIPTS)
+def test_a_browser_shows_the_report_without_errors(make, shown_by_a_browser):
+    page, logged = shown_by_a_browser(make())
+    assert logged == []
+    assert re.search(r"<section id=\"g1-systems\">.*<tbody><tr", page, re.DOTALL)
+    assert '<svg class="plot-' in page or make is every_leaf_missing
+    assert len(re.findall("<script", page)) == 1 + len(report._SCRIPTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("higher_is_better", "verdict"), [(True, "1 is better"), (False, "2 is better")])
+def test_a_browser_shows_systems_pairs_and_rows(higher_is_better, verdict, shown_by_a_browser):
+    data = comparison()
+    data["score"] = SCORE | {"higher_is_better": higher_is_better}
+    page, _ = shown_by_a_browser(data)
+    parts = (
+        "<strong>33.5</strong>",
+        "31.5 to 35.5",
+        "seeds 33.4, 33.6",
+        "lead-3",
+        "2.7M",
+        "+1.0",
+        "+0.2 to +1.8",
+        "0.030",
+    )
+    for part in (*parts, verdict, "A summary of row 3.", "Another of row 0."):
+        assert part in page, part

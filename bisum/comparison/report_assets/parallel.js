@@ -89,7 +89,7 @@ function parallelChart(data, systems) {
   return chart("Settings and score", draw, {
     above: few ? legend(lines) : null,
     least: 110 * axes.length,
-    note: `One line for each system.${few ? "" : " The stronger its color, the better its score ranks."}`,
+    note: `One line for each system.${data.score?.higher_is_better === false ? " Lower scores are better." : ""}${few ? "" : " The stronger its color, the better its score ranks."}`,
   });
 }
 

@@ -117,7 +117,7 @@ function rowsExplorer(data, group, systems) {
 function part(title, text, language, foldable = false) {
   const lang = /^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$/.test(language ?? "") ? language.replaceAll("_", "-") : null;
   const whole = text === null || text === undefined ? MISSING : String(text);
-  const body = element("p", { class: "text", dir: "auto", lang }, whole || "(empty)");
+  const body = element("p", { class: text ? "text" : "text muted", dir: "auto", lang }, whole || "(empty)");
   const long = foldable && (whole.length > FOLDED_LETTERS || whole.split("\n").length > 5);
   const box = element("div", { class: "part" }, element("div", { class: "label" }, title), body);
   if (!long) return box;
