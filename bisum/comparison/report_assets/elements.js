@@ -22,7 +22,10 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 /** Return a number with a fixed number of decimals and a true minus sign. */
 function fixed(value, digits, signed = false) {
   if (!isNumber(value)) return MISSING;
-  const size = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const size = Math.abs(value).toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
   if (!/[1-9]/.test(size)) return size;
   return (value < 0 ? "−" : signed ? "+" : "") + size;
 }
@@ -56,7 +59,10 @@ function asText(value) {
 
 /** Return a text on one line, cut at a number of letters. */
 function short(text, letters) {
-  const start = String(text ?? "").slice(0, 4 * letters).replace(/\s+/g, " ").trim();
+  const start = String(text ?? "")
+    .slice(0, 4 * letters)
+    .replace(/\s+/g, " ")
+    .trim();
   const all = Array.from(start);
   return all.length > letters ? `${all.slice(0, letters - 1).join("")}…` : start;
 }

@@ -10,14 +10,23 @@ function axis(name, title, values, format = asText) {
   if (present.length && present.every(isNumber)) {
     const [least, most] = d3.extent(present);
     const log = least > 0 && most / least >= 10;
-    const scale = (log ? d3.scaleLog() : d3.scaleLinear()).domain(least === most ? [least / 2, 2 * most || 1] : [least, most]);
+    const scale = (log ? d3.scaleLog() : d3.scaleLinear()).domain(
+      least === most ? [least / 2, 2 * most || 1] : [least, most],
+    );
     const exact = [...new Set(present)];
     const ends = [least, most].map((end) => Number(end.toPrecision(3)));
     const ticks = exact.length <= 5 ? exact : log ? [...ends, ...scale.ticks(3)] : scale.nice(5).ticks(5);
     const place = (value) => (isNumber(value) ? (least === most ? 0.5 : scale(value)) : -0.12);
-    return { name, title: log ? `${title} (log scale)` : title, place, ticks: [...apart(ticks.map((tick) => [place(tick), format(tick)])), ...missing] };
+    return {
+      name,
+      title: log ? `${title} (log scale)` : title,
+      place,
+      ticks: [...apart(ticks.map((tick) => [place(tick), format(tick)])), ...missing],
+    };
   }
-  const named = [...new Set(present.map(asText))].sort((one, two) => one.localeCompare(two, undefined, { numeric: true }));
+  const named = [...new Set(present.map(asText))].sort((one, two) =>
+    one.localeCompare(two, undefined, { numeric: true }),
+  );
   const scale = d3.scalePoint(named, [0, 1]).padding(named.length === 1 ? 0.5 : 0);
   const place = (value) => (value === null || value === undefined ? -0.12 : scale(asText(value)));
   const step = Math.ceil(named.length / MOST_TICKS);
@@ -43,8 +52,21 @@ function parallelChart(data, systems) {
   if (lines.length < 2 || !keys.length) return null;
   const digits = decimals(data.score);
   const names = shortKeys(data.keys);
-  const axes = keys.map((key) => axis(names.get(key), key, lines.map((system) => system.settings?.[key])));
-  axes.push(axis(data.by ?? "value", data.by ?? "value", lines.map((system) => system.value), (value) => fixed(value, digits)));
+  const axes = keys.map((key) =>
+    axis(
+      names.get(key),
+      key,
+      lines.map((system) => system.settings?.[key]),
+    ),
+  );
+  axes.push(
+    axis(
+      data.by ?? "value",
+      data.by ?? "value",
+      lines.map((system) => system.value),
+      (value) => fixed(value, digits),
+    ),
+  );
   const values = lines.map((system) => [...keys.map((key) => system.settings?.[key]), system.value]);
   const points = lines.flatMap((system, number) =>
     axes.map((of, place) => ({ system, place, y: of.place(values[number][place]) })),
@@ -52,7 +74,10 @@ function parallelChart(data, systems) {
   const ticks = axes.flatMap((of, place) => of.ticks.map(([y, text]) => ({ place, y, text })));
   const lowest = Math.min(0, ...points.map((point) => point.y));
   const few = lines.every((system) => system.prominent);
-  const shade = shades(lines.map((system) => system.value), data.score?.higher_is_better === false ? -1 : 1);
+  const shade = shades(
+    lines.map((system) => system.value),
+    data.score?.higher_is_better === false ? -1 : 1,
+  );
   const color = (point) => (few ? point.system.color : shade(point.system.value));
 
   const path = { x: "place", y: "y", z: (point) => point.system.number, curve: "bump-x" };
@@ -71,25 +96,55 @@ function parallelChart(data, systems) {
       y: { domain: [lowest - 0.02, 1.02], axis: null },
       marks: [
         Plot.ruleX(axes, { x: (_, place) => place, stroke: "var(--muted)" }),
-        ...(few ? lineMarks(points, { ...path, strokeWidth: 2.2 }) : [Plot.line(points, { ...path, stroke: color, strokeOpacity: 0.7, strokeWidth: 1.3 })]),
-        few ? Plot.dot(points, { x: "place", y: "y", fill: color, symbol: (point) => point.system.symbol, r: 4 }) : null,
-        Plot.text(ticks, { x: "place", y: "y", text: (tick) => short(tick.text, letters), textAnchor: "start", dx: 6, dy: -10, fill: "currentColor", stroke: "var(--panel)", strokeWidth: 4 }),
-        // The first name starts at its axis, the last ends there, so that none is cut.
-        ...axes.map((of, place) =>
-          Plot.text([of], { x: () => place, text: (item) => short(item.name, letters + 2), title: (item) => item.title, frameAnchor: "top", dy: -34, dx: place ? 0 : -6, textAnchor: place ? "middle" : "start", fontWeight: 600 }),
-        ),
-        Plot.tip(points, Plot.pointer({
+        ...(few
+          ? lineMarks(points, { ...path, strokeWidth: 2.2 })
+          : [Plot.line(points, { ...path, stroke: color, strokeOpacity: 0.7, strokeWidth: 1.3 })]),
+        few
+          ? Plot.dot(points, { x: "place", y: "y", fill: color, symbol: (point) => point.system.symbol, r: 4 })
+          : null,
+        Plot.text(ticks, {
           x: "place",
           y: "y",
-          title: (point) => tooltip(point.system, `${data.by ?? "value"} ${fixed(point.system.value, digits)}`),
-        })),
+          text: (tick) => short(tick.text, letters),
+          textAnchor: "start",
+          dx: 6,
+          dy: -10,
+          fill: "currentColor",
+          stroke: "var(--panel)",
+          strokeWidth: 4,
+        }),
+        // The first name starts at its axis, the last ends there, so that none is cut.
+        ...axes.map((of, place) =>
+          Plot.text([of], {
+            x: () => place,
+            text: (item) => short(item.name, letters + 2),
+            title: (item) => item.title,
+            frameAnchor: "top",
+            dy: -34,
+            dx: place ? 0 : -6,
+            textAnchor: place ? "middle" : "start",
+            fontWeight: 600,
+          }),
+        ),
+        Plot.tip(
+          points,
+          Plot.pointer({
+            x: "place",
+            y: "y",
+            title: (point) => tooltip(point.system, `${data.by ?? "value"} ${fixed(point.system.value, digits)}`),
+          }),
+        ),
       ],
     });
   };
   return chart("Settings and score", draw, {
     above: few ? legend(lines) : null,
     least: 110 * axes.length,
-    note: `One line for each system.${data.score?.higher_is_better === false ? " Lower scores are better." : ""}${few ? "" : " The stronger its color, the better its score ranks."}`,
+    note: [
+      "One line for each system.",
+      data.score?.higher_is_better === false ? "Lower scores are better." : "",
+      few ? "" : "The stronger its color, the better its score ranks.",
+    ].join(" "),
   });
 }
 

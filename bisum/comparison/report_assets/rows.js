@@ -5,7 +5,12 @@ const PAGE_ROWS = 20;
 const FOLDED_LETTERS = 420;
 
 /** Return a text as it is searched: without case, accents and differences of white space. */
-const folded = (text) => String(text ?? "").normalize("NFKD").replace(/\p{M}/gu, "").replace(/\s+/g, " ").toLowerCase();
+const folded = (text) =>
+  String(text ?? "")
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .replace(/\s+/g, " ")
+    .toLowerCase();
 
 function rowsExplorer(data, group, systems) {
   const texts = group.texts ?? [];
@@ -30,11 +35,29 @@ function rowsExplorer(data, group, systems) {
     return isNumber(one) && isNumber(two) ? one - two : null;
   };
   const orders = {
-    difference: ["largest difference", (row) => { const value = difference(row); return value === null ? null : -Math.abs(value); }],
-    first: ["first much higher", (row) => { const value = difference(row); return value === null ? null : -value; }],
+    difference: [
+      "largest difference",
+      (row) => {
+        const value = difference(row);
+        return value === null ? null : -Math.abs(value);
+      },
+    ],
+    first: [
+      "first much higher",
+      (row) => {
+        const value = difference(row);
+        return value === null ? null : -value;
+      },
+    ],
     second: ["second much higher", difference],
     low: ["first's score, lowest first", (row) => scoreOf(row, state.first)],
-    high: ["first's score, highest first", (row) => { const value = scoreOf(row, state.first); return isNumber(value) ? -value : null; }],
+    high: [
+      "first's score, highest first",
+      (row) => {
+        const value = scoreOf(row, state.first);
+        return isNumber(value) ? -value : null;
+      },
+    ],
     file: ["order of the file", () => 0],
   };
 
@@ -53,7 +76,8 @@ function rowsExplorer(data, group, systems) {
       .map((row) => [value(row), row])
       .sort(([one], [two]) => compareValues(one, two, 1))
       .map(([, row]) => row);
-    found.textContent = `${plural(matching.length, "row", "rows")}${matching.length < texts.length ? ` of ${count(texts.length)}` : ""}`;
+    const whole = matching.length < texts.length ? ` of ${count(texts.length)}` : "";
+    found.textContent = `${plural(matching.length, "row", "rows")}${whole}`;
     state.shown = 0;
     list.replaceChildren();
     grow();
@@ -64,7 +88,8 @@ function rowsExplorer(data, group, systems) {
     list.append(...next.map(card));
     state.shown += next.length;
     more.hidden = state.shown >= matching.length;
-    more.textContent = `Show ${Math.min(PAGE_ROWS, matching.length - state.shown)} more (${count(matching.length - state.shown)} left)`;
+    const left = matching.length - state.shown;
+    more.textContent = `Show ${Math.min(PAGE_ROWS, left)} more (${count(left)} left)`;
   }
 
   function card(row) {
@@ -79,33 +104,68 @@ function rowsExplorer(data, group, systems) {
         { class: "row-head" },
         element("bdi", { class: "path" }, asText(row.id)),
         facts.map((fact) => element("bdi", { class: "tag" }, short(fact, 60))),
-        apart === null ? null : element("span", { class: "apart" }, `${state.first} − ${state.second}: `, element("strong", {}, fixed(apart, digits, true))),
+        apart === null
+          ? null
+          : element(
+              "span",
+              { class: "apart" },
+              `${state.first} − ${state.second}: `,
+              element("strong", {}, fixed(apart, digits, true)),
+            ),
       ),
       part("Document", row.document, row.language, true),
       part("Reference", row.reference, row.language),
-      element("div", { class: "sides" }, shown.map((number) => {
-        const system = of.get(number);
-        const title = [badge(system), " ", element("strong", {}, fixed(scoreOf(row, number), digits)), " ", element("bdi", {}, short(system.brief, 60))];
-        return part(title, row.summaries?.[number], row.language);
-      })),
+      element(
+        "div",
+        { class: "sides" },
+        shown.map((number) => {
+          const system = of.get(number);
+          const title = [
+            badge(system),
+            " ",
+            element("strong", {}, fixed(scoreOf(row, number), digits)),
+            " ",
+            element("bdi", {}, short(system.brief, 60)),
+          ];
+          return part(title, row.summaries?.[number], row.language);
+        }),
+      ),
     );
   }
 
   const languages = [...new Set(texts.map((row) => row.language).filter(Boolean))].sort();
-  const search = element("input", { type: "search", placeholder: "id, document, reference or summary", oninput: debounced(() => set("query", search.value), 200) });
+  const search = element("input", {
+    type: "search",
+    placeholder: "id, document, reference or summary",
+    oninput: debounced(() => set("query", search.value), 200),
+  });
   const set = (name, value) => {
     state[name] = value;
     update();
   };
-  const options = choices.map((system) => [String(system.number), `${system.number}  ${isolated(short(system.brief, 70))}`]);
+  const options = choices.map((system) => [
+    String(system.number),
+    `${system.number}  ${isolated(short(system.brief, 70))}`,
+  ]);
   const controls = element(
     "div",
     { class: "controls" },
     element("label", { class: "control wide" }, element("span", {}, "Search"), search),
-    languages.length > 1 ? select("Language", [["", "all"], ...languages.map((language) => [language, language])], "", (value) => set("language", value)) : null,
+    languages.length > 1
+      ? select("Language", [["", "all"], ...languages.map((language) => [language, language])], "", (value) =>
+          set("language", value),
+        )
+      : null,
     options.length ? select("First system", options, state.first, (value) => set("first", value)) : null,
     options.length > 1 ? select("Second system", options, state.second, (value) => set("second", value)) : null,
-    options.length ? select("Sort by", Object.entries(orders).map(([name, [text]]) => [name, text]), state.sort, (value) => set("sort", value)) : null,
+    options.length
+      ? select(
+          "Sort by",
+          Object.entries(orders).map(([name, [text]]) => [name, text]),
+          state.sort,
+          (value) => set("sort", value),
+        )
+      : null,
   );
   if (options.length < 2) state.sort = options.length ? "low" : "file";
   if (options.length === 1) controls.querySelector("label:last-child select").value = "low";

@@ -43,7 +43,8 @@ function legend(systems, rest = 0) {
   const items = systems.map((system) =>
     element("li", { title: short(system.label, 400) }, badge(system), " ", element("bdi", {}, short(system.brief, 60))),
   );
-  if (rest > 0) items.push(element("li", { class: "muted" }, `in grey: ${plural(rest, "other system", "other systems")}`));
+  if (rest > 0)
+    items.push(element("li", { class: "muted" }, `in grey: ${plural(rest, "other system", "other systems")}`));
   return element("ul", { class: "legend" }, items);
 }
 
@@ -65,7 +66,10 @@ function valueCell(system, digits) {
   if (bounds) lines.push(element("span", { class: "bounds" }, bounds));
   if (seeds.length > 1) {
     const each = (system.seeds ?? []).map((seed, place) => `seed ${seed}: ${fixed(system.seed_values[place], digits)}`);
-    const listed = seeds.slice(0, 5).map((value) => fixed(value, digits)).join(", ");
+    const listed = seeds
+      .slice(0, 5)
+      .map((value) => fixed(value, digits))
+      .join(", ");
     const ending = seeds.length > 5 ? ", …" : "";
     lines.push(element("span", { class: "bounds", title: each.join("\n") }, `seeds ${listed}${ending}`));
   }
@@ -88,7 +92,9 @@ function systemsTable(data, systems) {
     title: key,
     value: (system) => system.settings?.[key],
     cell: (system) => clamped(system.settings?.[key]),
-    numeric: systems.every((system) => [null, undefined].includes(system.settings?.[key]) || isNumber(system.settings[key])),
+    numeric: systems.every(
+      (system) => [null, undefined].includes(system.settings?.[key]) || isNumber(system.settings[key]),
+    ),
   }));
   const metrics = Object.entries(data.metrics ?? {}).map(([name, score]) => ({
     name,
@@ -115,7 +121,12 @@ function systemsTable(data, systems) {
       title: "Seeds whose runs make up the system",
       value: (system) => system.seeds?.length,
       numeric: true,
-      cell: (system) => element("span", { title: (system.runs ?? []).join("\n") }, short((system.seeds ?? []).join(", ") || MISSING, 24)),
+      cell: (system) =>
+        element(
+          "span",
+          { title: (system.runs ?? []).join("\n") },
+          short((system.seeds ?? []).join(", ") || MISSING, 24),
+        ),
     },
     ...metrics,
     {
@@ -200,8 +211,13 @@ function differenceCell(of, digits) {
 /** Return one table for each way of dividing the rows: wins, ties and losses of the first of two systems. */
 function whereTables(data, where, systems) {
   const digits = decimals(data.score);
-  const [ours, theirs] = [where.first, where.second].map((number) => systems.find((system) => system.number === number)?.color);
-  const colors = ours && theirs && ours !== theirs ? [ours, "var(--line)", theirs] : ["var(--series-1)", "var(--line)", "var(--series-2)"];
+  const [ours, theirs] = [where.first, where.second].map(
+    (number) => systems.find((system) => system.number === number)?.color,
+  );
+  const colors =
+    ours && theirs && ours !== theirs
+      ? [ours, "var(--line)", theirs]
+      : ["var(--series-1)", "var(--line)", "var(--series-2)"];
   return Object.entries(where.buckets ?? {}).map(([name, buckets]) => {
     const columns = [
       { name, cell: (bucket) => clamped(bucket.name) },

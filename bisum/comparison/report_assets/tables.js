@@ -56,9 +56,7 @@ function table(caption, columns, rows, { mark = () => "", sticky = false } = {})
 
   const headers = columns.map((column) => {
     const label = element("span", { class: "clamp" }, breakable(column.name));
-    const content = column.value
-      ? element("button", { type: "button", onclick: () => sortBy(column) }, label)
-      : label;
+    const content = column.value ? element("button", { type: "button", onclick: () => sortBy(column) }, label) : label;
     return element(
       "th",
       {
@@ -78,13 +76,21 @@ function table(caption, columns, rows, { mark = () => "", sticky = false } = {})
     element("thead", {}, element("tr", {}, headers)),
     body,
   );
-  const frame = { class: rows.length > 25 ? "scroll tall" : "scroll", tabindex: 0, role: "region", "aria-label": caption };
+  const frame = {
+    class: rows.length > 25 ? "scroll tall" : "scroll",
+    tabindex: 0,
+    role: "region",
+    "aria-label": caption,
+  };
   return element("div", { class: "table" }, element("div", frame, whole), more);
 }
 
 /** Return a dotted or slashed name that may wrap after its separators. */
 function breakable(text) {
-  const parts = String(text).slice(0, 500).split(/(?<=[./_])/).slice(0, 60);
+  const parts = String(text)
+    .slice(0, 500)
+    .split(/(?<=[./_])/)
+    .slice(0, 60);
   return parts.flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
 }
 
