@@ -125,7 +125,7 @@ function systemsTable(data, systems) {
         element(
           "span",
           { title: (system.runs ?? []).join("\n") },
-          short((system.seeds ?? []).join(", ") || MISSING, 24),
+          short((system.seeds ?? []).map(asText).join(", ") || MISSING, 24),
         ),
     },
     ...metrics,
