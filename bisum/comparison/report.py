@@ -1,0 +1,84 @@
+"""The HTML report of a comparison: one file that carries its data, style and scripts, and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from bisum.printing import as_json
+
+_SCRIPTS = (
+    "vendor/d3.min.js", "vendor/plot.umd.min.js", "elements.js", "tables.js", "systems.js", "charts.js",
+    "score_charts.js", "parallel.js", "rows.js", "page.js",
+)  # fmt: skip
+"""Scripts in the order in which they run."""
+# What ends a script element or starts a comment in it, and halves of surrogate pairs, which UTF-8 cannot encode.
+_UNSAFE = re.compile("[<>&\ud800-\udfff]")
+
+
+def html_report(data: Mapping[str, Any]) -> str:
+    """Return a page that shows a comparison, to be written as UTF-8.
+
+    Texts in `data` may hold anything: they stay text. Numbers that are not finite are shown as missing.
+    """
+    scripts = [_asset(name) for name in _SCRIPTS]
+    page = _environment().from_string(_asset("page.html.j2"))
+    html = page.render(
+        data=data,
+        policy=_policy(scripts),
+        style=Markup(_asset("page.css")),  # the package's own files are the only markup besides the template
+        scripts=[Markup(script) for script in scripts],
+        embedded=Markup(_embedded(data)),
+    )
+    return html.encode(errors="replace").decode()  # halves of surrogate pairs in the heading
+
+
+def _embedded(data: Mapping[str, Any]) -> str:
+    """Return the data as JSON that holds no character with a meaning in HTML."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", as_json(_finite(data)))
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with None for the numbers that JSON lacks."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _policy(scripts: list[str]) -> str:
+    """Return a content security policy: nothing is loaded, and no script runs but these.
+
+    Plot adds style elements of its own, so styles cannot be allowed by their hashes.
+    """
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src " + " ".join(f"'sha256-{value}'" for value in hashes),
+            "style-src 'unsafe-inline'",
+            "img-src data:",  # the empty icon, without which a browser asks the server for one
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("bisum.comparison").joinpath("report_assets", *name.split("/")).read_text(encoding="utf-8")
