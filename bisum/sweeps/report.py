@@ -68,7 +68,8 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         name, language = split_score_name(str(first["best_metric"])) if len(by) == 1 else ("auto", "")
         return {"by": name, "split": "validation", **({"language": language} if language else {})}
     if first["job"] != "evaluate":
-        return {}
+        split = (first.get("baseline") or {}).get("split")
+        return {"split": split} if split else {}
     profile = "unicode" if any(record.get("profile") == "unicode" for record in records) else ROUGE_PROFILES[0]
     chosen = dict.fromkeys(name for record in records for name in chosen_scores(record))
     return {"metrics": [rouge_name(profile, "rouge1"), rouge_name(profile, "rouge2"), *chosen, "gen_len"]}

@@ -19,7 +19,10 @@ BAD_LINES = [
     ("filter=[book]", "filter=book: no such option, did you mean 'books'?", "long_titles)"),
     ("hardware=cuda", "hardware=cuda: no such option", "(valid: auto, cpu, gpu, tpu)"),
     ("experiment=cours_trainer", "experiment=cours_trainer: no such option, did you mean 'course_trainer'?"),
-    ("trian", "no command 'trian', did you mean 'train'? (valid: train, baseline, explore, evaluate, summarize)"),
+    (
+        "trian",
+        "no command 'trian', did you mean 'train'? (valid: train, baseline, explore, evaluate, summarize, compare)",
+    ),
     ("baseline extra", "takes no 'extra'"),
     ("--nope", "no option '--nope'"),
     ("--cfg jobb", "--cfg", "jobb", "'job'"),

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bisum.display.console import Console
-from bisum.display.evaluation_tables import evaluations_report
 from bisum.display.terminal import Terminal
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b3J\x9d8;;file:///x\x9c\u202e\x00"
@@ -62,25 +61,6 @@ def test_a_table_is_as_wide_as_its_clean_text():
         return shown(table)
 
     assert table("a\u2028\x1b]b\tc\x85") == table("a ]b c ")
-
-
-def test_labels_and_models_in_the_table_of_a_sweep_are_text():
-    scores = {f"{name}{end}": 25.0 for name in ("rouge1", "rouge2", "rougeL") for end in ("", "_low", "_high")}
-    differences = {f"difference/rougeL{end}": 1.0 for end in ("", "_low", "_high")}
-    for text in [*MARKUP, f"a{EVIL}b"]:
-        evaluation = {
-            "fingerprint": "1", "split": "test", "rows": 20, "baseline": "lead-3", "model": f"model {text}",
-            "test/gen_len": 9.0, **{f"test/{name}": value for name, value in scores.items()}, **differences,
-        }  # fmt: skip
-        baseline = {f"baseline/{name}": value for name, value in scores.items()}
-        record = {"evaluation": evaluation, "baseline": baseline, "config": {"languages": ["en"]}}
-        out = STYLES.sub(
-            "", shown(*evaluations_report({f"0 {text}": record, f"1 {text}": {"status": text}}), width=200)
-        )
-        seen = "a]0;title[2J3J8;;file:///xb" if text.startswith("a") else text
-        for cell in (f"0 {seen}", f"1 {seen}", f"model {seen}"):
-            assert cell in out
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", out)
 
 
 def test_titles_and_texts_of_bars_are_text():

@@ -1,4 +1,4 @@
-"""What is said of a difference, and the table of several evaluations, from numbers written out here."""
+"""What is said of a difference, from numbers written out here."""
 
 import io
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 
 from bisum.display.console import Console
-from bisum.display.evaluation_tables import difference_table, evaluations_report, verdicts
+from bisum.display.evaluation_tables import difference_table, verdicts
 from bisum.display.scored_rows import ScoredRows
 
 ENDS = ("", "_low", "_high", "_better")
@@ -94,85 +94,3 @@ def test_differences_fit_the_screen_with_as_many_intervals_as_there_is_room_for(
     assert out.count("-17.6") == 9
     assert out.count("-18.9 to -16.4") == {60: 0, 80: 3, 120: 9}[width]
     assert re.search(r"^all +5,827 .* 0 %$", out, re.M)
-
-
-def job(rouge_l, fingerprint="same", split="test", languages=("en", "es"), count=5827):
-    prefix = "test" if split == "test" else "eval"
-    rouge = {"rouge1": 30.0, "rouge2": 10.0, "rougeL": rouge_l, "rougeL_low": rouge_l - 1, "rougeL_high": rouge_l + 1}
-    scores = rouge | {f"{language}/rougeL": rouge_l - 5 for language in languages} | {"gen_len": 12.3}
-    return {
-        "config": {"languages": list(languages)},
-        "status": "finished",
-        "baseline": {f"baseline/{name}": 20.0 for name in rouge},
-        "evaluation": {
-            "model": "mt5-small, mt5, 300.2 M",
-            "split": split,
-            "rows": count,
-            "fingerprint": fingerprint,
-            "baseline": "lead-3",
-            **{f"{prefix}/{name}": value for name, value in scores.items()},
-            **differences(all=(rouge_l - 20, rouge_l - 21, rouge_l - 19, 100)),
-        },
-    }
-
-
-@pytest.mark.parametrize("width", [80, 120])
-def test_evaluations_fit_the_screen_in_one_table(width):
-    jobs = {"0 run=13-05-59-1a2b": job(25.0), "1 run=[en]": {"status": "failed"}, "2 run=c": job(18.0)}
-    out = shown(*evaluations_report(jobs), width=width)
-    lines = out.splitlines()
-    assert max(map(len, lines)) <= width
-    assert lines[0] == "test, 5,827 rows: ROUGE F, 95 % intervals of L; lead-3 has 20.0 / 20.0 / 20.0"
-    (row,) = (line for line in lines if line.startswith("0 "))
-    for score in ("30.0 / 10.0 / 25.0", "20.0 / 20.0", "+5.0", "12.3"):
-        assert f" {score}" in row
-    assert ("24.0-26.0" in row) == ("+5.0 4.0 to 6.0" in row) == (width == 120)
-    assert "24.0-26.0" in out
-    assert "4.0 to 6.0" in out
-    assert re.search(r"^1 run=\[en\] +failed *$", out, re.M)
-
-
-def test_the_best_is_bold_where_the_rows_are_the_same():
-    out = shown(*evaluations_report({"0 a": job(25.0), "1 b": job(18.0)}), color="standard")
-    assert "\x1b[1m25.0" in out
-    assert "\x1b[1m+5.0" in out
-    assert "\x1b[1m18.0" not in out
-    out = shown(*evaluations_report({"0 a": job(25.0), "1 b": job(18.0, "other", "validation")}), color="standard")
-    assert "\x1b[1m25.0" not in out
-    assert "did not score the same rows" in out
-    assert re.search(r"0 a +test ", out)
-    assert re.search(r"1 b +validation ", out)
-
-
-def test_evaluations_of_few_rows_mark_their_intervals():
-    out = shown(*evaluations_report({"0 a": job(25.0, count=8)}), width=120)
-    assert "24.0-26.0*" in out
-    assert "4.0 to 6.0*" in out
-    assert "* fewer than 10 rows" in out
-
-
-def test_evaluations_are_shown_in_the_profile_that_reads_their_languages():
-    record = job(0.0, languages=("ar", "en"))
-    scores = record["evaluation"] | differences("unicode/", all=(5.0, 4.0, 6.0, 100))
-    for name in ("", "ar/", "en/"):
-        for n in "12L":
-            ends = {"": 31.5, "_low": 30.5, "_high": 32.5}
-            scores |= {f"test/unicode/{name}rouge{n}{end}": value for end, value in ends.items()}
-    baseline = {f"baseline/unicode/rouge{n}": 26.5 for n in "12L"}
-    out = shown(
-        *evaluations_report({"0 a": {**record, "profile": "unicode", "evaluation": scores, "baseline": baseline}}),
-        width=120,
-    )
-    assert out.startswith("test, 5,827 rows: ROUGE F of the profile unicode, 95 % intervals of L; lead-3 has 26.5 / ")
-    assert "31.5 / 31.5 / 31.5 30.5-32.5" in out
-    assert "31.5 / 31.5 " in out
-    assert "+5.0 4.0 to 6.0" in out
-    assert "-20.0" not in out
-
-
-def test_many_languages_wrap_in_their_column():
-    languages = ("am", "ar", "bn", "de", "en", "es", "fr", "hi", "ja")
-    out = shown(*evaluations_report({"0 a": job(25.0, languages=languages), "1 b": job(18.0, languages=languages)}))
-    assert out.count("20.0") == 9 + 3
-    assert "12.3" in out
-    assert max(map(len, out.splitlines())) <= 80

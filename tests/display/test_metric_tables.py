@@ -5,7 +5,7 @@ import io
 import pytest
 
 from bisum.display.console import Console
-from bisum.display.metric_tables import evaluated_metrics, metric_differences_table, metrics_table, number
+from bisum.display.metric_tables import metric_differences_table, metrics_table, number
 from bisum.display.scored_rows import ScoredRows
 
 SHARE = {"description": "a share", "higher_is_better": False, "range": [0, 100], "scale": 100, "unit": "%"}
@@ -94,34 +94,6 @@ def test_one_row_with_a_value_gives_no_verdict():
     text, _ = shown(metric_differences_table(found, rows(en=300)))
     assert cells(text, "gain") == ["gain", "higher", "+4.00", "4.00", "to", "4.00*"]
     assert "rows with a value, of 300: gain 1" in text
-
-
-def job(value, **config):
-    scores = {"test/gain": value, "test/empty": 5 - value, "test/words": value}
-    return {"scores": SCORES, "config": {"metric": config}, "evaluation": scores}
-
-
-def bold(styled, name):
-    line = next(line for line in styled.splitlines() if name in line)
-    return [part.partition("\x1b[0m")[0].strip() for part in line.split("\x1b[1m")[1:]]
-
-
-def test_the_best_of_jobs_over_the_same_rows_is_bold():
-    jobs = {str(n): job(value) for n, value in enumerate((1.0, 3.0, 2.0))}
-    text, styled = shown([*evaluated_metrics(jobs, ["test"] * 3, same_rows=True)])
-    assert cells(text, "gain") == ["gain", "higher", "1.00", "3.00", "2.00"]
-    assert [bold(styled, name) for name in ("gain", "empty", "words")] == [["3.00"], ["2.0"], []]
-    _, styled = shown([*evaluated_metrics(jobs, ["test"] * 3, same_rows=False)])
-    assert bold(styled, "gain") == []
-    _, styled = shown([*evaluated_metrics({**jobs, "3": job(9, chrf={"beta": 3})}, ["test"] * 4, same_rows=True)])
-    assert bold(styled, "gain") == []  # other settings, other scores
-
-
-def test_many_jobs_share_several_tables():
-    jobs = {str(n): job(float(n)) for n in range(8)} | {"8": {"status": "failed"}}
-    text, styled = shown([*evaluated_metrics(jobs, ["test"] * 9, same_rows=True)])
-    assert [line.split()[-2:] for line in text.splitlines() if "job" in line] == [["job", "5"], ["job", "7"]]
-    assert bold(styled.rpartition("job 6")[2], "gain") == ["7.00"]
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ def test_evaluation_by_hand(batch_size, config, run, loaded, split):
         {
             "id": row["id"],
             "language": row["language"],
+            "category": row["category"],
             "document": row["document"],
             "reference": row["summary"],
             "prediction": text,

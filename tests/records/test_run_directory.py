@@ -172,7 +172,7 @@ def test_readable_after_a_crash(directory, tmp_path):
             column = Column(Score("a number", higher_is_better=None), np.arange(50.0))
             scores = RowScores(ids, ("en",) * 50, {"number": column})
             rows = [{"id": name} for name in ids]
-            evaluation = Evaluation(scores, {}, {}, rows, {}, {"rouge": 0.1})
+            evaluation = Evaluation(scores, "fingerprint", {}, {}, rows, {}, {"rouge": 0.1})
             for step in range(10**6):
                 run.log({"train/loss": step / 3}, step, step / 10)
                 run.write_evaluation("validation-epoch-1", evaluation)

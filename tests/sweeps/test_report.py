@@ -34,45 +34,68 @@ def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_pa
         assert (sweep / f"{job}/.hydra/overrides.yaml").exists()
         assert record["config"]["trainer"]["learning_rate"] == [1e30, 1e-3, 2e30][job]
     assert "Traceback" not in done.out + done.err
-    assert "lead-3" not in done.out  # a job's whole report is in its log, and its scores in the table
+    before, _, table = done.out.partition(" sweep ")
+    assert "lead-3" not in before  # a job's whole report is in its log, and its scores in the table
     assert "lead-3" in (sweep / "1/train.log").read_text("utf-8")
-    assert len(re.findall(r"^1 +trainer.learning_rate=0.001 +finished +eval/rougeL [\d.]+", done.out, re.M)) == 1
+    score = records[1]["best"]["eval/rougeL"]
+    (row,) = (line for line in table.splitlines() if re.match(r"\d +\S*1 ", line))
+    assert f" {score:.1f} " in row
+    for job in (0, 2):
+        assert re.search(rf"^\S*sweep/{job} +failed +FloatingPointError", table, re.M)
+    assert "this comparison  bisum compare sweep by=rougeL split=validation\n" in table
+    again = call_bisum("compare", str(sweep), "by=rougeL", "split=validation", "rows=0")
+    assert again.code == 0
+    assert row in again.out
 
 
 def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained, tmp_path):
     models = [str(trained / "checkpoints/epoch-1"), str(trained)]
-    labels = ["0 run=trained/epoch-1", "1 run=trained"]
-    done = call_bisum("evaluate", *models, "hydra.sweep.dir=sweep", "corpus.max_eval_rows=20")
+    done = call_bisum("evaluate", *models, "hydra.sweep.dir=sweep", "corpus.max_eval_rows=20", "metric=[length]")
     assert done.code == 0, done.err
     assert done.out.count("all: ROUGE-L is ") == 2  # each job says so when it is done
     table = done.out.partition(" sweep ")[2]
     assert max(map(len, table.splitlines()[:-1])) <= 80
-    first = json.loads((tmp_path / "sweep/0/run.json").read_text("utf-8"))
-    lead = " / ".join(f"{first['baseline'][f'baseline/rouge{n}']:.1f}" for n in "12L")
-    assert f"\ntest, 20 rows: ROUGE F, 95 % intervals of L; lead-2 has {lead}\n" in table
-    for number, (model, label) in enumerate(zip(models, labels, strict=True)):
-        of = json.loads((tmp_path / f"sweep/{number}/run.json").read_text("utf-8"))["evaluation"]
-        assert of["run"] == model
-        scores = " / ".join(f"{of[f'test/rouge{n}']:.1f}" for n in "12L")
-        languages = " / ".join(f"{of[f'test/{code}/rougeL']:.1f}" for code in ("en", "es"))
-        above, length = f"{of['difference/rougeL']:+.1f}", f"{of['test/gen_len']:.1f}"
-        (row,) = (line for line in table.splitlines() if line.startswith(f"{label} "))
-        assert " ".join(row.split()) == f"{label} {scores} {languages} {above} {length}"
-        low, high = (f"{of[f'difference/rougeL_{end}']:.1f}" for end in ("low", "high"))
-        assert f"{low} to {high}" in table
+    of = [json.loads((tmp_path / f"sweep/{number}/run.json").read_text("utf-8")) for number in range(2)]
+    systems = {"lead-2": of[0]["baseline"], "epoch-1": of[0]["evaluation"], "trained": of[1]["evaluation"]}
+    scores = {
+        name: (scores.get("test/rougeL", scores.get("baseline/rougeL")), scores) for name, scores in systems.items()
+    }
+    ranked = sorted(scores, key=lambda name: -scores[name][0])
+    assert table.startswith("─" * 10)
+    assert "\ntest, 20 rows (en 10, es 10): rougeL, " in table
+    rows = [line for line in table.splitlines() if re.match(r"[123] ", line)]
+    for place, (name, row) in enumerate(zip(ranked, rows, strict=False), start=1):
+        value, metrics = scores[name]
+        prefix = "baseline" if name == "lead-2" else "test"
+        assert row.startswith(f"{place} ")
+        languages = " / ".join(f"{metrics[f'{prefix}/{code}/rougeL']:.1f}" for code in ("en", "es"))
+        low, high = (metrics[f"{prefix}/rougeL_{end}"] for end in ("low", "high"))
+        assert f" {value:.1f} {low:.1f}-{high:.1f} " in row  # the interval that the run itself recorded
+        assert languages in row
+        words = rows[3 + place - 1].split()
+        assert words == [
+            str(place),
+            *(f"{metrics[f'{prefix}/rouge{n}']:.1f}" for n in "12"),
+            f"{metrics[f'{prefix}/words']:.2f}",
+            f"{metrics[f'{prefix}/length_ratio']:.2f}",
+            "-" if name == "lead-2" else f"{metrics[f'{prefix}/at_limit']:.1f}",
+            f"{metrics[f'{prefix}/empty']:.1f}",
+        ]
 
 
 def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reason(call_bisum, trained, tmp_path):
-    words = ("corpus.max_eval_rows=8", "hydra.sweep.dir=sweep", "languages=[en],[en,fr],[es]")
+    words = ("corpus.max_eval_rows=30", "hydra.sweep.dir=sweep", "languages=[en],[en,fr],[es]")
     done = call_bisum("evaluate", "-m", f"run={trained}", *words)
     assert done.code == 2
     reason = json.loads((tmp_path / "sweep/1/run.json").read_text("utf-8"))["reason"]
     assert "fr" in reason
-    table = done.out.partition(" sweep ")[2]
-    assert f"\njob 1 failed: {reason}\n" in table
-    assert re.search(r"^1 languages=\[en,fr\] +failed *$", table, re.M)
-    assert len(re.findall(r"^[02] languages=\[e[ns]\] +test ", table, re.M)) == 2
-    assert "The jobs did not score the same rows" in table
+    table = " ".join(done.out.partition(" sweep ")[2].split())
+    assert f"sweep/1 failed {reason}" in table
+    assert "test, 30 rows: rougeL" in table
+    assert (
+        "Not tested against the systems above: other rows were scored: 30 in place of 30, of which 0 are shared."
+        in table
+    )
 
 
 def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum, tmp_path):
@@ -82,8 +105,8 @@ def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum
     assert done.code == 1
     assert "IsADirectoryError" in done.err
     table = done.out.partition(" sweep ")[2]
-    assert "1     evaluation.lead=2   finished" in table
-    assert "0     evaluation.lead=1   lost" in table
+    assert re.search(r"^\d +lead-2 ", table, re.M)
+    assert "job 0 lost: it left no record" in table
 
 
 def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisum, tmp_path):
@@ -93,7 +116,7 @@ def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisu
     assert done.code == 2
     assert "File name too long" in done.err
     assert json.loads((tmp_path / "sweep/b/run.json").read_text("utf-8"))["status"] == "finished"
-    assert "finished" in done.out.partition(" sweep ")[2]
+    assert re.search(r"^\d +lead-3 ", done.out.partition(" sweep ")[2], re.M)
 
 
 def test_a_sweep_overwrites_and_follows_nothing(call_bisum, tmp_path):
