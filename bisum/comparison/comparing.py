@@ -16,6 +16,7 @@ from bisum.comparison.scored import ScoredRun, scored, splits_of
 from bisum.comparison.settings import distinguishing_keys, words_of
 from bisum.config.checking import build, listing
 from bisum.config.options import CompareOptions
+from bisum.display.terminal import from_here
 from bisum.errors import UserError, nearest
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import score_name, split_score_name
@@ -147,6 +148,8 @@ def _labelled(group: Group, keys: Sequence[str]) -> Group:
     for system in group.systems:
         if not system.is_baseline:
             own = {key: system.settings[key] for key in keys if key in system.settings}
-            system = replace(system, settings=own, label=words_of(own, keys) or str(system.runs[0].run.directory))
+            system = replace(
+                system, settings=own, label=words_of(own, keys) or str(from_here(system.runs[0].run.directory))
+            )
         systems.append(system)
     return replace(group, systems=tuple(systems))
