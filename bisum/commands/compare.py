@@ -34,7 +34,11 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
     if options.format == "table":
         _show(comparison, options)
         return
-    text = _text(comparison, paths, options, command)
+    title = ", ".join(Path(path).absolute().name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    if options.format == "wandb":
+        _save_dashboard(comparison, title, Path(options.output or folder_of(paths) / "comparison.wandb.json"))
+        return
+    text = _text(comparison, title, options, command)
     if options.format == "html" or options.output is not None:
         path = Path(options.output or folder_of(paths) / "comparison.html").expanduser()
         _write(path, text)
@@ -45,7 +49,7 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
         complain(line)
 
 
-def _text(comparison: Comparison, paths: Sequence[str], options: CompareOptions, command: str) -> str:
+def _text(comparison: Comparison, title: str, options: CompareOptions, command: str) -> str:
     """Return the comparison in the format that the options ask for."""
     match options.format:
         case "csv":
@@ -59,8 +63,20 @@ def _text(comparison: Comparison, paths: Sequence[str], options: CompareOptions,
     from bisum.comparison.details import report_data
     from bisum.comparison.report import html_report
 
-    title = ", ".join(Path(path).absolute().name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
     return html_report(report_data(comparison, _where(comparison, options), title, command))
+
+
+def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
+    """Save a W&B workspace, and print where it is."""
+    from bisum.comparison.dashboard import save_dashboard
+
+    saved = save_dashboard(comparison, title, path.expanduser())
+    console = Console()
+    console.print(f"written to {from_here(saved.path)}", soft_wrap=True)
+    if saved.url is not None:
+        console.print(f"saved at {saved.url}", soft_wrap=True)
+    else:
+        console.print(f"not uploaded: {saved.why}.  Upload: {saved.upload}", soft_wrap=True)
 
 
 def _show(comparison: Comparison, options: CompareOptions) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -21,6 +21,8 @@ from bisum.evaluation.bootstrap import FEWEST_ROWS
 
 MOST_PAIRS = 15
 """Most pairs of systems that the terminal lists."""
+MOST_LISTED = 100
+"""Most systems that the terminal lists, besides the baselines."""
 _MOST_OTHERS = 20
 _MOST_LANGUAGES = 4
 _METRICS_PER_TABLE = 6
@@ -35,7 +37,10 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         if at:
             yield f"\nNot tested against the systems above: {group.why}."
         yield f"{heading(comparison, group)}\n"
+        count, group = len(group.systems), _listed(group)
         yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
+        if len(group.systems) < count:
+            yield Text(f"{count - len(group.systems):,} more systems are below these; format=csv lists them.", "dim")
         yield from map(Text, explanations(comparison, group))
         yield from _metrics(comparison, group)
         if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
@@ -48,6 +53,12 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         yield _others(comparison)
     for note in comparison.notes:
         yield Text(f"> {note}", "dim")
+
+
+def _listed(group: Group) -> Group:
+    """Return a group with the systems that the terminal lists."""
+    shown_here = (system for system in group.systems if system.number <= MOST_LISTED or system.is_baseline)
+    return replace(group, systems=tuple(shown_here))
 
 
 def heading(comparison: Comparison, group: Group) -> str:
