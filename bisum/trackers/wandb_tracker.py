@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
@@ -11,21 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 from bisum.trackers.curation import HIDDEN_PREFIXES, is_shown
 from bisum.trackers.curves import Curves
+from bisum.trackers.wandb_host import host, mode_of_environment, set_up, why_offline
 
 if TYPE_CHECKING:
     import wandb
 
 
-_MODES = {"dryrun": "offline", "run": "online"} | {mode: mode for mode in ("online", "offline", "disabled")}
-"""Modes, by the value of WANDB_MODE."""
-_ANSWER_SECONDS = 3
-"""Time limit for the host to confirm the API key."""
 _INIT_SECONDS = 20.0
 """Time limit for the host to create the run."""
 _AXES = {"train": "step"}
@@ -46,7 +41,7 @@ class WandbTracker(Tracker):
     @property
     def asked(self) -> str:
         """The mode set by the configuration, or else by the environment."""
-        return self.mode if self.mode != "auto" else _MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+        return self.mode if self.mode != "auto" else mode_of_environment()
 
     @property
     def wanted(self) -> bool:
@@ -76,15 +71,14 @@ class WandbRun(TrackedRun):
         import wandb
 
         self._wandb = wandb
-        with contextlib.chdir("/"):  # wandb/settings in the current folder may be a stranger's, and name another host
-            wandb.setup()  # reads the environment before the timeout of the login
-        offline, warn = self._why_offline(mode)
+        set_up()
+        offline, warn = why_offline(mode)
         if offline is None:
             try:
                 self._run = self._init(tracker, facts, "online")
             except Exception:
                 traceback.print_exc()
-                offline, warn = f"{self._host} did not accept the run (see {LOG})", True
+                offline, warn = f"{host()} did not accept the run (see {LOG})", True
         if offline is not None:
             self._run = self._init(tracker, facts, "offline")
         self._profile = facts.profile
@@ -164,18 +158,6 @@ class WandbRun(TrackedRun):
             for score, lines in self._curves.charts.items()
         }
 
-    def _why_offline(self, mode: str) -> tuple[str | None, bool]:
-        """Return the reason to track offline, if any, and whether to warn about it."""
-        if mode == "offline":
-            return "as asked", False
-        os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_ANSWER_SECONDS))
-        try:
-            has_key = self._wandb.login(prompt=False, verify=True)
-        except Exception:
-            traceback.print_exc()
-            return f"{self._host} does not confirm the API key (see {LOG})", True
-        return (None, False) if has_key else ("no API key (wandb login)", mode == "online")
-
     def _init(self, tracker: WandbTracker, facts: RunFacts, mode: Any) -> wandb.Run:
         in_wandb_sweep = None if facts.resumed else os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
         settings = self._wandb.Settings(
@@ -208,10 +190,6 @@ class WandbRun(TrackedRun):
         for old in self._folder.glob(f"offline-run-*-{self._run.id}"):
             if old != own and not list(old.glob("*.synced")):
                 shutil.rmtree(old, ignore_errors=True)
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._wandb.setup().settings.base_url).hostname or ""
 
     def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return where to view the run, and the warning, if any."""
