@@ -1,0 +1,1 @@
+"""Runs side by side: the saved W&B workspace of a comparison."""
