@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from bisum.display.terminal import from_here
@@ -130,22 +131,28 @@ def save_workspace(specification: View, path: Path, mode: str = "auto") -> Saved
     mode = mode if mode != "auto" else mode_of_environment()
     if mode in ("offline", "disabled"):
         return Saved(path=path, url=None, why="offline, as asked")
-    try:
-        # W&B's library prints, starts processes and keeps its first settings, so it gets a process of its own.
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "bisum.comparison.workspace", str(path.absolute())],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_UPLOAD_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return Saved(path=path, url=None, why=f"not uploaded within {_UPLOAD_SECONDS} s")
-    if done.returncode == 0:
-        return Saved(path=path, url=done.stdout.strip(), why="")
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return Saved(path=path, url=None, why=one_line(lines[-1]).removeprefix("bisum: ").removeprefix(f"'{path}': "))
+    # W&B's library prints, starts processes and keeps its first settings, so it gets a process of its own. The output
+    # goes to files, because W&B's service would keep a pipe open.
+    with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
+        try:
+            code = subprocess.run(
+                [sys.executable, "-P", "-m", "bisum.comparison.workspace", str(path.absolute())],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=_UPLOAD_SECONDS,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return Saved(path=path, url=None, why=f"not uploaded within {_UPLOAD_SECONDS} s")
+        out.seek(0)
+        err.seek(0)
+        url, lines = out.read().strip(), err.read().strip().splitlines() or [f"exit code {code}"]
+    if code == 0:
+        return Saved(path=path, url=url, why="")
+    return Saved(
+        path=path, url=None, why=one_line(lines[-1]).removeprefix("bisum: ").removeprefix(f"'{path.absolute()}': ")
+    )
 
 
 def upload_workspace(path: Path) -> str:
@@ -215,6 +222,7 @@ def _library() -> Iterator[None]:
 def main(words: Sequence[str]) -> int:
     """Upload the workspace in a file and print its address; return the exit code."""
     os.environ["WANDB_SILENT"] = "true"
+    os.environ.pop("WANDB_MODE", None)  # whoever calls this asks for an upload
     try:
         if len(words) != 1:
             raise UserError("usage: python -m bisum.comparison.workspace FILE")
@@ -228,4 +236,7 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # an ordinary exit may wait for W&B's service

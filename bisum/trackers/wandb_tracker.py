@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _INIT_SECONDS = 20.0
 """Time limit for the host to create the run."""
-_AXES = {"train": "step"}
-_AXES |= dict.fromkeys(("eval", "test", "baseline", "difference", "histograms", "predictions"), "epoch")
+_SCORED = ("eval", "test", "baseline", "difference", "histograms", "predictions")
+_AXES = {"train": "step", **dict.fromkeys(_SCORED, "epoch")}
 """The x-axis of metrics, by the first part of their names."""
 
 

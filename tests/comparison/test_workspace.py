@@ -39,6 +39,15 @@ def parsed(view):
     return ws.Workspace._from_model(internal.View.model_validate_json(text))
 
 
+def upload(saved, folder):
+    """Run the command line that uploads a file; its output goes to files, as W&B's service would keep a pipe open."""
+    with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
+        code = subprocess.run(saved.upload, shell=True, stdout=out, stderr=err, timeout=60).returncode
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(saved.upload, code, out.read(), err.read())
+
+
 @pytest.fixture
 def host(monkeypatch):
     """Start a host that knows the key and keeps the views that it is sent; returns those views."""
@@ -144,13 +153,15 @@ def test_the_command_line_uploads_the_file_later(host, tmp_path, monkeypatch):
     saved = save_workspace(built(entity=None), tmp_path / "a workspace.json", mode="offline")
     assert views == []
     assert shlex.split(saved.upload)[1:] == ["-m", "bisum.comparison.workspace", "a workspace.json"]
-    done = subprocess.run(saved.upload, shell=True, capture_output=True, text=True)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert save_workspace(built(entity=None), saved.path) == saved
+    done = upload(saved, tmp_path)
     assert done.returncode == 0, done.stderr
     (sent,) = views
     assert sent["entityName"] == "me"  # the key's own
     assert done.stdout == f"{address}/me/titles?nw={sent['name'].removeprefix('nw-').removesuffix('-v')}\n"
     assert SECRET not in done.stdout + done.stderr
-    subprocess.run(saved.upload, shell=True, capture_output=True, check=True)
+    assert upload(saved, tmp_path).returncode == 0
     assert len({view["name"] for view in views}) == 2
 
 
@@ -164,7 +175,7 @@ def test_without_a_key_or_a_host_the_file_is_left(host, tmp_path, monkeypatch):
     assert saved.url is None
     assert saved.why == "127.0.0.1 does not confirm the API key"
     assert saved.path.exists()
-    done = subprocess.run(saved.upload, shell=True, capture_output=True, text=True)
+    done = upload(saved, tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"bisum: '{saved.path}': {saved.why}\n"
 
