@@ -37,7 +37,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
             one under `outputs/`.
 
     Returns:
-        The metrics of the test split (`test/...`) and of the best validation (`eval/...`).
+        The metrics of the test split (`test/...`), its differences to lead-k (`difference/...`) and the metrics of the
+        best validation (`eval/...`).
 
     Raises:
         UserError: the corpus, the model or the hardware is missing, or does not suit the configuration.

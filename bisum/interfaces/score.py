@@ -71,7 +71,7 @@ def share(description: str, higher_is_better: bool | None) -> Score:
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _RESERVED = ("id", "language")
 """Names of the columns beside the scores of rows."""
-_RESERVED_ENDS = ("_low", "_high", "_better", "_rows")
+RESERVED_ENDS = ("_low", "_high", "_better", "_rows")
 """Ends of the names of what is reported beside a score."""
 
 
@@ -79,8 +79,8 @@ def name_problem(name: Any) -> str | None:
     """Return why a metric's score cannot have a name; None if it can."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return f"a score is named {name!r}; use a letter, then letters, digits, - and _"
-    if name in _RESERVED or name.endswith(_RESERVED_ENDS):
-        taken = f"{', '.join(_RESERVED)} and names that end in {', '.join(_RESERVED_ENDS)} are taken"
+    if name in _RESERVED or name.endswith(RESERVED_ENDS):
+        taken = f"{', '.join(_RESERVED)} and names that end in {', '.join(RESERVED_ENDS)} are taken"
         return f"a score is named '{name}'; {taken}"
     return None
 

@@ -25,6 +25,10 @@ class RunFacts:
     """Unique id of the run; if the run is resumed, the id that the tracker reported."""
     name: str
     """Readable name, such as `mt5_small-lr5e-05-s1`; not unique."""
+    system: str
+    """The name without the seed, such as `mt5_small-lr5e-05`; runs that differ only in their seed share it."""
+    profile: str
+    """The ROUGE profile in which the run is shown: rouge or unicode."""
     group: str | None
     """Runs that belong together, such as the jobs of a sweep."""
     tags: list[str]
@@ -78,7 +82,11 @@ class TrackedRun:
         """Log a checkpoint's folder under its names, such as `epoch-3` and `best`."""
 
     def summarize(self, values: Mapping[str, Any]) -> None:
-        """Set values that describe the whole run, such as `best/eval/rougeL` and `status`."""
+        """Set values that describe the whole run.
+
+        They are its `status`, the best evaluation (`best/eval/rougeL`, ...), and the differences to the baseline of the
+        best evaluation (`best/difference/rougeL`, ...) and of the test split (`difference/rougeL`, ...).
+        """
 
     def finish(self, status: str) -> None:
         """Finish the run as finished, failed, interrupted, or crashed (training died without reporting it)."""

@@ -31,7 +31,7 @@ from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.metrics import read_metrics
 from bisum.runs.signals import Interrupted
-from bisum.trackers.run_name import run_name
+from bisum.trackers.run_name import run_name, system_name
 
 EXTRAS = "tracked.jsonl"
 """File of the tables and histograms sent to the tracker, by their line number in `metrics.jsonl`."""
@@ -63,7 +63,7 @@ class Tracking:
         self._directory = directory
         self._record = record
         self._screen = screen
-        record["tracker"] = {"id": facts.id, "name": facts.name, "group": facts.group}
+        record["tracker"] = {"id": facts.id, "name": facts.name, "system": facts.system, "group": facts.group}
         self._lines = 0
         self._warned = False
         self._baseline: dict[str, float] = {}
@@ -130,9 +130,11 @@ class Tracking:
         self._send("image", name=name, path=str(path.absolute()))
 
     def summarize(self) -> None:
-        """Send the values that describe the whole run: its status and its best evaluation."""
+        """Send the values that describe the whole run: see `TrackedRun.summarize`."""
         best = {f"best/{name}": value for name, value in self._record.get("best", {}).items()}
-        self._send("summarize", values={"status": self._record["status"], **best})
+        test = self._record.get("test", {})
+        differences = {name: value for name, value in test.items() if name.startswith("difference/")}
+        self._send("summarize", values={"status": self._record["status"], **best, **differences})
 
     def end(self) -> None:
         """Send the run's final status and the requested checkpoints."""
@@ -211,6 +213,8 @@ def _facts(tracker: Tracker, provenance: Provenance, directory: Path, record: Ma
         directory=str(directory.absolute()),
         id=earlier.get("id") or re.sub(r"[^\w-]", "-", f"{directory.absolute().name[-40:]}-{secrets.token_hex(4)}"),
         name=tracker.name or earlier.get("name") or run_name(provenance),
+        system=earlier.get("system") or system_name(provenance),
+        profile=record.get("profile", "rouge"),
         group=tracker.group or earlier.get("group") or provenance.sweep,
         tags=tracker.tags,
         job=provenance.command,

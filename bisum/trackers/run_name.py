@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bisum.config.checking import LIST_GROUPS
@@ -20,9 +20,18 @@ def run_name(provenance: Provenance) -> str:
 
     If the name is too long, the earliest overrides are left out.
     """
+    return _name(provenance, provenance.overrides)
+
+
+def system_name(provenance: Provenance) -> str:
+    """Return the name without the seed, such as `mt5_small-lr5e-05`; runs that differ only in their seed share it."""
+    return _name(provenance, [word for word in provenance.overrides if _key(word) != "seed"])
+
+
+def _name(provenance: Provenance, overrides: Iterable[str]) -> str:
     parts = [provenance.choices.get("model", "model")]
-    for word in provenance.overrides:
-        key, _, option = word.lstrip("+").partition("=")
+    for word in overrides:
+        key, option = _key(word), word.partition("=")[2]
         if key == "model.checkpoint":
             parts[0] = _shown(provenance, key)
         elif key in provenance.choices or key in LIST_GROUPS:
@@ -32,6 +41,10 @@ def run_name(provenance: Provenance) -> str:
     while len(parts) > 2 and len("-".join(parts)) > _LONGEST:
         del parts[1]
     return "-".join(parts)[:_LONGEST]
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+").partition("=")[0]
 
 
 def _shown(provenance: Provenance, key: str) -> str:

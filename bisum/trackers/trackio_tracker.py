@@ -52,7 +52,8 @@ class TrackioRun(TrackedRun):
             for earlier in trackio.Api().runs(tracker.project) if facts.resumed else []:
                 if earlier.id == facts.id:
                     earlier.delete()
-        config = {"job": facts.job, "commit": facts.commit, "tags": facts.tags, **facts.config}
+        config: dict[str, Any] = {"job": facts.job, "commit": facts.commit, "tags": facts.tags, "system": facts.system}
+        config |= facts.config
         self._run = trackio.init(tracker.project, name=facts.name, group=facts.group, config=config, embed=False)
         self._step = 0
         self._summary: dict[str, Any] = {}

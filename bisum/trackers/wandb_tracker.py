@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
+from bisum.trackers.curation import HIDDEN_PREFIXES, is_shown
+from bisum.trackers.curves import Curves
+from bisum.trackers.wandb_host import host, mode_of_environment, set_up, why_offline
 
 if TYPE_CHECKING:
     import wandb
 
 
-_MODES = {"dryrun": "offline", "run": "online"} | {mode: mode for mode in ("online", "offline", "disabled")}
-"""Modes, by the value of WANDB_MODE."""
-_ANSWER_SECONDS = 3
-"""Time limit for the host to confirm the API key."""
 _INIT_SECONDS = 20.0
 """Time limit for the host to create the run."""
-_AXES = {"train/*": "step", "eval/*": "epoch", "test/*": "epoch", "baseline/*": "epoch"}
-_AXES |= {"histograms/*": "epoch", "predictions/*": "epoch"}
+_SCORED = ("eval", "test", "baseline", "difference", "histograms", "predictions")
+_AXES = {"train": "step", **dict.fromkeys(_SCORED, "epoch")}
+"""The x-axis of metrics, by the first part of their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,7 @@ class WandbTracker(Tracker):
     @property
     def asked(self) -> str:
         """The mode set by the configuration, or else by the environment."""
-        return self.mode if self.mode != "auto" else _MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+        return self.mode if self.mode != "auto" else mode_of_environment()
 
     @property
     def wanted(self) -> bool:
@@ -73,19 +71,24 @@ class WandbRun(TrackedRun):
         import wandb
 
         self._wandb = wandb
-        with contextlib.chdir("/"):  # wandb/settings in the current folder may be a stranger's, and name another host
-            wandb.setup()  # reads the environment before the timeout of the login
-        offline, warn = self._why_offline(mode)
+        set_up()
+        offline, warn = why_offline(mode)
         if offline is None:
             try:
                 self._run = self._init(tracker, facts, "online")
             except Exception:
                 traceback.print_exc()
-                offline, warn = f"{self._host} did not accept the run (see {LOG})", True
+                offline, warn = f"{host()} did not accept the run (see {LOG})", True
         if offline is not None:
             self._run = self._init(tracker, facts, "offline")
-        for name, axis in _AXES.items():
-            self._run.define_metric(name, step_metric=axis)
+        self._profile = facts.profile
+        self._curves = None
+        if facts.job == "train":
+            lead = facts.config["evaluation"]["lead"]
+            self._curves = Curves(self._run.name or facts.name, f"lead-{lead}", facts.profile)
+        self._seen: set[str] = set()
+        for prefix in _AXES:
+            self._define(f"{prefix}/*", hidden=prefix in HIDDEN_PREFIXES)
         self._remove_superseded()
         self.report = {"id": self._run.id} | self._views(offline, warn)
 
@@ -96,16 +99,21 @@ class WandbRun(TrackedRun):
         tables: Mapping[str, Sequence[Mapping[str, str]]],
         histograms: Mapping[str, Mapping[str, Sequence[float]]],
     ) -> None:
-        """Log one row of the history."""
+        """Log one row of the history, and redraw the charts if the row is an evaluation."""
+        is_evaluation = self._curves is not None and self._curves.add(metrics)
+        media = self._charts() if is_evaluation else {}
+        self._hide([*metrics, *tables, *histograms, *(f"{name}_table" for name in media)])
         if number < min(self._run.starting_step, self._kept):
             return
-        row: dict[str, Any] = dict(metrics)
         for name, rows in tables.items():
-            row[name] = self._wandb.Table(columns=list(rows[0]), data=[list(cells.values()) for cells in rows])
+            media[name] = self._wandb.Table(columns=list(rows[0]), data=[list(cells.values()) for cells in rows])
         for name, histogram in histograms.items():
             bins = (histogram["counts"], histogram["edges"])
-            row[name] = self._wandb.Histogram(np_histogram=bins)  # type: ignore[arg-type]
-        self._run.log(row, step=number + max(0, self._run.starting_step - self._kept), commit=True)
+            media[name] = self._wandb.Histogram(np_histogram=bins)  # type: ignore[arg-type]
+        step = number + max(0, self._run.starting_step - self._kept)
+        self._run.log(dict(metrics), step=step, commit=not media)
+        if media:  # after the metrics, which are logged even if the host refuses a table
+            self._run.log(media, step=step, commit=True)
 
     def image(self, name: str, path: str) -> None:
         """Log an image with the next row."""
@@ -125,17 +133,30 @@ class WandbRun(TrackedRun):
         """End the run; W&B shows it as failed unless its status is finished."""
         self._run.finish(exit_code=0 if status == "finished" else 1)
 
-    def _why_offline(self, mode: str) -> tuple[str | None, bool]:
-        """Return the reason to track offline, if any, and whether to warn about it."""
-        if mode == "offline":
-            return "as asked", False
-        os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_ANSWER_SECONDS))
-        try:
-            has_key = self._wandb.login(prompt=False, verify=True)
-        except Exception:
-            traceback.print_exc()
-            return f"{self._host} does not confirm the API key (see {LOG})", True
-        return (None, False) if has_key else ("no API key (wandb login)", mode == "online")
+    def _hide(self, names: Iterable[str]) -> None:
+        """Hide new names that the default workspace does not show; a pattern can only name the beginning of a name."""
+        for name in names:
+            if name not in self._seen:
+                self._seen.add(name)
+                if not is_shown(name, profile=self._profile, has_charts=self._curves is not None):
+                    self._define(name, hidden=True)
+
+    def _define(self, name: str, *, hidden: bool) -> None:
+        self._run.define_metric(name, step_metric=_AXES.get(name.partition("/")[0]), hidden=hidden)
+
+    def _charts(self) -> dict[str, Any]:
+        """Return a chart for each ROUGE type, with the lines of the run and of its baseline."""
+        assert self._curves is not None
+        return {
+            f"charts/{score}": self._wandb.plot.line_series(
+                xs=[list(line) for line in lines.values()],
+                ys=[list(line.values()) for line in lines.values()],
+                keys=list(lines),
+                title=f"{score} on validation",
+                xname="epoch",
+            )
+            for score, lines in self._curves.charts.items()
+        }
 
     def _init(self, tracker: WandbTracker, facts: RunFacts, mode: Any) -> wandb.Run:
         in_wandb_sweep = None if facts.resumed else os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
@@ -157,7 +178,7 @@ class WandbRun(TrackedRun):
             group=tracker.group or os.environ.get("WANDB_RUN_GROUP") or facts.group,
             tags=facts.tags or None,
             job_type=facts.job,
-            config=facts.config,
+            config={**facts.config, "system": facts.system},
             mode=mode,
             resume="allow" if mode == "online" else None,
             settings=settings,
@@ -169,10 +190,6 @@ class WandbRun(TrackedRun):
         for old in self._folder.glob(f"offline-run-*-{self._run.id}"):
             if old != own and not list(old.glob("*.synced")):
                 shutil.rmtree(old, ignore_errors=True)
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._wandb.setup().settings.base_url).hostname or ""
 
     def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return where to view the run, and the warning, if any."""

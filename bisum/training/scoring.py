@@ -70,16 +70,17 @@ class Scoring:
         run, config = self._run, self._config
         with run.stage("evaluation"):
             scored = self._evaluator.model(self._loaded, self._splits["validation"], "eval")
+            difference = self._evaluator.difference(scored, self._baseline)
         if self._loaded.model.device.type == "xla":
             run.screen.log(f"step {step}  {compilations()} XLA programs compiled so far")
         run.write_evaluation(f"validation-{epoch_name(epoch)}", scored)
         run.log(scored.metrics, step, epoch, scored.histograms)
-        run.update(last={"step": step, "epoch": epoch, **scored.metrics})
+        run.update(last={"step": step, "epoch": epoch, **scored.metrics, **difference})
         lead = (f"lead-{config.evaluation.lead}", self._baseline.metrics)
         rows = ScoredRows.of(run.record, "validation")
         narrate_validation(run.screen, scored.metrics, epoch, train_loss, lead, rows, self.best_metric)
         narrate_summaries(run.screen, scored.predictions, config.evaluation.shown_summaries, config.languages)
-        return scored.metrics
+        return {**scored.metrics, **difference}
 
     def test(self, session: Session) -> dict[str, float]:
         """Score the test split once, with the best checkpoint, and return the result of `report`."""
@@ -96,10 +97,11 @@ class Scoring:
         with run.stage("test"):
             baseline = self._evaluator.baseline(split.rows)
             scored = self._evaluator.model(self._loaded, split, "test")
+            difference = self._evaluator.difference(scored, baseline)
         run.write_evaluation(f"test-lead{lead}", baseline)
         run.write_evaluation(f"test-{name}", scored)
         run.log(scored.metrics, session.step, session.epoch, scored.histograms)
-        run.update(test={"checkpoint": name, **scored.metrics, **baseline.metrics})
+        run.update(test={"checkpoint": name, **scored.metrics, **baseline.metrics, **difference})
         if not math.isfinite(scored.metrics["test/loss"]):
             raise FloatingPointError(f"test/loss is {scored.metrics['test/loss']} with the weights of {name}")
         return report(run)
@@ -131,7 +133,8 @@ class Scoring:
 
 
 def report(run: Run) -> dict[str, float]:
-    """Show the recorded test scores; return them together with the best validation scores."""
+    """Show the recorded test scores; return them with their differences to lead-k and the best validation scores."""
     scores, lead = run.record["test"], run.config.evaluation.lead
     narrate_test(run.screen, scores, lead, ScoredRows.of(run.record, "test"), run.record["best_metric"], run.shown)
-    return {**run.record["best"], **{name: value for name, value in scores.items() if name.startswith("test/")}}
+    best = {name: value for name, value in run.record["best"].items() if not name.startswith("difference/")}
+    return best | {name: value for name, value in scores.items() if name.startswith(("test/", "difference/"))}

@@ -49,6 +49,8 @@ def test_the_test_split_scores_exactly_what_the_training_recorded(evaluated, tra
     assert evaluation["test/rougeL"] > 0
     assert under("test", evaluation) == under("test", training["test"])
     assert under("baseline", recorded["baseline"]) == under("baseline", training["test"])
+    assert under("difference", evaluation) == under("difference", training["test"])
+    assert len(under("difference", evaluation)) == 96
     for name in (f"test-{best}.jsonl", "test-lead2.jsonl"):
         assert lines(directory / "predictions" / name) == lines(trained / "predictions" / name)
 
@@ -68,6 +70,9 @@ def test_a_checkpoint_scores_on_validation_what_its_epoch_did(call_bisum, traine
     (line,) = (line for line in lines(trained / "metrics.jsonl") if "eval/loss" in line and line["epoch"] == epoch)
     evaluation = record(tmp_path / "evaluated")["evaluation"]
     assert under("eval", evaluation) == under("eval", line)
+    for kept in ("best", "last"):
+        training = record(trained)[kept]
+        assert training["epoch"] != epoch or under("difference", evaluation) == under("difference", training)
     assert not under("test", evaluation)
 
 

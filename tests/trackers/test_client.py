@@ -12,7 +12,7 @@ import pytest
 from bisum import compose, train
 from bisum.config.targets import ALLOW_VARIABLE
 from bisum.trackers.client import sample
-from bisum.trackers.run_name import run_name
+from bisum.trackers.run_name import run_name, system_name
 
 CODE = """
 import json, os, sys, time
@@ -202,6 +202,18 @@ def test_a_run_is_named_by_what_differs(words, name):
     assert run_name(compose(words).provenance) == name.replace("-en", "-languagesen")
 
 
+@pytest.mark.parametrize(
+    ("words", "system"),
+    [
+        (["seed=3"], "starter"),
+        (["seed=3", "trainer.learning_rate=5e-5"], "starter-lr5e-05"),
+        (["trainer.learning_rate=5e-5", "++seed=4"], "starter-lr5e-05"),
+    ],
+)
+def test_runs_that_differ_in_their_seed_are_one_system(words, system):
+    assert system_name(compose(words).provenance) == system
+
+
 @pytest.mark.parametrize("option", ["wandb", "trackio", "none"])
 def test_every_tracker_takes_the_common_keys(option):
     words = ["mode=offline", "project=titles", "name=a", "group=b", "tags=[c]", "table_rows=0", "finish_seconds=1"]
@@ -234,8 +246,9 @@ def test_wandbs_own_mode_holds_where_the_configuration_leaves_it_open(environmen
 def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
     """As other children of the training, such as data loaders, keep it."""
     config = compose(["tracker=none"]).provenance.resolved["tracker"]
-    facts = {"directory": ".", "id": "a", "name": "a", "group": None, "tags": [], "job": "train", "config": {}}
-    start = {"tracker": config, "run": {**facts, "commit": None, "process": 1, "resumed": False, "kept": 0}}
+    facts = {"directory": ".", "id": "a", "name": "a", "system": "a", "profile": "rouge", "group": None, "tags": []}
+    facts |= {"job": "train", "config": {}, "commit": None, "process": 1, "resumed": False, "kept": 0}
+    start = {"tracker": config, "run": facts}
     process = subprocess.Popen(
         [sys.executable, "-m", "bisum.trackers.process"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

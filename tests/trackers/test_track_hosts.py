@@ -1,31 +1,18 @@
 """W&B hosts that are not there, hang or answer nonsense: the training does not notice."""
 
 import json
+import re
 import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from stand_in_host import Server
 
 from bisum import compose, train
 
 SECRET = "5ec4e7" * 7
 VIEWER = {"data": {"viewer": {"id": "x", "entity": "me", "username": "me", "email": "", "flags": "{}"}}}
-
-
-class Server(ThreadingHTTPServer):
-    """On a free port, in threads that end with the process; a client that goes away is no error."""
-
-    daemon_threads = True
-
-    def __init__(self, handler):
-        super().__init__(("127.0.0.1", 0), handler)
-        self.address = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *arguments):
-        pass
 
 
 @pytest.fixture
@@ -60,7 +47,7 @@ def host():
 
 @pytest.fixture
 def takes_everything():
-    """A host that behaves as W&B does, as far as a run without tables needs it; keeps the history it is sent."""
+    """A host that behaves as W&B does, but has every table already; keeps the history it is sent."""
     history = []
 
     class Host(BaseHTTPRequestHandler):
@@ -73,7 +60,9 @@ def takes_everything():
                 if name == "wandb-history.jsonl":
                     assert chunk["offset"] == len(history)
                     history.extend(json.loads(line) for line in chunk["content"])
-            answer = json.dumps({"data": self.answer(asked.get("operationName"), asked.get("variables"))}).encode()
+            named = re.search(r"(?:query|mutation) (\w+)", asked.get("query", ""))
+            operation = asked.get("operationName") or (named and named[1])
+            answer = json.dumps({"data": self.answer(operation, asked.get("variables"))}).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
@@ -102,13 +91,18 @@ def takes_everything():
             if operation == "CreateRunFiles":
                 files = [{"name": name, "uploadUrl": f"{server.address}/{name}"} for name in given["files"]]
                 return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
+            if operation == "ArtifactType":
+                return {} if server.refuses_tables else {"project": None}
+            if operation == "CreateArtifact":
+                return {"createArtifact": {"artifact": {"id": "a", "state": "COMMITTED"}}}
             return VIEWER["data"] if operation == "Viewer" else {}
 
         def log_message(self, *arguments):
             pass
 
     server = Server(Host)
-    yield server.address, history
+    server.history, server.refuses_tables = history, False
+    yield server
     server.shutdown()
     server.server_close()
 
@@ -183,7 +177,7 @@ def test_disabled_by_the_environment(small, tmp_path):
 
 def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp_path, monkeypatch, capfd, read):
     """The history that the host was sent has every line once; of a longer run, what it logs anew follows."""
-    address, history = takes_everything
+    address, history = takes_everything.address, takes_everything.history
     monkeypatch.setenv("WANDB_BASE_URL", address)
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     directory = tmp_path / "run"
@@ -205,6 +199,19 @@ def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp
         assert sent | line == sent
     assert read.record(directory)["tracker"]["id"] == identity
     assert SECRET not in "".join(path.read_text("utf-8", "replace") for path in directory.rglob("*.log"))
+
+
+def test_a_table_that_is_refused_costs_no_metric(takes_everything, small, command, tmp_path, monkeypatch, capfd, read):
+    takes_everything.refuses_tables = True
+    monkeypatch.setenv("WANDB_BASE_URL", takes_everything.address)
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    assert command(*small, "tracker.mode=online", f"hydra.run.dir={tmp_path / 'run'}") == 0
+    (warning,) = (line for line in capfd.readouterr().out.splitlines() if "warning" in line)
+    assert "log failed: " in warning
+    lines = read.lines(tmp_path / "run/metrics.jsonl")
+    assert [line["_step"] for line in takes_everything.history] == list(range(len(lines)))
+    for line, sent in zip(lines, takes_everything.history, strict=True):
+        assert sent | line == sent
 
 
 @pytest.mark.usefixtures("_tracked")

@@ -42,7 +42,8 @@ def check(store, directory, read):
         expected = (beside | line) if "eval/loss" in line else line
         plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
         assert {"step": step, **plain} == expected
-    assert last[1] == {f"best/{name}": value for name, value in record["best"].items()}
+    best = {f"best/{name}": value for name, value in record["best"].items()}
+    assert last[1] == best | {name: value for name, value in record["test"].items() if name.startswith("difference/")}
     return logged
 
 
@@ -64,6 +65,7 @@ def test_configuration_and_group(directory, store, read):
     assert name == record["tracker"]["name"]
     assert config["_Group"] == "night"
     assert config["choices"]["model"] == "tiny"
+    assert config["system"] == name.removesuffix("-s5")
     assert {key: config[key] for key in record["config"]} == record["config"]
 
 

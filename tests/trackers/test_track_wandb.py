@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,14 @@ def check_history(found, directory):
         expected = expected if "eval/loss" in line else line
         assert {name: item.get(name) for name in expected} == expected
         other = {name for name in item if name not in expected}
-        assert all(name.startswith(("_", "predictions/", "histograms/")) for name in other), other
+        assert all(name.startswith(("_", "predictions/", "histograms/", "charts/")) for name in other), other
 
 
 @pytest.fixture(scope="module")
 def sweep(command, small, tmp_path_factory):
-    """Three jobs, tracked."""
+    """Four jobs of two systems, tracked."""
     directory = tmp_path_factory.mktemp("sweeps") / "rates"
-    words = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,5e-3,2e-2", f"hydra.sweep.dir={directory}"]
+    words = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,2e-2", "seed=1,2", f"hydra.sweep.dir={directory}"]
     assert command(*words) == 0
     return directory
 
@@ -83,20 +84,24 @@ def found(other_backend):
 
 
 def test_the_jobs_of_a_sweep_are_runs_of_a_group(sweep, read):
-    ids = set()
-    for job, rate in enumerate(("0.001", "0.005", "0.02")):
+    ids, systems = set(), []
+    for job, (rate, seed) in enumerate(product(("0.001", "0.02"), (1, 2))):
         directory = sweep / str(job)
         found = records(directory)
         check_history(found, directory)
         (run,) = found["run"]
         assert (run["run_group"], run["project"], run["job_type"]) == ("rates", "bisum", "train")
         assert run["display_name"].startswith("tiny-")
-        assert f"-lr{rate}" in run["display_name"]
-        assert str(run["config"]["update"]["trainer"]["learning_rate"]) == rate
+        config = run["config"]["update"]
+        assert (str(config["trainer"]["learning_rate"]), config["seed"]) == (rate, seed)
+        assert f"-lr{rate}" in config["system"]
+        assert run["display_name"].replace(f"-s{seed}", "") == config["system"]
+        systems.append(config["system"])
         assert read.record(directory)["tracker"]["id"] == run["run_id"]
         ids.add(run["run_id"])
-    assert len(ids) == 3
-    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "multirun.yaml", ".lock"}
+    assert len(ids) == 4
+    assert systems[0] == systems[1] != systems[2] == systems[3]
+    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "3", "multirun.yaml", ".lock"}
 
 
 def test_history_of_the_other_backend(found, other_backend):
@@ -110,6 +115,7 @@ def test_the_run_and_its_configuration(found, other_backend, read):
     assert config.pop("choices") == {
         "corpus": "sample", "model": "tiny", "trainer": "seq2seq_trainer", "hardware": "cpu", "tracker": "wandb",
     }  # fmt: skip
+    assert config.pop("system") == run["display_name"].removesuffix("-s1")
     assert config == record["config"]
     assert run["tags"] == ["a", "b"]
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=other_backend, capture_output=True, text=True, check=True)
@@ -119,9 +125,83 @@ def test_the_run_and_its_configuration(found, other_backend, read):
 
 
 def test_axes(found):
-    axes = {record["glob_name"]: record["step_metric"] for record in found["metric"]}
+    axes = {record["glob_name"]: record["step_metric"] for record in found["metric"] if "glob_name" in record}
     assert axes["train/*"] == "step"
     assert {axes[f"{prefix}/*"] for prefix in ("eval", "test", "baseline")} == {"epoch"}
+
+
+def panels(found):
+    """The logged names that the default workspace shows, and those that are hidden; each value counts by its key."""
+    logged = set()
+    for row in found["history"]:
+        logged |= {re.sub(r"\.[a-z_\d]+$", "", name).removesuffix("._type") for name in row["item"]}
+    hidden = {record["name"] for record in found["metric"] if record["options"].get("hidden") and "name" in record}
+    logged = {name for name in logged if not name.startswith("_")}
+    return logged - hidden, logged & hidden
+
+
+def rouges(*prefixes, profile=""):
+    """The ROUGE F1 of all rows and of each language."""
+    return {
+        f"{prefix}/{profile}{language}{rouge}"
+        for prefix in prefixes
+        for language in ("", "en/", "es/")
+        for rouge in ("rouge1", "rouge2", "rougeL", "rougeLsum")
+    }
+
+
+def test_the_default_workspace_is_curated(found):
+    shown, hidden = panels(found)
+    curves = {"train/loss", "train/learning_rate", "train/grad_norm", "train/examples_per_second"}
+    lengths = {f"{prefix}/{name}" for prefix in ("eval", "test") for name in ("loss", "gen_len")}
+    tables = {f"predictions/{name}" for name in ("validation", "validation_lead3", "test", "test_lead3")}
+    assert shown == curves | lengths | tables | rouges("eval", "test")
+    assert (len(shown), len(hidden)) == (36, 347)
+    assert {"step", "epoch", "eval/es/rougeL_low", "histograms/eval/rougeL", "charts/rougeL_table"} <= hidden
+    assert rouges("baseline") | rouges("eval", "test", "baseline", profile="unicode/") <= hidden
+
+
+def test_every_hidden_metric_is_defined_before_it_is_logged_and_keeps_its_axis(found):
+    hidden = {record["name"]: record for record in found["metric"] if "name" in record}
+    assert {record.get("step_metric") for name, record in hidden.items() if name.startswith("eval/")} == {"epoch"}
+    assert len(hidden) == sum("name" in record for record in found["metric"])  # each once
+
+
+def test_charts_show_the_run_beside_its_baseline(found, other_backend, read):
+    name, lines = found["run"][0]["display_name"], read_metrics(other_backend)
+    for rouge in ("rouge1", "rouge2", "rougeL", "rougeLsum"):
+        expected = [
+            [line["epoch"], f"{system} {language}".strip(), line[metric]]
+            for system, prefix in (("lead-3", "baseline"), (name, "eval"))
+            for language in ("", "en", "es")
+            for line in lines
+            for metric in [f"{prefix}/{language}/{rouge}".replace("//", "/")]
+            if metric in line
+        ]
+        charts = [row["item"] for row in found["history"] if f"charts/{rouge}_table.path" in row["item"]]
+        assert [item["epoch"] for item in charts] == [1, 2]
+        table = json.loads(
+            (log_folder(other_backend) / "files" / charts[-1][f"charts/{rouge}_table.path"]).read_text("utf-8")
+        )
+        drawn = [row for row in table["data"] if row[1].partition(" ")[0] != "lead-3" or row[0] == 0]
+        assert sorted(drawn) == sorted(expected)
+        for language in ("", " en", " es"):  # the baseline is drawn over all epochs
+            values = {row[0]: row[2] for row in table["data"] if row[1] == f"lead-3{language}"}
+            assert list(values) == [0, 1, 2]
+            assert len(set(values.values())) == 1
+    charts = {name for record in found["config"] for name in record["update"] if "visualize" in name}
+    assert {f"_wandb.visualize.charts/{rouge}" for rouge in ("rouge1", "rouge2", "rougeL", "rougeLsum")} <= charts
+
+
+def test_the_differences_to_the_baseline_are_in_the_summary(found, other_backend, read):
+    record, values = read.record(other_backend), summary(found)
+    for name, prefix, of in (("test", "", "test"), ("best", "best/", "eval")):
+        scores = record[name] | ({} if name == "test" else record["baseline"])
+        for rouge in (f"{language}{rouge}" for language in ("", "es/") for rouge in ("rouge1", "rougeL")):
+            own = scores[f"{of}/{rouge}"] - scores[f"baseline/{rouge}"]
+            assert values[f"{prefix}difference/{rouge}"] == pytest.approx(own, abs=1e-9)
+            for end in ("_low", "_high", "_better"):
+                assert values[f"{prefix}difference/{rouge}{end}"] == record[name][f"difference/{rouge}{end}"]
 
 
 def test_best_and_last_are_in_the_summary(found, other_backend, read):
@@ -131,7 +211,7 @@ def test_best_and_last_are_in_the_summary(found, other_backend, read):
         f"best/{name}": value for name, value in record["best"].items()
     }
     for name, value in (record["last"] | {n: v for n, v in record["test"].items() if n.startswith("test/")}).items():
-        assert name in ("step", "epoch") or values[name] == value
+        assert name in ("step", "epoch") or name.startswith("difference/") or values[name] == value
 
 
 def test_the_same_rows_are_in_every_table(found, other_backend, read):
