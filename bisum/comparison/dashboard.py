@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,19 @@ def save_dashboard(comparison: Comparison, title: str, path: Path) -> Saved:
         project=project,
         name=title,
         groups=sorted({str(group) for record in records if (group := (record.get("tracker") or {}).get("group"))}),
-        swept=[key for key in comparison.keys if key not in ("job", "run")],
+        swept=[_in_tracker(key, records) for key in comparison.keys if key not in ("job", "run")],
         languages=[language for language in comparison.groups[0].languages if language],
         scores=[*(rouge_name(profile, rouge_type) for rouge_type in ROUGE_TYPES), *dict.fromkeys(further)],
         best_metric=str(trained[0]["best_metric"]) if trained else f"eval/{comparison.by}",
         lead=int(((records[0].get("config") or {}).get("evaluation") or {}).get("lead") or 3),
     )
     return save_workspace(specification, path, str(_tracker(runs[0]).get("mode", "auto")))
+
+
+def _in_tracker(key: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of a setting in a tracked configuration, where the option of a group is under `choices`."""
+    is_group = any(key in (record.get("choices") or {}) for record in records)
+    return f"choices.{key}" if is_group else key
 
 
 def _runs(comparison: Comparison) -> Iterator[ScoredRun]:

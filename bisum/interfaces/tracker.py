@@ -71,7 +71,7 @@ class TrackedRun:
             number: index of the line, from 0; increases by one.
             metrics: the `step`, the `epoch` and every finite value of the line. A line with `eval/` values also has the
                 `baseline/` values, so that the baseline is a constant curve.
-            tables: rows with the columns id, language, document, reference and prediction.
+            tables: rows with the columns id, language, category, document, reference and prediction.
             histograms: `counts`, and the `edges` of the bins (one more than counts).
         """
 

@@ -52,7 +52,7 @@ def test_every_line_with_its_step(directory, store, read):
     tables = [values["predictions/validation"]["_value"] for _, values in logged if "predictions/validation" in values]
     assert len(tables) == 2
     assert [row["id"] for row in tables[0]] == [row["id"] for row in tables[1]]
-    assert set(tables[0][0]) == {"id", "language", "document", "reference", "prediction"}
+    assert set(tables[0][0]) == {"id", "language", "category", "document", "reference", "prediction"}
     assert sum(logged[0][1]["histograms/baseline/rougeL"]["values"]) == 8
 
 

@@ -222,7 +222,7 @@ def test_the_same_rows_are_in_every_table(found, other_backend, read):
             if name.startswith("predictions/") and name.endswith(".path"):
                 key = name.removesuffix(".path")
                 table = json.loads((log_folder(other_backend) / "files" / path).read_text("utf-8"))
-                assert table["columns"] == ["id", "language", "document", "reference", "prediction"]
+                assert table["columns"] == ["id", "language", "category", "document", "reference", "prediction"]
                 assert len(table["data"]) == 6
                 assert [cells[1] for cells in table["data"]].count("es") == 3
                 ids.setdefault(key, []).append([cells[0] for cells in table["data"]])
