@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bisum.comparison.comparing import compared
-from bisum.comparison.finding import folder_of
+from bisum.comparison.finding import expanded, folder_of
 from bisum.comparison.formats import as_csv, as_data, as_latex, as_markdown
 from bisum.comparison.result import Comparison
 from bisum.comparison.tables import report, where_report
@@ -36,11 +36,11 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
         return
     title = ", ".join(Path(path).absolute().name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
     if options.format == "wandb":
-        _save_dashboard(comparison, title, Path(options.output or folder_of(paths) / "comparison.wandb.json"))
+        _save_dashboard(comparison, title, expanded(options.output or folder_of(paths) / "comparison.wandb.json"))
         return
     text = _text(comparison, title, options, command)
     if options.format == "html" or options.output is not None:
-        path = Path(options.output or folder_of(paths) / "comparison.html").expanduser()
+        path = expanded(options.output or folder_of(paths) / "comparison.html")
         _write(path, text)
         Console().print(f"written to {from_here(path)}", soft_wrap=True)
     else:
@@ -70,7 +70,7 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
     """Save a W&B workspace, and print where it is."""
     from bisum.comparison.dashboard import save_dashboard
 
-    saved = save_dashboard(comparison, title, path.expanduser())
+    saved = save_dashboard(comparison, title, path)
     console = Console()
     console.print(f"written to {from_here(saved.path)}", soft_wrap=True)
     if saved.url is not None:
@@ -83,9 +83,10 @@ def _show(comparison: Comparison, options: CompareOptions) -> None:
     """Print the tables, and then where two systems differ, whose texts take longer to read."""
     if options.output is not None:
         raise UserError("output: name a format too, such as format=markdown")
+    found = _where(comparison, options) if options.pair is not None else None  # refused before anything is printed
     console = Console()
     console.print(*report(comparison), sep="\n")
-    if found := _where(comparison, options):
+    if found := found or _where(comparison, options):
         console.print(*where_report(comparison, found), sep="\n")
 
 
@@ -101,9 +102,11 @@ def _where(comparison: Comparison, options: CompareOptions) -> Where | None:
 
 
 def _write(path: Path, text: str) -> None:
-    if path.is_dir():
-        raise UserError(f"output: '{path}' is a folder; name a file")
     try:
+        if path.is_dir():
+            raise UserError(f"output: '{path}' is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise UserError(f"output: '{path}' is no file that can be replaced")  # but a pipe or a device
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, [text.removesuffix("\n")])
     except OSError as error:

@@ -56,12 +56,12 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
     by = _score(options.by, runs)
     described = _described(runs)
     language = _language(options.language, runs)
-    if unknown := next((name for name in options.metrics if name not in described), None):
+    if unknown := next((name for name in options.metrics if runs and name not in described), None):
         raise UserError(f"metrics: {_no_score(unknown, described)}")
-    unscored = [run for run in runs if run.value(by, language) is None]
+    unscored = [run for run in runs if not _has(run, by, language)]
     of = f" in {language}" if language else ""
     others += [OtherRun(run.run.directory, "finished", f"has no score {by}{of} on {split}") for run in unscored]
-    runs = [run for run in runs if run.value(by, language) is not None]
+    runs = [run for run in runs if _has(run, by, language)]
     members = grouped(runs, by, language, notes)
     groups = [ranked(own, by, language, options, members[0] if at else None, notes) for at, own in enumerate(members)]
     settings = [system.settings for group in groups for system in group.systems if not system.is_baseline]
@@ -71,7 +71,7 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
         by=by,
         language=language,
         score=described.get(by, {}),
-        metrics={name: described[name] for name in options.metrics},
+        metrics={name: described[name] for name in options.metrics if name in described},
         keys=tuple(keys),
         groups=tuple(_labelled(group, keys) for group in groups),
         others=tuple(others),
@@ -95,7 +95,7 @@ def _score(by: str, runs: Sequence[ScoredRun]) -> str:
     """
     if by == "auto":
         profiles = {run.run.record.get("profile") for run in runs}
-        return "unicode/rougeL" if "unicode" in profiles else "rougeL"
+        by = "unicode/rougeL" if "unicode" in profiles else "rougeL"
     described = _described(runs)
     if by in described or not runs:
         return by
@@ -105,6 +105,11 @@ def _score(by: str, runs: Sequence[ScoredRun]) -> str:
         rest = f" language={language}" if language else ""
         raise UserError(f"by: '{by}' is more than the name of a score; give by={name}{rest}")
     raise UserError(f"by: {_no_score(by, described)}")
+
+
+def _has(run: ScoredRun, by: str, language: str) -> bool:
+    """Return whether a run has recorded a score, and what it is."""
+    return run.value(by, language) is not None and by in run.run.record.get("scores", {})
 
 
 def _no_score(name: str, described: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[FoundRun], list[OtherRu
     others: list[OtherRun] = []
     seen: set[Path] = set()
     for path in paths:
-        directories = list(_run_directories(Path(path).expanduser(), others))
+        directories = list(_run_directories(expanded(path), others))
         if not directories:
             raise UserError(f"'{path}' holds no run: neither it nor a folder below it has a run.json")
         for directory in directories:
@@ -95,5 +96,12 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
 
 def folder_of(paths: Sequence[str | Path]) -> Path:
     """Return the folder for what a comparison writes: the one that was compared, or else the current one."""
-    path = Path(paths[0]).expanduser()
+    path = expanded(paths[0])
     return path if len(paths) == 1 and not (path / "run.json").exists() else Path()
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder for ~; a ~ before the name of nobody stays."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)

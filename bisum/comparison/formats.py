@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
-from bisum.comparison.result import BEST, SAME, Comparison, Group, System
+from bisum.comparison.result import BEST, SAME, Comparison, Group, System, finite
 from bisum.comparison.settings import shown
 from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
 from bisum.comparison.where import Where
@@ -90,14 +90,15 @@ def as_csv(comparison: Comparison) -> str:
     rows = comparison.to_arrow().to_pylist()
     writer = csv.writer(output, lineterminator="\n")
     if rows:
-        writer.writerow(rows[0])
+        writer.writerow(map(_csv, rows[0]))
         writer.writerows([_csv(value) for value in row.values()] for row in rows)
     return output.getvalue()
 
 
 def as_data(comparison: Comparison, found: Where | None) -> str:
     """Return everything as JSON: the comparison, and under `where` where two systems differ."""
-    return as_json({**comparison.to_dict(), "where": found.to_dict() if found else None}, indent=1) + "\n"
+    data = finite({**comparison.to_dict(), "where": found.to_dict() if found else None})
+    return as_json(data, indent=1) + "\n"
 
 
 def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[str]]]:

@@ -10,6 +10,7 @@ from bisum.comparison.aggregates import settings_of_metrics
 from bisum.comparison.scored import RowValues, ScoredRun, read_rows
 from bisum.comparison.settings import hashable, settings_of
 from bisum.errors import UserError
+from bisum.runs.entries import WHOLE
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,26 @@ def grouped(runs: Sequence[ScoredRun], by: str, language: str, notes: list[str])
 
     `notes` gets a line on each file of scores that cannot be read.
     """
-    members: dict[tuple[str, str], list[Member]] = {}
+    members: dict[tuple[Any, ...], list[Member]] = {}
     of_metrics = settings_of_metrics([run.run for run in runs], by)
     for run, of_metric in zip(runs, of_metrics, strict=True):
         rows = _rows(run, run.predictions, by, notes)
-        group = members.setdefault((rows.fingerprint if rows else f"? {run.run.directory}", of_metric), [])
+        group = members.setdefault((*_key(rows, run), of_metric), [])
+        rows = _like_the_others(rows, group, run, notes)
         if run.prefix == "baseline":
             lead = str(run.lead_metrics.get("system"))
             if all(member.lead != lead for member in group):
                 group.append(Member(run, {}, 0, rows, lead))
             continue
         seed = run.run.config.get("seed")
-        group.append(Member(run, settings_of(run.run), seed if type(seed) is int else 0, rows))
+        group.append(Member(run, settings_of(run.run), seed if type(seed) is int and WHOLE.fits(seed) else 0, rows))
         lead = f"lead-{(run.lead or '').rpartition('lead')[2]}"
         if run.lead and all(member.lead != lead for member in group) and run.lead_value(by, language) is not None:
-            group.append(Member(run, {}, 0, _rows(run, run.lead, by, notes), lead))
+            of_lead = _rows(run, run.lead, by, notes)
+            if rows is not None and of_lead is not None and _key(of_lead, run) != _key(rows, run):
+                notes.append(f"{lead} of '{run.run.directory}' scores other rows; it is shown, and not tested")
+                of_lead = None
+            group.append(Member(run, {}, 0, _like_the_others(of_lead, group, run, notes), lead))
     return sorted(members.values(), key=lambda group: -sum(not member.lead for member in group))
 
 
@@ -59,6 +65,22 @@ def _rows(run: ScoredRun, predictions: str, by: str, notes: list[str]) -> RowVal
     except UserError as error:
         notes.append(f"{error}; the recorded score is shown, and not tested")
         return None
+
+
+def _key(rows: RowValues | None, run: ScoredRun) -> tuple[Any, ...]:
+    """Return what runs that scored the same rows have in common; the run itself if its rows are not known."""
+    return ("", run.run.directory) if rows is None else (rows.fingerprint, *rows.ids.to_pylist(), *rows.languages)
+
+
+def _like_the_others(
+    rows: RowValues | None, group: Sequence[Member], run: ScoredRun, notes: list[str]
+) -> RowValues | None:
+    """Return the values of rows; without them, and with a note, if the group has other counts for each row."""
+    first = next((own.rows.values for own in group if own.rows is not None and own.rows.values is not None), None)
+    if rows is None or rows.values is None or first is None or rows.values.shape == first.shape:
+        return rows
+    notes.append(f"'{run.run.directory}' has other counts of rows; the recorded score is shown, and not tested")
+    return replace(rows, values=None)
 
 
 def systems_of(members: Sequence[Member]) -> list[list[Member]]:
@@ -80,12 +102,18 @@ def systems_of(members: Sequence[Member]) -> list[list[Member]]:
 
 def why_apart(members: Sequence[Member], first: Sequence[Member]) -> str:
     """Return why systems cannot be tested against those of the first group."""
-    ours, theirs = (next((member.rows for member in own if member.rows), None) for own in (members, first))
+    ours, theirs = (_rows_of_models(own) for own in (members, first))
     if ours is None or theirs is None:
         return "the scores of rows are missing"
-    if ours.fingerprint == theirs.fingerprint:
+    if ours.fingerprint == theirs.fingerprint and ours.ids == theirs.ids:
         return "the score was computed with other settings"
     own, other = set(ours.ids.to_pylist()), set(theirs.ids.to_pylist())
     if own == other:
         return "the rows have the same ids, but other documents or references"
     return f"other rows were scored: {len(own):,} in place of {len(other):,}, of which {len(own & other):,} are shared"
+
+
+def _rows_of_models(members: Sequence[Member]) -> RowValues | None:
+    """Return the rows that a group's models scored; those of its baselines if it has no models."""
+    models = [member for member in members if not member.lead] or members
+    return next((member.rows for member in models if member.rows), None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from bisum.comparison.aggregates import score_of_rows
 from bisum.comparison.grouping import Member, systems_of, why_apart
@@ -59,7 +60,7 @@ def ranked(
     return Group(
         systems=tuple(_with_verdict(system, systems, pairs, higher) for system in systems),
         pairs=tuple(pairs),
-        ids=known.ids.filter(chosen) if known is not None else None,
+        ids=known.ids.filter(pa.array(chosen.tolist())) if known is not None else None,  # NumPy would import pandas
         row_languages=languages[chosen],
         languages=counts,
         why=why_apart(members, first) if first else "",

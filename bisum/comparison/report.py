@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from bisum.comparison.result import finite
 from bisum.printing import as_json
 
 _SCRIPTS = (
@@ -44,16 +44,7 @@ def html_report(data: Mapping[str, Any]) -> str:
 
 def _embedded(data: Mapping[str, Any]) -> str:
     """Return the data as JSON that holds no character with a meaning in HTML."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", as_json(_finite(data)))
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data with None for the numbers that JSON lacks."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", as_json(finite(data)))
 
 
 def _policy(scripts: list[str]) -> str:

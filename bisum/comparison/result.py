@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,9 @@ class Comparison:
         """Return a table with a row for each system; `.to_pandas()` and `polars.from_arrow` take it from there."""
         import pyarrow as pa
 
-        return pa.Table.from_pylist(list(self._rows())) if self.groups else pa.table({})
+        rows = list(self.rows())
+        names = dict.fromkeys(name for row in rows for name in row)  # languages differ between groups
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
 
     def pairs_to_arrow(self) -> pa.Table:
         """Return a table with a row for each test."""
@@ -198,11 +201,29 @@ class Comparison:
         rows = [{"group": at, **asdict(pair)} for at, group in enumerate(self.groups, 1) for pair in group.pairs]
         return pa.Table.from_pylist(rows)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the numbers of each system by the names of their columns; no text has what UTF-8 cannot encode."""
         for at, group in enumerate(self.groups, start=1):
             for system in group.systems:
                 own = system.to_dict()
                 settings, metrics = own.pop("settings"), own.pop("metrics")
                 of = {f"{self.by} {language}": value for language, value in own.pop("by_language").items()}
                 named = {key: shown(settings[key]) if key in settings else None for key in self.keys}
-                yield {"group": at, "scored_rows": group.rows, **named, **own, **of, **metrics}
+                row = {"group": at, "scored_rows": group.rows, **named, **own, **of, **metrics}
+                yield {_encodable(name): _encodable(value) for name, value in row.items()}
+
+
+def _encodable(value: Any) -> Any:
+    """Return a value with halves of surrogate pairs as escapes: the bytes of a name that is not UTF-8."""
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def finite(value: Any) -> Any:
+    """Return plain data with None for the numbers that JSON lacks."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

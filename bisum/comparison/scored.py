@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from bisum.comparison.finding import FoundRun, OtherRun
 from bisum.errors import UserError, one_line
 from bisum.evaluation.row_scores import ROWS_KEY
-from bisum.interfaces.score import score_name
+from bisum.interfaces.score import ROUGE_SCORES, score_name
 from bisum.runs.checkpoints import epoch_name
+from bisum.runs.entries import is_number
 from bisum.runs.lock import is_locked
 
 Floats = NDArray[np.float64]
@@ -104,14 +105,21 @@ def read_rows(run: FoundRun, predictions: str, score: str) -> RowValues:
     try:
         if not path.is_file():  # opening a pipe would block
             raise UserError(f"'{path}' is missing")
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:  # a name may not be UTF-8
             fingerprint = (file.schema_arrow.metadata or {}).get(ROWS_KEY.encode())
-            has_score = score in file.schema_arrow.names
+            names = file.schema_arrow.names
+            of_rows = ("id", "language") if score not in names else ("id", "language", score)
+            if wrong := next((name for name in of_rows if names.count(name) != 1), None):
+                raise UserError(f"'{path}' must have one column '{wrong}'")
+            has_score = score in names
             table = file.read(["id", "language", *([score] if has_score else [])])
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
     if fingerprint is None or len(table) == 0:
         raise UserError(f"'{path}' {'does not say which rows it scores' if len(table) else 'has no rows'}")
+    for name in ("id", "language"):
+        if not pa.types.is_string(table[name].type) or table[name].null_count:
+            raise UserError(f"'{path}': '{name}' must hold text in every row")
     values = _values(table[score], path, score) if has_score else None
     return RowValues(
         fingerprint.decode("utf-8", "replace"),
@@ -149,16 +157,24 @@ def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
 
 def _values(column: pa.ChunkedArray, path: Path, score: str) -> Floats:
     """Return values as floats; lists of counts as a second dimension."""
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    if score not in ROUGE_SCORES and (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        if not _is_numeric(column.type.value_type):
+            raise UserError(f"'{path}': '{score}' must hold lists of numbers, not of {column.type.value_type}")
         rows: Sequence[Any] = column.to_pylist()
         width = max((len(counts) for counts in rows if counts), default=0)
         if any(counts is not None and len(counts) != width for counts in rows):
             raise UserError(f"'{path}': '{score}' has rows with unequal numbers of counts")
-        return np.array([counts or [np.nan] * width for counts in rows], dtype=np.float64)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        counted = np.array([counts or [np.nan] * width for counts in rows], dtype=np.float64)
+        counted[~np.isfinite(counted).all(axis=1)] = np.nan  # a row has all its counts, or none
+        return counted
+    if not _is_numeric(column.type):
         raise UserError(f"'{path}': '{score}' must hold numbers, not {column.type}")
     numbers = column.cast(pa.float64()).to_numpy()
     return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _reason(record: Mapping[str, Any], status: str) -> str:
@@ -177,4 +193,4 @@ def _reached(record: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) and np.isfinite(value) else None
+    return float(value) if is_number(value) else None

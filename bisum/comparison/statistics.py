@@ -92,6 +92,8 @@ class Systems:
 
     def tests(self, pairs: Sequence[tuple[int, int]]) -> list[Test]:
         """Compare pairs of systems, each over the rows in which all seeds of both have a value."""
+        if not pairs:
+            return []
         both = [_present(self.values[first]) & _present(self.values[second]) for first, second in pairs]
         partial = [at for at, rows in enumerate(both) if rows.any() and not rows.all()]
         masked = [_masked(self.values[system], both[at]) for at in partial for system in pairs[at]]

@@ -151,7 +151,7 @@ def rows_of(
         yield Row(
             id=row["id"],
             language=row["language"],
-            category=row["category"] if isinstance(row.get("category"), str) else None,
+            category=_category(row),
             document=row["document"],
             reference=row["reference"],
             summaries={str(number): own[at]["prediction"] for number, own in summaries.items()},
@@ -159,10 +159,15 @@ def rows_of(
         )
 
 
+def _category(row: Mapping[str, Any]) -> str | None:
+    category = row.get("category")
+    return category if isinstance(category, str) else None
+
+
 def _chosen(comparison: Comparison, pair: Sequence[int] | None) -> tuple[System, System] | None:
     """Return the two systems to compare row by row: those of `pair`, or the best and the next that differs from it."""
     systems = [system for system in comparison.systems if system.values is not None]
-    if not systems:
+    if not systems and pair is None:
         return None
     if pair is None:
         models = [system for system in systems if not system.is_baseline]
@@ -170,7 +175,7 @@ def _chosen(comparison: Comparison, pair: Sequence[int] | None) -> tuple[System,
         differing = (other for other in others if np.nan_to_num(differences(best, other, comparison)).any())
         return (best, next(differing, others[0])) if others else None
     by_number = {system.number: system for system in systems}
-    numbers = ", ".join(map(str, by_number))
+    numbers = ", ".join(map(str, by_number)) or "none"
     if pair[0] == pair[1]:
         raise UserError(f"pair: {pair[0]} is named twice; give two of {numbers}")
     for number in pair:
@@ -187,7 +192,7 @@ def _divisions(texts: Sequence[Mapping[str, Any]]) -> dict[str, Division]:
     from bisum.evaluation.tokens import unicode_tokens  # slow to import
 
     languages = np.array([row["language"] for row in texts], dtype=object)
-    categories = np.array([row.get("category") or "" for row in texts], dtype=object)
+    categories = np.array([_category(row) or "" for row in texts], dtype=object)
     divisions = {"language": _by_name(languages)}
     for label, name in (("document length", "document"), ("reference length", "reference")):
         divisions[label] = _by_length(

@@ -1,0 +1,108 @@
+"""A sweep of seconds on the sample, for what reads run directories back; and edits of its runs, as a stranger makes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from trained_model import WORDS
+
+from bisum.cli.main import main
+
+SHARED = [*WORDS, "evaluation.shown_summaries=0", "evaluation.bootstrap_samples=1000", "tracker=none"]
+RATES, SEEDS = (0.02, 0.005), (1, 2)
+
+
+def bisum(*words: str) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(list(words))
+    assert exit_.value.code == 0
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of two learning rates, each with two seeds, as the command line makes it: jobs 0 to 3.
+
+    Its metrics give a score with counts (chrf) and one that lead-k lacks (at_limit).
+    """
+    folder = tmp_path_factory.mktemp("outputs") / "sweep"
+    rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
+    metric = "metric=[chrf,length]"
+    bisum("-m", *SHARED, metric, f"trainer.learning_rate={rates}", f"seed={seeds}", f"hydra.sweep.dir={folder}")
+    return folder
+
+
+@pytest.fixture
+def runs(sweep: Path, tmp_path: Path) -> Path:
+    """A copy of the sweep without its checkpoints, to be changed."""
+    return copied(sweep, tmp_path / "runs")
+
+
+def copied(source: Path, target: Path) -> Path:
+    return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns("checkpoints")))
+
+
+def record(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text("utf-8"))
+
+
+def change(run: Path, **entries: Any) -> Path:
+    """Set entries of a run's record, whose dotted keys are spelled with __: change(run, config__seed=3)."""
+    values = record(run)
+    for key, value in entries.items():
+        *parents, name = key.split("__")
+        node = values
+        for parent in parents:
+            node = node[parent]
+        node[name] = value
+    (run / "run.json").write_text(json.dumps(values), "utf-8")
+    return run
+
+
+def scores_path(run: Path, suffix: str = ".scores.parquet") -> Path:
+    """The scores of a run's test rows, or their texts with the suffix .jsonl."""
+    return run / "predictions" / f"test-{record(run)['test']['checkpoint']}{suffix}"
+
+
+def rewrite(run: Path, edit: Callable[[pa.Table], pa.Table], path: Path | None = None) -> Path:
+    """Replace a table of scores, that of the test rows, by what `edit` returns; its metadata stay."""
+    path = path or scores_path(run)
+    table = pq.read_table(path)
+    pq.write_table(edit(table).replace_schema_metadata(table.schema.metadata), path)
+    return run
+
+
+def with_column(name: str, values: Any) -> Callable[[pa.Table], pa.Table]:
+    return lambda table: table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+
+
+def texts_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+
+
+def all_found(comparison: Any) -> list[Any]:
+    """The systems of all groups."""
+    return [system for group in comparison.groups for system in group.systems]
+
+
+@pytest.fixture(scope="session")
+def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Evaluations of jobs 0 and 2 on the test split: 0 and 1 over the rows of the trainings, 2 and 3 over fewer."""
+    folder = tmp_path_factory.mktemp("evaluations")
+    for rows, name in ((40, "same"), (20, "fewer")):
+        words = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
+        bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *words)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `bisum baseline` with lead-1 over the test rows of the sweep."""
+    folder = tmp_path_factory.mktemp("baseline") / "lead"
+    words = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
+    bisum("baseline", *words, "split=test", "tracker=none", f"hydra.run.dir={folder}")
+    return folder
