@@ -2,12 +2,11 @@
 
 A system is the mean of its seeds. Two things could have come out otherwise: the rows that were drawn, and the seeds.
 Rows are resampled with replacement, the same for all systems (paired bootstrap; Koehn 2004, aclanthology.org/W04-3250).
-To each resample of a system with several seeds, the variation of its seeds is added: a normal draw with the standard
-error of their mean. Seeds also differ because few rows were drawn. The resampled rows include this part already, so it
-is taken off, as in a two-way analysis of variance with rows and seeds at random (Clark 1973,
-doi.org/10.1016/S0022-5371(73)80014-3). As the variance of a few seeds is known poorly, the deviations of the resamples
-are stretched to Student's t distribution, whose degrees of freedom are those of the whole variance (Satterthwaite 1946,
-www.jstor.org/stable/3002019). `docs/comparing.md` has the measured sizes of this test and of others.
+To each resample of a system with several seeds, the variation of its seeds is added: a normal draw. Its variance is
+drawn too, as the variance of a few seeds is known poorly; without rows, the sum would have Student's t distribution.
+Seeds also differ because few rows were drawn. The resampled rows include this part already, so it is taken off each
+drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355). `docs/comparing.md`
+has the measured sizes of this test and of others.
 """
 
 from __future__ import annotations
@@ -30,10 +29,8 @@ ALPHA = 0.05
 """Level of the tests."""
 _FEWEST_BEYOND = 10
 """Resamples beyond 0 from which on their share is a p-value; with fewer, its tail is computed."""
-_TAIL_NODES = 200
-"""Points at which the density of a tail is computed."""
-_MOST_FREEDOM = 1e6
-"""Degrees of freedom from which on Student's t counts as normal."""
+_TAIL_NODES = 2000
+"""Variances over which a tail is averaged."""
 _SINGLE = 1e-6
 """Relative error of sums in single precision."""
 _CHUNK = 1024
@@ -91,7 +88,7 @@ class Systems:
         """Return the 95 % interval of a system's score, from the first `samples` resamples."""
         resampled = self._resampled[system][:samples]
         variation = _Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1))
-        low, high = bounds(variation.added(resampled.mean(axis=1), self.value(system), [self.seed, 1, system]))
+        low, high = bounds(variation.added(resampled.mean(axis=1), [self.seed, 1, system]))
         return float(low), float(high)
 
     def tests(self, pairs: Sequence[tuple[int, int]]) -> list[Test]:
@@ -119,7 +116,7 @@ class Systems:
         difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
         variation = _Variation.of(seeds, resampled, apart)
         sign = 1 if draw[0] <= draw[1] else -1  # so that exchanged systems have the opposite difference exactly
-        drawn = sign * variation.added(sign * apart, sign * difference, [self.seed, 2, *sorted(draw)])
+        drawn = sign * variation.added(sign * apart, [self.seed, 2, *sorted(draw)])
         low, high = bounds(drawn)
         return difference, float(low), float(high), _p_value(difference, drawn, variation)
 
@@ -169,9 +166,11 @@ class _Variation:
     rows: float
     """Variance due to the rows that were drawn."""
     seeds: float
-    """Variance due to the seeds, beyond what the drawn rows explain."""
+    """Variance that the seeds show; 0 if no system has several seeds."""
+    explained: float
+    """The part of `seeds` that is due to the rows that were drawn."""
     freedom: float
-    """Degrees of freedom of their sum; infinite if no system has several seeds."""
+    """Degrees of freedom of `seeds`: those of Welch (1947) for systems whose seeds vary alike."""
 
     @classmethod
     def of(cls, seeds: Sequence[Floats], resampled: Sequence[Floats], statistic: Floats) -> _Variation:
@@ -182,27 +181,40 @@ class _Variation:
             resampled: the same for each resample of rows: shape (samples, seeds).
             statistic: the statistic for each resample: shape (samples,).
         """
-        rows, added, uncertainty = float(np.nanvar(statistic)), 0.0, 0.0
+        observed = explained = weight = squares = 0.0
         for own, drawn in zip(seeds, resampled, strict=True):
             if (count := len(own)) > 1:
+                apart = without_rounding(own - own.mean(), float(np.abs(own).max()))
                 deviations = drawn - drawn.mean(axis=1, keepdims=True)
-                of_rows = float(np.nanvar(deviations, axis=0).sum()) / (count - 1)
-                variance = float(own.var(ddof=1))
-                added += (variance - of_rows) / count
-                uncertainty += (variance / count) ** 2 / (count - 1)
-        added = max(added, 0)
-        freedom = (rows + added) ** 2 / uncertainty if uncertainty else math.inf
-        return cls(rows, added, max(freedom, 1))
+                observed += float((apart**2).sum()) / (count - 1) / count
+                explained += float(np.nanvar(deviations, axis=0).sum()) / (count - 1) / count
+                weight += 1 / count
+                squares += 1 / count**2 / (count - 1)
+        return cls(float(np.nanvar(statistic)), observed, explained, weight**2 / squares if squares else math.inf)
 
-    def added(self, resampled: Floats, value: float, seed: Sequence[int]) -> Floats:
+    def added(self, resampled: Floats, seed: Sequence[int]) -> Floats:
         """Return resamples of rows with the variation of the seeds added; without several seeds, as they are."""
-        if self.freedom > _MOST_FREEDOM:
+        if not self.seeds:
             return resampled
         normal = np.random.default_rng([*seed, 0]).standard_normal(len(resampled))
         squares = np.random.default_rng([*seed, 1]).chisquare(self.freedom, len(resampled))
-        deviations = resampled - value + math.sqrt(self.seeds) * normal
-        stretched: Floats = value + deviations * np.sqrt(self.freedom / squares)
-        return stretched
+        noise: Floats = np.sqrt(self._beyond_rows(squares)) * normal
+        return resampled + noise
+
+    def tail(self, difference: float) -> float:
+        """Return the two-sided p-value of a difference, if resamples of rows were normal."""
+        if not self.seeds:
+            return _normal(difference, self.rows)
+        half = self.freedom / 2
+        logs = np.linspace(-60, math.log(self.freedom + 20 * math.sqrt(self.freedom) + 100), _TAIL_NODES)
+        weights = np.exp(half * logs - np.exp(logs) / 2 - half * math.log(2) - math.lgamma(half))
+        tails = [_normal(difference, self.rows + float(own)) for own in self._beyond_rows(np.exp(logs))]
+        return float(weights @ np.array(tails) * (logs[1] - logs[0]))
+
+    def _beyond_rows(self, squares: Floats) -> Floats:
+        """Return variances of the seeds beyond what the rows explain, from draws of the chi-squared distribution."""
+        variances: Floats = np.maximum(self.seeds * self.freedom / squares - self.explained, 0)
+        return variances
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -222,7 +234,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _p_value(difference: float, drawn: Floats, variation: _Variation) -> float:
     """Return twice the smaller share of resampled differences on either side of 0.
 
-    If very few lie there, the share says little. The p-value is then that of Student's t with the same variance.
+    If very few lie there, the share says little. The p-value is then that of normal rows with the same variance.
     """
     if not difference:
         return 1.0
@@ -230,21 +242,12 @@ def _p_value(difference: float, drawn: Floats, variation: _Variation) -> float:
     smaller += float((drawn == 0).mean())
     if smaller * len(drawn) >= _FEWEST_BEYOND:
         return min(1.0, 2 * smaller)
-    variance = variation.rows + variation.seeds
-    if not variance:
-        return 0.0
-    return min(_student(abs(difference) / math.sqrt(variance), variation.freedom), 2 * _FEWEST_BEYOND / len(drawn))
+    return min(variation.tail(difference), 2 * _FEWEST_BEYOND / len(drawn))
 
 
-def _student(t: float, freedom: float) -> float:
-    """Return the two-sided p-value of a ratio t > 0; the density is integrated over u = t / x from 0 to 1."""
-    if freedom > _MOST_FREEDOM:
-        return math.erfc(t / math.sqrt(2))
-    nodes, weights = np.polynomial.legendre.leggauss(_TAIL_NODES)
-    at = (nodes + 1) / 2
-    constant = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
-    density = np.exp(constant - (freedom + 1) / 2 * np.log1p((t / at) ** 2 / freedom))
-    return float((weights * density * t / at**2).sum())
+def _normal(difference: float, variance: float) -> float:
+    """Return the two-sided p-value of a normal difference that is not 0."""
+    return math.erfc(abs(difference) / math.sqrt(2 * variance)) if variance else 0.0
 
 
 def _present(values: Floats) -> NDArray[np.bool_]:
