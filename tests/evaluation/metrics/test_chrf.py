@@ -64,7 +64,9 @@ def test_many_counts_at_once_score_as_each_does_in_sacrebleu(word_order, beta):
     predicted, expected = (generator.integers(0, 30, shape) * (generator.random(shape) < 0.6) for _ in range(2))
     common = generator.integers(0, np.minimum(predicted, expected) + 1)
     counts = np.stack([predicted, expected, common], axis=-1).reshape(5, 200, -1)
-    counts[0, :3] = 0, 1, [0, 5, 0] * (6 + word_order)
+    counts[0, 0] = 0
+    counts[0, 1] = [0, 5, 0] * (6 + word_order)
+    counts[0, 2] = [5, 5, 0] * (6 + word_order)
     found = Chrf(char_order=6, word_order=word_order, beta=beta).score(counts.astype(np.float64))
     theirs = CHRF(word_order=word_order, beta=beta)
     assert found.shape == (5, 200)
