@@ -2,10 +2,11 @@
 
 A system is the mean of its seeds. Two things could have come out otherwise: the rows that were drawn, and the seeds.
 Rows are resampled with replacement, the same for all systems (paired bootstrap; Koehn 2004, aclanthology.org/W04-3250).
-To each resample of a system with several seeds, the variation of its seeds is added: the standard error of the mean of
-the seeds, times a draw from Student's t distribution. Resampling two to five seeds with replacement would give too
-small an error (by a factor of (n - 1) / n in the variance) and too light tails; `docs/comparing.md` has the measured
-sizes of both.
+To each resample of a system with several seeds, the variation of its seeds is added: a normal draw. Its variance is
+drawn too, as the variance of a few seeds is known poorly; without rows, the sum would have Student's t distribution.
+Seeds also differ because few rows were drawn. The resampled rows include this part already, so it is taken off each
+drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355). `docs/comparing.md`
+has the measured sizes of this test and of others.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ ALPHA = 0.05
 """Level of the tests."""
 _FEWEST_BEYOND = 10
 """Resamples beyond 0 from which on their share is a p-value; with fewer, its tail is computed."""
-_TAIL_DRAWS = 500
+_TAIL_NODES = 2000
+"""Variances over which a tail is averaged."""
 _SINGLE = 1e-6
 """Relative error of sums in single precision."""
 _CHUNK = 1024
@@ -74,9 +76,8 @@ class Systems:
         parts = [own.reshape(self.rows, -1) for own in numbers]
         ends = np.cumsum([part.shape[1] for part in parts])[:-1]
         means = np.split(resampled_means(np.concatenate(parts, axis=1), samples, seed), ends, axis=1)
-        self._resampled = [
-            self._of_means(part.reshape(samples, *own.shape[1:])).mean(axis=1)
-            for own, part in zip(numbers, means, strict=True)
+        self._resampled = [  # for each system, shape (samples, seeds)
+            self._of_means(part.reshape(samples, *own.shape[1:])) for own, part in zip(numbers, means, strict=True)
         ]
 
     def value(self, system: int) -> float:
@@ -85,9 +86,9 @@ class Systems:
 
     def interval(self, system: int, samples: int | None = None) -> tuple[float, float]:
         """Return the 95 % interval of a system's score, from the first `samples` resamples."""
-        drawn = self._resampled[system][:samples]
-        noise = self._seed_noise([self.seed_values[system]], [1, system], len(drawn))
-        low, high = bounds(drawn + noise)
+        resampled = self._resampled[system][:samples]
+        variation = _Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1))
+        low, high = bounds(variation.added(resampled.mean(axis=1), [self.seed, 1, system]))
         return float(low), float(high)
 
     def tests(self, pairs: Sequence[tuple[int, int]]) -> list[Test]:
@@ -104,26 +105,22 @@ class Systems:
             of, own = (self, pair)
             if at in partial:
                 of, own = resampled, (2 * partial.index(at), 2 * partial.index(at) + 1)
-            test = of._test(*own, [2, *pair]) if rows.any() else (math.nan,) * 4
+            test = of._test(*own, draw=pair) if rows.any() else (math.nan,) * 4
             tests.append(Test(*test, randomized[at], int(rows.sum())))
         return tests
 
-    def _test(self, first: int, second: int, draw: Sequence[int]) -> tuple[float, float, float, float]:
+    def _test(self, first: int, second: int, draw: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return the difference of two systems, the ends of its interval, and its p-value."""
         seeds = [self.seed_values[first], self.seed_values[second]]
+        resampled = [self._resampled[first], self._resampled[second]]
         size = max(float(np.abs(own).max()) for own in seeds)
-        apart = without_rounding(self._resampled[first] - self._resampled[second], size)
+        apart = without_rounding(resampled[0].mean(axis=1) - resampled[1].mean(axis=1), size)
         difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
-        noise = self._seed_noise(seeds, draw, self.samples)
-        low, high = bounds(apart + noise)
-        return difference, float(low), float(high), _p_value(difference, apart, noise, seeds)
-
-    def _seed_noise(self, seeds: Sequence[Floats], draw: Sequence[int], samples: int) -> Floats:
-        """Return draws of the error that comes from the seeds: shape (samples,); 0 with one seed each."""
-        error, freedom = _seed_error(seeds)
-        if not error:
-            return np.zeros(samples)
-        return error * np.random.default_rng([self.seed, *draw]).standard_t(freedom, self.samples)[:samples]
+        variation = _Variation.of(seeds, resampled, apart)
+        sign = 1 if draw[0] <= draw[1] else -1  # so that exchanged systems have the opposite difference exactly
+        drawn = sign * variation.added(sign * apart, [self.seed, 2, *sorted(draw)])
+        low, high = bounds(drawn)
+        return difference, float(low), float(high), _p_value(difference, drawn, variation)
 
     def _of_means(self, means: Floats) -> Floats:
         """Return scores from means over rows: (..., numbers) -> (...)."""
@@ -164,6 +161,64 @@ class Systems:
         return aggregated(self.score, (total + apart) / 2) - aggregated(self.score, (total - apart) / 2)
 
 
+@dataclass(frozen=True)
+class _Variation:
+    """How much a statistic varies with the rows and the seeds."""
+
+    rows: float
+    """Variance due to the rows that were drawn."""
+    seeds: float
+    """Variance that the seeds show; 0 if no system has several seeds."""
+    explained: float
+    """The part of `seeds` that is due to the rows that were drawn."""
+    freedom: float
+    """Degrees of freedom of `seeds`: those of Welch (1947) for systems whose seeds vary alike."""
+
+    @classmethod
+    def of(cls, seeds: Sequence[Floats], resampled: Sequence[Floats], statistic: Floats) -> _Variation:
+        """Return the variation of a sum or difference of systems.
+
+        Args:
+            seeds: for each system, the score of each seed: shape (seeds,).
+            resampled: the same for each resample of rows: shape (samples, seeds).
+            statistic: the statistic for each resample: shape (samples,).
+        """
+        observed = explained = weight = squares = 0.0
+        for own, drawn in zip(seeds, resampled, strict=True):
+            if (count := len(own)) > 1:
+                apart = without_rounding(own - own.mean(), float(np.abs(own).max()))
+                deviations = drawn - drawn.mean(axis=1, keepdims=True)
+                observed += float((apart**2).sum()) / (count - 1) / count
+                explained += float(np.nanvar(deviations, axis=0).sum()) / (count - 1) / count
+                weight += 1 / count
+                squares += 1 / count**2 / (count - 1)
+        return cls(float(np.nanvar(statistic)), observed, explained, weight**2 / squares if squares else math.inf)
+
+    def added(self, resampled: Floats, seed: Sequence[int]) -> Floats:
+        """Return resamples of rows with the variation of the seeds added; without several seeds, as they are."""
+        if not self.seeds:
+            return resampled
+        normal = np.random.default_rng([*seed, 0]).standard_normal(len(resampled))
+        squares = np.random.default_rng([*seed, 1]).chisquare(self.freedom, len(resampled))
+        noise: Floats = np.sqrt(self._beyond_rows(squares)) * normal
+        return resampled + noise
+
+    def tail(self, difference: float) -> float:
+        """Return the two-sided p-value of a difference, if resamples of rows were normal."""
+        if not self.seeds:
+            return _normal(difference, self.rows)
+        half = self.freedom / 2
+        logs = np.linspace(-60, math.log(self.freedom + 20 * math.sqrt(self.freedom) + 100), _TAIL_NODES)
+        weights = np.exp(half * logs - np.exp(logs) / 2 - half * math.log(2) - math.lgamma(half))
+        tails = [_normal(difference, self.rows + float(own)) for own in self._beyond_rows(np.exp(logs))]
+        return float(weights @ np.array(tails) * (logs[1] - logs[0]))
+
+    def _beyond_rows(self, squares: Floats) -> Floats:
+        """Return variances of the seeds beyond what the rows explain, from draws of the chi-squared distribution."""
+        variances: Floats = np.maximum(self.seeds * self.freedom / squares - self.explained, 0)
+        return variances
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for the number of tests, so that the chance of any false finding is at most the level.
 
@@ -178,35 +233,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _p_value(difference: float, apart: Floats, noise: Floats, seeds: Sequence[Floats]) -> float:
+def _p_value(difference: float, drawn: Floats, variation: _Variation) -> float:
     """Return twice the smaller share of resampled differences on either side of 0.
 
-    If very few lie there, the share says little. The tail is then that of a normal distribution with the variance of
-    the resampled differences, plus Student's t for the seeds.
+    If very few lie there, the share says little. The p-value is then that of normal rows with the same variance.
     """
-    drawn = apart + noise
+    if not difference:
+        return 1.0
     smaller = min(float(share_above_zero(drawn)), float(share_above_zero(-drawn)))
     smaller += float((drawn == 0).mean())
     if smaller * len(drawn) >= _FEWEST_BEYOND:
         return min(1.0, 2 * smaller)
-    error, freedom = _seed_error(seeds)
-    variance = np.full(1, float(np.nanvar(apart)))
-    if error:
-        quantiles = np.random.default_rng(0).chisquare(freedom, _TAIL_DRAWS)
-        variance = variance + error**2 * freedom / quantiles
-    if not variance.all():
-        return 0.0 if difference else 1.0
-    tails = [math.erfc(abs(difference) / math.sqrt(2 * part)) for part in variance]
-    return min(sum(tails) / len(tails), 2 * _FEWEST_BEYOND / len(drawn))
+    return min(variation.tail(difference), 2 * _FEWEST_BEYOND / len(drawn))
 
 
-def _seed_error(seeds: Sequence[Floats]) -> tuple[float, float]:
-    """Return the standard error that comes from the seeds, and its degrees of freedom (Welch 1947); 0 with one each."""
-    parts = [(float(own.var(ddof=1)) / len(own), len(own) - 1) for own in seeds if len(own) > 1]
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return 0.0, 1.0
-    return math.sqrt(variance), variance**2 / sum(part**2 / freedom for part, freedom in parts)
+def _normal(difference: float, variance: float) -> float:
+    """Return the two-sided p-value of a normal difference that is not 0."""
+    return math.erfc(abs(difference) / math.sqrt(2 * variance)) if variance else 0.0
 
 
 def _present(values: Floats) -> NDArray[np.bool_]:

@@ -53,3 +53,28 @@ def test_a_difference_is_that_of_two_corpus_scores(debian, rows_of):
 
 def test_an_empty_summary_scores_nothing(rows_of):
     assert aggregate(scored(chrf(), rows_of(["", ""], ["a text", "more"])), "test", 100, 0, [])["test/chrf"] == 0
+
+
+@pytest.mark.parametrize("word_order", [0, 2])
+@pytest.mark.parametrize("beta", [1, 2, 3])
+def test_many_counts_at_once_score_as_each_does_in_sacrebleu(word_order, beta):
+    """Counts of short texts have no long n-grams: 0 in the summary, in the reference, in both, or in common."""
+    generator = np.random.default_rng(word_order)
+    shape = (5, 200, 6 + word_order)
+    predicted, expected = (generator.integers(0, 30, shape) * (generator.random(shape) < 0.6) for _ in range(2))
+    common = generator.integers(0, np.minimum(predicted, expected) + 1)
+    counts = np.stack([predicted, expected, common], axis=-1).reshape(5, 200, -1)
+    counts[0, 0] = 0
+    counts[0, 1] = [0, 5, 0] * (6 + word_order)
+    counts[0, 2] = [5, 5, 0] * (6 + word_order)
+    found = Chrf(char_order=6, word_order=word_order, beta=beta).score(counts.astype(np.float64))
+    theirs = CHRF(word_order=word_order, beta=beta)
+    assert found.shape == (5, 200)
+    for own, score in zip(counts.reshape(1000, -1).tolist(), found.ravel(), strict=True):
+        assert score == pytest.approx(theirs._compute_f_score(own), abs=1e-9)
+
+
+def test_the_scale_of_counts_does_not_matter():
+    generator = np.random.default_rng(0)
+    counts = generator.integers(0, 5, (50, 18)).astype(np.float64)
+    np.testing.assert_allclose(chrf().score(counts / 7), chrf().score(counts), atol=1e-9)
