@@ -41,6 +41,7 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
         if len(group.systems) < count:
             yield Text(f"{count - len(group.systems):,} more systems are below these; format=csv lists them.", "dim")
+        yield ""
         yield from map(Text, explanations(comparison, group))
         yield from _metrics(comparison, group)
         if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
