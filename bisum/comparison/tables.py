@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rich.console import RenderableType
@@ -12,7 +12,6 @@ from rich.text import Text
 
 from bisum.comparison.result import BEST, SAME, Comparison, Group, System
 from bisum.comparison.settings import short_names, shown
-from bisum.comparison.where import Row, Where
 from bisum.display.metric_tables import number
 from bisum.display.tables import Fitting, new_table
 from bisum.display.terminal import from_here
@@ -26,8 +25,6 @@ MOST_LISTED = 100
 _MOST_OTHERS = 20
 _MOST_LANGUAGES = 4
 _METRICS_PER_TABLE = 6
-_DOCUMENT = 160
-"""Characters of a document that are shown."""
 DASH = "-"
 
 
@@ -271,47 +268,4 @@ def _others(comparison: Comparison) -> Table:
         table.add_row(str(from_here(other.directory)), other.status, one_line(other.reason))
     if (more := len(comparison.others) - _MOST_OTHERS) > 0:
         table.add_row(f"and {more:,} more", "", "format=json lists them")
-    return table
-
-
-def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableType]:
-    """Yield where two systems differ: a table of wins and losses, and the rows that differ most."""
-    first, second = found.first, found.second
-    if found.buckets:
-        table = new_table(f"{first.number} against {second.number}")
-        for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for division, buckets in found.buckets.items():
-            table.add_row(Text(division, "bold"))
-            for bucket in buckets:
-                cell = Text(number(bucket.difference, comparison.score, "+"))
-                if bucket.low is not None and bucket.high is not None:
-                    cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
-                counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
-                table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
-        yield ""
-        yield table
-        if max(len(first.seeds), len(second.seeds)) > 1:
-            yield Text("A row's score is the mean of the seeds. Intervals take in rows alone.", "dim")
-    if found.rows:
-        yield "\nrows that differ most"
-    for row in found.rows:
-        yield ""
-        yield _row(comparison, row, (first, second))
-
-
-def _row(comparison: Comparison, row: Row, systems: Sequence[System]) -> Table:
-    """Return a row's texts above one another."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row(row.language, Text(one_line(row.id), "bold"))
-    document = one_line(row.document)
-    if len(document) > _DOCUMENT:
-        document = f"{document[: _DOCUMENT - 1]}…"
-    table.add_row("document", document)
-    table.add_row("reference", one_line(row.reference))
-    for system in systems:
-        score = number(row.scores[str(system.number)], comparison.score)
-        table.add_row(f"{system.number}  {score:>5}", one_line(row.summaries[str(system.number)]) or "(empty)")
     return table
