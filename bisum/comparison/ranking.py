@@ -141,7 +141,7 @@ def _pairs(systems: Sequence[System], resampled: Systems, scale: float) -> list[
     count = len(systems)
     places = [(a, b) for a in range(count if count <= MOST_PAIRED else 1) for b in range(a + 1, count)]
     tests = resampled.tests(places)
-    adjusted = holm([test.p for test in tests])
+    adjusted = holm([test.p if test.rows >= FEWEST_ROWS else math.nan for test in tests])
     return [
         Pair(
             first=systems[a].number,
@@ -155,7 +155,7 @@ def _pairs(systems: Sequence[System], resampled: Systems, scale: float) -> list[
             rows=test.rows,
         )
         for (a, b), test, p_adjusted in zip(places, tests, adjusted, strict=True)
-        if test.rows
+        if test.rows >= FEWEST_ROWS
     ]
 
 

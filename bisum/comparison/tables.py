@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bisum.comparison.result import BEST, SAME, Comparison, Group, System
+from bisum.comparison.result import BEST, SAME, UNTESTED, Comparison, Group, System
 from bisum.comparison.settings import short_names, shown
 from bisum.display.metric_tables import number
 from bisum.display.tables import Fitting, new_table
@@ -88,6 +88,8 @@ def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
         yield "One seed each: intervals and tests cover the variation of rows only, not of seeds."
     elif seeds:
         yield "Intervals and tests cover the variation of rows, and of seeds where there are several."
+    if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
+        yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the best."
     yield randomization(group)
 
 
