@@ -52,7 +52,6 @@ def ranked(
             [system.values for system in tested if system.values is not None], score, options.samples, BOOTSTRAP_SEED
         )
         pairs = _pairs(tested, resampled, scale)
-        notes += _equal(tested, pairs)
         for at, system in enumerate(tested):
             low, high = _interval(system, at, resampled)
             lowest, highest = _range(records, by)
@@ -64,6 +63,7 @@ def ranked(
         row_languages=languages[chosen],
         languages=counts,
         why=why_apart(members, first) if first else "",
+        equal=_equal(tested, pairs),
     )
 
 
@@ -159,16 +159,17 @@ def _pairs(systems: Sequence[System], resampled: Systems, scale: float) -> list[
     ]
 
 
-def _equal(systems: Sequence[System], pairs: Sequence[Pair]) -> list[str]:
-    """Return a line for each pair of systems whose seeds have the same scores in every row."""
-    by_number = {system.number: system for system in systems}
-    return [
-        f"{pair.first} and {pair.second} have the same score in every row, seed by seed"
+def _equal(systems: Sequence[System], pairs: Sequence[Pair]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of systems whose seeds have the same scores in every row."""
+    values = {system.number: system.values for system in systems}
+    seeds = {system.number: system.seeds for system in systems}
+    return tuple(
+        (pair.first, pair.second)
         for pair in pairs
         if pair.difference == 0
-        and by_number[pair.first].seeds == by_number[pair.second].seeds
-        and np.array_equal(by_number[pair.first].values, by_number[pair.second].values, equal_nan=True)  # type: ignore[arg-type]
-    ]
+        and seeds[pair.first] == seeds[pair.second]
+        and np.array_equal(values[pair.first], values[pair.second], equal_nan=True)  # type: ignore[arg-type]
+    )
 
 
 def _interval(system: System, at: int, resampled: Systems) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bisum.comparison.result import BEST, SAME, UNTESTED, Comparison, Group, System
-from bisum.comparison.settings import short_names, shown
+from bisum.comparison.settings import short_names, shown, words_of
 from bisum.display.metric_tables import number
 from bisum.display.tables import Fitting, new_table
 from bisum.display.terminal import from_here
@@ -34,6 +34,8 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         if at:
             yield f"\nNot tested against the systems above: {group.why}."
         yield f"{heading(comparison, group)}\n"
+        if len(comparison.groups) > 1 and group.shared:
+            yield f"all with {words_of(group.shared, list(group.shared))}\n"
         count, group = len(group.systems), _listed(group)
         yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
         if len(group.systems) < count:
@@ -91,6 +93,8 @@ def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
     if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
         yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the best."
     yield randomization(group)
+    for first, second in group.equal:
+        yield f"{first} and {second} have the same score in every row, seed by seed."
 
 
 def randomization(group: Group) -> str:
@@ -133,7 +137,7 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
     """Return the table of systems."""
     table = new_table("")
     models = [system for system in group.systems if not system.is_baseline]
-    keys = comparison.keys if shape.columns else ()
+    keys = group.keys if shape.columns else ()
     names = short_names(keys)
     for key in keys:
         table.add_column(names[key], no_wrap=True)
