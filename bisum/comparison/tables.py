@@ -71,8 +71,8 @@ def heading(comparison: Comparison, group: Group) -> str:
     return f"{comparison.split}, {rows}: {comparison.by}{of}, {what}; {direction[comparison.score['higher_is_better']]}"
 
 
-def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
-    """Yield what a reader must know of intervals, tests and marks."""
+def explanations(comparison: Comparison, group: Group, *, marks: bool = True) -> Iterator[str]:
+    """Yield what a reader must know of intervals and tests, and of marks if the table has them."""
     seeds = [len(system.seeds) for system in group.systems if not system.is_baseline]
     if not group.pairs:
         if group.rows and group.rows < FEWEST_ROWS:
@@ -81,7 +81,7 @@ def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
             yield f"Nothing is tested: {comparison.by} has no values of rows here."
         return
     tests = f"{len(group.pairs)} {'pair' if len(group.pairs) == 1 else 'pairs'}"
-    if any(system.verdict == SAME for system in group.systems):
+    if marks and any(system.verdict == SAME for system in group.systems):
         yield "= not distinguishable from the best at the level of 5 %."
     yield f"p is Holm-adjusted over {tests}, by paired bootstrap with {comparison.samples:,} resamples."
     if len(set(seeds)) == 1 and seeds[0] > 1:
