@@ -45,7 +45,7 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         yield from _metrics(comparison, group)
         if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
             yield ""
-            yield _pairs(comparison, group)
+            yield Fitting([_pairs(comparison, group, every_p) for every_p in (True, False)])
         elif pairs and len(group.pairs) > MOST_PAIRS:
             yield Text(f"{len(group.pairs)} pairs were tested; format=json and format=html list them.", "dim")
     if comparison.others:
@@ -245,19 +245,19 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _pairs(comparison: Comparison, group: Group) -> Table:
-    """Return the table of all tests."""
+def _pairs(comparison: Comparison, group: Group, every_p: bool) -> Table:
+    """Return the table of all tests, with adjusted p-values alone where there is little room."""
     table = new_table("pair")
-    for title in ("difference", "95 % interval", "p", "p, adjusted", "p, randomization"):
+    titles = ("p", "p, adjusted", "p, randomization") if every_p else ("p, adjusted",)
+    for title in ("difference", "95 % interval", *titles):
         table.add_column(title, justify="right", no_wrap=True)
     for pair in group.pairs:
+        p_values = (pair.p, pair.p_adjusted, pair.p_randomization) if every_p else (pair.p_adjusted,)
         table.add_row(
             f"{pair.first} minus {pair.second}",
             number(pair.difference, comparison.score, "+"),
             interval(comparison, pair.low, pair.high, sign=True),
-            p_value(pair.p),
-            p_value(pair.p_adjusted),
-            p_value(pair.p_randomization),
+            *map(p_value, p_values),
         )
     return table
 
@@ -277,19 +277,8 @@ def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableTyp
     """Yield where two systems differ: a table of wins and losses, and the rows that differ most."""
     first, second = found.first, found.second
     if found.buckets:
-        table = new_table(f"{first.number} against {second.number}")
-        for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for division, buckets in found.buckets.items():
-            table.add_row(Text(division, "bold"))
-            for bucket in buckets:
-                cell = Text(number(bucket.difference, comparison.score, "+"))
-                if bucket.low is not None and bucket.high is not None:
-                    cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
-                counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
-                table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
         yield ""
-        yield table
+        yield Fitting([_buckets(comparison, found, intervals) for intervals in (True, False)])
         if max(len(first.seeds), len(second.seeds)) > 1:
             yield Text("A row's score is the mean of the seeds. Intervals take in rows alone.", "dim")
     if found.rows:
@@ -297,6 +286,22 @@ def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableTyp
     for row in found.rows:
         yield ""
         yield _row(comparison, row, (first, second))
+
+
+def _buckets(comparison: Comparison, found: Where, intervals: bool) -> Table:
+    """Return the table of wins and losses."""
+    table = new_table(f"{found.first.number} against {found.second.number}")
+    for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference" if intervals else "difference"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for division, buckets in found.buckets.items():
+        table.add_row(Text(division, "bold"))
+        for bucket in buckets:
+            cell = Text(number(bucket.difference, comparison.score, "+"))
+            if intervals and bucket.low is not None and bucket.high is not None:
+                cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
+            counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
+            table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
+    return table
 
 
 def _row(comparison: Comparison, row: Row, systems: Sequence[System]) -> Table:
