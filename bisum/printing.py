@@ -6,9 +6,10 @@ A document, a file name or a library's message may hold sequences that clear a t
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 # C0 but the line feed, DEL, C1, separators of lines and paragraphs, bidirectional embeddings, overrides and isolates,
@@ -30,6 +31,15 @@ def as_json(value: Any, indent: int | None = None) -> str:
     """Return plain data as readable JSON, with control characters as escapes: parsing returns the same data."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def finite(value: Any) -> Any:
+    """Return plain data with None for the numbers that JSON lacks."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class CleanStream:

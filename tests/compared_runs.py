@@ -15,6 +15,7 @@ from bisum.cli.main import main
 
 SHARED = [*WORDS, "evaluation.shown_summaries=0", "evaluation.bootstrap_samples=1000", "tracker=none"]
 RATES, SEEDS = (0.02, 0.005), (1, 2)
+_SWEEPS: list[Path] = []
 
 
 def bisum(*words: str) -> None:
@@ -29,10 +30,13 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Its metrics give a score with counts (chrf) and one that lead-k lacks (at_limit).
     """
+    if _SWEEPS:  # trained for the tests of another folder
+        return _SWEEPS[0]
     folder = tmp_path_factory.mktemp("outputs") / "sweep"
     rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
     metric = "metric=[chrf,length]"
     bisum("-m", *SHARED, metric, f"trainer.learning_rate={rates}", f"seed={seeds}", f"hydra.sweep.dir={folder}")
+    _SWEEPS.append(folder)
     return folder
 
 

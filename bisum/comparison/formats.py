@@ -6,13 +6,13 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
-from bisum.comparison.result import BEST, SAME, Comparison, Group, System, finite
+from bisum.comparison.result import BEST, SAME, Comparison, Group, System
 from bisum.comparison.settings import shown
 from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
 from bisum.comparison.where import Where
 from bisum.display.metric_tables import number
 from bisum.errors import one_line
-from bisum.printing import as_json
+from bisum.printing import as_json, finite
 
 
 def as_markdown(comparison: Comparison, found: Where | None) -> str:
@@ -143,9 +143,8 @@ def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Ite
 def _md(text: str) -> str:
     """Return a text that Markdown shows as it is."""
     text = one_line(text)
-    for sign in "\\`*_[]<>|#~":
-        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return text
+    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+    return "".join(entities.get(sign, f"\\{sign}" if sign in "\\`*_[]|#~$" else sign) for sign in text)
 
 
 def _tex(text: str) -> str:

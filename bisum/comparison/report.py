@@ -13,8 +13,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from bisum.comparison.result import finite
-from bisum.printing import as_json
+from bisum.printing import as_json, finite
 
 _SCRIPTS = (
     "vendor/d3.min.js", "vendor/plot.umd.min.js", "elements.js", "tables.js", "systems.js", "charts.js",

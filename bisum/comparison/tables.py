@@ -45,7 +45,7 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         yield from _metrics(comparison, group)
         if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
             yield ""
-            yield _pairs(comparison, group)
+            yield Fitting([_pairs(comparison, group, every_p) for every_p in (True, False)])
         elif pairs and len(group.pairs) > MOST_PAIRS:
             yield Text(f"{len(group.pairs)} pairs were tested; format=json and format=html list them.", "dim")
     if comparison.others:
@@ -249,19 +249,19 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _pairs(comparison: Comparison, group: Group) -> Table:
-    """Return the table of all tests."""
+def _pairs(comparison: Comparison, group: Group, every_p: bool) -> Table:
+    """Return the table of all tests, with adjusted p-values alone where there is little room."""
     table = new_table("pair")
-    for title in ("difference", "95 % interval", "p", "p, adjusted", "p, randomization"):
+    titles = ("p", "p, adjusted", "p, randomization") if every_p else ("p, adjusted",)
+    for title in ("difference", "95 % interval", *titles):
         table.add_column(title, justify="right", no_wrap=True)
     for pair in group.pairs:
+        p_values = (pair.p, pair.p_adjusted, pair.p_randomization) if every_p else (pair.p_adjusted,)
         table.add_row(
             f"{pair.first} minus {pair.second}",
             number(pair.difference, comparison.score, "+"),
             interval(comparison, pair.low, pair.high, sign=True),
-            p_value(pair.p),
-            p_value(pair.p_adjusted),
-            p_value(pair.p_randomization),
+            *map(p_value, p_values),
         )
     return table
 

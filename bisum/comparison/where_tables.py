@@ -12,7 +12,7 @@ from bisum.comparison.result import Comparison, System
 from bisum.comparison.tables import interval
 from bisum.comparison.where import Row, Where
 from bisum.display.metric_tables import number
-from bisum.display.tables import new_table
+from bisum.display.tables import Fitting, new_table
 from bisum.errors import one_line
 
 _DOCUMENT = 160
@@ -23,19 +23,8 @@ def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableTyp
     """Yield where two systems differ: a table of wins and losses, and the rows that differ most."""
     first, second = found.first, found.second
     if found.buckets:
-        table = new_table(f"{first.number} against {second.number}")
-        for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for division, buckets in found.buckets.items():
-            table.add_row(Text(division, "bold"))
-            for bucket in buckets:
-                cell = Text(number(bucket.difference, comparison.score, "+"))
-                if bucket.low is not None and bucket.high is not None:
-                    cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
-                counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
-                table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
         yield ""
-        yield table
+        yield Fitting([_buckets(comparison, found, intervals) for intervals in (True, False)])
         if max(len(first.seeds), len(second.seeds)) > 1:
             yield Text("A row's score is the mean of the seeds. Intervals take in rows alone.", "dim")
     if found.rows:
@@ -43,6 +32,22 @@ def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableTyp
     for row in found.rows:
         yield ""
         yield _row(comparison, row, (first, second))
+
+
+def _buckets(comparison: Comparison, found: Where, intervals: bool) -> Table:
+    """Return the table of wins and losses."""
+    table = new_table(f"{found.first.number} against {found.second.number}")
+    for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference" if intervals else "difference"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for division, buckets in found.buckets.items():
+        table.add_row(Text(division, "bold"))
+        for bucket in buckets:
+            cell = Text(number(bucket.difference, comparison.score, "+"))
+            if intervals and bucket.low is not None and bucket.high is not None:
+                cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
+            counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
+            table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
+    return table
 
 
 def _row(comparison: Comparison, row: Row, systems: Sequence[System]) -> Table:

@@ -24,7 +24,7 @@ from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, from_here
 from bisum.errors import Failed, UserError, reason
 from bisum.evaluation.evaluator import Evaluation
-from bisum.printing import as_json
+from bisum.printing import as_json, finite
 from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
@@ -112,7 +112,7 @@ class Run:
             self._tracking.summarize()
         if not self._accepted:
             return
-        replace_file(self.directory / "run.json", [as_json(_finite(self.record), indent=1)])
+        replace_file(self.directory / "run.json", [as_json(finite(self.record), indent=1)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
         """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
@@ -266,12 +266,3 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _finite(value: Any) -> Any:
-    """Return JSON data with null for each number that is not finite, which JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -230,7 +230,7 @@ def test_validation_is_compared_where_it_is_asked_for_or_nothing_else_was_scored
         best = [record(run)["best"]["eval/rougeL"] for run in runs_of(sweep, rate)]
         assert system.seed_values == tuple(best)
     assert comparison.notes == ()
-    with pytest.raises(UserError, match="split: must be|split: expected"):
+    with pytest.raises(UserError, match="split: "):
         compare(sweep, split="dev")
 
 
@@ -508,10 +508,10 @@ def test_explorations_are_left_out_with_a_note(runs):
 
 @pytest.mark.parametrize("by", ["rougeL", "chrf"])
 def test_no_heavy_library_is_imported(sweep, by):
+    heavy = {"torch", "transformers", "datasets", "accelerate", "wandb", "jinja2", "bisum.config.composition"}
     code = (
         f"import sys, bisum; bisum.compare({str(sweep)!r}, by={by!r}, samples=1000); "
-        "print(sorted({'torch', 'transformers', 'datasets', 'pandas', 'hydra.core.config_store', 'wandb', 'jinja2', "
-        "'matplotlib'} & set(sys.modules)))"
+        f"print(sorted({heavy!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

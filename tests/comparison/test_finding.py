@@ -84,7 +84,7 @@ def test_a_path_that_holds_no_run_is_named(tmp_path, monkeypatch, path, message)
     (tmp_path / "file.txt").write_text("", "utf-8")
     (tmp_path / "empty/below").mkdir(parents=True)
     run_at(tmp_path / "run")
-    with pytest.raises(UserError, match="^'") as raised:
+    with pytest.raises(UserError, match=r"^'") as raised:
         find_runs(["run", path])
     assert message in str(raised.value)
 

@@ -159,7 +159,7 @@ def test_a_lower_score_wins_where_lower_is_better(runs):
     ],
 )
 def test_a_pair_that_is_none_is_refused(comparison, pair, message):
-    with pytest.raises(UserError, match="^pair: ") as raised:
+    with pytest.raises(UserError, match=r"^pair: ") as raised:
         where(comparison, pair, 3)
     assert str(raised.value) == message
 
