@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bisum.comparison.ranking import BOOTSTRAP_SEED
 from bisum.comparison.result import Comparison, Group, System
-from bisum.comparison.statistics import Systems
+from bisum.comparison.significance import ResampledSystems
 from bisum.comparison.tables import explanations
 from bisum.comparison.where import Where, row_scores, rows_of, texts_of
 from bisum.errors import UserError
@@ -100,7 +100,7 @@ def _languages(comparison: Comparison, group: Group) -> dict[int, dict[str, Any]
     for language in group.languages:
         rows = np.array(group.row_languages == language, dtype=bool)
         values = [_of(system)[:, rows] for system in systems]
-        resampled = Systems(values, comparison.row_score, _SAMPLES, BOOTSTRAP_SEED)
+        resampled = ResampledSystems(values, comparison.row_score, _SAMPLES, BOOTSTRAP_SEED)
         for at, system in enumerate(systems):
             value = scale * resampled.value(at)
             has_interval = int(rows.sum()) >= FEWEST_ROWS and np.isfinite(value)

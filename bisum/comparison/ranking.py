@@ -14,7 +14,7 @@ import pyarrow as pa
 from bisum.comparison.aggregates import score_of_rows
 from bisum.comparison.grouping import Member, systems_of, why_apart
 from bisum.comparison.result import BEST, DIFFERENT, SAME, UNTESTED, WORSE, Group, Pair, System
-from bisum.comparison.statistics import ALPHA, Systems, holm
+from bisum.comparison.significance import ALPHA, ResampledSystems, holm
 from bisum.config.options import CompareOptions
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import FEWEST_ROWS
@@ -48,7 +48,7 @@ def ranked(
     score = score_of(tested, by, notes)
     if score is not None:
         scale = score.scale
-        resampled = Systems(
+        resampled = ResampledSystems(
             [system.values for system in tested if system.values is not None], score, options.samples, BOOTSTRAP_SEED
         )
         pairs = _pairs(tested, resampled, scale)
@@ -136,7 +136,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
-def _pairs(systems: Sequence[System], resampled: Systems, scale: float) -> list[Pair]:
+def _pairs(systems: Sequence[System], resampled: ResampledSystems, scale: float) -> list[Pair]:
     """Return the tests of all pairs, or of the best against each other if there are many systems."""
     count = len(systems)
     places = [(a, b) for a in range(count if count <= MOST_PAIRED else 1) for b in range(a + 1, count)]
@@ -172,7 +172,7 @@ def _equal(systems: Sequence[System], pairs: Sequence[Pair]) -> tuple[tuple[int,
     )
 
 
-def _interval(system: System, at: int, resampled: Systems) -> tuple[float, float]:
+def _interval(system: System, at: int, resampled: ResampledSystems) -> tuple[float, float]:
     """Return the ends of a system's interval, from as many resamples as its run took: one run's interval is its own."""
     samples = (system.runs[0].run.config.get("evaluation") or {}).get("bootstrap_samples")
     return resampled.interval(at, samples if type(samples) is int and samples > 0 else None)

@@ -1,8 +1,8 @@
 """How good the tests between systems are, on simulated scores whose true differences are known.
 
-    python tests/benchmarks/comparison_statistics.py [DRAWS]
+    python tests/benchmarks/significance.py [DRAWS]
 
-It measures the functions that `bisum compare` uses (`bisum.comparison.statistics`), over `DRAWS` simulated comparisons
+It measures the functions that `bisum compare` uses (`bisum.comparison.significance`), over `DRAWS` simulated comparisons
 for each number of rows and seeds (1,000 unless given, so the standard error of a share of 5 % is 0.7 %).
 
 The score of a row, in ROUGE points, is a sum of
@@ -38,7 +38,7 @@ import numpy as np
 from interval_coverage import SHOWN, populations
 from scipy import stats
 
-from bisum.comparison.statistics import ALPHA, Systems, holm
+from bisum.comparison.significance import ALPHA, ResampledSystems, holm
 from bisum.evaluation.bootstrap import bounds, resampled_means
 from bisum.interfaces.score import Score
 
@@ -150,7 +150,7 @@ def measured(population, kind, rows, seeds, draws):
         generator = np.random.default_rng([batch, rows, seeds, list(KINDS).index(kind)])
         values = population.draw(generator, kind, (size, 2, seeds, rows))
         first = [values[:, 0] + shift for shift in (0, *SHIFTS)]
-        systems = Systems([*np.concatenate(first), *values[:, 1]], SCORE, SAMPLES, batch)
+        systems = ResampledSystems([*np.concatenate(first), *values[:, 1]], SCORE, SAMPLES, batch)
         last = len(first) * size
         tests = systems.tests([(at, last + at % size) for at in range(last)])
         low, high = np.transpose([systems.interval(at) for at in range(size)])
@@ -178,7 +178,7 @@ def false_findings(population, kind, rows, seeds, draws, count=5):
     for batch, size in batches(draws):
         generator = np.random.default_rng([batch, rows, seeds, list(KINDS).index(kind), count])
         values = population.draw(generator, kind, (size, count, seeds, rows))
-        systems = Systems([*values.reshape(-1, seeds, rows)], SCORE, SAMPLES, batch)
+        systems = ResampledSystems([*values.reshape(-1, seeds, rows)], SCORE, SAMPLES, batch)
         tests = systems.tests([(count * at + a, count * at + b) for at in range(size) for a, b in places])
         p = np.array([test.p for test in tests]).reshape(size, len(places))
         other = [anova(values[:, [a, b]]) if seeds > 1 else np.full(size, np.nan) for a, b in places]

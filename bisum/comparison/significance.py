@@ -37,7 +37,7 @@ _CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Test:
+class PairedTest:
     """The comparison of two systems, the first minus the second."""
 
     difference: float
@@ -52,7 +52,7 @@ class Test:
     """Rows in which both have a value."""
 
 
-class Systems:
+class ResampledSystems:
     """The values of several systems over the same rows, and their resamples, drawn once for all of them."""
 
     def __init__(self, values: Sequence[Floats], score: Score, samples: int, seed: int) -> None:
@@ -91,14 +91,14 @@ class Systems:
         low, high = bounds(variation.added(resampled.mean(axis=1), [self.seed, 1, system]))
         return float(low), float(high)
 
-    def tests(self, pairs: Sequence[tuple[int, int]]) -> list[Test]:
+    def tests(self, pairs: Sequence[tuple[int, int]]) -> list[PairedTest]:
         """Compare pairs of systems, each over the rows in which all seeds of both have a value."""
         if not pairs:
             return []
         both = [_present(self.values[first]) & _present(self.values[second]) for first, second in pairs]
         partial = [at for at, rows in enumerate(both) if rows.any() and not rows.all()]
         masked = [_masked(self.values[system], both[at]) for at in partial for system in pairs[at]]
-        resampled = Systems(masked, self.score, self.samples, self.seed) if masked else self
+        resampled = ResampledSystems(masked, self.score, self.samples, self.seed) if masked else self
         randomized = self._randomized(pairs, both)
         tests = []
         for at, (pair, rows) in enumerate(zip(pairs, both, strict=True)):
@@ -106,7 +106,7 @@ class Systems:
             if at in partial:
                 of, own = resampled, (2 * partial.index(at), 2 * partial.index(at) + 1)
             test = of._test(*own, draw=pair) if rows.any() else (math.nan,) * 4
-            tests.append(Test(*test, randomized[at], int(rows.sum())))
+            tests.append(PairedTest(*test, randomized[at], int(rows.sum())))
         return tests
 
     def _test(self, first: int, second: int, draw: tuple[int, int]) -> tuple[float, float, float, float]:

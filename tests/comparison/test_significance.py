@@ -13,7 +13,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
 
-from bisum.comparison.statistics import Systems, _Variation, holm
+from bisum.comparison.significance import ResampledSystems, _Variation, holm
 from bisum.evaluation import bootstrap
 from bisum.evaluation.metrics.chrf import Chrf
 from bisum.interfaces.metric import Summaries
@@ -25,7 +25,7 @@ SCORE = Score("a mean over rows", True)
 
 def compared(*systems, pair=(0, 1), score=SCORE, samples=SAMPLES, seed=0):
     """The test of a pair of systems."""
-    return Systems(systems, score, samples, seed).tests([pair])[0]
+    return ResampledSystems(systems, score, samples, seed).tests([pair])[0]
 
 
 def error_of_share(p):
@@ -126,7 +126,7 @@ def test_a_system_with_one_seed_adds_nothing_to_the_variation_of_the_others():
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_the_interval_of_a_system_is_that_of_a_two_way_analysis(by_row, by_seed, seeds):
     values = with_seeds(60, seeds, by_row, by_seed)
-    low, high = Systems([values], SCORE, SAMPLES, 0).interval(0)
+    low, high = ResampledSystems([values], SCORE, SAMPLES, 0).interval(0)
     # A resample's variance is smaller by 1 / 60, which adds 0.002 to p.
     for end in (low, high):
         p = two_way_p(abs(end - values.mean()), values)
@@ -135,7 +135,7 @@ def test_the_interval_of_a_system_is_that_of_a_two_way_analysis(by_row, by_seed,
 
 def test_the_resamples_have_the_mean_squares_of_a_two_way_analysis():
     values = with_seeds(60, 4, 6, 0.7)
-    systems = Systems([values], SCORE, SAMPLES, 0)
+    systems = ResampledSystems([values], SCORE, SAMPLES, 0)
     resampled = systems._resampled[0]
     found = _Variation.of([systems.seed_values[0]], [resampled], resampled.mean(axis=1))
     # A resampled variance is smaller by 1 / 60, and has a standard error of sqrt(2 / SAMPLES).
@@ -257,7 +257,7 @@ def test_chrf_agrees_with_sacrebleus_paired_tests(texts):
         for own in (ours, theirs)
     ]
     samples = 6000
-    systems = Systems(values, metric.scores["chrf"], samples, 0)
+    systems = ResampledSystems(values, metric.scores["chrf"], samples, 0)
     found = systems.tests([(0, 1)])[0]
     expected = {}
     for kind in ("bs", "ar"):
@@ -282,7 +282,7 @@ def test_chrf_agrees_with_sacrebleus_paired_tests(texts):
 def test_rows_without_a_value_in_one_system_do_not_count():
     ours, theirs = np.array([[1.0, 2.0, math.nan, 4.0]]), np.array([[0.0, math.nan, 1.0, 1.0]])
     whole = np.array([[9.0, 9.0, 9.0, 9.0]])
-    systems = Systems([ours, theirs, whole], SCORE, SAMPLES, 0)
+    systems = ResampledSystems([ours, theirs, whole], SCORE, SAMPLES, 0)
     pair, other = systems.tests([(0, 1), (2, 0)])
     # In the two common rows, the differences are 1 and 3. A resample has these alone, or both.
     assert (pair.difference, pair.low, pair.high, pair.rows) == (2, 1, 3, 2)
@@ -307,7 +307,7 @@ def test_a_row_counts_if_all_seeds_have_a_value():
 
 def test_systems_without_a_common_row_have_no_p_value():
     ours, theirs, whole = np.array([[1.0, math.nan]]), np.array([[math.nan, 1.0]]), np.array([[0.0, 0.5]])
-    none, some = Systems([ours, theirs, whole], SCORE, 100, 0).tests([(0, 1), (0, 2)])
+    none, some = ResampledSystems([ours, theirs, whole], SCORE, 100, 0).tests([(0, 1), (0, 2)])
     assert none.rows == 0
     assert math.isnan(none.p)
     assert math.isnan(none.p_randomization)
@@ -330,7 +330,7 @@ def test_systems_that_differ_by_rounding_alone_do_not_differ():
 
 def test_the_interval_of_one_seed_is_that_of_its_run():
     ours, theirs = one_seed(90, 0.02)
-    systems = Systems([theirs, ours, with_seeds(90, 3, 1, 1)], SCORE, 1000, 7)
+    systems = ResampledSystems([theirs, ours, with_seeds(90, 3, 1, 1)], SCORE, 1000, 7)
     for system, own in enumerate((theirs, ours)):
         assert systems.interval(system) == pytest.approx(np.stack(bootstrap.interval(own[0], 1000, 7)), abs=1e-12)
 
@@ -338,7 +338,7 @@ def test_the_interval_of_one_seed_is_that_of_its_run():
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_first_resamples_of_many_are_those_of_a_shorter_resampling(seeds):
     values = with_seeds(40, seeds, 3, 1)
-    many, few = (Systems([values], SCORE, samples, 3) for samples in (1000, 200))
+    many, few = (ResampledSystems([values], SCORE, samples, 3) for samples in (1000, 200))
     assert many.interval(0, 200) == pytest.approx(few.interval(0), abs=1e-12)
     assert many.interval(0) != many.interval(0, 200)
 
@@ -346,14 +346,14 @@ def test_the_first_resamples_of_many_are_those_of_a_shorter_resampling(seeds):
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_exchanged_systems_have_the_opposite_difference(seeds):
     ours, theirs = with_seeds(40, seeds, 3, 1), with_seeds(40, seeds, 3, 1, seed=2)
-    there, back = Systems([ours, theirs], SCORE, 2000, 0).tests([(0, 1), (1, 0)])
+    there, back = ResampledSystems([ours, theirs], SCORE, 2000, 0).tests([(0, 1), (1, 0)])
     expected = (-there.difference, -there.high, -there.low, there.p, there.p_randomization)
     assert (back.difference, back.low, back.high, back.p, back.p_randomization) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_test_does_not_depend_on_the_other_tests():
     values = [with_seeds(40, seeds, 3, 1, seed=seeds) for seeds in (2, 1, 3)]
-    systems = Systems(values, SCORE, 500, 0)
+    systems = ResampledSystems(values, SCORE, 500, 0)
     alone, together = systems.tests([(0, 2)])[0], systems.tests([(0, 1), (0, 2)])[1]
     assert together == alone
 
@@ -371,7 +371,7 @@ def test_equal_systems_are_called_different_in_no_more_than_five_percent(seeds, 
         + by_row * generator.standard_normal((2 * count, seeds, rows))
         + by_seed * generator.standard_normal((2 * count, seeds, 1))
     )
-    tests = Systems(list(values), SCORE, 1000, 0).tests([(at, at + count) for at in range(count)])
+    tests = ResampledSystems(list(values), SCORE, 1000, 0).tests([(at, at + count) for at in range(count)])
     found = sum(test.p <= 0.05 for test in tests)
     outside = sum(not test.low <= 0 <= test.high for test in tests)
     most = stats.binom.ppf(0.9999, count, 0.05)
