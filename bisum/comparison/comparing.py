@@ -149,12 +149,14 @@ def _languages(run: ScoredRun) -> list[str]:
 
 def _labelled(group: Group, keys: Sequence[str]) -> Group:
     """Return a group whose systems have labels, and only the settings that differ."""
+    models = [system.settings for system in group.systems if not system.is_baseline]
+    own = distinguishing_keys(models)
+    shared = {key: models[0][key] for key in keys if key not in own and key in models[0]} if models else {}
     systems = []
     for system in group.systems:
         if not system.is_baseline:
-            own = {key: system.settings[key] for key in keys if key in system.settings}
-            system = replace(
-                system, settings=own, label=words_of(own, keys) or str(from_here(system.runs[0].run.directory))
-            )
+            settings = {key: system.settings[key] for key in (*keys, *own) if key in system.settings}
+            label = words_of(settings, own) or str(from_here(system.runs[0].run.directory))
+            system = replace(system, settings=settings, label=label)
         systems.append(system)
-    return replace(group, systems=tuple(systems))
+    return replace(group, systems=tuple(systems), keys=tuple(own), shared=shared)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bisum.comparison.ranking import BOOTSTRAP_SEED
 from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.statistics import Systems
+from bisum.comparison.tables import explanations
 from bisum.comparison.where import Where, row_scores, rows_of, texts_of
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import FEWEST_ROWS
@@ -58,6 +59,7 @@ def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str
     texts, note = _texts(comparison, group, notes)
     return {
         "systems": systems,
+        "explanations": list(explanations(comparison, group, marks=False)),
         "curve_baseline": _curve_baseline(comparison, group),
         "texts": texts,
         "texts_note": note,

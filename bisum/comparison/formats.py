@@ -103,7 +103,7 @@ def as_data(comparison: Comparison, found: Where | None) -> str:
 
 def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[str]]]:
     """Return the titles and the cells of a table of systems."""
-    keys = list(comparison.keys) or ["system"]
+    keys = list(group.keys) or ["system"]
     titles = ["", *keys, "seeds", comparison.by, "95 % interval", *comparison.metrics, "p", "rows/s", "parameters", ""]
     rows = []
     for system in group.systems:
@@ -112,7 +112,7 @@ def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[s
         rows.append(
             [
                 str(system.number),
-                *_settings(comparison, system),
+                *_settings(group, system),
                 str(len(system.seeds)) if system.seeds else DASH,
                 number(system.value, comparison.score),
                 DASH if system.low is None or system.high is None else interval(comparison, system.low, system.high),
@@ -126,10 +126,10 @@ def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[s
     return titles, rows
 
 
-def _settings(comparison: Comparison, system: System) -> list[str]:
-    if not comparison.keys:
+def _settings(group: Group, system: System) -> list[str]:
+    if not group.keys:
         return [system.label]
-    own = [shown(system.settings[key]) if key in system.settings else DASH for key in comparison.keys]
+    own = [shown(system.settings[key]) if key in system.settings else DASH for key in group.keys]
     return [system.label, *own[1:]] if system.is_baseline else own
 
 

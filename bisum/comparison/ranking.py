@@ -52,7 +52,6 @@ def ranked(
             [system.values for system in tested if system.values is not None], score, options.samples, BOOTSTRAP_SEED
         )
         pairs = _pairs(tested, resampled, scale)
-        notes += _equal(tested, pairs)
         for at, system in enumerate(tested):
             low, high = _interval(system, at, resampled)
             lowest, highest = _range(records, by)
@@ -64,6 +63,7 @@ def ranked(
         row_languages=languages[chosen],
         languages=counts,
         why=why_apart(members, first) if first else "",
+        equal=_equal(tested, pairs),
     )
 
 
@@ -141,7 +141,7 @@ def _pairs(systems: Sequence[System], resampled: Systems, scale: float) -> list[
     count = len(systems)
     places = [(a, b) for a in range(count if count <= MOST_PAIRED else 1) for b in range(a + 1, count)]
     tests = resampled.tests(places)
-    adjusted = holm([test.p for test in tests])
+    adjusted = holm([test.p if test.rows >= FEWEST_ROWS else math.nan for test in tests])
     return [
         Pair(
             first=systems[a].number,
@@ -155,20 +155,21 @@ def _pairs(systems: Sequence[System], resampled: Systems, scale: float) -> list[
             rows=test.rows,
         )
         for (a, b), test, p_adjusted in zip(places, tests, adjusted, strict=True)
-        if test.rows
+        if test.rows >= FEWEST_ROWS
     ]
 
 
-def _equal(systems: Sequence[System], pairs: Sequence[Pair]) -> list[str]:
-    """Return a line for each pair of systems whose seeds have the same scores in every row."""
-    by_number = {system.number: system for system in systems}
-    return [
-        f"{pair.first} and {pair.second} have the same score in every row, seed by seed"
+def _equal(systems: Sequence[System], pairs: Sequence[Pair]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of systems whose seeds have the same scores in every row."""
+    values = {system.number: system.values for system in systems}
+    seeds = {system.number: system.seeds for system in systems}
+    return tuple(
+        (pair.first, pair.second)
         for pair in pairs
         if pair.difference == 0
-        and by_number[pair.first].seeds == by_number[pair.second].seeds
-        and np.array_equal(by_number[pair.first].values, by_number[pair.second].values, equal_nan=True)  # type: ignore[arg-type]
-    ]
+        and seeds[pair.first] == seeds[pair.second]
+        and np.array_equal(values[pair.first], values[pair.second], equal_nan=True)  # type: ignore[arg-type]
+    )
 
 
 def _interval(system: System, at: int, resampled: Systems) -> tuple[float, float]:

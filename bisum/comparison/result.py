@@ -112,6 +112,12 @@ class Group:
     """Rows of each language."""
     why: str
     """Why the group is not compared with the first; "" for the first."""
+    equal: tuple[tuple[int, int], ...] = ()
+    """Pairs of systems with the same score in every row, seed by seed."""
+    keys: tuple[str, ...] = ()
+    """Configuration keys that differ between its systems."""
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the keys that differ only between groups."""
 
     @property
     def rows(self) -> int:
@@ -128,6 +134,9 @@ class Group:
             "rows": self.rows,
             "languages": dict(self.languages),
             "why": self.why,
+            "keys": list(self.keys),
+            "shared": dict(self.shared),
+            "equal": [list(pair) for pair in self.equal],
             "systems": [system.to_dict() for system in self.systems],
             "pairs": [asdict(pair) for pair in self.pairs],
         }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bisum.comparison.result import BEST, SAME, Comparison, Group, System
-from bisum.comparison.settings import short_names, shown
-from bisum.comparison.where import Row, Where
+from bisum.comparison.result import BEST, SAME, UNTESTED, Comparison, Group, System
+from bisum.comparison.settings import short_names, shown, words_of
 from bisum.display.metric_tables import number
 from bisum.display.tables import Fitting, new_table
 from bisum.display.terminal import from_here
@@ -26,8 +25,6 @@ MOST_LISTED = 100
 _MOST_OTHERS = 20
 _MOST_LANGUAGES = 4
 _METRICS_PER_TABLE = 6
-_DOCUMENT = 160
-"""Characters of a document that are shown."""
 DASH = "-"
 
 
@@ -37,10 +34,13 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         if at:
             yield f"\nNot tested against the systems above: {group.why}."
         yield f"{heading(comparison, group)}\n"
+        if len(comparison.groups) > 1 and group.shared:
+            yield f"all with {words_of(group.shared, list(group.shared))}\n"
         count, group = len(group.systems), _listed(group)
         yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
         if len(group.systems) < count:
             yield Text(f"{count - len(group.systems):,} more systems are below these; format=csv lists them.", "dim")
+        yield ""
         yield from map(Text, explanations(comparison, group))
         yield from _metrics(comparison, group)
         if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
@@ -71,8 +71,8 @@ def heading(comparison: Comparison, group: Group) -> str:
     return f"{comparison.split}, {rows}: {comparison.by}{of}, {what}; {direction[comparison.score['higher_is_better']]}"
 
 
-def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
-    """Yield what a reader must know of intervals, tests and marks."""
+def explanations(comparison: Comparison, group: Group, *, marks: bool = True) -> Iterator[str]:
+    """Yield what a reader must know of intervals and tests, and of marks if the table has them."""
     seeds = [len(system.seeds) for system in group.systems if not system.is_baseline]
     if not group.pairs:
         if group.rows and group.rows < FEWEST_ROWS:
@@ -81,7 +81,7 @@ def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
             yield f"Nothing is tested: {comparison.by} has no values of rows here."
         return
     tests = f"{len(group.pairs)} {'pair' if len(group.pairs) == 1 else 'pairs'}"
-    if any(system.verdict == SAME for system in group.systems):
+    if marks and any(system.verdict == SAME for system in group.systems):
         yield "= not distinguishable from the best at the level of 5 %."
     yield f"p is Holm-adjusted over {tests}, by paired bootstrap with {comparison.samples:,} resamples."
     if len(set(seeds)) == 1 and seeds[0] > 1:
@@ -90,7 +90,11 @@ def explanations(comparison: Comparison, group: Group) -> Iterator[str]:
         yield "One seed each: intervals and tests cover the variation of rows only, not of seeds."
     elif seeds:
         yield "Intervals and tests cover the variation of rows, and of seeds where there are several."
+    if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
+        yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the best."
     yield randomization(group)
+    for first, second in group.equal:
+        yield f"{first} and {second} have the same score in every row, seed by seed."
 
 
 def randomization(group: Group) -> str:
@@ -133,7 +137,7 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
     """Return the table of systems."""
     table = new_table("")
     models = [system for system in group.systems if not system.is_baseline]
-    keys = comparison.keys if shape.columns else ()
+    keys = group.keys if shape.columns else ()
     names = short_names(keys)
     for key in keys:
         table.add_column(names[key], no_wrap=True)
@@ -270,52 +274,4 @@ def _others(comparison: Comparison) -> Table:
         table.add_row(str(from_here(other.directory)), other.status, one_line(other.reason))
     if (more := len(comparison.others) - _MOST_OTHERS) > 0:
         table.add_row(f"and {more:,} more", "", "format=json lists them")
-    return table
-
-
-def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableType]:
-    """Yield where two systems differ: a table of wins and losses, and the rows that differ most."""
-    first, second = found.first, found.second
-    if found.buckets:
-        yield ""
-        yield Fitting([_buckets(comparison, found, intervals) for intervals in (True, False)])
-        if max(len(first.seeds), len(second.seeds)) > 1:
-            yield Text("A row's score is the mean of the seeds. Intervals take in rows alone.", "dim")
-    if found.rows:
-        yield "\nrows that differ most"
-    for row in found.rows:
-        yield ""
-        yield _row(comparison, row, (first, second))
-
-
-def _buckets(comparison: Comparison, found: Where, intervals: bool) -> Table:
-    """Return the table of wins and losses."""
-    table = new_table(f"{found.first.number} against {found.second.number}")
-    for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference" if intervals else "difference"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for division, buckets in found.buckets.items():
-        table.add_row(Text(division, "bold"))
-        for bucket in buckets:
-            cell = Text(number(bucket.difference, comparison.score, "+"))
-            if intervals and bucket.low is not None and bucket.high is not None:
-                cell.append(f" {interval(comparison, bucket.low, bucket.high, sign=True)}", "dim")
-            counts = (f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses))
-            table.add_row(f"  {one_line(bucket.name)}", *counts, cell)
-    return table
-
-
-def _row(comparison: Comparison, row: Row, systems: Sequence[System]) -> Table:
-    """Return a row's texts above one another."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row(row.language, Text(one_line(row.id), "bold"))
-    document = one_line(row.document)
-    if len(document) > _DOCUMENT:
-        document = f"{document[: _DOCUMENT - 1]}…"
-    table.add_row("document", document)
-    table.add_row("reference", one_line(row.reference))
-    for system in systems:
-        score = number(row.scores[str(system.number)], comparison.score)
-        table.add_row(f"{system.number}  {score:>5}", one_line(row.summaries[str(system.number)]) or "(empty)")
     return table

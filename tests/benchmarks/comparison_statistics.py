@@ -35,7 +35,7 @@ import time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from benchmarks.interval_coverage import SHOWN, populations
+from interval_coverage import SHOWN, populations
 from scipy import stats
 
 from bisum.comparison.statistics import ALPHA, Systems, holm

@@ -299,7 +299,7 @@ def test_equal_systems_are_noted(runs):
     change(runs / "other", config__trainer__learning_rate=0.5)
     comparison = compare(runs, **FEW)
     equal = sorted(models(comparison)[rate].number for rate in (RATES[0], 0.5))
-    assert comparison.notes == (f"{equal[0]} and {equal[1]} have the same score in every row, seed by seed",)
+    assert comparison.groups[0].equal == (tuple(equal),)
     pair = comparison.groups[0].pair(*equal)
     assert (pair.difference, pair.low, pair.high, pair.p) == (0, 0, 0, 1)
 
@@ -496,7 +496,7 @@ def test_an_evaluation_of_a_run_scores_what_its_training_did(sweep, evaluations)
     for rate in RATES:
         assert by_job["evaluate", rate].value == by_job["train", rate].value
         first, second = sorted((by_job["evaluate", rate].number, by_job["train", rate].number))
-        assert f"{first} and {second} have the same score in every row, seed by seed" in comparison.notes
+        assert (first, second) in comparison.groups[0].equal
 
 
 def test_explorations_are_left_out_with_a_note(runs):

@@ -13,7 +13,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
 
-from bisum.comparison.statistics import Systems, holm
+from bisum.comparison.statistics import Systems, _Variation, holm
 from bisum.evaluation import bootstrap
 from bisum.evaluation.metrics.chrf import Chrf
 from bisum.interfaces.metric import Summaries
@@ -133,6 +133,16 @@ def test_the_interval_of_a_system_is_that_of_a_two_way_analysis(by_row, by_seed,
         assert p == pytest.approx(0.05, abs=0.002 + 4 * error_of_share(0.05))
 
 
+def test_the_resamples_have_the_mean_squares_of_a_two_way_analysis():
+    values = with_seeds(60, 4, 6, 0.7)
+    systems = Systems([values], SCORE, SAMPLES, 0)
+    resampled = systems._resampled[0]
+    found = _Variation.of([systems.seed_values[0]], [resampled], resampled.mean(axis=1))
+    # A resampled variance is smaller by 1 / 60, and has a standard error of sqrt(2 / SAMPLES).
+    expected = mean_squares(values) * [59 / 60, 1, 59 / 60]
+    assert (found.rows, found.seeds, found.explained) == pytest.approx(tuple(expected), rel=0.05)
+
+
 @pytest.mark.parametrize("t", [1.0, 2.2, 3.0])
 def test_the_p_value_of_several_seeds_is_that_of_a_two_way_analysis(t):
     ours, theirs = with_seeds(60, 4, 6, 0.7), np.full((1, 60), 30.0)
@@ -143,10 +153,10 @@ def test_the_p_value_of_several_seeds_is_that_of_a_two_way_analysis(t):
     assert compared(ours, theirs).p == pytest.approx(expected, abs=4 * error_of_share(expected) + 0.05 * expected)
 
 
-@pytest.mark.parametrize(("by_row", "by_seed"), [(12.0, 1.5), (12.0, 0.0), (4.0, 2.0)])
+@pytest.mark.parametrize(("by_row", "by_seed"), [(12.0, 1.5), (4.0, 2.0), (1.0, 0.1)])
 def test_a_p_value_of_seeds_and_rows_below_the_resolution_is_that_of_a_two_way_analysis(by_row, by_seed):
-    """What the seeds differ by on single rows counts once; it is more than half of the variance in the first case."""
-    base = with_seeds(150, 1, 0, 0)
+    """In the last case, nearly all of the variance is that of the rows."""
+    base = with_seeds(150, 1, 0, 0, seed=2)
     apart = with_seeds(150, 6, by_row, by_seed) - base
     difference = 11 * math.sqrt(mean_squares(apart)[:2].sum())
     apart += difference - apart.mean()

@@ -17,7 +17,8 @@ function section(id, title, intro, ...content) {
 }
 
 function groupSections(group, prefix) {
-  const systems = styled(group, data.keys ?? []);
+  const keys = group.keys ?? data.keys ?? [];
+  const systems = styled(group, keys);
   const by = short(data.by ?? "value", 60);
   const where = group.where;
   if (!systems.length) return [element("p", { class: "empty" }, "No system has scores on these rows.")];
@@ -26,7 +27,8 @@ function groupSections(group, prefix) {
       `${prefix}systems`,
       "Systems",
       "A system is a configuration; its value is the mean over its seeds. Select a header to sort.",
-      systemsTable(data, systems),
+      systemsTable({ ...data, keys }, systems),
+      (group.explanations ?? []).map((line) => element("p", { class: "muted" }, asText(line))),
     ),
     section(
       `${prefix}scores`,
@@ -36,7 +38,7 @@ function groupSections(group, prefix) {
     ),
     section(`${prefix}curves`, "Curves", null, curvesChart(data, group, systems)),
     section(`${prefix}languages`, "Languages", null, languagesChart(data, group, systems)),
-    section(`${prefix}settings`, "Settings", null, parallelChart(data, systems)),
+    section(`${prefix}settings`, "Settings", null, parallelChart({ ...data, keys }, systems)),
     section(
       `${prefix}pairs`,
       "Pairs",
@@ -62,7 +64,7 @@ function groupSections(group, prefix) {
     section(
       `${prefix}rows`,
       "Rows",
-      group.texts_note ? `Shown: ${group.texts_note}.` : null,
+      group.texts_note || null,
       rowsExplorer(data, group, systems),
     ),
   ].filter(Boolean);
@@ -106,6 +108,9 @@ function build() {
       `The systems were scored on ${count(groups.length)} different sets of rows. ` +
         "Systems of different sets are not tested against each other.",
     ),
+    ...groups.map((group, place) =>
+      group.why ? element("p", { class: "muted" }, `Set ${place + 1}: ${asText(group.why)}.`) : null,
+    ).filter(Boolean),
     ...parts.map((part, place) =>
       element("section", { class: "group", id: `g${place + 1}` }, element("h2", {}, titles[place]), part),
     ),
