@@ -1,6 +1,6 @@
 """Tests between systems that were scored over the same rows, with one seed or several.
 
-A system is the mean of its seeds. Two things could have come out otherwise: the rows that were drawn, and the seeds.
+A system is the mean of its seeds. Its score varies for two reasons: the rows that were drawn, and the seeds.
 Rows are resampled with replacement, the same for all systems (paired bootstrap; Koehn 2004, aclanthology.org/W04-3250).
 To each resample of a system with several seeds, the variation of its seeds is added: a normal draw. Its variance is
 drawn too, as the variance of a few seeds is known poorly; without rows, the sum would have Student's t distribution.
@@ -12,7 +12,8 @@ has the measured sizes of this test and of others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,9 @@ class PairedTest:
 class ResampledSystems:
     """The values of several systems over the same rows, and their resamples, drawn once for all of them."""
 
-    def __init__(self, values: Sequence[Floats], score: Score, samples: int, seed: int) -> None:
+    def __init__(
+        self, values: Sequence[Floats], score: Score, samples: int, seed: int, seedless: Container[int] = ()
+    ) -> None:
         """Resample rows.
 
         Args:
@@ -64,7 +67,9 @@ class ResampledSystems:
             score: what the values are.
             samples: number of resamples.
             seed: seed of the resampling.
+            seedless: the systems that have no seed, such as lead-k.
         """
+        self._seedless = seedless
         self.values = list(values)
         self.score = score
         self.samples = samples
@@ -87,7 +92,7 @@ class ResampledSystems:
     def interval(self, system: int, samples: int | None = None) -> tuple[float, float]:
         """Return the 95 % interval of a system's score, from the first `samples` resamples."""
         resampled = self._resampled[system][:samples]
-        variation = _Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1))
+        variation = _Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1), [True])
         low, high = bounds(variation.added(resampled.mean(axis=1), [self.seed, 1, system]))
         return float(low), float(high)
 
@@ -105,22 +110,29 @@ class ResampledSystems:
             of, own = (self, pair)
             if at in partial:
                 of, own = resampled, (2 * partial.index(at), 2 * partial.index(at) + 1)
-            test = of._test(*own, draw=pair) if rows.any() else (math.nan,) * 4
+            has_seeds = [system not in self._seedless for system in pair]
+            test = of._test(own, pair, has_seeds, int(rows.sum())) if rows.any() else (math.nan,) * 4
             tests.append(PairedTest(*test, randomized[at], int(rows.sum())))
         return tests
 
-    def _test(self, first: int, second: int, draw: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Return the difference of two systems, the ends of its interval, and its p-value."""
+    def _test(
+        self, pair: tuple[int, int], draw: tuple[int, int], has_seeds: Sequence[bool], rows: int
+    ) -> tuple[float, float, float, float]:
+        """Return the difference of two systems, the ends of its interval, and its p-value.
+
+        `draw` chooses the random numbers, `has_seeds` is as for `_Variation.of`, and `rows` is the number of rows.
+        """
+        first, second = pair
         seeds = [self.seed_values[first], self.seed_values[second]]
         resampled = [self._resampled[first], self._resampled[second]]
         size = max(float(np.abs(own).max()) for own in seeds)
         apart = without_rounding(resampled[0].mean(axis=1) - resampled[1].mean(axis=1), size)
         difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
-        variation = _Variation.of(seeds, resampled, apart)
+        variation = _Variation.of(seeds, resampled, apart, has_seeds)
         sign = 1 if draw[0] <= draw[1] else -1  # so that exchanged systems have the opposite difference exactly
         drawn = sign * variation.added(sign * apart, [self.seed, 2, *sorted(draw)])
         low, high = bounds(drawn)
-        return difference, float(low), float(high), _p_value(difference, drawn, variation)
+        return difference, float(low), float(high), _p_value(difference, drawn, variation, rows)
 
     def _of_means(self, means: Floats) -> Floats:
         """Return scores from means over rows: (..., numbers) -> (...)."""
@@ -172,27 +184,32 @@ class _Variation:
     explained: float
     """The part of `seeds` that is due to the rows that were drawn."""
     freedom: float
-    """Degrees of freedom of `seeds`: those of Welch (1947) for systems whose seeds vary alike."""
+    """Degrees of freedom of `seeds`, by the approximation of Welch (1947), www.jstor.org/stable/2332510."""
 
     @classmethod
-    def of(cls, seeds: Sequence[Floats], resampled: Sequence[Floats], statistic: Floats) -> _Variation:
-        """Return the variation of a sum or difference of systems.
+    def of(
+        cls, seeds: Sequence[Floats], resampled: Sequence[Floats], statistic: Floats, has_seeds: Sequence[bool]
+    ) -> _Variation:
+        """Return the variation of a system, or of the difference of two.
+
+        A system with one seed does not show how its seeds vary: it is taken to be as the other's vary.
 
         Args:
             seeds: for each system, the score of each seed: shape (seeds,).
             resampled: the same for each resample of rows: shape (samples, seeds).
             statistic: the statistic for each resample: shape (samples,).
+            has_seeds: whether another seed could have given the system other summaries.
         """
-        observed = explained = weight = squares = 0.0
-        for own, drawn in zip(seeds, resampled, strict=True):
-            if (count := len(own)) > 1:
-                apart = without_rounding(own - own.mean(), float(np.abs(own).max()))
-                deviations = drawn - drawn.mean(axis=1, keepdims=True)
-                observed += float((apart**2).sum()) / (count - 1) / count
-                explained += float(np.nanvar(deviations, axis=0).sum()) / (count - 1) / count
-                weight += 1 / count
-                squares += 1 / count**2 / (count - 1)
-        return cls(float(np.nanvar(statistic)), observed, explained, weight**2 / squares if squares else math.inf)
+        several = [_of_seeds(own, drawn) for own, drawn in zip(seeds, resampled, strict=True) if len(own) > 1]
+        single = sum(len(own) == 1 and has for own, has in zip(seeds, has_seeds, strict=True))
+        counts = [len(own) for own in seeds if len(own) > 1]
+        # The share of a variance of one seed that the statistic has.
+        shares = [1 / count + (single if len(several) == 1 else 0) for count in counts]
+        observed = [share * variance for share, (variance, _) in zip(shares, several, strict=True)]
+        explained = sum(share * part for share, (_, part) in zip(shares, several, strict=True))
+        squares = sum(part**2 / (count - 1) for part, count in zip(observed, counts, strict=True))
+        freedom = sum(observed) ** 2 / squares if squares else math.inf
+        return cls(float(np.nanvar(statistic)), sum(observed), explained, freedom)
 
     def added(self, resampled: Floats, seed: Sequence[int]) -> Floats:
         """Return resamples of rows with the variation of the seeds added; without several seeds, as they are."""
@@ -219,24 +236,35 @@ class _Variation:
         return variances
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], untested: int = 0) -> list[float]:
     """Return p-values adjusted for the number of tests, so that the chance of any false finding is at most the level.
 
     The step-down method of Holm (1979), www.jstor.org/stable/4615733. A p-value that is NaN counts for no test.
+    `untested` is the number of tests that were passed over for what the data showed, as those that leave out the best
+    are: they count as well.
     """
     values = np.array(p_values, dtype=np.float64)
     order = np.argsort(values)  # NaN comes last
     count = int(np.isfinite(values).sum())
     adjusted = np.full(len(values), math.nan)
-    steps = values[order[:count]] * np.arange(count, 0, -1)
+    steps = values[order[:count]] * (untested + np.arange(count, 0, -1))
     adjusted[order[:count]] = np.minimum(np.maximum.accumulate(steps), 1)
     return [float(value) for value in adjusted]
 
 
-def _p_value(difference: float, drawn: Floats, variation: _Variation) -> float:
+def _of_seeds(seeds: Floats, resampled: Floats) -> tuple[float, float]:
+    """Return the variance between seeds, and the part of it that is due to the rows that were drawn."""
+    apart = without_rounding(seeds - seeds.mean(), float(np.abs(seeds).max()))
+    deviations = resampled - resampled.mean(axis=1, keepdims=True)
+    degrees = len(seeds) - 1
+    return float((apart**2).sum()) / degrees, float(np.nanvar(deviations, axis=0).sum()) / degrees
+
+
+def _p_value(difference: float, drawn: Floats, variation: _Variation, rows: int) -> float:
     """Return twice the smaller share of resampled differences on either side of 0.
 
-    If very few lie there, the share says little. The p-value is then that of normal rows with the same variance.
+    If very few lie there, the share says little. The p-value is then that of normal rows with the same variance, but
+    no smaller than an exact test of that many rows can give, 2 / 2**rows.
     """
     if not difference:
         return 1.0
@@ -244,7 +272,8 @@ def _p_value(difference: float, drawn: Floats, variation: _Variation) -> float:
     smaller += float((drawn == 0).mean())
     if smaller * len(drawn) >= _FEWEST_BEYOND:
         return min(1.0, 2 * smaller)
-    return min(variation.tail(difference), 2 * _FEWEST_BEYOND / len(drawn))
+    smallest = max(math.ldexp(1, 1 - rows), sys.float_info.min)
+    return max(min(variation.tail(difference), 2 * _FEWEST_BEYOND / len(drawn)), smallest)
 
 
 def _normal(difference: float, variance: float) -> float:

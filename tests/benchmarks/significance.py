@@ -2,8 +2,8 @@
 
     python tests/benchmarks/significance.py [DRAWS]
 
-It measures the functions that `bisum compare` uses (`bisum.comparison.significance`), over `DRAWS` simulated comparisons
-for each number of rows and seeds (1,000 unless given, so the standard error of a share of 5 % is 0.7 %).
+It measures the functions that `bisum compare` uses (`bisum.comparison.significance`), over `DRAWS` simulated
+comparisons for each number of rows and seeds (1,000 unless given, so the standard error of a share of 5 % is 0.7 %).
 
 The score of a row, in ROUGE points, is a sum of
 
@@ -73,8 +73,12 @@ class Population:
 
     def draw(self, generator, kind, shape):
         """Return scores: shape (comparisons, systems, seeds, rows)."""
+        return self.scores(generator, KINDS[kind], shape)
+
+    def scores(self, generator, deviations, shape):
+        """Return scores with the standard deviations that `KINDS` describes."""
         comparisons, systems, seeds, rows = shape
-        of_system, of_row, of_seed = KINDS[kind]
+        of_system, of_row, of_seed = deviations
         return (
             generator.choice(self.base, (comparisons, 1, 1, rows))
             + of_system * generator.choice(self.apart, (comparisons, systems, 1, rows))
@@ -187,6 +191,46 @@ def false_findings(population, kind, rows, seeds, draws, count=5):
     return found / draws
 
 
+def unlike(population, counts, deviations, rows, draws):
+    """Return the share of p <= 0.05 for two equal systems whose seeds differ in number or in their deviation.
+
+    Args:
+        population: the simulated scores.
+        counts: the number of seeds of each system.
+        deviations: the standard deviation of the seeds on all rows, for each system.
+        rows: number of rows.
+        draws: number of comparisons.
+    """
+    found = 0
+    for batch, size in batches(draws):
+        generator = np.random.default_rng([batch, rows, *counts, 7])
+        both = population.scores(generator, (5, 7, 0), (size, 2, max(counts), rows))
+        both += np.array(deviations)[:, None, None] * generator.standard_normal((size, 2, max(counts), 1))
+        values = [both[at, system, : counts[system]] for system in (0, 1) for at in range(size)]
+        tests = ResampledSystems(values, SCORE, SAMPLES, batch).tests([(at, size + at) for at in range(size)])
+        found += sum(test.p <= ALPHA for test in tests)
+    return found / draws
+
+
+def best_of_many(population, count, rows, draws):
+    """Return the share of comparisons of equal systems in which the best is found to differ from another.
+
+    The systems have one seed, and only the best is tested against the others: first as if its pairs were all pairs,
+    then as `bisum compare` does, with the pairs that were passed over.
+    """
+    found = np.zeros(2)
+    for batch, size in batches(draws):
+        generator = np.random.default_rng([batch, rows, count, 8])
+        values = population.scores(generator, (8.6, 0, 0), (size, count, 1, rows))
+        for own in values:
+            ranked = own[np.argsort(-own.mean(axis=(1, 2)))]
+            tests = ResampledSystems([*ranked], SCORE, SAMPLES, batch).tests([(0, at) for at in range(1, count)])
+            p = [test.p for test in tests]
+            passed_over = count * (count - 1) // 2 - len(p)
+            found += [min(holm(p, untested)) <= ALPHA for untested in (0, passed_over)]
+    return found / draws
+
+
 def line(cells):
     """Print the cells of a row of a table; shares as percentages."""
     print("  ".join(f"{cell if isinstance(cell, (str, int)) else format(100 * cell, '.1f'):>8}" for cell in cells))
@@ -222,6 +266,17 @@ def main(draws):
             for seeds in SEEDS:
                 line([rows, seeds, *false_findings(population, kind, rows, seeds, draws)])
         sys.stdout.flush()
+    print(f"\nsystems unlike, 307 rows: size ({time.perf_counter() - began:.0f} s)")
+    line(["seeds", "seeds", "points", "points", "size"])
+    for counts in ((2, 2), (3, 3), (5, 5)):
+        for deviations in ((1.5, 0), (3, 0)):
+            line([*counts, *map(str, deviations), unlike(population, counts, deviations, 307, draws)])
+    for counts in ((3, 1), (5, 1)):
+        for deviations in ((0.4, 0.4), (1.5, 1.5), (0, 1.5)):
+            line([*counts, *map(str, deviations), unlike(population, counts, deviations, 307, draws)])
+    print(f"\nbest of 25 equal systems, 100 rows: % with a finding ({time.perf_counter() - began:.0f} s)")
+    print("Holm over the pairs of the best; Holm over all pairs")
+    line(best_of_many(population, 25, 100, min(draws, 500)))
     print(f"{time.perf_counter() - began:.0f} s")
 
 
