@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from bisum.comparison.comparing import compared
 from bisum.comparison.finding import expanded, folder_of
@@ -19,6 +21,12 @@ from bisum.display.terminal import from_here
 from bisum.errors import UserError, complain
 from bisum.runs.files import replace_file
 
+FileFormat: TypeAlias = Literal["markdown", "csv", "json", "latex", "html", "wandb"]
+_FORMATS: dict[str, FileFormat] = {
+    ".md": "markdown", ".csv": "csv", ".wandb.json": "wandb", ".json": "json", ".tex": "latex", ".html": "html",
+}  # fmt: skip
+"""Formats by the ends of file names."""
+
 
 def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
     """Compare the runs at and below paths, and write the result.
@@ -31,6 +39,9 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
     Raises:
         UserError: a path holds no run, or no run has the score.
     """
+    if options.output is not None:
+        options = replace(options, format=_format_of(options))
+        _check_writable(expanded(options.output))
     comparison = compared(paths, options)
     if options.format == "table":
         _show(comparison, options)
@@ -42,12 +53,24 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
     text = _text(comparison, title, options, command)
     if options.format == "html" or options.output is not None:
         path = expanded(options.output or folder_of(paths) / "comparison.html")
+        _check_writable(path)
         _write(path, text)
         Console().print(f"written to {from_here(path)}", soft_wrap=True)
     else:
         sys.stdout.write(text)
     for line in comparison.notes if options.format in ("csv", "latex") else ():
         complain(line)
+
+
+def _format_of(options: CompareOptions) -> FileFormat:
+    """Return the format of a file: as the options say, or else as its name ends."""
+    if options.format != "table":
+        return options.format
+    name = str(options.output)
+    found = next((of for ending, of in _FORMATS.items() if name.lower().endswith(ending)), None)
+    if found is None:
+        raise UserError(f"output: name a format too, such as format=markdown, or end the name in {', '.join(_FORMATS)}")
+    return found
 
 
 def _text(comparison: Comparison, title: str, options: CompareOptions, command: str) -> str:
@@ -71,7 +94,11 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
     """Save a W&B workspace, and print where it is."""
     from bisum.comparison.dashboard import save_dashboard
 
-    saved = save_dashboard(comparison, title, path)
+    _check_writable(path)
+    try:
+        saved = save_dashboard(comparison, title, path)
+    except OSError as error:
+        raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error
     console = Console()
     console.print(f"written to {from_here(saved.path)}", soft_wrap=True)
     if saved.url is not None:
@@ -82,8 +109,6 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
 
 def _show(comparison: Comparison, options: CompareOptions) -> None:
     """Print the tables, and then where two systems differ, whose texts take longer to read."""
-    if options.output is not None:
-        raise UserError("output: name a format too, such as format=markdown")
     found = _where(comparison, options) if options.pair is not None else None  # refused before anything is printed
     console = Console()
     console.print(*report(comparison), sep="\n")
@@ -102,12 +127,19 @@ def _where(comparison: Comparison, options: CompareOptions) -> Where | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def _check_writable(path: Path) -> None:
+    """Refuse what is not a regular file, such as a folder, a pipe or a device."""
     try:
         if path.is_dir():
             raise UserError(f"output: '{path}' is a folder; name a file")
         if path.exists() and not path.is_file():
-            raise UserError(f"output: '{path}' is no file that can be replaced")  # but a pipe or a device
+            raise UserError(f"output: '{path}' is not a regular file")
+    except OSError as error:
+        raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, [text.removesuffix("\n")])
     except OSError as error:

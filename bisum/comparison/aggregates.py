@@ -59,17 +59,11 @@ def score_of_rows(runs: Sequence[FoundRun], name: str, counts: NDArray[np.float6
     raise UserError(f"by: '{name}' cannot be computed from the recorded counts of rows: {why}")
 
 
-def settings_of_metrics(runs: Sequence[FoundRun], by: str) -> list[str]:
-    """Return, for each run, the settings of metrics that differ between runs, since a score may depend on them.
-
-    ROUGE depends on none. A metric that some runs lack does not count, nor do settings of speed.
-    """
-    if by in ROUGE_SCORES:
-        return ["" for _ in runs]
-    nodes = [{key: _without_speed(node) for key, node in _nodes(run).items()} for run in runs]
-    every = {key for own in nodes for key in own}
-    differing = [key for key in sorted(every) if len({own[key] for own in nodes if key in own}) > 1]
-    return [" ".join(f"{key} {own[key]}" for key in differing if key in own) for own in nodes]
+def settings_of_metric(run: FoundRun, by: str) -> str:
+    """Return the settings of the metric that gives a score, without those of speed; "" for ROUGE, which has none."""
+    described = run.record.get("scores", {}).get(by) or {}
+    node = _nodes(run).get(described.get("metric", ""))
+    return "" if node is None else _without_speed(node)
 
 
 def _nodes(run: FoundRun) -> Mapping[str, Any]:

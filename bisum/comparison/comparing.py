@@ -10,10 +10,10 @@ from typing import Any
 
 from bisum.comparison.finding import FoundRun, OtherRun, find_runs
 from bisum.comparison.grouping import grouped
-from bisum.comparison.ranking import ranked, score_of
+from bisum.comparison.ranking import ranked
 from bisum.comparison.result import Comparison, Group
 from bisum.comparison.scored import ScoredRun, scored, splits_of
-from bisum.comparison.settings import distinguishing_keys, words_of
+from bisum.comparison.settings import distinguishing_keys, with_short_paths, words_of
 from bisum.config.checking import build, listing
 from bisum.config.options import CompareOptions
 from bisum.display.terminal import from_here
@@ -22,35 +22,50 @@ from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import score_name, split_score_name
 
 
-def compare(*runs: str | Path, **options: Any) -> Comparison:
+def compare(
+    *runs: str | Path,
+    by: str = "auto",
+    split: str = "auto",
+    language: str | None = None,
+    metrics: Sequence[str] = (),
+    samples: int | None = None,
+) -> Comparison:
     """Compare runs by a score on a split: which is better, by how much, and whether the difference is real.
 
     Nothing is composed or scored again, and torch is not imported: only run directories are read.
 
     Args:
         runs: run directories, or folders that stand for all runs below them.
-        options: `by`, `split`, `language`, `metrics` and `samples`; see `bisum.config.options.CompareOptions`.
+        by: score that ranks and is tested, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs show.
+        split: train, validation or test; auto: test if a run has scored it, else validation, else train.
+        language: code of the language whose rows are compared; None: all rows.
+        metrics: further scores to return, without tests.
+        samples: resamples of the rows behind each test; None: the default of `bisum compare`.
 
     Raises:
-        UserError: a path holds no run, or no run has such a score.
+        UserError: a path holds no run, no run has such a score, or an argument is invalid.
     """
-    return compared(runs, build(CompareOptions, {**defaults_of("compare"), **options}))
+    given = {"by": by, "split": split, "language": language, "metrics": list(metrics)}
+    options = {**defaults_of("compare"), **given, **({} if samples is None else {"samples": samples})}
+    return compared(runs, build(CompareOptions, options))
 
 
 def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison:
     """Return the comparison of the runs at and below paths; see `compare`."""
     if not paths:
-        raise UserError("compare: name run directories, or folders that hold some, such as outputs")
+        raise UserError("compare: give run directories, or folders that contain them, such as outputs")
     found, others = find_runs(paths)
     notes: list[str] = []
     explorations = sum(run.job == "explore" for run in found)
     found = [run for run in found if run.job != "explore"]
     if explorations:
-        notes.append(f"{explorations} {'run' if explorations == 1 else 'runs'} of bisum explore left out")
+        notes.append(f"{explorations} bisum explore {'run' if explorations == 1 else 'runs'} skipped")
     split = options.split if options.split != "auto" else _split(found)
     of_split = [scored(run, split) for run in found]
     others += [run for run in of_split if isinstance(run, OtherRun)]
     runs = [run for run in of_split if isinstance(run, ScoredRun)]
+    if options.split != "auto" and not runs and (scored_splits := {of for run in found for of in splits_of(run)}):
+        raise UserError(f"split: no run has scored {split} (scored: {', '.join(sorted(scored_splits))})")
     if found and split == "validation" and options.split == "auto":
         notes.append("no run has scored the test split, so validation is compared")
     by = _score(options.by, runs)
@@ -58,12 +73,17 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
     language = _language(options.language, runs)
     if unknown := next((name for name in options.metrics if runs and name not in described), None):
         raise UserError(f"metrics: {_no_score(unknown, described)}")
-    unscored = [run for run in runs if not _has(run, by, language)]
     of = f" in {language}" if language else ""
+    unscored = [run for run in runs if not _has(run, by, language)]
+    if runs and len(unscored) == len(runs):
+        raise UserError(f"by: no run has a score {by}{of} on {split}")
     others += [OtherRun(run.run.directory, "finished", f"has no score {by}{of} on {split}") for run in unscored]
     runs = [run for run in runs if _has(run, by, language)]
     members = grouped(runs, by, language, notes)
-    groups = [ranked(own, by, language, options, members[0] if at else None, notes) for at, own in enumerate(members)]
+    groups: list[Group] = []
+    for own in members:
+        before = sum(len(group.systems) for group in groups)
+        groups.append(ranked(own, by, language, options, members[0] if groups else None, before, notes))
     settings = [system.settings for group in groups for system in group.systems if not system.is_baseline]
     keys = distinguishing_keys(settings)
     return Comparison(
@@ -77,7 +97,6 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
         others=tuple(others),
         notes=tuple(notes),
         samples=options.samples,
-        row_score=score_of([s for group in groups[:1] for s in group.systems if s.values is not None], by, []),
     )
 
 
@@ -103,7 +122,7 @@ def _score(by: str, runs: Sequence[ScoredRun]) -> str:
     name, language = split_score_name(f"test/{without_split}")
     if name in described:
         rest = f" language={language}" if language else ""
-        raise UserError(f"by: '{by}' is more than the name of a score; give by={name}{rest}")
+        raise UserError(f"by: '{by}' includes a split or a language; use by={name}{rest}")
     raise UserError(f"by: {_no_score(by, described)}")
 
 
@@ -150,12 +169,14 @@ def _languages(run: ScoredRun) -> list[str]:
 def _labelled(group: Group, keys: Sequence[str]) -> Group:
     """Return a group whose systems have labels, and only the settings that differ."""
     models = [system.settings for system in group.systems if not system.is_baseline]
+    short = iter(with_short_paths(models))
     own = distinguishing_keys(models)
     shared = {key: models[0][key] for key in keys if key not in own and key in models[0]} if models else {}
     systems = []
     for system in group.systems:
         if not system.is_baseline:
-            settings = {key: system.settings[key] for key in (*keys, *own) if key in system.settings}
+            found = next(short)
+            settings = {key: found[key] for key in (*keys, *own) if key in found}
             label = words_of(settings, own) or str(from_here(system.runs[0].run.directory))
             system = replace(system, settings=settings, label=label)
         systems.append(system)

@@ -40,7 +40,7 @@ def save_dashboard(comparison: Comparison, title: str, path: Path) -> Saved:
         languages=[language for language in comparison.groups[0].languages if language],
         scores=[*(rouge_name(profile, rouge_type) for rouge_type in ROUGE_TYPES), *dict.fromkeys(further)],
         best_metric=str(trained[0]["best_metric"]) if trained else f"eval/{comparison.by}",
-        lead=int(((records[0].get("config") or {}).get("evaluation") or {}).get("lead") or 3),
+        baseline=next((system.label for system in comparison.systems if system.is_baseline), "the baseline"),
     )
     return save_workspace(specification, path, str(_tracker(runs[0]).get("mode", "auto")))
 

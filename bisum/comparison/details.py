@@ -32,8 +32,9 @@ def report_data(comparison: Comparison, found: Where | None, title: str, command
     """Return a comparison with all that its report shows, as plain data; see `bisum.comparison.report`."""
     notes = list(comparison.notes)
     groups = [{**group.to_dict(), **_details(comparison, group, notes), "where": None} for group in comparison.groups]
-    if groups and found is not None:
-        groups[0]["where"] = found.to_dict()
+    for group, of in zip(comparison.groups, groups, strict=True):
+        if found is not None and found.first in group.systems:
+            of["where"] = found.to_dict()
     return {
         **comparison.to_dict(),
         "title": title,
@@ -47,16 +48,17 @@ def report_data(comparison: Comparison, found: Where | None, title: str, command
 
 def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str, Any]:
     """Return the details of a group; `notes` gets a line on each file that cannot be read."""
-    by_language = _languages(comparison, group)
+    by_language = _languages(group)
     systems = [
         {
             **system.to_dict(),
+            "minus_best": _minus_best(group, system),
             "languages": by_language.get(system.number, {}),
             "curves": list(_curves(comparison, system, notes)),
         }
         for system in group.systems
     ]
-    texts, note = _texts(comparison, group, notes)
+    texts, note = _texts(group, notes)
     return {
         "systems": systems,
         "explanations": list(explanations(comparison, group, marks=False)),
@@ -64,6 +66,13 @@ def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str
         "texts": texts,
         "texts_note": note,
     }
+
+
+def _minus_best(group: Group, system: System) -> dict[str, Any] | None:
+    """Return the test of a system against the best; None if there is none."""
+    best = group.systems[0]
+    pair = group.pair(system.number, best.number) if system is not best else None
+    return None if pair is None else asdict(pair)
 
 
 def _curves(comparison: Comparison, system: System, notes: list[str]) -> Iterator[dict[str, Any]]:
@@ -90,17 +99,17 @@ def _curve_baseline(comparison: Comparison, group: Group) -> float | None:
     return None
 
 
-def _languages(comparison: Comparison, group: Group) -> dict[int, dict[str, Any]]:
+def _languages(group: Group) -> dict[int, dict[str, Any]]:
     """Return scores and intervals by the number of a system and by language, where there are several languages."""
     systems = [system for system in group.systems if system.values is not None]
-    if len(group.languages) < 2 or not systems or comparison.row_score is None:
+    if len(group.languages) < 2 or not systems or group.score is None:
         return {}
     found: dict[int, dict[str, Any]] = {system.number: {} for system in systems}
-    scale = comparison.row_score.scale
+    scale = group.score.scale
     for language in group.languages:
         rows = np.array(group.row_languages == language, dtype=bool)
         values = [_of(system)[:, rows] for system in systems]
-        resampled = ResampledSystems(values, comparison.row_score, _SAMPLES, BOOTSTRAP_SEED)
+        resampled = ResampledSystems(values, group.score, _SAMPLES, BOOTSTRAP_SEED)
         for at, system in enumerate(systems):
             value = scale * resampled.value(at)
             has_interval = int(rows.sum()) >= FEWEST_ROWS and np.isfinite(value)
@@ -114,9 +123,9 @@ def _languages(comparison: Comparison, group: Group) -> dict[int, dict[str, Any]
     return found
 
 
-def _texts(comparison: Comparison, group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
+def _texts(group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
     """Return rows with the summaries of systems, and a line on those left out."""
-    tested = [system for system in group.systems if system.values is not None]
+    tested = [system for system in group.systems if system.values is not None and group.score is not None]
     systems = [system for at, system in enumerate(tested) if at < MOST_SYSTEMS or system.is_baseline]
     readable = []
     for system in systems:
@@ -127,21 +136,24 @@ def _texts(comparison: Comparison, group: Group, notes: list[str]) -> tuple[list
             notes.append(f"summaries are not shown: {error}")
     if not readable:
         return [], ""
-    scores = np.stack([row_scores(system, comparison) for system in readable])
+    scores = np.stack([row_scores(system, group) for system in readable])
     places, note = _places(scores, len(tested) - len(systems))
-    return [asdict(row) for row in rows_of(group, readable, comparison, places, texts)], note
+    return [asdict(row) for row in rows_of(group, readable, places, texts)], note
 
 
 def _places(scores: NDArray[np.float64], left_out: int) -> tuple[Sequence[int], str]:
     """Return the places of the rows to show, and a line on what is left out: scores of shape (systems, rows)."""
     rows = scores.shape[1]
-    note = f"The {left_out:,} systems below the best {MOST_SYSTEMS} are left out here." if left_out else ""
+    note = f"{left_out:,} systems below the best {MOST_SYSTEMS} are left out here." if left_out else ""
     if rows <= MOST_ROWS:
         return range(rows), note
     filled = np.nan_to_num(scores)
     spread = filled.max(axis=0) - filled.min(axis=0)
     places = np.sort(np.argsort(-spread, kind="stable")[:MOST_ROWS])
-    return places.tolist(), f"The {MOST_ROWS:,} of {rows:,} rows on which the systems differ most. {note}".rstrip()
+    return (
+        places.tolist(),
+        f"The {MOST_ROWS:,} of {rows:,} rows with the largest differences between systems. {note}".rstrip(),
+    )
 
 
 def _of(system: System) -> NDArray[np.float64]:

@@ -87,6 +87,9 @@ def _run_directories(path: Path, others: list[OtherRun]) -> Iterator[Path]:
             folders.clear()  # a run holds no other run
             yield Path(folder)
         folders.sort(key=_natural)
+        for name in folders:  # links are not followed, but may name runs
+            if (link := Path(folder, name)).is_symlink() and (link / "run.json").is_file():
+                yield link
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
@@ -13,6 +14,8 @@ from bisum.comparison.where import Where
 from bisum.display.metric_tables import number
 from bisum.errors import one_line
 from bisum.printing import as_json, finite
+
+_NUMBERS = re.compile(r"-?[\d.]+(e[+-]?\d+)?( -?[\d.]+(e[+-]?\d+)?)*")
 
 
 def as_markdown(comparison: Comparison, found: Where | None) -> str:
@@ -37,12 +40,16 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
             titles = ["pair", "difference", "95 % interval", "p", "p, adjusted", "p, randomization"]
             lines += [*_markdown_table(titles, rows), ""]
     if found is not None and found.buckets:
-        titles = [f"{found.first.number} against {found.second.number}", "rows", "wins", "ties", "losses", "difference"]
+        titles = [f"{found.first.number} against {found.second.number}", "rows", "wins", "ties", "losses"]
+        titles += ["difference", "95 % interval"]
         rows = [
             [
                 f"{division}: {bucket.name}",
                 *(f"{count:,}" for count in (bucket.rows, bucket.wins, bucket.ties, bucket.losses)),
                 number(bucket.difference, comparison.score, "+"),
+                DASH
+                if bucket.low is None or bucket.high is None
+                else interval(comparison, bucket.low, bucket.high, sign=True),
             ]
             for division, buckets in found.buckets.items()
             for bucket in buckets
@@ -50,18 +57,21 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
         lines += [*_markdown_table(titles, rows), ""]
     if comparison.others:
         rows = [[str(other.directory), other.status, other.reason] for other in comparison.others]
-        lines += [*_markdown_table(["without scores to compare", "status", ""], rows), ""]
+        lines += [*_markdown_table(["not compared", "status", ""], rows), ""]
     lines += [f"- {_md(note)}" for note in comparison.notes]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def as_latex(comparison: Comparison) -> str:
-    """Return the tables of systems in LaTeX, for the package booktabs; a dagger marks what equals the best."""
+    """Return the tables of systems in LaTeX, for the package booktabs.
+
+    A dagger marks the systems that are not distinguishable from the best.
+    """
     parts = []
     for group in comparison.groups:
         titles, rows = _cells(comparison, group)
         marks = [system.verdict for system in group.systems]
-        score = titles.index(comparison.by)
+        score = titles.index("seeds") + 1
         titles, rows = titles[:-1], [row[:-1] for row in rows]  # marks take the place of the last column
         lines = [
             f"% {one_line(heading(comparison, group))}",
@@ -77,7 +87,7 @@ def as_latex(comparison: Comparison) -> str:
             )
             lines.append(" & ".join(cells) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}"]
-        lines += [f"% {one_line(line)}" for line in explanations(comparison, group)]
+        lines += [f"% {one_line(line)}" for line in explanations(comparison, group, marks=False)]
         if SAME in marks:
             lines.append(r"% \dagger: not distinguishable from the best at the level of 5 %")
         parts.append("\n".join(lines))
@@ -104,7 +114,18 @@ def as_data(comparison: Comparison, found: Where | None) -> str:
 def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[str]]]:
     """Return the titles and the cells of a table of systems."""
     keys = list(group.keys) or ["system"]
-    titles = ["", *keys, "seeds", comparison.by, "95 % interval", *comparison.metrics, "p", "rows/s", "parameters", ""]
+    titles = [
+        "",
+        *keys,
+        "seeds",
+        comparison.by,
+        "95 % interval",
+        *comparison.metrics,
+        "p, adjusted",
+        "rows/s",
+        "parameters",
+        "",
+    ]
     rows = []
     for system in group.systems:
         best = group.systems[0].number
@@ -160,5 +181,5 @@ def _csv(value: object) -> object:
         value = " ".join(map(str, value))
     if isinstance(value, str):
         value = one_line(value)
-        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+        return f"'{value}" if value.startswith(("=", "+", "-", "@")) and not _NUMBERS.fullmatch(value) else value
     return "" if value is None else value

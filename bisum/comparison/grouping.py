@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bisum.comparison.aggregates import settings_of_metrics
+from bisum.comparison.aggregates import settings_of_metric
 from bisum.comparison.scored import RowValues, ScoredRun, read_rows
-from bisum.comparison.settings import hashable, settings_of
+from bisum.comparison.settings import from_environment, hashable, settings_of
 from bisum.errors import UserError
 from bisum.runs.entries import WHOLE
 
@@ -19,7 +19,8 @@ class Member:
 
     scored: ScoredRun
     settings: Mapping[str, Any]
-    seed: int
+    seed: int | None
+    """None if it is not known, or of a baseline."""
     rows: RowValues | None
     lead: str = ""
     """Name of the baseline, such as lead-3; "" for a model."""
@@ -36,25 +37,36 @@ def grouped(runs: Sequence[ScoredRun], by: str, language: str, notes: list[str])
     `notes` gets a line on each file of scores that cannot be read.
     """
     members: dict[tuple[Any, ...], list[Member]] = {}
-    of_metrics = settings_of_metrics([run.run for run in runs], by)
-    for run, of_metric in zip(runs, of_metrics, strict=True):
+    for run in runs:
         rows = _rows(run, run.predictions, by, notes)
-        group = members.setdefault((*_key(rows, run), of_metric), [])
+        group = members.setdefault((*_key(rows, run), settings_of_metric(run.run, by)), [])
         rows = _like_the_others(rows, group, run, notes)
         if run.prefix == "baseline":
             lead = str(run.lead_metrics.get("system"))
             if all(member.lead != lead for member in group):
-                group.append(Member(run, {}, 0, rows, lead))
+                group.append(Member(run, {}, None, rows, lead))
             continue
-        seed = run.run.config.get("seed")
-        group.append(Member(run, settings_of(run.run), seed if type(seed) is int and WHOLE.fits(seed) else 0, rows))
-        lead = f"lead-{(run.lead or '').rpartition('lead')[2]}"
-        if run.lead and all(member.lead != lead for member in group) and run.lead_value(by, language) is not None:
-            of_lead = _rows(run, run.lead, by, notes)
-            if rows is not None and of_lead is not None and _key(of_lead, run) != _key(rows, run):
-                notes.append(f"{lead} of '{run.run.directory}' scores other rows; it is shown, and not tested")
-                of_lead = None
-            group.append(Member(run, {}, 0, _like_the_others(of_lead, group, run, notes), lead))
+        settings, seed = settings_of(run.run), run.run.config.get("seed")
+        if not WHOLE.fits(seed):
+            seed, settings = None, {**settings, "run": str(run.run.directory)}
+        if unknown := from_environment(run.run, settings):
+            notes.append(
+                f"'{run.run.directory}': {', '.join(unknown)} came from the environment, and the values are not "
+                "recorded, so the run is a system of its own"
+            )
+            settings = {**settings, "run": str(run.run.directory)}
+        group.append(Member(run, settings, seed, rows))
+        lead = run.lead_name
+        known = next((member for member in group if member.lead == lead), None)
+        if run.lead is None or run.lead_value(by, language) is None or (known is not None and known.rows is not None):
+            continue
+        of_lead = _rows(run, run.lead, by, notes)
+        if rows is not None and of_lead is not None and _key(of_lead, run) != _key(rows, run):
+            notes.append(f"{lead} of '{run.run.directory}' was scored on other rows; it is shown but not tested")
+            of_lead = None
+        if known is not None:
+            group.remove(known)
+        group.append(Member(run, {}, None, _like_the_others(of_lead, group, run, notes), lead))
     return sorted(members.values(), key=lambda group: -sum(not member.lead for member in group))
 
 
@@ -63,13 +75,13 @@ def _rows(run: ScoredRun, predictions: str, by: str, notes: list[str]) -> RowVal
     try:
         return read_rows(run.run, predictions, by)
     except UserError as error:
-        notes.append(f"{error}; the recorded score is shown, and not tested")
+        notes.append(f"{error}; the recorded score is shown but not tested")
         return None
 
 
 def _key(rows: RowValues | None, run: ScoredRun) -> tuple[Any, ...]:
     """Return what runs that scored the same rows have in common; the run itself if its rows are not known."""
-    return ("", run.run.directory) if rows is None else (rows.fingerprint, *rows.ids.to_pylist(), *rows.languages)
+    return ("", run.run.directory) if rows is None else (rows.fingerprint, *rows.ids, *rows.languages)
 
 
 def _like_the_others(
@@ -79,7 +91,9 @@ def _like_the_others(
     first = next((own.rows.values for own in group if own.rows is not None and own.rows.values is not None), None)
     if rows is None or rows.values is None or first is None or rows.values.shape == first.shape:
         return rows
-    notes.append(f"'{run.run.directory}' has other counts of rows; the recorded score is shown, and not tested")
+    notes.append(
+        f"'{run.run.directory}' has a different number of counts per row; the recorded score is shown but not tested"
+    )
     return replace(rows, values=None)
 
 
@@ -88,7 +102,7 @@ def systems_of(members: Sequence[Member]) -> list[list[Member]]:
     systems: dict[tuple[Any, ...], list[list[Member]]] = {}
     for member in sorted(members, key=lambda member: str(member.scored.run.record.get("started", ""))):
         repeats = systems.setdefault(member.key, [])
-        free = next((own for own in repeats if all(other.seed != member.seed for other in own)), None)
+        free = next((own for own in repeats if all(other.seed not in (member.seed, None) for other in own)), None)
         if free is None:
             repeats.append([member])
         else:
@@ -97,7 +111,7 @@ def systems_of(members: Sequence[Member]) -> list[list[Member]]:
         for own in repeats if len(repeats) > 1 else []:
             directory = str(own[0].scored.run.directory)
             own[:] = [replace(member, settings={**member.settings, "run": directory}) for member in own]
-    return [sorted(own, key=lambda member: member.seed) for repeats in systems.values() for own in repeats]
+    return [sorted(own, key=lambda member: member.seed or 0) for repeats in systems.values() for own in repeats]
 
 
 def why_apart(members: Sequence[Member], first: Sequence[Member]) -> str:
@@ -107,10 +121,10 @@ def why_apart(members: Sequence[Member], first: Sequence[Member]) -> str:
         return "the scores of rows are missing"
     if ours.fingerprint == theirs.fingerprint and ours.ids == theirs.ids:
         return "the score was computed with other settings"
-    own, other = set(ours.ids.to_pylist()), set(theirs.ids.to_pylist())
+    own, other = set(ours.ids), set(theirs.ids)
     if own == other:
         return "the rows have the same ids, but other documents or references"
-    return f"other rows were scored: {len(own):,} in place of {len(other):,}, of which {len(own & other):,} are shared"
+    return f"{len(own):,} rows were scored instead of {len(other):,} ({len(own & other):,} in common)"
 
 
 def _rows_of_models(members: Sequence[Member]) -> RowValues | None:

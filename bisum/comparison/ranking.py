@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from bisum.comparison.aggregates import score_of_rows
 from bisum.comparison.grouping import Member, systems_of, why_apart
-from bisum.comparison.result import BEST, DIFFERENT, SAME, UNTESTED, WORSE, Group, Pair, System
-from bisum.comparison.significance import ALPHA, ResampledSystems, holm
+from bisum.comparison.result import ALPHA, BEST, DIFFERENT, SAME, UNTESTED, WORSE, Group, Pair, System
+from bisum.comparison.scored import ScoredRun
+from bisum.comparison.significance import PairedTest, ResampledSystems, holm
 from bisum.config.options import CompareOptions
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import FEWEST_ROWS
@@ -31,40 +31,153 @@ def ranked(
     language: str,
     options: CompareOptions,
     first: Sequence[Member] | None,
+    before: int,
     notes: list[str],
 ) -> Group:
-    """Return a group: its systems, ranked, and their tests."""
+    """Return a group: its systems, ranked, and their tests. Their numbers follow those of `before` other systems."""
     known = next((member.rows for member in members if member.rows is not None), None)
     languages = known.languages if known is not None else np.array([], dtype=object)
     chosen = languages == language if language else np.ones(len(languages), bool)
     counts = {str(of): int((languages[chosen] == of).sum()) for of in dict.fromkeys(languages[chosen])}
-    systems = [_system(own, by, language, options.metrics, chosen, counts) for own in systems_of(members)]
-    records = [member.scored.run.record for member in members]
-    higher = next((record["scores"][by]["higher_is_better"] for record in records if by in record["scores"]), None)
+    runs = [member.scored for member in members]
+    systems = [_system(own, runs, by, language, options.metrics, chosen, counts) for own in systems_of(members)]
+    described = next(run.run.record["scores"][by] for run in runs if by in run.run.record.get("scores", {}))
+    higher = described["higher_is_better"]
     systems.sort(key=lambda system: _rank(system.value, higher))
-    systems = [replace(system, number=at) for at, system in enumerate(systems, start=1)]
+    systems = [replace(system, number=before + at) for at, system in enumerate(systems, start=1)]
+    score = score_of([system for system in systems if system.values is not None], by, notes)
     pairs: list[Pair] = []
-    tested = [system for system in systems if system.values is not None and system.rows >= FEWEST_ROWS]
-    score = score_of(tested, by, notes)
-    if score is not None:
-        scale = score.scale
-        resampled = ResampledSystems(
-            [system.values for system in tested if system.values is not None], score, options.samples, BOOTSTRAP_SEED
-        )
-        pairs = _pairs(tested, resampled, scale)
+    equal: tuple[tuple[int, int], ...] = ()
+    tests = 0
+    tested = [system for system in systems if score is not None and system.rows >= FEWEST_ROWS]
+    if score is not None and tested:
+        results = _Results(tested, score, options.samples)
+        tested = [system for at, system in enumerate(tested) if _agrees(system, results.seed_values(at), by, notes)]
+        results = _Results(tested, score, options.samples)
+        pairs, equal, tests = results.pairs(), results.equal, results.tests
         for at, system in enumerate(tested):
-            low, high = _interval(system, at, resampled)
-            lowest, highest = _range(records, by)
-            systems[system.number - 1] = replace(system, low=max(scale * low, lowest), high=min(scale * high, highest))
+            low, high = results.interval(at, described["range"])
+            systems[system.number - before - 1] = replace(system, low=low, high=high)
     return Group(
-        systems=tuple(_with_verdict(system, systems, pairs, higher) for system in systems),
+        systems=tuple(_with_verdict(system, systems, pairs, higher, notes) for system in systems),
         pairs=tuple(pairs),
-        ids=known.ids.filter(pa.array(chosen.tolist())) if known is not None else None,  # NumPy would import pandas
+        ids=[key for key, is_chosen in zip(known.ids, chosen, strict=True) if is_chosen] if known is not None else [],
         row_languages=languages[chosen],
         languages=counts,
         why=why_apart(members, first) if first else "",
-        equal=_equal(tested, pairs),
+        tests=tests,
+        equal=equal,
+        score=score,
     )
+
+
+class _Results:
+    """The tests between systems. Those with equal scores in every row are one: they count once for Holm's method."""
+
+    def __init__(self, systems: Sequence[System], score: Score, samples: int) -> None:
+        self._systems = systems
+        self._scale = score.scale
+        self._places: list[int] = []
+        """For each system, its place among the different ones."""
+        place_of: dict[tuple[Any, ...], int] = {}
+        different: list[System] = []
+        for system in systems:
+            assert system.values is not None
+            place = place_of.setdefault((system.is_baseline, system.seeds, system.values.tobytes()), len(different))
+            different += [system] if place == len(different) else []
+            self._places.append(place)
+        values = [system.values for system in different if system.values is not None]
+        seedless = [at for at, system in enumerate(different) if system.is_baseline]
+        self._resampled = ResampledSystems(values, score, samples, BOOTSTRAP_SEED, seedless) if values else None
+
+    @property
+    def equal(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of systems with equal scores in every row, seed by seed."""
+        return tuple(
+            (first.number, second.number)
+            for a, first in enumerate(self._systems)
+            for b, second in enumerate(self._systems[a + 1 :], start=a + 1)
+            if self._places[a] == self._places[b]
+        )
+
+    @property
+    def tests(self) -> int:
+        """The pairs that count for Holm's method."""
+        count = len(set(self._places))
+        return count * (count - 1) // 2
+
+    def seed_values(self, at: int) -> list[float]:
+        """Return the score of each seed of a system, from its rows."""
+        assert self._resampled is not None
+        return [self._scale * float(value) for value in self._resampled.seed_values[self._places[at]]]
+
+    def interval(self, at: int, bounds: Sequence[float | None]) -> tuple[float, float]:
+        """Return the ends of a system's interval, within the bounds of its score.
+
+        With one seed, as many resamples are used as its run took, so the interval is the one that the run recorded.
+        """
+        assert self._resampled is not None
+        system = self._systems[at]
+        samples = (system.runs[0].run.config.get("evaluation") or {}).get("bootstrap_samples")
+        has_own = len(system.runs) == 1 and type(samples) is int and samples > 0
+        low, high = self._resampled.interval(self._places[at], samples if has_own else None)
+        lowest, highest = bounds
+        return (
+            max(self._scale * low, -math.inf if lowest is None else lowest),
+            min(self._scale * high, math.inf if highest is None else highest),
+        )
+
+    def pairs(self) -> list[Pair]:
+        """Return the tests of all pairs, or of the best against each other if there are many different systems.
+
+        The best is the best because of these scores. So all pairs count for Holm's method, also those passed over.
+        """
+        count = len(set(self._places))
+        if self._resampled is None:
+            return []
+        tops = range(count if count <= MOST_PAIRED else 1)
+        places = [(a, b) for a in tops for b in range(a + 1, count)]
+        tests = self._resampled.tests(places)
+        p_values = [test.p if test.rows >= FEWEST_ROWS else math.nan for test in tests]
+        adjusted = holm(p_values, untested=self.tests - len(places))
+        found = {place: (test, p) for place, test, p in zip(places, tests, adjusted, strict=True)}
+        pairs = []
+        for a, first in enumerate(self._systems):
+            if count > MOST_PAIRED and self._places[a] > 0:
+                continue
+            for b, second in enumerate(self._systems[a + 1 :], start=a + 1):
+                low, high = sorted((self._places[a], self._places[b]))
+                if low == high:
+                    pairs.append(Pair(first.number, second.number, 0, 0, 0, 1, 1, 1, first.rows))
+                elif (low, high) in found:
+                    pairs.append(self._pair(first, second, *found[low, high], turned=low != self._places[a]))
+        return [pair for pair in pairs if pair.rows >= FEWEST_ROWS]
+
+    def _pair(self, first: System, second: System, test: PairedTest, p_adjusted: float, *, turned: bool) -> Pair:
+        pair = Pair(
+            first=first.number,
+            second=second.number,
+            difference=self._scale * test.difference,
+            low=self._scale * test.low,
+            high=self._scale * test.high,
+            p=test.p,
+            p_adjusted=p_adjusted,
+            p_randomization=test.p_randomization,
+            rows=test.rows,
+        )
+        return replace(pair.turned, first=first.number, second=second.number) if turned else pair
+
+
+def _agrees(system: System, of_rows: Sequence[float], by: str, notes: list[str]) -> bool:
+    """Return whether a system's recorded scores are those of its rows; add a note if they are not."""
+    for run, recorded, found in zip(system.runs, system.seed_values, of_rows, strict=True):
+        if not math.isclose(recorded, found, rel_tol=1e-6, abs_tol=1e-6):
+            notes.append(
+                f"'{run.run.directory}': the recorded {by}, {recorded:.4g}, is not that of its rows, {found:.4g}; "
+                "it is shown but not tested"
+            )
+            return False
+    return True
 
 
 def score_of(systems: Sequence[System], by: str, notes: list[str]) -> Score | None:
@@ -76,7 +189,7 @@ def score_of(systems: Sequence[System], by: str, notes: list[str]) -> Score | No
     try:
         return score_of_rows([system.runs[0].run for system in systems], by, values[0, 0] if values.ndim > 2 else None)
     except UserError as error:
-        notes.append(f"{error}; the recorded scores are shown, and not tested")
+        notes.append(f"{error}; the recorded scores are shown but not tested")
         return None
 
 
@@ -89,18 +202,22 @@ def _rank(value: float | None, higher_is_better: bool | None) -> tuple[bool, flo
 
 def _system(
     members: Sequence[Member],
+    group: Sequence[ScoredRun],
     by: str,
     language: str,
     metrics: Sequence[str],
     chosen: np.ndarray[Any, Any],
     languages: Iterable[str],
 ) -> System:
-    """Return a system without its number, interval and verdict."""
+    """Return a system without its number, interval and verdict; `group` are all runs that scored the same rows."""
     lead = members[0].lead
     runs = [member.scored for member in members]
 
     def values_of(name: str, of: str = language) -> list[float | None]:
-        return [run.lead_value(name, of) if lead else run.value(name, of) for run in runs]
+        if not lead:
+            return [run.value(name, of) for run in runs]
+        of_lead = (run.lead_value(name, of) for run in [*runs, *group] if run.lead_name == lead)
+        return [next((value for value in of_lead if value is not None), None)]
 
     recorded = [value for value in values_of(by) if value is not None]
     rows = [member.rows for member in members]
@@ -136,57 +253,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
-def _pairs(systems: Sequence[System], resampled: ResampledSystems, scale: float) -> list[Pair]:
-    """Return the tests of all pairs, or of the best against each other if there are many systems."""
-    count = len(systems)
-    places = [(a, b) for a in range(count if count <= MOST_PAIRED else 1) for b in range(a + 1, count)]
-    tests = resampled.tests(places)
-    adjusted = holm([test.p if test.rows >= FEWEST_ROWS else math.nan for test in tests])
-    return [
-        Pair(
-            first=systems[a].number,
-            second=systems[b].number,
-            difference=scale * test.difference,
-            low=scale * test.low,
-            high=scale * test.high,
-            p=test.p,
-            p_adjusted=p_adjusted,
-            p_randomization=test.p_randomization,
-            rows=test.rows,
-        )
-        for (a, b), test, p_adjusted in zip(places, tests, adjusted, strict=True)
-        if test.rows >= FEWEST_ROWS
-    ]
-
-
-def _equal(systems: Sequence[System], pairs: Sequence[Pair]) -> tuple[tuple[int, int], ...]:
-    """Return the pairs of systems whose seeds have the same scores in every row."""
-    values = {system.number: system.values for system in systems}
-    seeds = {system.number: system.seeds for system in systems}
-    return tuple(
-        (pair.first, pair.second)
-        for pair in pairs
-        if pair.difference == 0
-        and seeds[pair.first] == seeds[pair.second]
-        and np.array_equal(values[pair.first], values[pair.second], equal_nan=True)  # type: ignore[arg-type]
-    )
-
-
-def _interval(system: System, at: int, resampled: ResampledSystems) -> tuple[float, float]:
-    """Return the ends of a system's interval, from as many resamples as its run took: one run's interval is its own."""
-    samples = (system.runs[0].run.config.get("evaluation") or {}).get("bootstrap_samples")
-    return resampled.interval(at, samples if type(samples) is int and samples > 0 else None)
-
-
-def _range(records: Sequence[Mapping[str, Any]], by: str) -> tuple[float, float]:
-    """Return the bounds of a score: what the seeds add to an interval may reach beyond."""
-    lowest, highest = next(
-        (record["scores"][by]["range"] for record in records if by in record["scores"]), (None, None)
-    )
-    return -math.inf if lowest is None else lowest, math.inf if highest is None else highest
-
-
-def _with_verdict(system: System, systems: Sequence[System], pairs: Sequence[Pair], higher: bool | None) -> System:
+def _with_verdict(
+    system: System, systems: Sequence[System], pairs: Sequence[Pair], higher: bool | None, notes: list[str]
+) -> System:
     """Return a system with what its test against the best says."""
     best = systems[0].number
     if system.value is None:
@@ -198,4 +267,7 @@ def _with_verdict(system: System, systems: Sequence[System], pairs: Sequence[Pai
         return system
     if pair.p_adjusted > ALPHA:
         return replace(system, verdict=SAME)
+    if higher is not None and (pair.difference > 0) != higher:
+        notes.append(f"{system.number} scores better than {best} on the {pair.rows:,} rows in which both have a value")
+        return system
     return replace(system, verdict=WORSE if higher is not None else DIFFERENT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bisum.comparison.finding import OtherRun
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+ALPHA = 0.05
+"""Level of the tests."""
 BEST = "best"
 SAME = "not distinguishable from the best"
 WORSE = "worse than the best"
@@ -35,7 +37,7 @@ class System:
     settings: Mapping[str, Any]
     """Its values of the keys that differ."""
     is_baseline: bool
-    seeds: tuple[int, ...]
+    seeds: tuple[int | None, ...]
     runs: tuple[ScoredRun, ...]
     """One for each seed; a baseline's are those of a run that scored it."""
     value: float | None
@@ -97,6 +99,19 @@ class Pair:
     p_randomization: float
     """By approximate randomization of rows, not adjusted."""
     rows: int
+    """Rows in which both have a value."""
+
+    @property
+    def turned(self) -> Pair:
+        """The same test with the systems exchanged."""
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+        )
 
 
 @dataclass(frozen=True)
@@ -106,18 +121,22 @@ class Group:
     systems: tuple[System, ...]
     """The best first."""
     pairs: tuple[Pair, ...]
-    ids: pa.Array = field(repr=False, compare=False)
+    ids: list[str] = field(repr=False, compare=False)
     row_languages: NDArray[np.object_] = field(repr=False, compare=False)
     languages: Mapping[str, int]
     """Rows of each language."""
     why: str
     """Why the group is not compared with the first; "" for the first."""
+    tests: int = 0
+    """Pairs that Holm's method counts: all pairs of systems that are not equal in every row."""
     equal: tuple[tuple[int, int], ...] = ()
     """Pairs of systems with the same score in every row, seed by seed."""
     keys: tuple[str, ...] = ()
     """Configuration keys that differ between its systems."""
     shared: Mapping[str, Any] = field(default_factory=dict)
     """Values of the keys that differ only between groups."""
+    score: Score | None = field(default=None, repr=False, compare=False)
+    """The score of rows; None if it has no values of rows, or cannot be computed from counts."""
 
     @property
     def rows(self) -> int:
@@ -125,8 +144,20 @@ class Group:
         return sum(self.languages.values())
 
     def pair(self, first: int, second: int) -> Pair | None:
-        """Return the test of two systems by their numbers, in either order; None if they were not tested."""
-        return next((pair for pair in self.pairs if {pair.first, pair.second} == {first, second}), None)
+        """Return the test of two systems by their numbers, the first minus the second; None if they were not tested."""
+        both = (pair for pair in self.pairs if {pair.first, pair.second} == {first, second})
+        found = next(both, None)
+        return found.turned if found is not None and found.first != first else found
+
+    def verdict(self, pair: Pair) -> str:
+        """Return what a test says, such as `3 is better`."""
+        if not pair.p_adjusted <= ALPHA:
+            return "not distinguishable"
+        higher_is_better = None if self.score is None else self.score.higher_is_better
+        upper, lower = (pair.first, pair.second) if pair.difference > 0 else (pair.second, pair.first)
+        if higher_is_better is None:
+            return f"{upper} is higher"
+        return f"{upper if higher_is_better else lower} is better"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -136,9 +167,10 @@ class Group:
             "why": self.why,
             "keys": list(self.keys),
             "shared": dict(self.shared),
+            "tests": self.tests,
             "equal": [list(pair) for pair in self.equal],
             "systems": [system.to_dict() for system in self.systems],
-            "pairs": [asdict(pair) for pair in self.pairs],
+            "pairs": [{**asdict(pair), "verdict": self.verdict(pair)} for pair in self.pairs],
         }
 
 
@@ -164,8 +196,6 @@ class Comparison:
     notes: tuple[str, ...]
     samples: int
     """Resamples behind each test."""
-    row_score: Score | None = field(repr=False, compare=False)
-    """The score of rows; None if it has no values of rows."""
 
     @property
     def systems(self) -> tuple[System, ...]:
@@ -217,7 +247,14 @@ class Comparison:
                 settings, metrics = own.pop("settings"), own.pop("metrics")
                 of = {f"{self.by} {language}": value for language, value in own.pop("by_language").items()}
                 named = {key: shown(settings[key]) if key in settings else None for key in self.keys}
-                row = {"group": at, "scored_rows": group.rows, **named, **own, **of, **metrics}
+                pair = group.pair(system.number, group.systems[0].number) if system is not group.systems[0] else None
+                against = {
+                    "minus_best": None if pair is None else pair.difference,
+                    "p": None if pair is None else pair.p,
+                    "p_adjusted": None if pair is None else pair.p_adjusted,
+                }
+                row = {"group": at, "scored_rows": group.rows, **named, **own, **against, **of}
+                row |= {f"metric.{name}" if name in row else name: value for name, value in metrics.items()}
                 yield {_encodable(name): _encodable(value) for name, value in row.items()}
 
 

@@ -23,6 +23,8 @@ from bisum.runs.entries import is_number
 from bisum.runs.lock import is_locked
 
 Floats = NDArray[np.float64]
+_MOST = 1e300
+"""Scores beyond it are no scores: their sum may be infinite."""
 _LEAD = re.compile(r"lead-\d{1,9}")
 
 
@@ -42,6 +44,11 @@ class ScoredRun:
     lead_metrics: Mapping[str, Any] = field(repr=False)
     """Recorded metrics of lead-k, with the prefix `baseline`."""
 
+    @property
+    def lead_name(self) -> str:
+        """Name of the baseline that the run scored, such as lead-3."""
+        return f"lead-{(self.lead or self.predictions).rpartition('lead')[2]}"
+
     def value(self, name: str, language: str) -> float | None:
         """Return a recorded score; None if there is none."""
         return _number(self.metrics.get(score_name(self.prefix, name, language=language)))
@@ -57,7 +64,7 @@ class RowValues:
 
     fingerprint: str
     """Hash of the rows: their ids, documents and references."""
-    ids: pa.Array
+    ids: list[str]
     languages: NDArray[np.object_]
     """Shape (rows,)."""
     values: Floats | None
@@ -116,21 +123,21 @@ def read_rows(run: FoundRun, predictions: str, score: str) -> RowValues:
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
     if fingerprint is None or len(table) == 0:
-        raise UserError(f"'{path}' {'does not say which rows it scores' if len(table) else 'has no rows'}")
+        raise UserError(f"'{path}' {'does not record which rows were scored' if len(table) else 'has no rows'}")
     for name in ("id", "language"):
         if not pa.types.is_string(table[name].type) or table[name].null_count:
             raise UserError(f"'{path}': '{name}' must hold text in every row")
     values = _values(table[score], path, score) if has_score else None
     return RowValues(
         fingerprint.decode("utf-8", "replace"),
-        table["id"].combine_chunks(),
+        table["id"].to_pylist(),
         np.array(table["language"].to_pylist(), dtype=object),  # to_numpy would import pandas
         values,
     )
 
 
 def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
-    """Return the rows of a predictions file in the order of their ids: document, reference, prediction, ...
+    """Return the rows of a predictions file: id, language, document, reference, prediction, ...
 
     Raises:
         UserError: the file is missing, or a line is not what bisum writes.
@@ -139,7 +146,7 @@ def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"'{path}' is missing")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # texts may hold other line breaks
     except (OSError, ValueError) as error:
         raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
     rows = []
@@ -150,9 +157,9 @@ def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
             row = None
         texts = ("id", "language", "document", "reference", "prediction")
         if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in texts):
-            raise UserError(f"'{path}', line {number}: must be a scored row, as bisum wrote it")
+            raise UserError(f"'{path}', line {number}: is not a prediction that bisum wrote")
         rows.append(row)
-    return sorted(rows, key=lambda row: str(row["id"]).encode("utf-8", "surrogatepass"))
+    return rows
 
 
 def _values(column: pa.ChunkedArray, path: Path, score: str) -> Floats:
@@ -179,9 +186,9 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 def _reason(record: Mapping[str, Any], status: str) -> str:
     if status == "running":
-        return "its process is still at work."
+        return "the run is in progress."
     if status == "killed":
-        return "its process ended without a word."
+        return "no process on this machine is running it."
     return str(record.get("reason") or "no reason is recorded.")
 
 
@@ -193,4 +200,4 @@ def _reached(record: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if is_number(value) else None
+    return float(value) if is_number(value) and abs(value) < _MOST else None

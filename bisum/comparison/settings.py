@@ -23,6 +23,10 @@ _CHANGES_NO_SUMMARY = {
     "evaluation.bootstrap_samples",
     "evaluation.shown_summaries",
     "trainer.log_every",
+    "trainer.keep_checkpoints",
+    "trainer.save_every",
+    "hardware.data_loader_workers",
+    "hardware.pin_memory",
 }
 """Keys, and nodes with all keys below them, that do not change what a system writes, or are handled apart."""
 
@@ -36,18 +40,26 @@ def settings_of(run: FoundRun) -> dict[str, Any]:
         in_run = checkpoint is not None and Path(checkpoint).parent.name == "checkpoints"
         if named is not None:
             kept.pop("model.checkpoint", None)
-            if not in_run or Path(str(named)).name == Path(str(checkpoint)).name:
+            if not in_run:
                 kept["run"] = named
+            elif Path(str(named)).name == Path(str(checkpoint)).name:
+                kept["checkpoint"] = Path(str(named)).name  # of each seed, not the best but this one
         if not in_run:  # what trained it is not known
             kept = {key: value for key, value in kept.items() if not _is_below(key, {"trainer"})}
-    for group in LIST_GROUPS:
-        if group not in _CHANGES_NO_SUMMARY and isinstance(options := run.config.get(group), Mapping):
-            kept[group] = "+".join(options) or "none"
-    choices = run.record.get("choices") or {}
-    for group, option in choices.items():
+    options: dict[str, Any] = {}
+    for group, option in (run.record.get("choices") or {}).items():
         if isinstance(run.config.get(group), Mapping) and any(_is_below(key, {group}) for key in kept):
-            kept[group] = option
-    return {"job": run.job, **kept}
+            options[group] = option
+    for group in LIST_GROUPS:
+        if group not in _CHANGES_NO_SUMMARY and isinstance(chosen := run.config.get(group), Mapping):
+            options[group] = "+".join(chosen) or "none"
+    return {"job": run.job, **options, **{key: value for key, value in kept.items() if key not in options}}
+
+
+def from_environment(run: FoundRun, settings: Settings) -> list[str]:
+    """Return the settings that a run took from the environment: the record has their expressions, not their values."""
+    keys = {str(key) for key in run.record.get("from_environment") or ()}
+    return [key for key in settings if _is_below(key, keys)]
 
 
 def distinguishing_keys(systems: Sequence[Settings]) -> list[str]:
@@ -84,15 +96,28 @@ def words_of(settings: Settings, keys: Sequence[str]) -> str:
     return " ".join(f"{names[key]}={shown(settings[key])}" for key in keys if key in settings)
 
 
+def with_short_paths(systems: Sequence[Settings]) -> list[dict[str, Any]]:
+    """Return settings whose paths are cut to their last components, as many as keep different paths different."""
+    short = [dict(settings) for settings in systems]
+    for key in dict.fromkeys(key for settings in systems for key in settings):
+        paths = {value for settings in systems if isinstance(value := settings.get(key), str) and "/" in value}
+        for count in range(2, 1 + max((path.count("/") + 1 for path in paths), default=0)):
+            cut = {path: "/".join(path.split("/")[-count:]) for path in paths if "://" not in path}
+            if len(set(cut.values())) == len(cut):
+                for settings in short:
+                    if isinstance(value := settings.get(key), str):
+                        settings[key] = cut.get(value, value)
+                break
+    return short
+
+
 def shown(value: Any) -> str:
-    """Return the value of a setting in brief; a path is reduced to its last two components."""
+    """Return the value of a setting as a word of a command line has it."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list | tuple):
         return f"[{','.join(map(shown, value))}]"
-    text = str(value)
-    parts = text.split("/")
-    return "/".join(parts[-2:]) if len(parts) > 2 and "://" not in text else text
+    return str(value)
 
 
 def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:
@@ -101,6 +126,8 @@ def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 
 def _comparable(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(float(value)) if abs(value) < 2**53 else repr(value)
     return "..." if value is ... else repr(value)
 
 

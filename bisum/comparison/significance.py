@@ -26,8 +26,6 @@ from bisum.interfaces.score import Score
 
 Floats = NDArray[np.float64]
 
-ALPHA = 0.05
-"""Level of the tests."""
 _FEWEST_BEYOND = 10
 """Resamples beyond 0 from which on their share is a p-value; with fewer, its tail is computed."""
 _TAIL_NODES = 2000

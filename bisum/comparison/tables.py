@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bisum.comparison.result import BEST, SAME, UNTESTED, Comparison, Group, System
+from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Group, System
 from bisum.comparison.settings import short_names, shown, words_of
 from bisum.display.metric_tables import number
 from bisum.display.tables import Fitting, new_table
@@ -76,38 +76,54 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
     seeds = [len(system.seeds) for system in group.systems if not system.is_baseline]
     if not group.pairs:
         if group.rows and group.rows < FEWEST_ROWS:
-            yield f"Nothing is tested: {group.rows} rows are too few."
+            yield f"Not tested: too few rows ({group.rows}; at least {FEWEST_ROWS} are needed)."
         elif len(group.systems) > 1:
-            yield f"Nothing is tested: {comparison.by} has no values of rows here."
+            yield f"Not tested: there is no {comparison.by} of each row."
         return
-    tests = f"{len(group.pairs)} {'pair' if len(group.pairs) == 1 else 'pairs'}"
+    several = f", Holm-adjusted over {group.tests:,} pairs" if group.tests > 1 else ""
     if marks and any(system.verdict == SAME for system in group.systems):
         yield "= not distinguishable from the best at the level of 5 %."
-    yield f"p is Holm-adjusted over {tests}, by paired bootstrap with {comparison.samples:,} resamples."
+    yield f"p is by paired bootstrap with {comparison.samples:,} resamples{several}; intervals are not adjusted."
     if len(set(seeds)) == 1 and seeds[0] > 1:
         yield f"{seeds[0]} seeds each: intervals and tests cover the variation of rows and of seeds."
     elif max(seeds, default=0) == 1:
         yield "One seed each: intervals and tests cover the variation of rows only, not of seeds."
     elif seeds:
-        yield "Intervals and tests cover the variation of rows, and of seeds where there are several."
+        yield (
+            "Tests cover the variation of rows and of seeds. A system with one seed is taken to vary with its seed as "
+            "the other one does."
+        )
     if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
         yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the best."
     yield randomization(group)
+    for same in _equal_systems(group):
+        yield f"{', '.join(same[:-1])} and {same[-1]} score the same on every row with every seed."
+    if comparison.split == "test" and len(seeds) > 2:
+        yield "To choose a system, compare on validation (split=validation); the test split is for the one you chose."
+
+
+def _equal_systems(group: Group) -> list[list[str]]:
+    """Return the numbers of systems that score the same in every row, together."""
+    sets: list[list[int]] = []
     for first, second in group.equal:
-        yield f"{first} and {second} have the same score in every row, seed by seed."
+        known = next((same for same in sets if first in same or second in same), None)
+        if known is None:
+            sets.append([first, second])
+        else:
+            known += [number for number in (first, second) if number not in known]
+    return [list(map(str, same)) for same in sets]
 
 
 def randomization(group: Group) -> str:
     """Return how the check by approximate randomization compares with the bootstrap."""
-    level = 0.05
-    unlike = [pair for pair in group.pairs if (pair.p <= level) != (pair.p_randomization <= level)]
+    unlike = [pair for pair in group.pairs if (pair.p <= ALPHA) != (pair.p_randomization <= ALPHA)]
     several = any(len(system.seeds) > 1 for system in group.systems)
     check = f"Approximate randomization{' (of rows alone)' if several else ''}"
     if not unlike:
-        return f"{check} agrees at the level of 5 % in every pair."
+        return f"{check} agrees with it at the level of 5 %, before adjustment, for every pair."
     named = ", ".join(f"{pair.first} and {pair.second}" for pair in unlike[:5])
-    more = f" and {len(unlike) - 5} more pairs" if len(unlike) > 5 else ""
-    return f"{check} disagrees at the level of 5 % (before adjustment) on {named}{more}."
+    more = f"; and {len(unlike) - 5} more pairs" if len(unlike) > 5 else ""
+    return f"{check} disagrees with it at the level of 5 %, before adjustment, for {named.replace(', ', '; ')}{more}."
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,8 @@ class _Shape:
     """Differences to the best have intervals."""
     speed: bool
     """There are columns of rows a second and parameters."""
+    languages: bool = True
+    """There is a column of the languages' scores."""
     own_interval: bool = True
     """The score of a system has its interval."""
 
@@ -128,8 +146,9 @@ _SHAPES = (
     _Shape(columns=True, intervals=True, speed=True),
     _Shape(columns=True, intervals=False, speed=True),
     _Shape(columns=True, intervals=False, speed=False),
-    _Shape(columns=False, intervals=False, speed=False),
-    _Shape(columns=False, intervals=False, speed=False, own_interval=False),
+    _Shape(columns=True, intervals=False, speed=False, languages=False),
+    _Shape(columns=False, intervals=False, speed=False, languages=False),
+    _Shape(columns=False, intervals=False, speed=False, languages=False, own_interval=False),
 )
 
 
@@ -146,14 +165,14 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
     has_seeds = len({len(system.seeds) for system in models}) > 1
     has_speed = shape.speed and any(system.rows_per_second is not None for system in models)
     has_size = shape.speed and any(system.parameters is not None for system in models)
-    has_languages = 1 < len(group.languages) <= _MOST_LANGUAGES
+    has_languages = shape.languages and 1 < len(group.languages) <= _MOST_LANGUAGES
     of_model = {"seeds": has_seeds, "rows/s": has_speed, "parameters": has_size}
     for title in (
         *(["seeds"] if has_seeds else []),
         comparison.by,
         *([" / ".join(group.languages)] if has_languages else []),
         "minus\nbest",
-        "p",
+        "p,\nadjusted",
         *(title for title in ("rows/s", "parameters") if of_model[title]),
     ):
         table.add_column(title, justify="right", no_wrap=True)
@@ -267,7 +286,7 @@ def _pairs(comparison: Comparison, group: Group, every_p: bool) -> Table:
 
 
 def _others(comparison: Comparison) -> Table:
-    table = new_table("without scores to compare")
+    table = new_table("not compared")
     table.add_column("status", no_wrap=True)
     table.add_column("", overflow="fold")
     for other in comparison.others[:_MOST_OTHERS]:

@@ -76,22 +76,21 @@ class Where:
 
 
 def where(comparison: Comparison, pair: Sequence[int] | None, rows: int) -> Where | None:
-    """Return where two systems of the first group differ; None if there are no two with scores of rows.
+    """Return where two systems of a group differ; None if there are no two with scores of rows.
 
     Args:
         comparison: what they were compared by.
-        pair: their numbers; None: the best and the next.
-        rows: number of rows to return on which they differ most.
+        pair: their numbers; None: the best model of the first group and the next system that differs from it.
+        rows: number of rows to return, those with the largest differences.
 
     Raises:
-        UserError: `pair` names no two systems of the first group, or their texts are missing.
+        UserError: `pair` names no two systems of a group, or their texts are missing.
     """
     chosen = _chosen(comparison, pair)
     if chosen is None:
         return None
-    first, second = chosen
-    group = comparison.groups[0]
-    apart = differences(first, second, comparison)
+    group, first, second = chosen
+    apart = differences(first, second, group)
     texts = texts_of(group, first)
     order = np.argsort(-np.abs(np.nan_to_num(apart)), kind="stable")[:rows]
     shown = [int(at) for at in order if np.isfinite(apart[at]) and apart[at] != 0]
@@ -100,23 +99,21 @@ def where(comparison: Comparison, pair: Sequence[int] | None, rows: int) -> Wher
         name: tuple(_bucket(label, apart[mask], sign) for label, mask in parts if np.isfinite(apart[mask]).any())
         for name, parts in _divisions(texts).items()
     }
-    return Where(first, second, divided, tuple(rows_of(group, [first, second], comparison, shown, texts)))
+    return Where(first, second, divided, tuple(rows_of(group, [first, second], shown, texts)))
 
 
-def differences(first: System, second: System, comparison: Comparison) -> NDArray[np.float64]:
+def differences(first: System, second: System, group: Group) -> NDArray[np.float64]:
     """Return the first system's score minus the second's for each row, NaN where one has none: shape (rows,)."""
-    ours, theirs = row_scores(first, comparison), row_scores(second, comparison)
+    ours, theirs = row_scores(first, group), row_scores(second, group)
     return without_rounding(ours - theirs, float(np.nanmax(np.abs([ours, theirs]), initial=1)))
 
 
-def row_scores(system: System, comparison: Comparison) -> NDArray[np.float64]:
+def row_scores(system: System, group: Group) -> NDArray[np.float64]:
     """Return the score of each row, the mean of the seeds, as it is reported: shape (rows,)."""
     assert system.values is not None
-    values, score = system.values, comparison.row_score
-    if values.ndim > 2:
-        assert score is not None
-        values = aggregated(score, values)
-    scaled: NDArray[np.float64] = comparison.score["scale"] * values.mean(axis=0)
+    assert group.score is not None
+    values = system.values if group.score.aggregate is None else aggregated(group.score, system.values)
+    scaled: NDArray[np.float64] = group.score.scale * values.mean(axis=0)
     return scaled
 
 
@@ -130,7 +127,7 @@ def texts_of(group: Group, system: System) -> list[dict[str, Any]]:
     name = run.lead if system.is_baseline and run.lead is not None else run.predictions
     by_id = {row["id"]: row for row in read_texts(run.run, name)}
     try:
-        return [by_id[key] for key in group.ids.to_pylist()]
+        return [by_id[key] for key in group.ids]
     except KeyError as error:
         path = run.run.directory / "predictions" / f"{name}.jsonl"
         raise UserError(f"'{path}' lacks the row {error}, which has scores") from error
@@ -139,13 +136,12 @@ def texts_of(group: Group, system: System) -> list[dict[str, Any]]:
 def rows_of(
     group: Group,
     systems: Sequence[System],
-    comparison: Comparison,
     places: Sequence[int],
     texts: Sequence[Mapping[str, Any]],
 ) -> Iterator[Row]:
     """Yield rows of a group at some places, with the summaries and scores of systems."""
     summaries = {system.number: texts_of(group, system) for system in systems}
-    scores = {system.number: row_scores(system, comparison) for system in systems}
+    scores = {system.number: row_scores(system, group) for system in systems}
     for at in places:
         row = texts[at]
         yield Row(
@@ -164,24 +160,38 @@ def _category(row: Mapping[str, Any]) -> str | None:
     return category if isinstance(category, str) else None
 
 
-def _chosen(comparison: Comparison, pair: Sequence[int] | None) -> tuple[System, System] | None:
-    """Return the two systems to compare row by row: those of `pair`, or the best and the next that differs from it."""
-    systems = [system for system in comparison.systems if system.values is not None]
-    if not systems and pair is None:
-        return None
-    if pair is None:
-        models = [system for system in systems if not system.is_baseline]
-        best, *others = models if len(models) > 1 else systems
-        differing = (other for other in others if np.nan_to_num(differences(best, other, comparison)).any())
-        return (best, next(differing, others[0])) if others else None
-    by_number = {system.number: system for system in systems}
-    numbers = ", ".join(map(str, by_number)) or "none"
+def _chosen(comparison: Comparison, pair: Sequence[int] | None) -> tuple[Group, System, System] | None:
+    """Return a group, and the two of its systems to compare row by row."""
+    groups = [
+        (group, {system.number: system for system in group.systems if system.values is not None})
+        for group in comparison.groups
+        if group.score is not None
+    ]
+    if pair is not None:
+        return _named(groups, pair)
+    for group, systems in groups[:1]:
+        ordered = sorted(systems.values(), key=lambda system: system.is_baseline)
+        if len(ordered) > 1:
+            best, *others = ordered
+            differing = (other for other in others if np.nan_to_num(differences(best, other, group)).any())
+            return group, best, next(differing, others[0])
+    return None
+
+
+def _named(groups: Sequence[tuple[Group, dict[int, System]]], pair: Sequence[int]) -> tuple[Group, System, System]:
+    """Return the two systems with the numbers of `pair`."""
+    numbers = "; ".join(", ".join(map(str, systems)) for _, systems in groups)
+    if not numbers:
+        raise UserError("pair: no system has scores of rows")
     if pair[0] == pair[1]:
         raise UserError(f"pair: {pair[0]} is named twice; give two of {numbers}")
     for number in pair:
-        if number not in by_number:
+        if not any(number in systems for _, systems in groups):
             raise UserError(f"pair: no system {number} with scores of rows; give two of {numbers}")
-    return by_number[pair[0]], by_number[pair[1]]
+    for group, systems in groups:
+        if all(number in systems for number in pair):
+            return group, systems[pair[0]], systems[pair[1]]
+    raise UserError(f"pair: {pair[0]} and {pair[1]} were scored on different rows; give two of {numbers}")
 
 
 Division = list[tuple[str, NDArray[np.bool_]]]

@@ -26,9 +26,9 @@ def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableTyp
         yield ""
         yield Fitting([_buckets(comparison, found, intervals) for intervals in (True, False)])
         if max(len(first.seeds), len(second.seeds)) > 1:
-            yield Text("A row's score is the mean of the seeds. Intervals take in rows alone.", "dim")
+            yield Text("A row's score is the mean of the seeds. Intervals cover only the variation of rows.", "dim")
     if found.rows:
-        yield "\nrows that differ most"
+        yield "\nrows with the largest differences"
     for row in found.rows:
         yield ""
         yield _row(comparison, row, (first, second))

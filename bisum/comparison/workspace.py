@@ -60,7 +60,7 @@ def workspace(
     languages: Sequence[str],
     scores: Sequence[str],
     best_metric: str,
-    lead: int,
+    baseline: str,
 ) -> View:
     """Return the specification of a workspace, with the runs grouped by their system so that seeds are averaged.
 
@@ -78,7 +78,7 @@ def workspace(
         languages: the language codes of the runs.
         scores: scores to plot, such as `rougeL`, `unicode/rougeL` or `chrf`.
         best_metric: the metric that selected the checkpoints, such as `eval/rougeL`.
-        lead: sentences of the baseline, for the titles.
+        baseline: name of the baseline, for the titles.
 
     Raises:
         UserError: wandb-workspaces is not installed, or refuses the name.
@@ -104,7 +104,7 @@ def workspace(
     table = panels.WeavePanelSummaryTable(table_name="predictions/validation")
     sections = [
         ws.Section(name="systems", panels=[bars, *swept_plot], is_open=True),
-        *(_curves(language, scores, lead) for language in ("", *languages)),
+        *(_curves(language, scores, baseline) for language in ("", *languages)),
         ws.Section(name="predictions", panels=[table], is_open=True),
     ]
     runs = ws.RunsetSettings(
@@ -189,14 +189,14 @@ def upload_workspace(path: Path) -> str:
             raise UserError(f"'{path}': {host()} refused the workspace: {reason(error)}") from error
 
 
-def _curves(language: str, scores: Sequence[str], lead: int) -> Section:
+def _curves(language: str, scores: Sequence[str], baseline: str) -> Section:
     """Return the plots of the scores of a language, or of all rows if it is ""."""
     import wandb_workspaces.reports.v2.interface as panels
     import wandb_workspaces.workspaces as ws
 
     def plot(score: str) -> LinePlot:
         return panels.LinePlot(
-            title=f"{score}, {language or 'all'} (and lead-{lead})",
+            title=f"{score}, {language or 'all'} (and {baseline})",
             x="epoch",
             y=[score_name(prefix, score, language=language) for prefix in ("eval", "baseline")],
             title_x="epoch",

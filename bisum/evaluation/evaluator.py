@@ -173,7 +173,11 @@ class Evaluator:
             stated |= metric.scores
         found = {name: column.score for name, column in scores.columns.items()}
         found |= {name: whole.score for name, whole in scores.wholes.items()}
-        return {name: score.described() for name, score in {**stated, **found}.items()}
+        described = {name: score.described() for name, score in {**stated, **found}.items()}
+        for name in described:
+            if (key := self.config.metric_of(name)) is not None:
+                described[name]["metric"] = key
+        return described
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:

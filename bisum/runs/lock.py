@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from bisum.errors import UserError
+
+_TRIES = 3
+_WAIT = 0.05
+"""Seconds between two tries."""
 
 
 def lock(directory: Path, refusal: str) -> TextIO:
@@ -17,11 +22,15 @@ def lock(directory: Path, refusal: str) -> TextIO:
         UserError: another process has locked it; the message is `refusal`.
     """
     file = (directory / ".lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise UserError(refusal) from error
+    for remaining in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if not remaining:
+                file.close()
+                raise UserError(refusal) from error
+            time.sleep(_WAIT)  # `is_locked` holds it for an instant
     return file
 
 

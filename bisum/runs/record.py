@@ -63,6 +63,7 @@ _ENTRIES = {
     "scores.*.range": RANGE,
     "scores.*.scale": NUMBER,
     "scores.*.unit": TEXT,
+    "scores.*.metric?": TEXT,
     "best_metric?": TEXT,
     "baseline?": or_null(OBJECT),
     "baseline.system?": TEXT,

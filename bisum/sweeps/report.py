@@ -9,6 +9,7 @@ from typing import Any
 
 from bisum.comparison.comparing import compared
 from bisum.comparison.tables import report as tables
+from bisum.config.checking import build
 from bisum.config.options import CompareOptions
 from bisum.display.console import Console
 from bisum.display.scored_rows import chosen_scores
@@ -36,7 +37,7 @@ def report(directory: Path, jobs: Sequence[Path]) -> int:
     finished = [record for record in records if record.get("status") == "finished"]
     settings = _settings(finished)
     try:
-        comparison = compared([folder], CompareOptions(**{**defaults_of("compare"), **settings}))
+        comparison = compared([folder], build(CompareOptions, {**defaults_of("compare"), **settings}))
         console.print(*tables(comparison, pairs=False), sep="\n")
     except UserError as error:
         console.print(f"nothing to compare: {error}", soft_wrap=True)
@@ -63,15 +64,21 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not records:
         return {}
     first = records[0]
+    chosen = list(dict.fromkeys(name for record in records for name in chosen_scores(record)))
     if first["job"] == "train":
         by = {record.get("best_metric") for record in records}
         name, language = split_score_name(str(first["best_metric"])) if len(by) == 1 else ("auto", "")
-        return {"by": name, "split": "validation", **({"language": language} if language else {})}
+        further = [other for other in chosen if other != name]
+        return {
+            "by": name,
+            "split": "validation",
+            **({"language": language} if language else {}),
+            **({"metrics": further} if further else {}),
+        }
     if first["job"] != "evaluate":
         split = (first.get("baseline") or {}).get("split")
         return {"split": split} if split else {}
     profile = "unicode" if any(record.get("profile") == "unicode" for record in records) else ROUGE_PROFILES[0]
-    chosen = dict.fromkeys(name for record in records for name in chosen_scores(record))
     return {"metrics": [rouge_name(profile, "rouge1"), rouge_name(profile, "rouge2"), *chosen, "gen_len"]}
 
 

@@ -38,7 +38,8 @@ import numpy as np
 from interval_coverage import SHOWN, populations
 from scipy import stats
 
-from bisum.comparison.significance import ALPHA, ResampledSystems, holm
+from bisum.comparison.result import ALPHA
+from bisum.comparison.significance import ResampledSystems, holm
 from bisum.evaluation.bootstrap import bounds, resampled_means
 from bisum.interfaces.score import Score
 

@@ -28,7 +28,7 @@ def built(**changes):
     given = {
         "entity": "lab", "project": "titles", "name": "rates", "groups": ["rates"],
         "swept": ["trainer.learning_rate", "seed"], "languages": ["en", "es"], "scores": ["rouge1", "rougeL", "chrf"],
-        "best_metric": "eval/rougeL", "lead": 3,
+        "best_metric": "eval/rougeL", "baseline": "lead-3",
     }  # fmt: skip
     return workspace(**(given | changes))
 

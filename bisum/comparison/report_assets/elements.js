@@ -41,7 +41,7 @@ const decimals = (score) => (score?.range?.[1] === 100 ? 1 : 2);
 
 function probability(value) {
   if (!isNumber(value)) return MISSING;
-  return value > 0 && value < 0.001 ? "<0.001" : value.toFixed(3);
+  return value < 0.001 ? "<0.001" : value.toFixed(3);
 }
 
 const interval = (low, high, digits, signed = false) =>

@@ -26,7 +26,7 @@ function groupSections(group, prefix) {
     section(
       `${prefix}systems`,
       "Systems",
-      "A system is a configuration; its value is the mean over its seeds. Select a header to sort.",
+      "A system is a configuration; its value is the mean over its seeds. Click a column header to sort.",
       systemsTable({ ...data, keys }, systems),
       (group.explanations ?? []).map((line) => element("p", { class: "muted" }, asText(line))),
     ),
@@ -43,7 +43,7 @@ function groupSections(group, prefix) {
       `${prefix}pairs`,
       "Pairs",
       `Differences in ${by} over the rows that both systems share. ` +
-        `A Holm-adjusted p below ${TESTED_AT} counts as a difference.`,
+        "A Holm-adjusted p of at most 0.05 counts as a difference.",
       group.pairs?.length ? pairsTable(data, group, systems) : null,
     ),
     section(

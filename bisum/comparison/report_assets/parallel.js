@@ -143,7 +143,7 @@ function parallelChart(data, systems) {
     note: [
       "One line for each system.",
       data.score?.higher_is_better === false ? "Lower scores are better." : "",
-      few ? "" : "The stronger its color, the better its score ranks.",
+      few ? "" : "Stronger colors mean better scores.",
     ].join(" "),
   });
 }

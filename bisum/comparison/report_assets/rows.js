@@ -43,7 +43,7 @@ function rowsExplorer(data, group, systems) {
       },
     ],
     first: [
-      "first much higher",
+      "first higher",
       (row) => {
         const value = difference(row);
         return value === null ? null : -value;
@@ -58,7 +58,7 @@ function rowsExplorer(data, group, systems) {
         return isNumber(value) ? -value : null;
       },
     ],
-    file: ["order of the file", () => 0],
+    file: ["file order", () => 0],
   };
 
   function matches(row, query) {

@@ -261,6 +261,6 @@ function whereChart(data, where) {
     });
   };
   return chart("Differences by bucket", draw, {
-    note: "Dot: difference. Line: 95 % interval. An interval across zero shows no clear difference.",
+    note: "Dot: difference. Line: 95 % interval. If the interval contains 0, the rows do not separate the two.",
   });
 }

@@ -6,7 +6,6 @@ const VERDICTS = {
   "not distinguishable from the best": "tied",
   "worse than the best": "worse",
 };
-const TESTED_AT = 0.05;
 
 /** Give each system its color and symbol: seven hues for the best seven, grey for the others and the baselines. */
 function styled(group, keys) {
@@ -114,6 +113,17 @@ function systemsTable(data, systems) {
       value: (system) => system.value,
       cell: (system) => valueCell(system, digits),
     },
+    {
+      name: "minus best",
+      title: "Difference to the best, with its 95 % interval, and the Holm-adjusted p",
+      numeric: true,
+      value: (system) => system.minus_best?.difference,
+      cell: (system) => {
+        const of = system.minus_best;
+        if (!of) return MISSING;
+        return element("span", { class: "lines" }, differenceCell(of, digits), `p ${probability(of.p_adjusted)}`);
+      },
+    },
     { name: "verdict", value: (system) => system.verdict, cell: verdict },
     ...settings,
     {
@@ -131,7 +141,7 @@ function systemsTable(data, systems) {
     ...metrics,
     {
       name: "rows/s",
-      title: "Rows summarized in a second",
+      title: "Rows trained in a second; in an evaluation, rows summarized",
       numeric: true,
       descending: true,
       value: (system) => system.rows_per_second,
@@ -169,7 +179,7 @@ function pairsTable(data, group, systems) {
     ...[
       ["p", "p", null],
       ["p_adjusted", "p, Holm-adjusted", "Adjusted for the number of pairs by Holm's method"],
-      ["p_randomization", "p, randomization", "Of the paired randomization test"],
+      ["p_randomization", "p, randomization", "By approximate randomization"],
     ].map(([name, label, title]) => ({
       name: label,
       title,
@@ -180,9 +190,9 @@ function pairsTable(data, group, systems) {
     { name: "rows", numeric: true, value: (pair) => pair.rows, cell: (pair) => count(pair.rows) },
     {
       name: "verdict",
-      value: (pair) => pairVerdict(data, pair)[0],
+      value: (pair) => pairVerdict(pair)[0],
       cell: (pair) => {
-        const [said, kind] = pairVerdict(data, pair);
+        const [said, kind] = pairVerdict(pair);
         return element("span", { class: `tag ${kind}` }, said);
       },
     },
@@ -191,14 +201,9 @@ function pairsTable(data, group, systems) {
 }
 
 /** Return what the test of a pair says, and the class of its tag. */
-function pairVerdict(data, pair) {
-  if (!isNumber(pair.p_adjusted) || !isNumber(pair.difference)) return ["not tested", ""];
-  if (pair.p_adjusted >= TESTED_AT || pair.difference === 0) return ["not distinguishable", "tied"];
-  const higher = data.score?.higher_is_better;
-  const upper = pair.difference > 0 ? pair.first : pair.second;
-  const lower = pair.difference > 0 ? pair.second : pair.first;
-  if (higher === null || higher === undefined) return [`${upper} is higher`, "best"];
-  return [`${higher ? upper : lower} is better`, "best"];
+function pairVerdict(pair) {
+  const said = asText(pair.verdict ?? "not tested");
+  return [said, said === "not distinguishable" ? "tied" : said === "not tested" ? "" : "best"];
 }
 
 function differenceCell(of, digits) {
@@ -224,7 +229,7 @@ function whereTables(data, where, systems) {
       { name: "rows", numeric: true, cell: (bucket) => count(bucket.rows) },
       {
         name: "wins / ties / losses",
-        title: `Rows on which system ${where.first} is better, as good and worse`,
+        title: `Rows on which system ${where.first} is better, equal, and worse`,
         cell: (bucket) => outcomes(bucket, colors),
       },
       {
