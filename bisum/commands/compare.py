@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +29,8 @@ _FORMATS: dict[str, FileFormat] = {
     ".md": "markdown", ".csv": "csv", ".wandb.json": "wandb", ".json": "json", ".tex": "latex", ".html": "html",
 }  # fmt: skip
 """Formats by the ends of file names."""
+_RECORDS = ("run.json", "metrics.jsonl", "sweep.json")
+_MOST_OTHERS = 20
 
 
 def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
@@ -40,8 +45,8 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
         UserError: a path holds no run, or no run has the score.
     """
     if options.output is not None:
-        options = replace(options, format=_format_of(options))
         _check_writable(expanded(options.output))
+        options = replace(options, format=_format_of(options))
     comparison = compared(paths, options)
     if options.format == "table":
         _show(comparison, options)
@@ -57,9 +62,28 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
         _write(path, text)
         Console().print(f"written to {from_here(path)}", soft_wrap=True)
     else:
-        sys.stdout.write(text)
-    for line in comparison.notes if options.format in ("csv", "latex") else ():
+        _print(text, is_json=options.format == "json")
+    if options.format in ("csv", "latex"):
+        _complain(comparison)
+
+
+def _print(text: str, *, is_json: bool) -> None:
+    """Write a text to standard output; JSON stays JSON whatever the encoding."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed; name a file as output=")
+    if is_json and "utf" not in (sys.stdout.encoding or "").lower():
+        text = re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
+    sys.stdout.write(text)
+
+
+def _complain(comparison: Comparison) -> None:
+    """Report on standard error what a table for other programs has no room for."""
+    for line in comparison.notes:
         complain(line)
+    for other in comparison.others[:_MOST_OTHERS]:
+        complain(f"'{from_here(other.directory)}' is not compared: {other.status}: {other.reason}")
+    if (more := len(comparison.others) - _MOST_OTHERS) > 0:
+        complain(f"{more:,} more runs are not compared; format=json lists them")
 
 
 def _format_of(options: CompareOptions) -> FileFormat:
@@ -96,6 +120,7 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
 
     _check_writable(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         saved = save_dashboard(comparison, title, path)
     except OSError as error:
         raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error
@@ -128,7 +153,9 @@ def _where(comparison: Comparison, options: CompareOptions) -> Where | None:
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse what is not a regular file, such as a folder, a pipe or a device."""
+    """Refuse what is not a regular file, such as a folder, a pipe or a device, and the records of runs."""
+    if path.name in _RECORDS:
+        raise UserError(f"output: '{path}' is the name of a record; name another file")
     try:
         if path.is_dir():
             raise UserError(f"output: '{path}' is a folder; name a file")
@@ -141,6 +168,6 @@ def _check_writable(path: Path) -> None:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, [text.removesuffix("\n")])
+        replace_file(path, [text.removesuffix("\n")], aside=f".{os.getpid()}.partial")  # others may write it too
     except OSError as error:
         raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error

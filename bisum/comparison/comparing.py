@@ -13,13 +13,13 @@ from bisum.comparison.grouping import grouped
 from bisum.comparison.ranking import ranked
 from bisum.comparison.result import Comparison, Group
 from bisum.comparison.scored import ScoredRun, scored, splits_of
-from bisum.comparison.settings import distinguishing_keys, with_short_paths, words_of
+from bisum.comparison.settings import distinguishing_keys, hashable, settings_of, with_short_paths, words_of
 from bisum.config.checking import build, listing
 from bisum.config.options import CompareOptions
 from bisum.display.terminal import from_here
 from bisum.errors import UserError, nearest
 from bisum.interfaces.defaults import defaults_of
-from bisum.interfaces.score import score_name, split_score_name
+from bisum.interfaces.score import ROUGE_SCORES, score_name, split_score_name
 
 
 def compare(
@@ -45,7 +45,8 @@ def compare(
     Raises:
         UserError: a path holds no run, no run has such a score, or an argument is invalid.
     """
-    given = {"by": by, "split": split, "language": language, "metrics": list(metrics)}
+    further = [metrics] if isinstance(metrics, str) else list(metrics)
+    given = {"by": by, "split": split, "language": language, "metrics": further}
     options = {**defaults_of("compare"), **given, **({} if samples is None else {"samples": samples})}
     return compared(runs, build(CompareOptions, options))
 
@@ -61,7 +62,7 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
     if explorations:
         notes.append(f"{explorations} bisum explore {'run' if explorations == 1 else 'runs'} skipped")
     split = options.split if options.split != "auto" else _split(found)
-    of_split = [scored(run, split) for run in found]
+    of_split = [scored(run, split) if _is_flat(run) else _nested(run) for run in found]
     others += [run for run in of_split if isinstance(run, OtherRun)]
     runs = [run for run in of_split if isinstance(run, ScoredRun)]
     if options.split != "auto" and not runs and (scored_splits := {of for run in found for of in splits_of(run)}):
@@ -79,6 +80,7 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
         raise UserError(f"by: no run has a score {by}{of} on {split}")
     others += [OtherRun(run.run.directory, "finished", f"has no score {by}{of} on {split}") for run in unscored]
     runs = [run for run in runs if _has(run, by, language)]
+    notes += _on_score(by, runs)
     members = grouped(runs, by, language, notes)
     groups: list[Group] = []
     for own in members:
@@ -98,6 +100,19 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
         notes=tuple(notes),
         samples=options.samples,
     )
+
+
+def _is_flat(run: FoundRun) -> bool:
+    """Return whether a configuration can be read; one that someone edited may be nested too deeply."""
+    try:
+        hashable(settings_of(run))
+    except RecursionError:
+        return False
+    return True
+
+
+def _nested(run: FoundRun) -> OtherRun:
+    return OtherRun(run.directory, "unreadable", "its configuration is nested too deeply")
 
 
 def _split(runs: Iterable[FoundRun]) -> str:
@@ -126,6 +141,19 @@ def _score(by: str, runs: Sequence[ScoredRun]) -> str:
     raise UserError(f"by: {_no_score(by, described)}")
 
 
+def _on_score(by: str, runs: Sequence[ScoredRun]) -> list[str]:
+    """Return what a reader must know of the score that ranks."""
+    lines = []
+    if by in ROUGE_SCORES and not by.startswith("unicode/"):
+        if any(run.run.record.get("profile") == "unicode" for run in runs):
+            lines.append(f"{by} keeps only a-z and 0-9; by=unicode/{by} reads all letters of these runs' languages")
+    else:
+        directions = {(run.run.record.get("scores", {}).get(by) or {}).get("higher_is_better", ...) for run in runs}
+        if len(directions - {...}) > 1:
+            lines.append(f"the runs do not agree on which direction of {by} is better")
+    return lines
+
+
 def _has(run: ScoredRun, by: str, language: str) -> bool:
     """Return whether a run has recorded a score, and what it is."""
     return run.value(by, language) is not None and by in run.run.record.get("scores", {})
@@ -141,7 +169,7 @@ def _described(runs: Sequence[ScoredRun]) -> dict[str, Mapping[str, Any]]:
     described: dict[str, Mapping[str, Any]] = {}
     for run in runs:
         described |= {name: score for name, score in run.run.record.get("scores", {}).items() if name not in described}
-    return described
+    return described | {name: ROUGE_SCORES[name].described() for name in described if name in ROUGE_SCORES}
 
 
 def _language(language: str | None, runs: Sequence[ScoredRun]) -> str:

@@ -20,7 +20,7 @@ def save_dashboard(comparison: Comparison, title: str, path: Path) -> Saved:
         UserError: no compared run was tracked by W&B, the runs are in several projects, or wandb-workspaces is missing.
     """
     runs = [run for run in _runs(comparison) if str(_tracker(run).get("_target_")).endswith("WandbTracker")]
-    projects = {(_tracker(run).get("entity"), str(_tracker(run).get("project"))) for run in runs}
+    projects = {(_text(_tracker(run).get("entity")), str(_tracker(run).get("project"))) for run in runs}
     if not projects:
         raise UserError("format=wandb: no compared run was tracked by W&B (tracker=wandb)")
     if len(projects) > 1:
@@ -60,3 +60,7 @@ def _runs(comparison: Comparison) -> Iterator[ScoredRun]:
 def _tracker(run: ScoredRun) -> Mapping[str, Any]:
     tracker = run.run.config.get("tracker")
     return tracker if isinstance(tracker, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

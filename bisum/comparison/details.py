@@ -18,6 +18,7 @@ from bisum.comparison.where import Where, row_scores, rows_of, texts_of
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import FEWEST_ROWS
 from bisum.interfaces.score import score_name
+from bisum.runs.entries import is_number
 from bisum.runs.metrics import read_metrics
 from bisum.version import __version__
 
@@ -94,7 +95,7 @@ def _curve_baseline(comparison: Comparison, group: Group) -> float | None:
     name = score_name("baseline", comparison.by, language=comparison.language)
     for system in group.systems:
         baseline = system.runs[0].run.record.get("baseline") or {}
-        if baseline.get("split") == "validation" and type(baseline.get(name)) in (int, float):
+        if baseline.get("split") == "validation" and is_number(baseline.get(name)):
             return float(baseline[name])
     return None
 

@@ -54,6 +54,8 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[FoundRun], list[OtherRu
     others: list[OtherRun] = []
     seen: set[Path] = set()
     for path in paths:
+        if not str(path):
+            raise UserError("a run is named '', which is no path")
         directories = list(_run_directories(expanded(path), others))
         if not directories:
             raise UserError(f"'{path}' holds no run: neither it nor a folder below it has a run.json")
@@ -63,7 +65,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[FoundRun], list[OtherRu
                 continue
             seen.add(resolved)
             try:
-                found.append(FoundRun(directory, read_record(directory)))
+                found.append(FoundRun(directory, read_record(directory.absolute())))  # its name may begin with ~
             except (UserError, OSError) as error:
                 others.append(OtherRun(directory, "unreadable", str(error)))
     return found, others

@@ -71,7 +71,7 @@ def as_latex(comparison: Comparison) -> str:
     for group in comparison.groups:
         titles, rows = _cells(comparison, group)
         marks = [system.verdict for system in group.systems]
-        score = titles.index("seeds") + 1
+        score = 2 + max(len(group.keys), 1)
         titles, rows = titles[:-1], [row[:-1] for row in rows]  # marks take the place of the last column
         lines = [
             f"% {one_line(heading(comparison, group))}",

@@ -21,6 +21,8 @@ from bisum.evaluation.bootstrap import FEWEST_ROWS
 from bisum.interfaces.score import Score
 
 BOOTSTRAP_SEED = 0
+_FEWEST_SAMPLES = 100
+"""Fewest resamples that a configuration may ask for."""
 MOST_PAIRED = 20
 """Most systems of which all pairs are tested; of more, each is tested against the best."""
 
@@ -119,13 +121,10 @@ class _Results:
         assert self._resampled is not None
         system = self._systems[at]
         samples = (system.runs[0].run.config.get("evaluation") or {}).get("bootstrap_samples")
-        has_own = len(system.runs) == 1 and type(samples) is int and samples > 0
+        has_own = len(system.runs) == 1 and type(samples) is int and samples >= _FEWEST_SAMPLES
         low, high = self._resampled.interval(self._places[at], samples if has_own else None)
-        lowest, highest = bounds
-        return (
-            max(self._scale * low, -math.inf if lowest is None else lowest),
-            min(self._scale * high, math.inf if highest is None else highest),
-        )
+        lowest, highest = (own if end is None else end for own, end in zip((-math.inf, math.inf), bounds, strict=True))
+        return max(self._scale * low, lowest), min(self._scale * high, max(highest, lowest))
 
     def pairs(self) -> list[Pair]:
         """Return the tests of all pairs, or of the best against each other if there are many different systems.

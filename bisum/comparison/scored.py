@@ -19,7 +19,7 @@ from bisum.errors import UserError, one_line
 from bisum.evaluation.row_scores import ROWS_KEY
 from bisum.interfaces.score import ROUGE_SCORES, score_name
 from bisum.runs.checkpoints import epoch_name
-from bisum.runs.entries import is_number
+from bisum.runs.entries import WHOLE, is_number
 from bisum.runs.lock import is_locked
 
 Floats = NDArray[np.float64]
@@ -79,7 +79,8 @@ def scored(run: FoundRun, split: str) -> ScoredRun | OtherRun:
         status = "killed"
     if status != "finished":
         return OtherRun(run.directory, status, " ".join(filter(None, [_reason(record, status), _reached(record)])))
-    lead = f"lead{record.get('config', {}).get('evaluation', {}).get('lead')}"
+    k = (run.config.get("evaluation") or {}).get("lead")
+    lead = f"lead{k if WHOLE.fits(k) else 0}"  # which becomes part of a file's name
     baseline: Mapping[str, Any] = record.get("baseline") or {}
     if run.job == "train" and split == "test":
         test = record["test"]
@@ -108,10 +109,8 @@ def read_rows(run: FoundRun, predictions: str, score: str) -> RowValues:
     Raises:
         UserError: the file is missing or damaged.
     """
-    path = run.directory / "predictions" / f"{predictions}.scores.parquet"
+    path = _own_file(run, f"{predictions}.scores.parquet")
     try:
-        if not path.is_file():  # opening a pipe would block
-            raise UserError(f"'{path}' is missing")
         with path.open("rb") as opened, pq.ParquetFile(opened) as file:  # a name may not be UTF-8
             fingerprint = (file.schema_arrow.metadata or {}).get(ROWS_KEY.encode())
             names = file.schema_arrow.names
@@ -120,14 +119,19 @@ def read_rows(run: FoundRun, predictions: str, score: str) -> RowValues:
                 raise UserError(f"'{path}' must have one column '{wrong}'")
             has_score = score in names
             table = file.read(["id", "language", *([score] if has_score else [])])
-    except (OSError, pa.ArrowException) as error:
+            return _row_values(table, path, score if has_score else None, fingerprint)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
+
+
+def _row_values(table: pa.Table, path: Path, score: str | None, fingerprint: bytes | None) -> RowValues:
+    """Return the values in a table; raises UserError, or ValueError for text that is not UTF-8."""
     if fingerprint is None or len(table) == 0:
         raise UserError(f"'{path}' {'does not record which rows were scored' if len(table) else 'has no rows'}")
     for name in ("id", "language"):
         if not pa.types.is_string(table[name].type) or table[name].null_count:
             raise UserError(f"'{path}': '{name}' must hold text in every row")
-    values = _values(table[score], path, score) if has_score else None
+    values = _values(table[score], path, score) if score is not None else None
     return RowValues(
         fingerprint.decode("utf-8", "replace"),
         table["id"].to_pylist(),
@@ -142,9 +146,7 @@ def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
     Raises:
         UserError: the file is missing, or a line is not what bisum writes.
     """
-    path = run.directory / "predictions" / f"{predictions}.jsonl"
-    if not path.is_file():
-        raise UserError(f"'{path}' is missing")
+    path = _own_file(run, f"{predictions}.jsonl")
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # texts may hold other line breaks
     except (OSError, ValueError) as error:
@@ -162,6 +164,16 @@ def read_texts(run: FoundRun, predictions: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _own_file(run: FoundRun, name: str) -> Path:
+    """Return the path of a file in `predictions/`; a link to a file of someone else's is refused."""
+    path = run.directory / "predictions" / name
+    if not path.is_file():  # opening a pipe would block
+        raise UserError(f"'{path}' is missing")
+    if not path.resolve().is_relative_to(run.directory.resolve()):
+        raise UserError(f"'{path}' leads out of the run directory")
+    return path
+
+
 def _values(column: pa.ChunkedArray, path: Path, score: str) -> Floats:
     """Return values as floats; lists of counts as a second dimension."""
     if score not in ROUGE_SCORES and (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
@@ -177,7 +189,7 @@ def _values(column: pa.ChunkedArray, path: Path, score: str) -> Floats:
     if not _is_numeric(column.type):
         raise UserError(f"'{path}': '{score}' must hold numbers, not {column.type}")
     numbers = column.cast(pa.float64()).to_numpy()
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    return np.where(np.abs(numbers) < _MOST, numbers, np.nan)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

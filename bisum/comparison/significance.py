@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bisum.comparison.variation import Variation
 from bisum.evaluation.bootstrap import bounds, resampled_means, share_above_zero, without_rounding
 from bisum.evaluation.row_scores import aggregated
 from bisum.interfaces.score import Score
@@ -28,10 +29,8 @@ Floats = NDArray[np.float64]
 
 _FEWEST_BEYOND = 10
 """Resamples beyond 0 from which on their share is a p-value; with fewer, its tail is computed."""
-_TAIL_NODES = 2000
-"""Variances over which a tail is averaged."""
-_SINGLE = 1e-6
-"""Relative error of sums in single precision."""
+_SINGLE, _DOUBLE = 1e-6, 1e-12
+"""Relative errors of sums in single and in double precision."""
 _CHUNK = 1024
 
 
@@ -90,7 +89,7 @@ class ResampledSystems:
     def interval(self, system: int, samples: int | None = None) -> tuple[float, float]:
         """Return the 95 % interval of a system's score, from the first `samples` resamples."""
         resampled = self._resampled[system][:samples]
-        variation = _Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1), [True])
+        variation = Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1), [True])
         low, high = bounds(variation.added(resampled.mean(axis=1), [self.seed, 1, system]))
         return float(low), float(high)
 
@@ -118,7 +117,7 @@ class ResampledSystems:
     ) -> tuple[float, float, float, float]:
         """Return the difference of two systems, the ends of its interval, and its p-value.
 
-        `draw` chooses the random numbers, `has_seeds` is as for `_Variation.of`, and `rows` is the number of rows.
+        `draw` chooses the random numbers, `has_seeds` is as for `Variation.of`, and `rows` is the number of rows.
         """
         first, second = pair
         seeds = [self.seed_values[first], self.seed_values[second]]
@@ -126,7 +125,7 @@ class ResampledSystems:
         size = max(float(np.abs(own).max()) for own in seeds)
         apart = without_rounding(resampled[0].mean(axis=1) - resampled[1].mean(axis=1), size)
         difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
-        variation = _Variation.of(seeds, resampled, apart, has_seeds)
+        variation = Variation.of(seeds, resampled, apart, has_seeds)
         sign = 1 if draw[0] <= draw[1] else -1  # so that exchanged systems have the opposite difference exactly
         drawn = sign * variation.added(sign * apart, [self.seed, 2, *sorted(draw)])
         low, high = bounds(drawn)
@@ -151,16 +150,20 @@ class ResampledSystems:
             np.stack([_of_rows(self.values[pair[side]], rows) for pair, rows in zip(pairs, both, strict=True)], axis=1)
             for side in (0, 1)
         )  # shape (rows, pairs, counts)
-        apart, total = (own - other).astype(np.float32).reshape(self.rows, -1), (own + other).sum(axis=0)
-        size = np.maximum(np.abs(self._exchanged(total, total)), 1)
-        found = self._exchanged((own - other).sum(axis=0), total)
+        is_mean = self.score.aggregate is None
+        precision = np.dtype(np.float32 if is_mean else np.float64)
+        apart, total = (own - other).reshape(self.rows, -1).astype(precision), (own + other).sum(axis=0)
+        found = np.abs(self._exchanged((own - other).sum(axis=0), total))
+        # Sums that differ by rounding alone are equal.
+        size = np.abs(own - other).sum(axis=(0, 2)) if is_mean else np.abs(aggregated(self.score, total / 2))
+        rounding = size * (_SINGLE if is_mean else _DOUBLE)
         generator = np.random.default_rng([self.seed, 3])
         beyond = np.zeros(len(pairs))
         for start in range(0, self.samples, _CHUNK):
             count = min(_CHUNK, self.samples - start)
-            signs = 2 * generator.integers(2, size=(count, self.rows), dtype=np.int8).astype(np.float32) - 1
+            signs = 2 * generator.integers(2, size=(count, self.rows), dtype=np.int8).astype(precision) - 1
             moved = (signs @ apart).reshape(count, *total.shape)
-            beyond += (np.abs(self._exchanged(moved, total)) >= np.abs(found) - _SINGLE * size).sum(axis=0)
+            beyond += (np.abs(self._exchanged(moved, total)) >= found - rounding).sum(axis=0)
         shares = (1 + beyond) / (1 + self.samples)
         return [float(share) if rows.any() else math.nan for share, rows in zip(shares, both, strict=True)]
 
@@ -169,69 +172,6 @@ class ResampledSystems:
         if self.score.aggregate is None:
             return np.asarray(apart[..., 0], dtype=np.float64)
         return aggregated(self.score, (total + apart) / 2) - aggregated(self.score, (total - apart) / 2)
-
-
-@dataclass(frozen=True)
-class _Variation:
-    """How much a statistic varies with the rows and the seeds."""
-
-    rows: float
-    """Variance due to the rows that were drawn."""
-    seeds: float
-    """Variance that the seeds show; 0 if no system has several seeds."""
-    explained: float
-    """The part of `seeds` that is due to the rows that were drawn."""
-    freedom: float
-    """Degrees of freedom of `seeds`, by the approximation of Welch (1947), www.jstor.org/stable/2332510."""
-
-    @classmethod
-    def of(
-        cls, seeds: Sequence[Floats], resampled: Sequence[Floats], statistic: Floats, has_seeds: Sequence[bool]
-    ) -> _Variation:
-        """Return the variation of a system, or of the difference of two.
-
-        A system with one seed does not show how its seeds vary: it is taken to be as the other's vary.
-
-        Args:
-            seeds: for each system, the score of each seed: shape (seeds,).
-            resampled: the same for each resample of rows: shape (samples, seeds).
-            statistic: the statistic for each resample: shape (samples,).
-            has_seeds: whether another seed could have given the system other summaries.
-        """
-        several = [_of_seeds(own, drawn) for own, drawn in zip(seeds, resampled, strict=True) if len(own) > 1]
-        single = sum(len(own) == 1 and has for own, has in zip(seeds, has_seeds, strict=True))
-        counts = [len(own) for own in seeds if len(own) > 1]
-        # The share of a variance of one seed that the statistic has.
-        shares = [1 / count + (single if len(several) == 1 else 0) for count in counts]
-        observed = [share * variance for share, (variance, _) in zip(shares, several, strict=True)]
-        explained = sum(share * part for share, (_, part) in zip(shares, several, strict=True))
-        squares = sum(part**2 / (count - 1) for part, count in zip(observed, counts, strict=True))
-        freedom = sum(observed) ** 2 / squares if squares else math.inf
-        return cls(float(np.nanvar(statistic)), sum(observed), explained, freedom)
-
-    def added(self, resampled: Floats, seed: Sequence[int]) -> Floats:
-        """Return resamples of rows with the variation of the seeds added; without several seeds, as they are."""
-        if not self.seeds:
-            return resampled
-        normal = np.random.default_rng([*seed, 0]).standard_normal(len(resampled))
-        squares = np.random.default_rng([*seed, 1]).chisquare(self.freedom, len(resampled))
-        noise: Floats = np.sqrt(self._beyond_rows(squares)) * normal
-        return resampled + noise
-
-    def tail(self, difference: float) -> float:
-        """Return the two-sided p-value of a difference, if resamples of rows were normal."""
-        if not self.seeds:
-            return _normal(difference, self.rows)
-        half = self.freedom / 2
-        logs = np.linspace(-60, math.log(self.freedom + 20 * math.sqrt(self.freedom) + 100), _TAIL_NODES)
-        weights = np.exp(half * logs - np.exp(logs) / 2 - half * math.log(2) - math.lgamma(half))
-        tails = [_normal(difference, self.rows + float(own)) for own in self._beyond_rows(np.exp(logs))]
-        return float(weights @ np.array(tails) * (logs[1] - logs[0]))
-
-    def _beyond_rows(self, squares: Floats) -> Floats:
-        """Return variances of the seeds beyond what the rows explain, from draws of the chi-squared distribution."""
-        variances: Floats = np.maximum(self.seeds * self.freedom / squares - self.explained, 0)
-        return variances
 
 
 def holm(p_values: Sequence[float], untested: int = 0) -> list[float]:
@@ -250,15 +190,7 @@ def holm(p_values: Sequence[float], untested: int = 0) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _of_seeds(seeds: Floats, resampled: Floats) -> tuple[float, float]:
-    """Return the variance between seeds, and the part of it that is due to the rows that were drawn."""
-    apart = without_rounding(seeds - seeds.mean(), float(np.abs(seeds).max()))
-    deviations = resampled - resampled.mean(axis=1, keepdims=True)
-    degrees = len(seeds) - 1
-    return float((apart**2).sum()) / degrees, float(np.nanvar(deviations, axis=0).sum()) / degrees
-
-
-def _p_value(difference: float, drawn: Floats, variation: _Variation, rows: int) -> float:
+def _p_value(difference: float, drawn: Floats, variation: Variation, rows: int) -> float:
     """Return twice the smaller share of resampled differences on either side of 0.
 
     If very few lie there, the share says little. The p-value is then that of normal rows with the same variance, but
@@ -272,11 +204,6 @@ def _p_value(difference: float, drawn: Floats, variation: _Variation, rows: int)
         return min(1.0, 2 * smaller)
     smallest = max(math.ldexp(1, 1 - rows), sys.float_info.min)
     return max(min(variation.tail(difference), 2 * _FEWEST_BEYOND / len(drawn)), smallest)
-
-
-def _normal(difference: float, variance: float) -> float:
-    """Return the two-sided p-value of a normal difference that is not 0."""
-    return math.erfc(abs(difference) / math.sqrt(2 * variance)) if variance else 0.0
 
 
 def _present(values: Floats) -> NDArray[np.bool_]:

@@ -82,7 +82,8 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
         return
     several = f", Holm-adjusted over {group.tests:,} pairs" if group.tests > 1 else ""
     if marks and any(system.verdict == SAME for system in group.systems):
-        yield "= not distinguishable from the best at the level of 5 %."
+        first = "best" if group.systems[0].verdict == BEST else "first"
+        yield f"= not distinguishable from the {first} at the level of 5 %."
     yield f"p is by paired bootstrap with {comparison.samples:,} resamples{several}; intervals are not adjusted."
     if len(set(seeds)) == 1 and seeds[0] > 1:
         yield f"{seeds[0]} seeds each: intervals and tests cover the variation of rows and of seeds."
@@ -94,7 +95,10 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
             "the other one does."
         )
     if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
-        yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the best."
+        if group.systems[0].values is None:
+            yield "The first has no scores of rows, so nothing is tested against it."
+        else:
+            yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the first."
     yield randomization(group)
     for same in _equal_systems(group):
         yield f"{', '.join(same[:-1])} and {same[-1]} score the same on every row with every seed."

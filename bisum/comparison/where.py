@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +20,7 @@ _SEED = 0
 _SAMPLES = 1000
 _PARTS = 4
 """Buckets of lengths, each with about as many rows."""
-_MOST_CATEGORIES = 20
+_MOST_CATEGORIES = 10
 
 
 @dataclass(frozen=True)
@@ -214,12 +215,13 @@ def _divisions(texts: Sequence[Mapping[str, Any]]) -> dict[str, Division]:
 
 def _by_name(names: NDArray[np.object_]) -> Division:
     """Return the rows of each name, the most frequent first, and of all further ones together."""
-    found, counts = np.unique(names.astype(str), return_counts=True)
-    order = found[np.argsort(-counts, kind="stable")]
-    shown = list(order) if len(order) <= _MOST_CATEGORIES else list(order[: _MOST_CATEGORIES - 1])
-    parts: Division = [(str(name) or "(none)", names == name) for name in shown]
+    order = [name for name, _ in Counter(names.tolist()).most_common()]
+    shown = order if len(order) <= _MOST_CATEGORIES else order[: _MOST_CATEGORIES - 1]
+    parts: Division = [(name or "(none)", names == name) for name in shown]
     if len(order) > len(shown):
-        parts.append((f"{len(order) - len(shown)} others", ~np.isin(names.astype(str), shown)))
+        among = set(shown)
+        rest = np.array([name not in among for name in names.tolist()], dtype=bool)
+        parts.append((f"{len(order) - len(shown)} others", rest))
     return parts
 
 

@@ -174,9 +174,9 @@ class Evaluator:
         found = {name: column.score for name, column in scores.columns.items()}
         found |= {name: whole.score for name, whole in scores.wholes.items()}
         described = {name: score.described() for name, score in {**stated, **found}.items()}
-        for name in described:
+        for name, values in described.items():
             if (key := self.config.metric_of(name)) is not None:
-                described[name]["metric"] = key
+                values["metric"] = key
         return described
 
 

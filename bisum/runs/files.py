@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def replace_file(path: Path, contents: Iterable[str] | bytes) -> None:
+def replace_file(path: Path, contents: Iterable[str] | bytes, aside: str = ".partial") -> None:
     """Write lines, or bytes, to a file atomically: a kill or a power cut leaves the old or the new file.
 
-    Its folder is created.
+    Its folder is created. `aside` ends the name of the file that is written first; where several processes may write
+    the same file, each needs another.
     """
     path.parent.mkdir(exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.unlink(missing_ok=True)  # which may be a link
+    aside_path = path.with_name(f".{path.name}{aside}")
+    aside_path.unlink(missing_ok=True)  # which may be a link
     try:
-        with aside.open("xb") as file:
+        with aside_path.open("xb") as file:
             if isinstance(contents, bytes):
                 file.write(contents)
             else:
@@ -24,9 +25,9 @@ def replace_file(path: Path, contents: Iterable[str] | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        aside.unlink(missing_ok=True)  # frees the space of a full disk
+        aside_path.unlink(missing_ok=True)  # frees the space of a full disk
         raise OSError(error.errno, error.strerror, str(path)) from error
-    os.replace(aside, path)
+    os.replace(aside_path, path)
     flush(path.parent)
 
 

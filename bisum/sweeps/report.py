@@ -37,7 +37,7 @@ def report(directory: Path, jobs: Sequence[Path]) -> int:
     finished = [record for record in records if record.get("status") == "finished"]
     settings = _settings(finished)
     try:
-        comparison = compared([folder], build(CompareOptions, {**defaults_of("compare"), **settings}))
+        comparison = compared([directory.absolute()], build(CompareOptions, {**defaults_of("compare"), **settings}))
         console.print(*tables(comparison, pairs=False), sep="\n")
     except UserError as error:
         console.print(f"nothing to compare: {error}", soft_wrap=True)
@@ -47,9 +47,11 @@ def report(directory: Path, jobs: Sequence[Path]) -> int:
     console.print(f"\nrun directories  {folder}", soft_wrap=True)
     if finished and finished[0]["job"] != "explore":
         words = [f"{key}={_word(value)}" for key, value in settings.items()]
-        console.print(f"this comparison  {shlex.join(['bisum', 'compare', str(folder), *words])}", soft_wrap=True)
+        console.print(
+            f"this comparison  {shlex.join(['bisum', 'compare', _path_word(folder), *words])}", soft_wrap=True
+        )
         if finished[0]["job"] == "train":
-            console.print(f"test scores      {shlex.join(['bisum', 'compare', str(folder)])}", soft_wrap=True)
+            console.print(f"test scores      {shlex.join(['bisum', 'compare', _path_word(folder)])}", soft_wrap=True)
     if records and (view := (records[0].get("tracker") or {}).get("view")):
         console.print(f"job 0            {view}", soft_wrap=True)
     return max((record.get("exit_code") or int(record.get("status") != "finished") for record in records), default=0)
@@ -80,6 +82,12 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {"split": split} if split else {}
     profile = "unicode" if any(record.get("profile") == "unicode" for record in records) else ROUGE_PROFILES[0]
     return {"metrics": [rouge_name(profile, "rouge1"), rouge_name(profile, "rouge2"), *chosen, "gen_len"]}
+
+
+def _path_word(folder: Path) -> str:
+    """Return a folder as a word that the command line takes for one."""
+    text = str(folder)
+    return f"./{text}" if "=" in text or text.startswith(("-", "~")) else text
 
 
 def _word(value: Any) -> str:

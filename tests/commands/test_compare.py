@@ -85,21 +85,26 @@ def test_the_table_is_followed_by_the_tests_and_the_rows_that_differ(call_bisum,
     done = call_bisum("compare", str(sweep), FEW, "rows=2")
     assert done.code == 0
     assert done.err == ""
-    for part in ("test, 40 rows (en 20, es 20): rougeL", "1 minus 2", "2 against 3", "rows that differ most"):
+    for part in (
+        "test, 40 rows (en 20, es 20): rougeL",
+        "1 minus 2",
+        "2 against 3",
+        "rows with the largest differences",
+    ):
         assert part in done.out
     assert done.out.count("\ndocument   ") == 2
-    assert "rows that differ most" not in call_bisum("compare", str(sweep), FEW, "rows=0").out
+    assert "rows with the largest differences" not in call_bisum("compare", str(sweep), FEW, "rows=0").out
     assert "3 against 1" in call_bisum("compare", str(sweep), FEW, "pair=[3,1]").out
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "compare: name run directories, or folders that hold some, such as outputs"),
+        ([], "compare: give run directories, or folders that contain them, such as outputs"),
         (["nowhere"], "'nowhere' does not exist; give run directories, or folders that hold some"),
         (["."], "'.' holds no run: neither it nor a folder below it has a run.json"),
         (["{}", "by=rougel"], "by: no run has a score 'rougel', did you mean 'rougeL'?"),
-        (["{}", "by=test/rougeL"], "by: 'test/rougeL' is more than the name of a score; give by=rougeL"),
+        (["{}", "by=test/rougeL"], "by: 'test/rougeL' includes a split or a language; use by=rougeL"),
         (["{}", "metrics=[bleu]"], "metrics: no run has a score 'bleu'"),
         (["{}", "metrics=chrf"], "metrics: "),
         (["{}", "language=fr"], "language: no run has scored rows in 'fr' (valid: en, es)"),
@@ -110,7 +115,7 @@ def test_the_table_is_followed_by_the_tests_and_the_rows_that_differ(call_bisum,
         (["{}", "pair=[1,9]"], "pair: no system 9 with scores of rows; give two of 1, 2, 3"),
         (["{}", "pair=[1,1]"], "pair: 1 is named twice; give two of 1, 2, 3"),
         (["{}", "pair=[1]"], "pair: "),
-        (["{}", "pair=[1,2]", "by=loss"], "pair: no system 1 with scores of rows"),
+        (["{}", "pair=[1,2]", "by=loss"], "pair: no system has scores of rows"),
         (["{}", "format=pdf"], "format: "),
         (["{}", "output=table.txt"], "output: name a format too, such as format=markdown"),
         (["{}", "colour=red"], "colour: no such key (valid: by, split, language,"),
@@ -136,8 +141,8 @@ def test_bad_input_is_refused_in_a_line(call_bisum, one_line, sweep, words, line
         ("folder", "is a folder; name a file"),
         ("file.txt/below/table.csv", "cannot be written: "),
         ("/proc/table.csv", "cannot be written: "),
-        ("pipe", "is no file that can be replaced"),
-        ("/dev/null", "is no file that can be replaced"),
+        ("pipe", "is not a regular file"),
+        ("/dev/null", "is not a regular file"),
         ("x" * 300, "cannot be written: File name too long"),
     ],
 )
@@ -164,7 +169,7 @@ def test_notes_on_a_table_for_programs_go_to_standard_error(call_bisum, runs):
     scores_path(runs / "3").unlink()
     done = call_bisum("compare", "runs", "format=csv", FEW)
     assert done.code == 0
-    assert "recorded score is shown, and not tested" in done.err
+    assert "recorded score is shown but not tested" in done.err
     assert "not tested" in done.out  # the verdict
     assert len(done.out.splitlines()) == 1 + 5
 

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from bisum.comparison.finding import FoundRun
-from bisum.comparison.settings import distinguishing_keys, hashable, settings_of, short_names, shown, words_of
+from bisum.comparison.settings import (
+    distinguishing_keys,
+    hashable,
+    settings_of,
+    short_names,
+    shown,
+    with_short_paths,
+    words_of,
+)
 
 CONFIG = {
     "corpus": {"_target_": "bisum.corpus.sample.Sample", "timeout": 10, "max_train_rows": 64},
@@ -120,7 +128,7 @@ def test_evaluations_of_two_checkpoints_of_a_run_are_named_by_them():
         run("evaluate", run=f"{folder}/epoch-{epoch}", model={"checkpoint": f"{folder}/epoch-{epoch}"})
         for epoch in (1, 2)
     ]
-    assert named(*runs) == (["run"], ["run=checkpoints/epoch-1", "run=checkpoints/epoch-2"])
+    assert named(*runs) == (["checkpoint"], ["checkpoint=epoch-1", "checkpoint=epoch-2"])
 
 
 def test_evaluations_of_hub_models_are_named_by_them_alone():
@@ -152,7 +160,6 @@ def test_keys_are_named_by_their_last_part_unless_two_have_the_same():
         (["en", None], "[en,null]"),
         ([], "[]"),
         ("google/mt5-small", "google/mt5-small"),
-        ("/data/corpora/news/2024", "news/2024"),
         ("https://host/a/b/c", "https://host/a/b/c"),
         ("", ""),
     ],
@@ -166,3 +173,15 @@ def test_a_missing_key_is_another_value_than_null_and_1_than_true():
     assert distinguishing_keys([{"a": 1}, {"a": True}]) == ["a"]
     assert distinguishing_keys([{"a": 1}, {"a": 1}]) == []
     assert distinguishing_keys([]) == []
+
+
+def test_paths_are_cut_as_far_as_they_stay_different():
+    settings = [{"corpus.path": f"/data{at}/news/train.csv", "seed": at} for at in range(2)]
+    assert [of["corpus.path"] for of in with_short_paths(settings)] == ["data0/news/train.csv", "data1/news/train.csv"]
+    settings.append({"corpus.path": "https://host/news/train.csv"})
+    assert with_short_paths(settings)[2]["corpus.path"] == "https://host/news/train.csv"
+    assert with_short_paths(settings[:1])[0]["corpus.path"] == "news/train.csv"
+
+
+def test_a_whole_number_is_the_same_value_as_a_float():
+    assert distinguishing_keys([{"trainer.epochs": 1, "x": True}, {"trainer.epochs": 1.0, "x": 1}]) == ["x"]

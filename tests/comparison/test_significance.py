@@ -13,7 +13,8 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
 
-from bisum.comparison.significance import ResampledSystems, _Variation, holm
+from bisum.comparison.significance import ResampledSystems, holm
+from bisum.comparison.variation import Variation
 from bisum.evaluation import bootstrap
 from bisum.evaluation.metrics.chrf import Chrf
 from bisum.interfaces.metric import Summaries
@@ -145,7 +146,7 @@ def test_the_resamples_have_the_mean_squares_of_a_two_way_analysis():
     values = with_seeds(60, 4, 6, 0.7)
     systems = ResampledSystems([values], SCORE, SAMPLES, 0)
     resampled = systems._resampled[0]
-    found = _Variation.of([systems.seed_values[0]], [resampled], resampled.mean(axis=1), [True])
+    found = Variation.of([systems.seed_values[0]], [resampled], resampled.mean(axis=1), [True])
     # A resampled variance is smaller by 1 / 60, and has a standard error of sqrt(2 / SAMPLES).
     expected = mean_squares(values) * [59 / 60, 1, 59 / 60]
     assert (found.rows, found.seeds, found.explained) == pytest.approx(tuple(expected), rel=0.05)

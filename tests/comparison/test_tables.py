@@ -238,5 +238,5 @@ def test_seeds_are_explained(sweep, runs):
         sweep / "0", sweep / "2"
     )
     mixed = said(sweep / "0", sweep / "1", sweep / "2")
-    assert "cover the variation of rows, and of seeds where there are several." in mixed
-    assert "p is Holm-adjusted over 3 pairs, by paired bootstrap with 1,000 resamples." in mixed
+    assert "A system with one seed is taken to vary with its seed as the other one does." in mixed
+    assert "p is by paired bootstrap with 1,000 resamples, Holm-adjusted over 3 pairs" in mixed

@@ -167,7 +167,7 @@ def test_a_pair_that_is_none_is_refused(comparison, pair, message):
 def test_a_pair_of_a_score_without_values_of_rows_is_refused(sweep):
     comparison = compare(sweep, by="loss", samples=1000)
     assert where(comparison, None, 3) is None
-    with pytest.raises(UserError, match="pair: no system 1 with scores of rows; give two of none"):
+    with pytest.raises(UserError, match="pair: no system has scores of rows"):
         where(comparison, [1, 2], 3)
 
 
@@ -185,7 +185,12 @@ def test_texts_of_other_rows_are_refused(runs):
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 41: must be a scored row"), ('{"id": 1}', "line 41"), ("[" * 10_000, "line 41"), ("\xff", "line 41")],
+    [
+        ("{", "line 41: is not a prediction that bisum wrote"),
+        ('{"id": 1}', "line 41"),
+        ("[" * 10_000, "line 41"),
+        ("\xff", "line 41"),
+    ],
 )
 def test_a_damaged_line_of_texts_is_named(runs, line, message):
     for run in runs.glob("[0-9]"):
