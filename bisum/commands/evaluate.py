@@ -60,7 +60,6 @@ def run(config: Config, directory: Path) -> float:
             "split": name,
             "rows": len(rows),
             "predictions": f"{name}-{model['name']}",
-            "fingerprint": scored.fingerprint,
             "baseline": f"lead-{lead}",
             **scored.metrics,
             **difference,
