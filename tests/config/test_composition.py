@@ -17,6 +17,7 @@ from bisum.cli.arguments import parse
 from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.jobs import Job, configure, listed_sweep, single_job
+from bisum.config.plain import PLAIN_SCHEMAS, plain_options
 from bisum.config.provenance import Provenance
 from bisum.config.schema import SCHEMAS, Config
 from bisum.config.targets import locate
@@ -31,7 +32,7 @@ from bisum.training.seq2seq_trainer import TransformersTrainer
 
 CONF = conf_directory()
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
-PRIMARY = {f"{name}.yaml" for name in SCHEMAS}
+PRIMARY = {f"{name}.yaml" for name in (*SCHEMAS, *PLAIN_SCHEMAS)}
 PARTS = {file for file in FILES if Path(file).name.startswith("_")}
 OPTIONS = sorted(set(FILES) - PRIMARY - PARTS)
 NEEDED = {
@@ -52,6 +53,8 @@ def composed_command(line: str) -> list[Config]:
     program, *words = shlex.split(line)
     assert program == "bisum"
     command_line = parse(words)
+    if command_line.command in PLAIN_SCHEMAS:
+        return [plain_options(command_line.command, command_line.words)]
     composer = Composer(command_line.command)
     overrides = composer.parse(command_line.words)
     jobs = listed_sweep(composer, overrides).jobs if command_line.multirun else [single_job(composer, overrides)]
