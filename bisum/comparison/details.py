@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bisum.comparison.ranking import BOOTSTRAP_SEED
 from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.significance import ResampledSystems
 from bisum.comparison.tables import explanations
 from bisum.comparison.where import Where, row_scores, rows_of, texts_of
 from bisum.errors import UserError
-from bisum.evaluation.bootstrap import FEWEST_ROWS
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS
 from bisum.interfaces.score import score_name
 from bisum.runs.entries import is_number
 from bisum.runs.metrics import read_metrics
@@ -53,7 +52,7 @@ def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str
     systems = [
         {
             **system.to_dict(),
-            "minus_best": _minus_best(group, system),
+            "minus_best": None if (pair := group.minus_best(system)) is None else asdict(pair),
             "languages": by_language.get(system.number, {}),
             "curves": list(_curves(comparison, system, notes)),
         }
@@ -67,13 +66,6 @@ def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str
         "texts": texts,
         "texts_note": note,
     }
-
-
-def _minus_best(group: Group, system: System) -> dict[str, Any] | None:
-    """Return the test of a system against the best; None if there is none."""
-    best = group.systems[0]
-    pair = group.pair(system.number, best.number) if system is not best else None
-    return None if pair is None else asdict(pair)
 
 
 def _curves(comparison: Comparison, system: System, notes: list[str]) -> Iterator[dict[str, Any]]:
@@ -131,15 +123,14 @@ def _texts(group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
     readable = []
     for system in systems:
         try:
-            texts = texts_of(group, system)
-            readable.append(system)
+            readable.append((system, texts_of(group, system)))
         except UserError as error:
             notes.append(f"summaries are not shown: {error}")
     if not readable:
         return [], ""
-    scores = np.stack([row_scores(system, group) for system in readable])
+    scores = np.stack([row_scores(system, group) for system, _ in readable])
     places, note = _places(scores, len(tested) - len(systems))
-    return [asdict(row) for row in rows_of(group, readable, places, texts)], note
+    return [asdict(row) for row in rows_of(group, readable, places)], note
 
 
 def _places(scores: NDArray[np.float64], left_out: int) -> tuple[Sequence[int], str]:

@@ -128,8 +128,7 @@ def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[s
     ]
     rows = []
     for system in group.systems:
-        best = group.systems[0].number
-        pair = group.pair(best, system.number) if system.number != best else None
+        pair = group.minus_best(system)
         rows.append(
             [
                 str(system.number),

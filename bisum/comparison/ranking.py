@@ -17,10 +17,9 @@ from bisum.comparison.scored import ScoredRun
 from bisum.comparison.significance import PairedTest, ResampledSystems, holm
 from bisum.config.options import CompareOptions
 from bisum.errors import UserError
-from bisum.evaluation.bootstrap import FEWEST_ROWS
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS
 from bisum.interfaces.score import Score
 
-BOOTSTRAP_SEED = 0
 _FEWEST_SAMPLES = 100
 """Fewest resamples that a configuration may ask for."""
 MOST_PAIRED = 20
@@ -54,8 +53,9 @@ def ranked(
     tested = [system for system in systems if score is not None and system.rows >= FEWEST_ROWS]
     if score is not None and tested:
         results = _Results(tested, score, options.samples)
-        tested = [system for at, system in enumerate(tested) if _agrees(system, results.seed_values(at), by, notes)]
-        results = _Results(tested, score, options.samples)
+        agreed = [system for at, system in enumerate(tested) if _agrees(system, results.seed_values(at), by, notes)]
+        if len(agreed) < len(tested):
+            tested, results = agreed, _Results(agreed, score, options.samples)
         pairs, equal, tests = results.pairs(), results.equal, results.tests
         for at, system in enumerate(tested):
             low, high = results.interval(at, described["range"])

@@ -149,6 +149,11 @@ class Group:
         found = next(both, None)
         return found.turned if found is not None and found.first != first else found
 
+    def minus_best(self, system: System) -> Pair | None:
+        """Return the test of a system minus the best; None of the best itself, or if it was not tested."""
+        best = self.systems[0]
+        return self.pair(system.number, best.number) if system is not best else None
+
     def verdict(self, pair: Pair) -> str:
         """Return what a test says, such as `3 is better`."""
         if not pair.p_adjusted <= ALPHA:
@@ -247,7 +252,7 @@ class Comparison:
                 settings, metrics = own.pop("settings"), own.pop("metrics")
                 of = {f"{self.by} {language}": value for language, value in own.pop("by_language").items()}
                 named = {key: shown(settings[key]) if key in settings else None for key in self.keys}
-                pair = group.pair(system.number, group.systems[0].number) if system is not group.systems[0] else None
+                pair = group.minus_best(system)
                 against = {
                     "minus_best": None if pair is None else pair.difference,
                     "p": None if pair is None else pair.p,

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bisum.comparison.finding import FoundRun, OtherRun
+from bisum.display.evaluation_tables import prefix_of
 from bisum.errors import UserError, one_line
 from bisum.evaluation.row_scores import ROWS_KEY
 from bisum.interfaces.score import ROUGE_SCORES, score_name
@@ -89,8 +90,7 @@ def scored(run: FoundRun, split: str) -> ScoredRun | OtherRun:
         best = record["best"]
         return ScoredRun(run, f"validation-{epoch_name(best['epoch'])}", best, "eval", f"validation-{lead}", baseline)
     if run.job == "evaluate" and (evaluation := record.get("evaluation")) and evaluation["split"] == split:
-        prefix = "test" if split == "test" else "eval"
-        return ScoredRun(run, evaluation["predictions"], evaluation, prefix, f"{split}-{lead}", baseline)
+        return ScoredRun(run, evaluation["predictions"], evaluation, prefix_of(split), f"{split}-{lead}", baseline)
     system = str(baseline.get("system"))
     if run.job == "baseline" and baseline.get("split") == split and _LEAD.fullmatch(system):
         name = f"{split}-{system.replace('-', '')}"

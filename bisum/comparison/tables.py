@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Group, System
 from bisum.comparison.settings import short_names, shown, words_of
-from bisum.display.metric_tables import number
+from bisum.display.metric_tables import BETTER, number
 from bisum.display.tables import Fitting, new_table
 from bisum.display.terminal import from_here
 from bisum.errors import one_line
@@ -213,7 +213,7 @@ def _metrics(comparison: Comparison, group: Group) -> Iterator[RenderableType]:
         shown_here = named[start : start + _METRICS_PER_TABLE]
         table = new_table("")
         for name, score in shown_here:
-            direction = {True: "higher", False: "lower", None: ""}[score["higher_is_better"]]
+            direction = BETTER[score["higher_is_better"]]
             table.add_column(f"{name} {score['unit']}\n{direction}".rstrip(), justify="right", no_wrap=True)
         best = {name: _best(group, name, score["higher_is_better"]) for name, score in shown_here}
         for system in group.systems:
@@ -255,13 +255,12 @@ def interval(comparison: Comparison, low: float, high: float, sign: bool = False
 
 def _against_best(comparison: Comparison, group: Group, system: System, intervals: bool) -> list[str | Text]:
     """Return the cells of the difference to the best, and of its p-value."""
-    best = group.systems[0]
-    pair = group.pair(best.number, system.number) if system is not best else None
+    pair = group.minus_best(system)
     if pair is None:
         return ["", ""]
-    cell = Text(number(-pair.difference, comparison.score, "+"))
+    cell = Text(number(pair.difference, comparison.score, "+"))
     if intervals:
-        cell.append(f" {interval(comparison, -pair.high, -pair.low, sign=True)}", "dim")
+        cell.append(f" {interval(comparison, pair.low, pair.high, sign=True)}", "dim")
     return [cell, p_value(pair.p_adjusted)]
 
 

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.scored import read_texts
 from bisum.errors import UserError
-from bisum.evaluation.bootstrap import FEWEST_ROWS, interval, without_rounding
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS, interval, without_rounding
 from bisum.evaluation.row_scores import aggregated
 
-_SEED = 0
 _SAMPLES = 1000
 _PARTS = 4
 """Buckets of lengths, each with about as many rows."""
@@ -92,15 +91,15 @@ def where(comparison: Comparison, pair: Sequence[int] | None, rows: int) -> Wher
         return None
     group, first, second = chosen
     apart = differences(first, second, group)
-    texts = texts_of(group, first)
+    both = [(system, texts_of(group, system)) for system in (first, second)]
     order = np.argsort(-np.abs(np.nan_to_num(apart)), kind="stable")[:rows]
     shown = [int(at) for at in order if np.isfinite(apart[at]) and apart[at] != 0]
     sign = -1 if comparison.score["higher_is_better"] is False else 1
     divided = {
         name: tuple(_bucket(label, apart[mask], sign) for label, mask in parts if np.isfinite(apart[mask]).any())
-        for name, parts in _divisions(texts).items()
+        for name, parts in _divisions(both[0][1]).items()
     }
-    return Where(first, second, divided, tuple(rows_of(group, [first, second], shown, texts)))
+    return Where(first, second, divided, tuple(rows_of(group, both, shown)))
 
 
 def differences(first: System, second: System, group: Group) -> NDArray[np.float64]:
@@ -135,16 +134,13 @@ def texts_of(group: Group, system: System) -> list[dict[str, Any]]:
 
 
 def rows_of(
-    group: Group,
-    systems: Sequence[System],
-    places: Sequence[int],
-    texts: Sequence[Mapping[str, Any]],
+    group: Group, systems: Sequence[tuple[System, Sequence[Mapping[str, Any]]]], places: Sequence[int]
 ) -> Iterator[Row]:
-    """Yield rows of a group at some places, with the summaries and scores of systems."""
-    summaries = {system.number: texts_of(group, system) for system in systems}
-    scores = {system.number: row_scores(system, group) for system in systems}
+    """Yield rows of a group at some places, with the summaries and scores of systems, given with their texts."""
+    summaries = {system.number: texts for system, texts in systems}
+    scores = {system.number: row_scores(system, group) for system, _ in systems}
     for at in places:
-        row = texts[at]
+        row = systems[0][1][at]
         yield Row(
             id=row["id"],
             language=row["language"],
@@ -238,7 +234,7 @@ def _by_length(lengths: NDArray[np.int64]) -> Division:
 
 def _bucket(name: str, apart: NDArray[np.float64], sign: int) -> Bucket:
     apart = apart[np.isfinite(apart)]
-    low, high = interval(apart, _SAMPLES, _SEED) if len(apart) >= FEWEST_ROWS else (None, None)
+    low, high = interval(apart, _SAMPLES, BOOTSTRAP_SEED) if len(apart) >= FEWEST_ROWS else (None, None)
     return Bucket(
         name=name,
         rows=len(apart),

@@ -13,7 +13,7 @@ from bisum.display.scored_rows import ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import Fitting, new_table
 from bisum.interfaces.score import score_name
 
-_BETTER = {True: "higher", False: "lower", None: ""}
+BETTER = {True: "higher", False: "lower", None: ""}
 _PERCENT = 100
 _LARGE = 1e6
 
@@ -73,7 +73,7 @@ def _filled(
             has_interval, counted = intervals and f"{key}_low" in metrics, _rows(metrics, key, rows, language)
             cells.append(_value(metrics, key, score, counted, has_interval, "+" if prefix == "difference" else ""))
             counts += [counted] if has_interval else []
-        table.add_row(_label(name, score), _BETTER[score["higher_is_better"]], *cells, *last(name))
+        table.add_row(_label(name, score), BETTER[score["higher_is_better"]], *cells, *last(name))
     explain_mark(table, counts)
     lines = [*filter(None, [table.caption, _valued(names, metrics, prefix, rows)])]
     table.caption, table.caption_justify = "\n".join(map(str, lines)) or None, "left"

@@ -6,6 +6,8 @@ With few rows, the interval covers the true mean too seldom; `docs/scores.md` ha
 import numpy as np
 from numpy.typing import NDArray
 
+BOOTSTRAP_SEED = 0
+"""Fixed, so that intervals and comparisons do not depend on the seed of a run."""
 CONFIDENCE = 0.95
 FEWEST_ROWS = 10
 """Fewest rows for a meaningful interval; with a single row, it has no width."""

@@ -16,6 +16,7 @@ from bisum.config.schema import Config
 from bisum.corpus.corpus import scored_rows_fingerprint
 from bisum.corpus.strings import by_id
 from bisum.evaluation.baseline import lead_all, unsplit_languages
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED
 from bisum.evaluation.measured import measured
 from bisum.evaluation.rouge import Rouge
 from bisum.evaluation.row_scores import RowScores, aggregate, difference
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from bisum.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
-
-BOOTSTRAP_SEED = 0
-"""Fixed, so that intervals and comparisons do not depend on the seed of a run."""
 
 
 @dataclass(frozen=True)

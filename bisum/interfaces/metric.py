@@ -51,6 +51,9 @@ class Summaries:
     the run to end."""
 
 
+OF_SPEED = ("batch_size", "device")
+"""Settings of metrics that change no value."""
+
 Values = Sequence[float | None] | Sequence[Sequence[float]] | float
 """A score's values: a number for each row (None: the row has no value), or counts for each row if the score states how
 to aggregate them, or one number for all rows, which then has no interval."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from bisum.config.schema import Config
 from bisum.errors import UserError, printable
+from bisum.interfaces.metric import OF_SPEED
 from bisum.interfaces.score import split_score_name
 from bisum.interfaces.trainer import Trainer
 from bisum.runs.checkpoints import STATE, epoch_name
@@ -47,8 +48,6 @@ class Progress:
     """Reason for early stopping, if any."""
 
 
-_OF_SPEED = ("batch_size", "device")
-"""Settings of metrics that change no value."""
 _STATE: Entries = {
     "progress": OBJECT,
     "progress.step": WHOLE,
@@ -135,5 +134,5 @@ def _with_settings(best_metric: str, config: Config) -> str:
     if key is None:
         return best_metric
     recorded = config.provenance.recorded.config["metric"][key]
-    settings = {name: value for name, value in recorded.items() if name not in _OF_SPEED}
+    settings = {name: value for name, value in recorded.items() if name not in OF_SPEED}
     return f"{best_metric} of {json.dumps(settings, sort_keys=True)}"
