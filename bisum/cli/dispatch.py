@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from io import StringIO
-from typing import Any
+from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
@@ -21,19 +19,22 @@ from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.cli.shown import show_job, show_sweep
+from bisum.cli.start import start
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
-from bisum.config.jobs import listed_sweep, single_job
+from bisum.config.jobs import single_job
 from bisum.config.messages import explain
 from bisum.config.plain import plain_options
 from bisum.config.recording import mask_variables
 from bisum.config.schema import SummarizeConfig
+from bisum.config.sweep import Sweep, listed_sweep, resumed_sweep
 from bisum.config.targets import allow
 from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import Bar, no_progress
 from bisum.printing import uncleaned
+from bisum.runs.sweep import RECORD, is_sweep, read_sweep
 from bisum.version import __version__
 
 _MANY_JOBS = 20
@@ -90,11 +91,14 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         if line.multirun:
             refuse_agent_sweep()
     overrides = composer.parse(line.words)
-    if (line.command != "train" or line.multirun) and resumed_run(overrides) is not None:
+    resumed = resumed_run(overrides)
+    if resumed is not None and line.named in (None, "train") and is_sweep(resumed):
+        return _resume_sweep(resumed, line)
+    if (line.command != "train" or line.multirun) and resumed is not None:
         raise UserError("resume: only a single `bisum train` continues a run")
     if line.multirun:
         _refuse_sweep_of_summaries(line)
-        return _run_sweep(composer, overrides, line)
+        return _run_sweep(composer, listed_sweep(composer, overrides, no_progress if line.cfg else _checking), line)
     job = single_job(composer, overrides)
     if job.is_sweep and job.resumes is None:
         _refuse_sweep_of_summaries(line)
@@ -106,15 +110,27 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         return 0
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
-        _start(line.command, config.log)(config, line.texts)
+        start(line.command, config.log)(config, line.texts)
         return 0
     from bisum.sweeps.execution import run_single
 
-    return run_single(job, lambda: _start(line.command, config.log))
+    return run_single(job, lambda: start(line.command, config.log))
 
 
-def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandLine) -> int:
-    sweep = listed_sweep(composer, overrides, no_progress if line.cfg else _checking)
+def _resume_sweep(directory: str, line: CommandLine) -> int:
+    """Run the jobs of a sweep that it has not finished, from its own record."""
+    if line.multirun:
+        raise UserError(f"'resume={directory}': a sweep's record lists its jobs; leave out -m")
+    path = Path(directory).expanduser()
+    record = read_sweep(path)
+    if record["command"] not in COMMANDS or not COMMANDS[record["command"]].composes:
+        raise UserError(f"'{path / RECORD}': command must be one that bisum -m runs, as bisum wrote it")
+    composer = Composer(record["command"], line.config_dir or record["config_dir"])
+    return _run_sweep(composer, resumed_sweep(composer, str(path), record, composer.parse(line.words)), line)
+
+
+def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
+    command = composer.command
     if line.cfg:
         if not sweep.jobs:
             raise UserError("--cfg shows one job: leave out -m, and give each key one value")
@@ -124,10 +140,10 @@ def _run_sweep(composer: Composer, overrides: Sequence[Override], line: CommandL
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
 
-        return run_with_plugins(composer, overrides, sweep, lambda: _start(line.command, log))
-    from bisum.sweeps.execution import run_sweep
+        return run_with_plugins(composer, composer.parse(line.words), sweep, lambda: start(command, log))
+    from bisum.sweeps.running import run_sweep
 
-    return run_sweep(sweep, lambda: _start(line.command, log))
+    return run_sweep(sweep, composer.config_dir, "bisum.cli.job", lambda: start(command, log))
 
 
 def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
@@ -142,29 +158,6 @@ def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractCo
 def _refuse_sweep_of_summaries(line: CommandLine) -> None:
     if line.command == "summarize":
         raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
-
-
-def _start(command: str, log: str) -> Callable[..., Any]:
-    """Import a command's function, which takes seconds: show progress, and silence the libraries' warnings."""
-    import gc
-    import logging
-
-    from bisum.display.console import Console
-    from bisum.display.terminal import Terminal
-
-    gc.enable()
-    logging.captureWarnings(True)
-    logging.getLogger().addHandler(logging.NullHandler())
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # Threads that spin while they wait make training 10 % faster alone, and four times as slow beside a busy process.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sign: AbstractContextManager[Any]
-    if command == "summarize":  # its standard output carries summaries alone
-        sign = Console(stderr=True, quiet=log == "quiet").status("starting")
-    else:
-        sign = Terminal(bars=log != "quiet").progress("starting")
-    with sign:
-        return COMMANDS[command].function()
 
 
 def _ask_hydra(composer: Composer, line: CommandLine) -> int:

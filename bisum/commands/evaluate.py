@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bisum.commands.models import build_model, build_shapes, build_splits, check_before_corpus
+from bisum.commands.models import build_device, build_model, build_shapes, build_splits, check_before_corpus
 from bisum.commands.rows import build_corpus, check_metrics, find_profile
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
@@ -16,7 +16,6 @@ from bisum.display.narration import narrate_evaluation, narrate_summaries
 from bisum.display.quiet import quiet_libraries
 from bisum.display.scored_rows import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
-from bisum.hardware.devices import find_device
 from bisum.interfaces.score import score_name
 from bisum.models.loading import LoadedModel
 from bisum.records.run import recorded
@@ -28,7 +27,7 @@ def run(config: Config, directory: Path) -> float:
     quiet_libraries()
     name, lead = config.split, config.evaluation.lead
     with recorded(directory, config) as record:
-        device = find_device(config.hardware)
+        device = build_device(config, record)
         check_before_corpus(config, record, device)
         check_metrics(config, record)
         corpus = build_corpus(config, record, [name])

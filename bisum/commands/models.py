@@ -17,7 +17,8 @@ from bisum.corpus.corpus import Corpus
 from bisum.display.narration import narrate_continuation, narrate_model
 from bisum.display.tables import cut_line
 from bisum.evaluation.generation import set_decoding
-from bisum.hardware.devices import Device
+from bisum.hardware.devices import Device, find_device
+from bisum.hardware.threads import settle_threads
 from bisum.hardware.xla import place
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, check_model, load
@@ -33,6 +34,16 @@ def new_directory() -> Path:
     It has the pattern of `hydra.run.dir` in `conf/train.yaml`, which only a Hydra application can resolve.
     """
     return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}")
+
+
+def build_device(config: Config, run: Run) -> Device:
+    """Find the configured device; a run that continues computes with as many threads as it began with."""
+    device = find_device(config.hardware)
+    threads, own = settle_threads(run.record.get("threads"))
+    run.update(threads=threads)
+    if device.is_cpu and threads != own:
+        run.screen.note(f"threads: {threads}, as the run began with; this process would use {own}")
+    return device
 
 
 def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> None:

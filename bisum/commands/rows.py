@@ -33,6 +33,11 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
     earlier = (run.record.get("data") or {}).get("fingerprint")
     if earlier not in (None, corpus.fingerprint):
         raise UserError("resume: the rows differ from those the run began with; keep its corpus, filter and languages")
+    if config.provenance.fingerprint not in (None, corpus.fingerprint):
+        raise UserError(
+            "corpus: another job of this sweep read other rows with the same corpus, filter, languages and seed, so a "
+            "file has changed since; restore it, or begin a new sweep"
+        )
     record_corpus(corpus, run)
     return corpus
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bisum.commands.models import (
     build_balance,
+    build_device,
     build_model,
     build_shapes,
     build_splits,
@@ -18,7 +19,6 @@ from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
-from bisum.hardware.devices import find_device
 from bisum.records.run import recorded
 from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
@@ -50,7 +50,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
             run.screen.note(f"this run is finished; to train further: bisum resume={run.shown} trainer.epochs=N")
             return report(run)
-        device = find_device(config.hardware)
+        device = build_device(config, run)
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: torch cannot recompute on an XLA device; set it to false")
         checkpoint = CheckpointStore(run.checkpoints).newest_sound(run.screen.warn) if run.resumed else None

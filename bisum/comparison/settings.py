@@ -25,8 +25,6 @@ _CHANGES_NO_SUMMARY = {
     "trainer.log_every",
     "trainer.keep_checkpoints",
     "trainer.save_every",
-    "hardware.data_loader_workers",
-    "hardware.pin_memory",
 }
 """Keys, and nodes with all keys below them, that do not change what a system writes, or are handled apart."""
 

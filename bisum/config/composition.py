@@ -47,6 +47,7 @@ class Composer:
     def __init__(self, command: str, config_dir: str | None = None) -> None:
         start_hydra(config_dir)
         self.command = command
+        self.config_dir = config_dir
         self._folders = [*([Path(config_dir).resolve()] if config_dir else []), conf_directory()]
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 

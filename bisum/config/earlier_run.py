@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.annotations import MISSING
@@ -22,8 +22,9 @@ from bisum.config.recording import record_of, refuse_incomplete, restored
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
+from bisum.runs.sweep import RECORD
 
-_NEVER_EARLIER = ("log", "resume")
+_NEVER_EARLIER = ("log", "resume", "sweep")
 _OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys that texts are summarized with; the others of a run may name what no longer exists."""
 _ROWS = ("split", "rows", "ids")
@@ -123,9 +124,41 @@ def continued(composer: Composer, composed: DictConfig, run: str, overrides: Seq
     return _check_record(composer, values, Path(run), overrides, provenance)
 
 
+def continued_job(
+    composer: Composer,
+    composed: DictConfig,
+    record: Mapping[str, Any],
+    directory: str,
+    overrides: Sequence[Override],
+    sweep: str,
+    words: Sequence[str],
+) -> Config:
+    """Return the checked configuration of a sweep's job from its record, which is changed to match.
+
+    Args:
+        composer: composes the command of the sweep.
+        composed: the sweep's words composed; takes the values of the job.
+        record: what the sweep's record holds of the job.
+        directory: the sweep's directory.
+        overrides: words that replace values of the record.
+        sweep: the name of the sweep.
+        words: the job's own words.
+    """
+    given = {override.key_or_group for override in overrides}
+    values = _replaced(composer, _plain(composed), _recorded(record), overrides)
+    refuse_incomplete(values, record)
+    _refuse_folders(values, Path(directory), given)
+    with open_dict(composed):
+        for key, value in values.items():
+            composed[key] = value
+    choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
+    provenance = {"choices": choices, "sweep": sweep, "overrides": words}
+    return _check_record(composer, values, Path(directory), overrides, provenance, RECORD)
+
+
 def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's configuration, but for the cache, a folder of the machine that it ran on."""
-    return {key: value for key, value in restored(record, literal).items() if key != "cache_dir"}
+    """Return a record's configuration, but for the cache, a folder of the machine it ran on, and a sweep's settings."""
+    return {key: value for key, value in restored(record, literal).items() if key not in ("cache_dir", "sweep")}
 
 
 def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:
@@ -199,6 +232,7 @@ def _check_record(
     directory: Path,
     overrides: Sequence[Override],
     provenance: dict[str, Any],
+    file: str = "run.json",
 ) -> Config:
     """Check the configuration of a run after replacements; say whether a mistake is the run's or the words'."""
     try:
@@ -206,7 +240,7 @@ def _check_record(
     except UserError as error:
         given = [rf"\b{re.escape(override.key_or_group)}\b" for override in overrides]
         lines = [
-            line if any(re.search(key, line) for key in given) else f"{directory / 'run.json'}: {line}"
+            line if any(re.search(key, line) for key in given) else f"{directory / file}: {line}"
             for line in str(error).splitlines()
         ]
         raise UserError("\n".join(lines)) from error

@@ -18,6 +18,8 @@ from bisum.errors import UserError, shown
 
 _OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 """Keys whose values may depend on the words of a job."""
+LOCAL = "bisum.sweeps.local.Local"
+"""The target of `hydra/launcher=local`."""
 
 
 def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
@@ -37,6 +39,10 @@ def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
                     raise UserError("\n".join(lines))
     for name in ("launcher", "sweeper"):
         plugin = plain_node(hydra, name)
+        if name == "launcher" and isinstance(plugin, dict) and plugin.get("_target_") == LOCAL:
+            if unknown := next((key for key in plugin if key != "_target_"), None):
+                raise UserError(f"hydra.launcher.{unknown}: no such key; how jobs run is set under sweep")
+            continue
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
             raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
@@ -55,6 +61,16 @@ def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
     """Return whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
     package, _, name = str(hydra[node]["_target_"]).rpartition(".")
     return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
+
+
+def is_launched_by_bisum(hydra: DictConfig) -> bool:
+    """Return whether the launcher is bisum's own, or Hydra's own, whose work bisum does."""
+    return comes_with_hydra(hydra, "launcher") or runs_in_processes(hydra)
+
+
+def runs_in_processes(hydra: DictConfig) -> bool:
+    """Return whether the launcher is the one that gives each job a process of its own."""
+    return str(hydra.launcher["_target_"]) == LOCAL
 
 
 @contextmanager

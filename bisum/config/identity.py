@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
-_CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir")
+CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep")
+"""Keys, and nodes with all keys below them, that change no number; also those in `_BELOW`."""
+_BELOW = {"corpus": ("timeout",), "hardware": ("data_loader_workers", "pin_memory")}
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that determines a run's numbers."""
-    kept = {key: value for key, value in resolved.items() if key not in _CHANGES_NO_NUMBER}
-    if isinstance(corpus := kept.get("corpus"), dict):
-        kept["corpus"] = {key: value for key, value in corpus.items() if key != "timeout"}
+    kept = {key: value for key, value in resolved.items() if key not in CHANGES_NO_NUMBER}
+    for node, names in _BELOW.items():
+        if isinstance(values := kept.get(node), Mapping):
+            kept[node] = {key: value for key, value in values.items() if key not in names}
     return kept
+
+
+def signature(command: str, resolved: Mapping[str, Any]) -> str:
+    """Return a hash of a command and the identity of its configuration: equal for runs that compute the same."""
+    text = json.dumps([command, identity(resolved)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def changes_number(key: str) -> bool:
+    """Return whether a dotted key is part of the identity."""
+    node, _, name = key.partition(".")
+    return node not in CHANGES_NO_NUMBER and name not in _BELOW.get(node, ())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -13,18 +12,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed
-from bisum.config.composition import Composer, task_words
+from bisum.config.composition import Composer
 from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, refuse_two_runs, resumed_run
 from bisum.config.hydra_app import global_hydra
-from bisum.config.hydra_node import comes_with_hydra
-from bisum.config.hydra_safety import inside, plain_node
 from bisum.config.messages import one_line_of
-from bisum.config.overrides import literal, swept
+from bisum.config.overrides import literal
 from bisum.config.recording import mask_composed
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
-from bisum.errors import UserError, without_secrets
-from bisum.interfaces.progress import ShowProgress, no_progress
+from bisum.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,8 @@ class Job:
     config: Config
     resumes: Path | None = None
     """The run directory to continue, if any."""
+    folder: str = ""
+    """Its folder in the directory of its sweep, if it belongs to one."""
 
     @property
     def is_sweep(self) -> bool:
@@ -55,26 +53,6 @@ class Job:
         with open_dict(shown):
             shown.pop("hydra")
         return shown
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep and its checked jobs."""
-
-    composed: DictConfig
-    """The configuration that the jobs share, `hydra` node included."""
-    jobs: list[Job] | None
-    """All jobs; None if a sweeper plugin chooses them as it goes."""
-
-    @property
-    def directory(self) -> str:
-        """The directory of the sweep; raises `UserError` if it cannot be resolved."""
-        return directory_of(self.composed, "hydra.sweep.dir")
-
-    @property
-    def uses_plugin(self) -> bool:
-        """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
-        return not all(comes_with_hydra(self.composed.hydra, node) for node in ("sweeper", "launcher"))
 
 
 def single_job(
@@ -103,63 +81,6 @@ def single_job(
         config = based_on_run(composer, composed, overrides, sweep)
     mask_composed(composed)
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
-
-
-def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
-    """Return a sweep with all of its jobs, composed and checked; `progress` shows how many are.
-
-    Raises:
-        UserError: a line for each thing that is wrong with the first job that is wrong.
-    """
-    refuse_two_runs(overrides)
-    sweep = composer.compose_sweep(overrides)
-    if not comes_with_hydra(sweep.hydra, "sweeper"):
-        subdirectory = OmegaConf.to_container(sweep.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
-        if "${" not in str(subdirectory):
-            raise UserError(_shared(subdirectory))
-        return Sweep(sweep, None)
-    parameters = [
-        f"{key}={_word(value)}" for key, value in (plain_node(sweep.hydra, "sweeper")["params"] or {}).items()
-    ]
-    listed = swept([*composer.parse(parameters), *overrides])
-    jobs: list[Job] = []
-    subdirectories: set[str] = set()
-    with progress("checking the jobs", len(listed)) as bar:
-        for number, own in enumerate(listed):
-            directory = jobs[0].composed.hydra.sweep.dir if jobs else None
-            jobs.append(_listed_job(composer, own, number, directory))
-            subdirectory = directory_of(jobs[-1].composed, "hydra.sweep.subdir")
-            subdirectory = inside(subdirectory, "hydra.sweep.subdir", "the sweep's directory")
-            if subdirectory in subdirectories:
-                raise UserError(_shared(subdirectory))
-            subdirectories.add(subdirectory)
-            bar.advance(number + 1)
-    sweep.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
-    mask_composed(sweep)
-    return Sweep(sweep, jobs)
-
-
-def _listed_job(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
-    """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
-    composed = composer.compose(own, shared=True)
-    with open_dict(composed):
-        composed.hydra.job.num = number
-        composed.hydra.job.id = str(number)
-    # Each composition would hold another time.
-    composed.hydra.sweep.dir = directory = directory or directory_of(composed, "hydra.sweep.dir")
-    config = based_on_run(composer, composed, own, Path(directory).name)
-    mask_composed(composed)
-    words = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
-    return Job([*words, *task_words(composed)], composed, config)
-
-
-def _shared(subdirectory: Any) -> str:
-    return f"hydra.sweep.subdir: '{subdirectory}' is the same for several jobs; each job needs a directory of its own"
-
-
-def _word(value: Any) -> str:
-    """Return a value of `hydra.sweeper.params` as a word's."""
-    return "null" if value is None else str(value)
 
 
 def directory_of(composed: DictConfig, key: str) -> str:

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, MaxLen, MinLen, doc
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen, doc
 
 from bisum.errors import UserError, without_secrets
 from bisum.interfaces.architecture import Architecture
@@ -118,6 +118,24 @@ class ExploreOptions:
     """Rows of each language shown of those that each filter drops."""
     categories: Annotated[int, Ge(1), Le(10_000)]
     """Categories shown, those with the largest shares of the languages' rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """The jobs of a sweep, and how they run; nothing here changes what a job computes."""
+
+    parallel: Literal["auto"] | Annotated[int, Ge(1), Le(1024)]
+    """Jobs that run at once; auto: one on each GPU, or one without a GPU. They share the CPU's cores."""
+    fail_fast: bool
+    """Stop at the first job that fails, instead of running the others; running jobs save a checkpoint and stop."""
+    retries: Annotated[int, Ge(0), Le(100)]
+    """How often a failed job runs again at once, unless its input is bad; resuming runs all failed jobs again."""
+    timeout: Annotated[float, Gt(0), Le(1e6)] | None
+    """Minutes without progress after which a job fails, since it hangs; null: jobs may take as long as they like."""
+    zip: Annotated[list[Name], doc("write a list, such as sweep.zip=[model,trainer.learning_rate]")]
+    """Swept keys that advance together: the first values of all make a job, then the second ones, and so on."""
+    jobs: Annotated[list[Annotated[list[Name], MinLen(1)]], doc("write lists of words, such as [[seed=1],[seed=2]]")]
+    """Jobs as lists of words, such as [model=starter, seed=1]; each is combined with the values that are swept."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,11 +120,14 @@ def _delete(composed: DictConfig, key: str, value: Any) -> None:
         del node[name]
 
 
-def swept(overrides: Sequence[Override]) -> list[list[Override]]:
+def swept(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[list[Override]]:
     """Return the overrides of each job of a sweep: every combination of the values, the last word changing fastest.
 
+    The values of `zipped` keys advance together.
+
     Raises:
-        UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use.
+        UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use; a zipped key
+            that is not swept, or has another number of values than the first.
     """
     values: dict[tuple[str, int], list[Override]] = {}  # a key's later word takes the place of its earlier one
     # Hydra's own words come first, and none replaces another.
@@ -142,9 +145,34 @@ def swept(overrides: Sequence[Override]) -> list[list[Override]]:
         values[key, -1] = jobs = list(_jobs(override))
         if not jobs:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
-    if (number := math.prod(map(len, values.values()))) > _MOST_JOBS:
-        raise UserError(f"a sweep of {number:,} jobs; the limit is {_MOST_JOBS:,}: give fewer values")
-    return [[*hydras, *job] for job in itertools.product(*values.values())]
+    axes = _zipped([[[override] for override in choices] for choices in values.values()], zipped)
+    check_number(math.prod(map(len, axes)))
+    return [[*hydras, *itertools.chain.from_iterable(job)] for job in itertools.product(*axes)]
+
+
+def check_number(jobs: int) -> None:
+    """Raise `UserError` for more jobs than a sweep may have."""
+    if jobs > _MOST_JOBS:
+        raise UserError(f"a sweep of {jobs:,} jobs; the limit is {_MOST_JOBS:,}: give fewer values")
+
+
+def _zipped(axes: list[list[list[Override]]], keys: Sequence[str]) -> list[list[list[Override]]]:
+    """Return the axes of a sweep, each a list of values, with those of `keys` made one in the place of the first."""
+    if not keys:
+        return axes
+    named = {axis[0][0].key_or_group: axis for axis in axes if len(axis) > 1}
+    for number, key in enumerate(keys):
+        if key in keys[:number]:
+            raise UserError(f"sweep.zip: names {key} twice")
+        if key not in named:
+            raise UserError(f"sweep.zip: '{key}' is not swept; give it several values, as in {key}=1,2")
+        if len(named[key]) != len(named[keys[0]]):
+            counts = f"{keys[0]} has {len(named[keys[0]])} values and {key} has {len(named[key])}"
+            raise UserError(f"sweep.zip: {counts}; zipped keys need the same number")
+    together = [list(itertools.chain.from_iterable(steps)) for steps in zip(*(named[key] for key in keys), strict=True)]
+    places = [next(at for at, axis in enumerate(axes) if axis is named[key]) for key in keys]
+    kept = [number for number in range(len(axes)) if number not in places or number == min(places)]
+    return [together if number == min(places) else axes[number] for number in kept]
 
 
 def _jobs(override: Override) -> Iterator[Override]:

@@ -25,3 +25,9 @@ class Provenance:
     """The words of the command line, as they were typed."""
     sweep: str | None = None
     """Name of the sweep's directory, if the run is one of its jobs."""
+    fingerprint: str | None = None
+    """Fingerprint of the rows that another job of the sweep has used, which has the same data; None: none has."""
+    prepared: bool = False
+    """Whether the run's directory is known to hold nothing but what an earlier try of this run left."""
+    detached: bool = False
+    """Whether the run shows nothing on a terminal: its output goes to `train.log`, and a sweep watches it."""

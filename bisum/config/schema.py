@@ -16,7 +16,14 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, Lt, MinLen, doc
 
 from bisum.config.checking import build
-from bisum.config.options import EvaluationOptions, ExploreOptions, GenerationOptions, HardwareOptions, ModelOptions
+from bisum.config.options import (
+    EvaluationOptions,
+    ExploreOptions,
+    GenerationOptions,
+    HardwareOptions,
+    ModelOptions,
+    SweepOptions,
+)
 from bisum.config.provenance import Provenance
 from bisum.config.recording import Recorded, record_of
 from bisum.errors import UserError, nearest
@@ -64,6 +71,8 @@ class Config:
     """Where it runs."""
     tracker: Tracker
     """Where it is watched and compared."""
+    sweep: SweepOptions
+    """Which jobs a sweep has, and how they run."""
     cache_dir: Name
     """Folder of tokenized corpora, shared by all runs; ~ is the home directory."""
     log: Literal["debug", "info", "quiet"]

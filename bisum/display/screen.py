@@ -14,6 +14,7 @@ from bisum.display.console import Console
 from bisum.display.terminal import Terminal
 from bisum.errors import one_line
 from bisum.printing import CleanStream
+from bisum.runs.progress import PROGRESS
 
 Kind = Literal["step", "detail", "news", "result", "warning"]
 """A logged step or library record; a table or sample; a line of news; final scores and their location; a warning."""
@@ -35,11 +36,25 @@ class Screen(Terminal):
     """
 
     def __init__(
-        self, file: Path, log: str = "info", *, job: bool = False, mask: Callable[[str], str] = lambda text: text
+        self,
+        file: Path,
+        log: str = "info",
+        *,
+        job: bool = False,
+        mask: Callable[[str], str] = lambda text: text,
+        detached: bool = False,
     ) -> None:
-        """Open the log file; `job` marks a run that belongs to a sweep, and `mask` removes secrets from a text."""
+        """Open the log file.
+
+        Args:
+            file: the log file.
+            log: what the terminal shows.
+            job: whether the run belongs to a sweep.
+            mask: removes secrets from a text.
+            detached: show nothing on the terminal, and write progress beside the log file.
+        """
         self._mask = mask
-        super().__init__(bars=log != "quiet")
+        super().__init__(bars=log != "quiet", progress_file=file.with_name(PROGRESS) if detached else None)
         self._kinds = (_SHOWN_OF_A_JOB if job else _SHOWN)[log]
         self._file = CleanStream(file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1))
         self._log = Console(cast("IO[str]", self._file), width=120, color_system=None, force_terminal=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -16,18 +17,21 @@ from rich.text import Text
 
 from bisum.display.console import Console
 from bisum.printing import clean_standard_streams
+from bisum.runs.progress import StageProgress, write_progress
 
 _SILENCE = 2.0
 """Seconds before a stage prints its first line, where no terminal shows a bar."""
 _PULSE = 30.0
 """Seconds between the progress lines after that."""
+_SECOND = 1.0
+"""Fewest seconds between two states of a progress file."""
 
 
 @dataclass(frozen=True)
 class Bar:
     """Progress of a stage; without a display, updates are ignored."""
 
-    display: Progress | _Lines | None
+    display: _Display | None
     task: TaskID | None
 
     def advance(self, done: int, text: str | None = None) -> None:
@@ -74,6 +78,45 @@ class _Lines:
         self._console.print(line, soft_wrap=True)
 
 
+class _File:
+    """Progress in a file, for a process that watches this one: the innermost stage, at most once a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stages: dict[TaskID, dict[str, Any]] = {}
+        self._written = -math.inf
+
+    def add_task(self, title: str, **fields: Any) -> TaskID:
+        """Begin a stage of `total` steps (None: unknown)."""
+        task = TaskID(len(self._stages))
+        self._stages[task] = {"stage": title, **fields}
+        self._write()
+        return task
+
+    def update(self, task: TaskID, **fields: Any) -> None:
+        """Set the number of `completed` steps and the `text` to show with it."""
+        self._stages[task].update(fields)
+        if time.monotonic() - self._written >= _SECOND:
+            self._write()
+
+    def remove_task(self, task: TaskID) -> None:
+        """End a stage."""
+        del self._stages[task]
+        if self._stages:
+            self._write()
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        stage = [*self._stages.values()][-1]
+        write_progress(self._path, StageProgress(stage["stage"], stage["completed"], stage["total"], stage["text"]))
+
+
+_Display = Progress | _Lines | _File
+
+
 class _Count(ProgressColumn):
     """Column with the steps done, their total and the time left if known, or else the elapsed time."""
 
@@ -81,12 +124,14 @@ class _Count(ProgressColumn):
         """Return the text behind a bar."""
         count = f"{task.completed:,.0f}/{task.total:,.0f}  " if task.total is not None else ""
         left = task.time_remaining if task.total is not None else None
-        return Text(f"{count}{_clock(task.elapsed)}" if left is None else f"{count}{_clock(left)} left")
+        return Text(f"{count}{clock(task.elapsed)}" if left is None else f"{count}{clock(left)} left")
 
 
-def _clock(time: float | None) -> str:
+def clock(time: float | None) -> str:
+    """Return seconds as minutes and seconds, 2:05, or hours, minutes and seconds, 1:02:05."""
     minutes, seconds = divmod(int(time or 0), 60)
-    return f"{minutes}:{seconds:02}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def from_here(path: Path) -> Path:
@@ -98,10 +143,12 @@ def from_here(path: Path) -> Path:
 class Terminal:
     """Standard output and the progress bars of the running stages."""
 
-    def __init__(self, *, bars: bool = True) -> None:
-        self.console = Console()
-        self._bars = bars
-        self._display: Progress | _Lines | None = None
+    def __init__(self, *, bars: bool = True, progress_file: Path | None = None) -> None:
+        """Open standard output; `progress_file`: show nothing there, and write the progress to this file."""
+        self.console = Console(quiet=progress_file is not None)
+        self._bars = bars or progress_file is not None
+        self._progress_file = progress_file
+        self._display: _Display | None = None
 
     @contextmanager
     def progress(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
@@ -126,7 +173,9 @@ class Terminal:
                 display.stop()
                 self._display = None
 
-    def _new_display(self) -> Progress | _Lines:
+    def _new_display(self) -> _Display:
+        if self._progress_file is not None:
+            return _File(self._progress_file)
         if not self.console.is_terminal or self.console.is_dumb_terminal:
             return _Lines(self.console)
         columns = (_text("{task.description}"), BarColumn(None), _Count(Column(no_wrap=True)))

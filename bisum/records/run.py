@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import shlex
+import shutil
 import sys
 import time
 import traceback
@@ -76,7 +78,8 @@ class Run:
         self.mask = partial(provenance.recorded.mask, directory=directory)
         """Returns a text without the secrets of the configuration."""
         in_sweep = provenance.sweep is not None
-        self.screen = Screen(directory / "train.log", config.log, job=in_sweep, mask=self.mask)
+        log = directory / "train.log"
+        self.screen = Screen(log, config.log, job=in_sweep, mask=self.mask, detached=provenance.detached)
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
@@ -193,7 +196,8 @@ class Run:
 
     def end(self, status: str, exit_code: int, reason: str | None = None) -> None:
         """Record how the run ended."""
-        self.update(status=status, reason=reason, exit_code=exit_code, finished=_now())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        self.update(status=status, reason=reason, exit_code=exit_code, finished=_now(), peak_memory=peak)
         if self._tracking:
             self._tracking.end()
 
@@ -225,6 +229,22 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
         raise UserError(f"{key}: '{directory}' already holds {held}, which would be overwritten; name another")
 
 
+def clear(directory: Path) -> None:
+    """Remove what an earlier try of a run has written, but for its log."""
+    for name in ("run.json", *_CONTENTS):
+        if name != "train.log":
+            if (path := directory / name).is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exit_code: int) -> None:
+    """Record in `run.json` why a process ended that could not do so itself; `earlier` is what is known of the run."""
+    record = {"started": _now(), **earlier, "status": "failed", "reason": reason, "exit_code": exit_code}
+    replace_file(directory / "run.json", [as_json(finite({**record, "finished": _now()}), indent=1)])
+
+
 @contextmanager
 def recorded(directory: Path, config: Config) -> Iterator[Run]:
     """Open a run directory for the block and record how the block ends.
@@ -234,10 +254,10 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         Failed: the block raised another exception; the traceback is in `train.log`.
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP).
     """
-    if config.resume is None:
-        claim(directory)
-    else:
+    if config.resume is not None:
         refuse_links(directory, "resume")
+    elif not config.provenance.prepared:
+        claim(directory)
     with interrupts() as state:
         run = Run(directory, config, state)
         try:

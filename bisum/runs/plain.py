@@ -9,7 +9,10 @@ from pathlib import Path
 
 from bisum.errors import UserError, printable
 
-_FILES = ("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", ".lock")
+_FILES = (
+    *("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", "sweep.json"),
+    *(".lock", ".claim", ".state", ".progress"),
+)
 _FOLDERS = ("predictions", "checkpoints", "plots", ".hydra")
 _OTHERS = ("wandb",)
 """Folders whose contents, links among them, are a library's own."""

@@ -27,6 +27,7 @@ from bisum.runs.entries import (
 
 _LIMIT = Kind("a whole number", lambda value: WHOLE.fits(value) or str(value).startswith("${oc."))
 """A whole number, or the expression that takes it from the environment."""
+_THREADS = Kind("a whole number from 1 to 4096", lambda value: WHOLE.fits(value) and 1 <= value <= 4096)
 _SCORES = {"step?": WHOLE, "epoch?": NUMBER, "*": SCORE}
 _ENTRIES = {
     "job": TEXT,
@@ -54,6 +55,8 @@ _ENTRIES = {
     "data.rows.*.*": OBJECT,
     "data.rows.*.*.kept": WHOLE,
     "parameters?": WHOLE,
+    "threads?": _THREADS,
+    "peak_memory?": WHOLE,
     "rows_per_second?": or_null(NUMBER),
     "profile?": TEXT,
     "scores?": OBJECT,

@@ -1,25 +1,23 @@
-"""Jobs run in this process: one, or those of a sweep one after the other."""
+"""One job run in this process: a single run, or a job of a sweep."""
 
 from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from bisum.config.jobs import Job, Sweep, directory_of
+from bisum.config.jobs import Job, directory_of
+from bisum.display.console import Console
 from bisum.errors import Failed, UserError, complain
 from bisum.records.run import claim
-from bisum.runs.files import replace_file
-from bisum.runs.lock import lock
 from bisum.sweeps.callbacks import Callbacks
-from bisum.sweeps.report import announce, report
 
 Function = Callable[..., Any]
 """A command's function; it takes the checked configuration and the run directory."""
@@ -36,51 +34,27 @@ def run_single(job: Job, import_function: Callable[[], Function]) -> int:
         import_function()(job.config, job.resumes)
         return 0
     callbacks = Callbacks(job.composed)
-    claim(Path(directory_of(job.composed, "hydra.run.dir")), "hydra.run.dir")  # before Hydra writes its files there
+    directory = Path(directory_of(job.composed, "hydra.run.dir"))
+    prepare(directory, "hydra.run.dir", job.composed.hydra.output_subdir)
     function = import_function()
     command = job.config.provenance.command
     callbacks.on_run_start(config=job.composed, config_name=command)
-    returned = _execute(job, function, callbacks, "hydra.run.dir", None)
+    returned = execute(job, function, callbacks, "hydra.run.dir", None)
     callbacks.on_run_end(config=job.composed, config_name=command, job_return=returned.job_return)
     if returned.error is not None:
         raise returned.error
     return 0
 
 
-def run_sweep(sweep: Sweep, import_function: Callable[[], Function]) -> int:
-    """Run the jobs one after the other; if one fails, the others run all the same.
-
-    Returns:
-        The largest of their exit codes.
-
-    Raises:
-        UserError: the sweep's directory cannot be used.
-    """
-    jobs = sweep.jobs or []
-    directory = Path(sweep.directory)
-    callbacks = Callbacks(sweep.composed)
-    claim(directory, "hydra.sweep.dir")
-    function = import_function()
-    with lock(directory, f"hydra.sweep.dir: '{directory}' is in use: another process runs a sweep there"):
-        replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
-        command = jobs[0].config.provenance.command
-        callbacks.on_multirun_start(config=sweep.composed, config_name=command)
-        done: list[Path] = []
-        code = 0
-        try:
-            for number, job in enumerate(jobs):
-                announce(number, [job.words for job in jobs], job.config.provenance.overrides)
-                job.composed.hydra.mode = RunMode.MULTIRUN
-                returned = _execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
-                if returned.error is not None:
-                    complain_of(returned.error)
-                    code = max(code, 2 if isinstance(returned.error, UserError) else 1)
-                subdirectory = directory_of(job.composed, "hydra.sweep.subdir")
-                done.append(directory / subdirectory)
-                release_memory()
-        finally:
-            callbacks.on_multirun_end(config=sweep.composed, config_name=command)
-        return max(report(directory, done), code)
+def run_job_of_sweep(job: Job, function: Function) -> int:
+    """Run a job in its folder, which is prepared, and return its exit code; an error is reported, not raised."""
+    callbacks = Callbacks(job.composed)
+    job.composed.hydra.mode = RunMode.MULTIRUN
+    returned = execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
+    if returned.error is None:
+        return 0
+    complain_of(returned.error)
+    return 2 if isinstance(returned.error, UserError) else 1
 
 
 def complain_of(error: Exception) -> None:
@@ -91,8 +65,16 @@ def complain_of(error: Exception) -> None:
         traceback.print_exception(error)
 
 
+def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
+    """Announce a job by the words that distinguish it; `jobs` is empty if a sweeper chooses jobs as it goes."""
+    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    of = f" of {len(jobs)}" if jobs else ""
+    own = " ".join(word for word in overrides if word not in shared)
+    Console().rule(f"job {number}{of}: {own or 'defaults'}")
+
+
 def release_memory() -> None:
-    """Free what a job held, since all jobs run in one process."""
+    """Free what a job held, where several run in one process."""
     import torch
 
     gc.collect()
@@ -100,29 +82,29 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _prepare(job: Job, directory_key: str, subdirectory_key: str | None) -> None:
-    """Create the directory of a job before Hydra writes its files there; raises `UserError` if it holds anything."""
-    directory = Path(directory_of(job.composed, directory_key))
-    directory /= directory_of(job.composed, subdirectory_key) if subdirectory_key else ""
-    claim(directory, subdirectory_key or directory_key)
-    if subdirectory_key and directory.is_symlink():
-        raise UserError(f"{subdirectory_key}: '{directory}' is a link; replace it with a folder")
-    if (folder := job.composed.hydra.output_subdir) is not None and any((directory / folder).glob("*.yaml")):
-        raise UserError(f"hydra.output_subdir: '{directory / folder}' already holds YAML files; name another")
+def prepare(directory: Path, key: str, hydra_folder: str | None) -> None:
+    """Create the directory of a job before anything is written there; `hydra_folder` is for Hydra's files.
+
+    Raises:
+        UserError: it cannot be created, or it holds anything that would be overwritten.
+    """
+    claim(directory, key)
+    if hydra_folder is not None and any((directory / hydra_folder).glob("*.yaml")):
+        raise UserError(f"hydra.output_subdir: '{directory / hydra_folder}' already holds YAML files; name another")
 
 
-class _Returned:
+class Returned:
     """The result of a job."""
 
     job_return: Any = None
     error: Exception | None = None
 
 
-def _execute(
+def execute(
     job: Job, function: Function, callbacks: Callbacks, directory_key: str, subdirectory_key: str | None
-) -> _Returned:
+) -> Returned:
     """Run a job as Hydra does: write its files to `.hydra/` and call its callbacks."""
-    returned = _Returned()
+    returned = Returned()
 
     def task(_: DictConfig) -> float | None:
         # The error is kept for later: if Hydra saw it, Hydra would print lines of its own.
@@ -133,11 +115,6 @@ def _execute(
             returned.error = error
             return None
 
-    try:
-        _prepare(job, directory_key, subdirectory_key)
-    except UserError as error:
-        returned.error = error
-        return returned
     loader = GlobalHydra.instance().config_loader()
     context = HydraContext(config_loader=loader, callbacks=cast(Any, callbacks))
     try:

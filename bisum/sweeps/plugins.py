@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,26 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
-from bisum.config.jobs import Sweep, single_job
+from bisum.config.hydra_node import runs_in_processes
+from bisum.config.jobs import single_job
 from bisum.config.overrides import quoted
 from bisum.config.recording import mask_composed
+from bisum.config.sweep import Sweep
 from bisum.config.user_files import with_guarded_folders
 from bisum.errors import UserError, one_line, without_secrets
 from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
-from bisum.sweeps.execution import complain_of, release_memory
-from bisum.sweeps.report import announce, report
+from bisum.runs.record import read_record
+from bisum.sweeps.execution import announce, complain_of, release_memory
+from bisum.sweeps.report import report
 
 
 def run_with_plugins(
     composer: Composer, overrides: Sequence[Override], sweep: Sweep, import_function: Callable[[], Callable[..., Any]]
 ) -> int:
-    """Run a sweep with the configured sweeper and launcher; return the largest exit code of its jobs.
+    """Run a sweep with the configured sweeper and launcher; return 0 if all of its jobs have finished, else 1.
+
+    Hydra's own launcher takes the place of bisum's, which runs only jobs that are listed before.
 
     Raises:
         UserError: the sweep's directory cannot be used, or the sweeper refuses its words.
@@ -64,6 +70,8 @@ def run_with_plugins(
     assert hydra is not None
     settled = composer.settled(overrides, sweep.composed)
     words = [_for_hydra(override, composer, sweep.composed) for override in settled]
+    if runs_in_processes(sweep.composed.hydra):
+        words = [*(word for word in words if word and not word.startswith("hydra/launcher=")), "hydra/launcher=basic"]
     try:
         batches = hydra.multirun(
             composer.command, task, [*filter(None, words), f"hydra.sweep.dir={quoted(sweep.directory)}"]
@@ -74,7 +82,15 @@ def run_with_plugins(
         _mask_files(directory)
     returned = [result for batch in batches or [] for result in batch]  # Optuna's sweeper returns none
     results = [Path(result.hydra_cfg.hydra.runtime.output_dir) for result in returned]
-    return report(directory, results or done)
+    jobs = results or done
+    report(directory, jobs)
+    return int(not all(map(_has_finished, jobs)))
+
+
+def _has_finished(directory: Path) -> bool:
+    with suppress(UserError, OSError):
+        return bool(read_record(directory)["status"] == "finished")
+    return False
 
 
 def _mask_files(folder: Path) -> None:

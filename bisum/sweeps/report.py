@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,18 @@ from bisum.config.options import CompareOptions
 from bisum.display.console import Console
 from bisum.display.scored_rows import chosen_scores
 from bisum.display.terminal import from_here
-from bisum.errors import UserError
+from bisum.errors import UserError, complain
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import ROUGE_PROFILES, rouge_name, split_score_name
 from bisum.runs.record import read_record
+from bisum.sweeps.record import SweepRecord
+
+_MOST_VIEWS = 20
+"""The most jobs whose trackers are named one by one."""
 
 
-def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
-    """Announce a job by the words that distinguish it; `jobs` is empty if a sweeper chooses jobs as it goes."""
-    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
-    of = f" of {len(jobs)}" if jobs else ""
-    own = " ".join(word for word in overrides if word not in shared)
-    Console().rule(f"job {number}{of}: {own or 'defaults'}")
-
-
-def report(directory: Path, jobs: Sequence[Path]) -> int:
-    """Compare the jobs of a sweep, name the command that repeats it, and return the largest of their exit codes."""
+def report(directory: Path, jobs: Sequence[Path]) -> None:
+    """Compare the jobs of a sweep, and name the command that repeats the comparison."""
     records = [_record(job) for job in jobs]
     console = Console()
     console.rule("sweep")
@@ -41,9 +37,6 @@ def report(directory: Path, jobs: Sequence[Path]) -> int:
         console.print(*tables(comparison, pairs=False), sep="\n")
     except UserError as error:
         console.print(f"nothing to compare: {error}", soft_wrap=True)
-    for number, record in enumerate(records):
-        if not record:
-            console.print(f"job {number} lost: it left no record", soft_wrap=True)
     console.print(f"\nrun directories  {folder}", soft_wrap=True)
     if finished and finished[0]["job"] != "explore":
         words = [f"{key}={_word(value)}" for key, value in settings.items()]
@@ -52,9 +45,43 @@ def report(directory: Path, jobs: Sequence[Path]) -> int:
         )
         if finished[0]["job"] == "train":
             console.print(f"test scores      {shlex.join(['bisum', 'compare', _path_word(folder)])}", soft_wrap=True)
-    if records and (view := (records[0].get("tracker") or {}).get("view")):
-        console.print(f"job 0            {view}", soft_wrap=True)
-    return max((record.get("exit_code") or int(record.get("status") != "finished") for record in records), default=0)
+    for jobs_of_view, view in _views(directory, jobs, records):
+        console.print(f"{jobs_of_view:<15}  {view}", soft_wrap=True)
+
+
+def report_work(record: SweepRecord) -> int:
+    """Compare the jobs of a sweep, name every failure, and say how to go on with what is left; return the exit code."""
+    report(record.directory, [record.path(number) for number in range(len(record.jobs))])
+    failed = {number: entry for number, entry in enumerate(record.jobs) if entry["status"] == "failed"}
+    left = sum(entry["status"] not in ("failed", "finished") for entry in record.jobs)
+    for number, entry in failed.items():
+        complain(f"job {number} failed: {entry['reason']} (log: {from_here(record.path(number)) / 'train.log'})")
+    if failed or left:
+        finished = len(record.jobs) - len(failed) - left
+        counts = [f"{finished} finished", f"{len(failed)} failed", f"{left} left"]
+        words = shlex.join(["bisum", f"resume={_path_word(from_here(record.directory))}"])
+        complain(f"of {len(record.jobs)} jobs {', '.join(counts)}; to go on: {words}")
+    return 1 if failed or left else 0
+
+
+def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield where the jobs are tracked, and how to upload those that are tracked offline."""
+    tracked = [(job, record["tracker"]) for job, record in zip(jobs, records, strict=True) if record.get("tracker")]
+    offline = {job.relative_to(directory): Path(upload) for job, of in tracked if (upload := of.get("upload"))}
+    patterns = {
+        "/".join([*("*" for _ in folder.parts), *upload.absolute().relative_to((directory / folder).absolute()).parts])
+        for folder, upload in offline.items()
+        if upload.absolute().is_relative_to((directory / folder).absolute())
+    }
+    if patterns:
+        paths = " ".join(f"{shlex.quote(str(from_here(directory)))}/{pattern}" for pattern in sorted(patterns))
+        yield "upload", f"{len(offline)} jobs are tracked offline: wandb sync {paths}"
+    views = {str(view): job for job, of in tracked if (view := of.get("view")) and not of.get("upload")}
+    for number, (view, job) in enumerate(views.items()):
+        if number == _MOST_VIEWS:
+            yield "", f"and {len(views) - number} more"
+            return
+        yield "all jobs" if len(views) == 1 < len(tracked) else f"job {job.relative_to(directory)}", view
 
 
 def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -192,7 +192,7 @@ class WandbRun(TrackedRun):
                 shutil.rmtree(old, ignore_errors=True)
 
     def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
-        """Return where to view the run, and the warning, if any."""
+        """Return where to view the run, the folder to upload if it is offline, and the warning, if any."""
         from bisum.display.terminal import from_here
 
         shown = shlex.quote(str(from_here(self._folder)))
@@ -200,4 +200,6 @@ class WandbRun(TrackedRun):
             url = self._run.url or ""
             return {"url": url, "view": f"tracked at {url}  Missing there? wandb sync {shown}"}
         view = f"tracked offline: {offline}.  View: wandb leet {shown}  Upload: wandb sync {shown}"
-        return {"view": view} | ({"warning": f"{offline}; tracking offline"} if warn else {})
+        return {"view": view, "upload": str(self._folder)} | (
+            {"warning": f"{offline}; tracking offline"} if warn else {}
+        )

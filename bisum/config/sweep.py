@@ -1,0 +1,210 @@
+"""The checked jobs of a sweep: those that a command line lists, or those that a sweep's record holds."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from bisum.config.as_typed import typed
+from bisum.config.checking import build, value_problems
+from bisum.config.composition import Composer, task_words
+from bisum.config.earlier_run import based_on_run, continued_job, refuse_two_runs
+from bisum.config.hydra_node import comes_with_hydra, is_launched_by_bisum
+from bisum.config.hydra_safety import inside, plain_node
+from bisum.config.identity import CHANGES_NO_NUMBER, changes_number, identity
+from bisum.config.jobs import Job, directory_of
+from bisum.config.messages import one_line_of
+from bisum.config.options import SweepOptions
+from bisum.config.overrides import check_number, swept
+from bisum.config.recording import mask_composed
+from bisum.errors import UserError, without_secrets
+from bisum.interfaces.progress import ShowProgress, no_progress
+from bisum.runs.sweep import record_of_job
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep and its checked jobs."""
+
+    composed: DictConfig
+    """The configuration that the jobs share, `hydra` node included."""
+    options: SweepOptions
+    jobs: list[Job] | None
+    """All jobs; None if a sweeper plugin chooses them as it goes."""
+    words: Sequence[str] = ()
+    """The settings of its command line as typed, without secrets."""
+    repeated: Sequence[str] = field(default_factory=list)
+    """A line for each listed job that computes the same as an earlier one, and so is none of its own."""
+
+    @property
+    def directory(self) -> str:
+        """The directory of the sweep; raises `UserError` if it cannot be resolved."""
+        return directory_of(self.composed, "hydra.sweep.dir")
+
+    @property
+    def uses_plugin(self) -> bool:
+        """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
+        return not (comes_with_hydra(self.composed.hydra, "sweeper") and is_launched_by_bisum(self.composed.hydra))
+
+
+def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
+    """Return a sweep with all of its jobs, composed and checked; `progress` shows how many are.
+
+    Raises:
+        UserError: a line for each thing that is wrong with the first job that is wrong.
+    """
+    refuse_two_runs(overrides)
+    composed = composer.compose_sweep(overrides)
+    options = _options(composed, overrides)
+    words = [without_secrets(typed(override)) for override in overrides]
+    if not comes_with_hydra(composed.hydra, "sweeper"):
+        subdirectory = OmegaConf.to_container(composed.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
+        if "${" not in str(subdirectory):
+            raise UserError(_shared(subdirectory))
+        for key, given in (("zip", options.zip), ("jobs", options.jobs)):
+            if given:
+                raise UserError(
+                    f"sweep.{key}: hydra/sweeper={composed.hydra.runtime.choices['hydra/sweeper']} lists "
+                    "the jobs itself; leave one of the two out"
+                )
+        return Sweep(composed, options, None, words)
+    listed = _combinations(composer, composed, options, overrides)
+    jobs: list[Job] = []
+    repeated: list[tuple[list[str], int]] = []
+    numbers: dict[str, int] = {}
+    folders: set[str] = set()
+    with progress("checking the jobs", len(listed)) as bar:
+        for done, own in enumerate(listed, start=1):
+            directory = jobs[0].composed.hydra.sweep.dir if jobs else None
+            job = _listed_job(composer, own, len(jobs), directory)
+            bar.advance(done)
+            key = json.dumps(identity(job.config.provenance.resolved), sort_keys=True)
+            if (first := numbers.setdefault(key, len(jobs))) < len(jobs):
+                repeated.append((job.words, first))
+                continue
+            if job.folder in folders:
+                raise UserError(_shared(job.folder))
+            folders.add(job.folder)
+            jobs.append(job)
+    composed.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
+    mask_composed(composed)
+    return Sweep(composed, options, jobs, words, _said(repeated, [job.words for job in jobs]))
+
+
+def resumed_sweep(
+    composer: Composer, directory: str, record: Mapping[str, Any], overrides: Sequence[Override]
+) -> Sweep:
+    """Return the sweep that a record holds, with its jobs checked anew; `overrides` name the record as `resume=`.
+
+    Args:
+        composer: composes the command of the record.
+        directory: the sweep's directory.
+        record: its `sweep.json`.
+        overrides: the words of the command line.
+
+    Raises:
+        UserError: a line for each thing that is wrong; words that would change what a job computes.
+    """
+    given = [override for override in overrides if override.key_or_group != "resume"]
+    for override in given:
+        if override.is_delete() or override.is_hydra_override() or changes_number(override.key_or_group):
+            raise UserError(
+                f"'{typed(override)}': the jobs of a sweep keep their settings when it is resumed; "
+                f"only {', '.join(key for key in CHANGES_NO_NUMBER if key != 'resume')} may change"
+            )
+    keys = {override.key_or_group for override in given}
+    earlier = [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
+    composed = composer.compose_sweep([*earlier, *given])
+    options = _options(composed, given)
+    with open_dict(composed):
+        composed.hydra.sweep.dir = directory
+    jobs = []
+    for number, entry in enumerate(record["jobs"]):
+        own = copy.deepcopy(composed)
+        with open_dict(own):
+            own.hydra.job.num, own.hydra.job.id = number, str(number)
+            own.hydra.sweep.subdir = entry["folder"]
+            own.hydra.overrides.task = entry["words"]
+        name = Path(directory).absolute().name
+        config = continued_job(composer, own, record_of_job(record, entry), directory, given, name, entry["words"])
+        mask_composed(own)
+        jobs.append(Job(list(entry["words"]), own, config, folder=entry["folder"]))
+    mask_composed(composed)
+    return Sweep(composed, options, jobs, record["words"])
+
+
+def _options(composed: DictConfig, overrides: Sequence[Override]) -> SweepOptions:
+    """Return the checked settings of a sweep."""
+    for override in overrides:
+        if override.is_sweep_override() and override.key_or_group.partition(".")[0] == "sweep":
+            raise UserError(f"'{typed(override)}': a sweep has one value of {override.key_or_group}")
+    try:
+        values = OmegaConf.to_container(composed.sweep, resolve=True) if "sweep" in composed else {}
+    except OmegaConfBaseException as error:
+        raise UserError(f"sweep: {one_line_of(error)}") from error
+    if lines := value_problems(SweepOptions, values, "sweep"):
+        raise UserError("\n".join(lines))
+    assert isinstance(values, dict)
+    return build(SweepOptions, {str(key): value for key, value in values.items()})
+
+
+def _combinations(
+    composer: Composer, composed: DictConfig, options: SweepOptions, overrides: Sequence[Override]
+) -> list[list[Override]]:
+    """Return the overrides of each job: those of `sweep.jobs`, each with every combination of the swept values."""
+    parameters = composer.parse(
+        [f"{key}={_word(value)}" for key, value in (plain_node(composed.hydra, "sweeper")["params"] or {}).items()]
+    )
+    listed: list[list[Override]] = []
+    for number, words in enumerate(options.jobs or [[]]):
+        try:
+            own = composer.parse(words)
+            if hydras := [typed(override) for override in own if override.key_or_group.startswith("hydra")]:
+                raise UserError(f"'{hydras[0]}': Hydra's settings belong to the whole sweep; give it beside sweep.jobs")
+        except UserError as error:
+            raise UserError(f"sweep.jobs[{number}]: {error}") from error
+        listed += swept([*parameters, *own, *overrides], options.zip)
+        check_number(len(listed))
+    return listed
+
+
+def _listed_job(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
+    """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
+    composed = composer.compose(own, shared=True)
+    with open_dict(composed):
+        composed.hydra.job.num = number
+        composed.hydra.job.id = str(number)
+    # Each composition would hold another time.
+    composed.hydra.sweep.dir = directory = directory or directory_of(composed, "hydra.sweep.dir")
+    config = based_on_run(composer, composed, own, Path(directory).absolute().name)
+    mask_composed(composed)
+    folder = inside(directory_of(composed, "hydra.sweep.subdir"), "hydra.sweep.subdir", "the sweep's directory")
+    words = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
+    return Job([*words, *task_words(composed)], composed, config, folder=folder)
+
+
+def _said(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[list[str]]) -> list[str]:
+    """Return a line for each job that is listed again, by the words that distinguish jobs."""
+    every = [*jobs, *(words for words, _ in repeated)]
+    common = set.intersection(*map(set, every)) if len(jobs) > 1 else set()
+    return [
+        f"'{' '.join(word for word in words if word not in common)}' computes the same as job {first}; it runs once"
+        for words, first in repeated
+    ]
+
+
+def _shared(subdirectory: Any) -> str:
+    return f"hydra.sweep.subdir: '{subdirectory}' is the same for several jobs; each job needs a directory of its own"
+
+
+def _word(value: Any) -> str:
+    """Return a value of `hydra.sweeper.params` as a word's."""
+    return "null" if value is None else str(value)

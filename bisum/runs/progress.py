@@ -1,0 +1,56 @@
+"""The progress of a job of a sweep, in a file that its process writes and the sweep's reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bisum.printing import clean
+
+PROGRESS = ".progress"
+"""Name of the file in a run directory."""
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """The innermost stage that a job is in."""
+
+    stage: str
+    """Title, such as `training`."""
+    done: float
+    """Steps done."""
+    total: float | None
+    """Steps in all; None: unknown."""
+    text: str = ""
+    """What is shown with it, such as the loss."""
+
+    @property
+    def line(self) -> str:
+        """The stage in a few words: `training 40/200`."""
+        return f"{self.stage} {self.done:,.0f}/{self.total:,.0f}" if self.total else self.stage
+
+
+def write_progress(path: Path, progress: StageProgress) -> None:
+    """Replace the file; an error, such as a full disk, is ignored."""
+    with suppress(OSError):
+        aside = path.with_name(f"{path.name}.partial")
+        aside.write_text(json.dumps(asdict(progress)), encoding="utf-8")
+        os.replace(aside, path)
+
+
+def read_progress(directory: Path) -> tuple[StageProgress, float] | None:
+    """Return the progress of the job in a run directory and the seconds since it was written; None if there is none."""
+    path = directory / PROGRESS
+    try:
+        if not path.is_file():  # opening a pipe would block
+            return None
+        age = time.time() - path.stat().st_mtime
+        values = json.loads(path.read_text(encoding="utf-8"))
+        stage, done, total = clean(str(values["stage"])), float(values["done"]), values["total"]
+        return StageProgress(stage, done, None if total is None else float(total), clean(str(values["text"]))), age
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

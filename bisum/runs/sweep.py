@@ -1,0 +1,102 @@
+"""Reader of a sweep's record, `sweep.json`: its words, its jobs and how far they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bisum.errors import UserError
+from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, WHOLE, Kind, or_null, read_object, wrong_entry
+
+RECORD = "sweep.json"
+"""Name of the record in a sweep's directory."""
+
+STATUSES = ("waiting", "running", "interrupted", "finished", "failed")
+
+_TEXTS = Kind("a list of texts", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value), LIST)
+_FOLDER = Kind(
+    "a folder inside the sweep's directory",
+    lambda value: (
+        isinstance(value, str)
+        and "\0" not in value
+        and not Path(value).is_absolute()
+        and os.path.normpath(value) == value
+        and not value.startswith("..")
+    ),
+    TEXT,
+)
+_STATUS = Kind(", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}", lambda value: value in STATUSES, TEXT)
+_ENTRIES = {
+    "command": TEXT,
+    "words": _TEXTS,
+    "config_dir": or_null(TEXT),
+    "threads": or_null(WHOLE),
+    "shared": OBJECT,
+    "shared.config": OBJECT,
+    "jobs": LIST,
+}
+_JOB_ENTRIES = {
+    "folder": _FOLDER,
+    "words": _TEXTS,
+    "signature": TEXT,
+    "status": _STATUS,
+    "tries": WHOLE,
+    "final?": FLAG,
+    "reason": or_null(TEXT),
+    "process": or_null(OBJECT),
+    "process.pid": WHOLE,
+    "process.host": TEXT,
+    "own": OBJECT,
+    "own.config": OBJECT,
+}
+
+
+def is_sweep(directory: str | Path) -> bool:
+    """Return whether a directory holds a sweep's record."""
+    try:
+        return (Path(directory).expanduser() / RECORD).is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def read_sweep(directory: Path) -> dict[str, Any]:
+    """Return the contents of a sweep's record.
+
+    Raises:
+        FileNotFoundError: the directory holds none.
+        UserError: the file cannot be read, or an entry is not what bisum writes.
+    """
+    path = directory / RECORD
+    record = read_object(path, _ENTRIES)
+    for number, job in enumerate(record["jobs"]):
+        problem = wrong_entry(job, _JOB_ENTRIES) if isinstance(job, Mapping) else "must be an object"
+        if problem:
+            raise UserError(f"'{path}': jobs[{number}] {problem}, as bisum wrote it")
+    folders = [job["folder"] for job in record["jobs"]]
+    if not folders or len(set(folders)) < len(folders):
+        raise UserError(f"'{path}': jobs must be one or more, each with a folder of its own, as bisum wrote it")
+    return record
+
+
+def record_of_job(sweep: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a job's `run.json` holds of its configuration before it has one."""
+    shared, own = sweep["shared"], job["own"]
+    return {**shared, **own, "job": sweep["command"], "config": {**shared["config"], **own["config"]}}
+
+
+def shared_part(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the first record of several jobs, and of each record the entries that differ from it.
+
+    A configuration is compared by its top-level keys, which all jobs of a command have in common.
+    """
+    first = records[0]
+    own = [
+        {
+            **{key: value for key, value in record.items() if key != "config" and value != first[key]},
+            "config": {key: value for key, value in record["config"].items() if value != first["config"].get(key, ...)},
+        }
+        for record in records
+    ]
+    return first, own

@@ -1,0 +1,210 @@
+"""What a sweep shows while it works: a table of the running jobs on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import re
+import signal
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from bisum.display.console import Console
+from bisum.display.tables import new_table
+from bisum.display.terminal import clock
+from bisum.errors import UserError, complain
+from bisum.printing import clean_standard_streams
+from bisum.runs.progress import read_progress
+from bisum.runs.record import read_record
+from bisum.runs.sweep import STATUSES
+from bisum.sweeps.record import SweepRecord
+from bisum.sweeps.work import Work
+
+_REFRESH = 0.5
+"""Seconds between two tables."""
+_PULSE = 60.0
+"""Seconds between two lines about the whole sweep, where no terminal shows a table."""
+_SILENCE = 300.0
+"""Seconds without progress after which a job's state says so."""
+_MOST_ROWS = 20
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (> (?:warning: )?)?(.*)")
+"""A line of `train.log`: a time, for news and warnings their mark, and the text."""
+
+
+class Started(Protocol):
+    """A job that this process has started."""
+
+    work: Work
+    began: float
+
+
+class JobLog:
+    """The lines that a job adds to its `train.log`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = path.stat().st_size if path.exists() else 0
+
+    def new_lines(self) -> Iterator[str]:
+        """Yield the whole lines since the last call."""
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read().rpartition(b"\n")
+            self._read += len(whole) + len(end)
+            yield from whole.decode("utf-8", "replace").splitlines()
+
+
+class SweepDisplay:
+    """The display of one sweep, to be entered around its work."""
+
+    def __init__(self, words: Sequence[Sequence[str]], log: str, *, detached: bool) -> None:
+        """Create the display.
+
+        Args:
+            words: each job's part of the command line.
+            log: what is shown of the jobs: each line of their logs, their news, or failures and warnings alone.
+            detached: whether the jobs run in processes of their own, so that this display alone uses the terminal.
+        """
+        shared = set.intersection(*map(set, words)) if len(words) > 1 else set()
+        self._own = [" ".join(word for word in own if word not in shared) or "defaults" for own in words]
+        self._log = log
+        self._console = Console()
+        self._detached = detached
+        shows_table = detached and log != "quiet" and self._console.is_terminal and not self._console.is_dumb_terminal
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if shows_table else None
+        self._began = self._shown = time.monotonic()
+        self._logs: dict[int, JobLog] = {}
+        self._said: set[str] = set()
+        self._starts: dict[int, float] = {}
+        self._took: list[float] = []
+
+    def __enter__(self) -> SweepDisplay:
+        if self._live is not None:
+            self._live.start()
+            clean_standard_streams()  # which Live has replaced
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def begin(self, work: Work) -> None:
+        """Announce a job that starts."""
+        self._starts[work.number] = time.monotonic()
+        text = f"job {work.number}{' continues' if work.resumes else ''}: {self._own[work.number]}"
+        if self._detached:
+            self._logs[work.number] = JobLog(work.directory / "train.log")
+            self._print(text)
+        elif self._log != "quiet":
+            self._console.rule(text)
+
+    def end(self, number: int, entry: Mapping[str, Any], run: Mapping[str, Any], *, again: bool) -> None:
+        """Report how a job ended."""
+        self._relay(number)
+        seconds = time.monotonic() - self._starts.pop(number, time.monotonic())
+        if entry["status"] == "finished":
+            self._took.append(seconds)
+            self._print(f"job {number} finished in {clock(seconds)}{_score(run, ': ')}")
+        elif entry["status"] == "failed":
+            complain(f"job {number} failed: {entry['reason']}{'; it runs again' if again else ''}")
+        else:
+            self._print(f"job {number} stopped; it can continue")
+
+    def stopping(self, number: int | None, jobs: int) -> None:
+        """Say that the running jobs stop, and by which signal; None: because one failed."""
+        why = "sweep.fail_fast" if number is None else signal.Signals(number).name
+        them = "the running job saves" if jobs == 1 else f"{jobs} running jobs save"
+        again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
+        self._print(f"> {why}: {them} a checkpoint and stop{'s' * (jobs == 1)}{again}")
+
+    def show(self, record: SweepRecord, started: Mapping[int, Started]) -> None:
+        """Show where the sweep is, if that is due."""
+        now = time.monotonic()
+        if not self._detached or now - self._shown < _REFRESH:
+            return
+        for number in started:
+            self._relay(number)
+        if self._live is not None:
+            self._shown = now
+            self._live.update(self._table(record, started), refresh=True)
+        elif now - self._shown >= _PULSE:
+            self._shown = now
+            running = [f"job {number} {_state(record.path(number))}" for number in started]
+            self._print("; ".join([self._summary(record, started), *running]))
+
+    def _table(self, record: SweepRecord, started: Mapping[int, Started]) -> Group:
+        """Return the running jobs and, in one line, the state of the sweep."""
+        table = new_table("job")
+        for column in ("settings", "stage", "score", "time"):
+            table.add_column(column)
+        running = [(number, entry) for number, entry in enumerate(record.jobs) if entry["status"] == "running"]
+        for number, entry in running[:_MOST_ROWS]:
+            directory = record.path(number)
+            if number in started:
+                where, took = "", clock(time.time() - started[number].began)
+            else:
+                process = entry["process"] or {}
+                where, took = f" (process {process.get('pid')} on {process.get('host')})", ""
+            score = _score(_record(directory), "")
+            table.add_row(str(number), self._own[number], _state(directory) + where, score, took)
+        return Group(*([table] if running else []), Text(self._summary(record, started)))
+
+    def _summary(self, record: SweepRecord, started: Mapping[int, Started]) -> str:
+        counts = Counter(entry["status"] for entry in record.jobs)
+        counted = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+        left = self._left(counts["waiting"] + counts["interrupted"], started)
+        about = "" if left is None else f", about {clock(left)} left"
+        return f"{len(record.jobs)} jobs: {counted}; {clock(time.monotonic() - self._began)} so far{about}"
+
+    def _left(self, waiting: int, started: Mapping[int, Started]) -> float | None:
+        """Return the seconds left if every job takes as long as the median one that has finished here."""
+        if not self._took or not started:
+            return None
+        each = statistics.median(self._took)
+        begun = [max(0.0, each - (time.time() - job.began)) for job in started.values()]
+        return max(max(begun), (waiting * each + sum(begun)) / len(begun))
+
+    def _relay(self, number: int) -> None:
+        """Show what a job has logged since the last time: with `debug` all, else its news and warnings, each once."""
+        for line in self._logs[number].new_lines() if number in self._logs else ():
+            found = _LOGGED.fullmatch(line)
+            mark, text = (found[1] or "", found[2]) if found else ("", line)
+            if self._log == "debug":
+                self._print(f"{number}  {mark}{text}")
+            elif mark and text not in self._said:
+                self._said.add(text)
+                self._console.print(f"> job {number}: {mark[2:]}{text}", soft_wrap=True)
+
+    def _print(self, text: str) -> None:
+        if self._log != "quiet":
+            self._console.print(text, soft_wrap=True)
+
+
+def _state(directory: Path) -> str:
+    """Return the stage of a job, and how long it has made no progress if that is long."""
+    found = read_progress(directory)
+    if found is None:
+        return "starting"
+    progress, idle = found
+    return f"{progress.line}{f', no progress for {clock(idle)}' if idle > _SILENCE else ''}"
+
+
+def _score(run: Mapping[str, Any], before: str) -> str:
+    """Return the score of a run that its checkpoints are chosen by, the best so far; nothing before it has one."""
+    name = run.get("best_metric")
+    value = (run.get("best") or {}).get(name)
+    return f"{before}{name} {value:.2f}" if isinstance(value, int | float) else ""
+
+
+def _record(directory: Path) -> dict[str, Any]:
+    try:
+        return read_record(directory)
+    except (UserError, OSError):
+        return {}

@@ -1,0 +1,234 @@
+"""A sweep's record, `sweep.json`, which several processes may read and change while they share its jobs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from bisum.config.identity import signature
+from bisum.config.jobs import Job
+from bisum.config.sweep import Sweep
+from bisum.errors import UserError
+from bisum.printing import as_json
+from bisum.runs.files import replace_file
+from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
+from bisum.runs.plain import refuse_links
+from bisum.runs.record import read_record
+from bisum.runs.sweep import RECORD, read_sweep, shared_part
+from bisum.sweeps.execution import prepare
+
+_STATE = ".state"
+"""Lock of the record, held while it is read and replaced."""
+
+
+class SweepRecord:
+    """The record of a sweep in whose directory this process works; close it at the end.
+
+    The truth about a job is its run directory; the record says what each process has seen of it.
+    """
+
+    def __init__(self, sweep: Sweep, config_dir: str | None, threads: int | None) -> None:
+        """Open the record of a sweep, or write a new one.
+
+        Args:
+            sweep: the sweep, whose directory exists.
+            config_dir: the folder of `--config-dir`.
+            threads: threads of each job of a new sweep; None: as many as torch chooses.
+
+        Raises:
+            UserError: the directory holds another sweep, or a job's folder another run.
+        """
+        self.directory = Path(sweep.directory)
+        self._path = self.directory / RECORD
+        self._hydra_folder = sweep.composed.hydra.output_subdir
+        self._seen: tuple[int, ...] = ()
+        refusal = f"hydra.sweep.dir: '{self.directory}' is in use: another process has locked it"
+        jobs = sweep.jobs or []
+        with waiting_lock(self.directory / _STATE):
+            self._lock, self.is_alone = share(self.directory, refusal)
+            try:
+                self.is_new = not self._path.exists()
+                self._record = _begun(sweep, config_dir, threads) if self.is_new else self._matched(jobs)
+                for number, job in enumerate(jobs):
+                    self._reconcile(number, job)
+                self._write()
+            except BaseException:
+                self._lock.close()
+                raise
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """The entries of the jobs, as any process wrote them last."""
+        try:
+            seen = self._stat()
+            if seen != self._seen:
+                self._record, self._seen = read_sweep(self.directory), seen
+        except FileNotFoundError as error:
+            raise UserError(f"'{self._path}' is gone; the sweep cannot go on without it") from error
+        entries: list[dict[str, Any]] = self._record["jobs"]
+        return entries
+
+    @property
+    def contents(self) -> dict[str, Any]:
+        """All of the record, as it was read last."""
+        return self._record
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of each job; None: as many as torch chooses."""
+        threads: int | None = self._record["threads"]
+        return threads
+
+    def path(self, number: int) -> Path:
+        """Return the run directory of a job."""
+        return self.directory / str(self._record["jobs"][number]["folder"])
+
+    def claim(self, number: int, retries: int) -> TextIO | None:
+        """Take a job that is to run, and return its lock; None if another process has it, or if it is done.
+
+        Raises:
+            UserError: its folder cannot be used.
+        """
+        with waiting_lock(self.directory / _STATE):
+            entry = self.jobs[number]
+            if not is_open(entry, retries):
+                return None
+            folder = self._prepared(number)
+            if is_locked(folder) or (claim := claim_job(folder)) is None:  # someone may run it without the sweep
+                return None
+            process = {"pid": os.getpid(), "host": socket.gethostname()}
+            entry.update(status="running", process=process, reason=None)
+            self._write()
+            return claim
+
+    def _prepared(self, number: int) -> Path:
+        """Return the folder of a job; nothing in it is overwritten when the job runs for the first time."""
+        folder = self.path(number)
+        if folder.is_symlink():
+            raise UserError(f"hydra.sweep.subdir: '{folder}' is a link; replace it with a folder")
+        if (folder / CLAIM).exists():
+            refuse_links(folder, "hydra.sweep.subdir")
+        else:
+            prepare(folder, "hydra.sweep.subdir", self._hydra_folder)
+        return folder
+
+    def settle(self, number: int, status: str, reason: str | None = None, *, final: bool = False) -> None:
+        """Record how a job ended; `final`: trying again cannot help."""
+        with self._changed() as entries:
+            entry = entries[number]
+            tries = entry["tries"] + 1 if status == "failed" else entry["tries"]
+            entry.update(status=status, reason=reason, process=None, tries=tries, final=final)
+
+    def is_elsewhere(self, number: int) -> bool:
+        """Return whether another process runs a job."""
+        folder = self.path(number)
+        return is_locked(folder, CLAIM) or is_locked(folder)
+
+    def close(self) -> None:
+        """Leave the directory to others."""
+        self._lock.close()
+
+    @contextmanager
+    def _changed(self) -> Iterator[list[dict[str, Any]]]:
+        with waiting_lock(self.directory / _STATE):
+            yield self.jobs
+            self._write()
+
+    def _write(self) -> None:
+        replace_file(self._path, [as_json(self._record, indent=1)])
+        self._seen = self._stat()
+
+    def _stat(self) -> tuple[int, ...]:
+        """Return what changes whenever a process replaces the record."""
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def _matched(self, jobs: list[Job]) -> dict[str, Any]:
+        """Return the record in the directory, if it is of the same jobs; they run in its folders."""
+        record = read_sweep(self.directory)
+        ours = [_signature(job) for job in jobs]
+        theirs = [entry["signature"] for entry in record["jobs"]]
+        if ours != theirs:
+            number = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
+            what = f"it has {len(theirs)} jobs, not {len(ours)}" if number is None else f"its job {number} is another"
+            raise UserError(
+                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({what}); name another directory, or "
+                f"continue that sweep with resume={self.directory}"
+            )
+        return record
+
+    def _reconcile(self, number: int, job: Job) -> None:
+        """Bring an entry up to date with its run directory, and let what failed run again if nobody else works."""
+        entry = self._record["jobs"][number]
+        folder = self.path(number)
+        if self.is_new or not (folder / "run.json").exists():
+            if entry["status"] != "running" or not self.is_elsewhere(number):
+                entry.update(status="waiting", process=None)
+        else:
+            run = read_record(folder)
+            if signature(run["job"], run["config"]) != entry["signature"]:
+                raise UserError(
+                    f"'{folder}': holds another run than the sweep's job {number} ({' '.join(job.words)}); move it away"
+                )
+            if run.get("status") == "finished":
+                entry.update(status="finished", reason=None, process=None)
+            elif entry["status"] == "finished" or (entry["status"] == "running" and not self.is_elsewhere(number)):
+                entry.update(status="interrupted", process=None)
+        if entry["status"] == "failed" and self.is_alone:
+            entry.update(status="waiting")
+        if self.is_alone:
+            entry.update(tries=0, final=False)
+
+
+def is_open(entry: dict[str, Any], retries: int) -> bool:
+    """Return whether a job is still to be run, if no process runs it already."""
+    if entry["status"] == "failed":
+        return not entry.get("final") and entry["tries"] <= retries
+    return bool(entry["status"] != "finished")
+
+
+def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str, Any]:
+    """Return the record of a sweep of which no job has begun."""
+    jobs = sweep.jobs or []
+    records = [
+        {
+            "config": dict(job.config.provenance.recorded.config),
+            "from_environment": job.config.provenance.recorded.from_environment,
+            "masked": job.config.provenance.recorded.masked,
+            "choices": dict(job.config.provenance.choices),
+        }
+        for job in jobs
+    ]
+    shared, own = shared_part(records)
+    return {
+        "command": jobs[0].config.provenance.command,
+        "words": list(sweep.words),
+        "config_dir": None if config_dir is None else str(Path(config_dir).resolve()),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "threads": threads,
+        "jobs": [
+            {
+                "folder": job.folder,
+                "words": list(job.config.provenance.overrides),
+                "signature": _signature(job),
+                "status": "waiting",
+                "tries": 0,
+                "final": False,
+                "reason": None,
+                "process": None,
+                "own": part,
+            }
+            for job, part in zip(jobs, own, strict=True)
+        ],
+        "shared": shared,
+    }
+
+
+def _signature(job: Job) -> str:
+    provenance = job.config.provenance
+    return signature(provenance.command, provenance.recorded.config)

@@ -1,0 +1,149 @@
+"""`bisum -m`: the whole story of a sweep, from its checked jobs to the table at its end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from bisum.config.hydra_node import runs_in_processes
+from bisum.config.sweep import Sweep
+from bisum.display.console import Console
+from bisum.errors import UserError, complain
+from bisum.records.run import claim
+from bisum.runs.files import replace_file
+from bisum.runs.plain import refuse_links
+from bisum.runs.sweep import is_sweep
+from bisum.sweeps.callbacks import Callbacks
+from bisum.sweeps.display import SweepDisplay
+from bisum.sweeps.execution import Function, release_memory, run_job_of_sweep
+from bisum.sweeps.local import JobProcess, Share, cores, threads_of_a_job, visible_gpus
+from bisum.sweeps.record import SweepRecord
+from bisum.sweeps.report import report_work
+from bisum.sweeps.scheduling import Scheduler
+from bisum.sweeps.work import Execution, Launch, Work
+
+
+def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function: Callable[[], Function]) -> int:
+    """Run the jobs that nobody has run yet, and compare them all; a job that fails stops no other.
+
+    Args:
+        sweep: the checked jobs.
+        config_dir: the folder of `--config-dir`.
+        entry: the module that runs one job in a process of its own.
+        import_function: returns the command's function, for jobs that run in this process.
+
+    Returns:
+        0 if all jobs have finished, 1 if one failed, 128 + n if signal n stopped the sweep.
+
+    Raises:
+        UserError: the sweep's directory cannot be used.
+    """
+    jobs = sweep.jobs or []
+    directory = Path(sweep.directory)
+    callbacks = Callbacks(sweep.composed)
+    if is_sweep(directory):
+        refuse_links(directory, "hydra.sweep.dir")
+    else:
+        claim(directory, "hydra.sweep.dir")
+    in_processes = runs_in_processes(sweep.composed.hydra)
+    gpus = visible_gpus(jobs) if in_processes else []
+    parallel = _parallel(sweep, len(gpus), in_processes)
+    record = SweepRecord(sweep, config_dir, threads_of_a_job(parallel))
+    try:
+        if record.is_new:
+            replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
+        _announce(sweep, record, parallel, len(gpus))
+        for line in sweep.repeated:
+            complain(line)
+        launch = _process(config_dir, entry, gpus) if in_processes else _in_this_process(import_function)
+        command = jobs[0].config.provenance.command
+        callbacks.on_multirun_start(config=sweep.composed, config_name=command)
+        try:
+            with SweepDisplay([job.words for job in jobs], jobs[0].config.log, detached=in_processes) as display:
+                scheduler = Scheduler(record, jobs, sweep.options, parallel, launch, display)
+                scheduler.work()
+        finally:
+            callbacks.on_multirun_end(config=sweep.composed, config_name=command)
+        code = report_work(record)
+        return code if scheduler.stopped_by is None else 128 + scheduler.stopped_by
+    finally:
+        record.close()
+
+
+def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:
+    """Return how many jobs run at once."""
+    chosen = sweep.options.parallel
+    if not in_processes:
+        if chosen not in (1, "auto"):
+            raise UserError(f"sweep.parallel: hydra/launcher=basic runs one job at a time, not {chosen}; leave it out")
+        return 1
+    number = max(1, gpus) if chosen == "auto" else chosen
+    return min(number, len(sweep.jobs or []))
+
+
+def _announce(sweep: Sweep, record: SweepRecord, parallel: int, gpus: int) -> None:
+    """Say how the jobs share the machine, and what an earlier process has done."""
+    jobs = sweep.jobs or []
+    if jobs[0].config.log == "quiet":
+        return
+    done = sum(entry["status"] == "finished" for entry in record.jobs)
+    lines = []
+    if not record.is_new:
+        others = "" if record.is_alone else "; another process works on them, too"
+        lines.append(f"{done} of {len(jobs)} jobs have finished already{others}")
+    if parallel > 1:
+        share = f"one of {gpus} GPUs" if gpus else f"{record.threads or 'its own number of'} threads"
+        lines.append(f"{parallel} jobs at once, each with {share}")
+    elif len(jobs) - done > 1 and cores() > 1 and not gpus and sweep.options.parallel == "auto":
+        lines.append(f"one job at a time; sweep.parallel={min(len(jobs), cores())} is often faster on {cores()} cores")
+    for line in lines:
+        Console().print(f"> {line}", soft_wrap=True)
+
+
+def _process(config_dir: str | None, entry: str, gpus: list[str]) -> Launch:
+    """Return what starts a job in a process of its own, on the GPU of its place."""
+
+    def launch(work: Work, place: int) -> Execution:
+        gpu = gpus[place % len(gpus)] if gpus else None
+        return JobProcess(entry, work, Share(work.threads, gpu), config_dir)
+
+    return launch
+
+
+def _in_this_process(import_function: Callable[[], Function]) -> Launch:
+    function = import_function()
+
+    def launch(work: Work, place: int) -> Execution:  # noqa: ARG001 - there is one place
+        return _Here(work, function)
+
+    return launch
+
+
+class _Here:
+    """A job that runs in this process, and has ended when it is asked about."""
+
+    pid = 0
+
+    def __init__(self, work: Work, function: Function) -> None:
+        config = work.job.config
+        provenance = replace(config.provenance, prepared=True, fingerprint=work.fingerprint)
+        resume = str(work.directory) if work.resumes else None
+        job = replace(work.job, config=replace(config, resume=resume, provenance=provenance))
+        try:
+            self._code = run_job_of_sweep(job, function)
+        except SystemExit as exit_:  # a signal interrupted the job
+            self._code = int(exit_.code or 0)
+            signal.raise_signal(self._code - 128)
+        finally:
+            release_memory()
+
+    def poll(self) -> int:
+        """Return the exit code."""
+        return self._code
+
+    def interrupt(self, number: int) -> None: ...
+    def kill(self) -> None: ...
