@@ -17,9 +17,11 @@ from rich.live import Live
 from rich.text import Text
 
 from bisum.display.console import Console
+from bisum.display.evaluation_tables import prefix_of
 from bisum.display.tables import new_table
 from bisum.display.terminal import clock
-from bisum.errors import UserError, complain
+from bisum.errors import UserError, printable
+from bisum.interfaces.score import ROUGE_PROFILES, score_name
 from bisum.printing import clean_standard_streams
 from bisum.runs.progress import read_progress
 from bisum.runs.record import read_record
@@ -113,7 +115,7 @@ class SweepDisplay:
             self._took.append(seconds)
             self._print(f"job {number} finished in {clock(seconds)}{_score(run, ': ')}")
         elif entry["status"] == "failed":
-            complain(f"job {number} failed: {entry['reason']}{'; it runs again' if again else ''}")
+            self._print(f"job {number} failed: {printable(str(entry['reason']))}{'; it runs again' if again else ''}")
         else:
             self._print(f"job {number} stopped; it can continue")
 
@@ -197,9 +199,13 @@ def _state(directory: Path) -> str:
 
 
 def _score(run: Mapping[str, Any], before: str) -> str:
-    """Return the score of a run that its checkpoints are chosen by, the best so far; nothing before it has one."""
-    name = run.get("best_metric")
-    value = (run.get("best") or {}).get(name)
+    """Return the score that chooses a training's checkpoints, the best so far, or an evaluation's ROUGE-L, if any."""
+    name, value = run.get("best_metric"), None
+    if evaluation := run.get("evaluation"):
+        name = score_name(prefix_of(evaluation["split"]), "rougeL", profile=run.get("profile", ROUGE_PROFILES[0]))
+        value = evaluation.get(name)
+    elif name is not None:
+        value = (run.get("best") or {}).get(name)
     return f"{before}{name} {value:.2f}" if isinstance(value, int | float) else ""
 
 

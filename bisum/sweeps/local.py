@@ -120,7 +120,7 @@ def _handover(job: Job, work: Work, config_dir: str | None) -> Handover:
     provenance = job.config.provenance
     return Handover(
         command=provenance.command,
-        values={**provenance.resolved, "resume": str(work.directory) if work.resumes else None},
+        values={**provenance.resolved, "resume": str(work.directory.absolute()) if work.resumes else None},
         provenance={
             "choices": dict(provenance.choices),
             "overrides": list(provenance.overrides),

@@ -96,8 +96,11 @@ def _announce(sweep: Sweep, record: SweepRecord, parallel: int, gpus: int) -> No
         others = "" if record.is_alone else "; another process works on them, too"
         lines.append(f"{done} of {len(jobs)} jobs have finished already{others}")
     if parallel > 1:
-        share = f"one of {gpus} GPUs" if gpus else f"{record.threads or 'its own number of'} threads"
-        lines.append(f"{parallel} jobs at once, each with {share}")
+        threads = "thread" if record.threads == 1 else "threads"
+        share = (
+            f"each on one of {gpus} GPUs" if gpus else f"each with {record.threads or 'its own number of'} {threads}"
+        )
+        lines.append(f"{parallel} jobs at once, {share}")
     elif len(jobs) - done > 1 and cores() > 1 and not gpus and sweep.options.parallel == "auto":
         lines.append(f"one job at a time; sweep.parallel={min(len(jobs), cores())} is often faster on {cores()} cores")
     for line in lines:
@@ -137,7 +140,8 @@ class _Here:
             self._code = run_job_of_sweep(job, function)
         except SystemExit as exit_:  # a signal interrupted the job
             self._code = int(exit_.code or 0)
-            signal.raise_signal(self._code - 128)
+            if self._code > 128:
+                signal.raise_signal(self._code - 128)
         finally:
             release_memory()
 

@@ -140,7 +140,8 @@ class Scheduler:
             work = Work(number, job, directory, claim, resumes, threads, fingerprint)
             place = min({*range(self.parallel)} - {running.place for running in self._running.values()})
             self.display.begin(work)
-            self._running[number] = Running(work, self.launch(work, place), place, time.time())
+            began = time.time()
+            self._running[number] = Running(work, self.launch(work, place), place, began)
         except OSError as error:
             claim.close()
             self._settle_refused(number, str(error))
@@ -184,7 +185,10 @@ class Scheduler:
             reason = _why(code, directory)
         if status != "failed" or running.hung is not None:
             known = record_of_job(self.record.contents, self.record.jobs[number])
-            record_failure(directory, {**known, **_record(directory)}, str(reason), code if code > 0 else 128 - code)
+            with suppress(OSError):  # the sweep's record has the reason, too
+                record_failure(
+                    directory, {**known, **_record(directory)}, str(reason), code if code > 0 else 128 - code
+                )
         self._settle(number, "failed", str(reason), final=code == 2)
 
     def _settle_refused(self, number: int, reason: str) -> None:

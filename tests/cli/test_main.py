@@ -20,9 +20,10 @@ from bisum import compose
 from bisum.cli.arguments import parse
 from bisum.cli.commands import COMMANDS
 from bisum.config.composition import Composer
-from bisum.config.jobs import listed_sweep, single_job
+from bisum.config.jobs import single_job
 from bisum.config.plain import plain_options
 from bisum.config.schema import check
+from bisum.config.sweep import listed_sweep
 from bisum.interfaces.defaults import conf_directory
 from bisum.version import __version__
 

@@ -8,7 +8,8 @@ import pytest
 from bisum import compose
 from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
-from bisum.config.jobs import listed_sweep, single_job
+from bisum.config.jobs import single_job
+from bisum.config.sweep import listed_sweep
 from bisum.errors import UserError
 
 NUMBER_LIKE = ["1_004", "1e05233", "2024_11", "010", "0x1F", "1e3", ".5", "-0", "+7", "nan", "inf", "true", "False"]
@@ -122,8 +123,8 @@ def test_each_value_of_a_sweep_is_the_text_typed(values):
 
 def test_a_sweep_of_lists_of_text():
     composer = Composer("train")
-    jobs = listed_sweep(composer, composer.parse(["tracker.tags=[1_0],[2,x]"]))
-    assert [job.config.tracker.tags for job in jobs.jobs] == [["1_0"], ["2", "x"]]
+    jobs = listed_sweep(composer, composer.parse(["languages=[1_0],[2,x]"]))
+    assert [job.config.languages for job in jobs.jobs] == [["1_0"], ["2", "x"]]
 
 
 @pytest.mark.parametrize("values", ["1_0,2", "choice(1_0,2)", "shuffle(choice(1_0))"])

@@ -16,10 +16,11 @@ from bisum import compose
 from bisum.cli.arguments import parse
 from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
-from bisum.config.jobs import Job, configure, listed_sweep, single_job
+from bisum.config.jobs import Job, configure, single_job
 from bisum.config.plain import PLAIN_SCHEMAS, plain_options
 from bisum.config.provenance import Provenance
 from bisum.config.schema import SCHEMAS, Config
+from bisum.config.sweep import listed_sweep
 from bisum.config.targets import locate
 from bisum.corpus.filters import Books, LongTitles
 from bisum.corpus.marc import Marc

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from bisum import compose
 from bisum.config import composition, schema
 from bisum.config.composition import Composer
-from bisum.config.jobs import listed_sweep, single_job
+from bisum.config.jobs import single_job
+from bisum.config.sweep import listed_sweep
 from bisum.errors import UserError
 
 

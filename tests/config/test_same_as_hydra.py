@@ -24,9 +24,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
-from bisum.config.jobs import listed_sweep
 from bisum.config.overrides import swept
 from bisum.config.schema import SCHEMAS
+from bisum.config.sweep import listed_sweep
 from bisum.errors import UserError
 from bisum.interfaces.defaults import conf_directory
 

@@ -101,7 +101,8 @@ def test_the_jobs_of_a_sweep_are_runs_of_a_group(sweep, read):
         ids.add(run["run_id"])
     assert len(ids) == 4
     assert systems[0] == systems[1] != systems[2] == systems[3]
-    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "3", "multirun.yaml", ".lock"}
+    files = {"multirun.yaml", "sweep.json", ".lock", ".state"}
+    assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "3", *files}
 
 
 def test_history_of_the_other_backend(found, other_backend):

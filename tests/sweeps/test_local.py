@@ -1,0 +1,235 @@
+"""The launcher `local`: processes of their own, killed, failing, hanging and out of memory; the same numbers."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from trained_model import WORDS
+
+import bisum
+from bisum.sweeps.local import Share, threads_of_a_job
+
+ROOT = str(Path(bisum.__file__).parents[1])
+SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none"]
+
+
+def start(folder, *words, env=None):
+    """Start a command line in the background, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bisum", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ROOT, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def entries(sweep):
+    return json.loads((sweep / "sweep.json").read_text("utf-8"))["jobs"]
+
+
+def statuses(sweep):
+    return [entry["status"] for entry in entries(sweep)]
+
+
+def record(sweep, job):
+    return json.loads((sweep / f"{job}/run.json").read_text("utf-8"))
+
+
+def numbers(sweep, job):
+    """What a job has logged, but for its speed, and the scores of its rows."""
+    lines = [json.loads(line) for line in (sweep / f"{job}/metrics.jsonl").read_text("utf-8").splitlines()]
+    for line in lines:
+        line.pop("train/examples_per_second", None)
+    predictions = {path.name: path.read_text("utf-8") for path in (sweep / f"{job}/predictions").glob("*.jsonl")}
+    return lines, predictions, record(sweep, job)["best"], record(sweep, job)["test"]
+
+
+def until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_training(sweep, job):
+    return (sweep / f"{job}/metrics.jsonl").exists()
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, run_bisum):
+    """A sweep of three jobs that nothing interrupts, each with one thread."""
+    folder = tmp_path_factory.mktemp("reference")
+    done = run_bisum("-m", *SMALL, *LONGER, "hydra/launcher=basic", "hydra.sweep.dir=sweep", cwd=folder)
+    assert done.code == 0, done.err
+    return folder / "sweep"
+
+
+LONGER = ["trainer.epochs=6", "corpus.max_train_rows=320", "seed=1,2,3"]
+
+
+def test_a_sweep_whose_process_is_killed_goes_on_and_computes_the_same(reference, tmp_path, run_bisum):
+    words = ["-m", *SMALL, *LONGER, "sweep.parallel=2", "hydra.sweep.dir=sweep"]
+    sweep = tmp_path / "sweep"
+    process = start(tmp_path, *words)
+    until(lambda: (sweep / "1/checkpoints/epoch-1").exists() and is_training(sweep, 0))
+    os.kill(process.pid, signal.SIGKILL)  # its jobs notice, and stop
+    process.communicate()
+    assert statuses(sweep) == ["running", "running", "waiting"]
+    done = run_bisum(*words, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert statuses(sweep) == ["finished"] * 3
+    assert re.search(r"job 1 continues: seed=2", done.out)
+    assert "\n1 " in done.out.partition(" sweep ")[2]
+    for job in range(3):
+        assert numbers(sweep, job) == numbers(reference, job)
+        assert record(sweep, job)["threads"] == 1
+    log = (sweep / "1/train.log").read_text("utf-8")
+    assert log.count("> continues from") == 1
+    again = run_bisum("resume=sweep", cwd=tmp_path)
+    assert again.code == 0
+    assert "> 3 of 3 jobs have finished already" in again.out
+    assert (sweep / "1/train.log").read_text("utf-8") == log
+
+
+def test_ctrl_c_stops_a_sweep_that_can_be_resumed(reference, tmp_path, run_bisum):
+    sweep = tmp_path / "sweep"
+    process = start(tmp_path, "-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep")
+    until(lambda: is_training(sweep, 0))
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "> SIGINT: the running job saves a checkpoint and stops; Ctrl-C again stops at once" in out
+    assert "of 3 jobs 0 finished, 0 failed, 3 left; to go on: bisum resume=sweep" in out
+    assert statuses(sweep) == ["interrupted", "waiting", "waiting"]
+    assert record(sweep, 0)["reason"] == "SIGINT"
+    assert list((sweep / "0/checkpoints").glob("epoch-*"))
+    done = run_bisum("resume=sweep", "sweep.parallel=2", "log=quiet", cwd=tmp_path, env={"OMP_NUM_THREADS": "2"})
+    assert done.code == 0, done.err
+    assert [numbers(sweep, job) for job in range(3)] == [numbers(reference, job) for job in range(3)]
+    assert [record(sweep, job)["threads"] for job in range(3)] == [1, 1, 1]  # as the sweep began
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path):
+    sweep = tmp_path / "sweep"
+    process = start(tmp_path, "-m", *SMALL, *LONGER, "trainer.epochs=50", "hydra.sweep.dir=sweep")
+    until(lambda: is_training(sweep, 0))
+    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    process.communicate(timeout=60)
+    assert time.monotonic() - began < 15
+    assert process.returncode == 130
+    assert statuses(sweep)[0] in ("interrupted", "waiting")
+
+
+def test_two_processes_share_a_sweep(reference, tmp_path):
+    words = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
+    sweep = tmp_path / "sweep"
+    first = start(tmp_path, *words)
+    until(lambda: (sweep / "0/.progress").exists())
+    second = start(tmp_path, *words)
+    outs = [process.communicate(timeout=300)[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), outs
+    assert "> 0 of 3 jobs have finished already; another process works on them, too" in outs[1]
+    started = [re.findall(r"^job (\d): seed", out, re.MULTILINE) for out in outs]
+    assert sorted(started[0] + started[1]) == ["0", "1", "2"]
+    assert all(started)
+    for out in outs:
+        assert "validation, 40 rows" in out.partition(" sweep ")[2]
+    assert [numbers(sweep, job) for job in range(3)] == [numbers(reference, job) for job in range(3)]
+
+
+TROUBLE = '''
+import os
+import resource
+import time
+
+import pyarrow as pa
+
+
+class Trouble:
+    """Keeps all rows, but for the trouble that it makes."""
+
+    def __init__(self, what: str):
+        self.what = what
+
+    def keep(self, rows, held_out):
+        if self.what == "fail":
+            raise RuntimeError("this one fails")
+        if self.what == "hang":
+            time.sleep(1000)
+        if self.what == "die":
+            os.kill(os.getpid(), 9)
+        if self.what == "memory":
+            used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
+            bytearray(2**30)
+        if self.what == "once" and not os.path.exists("tried"):
+            open("tried", "w").close()
+            os._exit(7)
+        return pa.array([True] * len(rows))
+'''
+
+
+@pytest.fixture
+def trouble(tmp_path, write):
+    write(tmp_path / "lab/trouble.py", TROUBLE)
+    write(tmp_path / "mine/filter/trouble.yaml", "trouble:\n  _target_: trouble.Trouble\n  what: none\n")
+    words = ["--config-dir", "mine", "filter=[trouble]", "allow_targets=[trouble]", "hydra.sweep.dir=sweep"]
+    return ["baseline", "-m", "corpus.max_eval_rows=20", "evaluation.bootstrap_samples=100", "tracker=none", *words]
+
+
+def test_failures_stay_where_they_are(trouble, tmp_path, run_bisum):
+    words = ["filter.trouble.what=fail,die,hang,none,memory", "sweep.timeout=0.1", "sweep.parallel=2"]
+    env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
+    done = run_bisum(*trouble, *words, cwd=tmp_path, env=env)
+    sweep = tmp_path / "sweep"
+    assert done.code == 1
+    assert statuses(sweep) == ["failed", "failed", "failed", "finished", "failed"]
+    reasons = [record(sweep, job)["reason"] for job in range(5)]
+    assert "this one fails" in reasons[0]
+    assert reasons[1] == "killed by SIGKILL, as the system does when memory runs out"
+    assert reasons[2] == "no progress for 0.1 minutes (sweep.timeout), so it was stopped"
+    assert "MemoryError" in reasons[4]
+    for job in (0, 1, 2, 4):
+        assert f"bisum: job {job} failed: {reasons[job]} (log: sweep/{job}/train.log)\n" in done.err
+        assert record(sweep, job)["status"] == "failed"
+    assert "this one fails" in (sweep / "0/train.log").read_text("utf-8")
+    assert "of 5 jobs 1 finished, 4 failed, 0 left; to go on: bisum resume=sweep" in done.err
+    assert "Traceback" not in done.out + done.err
+
+
+def test_a_job_that_fails_once_is_tried_again_and_fail_fast_stops_the_rest(trouble, tmp_path, run_bisum):
+    env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
+    words = ["filter.trouble.what=once,die,none", "sweep.retries=1", "sweep.fail_fast=true"]
+    done = run_bisum(*trouble, *words, cwd=tmp_path, env=env)
+    assert done.code == 1
+    assert "it runs again" in done.out
+    assert statuses(tmp_path / "sweep") == ["finished", "failed", "waiting"]
+    assert [entry["tries"] for entry in entries(tmp_path / "sweep")] == [1, 2, 0]
+    done = run_bisum("resume=sweep", "sweep.fail_fast=false", "allow_targets=[trouble]", cwd=tmp_path, env=env)
+    assert done.code == 1
+    assert statuses(tmp_path / "sweep") == ["finished", "failed", "finished"]
+
+
+def test_a_job_gets_its_share_of_the_machine(monkeypatch):
+    monkeypatch.setattr("bisum.sweeps.local.cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [threads_of_a_job(parallel) for parallel in (1, 2, 3, 16)] == [None, 4, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert [threads_of_a_job(parallel) for parallel in (1, 2)] == [3, 3]
+    environment = Share(4, "GPU-5").environment()
+    assert [environment[name] for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "CUDA_VISIBLE_DEVICES")] == [
+        "4",
+        "4",
+        "GPU-5",
+    ]
