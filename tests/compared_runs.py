@@ -35,7 +35,15 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outputs") / "sweep"
     rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
     metric = "metric=[chrf,length]"
-    bisum("-m", *SHARED, metric, f"trainer.learning_rate={rates}", f"seed={seeds}", f"hydra.sweep.dir={folder}")
+    bisum(
+        "-m",
+        *SHARED,
+        metric,
+        f"trainer.learning_rate={rates}",
+        f"seed={seeds}",
+        "hydra/launcher=basic",
+        f"hydra.sweep.dir={folder}",
+    )
     _SWEEPS.append(folder)
     return folder
 

@@ -180,7 +180,7 @@ class SweepDisplay:
             mark, text = (found[1] or "", found[2]) if found else ("", line)
             if self._log == "debug":
                 self._print(f"{number}  {mark}{text}")
-            elif mark and text not in self._said:
+            elif mark and text not in self._said and not text.startswith("tracked "):  # the sweep's end says where
                 self._said.add(text)
                 self._console.print(f"> job {number}: {mark[2:]}{text}", soft_wrap=True)
 

@@ -52,7 +52,9 @@ def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_pa
 
 def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained, tmp_path):
     models = [str(trained / "checkpoints/epoch-1"), str(trained)]
-    done = call_bisum("evaluate", *models, IN_THIS_PROCESS, "hydra.sweep.dir=sweep", "corpus.max_eval_rows=20", "metric=[length]")
+    done = call_bisum(
+        "evaluate", *models, IN_THIS_PROCESS, "hydra.sweep.dir=sweep", "corpus.max_eval_rows=20", "metric=[length]"
+    )
     assert done.code == 0, done.err
     assert len(re.findall(r"^job \d finished in \d:\d\d: test/rougeL \d", done.out, re.MULTILINE)) == 2
     table = done.out.partition(" sweep ")[2]

@@ -1,0 +1,75 @@
+"""What a process for each job costs, what jobs at once save, and the memory of jobs one after the other.
+
+PYTHONPATH=tests python tests/benchmarks/sweeps.py start      # seconds from a job's start to its first stage
+PYTHONPATH=tests python tests/benchmarks/sweeps.py parallel   # 8 jobs at sweep.parallel=2 against 1
+PYTHONPATH=tests python tests/benchmarks/sweeps.py memory     # 60 jobs: the peak of each process, and of the sweep's
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from trained_model import WORDS
+
+SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none", "log=quiet"]
+LONGER = [*SMALL, "model.architecture.d_model=128", "corpus.max_train_rows=1000", "trainer.batch_size=8"]
+BISUM = [sys.executable, "-m", "bisum"]
+
+
+def sweep(folder: Path, *words: str) -> float:
+    """Run a sweep and return its seconds."""
+    began = time.perf_counter()
+    subprocess.run([*BISUM, "-m", *words, f"hydra.sweep.dir={folder}"], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def start(folder: Path) -> None:
+    """Alternate sweeps of four jobs in processes of their own and in one process."""
+    seeds = "seed=1,2,3,4"
+    pairs = [
+        (
+            sweep(folder / f"own{number}", *SMALL, seeds),
+            sweep(folder / f"one{number}", *SMALL, seeds, "hydra/launcher=basic"),
+        )
+        for number in range(3)
+    ]
+    own, one = (statistics.median(times) for times in zip(*pairs, strict=True))
+    print(
+        f"4 jobs: {own:.1f} s in processes of their own, {one:.1f} s in one: {(own - one) / 3:.1f} s a job (medians of 3)"
+    )
+
+
+def parallel(folder: Path) -> None:
+    """Alternate sweeps of eight jobs, two at once and one after the other."""
+    seeds = "seed=1,2,3,4,5,6,7,8"
+    pairs = [
+        [sweep(folder / f"{number}-{jobs}", *LONGER, seeds, f"sweep.parallel={jobs}") for jobs in (1, 2)]
+        for number in range(2)
+    ]
+    one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
+    print(
+        f"8 jobs: {one:.0f} s one after the other, {two:.0f} s two at once, {one / two:.2f} times as fast (medians of 2)"
+    )
+
+
+def memory(folder: Path) -> None:
+    """Run 60 jobs, and print the memory of the first and the last ones."""
+    seeds = "seed=" + ",".join(map(str, range(60)))
+    program = "import resource, runpy, sys; sys.argv = ['bisum', *sys.argv[1:]]\ntry:\n    runpy.run_module('bisum', run_name='__main__')\nfinally:\n    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    words = ["-m", *SMALL, "trainer.epochs=1", seeds, "sweep.parallel=2", f"hydra.sweep.dir={folder / 'sweep'}"]
+    done = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    peaks = [json.loads((folder / f"sweep/{job}/run.json").read_text())["peak_memory"] / 2**20 for job in range(60)]
+    first, last = statistics.median(peaks[:10]), statistics.median(peaks[-10:])
+    print(
+        f"peak of a job: {first:.0f} MiB in the first 10, {last:.0f} MiB in the last 10 (medians); {max(peaks):.0f} at most"
+    )
+    print(f"peak of the sweep's own process: {int(done.stderr.split()[-1]) / 2**10:.0f} MiB")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as directory:
+        {"start": start, "parallel": parallel, "memory": memory}[sys.argv[1]](Path(directory))

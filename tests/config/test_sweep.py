@@ -1,0 +1,124 @@
+"""The jobs of a sweep: multiplied, zipped or listed, each once; and read back from a sweep's record."""
+
+import json
+
+import pytest
+
+from bisum.config.composition import Composer
+from bisum.config.identity import signature
+from bisum.config.sweep import listed_sweep
+from bisum.errors import UserError
+
+
+def listed(*words):
+    composer = Composer("train")
+    return listed_sweep(composer, composer.parse(words))
+
+
+def values(sweep):
+    return [(job.config.seed, job.config.trainer.learning_rate, job.config.trainer.epochs) for job in sweep.jobs]
+
+
+def test_zipped_keys_advance_together_and_the_others_multiply():
+    words = ["seed=1,2", "trainer.learning_rate=1e-3,1e-4", "trainer.epochs=3,4"]
+    sweep = listed(*words, "sweep.zip=[trainer.learning_rate,trainer.epochs]")
+    assert values(sweep) == [(1, 1e-3, 3), (1, 1e-4, 4), (2, 1e-3, 3), (2, 1e-4, 4)]
+    sweep = listed(*words, "sweep.zip=[trainer.epochs,seed]")
+    assert values(sweep) == [(1, 1e-3, 3), (1, 1e-4, 3), (2, 1e-3, 4), (2, 1e-4, 4)]
+    assert len(listed(*words).jobs) == 8
+
+
+def test_options_are_zipped_with_keys():
+    jobs = listed(
+        "model=tiny,starter", "trainer.learning_rate=1e-3,1e-4", "sweep.zip=[model,trainer.learning_rate]"
+    ).jobs
+    assert [(job.config.provenance.choices["model"], job.config.trainer.learning_rate) for job in jobs] == [
+        ("tiny", 1e-3),
+        ("starter", 1e-4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["seed=1,2", "sweep.zip=[sead]"], "sweep.zip: 'sead' is not swept; give it several values, as in sead=1,2"),
+        (["seed=1,2", "sweep.zip=[seed,seed]"], "sweep.zip: names seed twice"),
+        (
+            ["seed=1,2", "trainer.epochs=1,2,3", "sweep.zip=[seed,trainer.epochs]"],
+            "sweep.zip: seed has 2 values and trainer.epochs has 3; zipped keys need the same number",
+        ),
+        (
+            ["seed=1,2", "sweep.zip=seed"],
+            "sweep.zip: expected a list such as [a,b] of text, not 'seed'; write a list, such as "
+            "sweep.zip=[model,trainer.learning_rate]",
+        ),
+        (["seed=1,2", "sweep.parallel=0"], "sweep.parallel: expected one of auto or a whole number >= 1, not 0"),
+        (["seed=1,2", "sweep.parallel=1,2"], "'sweep.parallel=1,2': a sweep has one value of sweep.parallel"),
+        (
+            ['sweep.jobs=[["hydra.run.dir=x"]]'],
+            "sweep.jobs[0]: 'hydra.run.dir=x': Hydra's settings belong to the whole sweep; give it beside sweep.jobs",
+        ),
+        (
+            ['sweep.jobs=[["seed=1"],[]]'],
+            "sweep.jobs[1]: expected a list such as [a,b] of text with at least 1 item(s), not []",
+        ),
+    ],
+)
+def test_a_wrong_list_of_jobs_is_refused(words, line):
+    with pytest.raises(UserError) as raised:
+        listed(*words)
+    assert str(raised.value) == line
+
+
+def test_listed_jobs_are_combined_with_what_is_swept():
+    sweep = listed('sweep.jobs=[["trainer.learning_rate=1e-3","trainer.epochs=3"],["trainer.epochs=4"]]', "seed=1,2")
+    rate = listed("seed=1").jobs[0].config.trainer.learning_rate
+    assert values(sweep) == [(1, 1e-3, 3), (2, 1e-3, 3), (1, rate, 4), (2, rate, 4)]
+    assert [job.folder for job in sweep.jobs] == ["0", "1", "2", "3"]
+
+
+def test_a_word_beside_the_list_takes_precedence():
+    assert values(listed('sweep.jobs=[["seed=5","trainer.epochs=3"]]', "seed=1"))[0][::2] == (1, 3)
+
+
+def test_jobs_are_listed_in_a_yaml_file(tmp_path, write):
+    write(
+        tmp_path / "experiment/mine.yaml",
+        "# @package _global_\nsweep:\n  jobs:\n    - [model=tiny, trainer.learning_rate=1e-3]\n    - [model=starter]\n",
+    )
+    composer = Composer("train", str(tmp_path))
+    jobs = listed_sweep(composer, composer.parse(["experiment=mine"])).jobs
+    assert [job.config.provenance.choices["model"] for job in jobs] == ["tiny", "starter"]
+    assert jobs[0].config.trainer.learning_rate == 1e-3
+
+
+def test_jobs_that_compute_the_same_are_one():
+    sweep = listed("seed=1,2,1", "tracker=none,wandb", "log=info")
+    assert [job.config.seed for job in sweep.jobs] == [1, 2]
+    assert sweep.repeated == [
+        "'seed=1 tracker=wandb' computes the same as job 0; it runs once",
+        "'seed=2 tracker=wandb' computes the same as job 1; it runs once",
+        "'seed=1 tracker=none' computes the same as job 0; it runs once",
+        "'seed=1 tracker=wandb' computes the same as job 0; it runs once",
+    ]
+
+
+def test_the_signature_is_of_what_changes_a_number():
+    first, *others = (
+        listed(word, "seed=1").jobs[0].config.provenance
+        for word in (
+            "log=info",
+            "log=quiet",
+            "tracker=none",
+            "cache_dir=x",
+            "sweep.parallel=2",
+            "hardware.pin_memory=true",
+        )
+    )
+    own = signature("train", first.recorded.config)
+    assert {signature("train", other.recorded.config) for other in others} == {own}
+    assert len(own) == 16
+    for word in ("seed=2", "trainer.learning_rate=1e-5", "corpus.max_train_rows=9", "hardware.precision=bf16"):
+        assert signature("train", listed(word).jobs[0].config.provenance.recorded.config) != own
+    assert signature("baseline", first.recorded.config) != own
+    assert signature("train", json.loads(json.dumps(first.recorded.config))) == own
