@@ -122,10 +122,14 @@ def resumed_sweep(
             )
     keys = {override.key_or_group for override in given}
     earlier = [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
+    cache = composer.compose_sweep(given).cache_dir
     composed = composer.compose_sweep([*earlier, *given])
+    if not (comes_with_hydra(composed.hydra, "sweeper") and is_launched_by_bisum(composed.hydra)):
+        raise UserError(f"resume: Hydra's plugins ran the sweep in '{directory}'; bisum cannot continue it")
     options = _options(composed, given)
     with open_dict(composed):
         composed.hydra.sweep.dir = directory
+        composed.cache_dir = cache  # the record may be a stranger's, and names a folder to write to
     jobs = []
     for number, entry in enumerate(record["jobs"]):
         own = copy.deepcopy(composed)

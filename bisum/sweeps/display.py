@@ -150,7 +150,7 @@ class SweepDisplay:
         for number, entry in running[:_MOST_ROWS]:
             directory = record.path(number)
             if number in started:
-                where, took = "", clock(time.time() - started[number].began)
+                where, took = "", clock(time.monotonic() - started[number].began)
             else:
                 process = entry["process"] or {}
                 where, took = f" (process {process.get('pid')} on {process.get('host')})", ""
@@ -170,7 +170,7 @@ class SweepDisplay:
         if not self._took or not started:
             return None
         each = statistics.median(self._took)
-        begun = [max(0.0, each - (time.time() - job.began)) for job in started.values()]
+        begun = [max(0.0, each - (time.monotonic() - job.began)) for job in started.values()]
         return max(max(begun), (waiting * each + sum(begun)) / len(begun))
 
     def _relay(self, number: int) -> None:

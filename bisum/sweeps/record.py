@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from bisum.config.identity import signature
+from bisum.config.identity import changes_number, signature
 from bisum.config.jobs import Job
 from bisum.config.sweep import Sweep
 from bisum.errors import UserError
@@ -19,7 +19,7 @@ from bisum.runs.files import replace_file
 from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
 from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
-from bisum.runs.sweep import RECORD, read_sweep, shared_part
+from bisum.runs.sweep import RECORD, read_sweep, record_of_job, shared_part
 from bisum.sweeps.execution import prepare
 
 _STATE = ".state"
@@ -154,11 +154,9 @@ class SweepRecord:
         ours = [_signature(job) for job in jobs]
         theirs = [entry["signature"] for entry in record["jobs"]]
         if ours != theirs:
-            number = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
-            what = f"it has {len(theirs)} jobs, not {len(ours)}" if number is None else f"its job {number} is another"
             raise UserError(
-                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({what}); name another directory, or "
-                f"continue that sweep with resume={self.directory}"
+                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({_difference(record, jobs)}); name another "
+                f"directory, or continue that sweep with resume={self.directory}"
             )
         return record
 
@@ -227,6 +225,27 @@ def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[st
         ],
         "shared": shared,
     }
+
+
+def _difference(record: dict[str, Any], jobs: list[Job]) -> str:
+    """Return how the jobs of a record differ from those of a command line."""
+    theirs = record["jobs"]
+    for number, (entry, job) in enumerate(zip(theirs, jobs, strict=False)):
+        if entry["signature"] != _signature(job):
+            if record["command"] != job.config.provenance.command:
+                return f"of bisum {record['command']}"
+            key = _different_key(record_of_job(record, entry)["config"], job.config.provenance.recorded.config)
+            return f"its job {number} has another {key}" if key else f"its job {number} is another"
+    return f"of {len(theirs)} jobs, not {len(jobs)}"
+
+
+def _different_key(theirs: Any, ours: Any, key: str = "") -> str | None:
+    """Return the dotted key of the first value that differs and changes a number; None if there is none."""
+    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
+        return None if theirs == ours or not changes_number(key) else key
+    names = dict.fromkeys([*ours, *theirs])
+    found = (_different_key(theirs.get(name), ours.get(name), f"{key}.{name}".lstrip(".")) for name in names)
+    return next(filter(None, found), None)
 
 
 def _signature(job: Job) -> str:

@@ -16,7 +16,7 @@ from bisum.config.jobs import Job
 from bisum.config.options import SweepOptions
 from bisum.errors import UserError, printable
 from bisum.records.run import clear, record_failure
-from bisum.runs.progress import PROGRESS, read_progress
+from bisum.runs.progress import PROGRESS
 from bisum.runs.record import read_record
 from bisum.runs.signals import Interrupted, interrupts
 from bisum.runs.sweep import record_of_job
@@ -44,7 +44,13 @@ class Running:
     execution: Execution
     place: int
     began: float
-    """In seconds of `time.time`, which files have too."""
+    """Seconds of the monotonic clock, as in all times below: the clock of a file system may be another."""
+    before: tuple[int, ...]
+    """What distinguishes the `run.json` of an earlier try from that of this one."""
+    moved: float
+    """When it last made progress."""
+    progress: tuple[int, ...] = ()
+    """What distinguishes the state of its progress at that time."""
     hung: float | None = None
     """When it was stopped for making no progress."""
 
@@ -140,8 +146,8 @@ class Scheduler:
             work = Work(number, job, directory, claim, resumes, threads, fingerprint)
             place = min({*range(self.parallel)} - {running.place for running in self._running.values()})
             self.display.begin(work)
-            began = time.time()
-            self._running[number] = Running(work, self.launch(work, place), place, began)
+            before, began = _state(directory / "run.json"), time.monotonic()
+            self._running[number] = Running(work, self.launch(work, place), place, began, before, began)
         except OSError as error:
             claim.close()
             self._settle_refused(number, str(error))
@@ -169,7 +175,7 @@ class Scheduler:
 
     def _note_end(self, number: int, running: Running, code: int) -> None:
         directory = running.work.directory
-        run = _record(directory) if _is_newer(directory / "run.json", running.began) else {}
+        run = _record(directory) if _state(directory / "run.json") != running.before else {}
         status, reason = run.get("status"), run.get("reason")
         if code == 0 and status == "finished":
             self._settle(number, "finished")
@@ -206,16 +212,15 @@ class Scheduler:
             self._stop(signal.SIGTERM)
 
     def _check_progress(self, running: Running) -> None:
+        """Stop a job that has made no progress for too long, and end it if it does not stop."""
+        now = time.monotonic()
+        if (progress := _state(running.work.directory / PROGRESS)) != running.progress:
+            running.progress, running.moved = progress, now
         if running.hung is not None:
-            if time.time() - running.hung > _GRACE:
+            if now - running.hung > _GRACE:
                 running.execution.kill()
-            return
-        if self.options.timeout is None:
-            return
-        shown = read_progress(running.work.directory)
-        idle = min(time.time() - running.began, shown[1] if shown else float("inf"))
-        if idle > self.options.timeout * 60:
-            running.hung = time.time()
+        elif self.options.timeout is not None and now - running.moved > self.options.timeout * 60:
+            running.hung = now
             running.execution.interrupt(signal.SIGTERM)
 
     def _stop(self, number: int) -> None:
@@ -247,11 +252,12 @@ def _record(directory: Path) -> dict[str, Any]:
         return {}
 
 
-def _is_newer(path: Path, began: float) -> bool:
-    """Return whether a file was written after a time."""
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is replaced; nothing if there is none."""
     with suppress(OSError):
-        return path.stat().st_mtime >= began - 0.01  # a file system's clock may be coarse
-    return False
+        found = path.stat()
+        return found.st_mtime_ns, found.st_ino, found.st_size
+    return ()
 
 
 def _data_key(job: Job) -> str:

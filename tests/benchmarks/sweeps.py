@@ -17,6 +17,13 @@ from trained_model import WORDS
 
 SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none", "log=quiet"]
 LONGER = [*SMALL, "model.architecture.d_model=128", "corpus.max_train_rows=1000", "trainer.batch_size=8"]
+PEAK = """
+import resource, runpy, sys
+try:
+    runpy.run_module("bisum", run_name="__main__", alter_sys=True)
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
 BISUM = [sys.executable, "-m", "bisum"]
 
 
@@ -38,9 +45,8 @@ def start(folder: Path) -> None:
         for number in range(3)
     ]
     own, one = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(
-        f"4 jobs: {own:.1f} s in processes of their own, {one:.1f} s in one: {(own - one) / 3:.1f} s a job (medians of 3)"
-    )
+    print(f"4 jobs: {own:.1f} s in processes of their own, {one:.1f} s in one (medians of 3)")
+    print(f"a process more costs {(own - one) / 3:.1f} s")
 
 
 def parallel(folder: Path) -> None:
@@ -51,22 +57,17 @@ def parallel(folder: Path) -> None:
         for number in range(2)
     ]
     one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(
-        f"8 jobs: {one:.0f} s one after the other, {two:.0f} s two at once, {one / two:.2f} times as fast (medians of 2)"
-    )
+    print(f"8 jobs: {one:.0f} s one after the other, {two:.0f} s two at once (medians of 2): {one / two:.2f} times")
 
 
 def memory(folder: Path) -> None:
     """Run 60 jobs, and print the memory of the first and the last ones."""
     seeds = "seed=" + ",".join(map(str, range(60)))
-    program = "import resource, runpy, sys; sys.argv = ['bisum', *sys.argv[1:]]\ntry:\n    runpy.run_module('bisum', run_name='__main__')\nfinally:\n    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     words = ["-m", *SMALL, "trainer.epochs=1", seeds, "sweep.parallel=2", f"hydra.sweep.dir={folder / 'sweep'}"]
-    done = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True, text=True)
     peaks = [json.loads((folder / f"sweep/{job}/run.json").read_text())["peak_memory"] / 2**20 for job in range(60)]
     first, last = statistics.median(peaks[:10]), statistics.median(peaks[-10:])
-    print(
-        f"peak of a job: {first:.0f} MiB in the first 10, {last:.0f} MiB in the last 10 (medians); {max(peaks):.0f} at most"
-    )
+    print(f"peak of a job: {first:.0f} MiB in the first 10, {last:.0f} MiB in the last 10 (medians)")
     print(f"peak of the sweep's own process: {int(done.stderr.split()[-1]) / 2**10:.0f} MiB")
 
 
