@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -19,7 +20,6 @@ from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.cli.shown import show_job, show_sweep
-from bisum.cli.start import start
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
@@ -110,11 +110,11 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         return 0
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
-        start(line.command, config.log)(config, line.texts)
+        _start(line.command, config.log)(config, line.texts)
         return 0
     from bisum.sweeps.execution import run_single
 
-    return run_single(job, lambda: start(line.command, config.log))
+    return run_single(job, lambda: _start(line.command, config.log))
 
 
 def _resume_sweep(directory: str, line: CommandLine) -> int:
@@ -140,10 +140,10 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
 
-        return run_with_plugins(composer, composer.parse(line.words), sweep, lambda: start(command, log))
+        return run_with_plugins(composer, composer.parse(line.words), sweep, lambda: _start(command, log))
     from bisum.sweeps.running import run_sweep
 
-    return run_sweep(sweep, composer.config_dir, "bisum.cli.job", lambda: start(command, log))
+    return run_sweep(sweep, composer.config_dir, "bisum.cli.job", lambda: _start(command, log))
 
 
 def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
@@ -158,6 +158,12 @@ def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractCo
 def _refuse_sweep_of_summaries(line: CommandLine) -> None:
     if line.command == "summarize":
         raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
+
+
+def _start(command: str, log: str) -> Callable[..., Any]:
+    from bisum.cli.start import start  # rich is slow to import, and --cfg needs none of it
+
+    return start(command, log)
 
 
 def _ask_hydra(composer: Composer, line: CommandLine) -> int:

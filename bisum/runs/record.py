@@ -18,6 +18,7 @@ from bisum.runs.entries import (
     SCORE,
     SPLIT,
     TEXT,
+    THREADS,
     WHOLE,
     Kind,
     or_null,
@@ -27,7 +28,6 @@ from bisum.runs.entries import (
 
 _LIMIT = Kind("a whole number", lambda value: WHOLE.fits(value) or str(value).startswith("${oc."))
 """A whole number, or the expression that takes it from the environment."""
-_THREADS = Kind("a whole number from 1 to 4096", lambda value: WHOLE.fits(value) and 1 <= value <= 4096)
 _SCORES = {"step?": WHOLE, "epoch?": NUMBER, "*": SCORE}
 _ENTRIES = {
     "job": TEXT,
@@ -55,7 +55,7 @@ _ENTRIES = {
     "data.rows.*.*": OBJECT,
     "data.rows.*.*.kept": WHOLE,
     "parameters?": WHOLE,
-    "threads?": _THREADS,
+    "threads?": THREADS,
     "peak_memory?": WHOLE,
     "rows_per_second?": or_null(NUMBER),
     "profile?": TEXT,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError
-from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, WHOLE, Kind, or_null, read_object, wrong_entry
+from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, THREADS, WHOLE, Kind, or_null, read_object, wrong_entry
 
 RECORD = "sweep.json"
 """Name of the record in a sweep's directory."""
@@ -32,7 +32,7 @@ _ENTRIES = {
     "command": TEXT,
     "words": _TEXTS,
     "config_dir": or_null(TEXT),
-    "threads": or_null(WHOLE),
+    "threads": or_null(THREADS),
     "shared": OBJECT,
     "shared.config": OBJECT,
     "jobs": LIST,
@@ -73,7 +73,9 @@ def read_sweep(directory: Path) -> dict[str, Any]:
     for number, job in enumerate(record["jobs"]):
         problem = wrong_entry(job, _JOB_ENTRIES) if isinstance(job, Mapping) else "must be an object"
         if problem:
-            raise UserError(f"'{path}': jobs[{number}] {problem}, as bisum wrote it")
+            raise UserError(
+                f"'{path}': jobs[{number}]{'' if problem.startswith('must') else ':'} {problem}, as bisum wrote it"
+            )
     folders = [job["folder"] for job in record["jobs"]]
     if not folders or len(set(folders)) < len(folders):
         raise UserError(f"'{path}': jobs must be one or more, each with a folder of its own, as bisum wrote it")

@@ -1,0 +1,161 @@
+"""`sweep.json`: what a sweep goes on from, and what of it is refused."""
+
+import json
+import shutil
+
+import pytest
+
+FEW = ["corpus.max_eval_rows=20", "evaluation.bootstrap_samples=100", "tracker=none"]
+WORDS = ["baseline", "-m", *FEW, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
+ROWS = "id,document,summary,language\n" + "".join(
+    f"{n},Reads the file {n} and prints its lines. It has an option.,Prints file {n}.,en\n" for n in range(40)
+)
+
+
+@pytest.fixture(scope="module")
+def finished(run_bisum, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    assert run_bisum(*WORDS, "evaluation.lead=1,2", cwd=folder).code == 0
+    return folder / "sweep"
+
+
+@pytest.fixture
+def sweep(finished, tmp_path):
+    """A finished sweep of two baselines, to be changed."""
+    return shutil.copytree(finished, tmp_path / "sweep")
+
+
+def load(path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def change(path, edit):
+    values = load(path)
+    edit(values)
+    path.write_text(json.dumps(values), "utf-8")
+
+
+def again(sweep, number):
+    """Let a job be as one that was never begun."""
+    shutil.rmtree(sweep / str(number))
+    change(sweep / "sweep.json", lambda values: values["jobs"][number].update(status="waiting"))
+
+
+def test_a_job_that_is_gone_runs_again_and_the_others_do_not(call_bisum, sweep):
+    finished = load(sweep / "0/run.json")["finished"]
+    scores = load(sweep / "1/run.json")["baseline"]
+    again(sweep, 1)
+    done = call_bisum("resume=sweep")
+    assert done.code == 0, done.err
+    assert load(sweep / "0/run.json")["finished"] == finished
+    assert load(sweep / "1/run.json")["baseline"] == scores
+    assert [entry["status"] for entry in load(sweep / "sweep.json")["jobs"]] == ["finished", "finished"]
+
+
+def test_a_baseline_that_was_cut_off_begins_again(call_bisum, sweep):
+    scores = load(sweep / "1/run.json")["baseline"]
+    change(sweep / "1/run.json", lambda values: values.update(status="running", baseline=None))
+    change(sweep / "sweep.json", lambda values: values["jobs"][1].update(status="running"))
+    assert call_bisum(*WORDS, "evaluation.lead=1,2").code == 0
+    assert load(sweep / "1/run.json")["baseline"] == scores
+
+
+def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep):
+    line = one_line(call_bisum(*WORDS, "evaluation.lead=1,3"))
+    assert line == (
+        "bisum: hydra.sweep.dir: 'sweep' holds another sweep (its job 1 has another evaluation.lead); name another "
+        "directory, or continue that sweep with resume=sweep"
+    )
+    assert "(of 2 jobs, not 3)" in one_line(call_bisum(*WORDS, "evaluation.lead=1,2,3"))
+    explore = ["explore", *WORDS[1:], "evaluation.lead=1,2"]
+    assert "(of bisum baseline)" in one_line(call_bisum(*explore))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["evaluation.lead=3"],
+            "'evaluation.lead=3': the jobs of a sweep keep their settings when it is resumed; only log, tracker, "
+            "cache_dir, sweep may change",
+        ),
+        (["-m"], "'resume=sweep': a sweep's record lists its jobs; leave out -m"),
+        (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; leave it out"),
+        (["tracker=nope"], "tracker=nope: no such option"),
+    ],
+)
+def test_words_that_a_resumed_sweep_does_not_take(call_bisum, one_line, sweep, words, line):
+    assert one_line(call_bisum("resume=sweep", *words)).startswith(f"bisum: {line}")
+
+
+def first(**entries):
+    return lambda values: values["jobs"][0].update(entries)
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda values: values.pop("jobs"), "jobs must be a list, as bisum wrote it"),
+        (lambda values: values.update(jobs=[]), "jobs must be one or more"),
+        (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
+        (lambda values: values.update(command="compare"), "command must be one that bisum -m runs"),
+        (lambda values: values.update(words=["a", 1]), "words must be a list of texts"),
+        (lambda values: values.update(threads=0), "threads must be a whole number from 1 to 4096"),
+        (first(folder="../x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
+        (first(folder="/tmp/x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
+        (first(folder="1"), "each with a folder of its own"),
+        (first(status="done"), "jobs[0]: status must be waiting, running, interrupted, finished or failed"),
+        (first(own={}), "jobs[0]: own.config must be an object"),
+        (lambda values: values["shared"]["config"].update(seed="x"), "sweep.json: seed: expected a whole number"),
+    ],
+)
+def test_an_edited_record_is_refused(call_bisum, one_line, sweep, edit, problem):
+    change(sweep / "sweep.json", edit)
+    assert problem in one_line(call_bisum("resume=sweep"))
+
+
+def test_another_run_in_the_folder_of_a_job_is_refused(call_bisum, one_line, sweep):
+    change(sweep / "1/run.json", lambda values: values["config"].update(seed=7))
+    line = one_line(call_bisum("resume=sweep"))
+    assert line.startswith("bisum: 'sweep/1': holds another run than the sweep's job 1 (")
+
+
+def test_rows_that_have_changed_since_are_refused(call_bisum, tmp_path, write):
+    write(tmp_path / "rows.csv", ROWS)
+    words = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
+    assert call_bisum(*WORDS, *words).code == 0
+    again(tmp_path / "sweep", 1)
+    write(tmp_path / "rows.csv", ROWS.replace("Prints", "Shows"))
+    done = call_bisum("resume=sweep")
+    assert done.code == 1
+    assert "job 1 failed: corpus: another job of this sweep read other rows with the same corpus" in done.err
+    write(tmp_path / "rows.csv", ROWS)
+    assert call_bisum("resume=sweep").code == 0
+
+
+def test_a_changed_yaml_file_changes_no_job_of_a_resumed_sweep(call_bisum, tmp_path, write):
+    mine = tmp_path / "mine/experiment/mine.yaml"
+    write(mine, "# @package _global_\nevaluation: {lead: 2}\n")
+    assert call_bisum("--config-dir", "mine", *WORDS, "experiment=mine", "seed=1,2").code == 0
+    again(tmp_path / "sweep", 1)
+    write(mine, "# @package _global_\nevaluation: {lead: 1}\n")
+    assert call_bisum("resume=sweep").code == 0
+    assert [load(tmp_path / f"sweep/{job}/run.json")["config"]["evaluation"]["lead"] for job in range(2)] == [2, 2]
+
+
+def test_no_secret_is_in_the_record(call_bisum, tmp_path, write, monkeypatch):
+    write(tmp_path / "very-secret/rows.csv", ROWS)
+    monkeypatch.setenv("PLACE", "very-secret")
+    words = ["languages=[en]", "corpus=files", "corpus.path=${oc.env:PLACE}/rows.csv", "filter=[]"]
+    assert call_bisum(*WORDS, *words, "evaluation.lead=1,2").code == 0
+    again(tmp_path / "sweep", 0)
+    assert call_bisum("resume=sweep").code == 0
+    assert load(tmp_path / "sweep/0/run.json")["status"] == "finished"
+    files = [path for path in (tmp_path / "sweep").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"very-secret" in path.read_bytes()]
+
+
+def test_a_repeated_job_is_said(call_bisum):
+    done = call_bisum(*WORDS, "evaluation.lead=1,2,1")
+    assert "bisum: 'evaluation.lead=1' computes the same as job 0; it runs once\n" in done.err
+    assert done.out.count("finished in") == 2
