@@ -20,6 +20,7 @@ from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.cli.shown import show_job, show_sweep
+from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
@@ -102,12 +103,14 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     job = single_job(composer, overrides)
     if job.is_sweep and job.resumes is None:
         _refuse_sweep_of_summaries(line)
-        raise UserError(
-            f"hydra.mode: this configuration is a sweep; run it with -m: {line.with_words(['-m', *line.words])}"
-        )
+        key = "sweep.jobs" if job.config.sweep.jobs else "hydra.mode"
+        again = line.with_words(["-m", *line.words])
+        raise UserError(f"{key}: this configuration is a sweep; run it with -m: {again}")
     if line.cfg:
         show_job(job, line)
         return 0
+    if idle := [typed(override) for override in overrides if override.key_or_group.partition(".")[0] == "sweep"]:
+        raise UserError(f"'{idle[0]}': changes nothing in a single run; add -m for a sweep")
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
         _start(line.command, config.log)(config, line.texts)

@@ -39,8 +39,8 @@ class Job:
 
     @property
     def is_sweep(self) -> bool:
-        """Whether YAML asks for a sweep (`hydra.mode`)."""
-        return bool(self.composed.hydra.mode == RunMode.MULTIRUN)
+        """Whether YAML asks for a sweep (`hydra.mode`, `sweep.jobs`)."""
+        return bool(self.composed.hydra.mode == RunMode.MULTIRUN or self.config.sweep.jobs)
 
     @property
     def shown(self) -> DictConfig:

@@ -1,67 +1,14 @@
 """The launcher `local`: processes of their own, killed, failing, hanging and out of memory; the same numbers."""
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from trained_model import WORDS
+from working_sweeps import ROOT, SMALL, entries, is_training, numbers, record, start, statuses, until
 
-import bisum
 from bisum.sweeps.local import Share, threads_of_a_job
-
-ROOT = str(Path(bisum.__file__).parents[1])
-SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none"]
-
-
-def start(folder, *words, env=None):
-    """Start a command line in the background, in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "bisum", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": ROOT, **(env or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def entries(sweep):
-    return json.loads((sweep / "sweep.json").read_text("utf-8"))["jobs"]
-
-
-def statuses(sweep):
-    return [entry["status"] for entry in entries(sweep)]
-
-
-def record(sweep, job):
-    return json.loads((sweep / f"{job}/run.json").read_text("utf-8"))
-
-
-def numbers(sweep, job):
-    """What a job has logged, but for its speed, and the scores of its rows."""
-    lines = [json.loads(line) for line in (sweep / f"{job}/metrics.jsonl").read_text("utf-8").splitlines()]
-    for line in lines:
-        line.pop("train/examples_per_second", None)
-    predictions = {path.name: path.read_text("utf-8") for path in (sweep / f"{job}/predictions").glob("*.jsonl")}
-    return lines, predictions, record(sweep, job)["best"], record(sweep, job)["test"]
-
-
-def until(condition, seconds=120.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def is_training(sweep, job):
-    return (sweep / f"{job}/metrics.jsonl").exists()
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """A sweep of twelve jobs that is killed again and again, by one process and by two at once; it takes minutes."""
 
-import os
 import random
 import re
-import signal
 import time
 
 import pytest
-from test_local import SMALL, numbers, record, start, statuses
+from working_sweeps import SMALL, kill, numbers, record, start, statuses
 
 WORDS = [*SMALL, "trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows=10"]
 JOBS = ["seed=1,2,3", "trainer.learning_rate=1e-2,1e-3", "trainer=accelerate,seq2seq_trainer"]
@@ -44,7 +42,7 @@ def test_a_sweep_that_is_killed_five_times_equals_an_unbroken_one(reference, tmp
         time.sleep(chance.uniform(3, 25))
         for process in working:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill(process, jobs=number % 2 == 1)
             process.communicate()
     working = [start(tmp_path, "resume=sweep") for _ in range(processes)]
     outs = [process.communicate(timeout=900)[0] for process in working]
