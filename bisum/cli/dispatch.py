@@ -128,7 +128,10 @@ def _resume_sweep(directory: str, line: CommandLine) -> int:
     record = read_sweep(path)
     if record["command"] not in COMMANDS or not COMMANDS[record["command"]].composes:
         raise UserError(f"'{path / RECORD}': command must be one that bisum -m runs, as bisum wrote it")
-    composer = Composer(record["command"], line.config_dir or record["config_dir"])
+    config_dir = line.config_dir or record["config_dir"]
+    if config_dir == record["config_dir"] and not Path(str(config_dir)).is_dir():
+        config_dir = None  # the jobs are recorded, and need none of its files
+    composer = Composer(record["command"], config_dir)
     return _run_sweep(composer, resumed_sweep(composer, str(path), record, composer.parse(line.words)), line)
 
 
@@ -137,7 +140,7 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     if line.cfg:
         if not sweep.jobs:
             raise UserError("--cfg shows one job: leave out -m, and give each key one value")
-        show_sweep(sweep.jobs, line)
+        show_sweep(sweep.jobs, sweep.repeated, line)
         return 0
     log = sweep.jobs[0].config.log if sweep.jobs else "info"
     if sweep.uses_plugin:

@@ -7,16 +7,17 @@ import signal
 import sys
 from threading import Thread
 
+from bisum.errors import UserError, complain
 from bisum.printing import clean_standard_streams
+from bisum.runs.signals import stop_once
+from bisum.sweeps.local import AT_ONCE, read_handover
 
 
 def main() -> int:
     """Run the job that standard input describes, and return its exit code; the output goes to `train.log`."""
-    from bisum.sweeps.local import read_handover
-
     handover = read_handover()
     os.set_inheritable(handover.claim, False)
-    Thread(target=_stop_with_the_sweep, daemon=True).start()
+    Thread(target=_listen, daemon=True).start()
     clean_standard_streams()
     from bisum.cli.start import import_function
     from bisum.config.hydra_app import start_hydra
@@ -25,17 +26,25 @@ def main() -> int:
     from bisum.config.schema import check
     from bisum.sweeps.execution import run_job_of_sweep
 
-    start_hydra(handover.config_dir)
-    recorded = Recorded(**handover.recorded)
-    config = check(handover.values, handover.command, recorded, **handover.provenance)
-    job = Job(list(config.provenance.overrides), handover.composed, config)
-    return run_job_of_sweep(job, import_function(handover.command))
+    try:
+        start_hydra(handover.config_dir)
+        recorded = Recorded(**handover.recorded)
+        config = check(handover.values, handover.command, recorded, **handover.provenance)
+        job = Job(list(config.provenance.overrides), handover.composed, config)
+        return run_job_of_sweep(job, import_function(handover.command))
+    except UserError as error:
+        complain(error)
+        return 2
 
 
-def _stop_with_the_sweep() -> None:
-    """End the job once the sweep's process, which holds the other end of standard input, has ended."""
-    os.read(sys.stdin.fileno(), 1)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _listen() -> None:
+    """Do what the sweep's process asks for through standard input, and stop once that process has ended."""
+    while request := os.read(sys.stdin.fileno(), 1):
+        if request[0] >= AT_ONCE:
+            os.kill(os.getpid(), request[0] - AT_ONCE)
+        else:
+            stop_once(request[0])
+    stop_once(signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.cli.arguments import CommandLine
-from bisum.config.jobs import Job
+from bisum.config.jobs import Job, distinguishing_words
 from bisum.config.messages import one_line_of
 from bisum.config.recording import mask_variables
 from bisum.errors import UserError, complain, printable
@@ -22,17 +22,19 @@ def show_job(job: Job, line: CommandLine) -> None:
     print(_yaml(_chosen(job, line), line), end="")
 
 
-def show_sweep(jobs: Sequence[Job], line: CommandLine) -> None:
-    """Print the jobs of a sweep as YAML documents: the first whole, and of each other one what differs from it."""
-    shared = set.intersection(*(set(job.words) for job in jobs)) if len(jobs) > 1 else set()
+def show_sweep(jobs: Sequence[Job], repeated: Sequence[str], line: CommandLine) -> None:
+    """Print the jobs of a sweep as YAML documents: the first whole, and of each other one what differs from it.
+
+    `repeated` says which listed jobs are none of their own.
+    """
+    print("".join(f"# {printable(text)}\n" for text in repeated), end="")
     first: Any = None
-    for number, job in enumerate(jobs):
+    for number, (job, own) in enumerate(zip(jobs, distinguishing_words([job.words for job in jobs]), strict=True)):
         chosen = _chosen(job, line, or_none=number > 0)
         text = _yaml(chosen, line)
         plain = yaml.safe_load(text)
         differs = ", where it differs from job 0" if number else ""
-        own = printable(" ".join(word for word in job.words if word not in shared))
-        print("---\n" * (number > 0) + f"# job {number} of {len(jobs)}{differs}: {own or 'defaults'}")
+        print("---\n" * (number > 0) + f"# job {number} of {len(jobs)}{differs}: {printable(own)}")
         if number == 0:
             first = plain
         elif isinstance(first, dict) and isinstance(plain, dict):

@@ -39,10 +39,11 @@ def new_directory() -> Path:
 def build_device(config: Config, run: Run) -> Device:
     """Find the configured device; a run that continues computes with as many threads as it began with."""
     device = find_device(config.hardware)
-    threads, own = settle_threads(run.record.get("threads"))
+    threads, own = settle_threads(run.record.get("threads") or config.provenance.threads)
     run.update(threads=threads)
     if device.is_cpu and threads != own:
-        run.screen.note(f"threads: {threads}, as the run began with; this process would use {own}")
+        began = "the run" if run.resumed else "the sweep"
+        run.screen.note(f"threads: {threads}, as {began} began with; this process would use {own}")
     return device
 
 

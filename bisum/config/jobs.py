@@ -83,6 +83,12 @@ def single_job(
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
 
 
+def distinguishing_words(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the words of each job that not all of them have, as one text; `defaults` if there are none."""
+    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    return [" ".join(word for word in words if word not in shared) or "defaults" for words in jobs]
+
+
 def directory_of(composed: DictConfig, key: str) -> str:
     """Return the directory in `key`; raises `UserError` if it cannot be resolved."""
     try:

@@ -27,6 +27,8 @@ class Provenance:
     """Name of the sweep's directory, if the run is one of its jobs."""
     fingerprint: str | None = None
     """Fingerprint of the rows that another job of the sweep has used, which has the same data; None: none has."""
+    threads: int | None = None
+    """Threads that the jobs of the sweep compute with; None: as many as torch chooses."""
     prepared: bool = False
     """Whether the run's directory is known to hold nothing but what an earlier try of this run left."""
     detached: bool = False

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,16 @@ from bisum.config.composition import Composer, task_words
 from bisum.config.earlier_run import based_on_run, continued_job, refuse_two_runs
 from bisum.config.hydra_node import comes_with_hydra, is_launched_by_bisum
 from bisum.config.hydra_safety import inside, plain_node
-from bisum.config.identity import CHANGES_NO_NUMBER, changes_number, identity
-from bisum.config.jobs import Job, directory_of
+from bisum.config.identity import changes_number, free_keys, signature
+from bisum.config.jobs import Job, directory_of, distinguishing_words
 from bisum.config.messages import one_line_of
 from bisum.config.options import SweepOptions
 from bisum.config.overrides import check_number, swept
 from bisum.config.recording import mask_composed
-from bisum.errors import UserError, without_secrets
+from bisum.errors import UserError, complain, without_secrets
+from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.progress import ShowProgress, no_progress
-from bisum.runs.sweep import record_of_job
+from bisum.runs.sweep import RECORD, record_of_job
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Sweep:
     @property
     def uses_plugin(self) -> bool:
         """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
-        return not (comes_with_hydra(self.composed.hydra, "sweeper") and is_launched_by_bisum(self.composed.hydra))
+        return not _is_ours(self.composed)
 
 
 def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
@@ -65,16 +65,13 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     composed = composer.compose_sweep(overrides)
     options = _options(composed, overrides)
     words = [without_secrets(typed(override)) for override in overrides]
+    is_ours = _is_ours(composed)
+    if not is_ours:
+        _refuse_settings(composer, options)
     if not comes_with_hydra(composed.hydra, "sweeper"):
         subdirectory = OmegaConf.to_container(composed.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         if "${" not in str(subdirectory):
             raise UserError(_shared(subdirectory))
-        for key, given in (("zip", options.zip), ("jobs", options.jobs)):
-            if given:
-                raise UserError(
-                    f"sweep.{key}: hydra/sweeper={composed.hydra.runtime.choices['hydra/sweeper']} lists "
-                    "the jobs itself; leave one of the two out"
-                )
         return Sweep(composed, options, None, words)
     listed = _combinations(composer, composed, options, overrides)
     jobs: list[Job] = []
@@ -86,8 +83,8 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             directory = jobs[0].composed.hydra.sweep.dir if jobs else None
             job = _listed_job(composer, own, len(jobs), directory)
             bar.advance(done)
-            key = json.dumps(identity(job.config.provenance.resolved), sort_keys=True)
-            if (first := numbers.setdefault(key, len(jobs))) < len(jobs):
+            key = signature(composer.command, job.config.provenance.resolved)
+            if is_ours and (first := numbers.setdefault(key, len(jobs))) < len(jobs):
                 repeated.append((job.words, first))
                 continue
             if job.folder in folders:
@@ -96,7 +93,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             jobs.append(job)
     composed.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     mask_composed(composed)
-    return Sweep(composed, options, jobs, words, _said(repeated, [job.words for job in jobs]))
+    return Sweep(composed, options, jobs, words, _repetitions(repeated, jobs))
 
 
 def resumed_sweep(
@@ -114,17 +111,18 @@ def resumed_sweep(
         UserError: a line for each thing that is wrong; words that would change what a job computes.
     """
     given = [override for override in overrides if override.key_or_group != "resume"]
+    incomplete = {".".join(map(str, path)) for path in _not_recorded(record)}
     for override in given:
-        if override.is_delete() or override.is_hydra_override() or changes_number(override.key_or_group):
+        key = override.key_or_group
+        is_fixed = key in ("sweep", "sweep.zip", "sweep.jobs") or (changes_number(key) and key not in incomplete)
+        if is_fixed or override.is_delete() or override.is_hydra_override():
             raise UserError(
                 f"'{typed(override)}': the jobs of a sweep keep their settings when it is resumed; "
-                f"only {', '.join(key for key in CHANGES_NO_NUMBER if key != 'resume')} may change"
+                f"only {', '.join([*free_keys(), *sorted(incomplete)])} may change"
             )
-    keys = {override.key_or_group for override in given}
-    earlier = [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
     cache = composer.compose_sweep(given).cache_dir
-    composed = composer.compose_sweep([*earlier, *given])
-    if not (comes_with_hydra(composed.hydra, "sweeper") and is_launched_by_bisum(composed.hydra)):
+    composed = _composed_again(composer, record, given)
+    if not _is_ours(composed):
         raise UserError(f"resume: Hydra's plugins ran the sweep in '{directory}'; bisum cannot continue it")
     options = _options(composed, given)
     with open_dict(composed):
@@ -143,6 +141,41 @@ def resumed_sweep(
         jobs.append(Job(list(entry["words"]), own, config, folder=entry["folder"]))
     mask_composed(composed)
     return Sweep(composed, options, jobs, record["words"])
+
+
+def _is_ours(composed: DictConfig) -> bool:
+    """Return whether bisum runs a sweep, and not a plugin of Hydra's."""
+    return comes_with_hydra(composed.hydra, "sweeper") and is_launched_by_bisum(composed.hydra)
+
+
+def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
+    """Refuse settings of a sweep that a plugin of Hydra's runs, to which they mean nothing."""
+    for key, usual in defaults_of(composer.command)["sweep"].items():
+        if getattr(options, key) != usual:
+            raise UserError(f"sweep.{key}: a plugin of Hydra's runs this sweep, and ignores sweep; leave it out")
+
+
+def _not_recorded(record: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    """Yield the paths of values that the record of a sweep has as expressions, or without their secrets."""
+    for job in record["jobs"]:
+        of_job = record_of_job(record, job)
+        for listed in ("from_environment", "masked"):
+            yield from (path for path in of_job.get(listed) or () if isinstance(path, list))
+
+
+def _composed_again(composer: Composer, record: Mapping[str, Any], given: Sequence[Override]) -> DictConfig:
+    """Return what the words of a record compose to now, for the settings of Hydra and of the sweep.
+
+    The jobs have configurations of their own in the record, so words that no longer compose are only reported.
+    """
+    keys = {override.key_or_group for override in given}
+    earlier = [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
+    try:
+        return composer.compose_sweep([*earlier, *given])
+    except UserError as error:
+        complain(f"the words in {RECORD} no longer compose ({error}); the jobs run as recorded, with Hydra's defaults")
+        kept = [override for override in earlier if override.key_or_group.partition(".")[0] == "sweep"]
+        return composer.compose_sweep([*kept, *given])
 
 
 def _options(composed: DictConfig, overrides: Sequence[Override]) -> SweepOptions:
@@ -171,8 +204,9 @@ def _combinations(
     for number, words in enumerate(options.jobs or [[]]):
         try:
             own = composer.parse(words)
-            if hydras := [typed(override) for override in own if override.key_or_group.startswith("hydra")]:
-                raise UserError(f"'{hydras[0]}': Hydra's settings belong to the whole sweep; give it beside sweep.jobs")
+            for override in own:
+                if override.is_hydra_override() or override.key_or_group.partition(".")[0] in ("hydra", "sweep"):
+                    raise UserError(f"'{typed(override)}': belongs to the whole sweep; give it beside sweep.jobs")
         except UserError as error:
             raise UserError(f"sweep.jobs[{number}]: {error}") from error
         listed += swept([*parameters, *own, *overrides], options.zip)
@@ -195,13 +229,12 @@ def _listed_job(composer: Composer, own: Sequence[Override], number: int, direct
     return Job([*words, *task_words(composed)], composed, config, folder=folder)
 
 
-def _said(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[list[str]]) -> list[str]:
-    """Return a line for each job that is listed again, by the words that distinguish jobs."""
-    every = [*jobs, *(words for words, _ in repeated)]
-    common = set.intersection(*map(set, every)) if len(jobs) > 1 else set()
+def _repetitions(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[Job]) -> list[str]:
+    """Return a line for each job that is listed again."""
+    own = distinguishing_words([*(words for words, _ in repeated), *(job.words for job in jobs)])
     return [
-        f"'{' '.join(word for word in words if word not in common)}' computes the same as job {first}; it runs once"
-        for words, first in repeated
+        f"'{words}' computes the same as job {first}, so it is no job of its own"
+        for words, (_, first) in zip(own, repeated, strict=False)
     ]
 
 

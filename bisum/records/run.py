@@ -240,8 +240,10 @@ def clear(directory: Path) -> None:
 
 
 def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exit_code: int) -> None:
-    """Record in `run.json` why a process ended that could not do so itself; `earlier` is what is known of the run."""
+    """Record in `run.json` and `train.log` why a process ended that could not do so itself; `earlier` is what is known of the run."""
     record = {"started": _now(), **earlier, "status": "failed", "reason": reason, "exit_code": exit_code}
+    with suppress(OSError), (directory / "train.log").open("a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(f"bisum: {reason}\n")
     replace_file(directory / "run.json", [as_json(finite({**record, "finished": _now()}), indent=1)])
 
 
@@ -271,7 +273,8 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.end("interrupted", signal.exit_code, str(signal))
             saved = bool(checkpoints_in(run.checkpoints))
             how = "continue with" if saved else "nothing is trained yet; begin again with"
-            hint = f"; {how}: bisum resume={run.shown}" if config.provenance.command == "train" else ""
+            resumable = config.provenance.command == "train" and not config.provenance.detached  # its sweep says how
+            hint = f"; {how}: bisum resume={run.shown}" if resumable else ""
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:

@@ -31,6 +31,15 @@ def replace_file(path: Path, contents: Iterable[str] | bytes, aside: str = ".par
     flush(path.parent)
 
 
+def version_of(path: Path) -> tuple[int, ...]:
+    """Return what changes whenever a file is replaced, such as its time of modification; nothing if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
 def flush(path: Path) -> None:
     """Have a file's contents, or a folder's names, written to disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -38,7 +38,9 @@ def write_progress(path: Path, progress: StageProgress) -> None:
     """Replace the file; an error, such as a full disk, is ignored."""
     with suppress(OSError):
         aside = path.with_name(f"{path.name}.partial")
-        aside.write_text(json.dumps(asdict(progress)), encoding="utf-8")
+        aside.unlink(missing_ok=True)  # which may be a link
+        with aside.open("x", encoding="utf-8") as file:
+            json.dump(asdict(progress), file)
         os.replace(aside, path)
 
 

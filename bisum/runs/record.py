@@ -92,6 +92,14 @@ _FINISHED = {"data": OBJECT, "profile": TEXT, "baseline": OBJECT, "best_metric":
 """What a finished training has recorded."""
 
 
+def readable_record(run: Path) -> dict[str, Any]:
+    """Return a run's record; an empty one if there is none that can be read."""
+    try:
+        return read_record(run)
+    except (UserError, OSError):
+        return {}
+
+
 def read_record(run: str | Path) -> dict[str, Any]:
     """Return the contents of a run directory's `run.json`.
 

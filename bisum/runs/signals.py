@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,19 @@ class Interrupts:
         self.signal = number
 
 
+_open: list[Interrupts] = []
+"""The states of the blocks that handle signals in this process, the innermost last."""
+
+
+def stop_once(number: int) -> None:
+    """Send a signal to this process, unless one has already asked the run that is open to end."""
+    if _open and _open[-1].signal is not None:
+        return
+    if signal.getsignal(number) == signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
+        number = signal.SIGTERM
+    os.kill(os.getpid(), number)
+
+
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
     """Handle SIGINT, SIGTERM and SIGHUP during the block; Python allows handlers only in the main thread.
@@ -55,8 +69,10 @@ def interrupts() -> Iterator[Interrupts]:
             before[number] = signal.signal(number, state.receive)
         except ValueError:
             break
+    _open.append(state)
     try:
         yield state
     finally:
+        _open.remove(state)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError
+from bisum.printing import as_json
 from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, THREADS, WHOLE, Kind, or_null, read_object, wrong_entry
 
 RECORD = "sweep.json"
@@ -43,7 +44,9 @@ _JOB_ENTRIES = {
     "signature": TEXT,
     "status": _STATUS,
     "tries": WHOLE,
-    "final?": FLAG,
+    "final": FLAG,
+    "threads": or_null(THREADS),
+    "fingerprint": or_null(TEXT),
     "reason": or_null(TEXT),
     "process": or_null(OBJECT),
     "process.pid": WHOLE,
@@ -97,7 +100,11 @@ def shared_part(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dic
     own = [
         {
             **{key: value for key, value in record.items() if key != "config" and value != first[key]},
-            "config": {key: value for key, value in record["config"].items() if value != first["config"].get(key, ...)},
+            "config": {
+                key: value
+                for key, value in record["config"].items()
+                if as_json(value) != as_json(first["config"].get(key))  # 1 and 1.0 are equal, but not the same text
+            },
         }
         for record in records
     ]

@@ -16,16 +16,19 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from bisum.config.jobs import distinguishing_words
 from bisum.display.console import Console
 from bisum.display.evaluation_tables import prefix_of
 from bisum.display.tables import new_table
 from bisum.display.terminal import clock
-from bisum.errors import UserError, printable
+from bisum.errors import complain, printable
 from bisum.interfaces.score import ROUGE_PROFILES, score_name
 from bisum.printing import clean_standard_streams
+from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.progress import read_progress
-from bisum.runs.record import read_record
+from bisum.runs.record import readable_record
 from bisum.runs.sweep import STATUSES
+from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.work import Work
 
@@ -74,8 +77,7 @@ class SweepDisplay:
             log: what is shown of the jobs: each line of their logs, their news, or failures and warnings alone.
             detached: whether the jobs run in processes of their own, so that this display alone uses the terminal.
         """
-        shared = set.intersection(*map(set, words)) if len(words) > 1 else set()
-        self._own = [" ".join(word for word in own if word not in shared) or "defaults" for own in words]
+        self._own = distinguishing_words(words)
         self._log = log
         self._console = Console()
         self._detached = detached
@@ -100,31 +102,34 @@ class SweepDisplay:
     def begin(self, work: Work) -> None:
         """Announce a job that starts."""
         self._starts[work.number] = time.monotonic()
-        text = f"job {work.number}{' continues' if work.resumes else ''}: {self._own[work.number]}"
+        continues = work.resumes and checkpoints_in(work.directory / "checkpoints")
+        text = f"job {work.number}{' continues' if continues else ''}: {self._own[work.number]}"
         if self._detached:
             self._logs[work.number] = JobLog(work.directory / "train.log")
             self._print(text)
         elif self._log != "quiet":
             self._console.rule(text)
 
-    def end(self, number: int, entry: Mapping[str, Any], run: Mapping[str, Any], *, again: bool) -> None:
+    def end(self, number: int, outcome: Outcome, run: Mapping[str, Any], *, again: bool) -> None:
         """Report how a job ended."""
         self._relay(number)
         seconds = time.monotonic() - self._starts.pop(number, time.monotonic())
-        if entry["status"] == "finished":
+        if outcome.status == "finished":
             self._took.append(seconds)
             self._print(f"job {number} finished in {clock(seconds)}{_score(run, ': ')}")
-        elif entry["status"] == "failed":
-            self._print(f"job {number} failed: {printable(str(entry['reason']))}{'; it runs again' if again else ''}")
+            if outcome.reason:
+                complain(f"job {number}: {outcome.reason}")
+        elif outcome.status == "failed":
+            self._print(f"job {number} failed: {printable(str(outcome.reason))}{'; it runs again' if again else ''}")
         else:
             self._print(f"job {number} stopped; it can continue")
 
     def stopping(self, number: int | None, jobs: int) -> None:
         """Say that the running jobs stop, and by which signal; None: because one failed."""
         why = "sweep.fail_fast" if number is None else signal.Signals(number).name
-        them = "the running job saves" if jobs == 1 else f"{jobs} running jobs save"
-        again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
-        self._print(f"> {why}: {them} a checkpoint and stop{'s' * (jobs == 1)}{again}")
+        them = "the running job stops" if jobs == 1 else f"{jobs} running jobs stop"
+        again = "; Ctrl-C again ends at once" if number == signal.SIGINT else ""
+        self._print(f"> {why}: {them}, a training with a checkpoint{again}")
 
     def show(self, record: SweepRecord, started: Mapping[int, Started]) -> None:
         """Show where the sweep is, if that is due."""
@@ -154,7 +159,7 @@ class SweepDisplay:
             else:
                 process = entry["process"] or {}
                 where, took = f" (process {process.get('pid')} on {process.get('host')})", ""
-            score = _score(_record(directory), "")
+            score = _score(readable_record(directory), "")
             table.add_row(str(number), self._own[number], _state(directory) + where, score, took)
         return Group(*([table] if running else []), Text(self._summary(record, started)))
 
@@ -179,8 +184,10 @@ class SweepDisplay:
             found = _LOGGED.fullmatch(line)
             mark, text = (found[1] or "", found[2]) if found else ("", line)
             if self._log == "debug":
-                self._print(f"{number}  {mark}{text}")
+                self._print(f"job {number}: {mark}{text}")
             elif mark and text not in self._said and not text.startswith("tracked "):  # the sweep's end says where
+                if self._log == "quiet" and mark == "> ":
+                    continue
                 self._said.add(text)
                 self._console.print(f"> job {number}: {mark[2:]}{text}", soft_wrap=True)
 
@@ -207,10 +214,3 @@ def _score(run: Mapping[str, Any], before: str) -> str:
     elif name is not None:
         value = (run.get("best") or {}).get(name)
     return f"{before}{name} {value:.2f}" if isinstance(value, int | float) else ""
-
-
-def _record(directory: Path) -> dict[str, Any]:
-    try:
-        return read_record(directory)
-    except (UserError, OSError):
-        return {}

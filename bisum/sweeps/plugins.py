@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from bisum.config.user_files import with_guarded_folders
 from bisum.errors import UserError, one_line, without_secrets
 from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
-from bisum.runs.record import read_record
+from bisum.runs.record import readable_record
 from bisum.sweeps.execution import announce, complain_of, release_memory
 from bisum.sweeps.report import report
 
@@ -84,13 +83,7 @@ def run_with_plugins(
     results = [Path(result.hydra_cfg.hydra.runtime.output_dir) for result in returned]
     jobs = results or done
     report(directory, jobs)
-    return int(not all(map(_has_finished, jobs)))
-
-
-def _has_finished(directory: Path) -> bool:
-    with suppress(UserError, OSError):
-        return bool(read_record(directory)["status"] == "finished")
-    return False
+    return int(any(readable_record(job).get("status") != "finished" for job in jobs))
 
 
 def _mask_files(folder: Path) -> None:

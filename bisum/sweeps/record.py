@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,12 +14,13 @@ from bisum.config.jobs import Job
 from bisum.config.sweep import Sweep
 from bisum.errors import UserError
 from bisum.printing import as_json
-from bisum.runs.files import replace_file
+from bisum.runs.files import replace_file, version_of
 from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
 from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
 from bisum.runs.sweep import RECORD, read_sweep, record_of_job, shared_part
 from bisum.sweeps.execution import prepare
+from bisum.sweeps.outcome import Outcome
 
 _STATE = ".state"
 """Lock of the record, held while it is read and replaced."""
@@ -64,12 +64,12 @@ class SweepRecord:
     @property
     def jobs(self) -> list[dict[str, Any]]:
         """The entries of the jobs, as any process wrote them last."""
-        try:
-            seen = self._stat()
-            if seen != self._seen:
+        seen = version_of(self._path)
+        if seen != self._seen or not seen:
+            try:
                 self._record, self._seen = read_sweep(self.directory), seen
-        except FileNotFoundError as error:
-            raise UserError(f"'{self._path}' is gone; the sweep cannot go on without it") from error
+            except FileNotFoundError as error:
+                raise UserError(f"'{self._path}' is missing; the sweep cannot continue without it") from error
         entries: list[dict[str, Any]] = self._record["jobs"]
         return entries
 
@@ -95,7 +95,7 @@ class SweepRecord:
             UserError: its folder cannot be used.
         """
         with waiting_lock(self.directory / _STATE):
-            entry = self.jobs[number]
+            entry = self._latest()[number]
             if not is_open(entry, retries):
                 return None
             folder = self._prepared(number)
@@ -117,12 +117,22 @@ class SweepRecord:
             prepare(folder, "hydra.sweep.subdir", self._hydra_folder)
         return folder
 
-    def settle(self, number: int, status: str, reason: str | None = None, *, final: bool = False) -> None:
-        """Record how a job ended; `final`: trying again cannot help."""
-        with self._changed() as entries:
-            entry = entries[number]
-            tries = entry["tries"] + 1 if status == "failed" else entry["tries"]
-            entry.update(status=status, reason=reason, process=None, tries=tries, final=final)
+    def settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> dict[str, Any]:
+        """Record how a try of a job has ended, and return its entry; `run` is its `run.json`."""
+        with waiting_lock(self.directory / _STATE):
+            entry = self._latest()[number]
+            has_failed = outcome.status == "failed"
+            entry.update(
+                status=outcome.status,
+                reason=outcome.reason if has_failed else None,
+                process=None,
+                tries=entry["tries"] + has_failed,
+                final=outcome.is_final,
+            )
+            if outcome.status == "finished":
+                entry.update(threads=run.get("threads"), fingerprint=(run.get("data") or {}).get("fingerprint"))
+            self._write()
+            return dict(entry)
 
     def is_elsewhere(self, number: int) -> bool:
         """Return whether another process runs a job."""
@@ -133,20 +143,14 @@ class SweepRecord:
         """Leave the directory to others."""
         self._lock.close()
 
-    @contextmanager
-    def _changed(self) -> Iterator[list[dict[str, Any]]]:
-        with waiting_lock(self.directory / _STATE):
-            yield self.jobs
-            self._write()
+    def _latest(self) -> list[dict[str, Any]]:
+        """Return the entries read anew, under the lock: a network file system may say too late that they changed."""
+        self._seen = ()
+        return self.jobs
 
     def _write(self) -> None:
         replace_file(self._path, [as_json(self._record, indent=1)])
-        self._seen = self._stat()
-
-    def _stat(self) -> tuple[int, ...]:
-        """Return what changes whenever a process replaces the record."""
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        self._seen = version_of(self._path)
 
     def _matched(self, jobs: list[Job]) -> dict[str, Any]:
         """Return the record in the directory, if it is of the same jobs; they run in its folders."""
@@ -164,21 +168,24 @@ class SweepRecord:
         """Bring an entry up to date with its run directory, and let what failed run again if nobody else works."""
         entry = self._record["jobs"][number]
         folder = self.path(number)
-        if self.is_new or not (folder / "run.json").exists():
-            if entry["status"] != "running" or not self.is_elsewhere(number):
-                entry.update(status="waiting", process=None)
+        is_left = entry["status"] == "running" and not self.is_elsewhere(number)
+        if not (folder / "run.json").exists():
+            if is_left or entry["status"] in ("finished", "interrupted"):
+                entry.update(status="waiting", reason=None, process=None)
         else:
             run = read_record(folder)
             if signature(run["job"], run["config"]) != entry["signature"]:
                 raise UserError(
-                    f"'{folder}': holds another run than the sweep's job {number} ({' '.join(job.words)}); move it away"
+                    f"'{folder}': holds a different run from job {number} of the sweep "
+                    f"({' '.join(job.words)}); move it away"
                 )
             if run.get("status") == "finished":
                 entry.update(status="finished", reason=None, process=None)
-            elif entry["status"] == "finished" or (entry["status"] == "running" and not self.is_elsewhere(number)):
-                entry.update(status="interrupted", process=None)
+                entry.update(threads=run.get("threads"), fingerprint=(run.get("data") or {}).get("fingerprint"))
+            elif is_left or entry["status"] == "finished":
+                entry.update(status="interrupted", reason=None, process=None)
         if entry["status"] == "failed" and self.is_alone:
-            entry.update(status="waiting")
+            entry.update(status="waiting", reason=None)
         if self.is_alone:
             entry.update(tries=0, final=False)
 
@@ -219,6 +226,8 @@ def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[st
                 "final": False,
                 "reason": None,
                 "process": None,
+                "threads": None,
+                "fingerprint": None,
                 "own": part,
             }
             for job, part in zip(jobs, own, strict=True)

@@ -17,7 +17,7 @@ from bisum.display.terminal import from_here
 from bisum.errors import UserError, complain
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import ROUGE_PROFILES, rouge_name, split_score_name
-from bisum.runs.record import read_record
+from bisum.runs.record import readable_record
 from bisum.sweeps.record import SweepRecord
 
 _MOST_VIEWS = 20
@@ -25,26 +25,28 @@ _MOST_VIEWS = 20
 
 
 def report(directory: Path, jobs: Sequence[Path]) -> None:
-    """Compare the jobs of a sweep, and name the command that repeats the comparison."""
-    records = [_record(job) for job in jobs]
+    """Compare the jobs of a sweep that have finished, and name the command that repeats the comparison."""
+    records = [readable_record(job) for job in jobs]
+    finished = [record for record in records if record.get("status") == "finished"]
+    if not finished:
+        return
     console = Console()
     console.rule("sweep")
     folder = from_here(directory)
-    finished = [record for record in records if record.get("status") == "finished"]
     settings = _settings(finished)
+    if finished[0]["job"] == "explore":
+        console.print(f"explorations  {folder}/*/exploration.json, {folder}/*/plots", soft_wrap=True)
+        return
     try:
         comparison = compared([directory.absolute()], build(CompareOptions, {**defaults_of("compare"), **settings}))
         console.print(*tables(comparison, pairs=False), sep="\n")
     except UserError as error:
         console.print(f"nothing to compare: {error}", soft_wrap=True)
     console.print(f"\nrun directories  {folder}", soft_wrap=True)
-    if finished and finished[0]["job"] != "explore":
-        words = [f"{key}={_word(value)}" for key, value in settings.items()]
-        console.print(
-            f"this comparison  {shlex.join(['bisum', 'compare', _path_word(folder), *words])}", soft_wrap=True
-        )
-        if finished[0]["job"] == "train":
-            console.print(f"test scores      {shlex.join(['bisum', 'compare', _path_word(folder)])}", soft_wrap=True)
+    words = [f"{key}={_word(value)}" for key, value in settings.items()]
+    console.print(f"this comparison  {shlex.join(['bisum', 'compare', _path_word(folder), *words])}", soft_wrap=True)
+    if finished[0]["job"] == "train":
+        console.print(f"test scores      {shlex.join(['bisum', 'compare', _path_word(folder)])}", soft_wrap=True)
     for jobs_of_view, view in _views(directory, jobs, records):
         console.print(f"{jobs_of_view:<15}  {view}", soft_wrap=True)
 
@@ -60,23 +62,24 @@ def report_work(record: SweepRecord) -> int:
         finished = len(record.jobs) - len(failed) - left
         counts = [f"{finished} finished", f"{len(failed)} failed", f"{left} left"]
         words = shlex.join(["bisum", f"resume={_path_word(from_here(record.directory))}"])
-        complain(f"of {len(record.jobs)} jobs {', '.join(counts)}; to go on: {words}")
+        complain(f"of {len(record.jobs)} jobs {', '.join(counts)}; resume with: {words}")
     return 1 if failed or left else 0
 
 
 def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield where the jobs are tracked, and how to upload those that are tracked offline."""
-    tracked = [(job, record["tracker"]) for job, record in zip(jobs, records, strict=True) if record.get("tracker")]
-    offline = {job.relative_to(directory): Path(upload) for job, of in tracked if (upload := of.get("upload"))}
-    patterns = {
-        "/".join([*("*" for _ in folder.parts), *upload.absolute().relative_to((directory / folder).absolute()).parts])
-        for folder, upload in offline.items()
-        if upload.absolute().is_relative_to((directory / folder).absolute())
-    }
+    tracked = {job: record["tracker"] for job, record in zip(jobs, records, strict=True) if record.get("tracker")}
+    patterns: dict[Path, str] = {}
+    for job, of in tracked.items():
+        upload = Path(str(of.get("upload"))).absolute()
+        if upload.is_relative_to(job.absolute()):
+            within = upload.relative_to(job.absolute()).parts
+            patterns[job] = "/".join([*("*" for _ in job.relative_to(directory).parts), *within])
     if patterns:
-        paths = " ".join(f"{shlex.quote(str(from_here(directory)))}/{pattern}" for pattern in sorted(patterns))
-        yield "upload", f"{len(offline)} jobs are tracked offline: wandb sync {paths}"
-    views = {str(view): job for job, of in tracked if (view := of.get("view")) and not of.get("upload")}
+        folder = shlex.quote(str(from_here(directory)))
+        paths = " ".join(f"{folder}/{pattern}" for pattern in sorted(set(patterns.values())))
+        yield "upload", f"{len(patterns)} jobs are tracked offline: wandb sync {paths}"
+    views = {str(view): job for job, of in tracked.items() if (view := of.get("view")) and job not in patterns}
     for number, (view, job) in enumerate(views.items()):
         if number == _MOST_VIEWS:
             yield "", f"and {len(views) - number} more"
@@ -90,8 +93,6 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Trainings are compared by the score that selected their checkpoints, on validation: the test split is for the model
     that is chosen. Evaluations are compared by ROUGE-L on their split, with the other scores beside it.
     """
-    if not records:
-        return {}
     first = records[0]
     chosen = list(dict.fromkeys(name for record in records for name in chosen_scores(record)))
     if first["job"] == "train":
@@ -119,11 +120,3 @@ def _path_word(folder: Path) -> str:
 
 def _word(value: Any) -> str:
     return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
-
-
-def _record(directory: Path) -> dict[str, Any]:
-    """Return a job's record; an empty one if it left none."""
-    try:
-        return read_record(directory)
-    except (UserError, OSError):
-        return {}

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from bisum.config.hydra_node import runs_in_processes
 from bisum.config.sweep import Sweep
 from bisum.display.console import Console
-from bisum.errors import UserError, complain
+from bisum.display.terminal import from_here
+from bisum.errors import UserError
 from bisum.records.run import claim
 from bisum.runs.files import replace_file
 from bisum.runs.plain import refuse_links
@@ -20,7 +21,8 @@ from bisum.runs.sweep import is_sweep
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.display import SweepDisplay
 from bisum.sweeps.execution import Function, release_memory, run_job_of_sweep
-from bisum.sweeps.local import JobProcess, Share, cores, threads_of_a_job, visible_gpus
+from bisum.sweeps.local import JobProcess
+from bisum.sweeps.machine import Share, cores, threads_of_a_job, visible_gpus
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.report import report_work
 from bisum.sweeps.scheduling import Scheduler
@@ -56,9 +58,7 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
     try:
         if record.is_new:
             replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
-        _announce(sweep, record, parallel, len(gpus))
-        for line in sweep.repeated:
-            complain(line)
+        _announce(sweep, record, parallel, len(gpus), in_processes=in_processes)
         launch = _process(config_dir, entry, gpus) if in_processes else _in_this_process(import_function)
         command = jobs[0].config.provenance.command
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
@@ -85,24 +85,26 @@ def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:
     return min(number, len(sweep.jobs or []))
 
 
-def _announce(sweep: Sweep, record: SweepRecord, parallel: int, gpus: int) -> None:
-    """Say how the jobs share the machine, and what an earlier process has done."""
+def _announce(sweep: Sweep, record: SweepRecord, parallel: int, gpus: int, *, in_processes: bool) -> None:
+    """Say where the sweep is, what has been done, and how the jobs share the machine."""
     jobs = sweep.jobs or []
     if jobs[0].config.log == "quiet":
         return
-    done = sum(entry["status"] == "finished" for entry in record.jobs)
-    lines = []
-    if not record.is_new:
-        others = "" if record.is_alone else "; another process works on them, too"
-        lines.append(f"{done} of {len(jobs)} jobs have finished already{others}")
-    if parallel > 1:
+    left = sum(entry["status"] != "finished" for entry in record.jobs)
+    number = f"{len(jobs)} job{'s' * (len(jobs) != 1)}"
+    done = f", {len(jobs) - left} of them finished" if left < len(jobs) else ""
+    others = "" if record.is_alone else "; another process works on them, too"
+    lines = [*sweep.repeated, f"{number} in {from_here(record.directory)}{done}{others}"]
+    if left and parallel > 1:
         threads = "thread" if record.threads == 1 else "threads"
         share = (
             f"each on one of {gpus} GPUs" if gpus else f"each with {record.threads or 'its own number of'} {threads}"
         )
         lines.append(f"{parallel} jobs at once, {share}")
-    elif len(jobs) - done > 1 and cores() > 1 and not gpus and sweep.options.parallel == "auto":
-        lines.append(f"one job at a time; sweep.parallel={min(len(jobs), cores())} is often faster on {cores()} cores")
+    elif (
+        in_processes and record.is_alone and left > 1 and cores() > 1 and not gpus and sweep.options.parallel == "auto"
+    ):
+        lines.append(f"one job at a time; sweep.parallel={min(left, cores())} is often faster on {cores()} cores")
     for line in lines:
         Console().print(f"> {line}", soft_wrap=True)
 
@@ -129,11 +131,9 @@ def _in_this_process(import_function: Callable[[], Function]) -> Launch:
 class _Here:
     """A job that runs in this process, and has ended when it is asked about."""
 
-    pid = 0
-
     def __init__(self, work: Work, function: Function) -> None:
         config = work.job.config
-        provenance = replace(config.provenance, prepared=True, fingerprint=work.fingerprint)
+        provenance = replace(config.provenance, prepared=True, fingerprint=work.fingerprint, threads=work.threads)
         resume = str(work.directory) if work.resumes else None
         job = replace(work.job, config=replace(config, resume=resume, provenance=provenance))
         try:
@@ -149,5 +149,5 @@ class _Here:
         """Return the exit code."""
         return self._code
 
-    def interrupt(self, number: int) -> None: ...
+    def stop(self, number: int, *, at_once: bool = False) -> None: ...
     def kill(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The sweep at work: it starts jobs where there is a place, watches them, and records how each ends."""
+"""The scheduler of a sweep: starts jobs while places are free, watches them, and records how each ends."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from bisum.config.jobs import Job
 from bisum.config.options import SweepOptions
-from bisum.errors import UserError, printable
+from bisum.errors import UserError, complain
 from bisum.records.run import clear, record_failure
+from bisum.runs.files import version_of
 from bisum.runs.progress import PROGRESS
-from bisum.runs.record import read_record
+from bisum.runs.record import readable_record
 from bisum.runs.signals import Interrupted, interrupts
 from bisum.runs.sweep import record_of_job
 from bisum.sweeps.display import SweepDisplay
+from bisum.sweeps.outcome import Outcome, outcome_of
 from bisum.sweeps.record import SweepRecord, is_open
 from bisum.sweeps.work import Execution, Launch, Work
 
@@ -72,14 +73,12 @@ class Scheduler:
     """Whether a failure stopped the work, because of `sweep.fail_fast`."""
     _running: dict[int, Running] = field(default_factory=dict)
     _looked: float = -math.inf
-    _fingerprints: dict[str, str] = field(default_factory=dict)
-    _threads: int | None = None
+
+    def __post_init__(self) -> None:
+        self._data = [_data_key(job) for job in self.jobs]
 
     def work(self) -> None:
         """Run the jobs; a first signal lets them save a checkpoint and stop, a second one ends them at once."""
-        for number, entry in enumerate(self.record.jobs):
-            if entry["status"] != "waiting":
-                self._learn(number, _record(self.record.path(number)))
         with interrupts() as state:
             state.deferred = True
             try:
@@ -95,9 +94,10 @@ class Scheduler:
                     self.display.show(self.record, self._running)
                     time.sleep(_TICK)
             except Interrupted:
-                self._end_at_once(state.signal or signal.SIGTERM)
-            except BaseException:
-                self._end_at_once(signal.SIGTERM)
+                self.stopped_by = state.signal or signal.SIGTERM
+                self._end(self.stopped_by, at_once=True)
+            except BaseException:  # such as a full disk, which keeps the record from being written
+                self._end(signal.SIGTERM)
                 raise
 
     @property
@@ -132,32 +132,33 @@ class Scheduler:
             return False
         directory, job = self.record.path(number), self.jobs[number]
         try:
-            run = _record(directory)
+            run = readable_record(directory)
             if run.get("status") == "finished":  # the sweep's process was killed before it could note that
-                self._settle(number, "finished")
+                self._settle(number, Outcome("finished"), run)
                 claim.close()
                 return True
             resumes = bool(run) and job.config.provenance.command == "train"
             if run and not resumes:
                 clear(directory)
             (directory / PROGRESS).unlink(missing_ok=True)
-            threads = run.get("threads") or self.record.threads or self._threads
-            fingerprint = self._fingerprints.get(_data_key(job))
+            threads = run.get("threads") or self.record.threads or self._of_others("threads")
+            fingerprint = self._of_others("fingerprint", self._data[number])
             work = Work(number, job, directory, claim, resumes, threads, fingerprint)
             place = min({*range(self.parallel)} - {running.place for running in self._running.values()})
             self.display.begin(work)
-            before, began = _state(directory / "run.json"), time.monotonic()
+            before, began = version_of(directory / "run.json"), time.monotonic()
             self._running[number] = Running(work, self.launch(work, place), place, began, before, began)
-        except OSError as error:
-            claim.close()
+        except (UserError, OSError) as error:
             self._settle_refused(number, str(error))
+            claim.close()
         return True
 
-    def _learn(self, number: int, run: Mapping[str, Any]) -> None:
-        """Note what later jobs must have in common with a run: the threads, and the rows of the same data."""
-        self._threads = self._threads or run.get("threads")
-        if fingerprint := (run.get("data") or {}).get("fingerprint"):
-            self._fingerprints.setdefault(_data_key(self.jobs[number]), fingerprint)
+    def _of_others(self, entry: str, data: str | None = None) -> Any:
+        """Return what a finished job of any process has recorded: of the jobs that read the same `data`, if given."""
+        for key, of_job in zip(self._data, self.record.jobs, strict=True):
+            if of_job[entry] is not None and data in (None, key):
+                return of_job[entry]
+        return None
 
     def _collect(self) -> None:
         """Note which jobs have ended, and stop those that hang."""
@@ -175,106 +176,78 @@ class Scheduler:
 
     def _note_end(self, number: int, running: Running, code: int) -> None:
         directory = running.work.directory
-        run = _record(directory) if _state(directory / "run.json") != running.before else {}
-        status, reason = run.get("status"), run.get("reason")
-        if code == 0 and status == "finished":
-            self._settle(number, "finished")
-            return
-        if self._stopping and running.hung is None and (status == "interrupted" or code < 0 or code > 128):
-            self._settle(number, "interrupted" if run or _record(directory) else "waiting")
-            return
-        if running.hung is not None:
-            reason = f"no progress for {self.options.timeout:g} minutes (sweep.timeout), so it was stopped"
-        elif status == "interrupted":
-            reason = f"stopped by {reason}, which the sweep did not send"
-        elif status != "failed":
-            reason = _why(code, directory)
-        if status != "failed" or running.hung is not None:
-            known = record_of_job(self.record.contents, self.record.jobs[number])
+        is_new = version_of(directory / "run.json") != running.before
+        run = readable_record(directory) if is_new else {}
+        idle = self.options.timeout if running.hung is not None else None
+        outcome = outcome_of(code, directory, run, stopped=self._stopping, idle=idle)
+        if outcome.status == "waiting" and readable_record(directory):
+            outcome = Outcome("interrupted")
+        if outcome.status == "failed" and not outcome.is_recorded:
+            known = {**record_of_job(self.record.contents, self.record.jobs[number]), **readable_record(directory)}
             with suppress(OSError):  # the sweep's record has the reason, too
-                record_failure(
-                    directory, {**known, **_record(directory)}, str(reason), code if code > 0 else 128 - code
-                )
-        self._settle(number, "failed", str(reason), final=code == 2)
+                record_failure(directory, known, str(outcome.reason), code if code > 0 else 128 - code)
+        self._settle(number, outcome, run)
 
     def _settle_refused(self, number: int, reason: str) -> None:
         """Record that a job cannot be started."""
-        self._settle(number, "failed", reason, final=True)
+        self._settle(number, Outcome("failed", reason, is_final=True), {})
 
-    def _settle(self, number: int, status: str, reason: str | None = None, *, final: bool = False) -> None:
-        self.record.settle(number, status, reason, final=final)
-        entry, run = self.record.jobs[number], _record(self.record.path(number))
-        self._learn(number, run)
-        again = status == "failed" and not self._stopping and is_open(entry, self.options.retries)
-        self.display.end(number, entry, run, again=again)
-        if status == "failed" and not again and self.options.fail_fast and not self._stopping:
+    def _settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> None:
+        entry = self.record.settle(number, outcome, run)
+        if outcome.status == "finished":
+            self._check_rows(number, entry)
+        again = outcome.status == "failed" and not self._stopping and is_open(entry, self.options.retries)
+        self.display.end(number, outcome, run, again=again)
+        if outcome.status == "failed" and not again and self.options.fail_fast and not self._stopping:
             self.failed_fast = True
             self._stop(signal.SIGTERM)
+
+    def _check_rows(self, number: int, entry: Mapping[str, Any]) -> None:
+        """Report a job that has read other rows than one that ran beside it, from the same data."""
+        for other, found in enumerate(self.record.jobs):
+            read = {found.get("fingerprint"), entry.get("fingerprint")}
+            if None not in read and len(read) > 1 and self._data[other] == self._data[number]:
+                complain(f"jobs {other} and {number} have the same data but read different rows: a file has changed")
+                return
 
     def _check_progress(self, running: Running) -> None:
         """Stop a job that has made no progress for too long, and end it if it does not stop."""
         now = time.monotonic()
-        if (progress := _state(running.work.directory / PROGRESS)) != running.progress:
+        if (progress := version_of(running.work.directory / PROGRESS)) != running.progress:
             running.progress, running.moved = progress, now
         if running.hung is not None:
             if now - running.hung > _GRACE:
                 running.execution.kill()
         elif self.options.timeout is not None and now - running.moved > self.options.timeout * 60:
             running.hung = now
-            running.execution.interrupt(signal.SIGTERM)
+            running.execution.stop(signal.SIGTERM)
 
     def _stop(self, number: int) -> None:
         """Ask the running jobs to save a checkpoint and stop."""
-        if self._running:
-            self.display.stopping(number if self.stopped_by is not None else None, len(self._running))
-        for running in self._running.values():
-            running.execution.interrupt(number)
+        running = [job for job in self._running.values() if job.execution.poll() is None]
+        if running:
+            self.display.stopping(number if self.stopped_by is not None else None, len(running))
+        for job in running:
+            job.execution.stop(number)
 
-    def _end_at_once(self, number: int) -> None:
-        """End the running jobs, which may save nothing more."""
+    def _end(self, number: int, *, at_once: bool = False) -> None:
+        """End the running jobs, `at_once` without a checkpoint; further signals change nothing."""
+        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
         self.stopped_by = number
-        for running in self._running.values():
-            running.execution.interrupt(number)
-        deadline = time.monotonic() + _AT_ONCE
-        while time.monotonic() < deadline and any(r.execution.poll() is None for r in self._running.values()):
+        running = self._running.values()
+        for job in running:
+            job.execution.stop(number, at_once=at_once)
+        deadline = time.monotonic() + (_AT_ONCE if at_once else _GRACE)
+        while time.monotonic() < deadline and any(job.execution.poll() is None for job in running):
             time.sleep(_TICK)
-        for running in self._running.values():
-            if running.execution.poll() is None:
-                running.execution.kill()
-        self._collect()
-
-
-def _record(directory: Path) -> dict[str, Any]:
-    """Return a job's record; an empty one if it has none that can be read."""
-    try:
-        return read_record(directory)
-    except (UserError, OSError):
-        return {}
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file is replaced; nothing if there is none."""
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
-    return ()
+        for job in running:
+            if job.execution.poll() is None:
+                job.execution.kill()
+        with suppress(OSError, UserError):
+            self._collect()
 
 
 def _data_key(job: Job) -> str:
     resolved: Mapping[str, Any] = job.config.provenance.resolved
     return json.dumps({key: resolved[key] for key in _DATA if key in resolved}, sort_keys=True, default=str)
-
-
-def _why(code: int, directory: Path) -> str:
-    """Return why a process ended that has recorded no reason: the signal that killed it, or its last words."""
-    if code < 0:
-        name = signal.Signals(-code).name if -code in [*signal.Signals] else f"signal {-code}"
-        memory = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
-        return f"killed by {name}{memory}"
-    with suppress(OSError):
-        with (directory / "train.log").open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - 10_000))
-            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        if lines:
-            return printable(lines[-1].strip().removeprefix("bisum: "))[:500]
-    return f"its process ended with code {code}"

@@ -30,13 +30,11 @@ class Work:
 class Execution(Protocol):
     """A job that runs."""
 
-    pid: int
-
     def poll(self) -> int | None:
         """Return the exit code, negative for the signal that killed it; None while it runs."""
 
-    def interrupt(self, number: int) -> None:
-        """Ask the job to save a checkpoint and stop, as the signal `number` does; asked again, it stops at once."""
+    def stop(self, number: int, *, at_once: bool = False) -> None:
+        """Ask the job to save a checkpoint and stop, as the signal `number` does; `at_once`: without a checkpoint."""
 
     def kill(self) -> None:
         """End it."""

@@ -56,7 +56,7 @@ def test_options_are_zipped_with_keys():
         (["seed=1,2", "sweep.parallel=1,2"], "'sweep.parallel=1,2': a sweep has one value of sweep.parallel"),
         (
             ['sweep.jobs=[["hydra.run.dir=x"]]'],
-            "sweep.jobs[0]: 'hydra.run.dir=x': Hydra's settings belong to the whole sweep; give it beside sweep.jobs",
+            "sweep.jobs[0]: 'hydra.run.dir=x': belongs to the whole sweep; give it beside sweep.jobs",
         ),
         (
             ['sweep.jobs=[["seed=1"],[]]'],
@@ -96,10 +96,10 @@ def test_jobs_that_compute_the_same_are_one():
     sweep = listed("seed=1,2,1", "tracker=none,wandb", "log=info")
     assert [job.config.seed for job in sweep.jobs] == [1, 2]
     assert sweep.repeated == [
-        "'seed=1 tracker=wandb' computes the same as job 0; it runs once",
-        "'seed=2 tracker=wandb' computes the same as job 1; it runs once",
-        "'seed=1 tracker=none' computes the same as job 0; it runs once",
-        "'seed=1 tracker=wandb' computes the same as job 0; it runs once",
+        "'seed=1 tracker=wandb' computes the same as job 0, so it is no job of its own",
+        "'seed=2 tracker=wandb' computes the same as job 1, so it is no job of its own",
+        "'seed=1 tracker=none' computes the same as job 0, so it is no job of its own",
+        "'seed=1 tracker=wandb' computes the same as job 0, so it is no job of its own",
     ]
 
 

@@ -37,4 +37,4 @@ def test_a_resumed_run_keeps_its_threads(run, call_bisum):
 @pytest.mark.parametrize("edited", [0, 10**9, "2"])
 def test_a_number_of_threads_that_no_run_has_is_refused(run, call_bisum, one_line, edited):
     change(run, threads=edited)
-    assert "threads must be a whole number from 1 to 4096" in one_line(call_bisum("resume=run"))
+    assert "threads must be a whole number from 1 to 512" in one_line(call_bisum("resume=run"))

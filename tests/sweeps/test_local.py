@@ -8,7 +8,7 @@ import time
 import pytest
 from working_sweeps import ROOT, SMALL, entries, is_training, numbers, record, start, statuses, until
 
-from bisum.sweeps.local import Share, threads_of_a_job
+from bisum.sweeps.machine import Share, threads_of_a_job
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_sweep_whose_process_is_killed_goes_on_and_computes_the_same(reference
     assert len(re.findall("> resumes? |> resumed |> continu", log)) == 1
     again = run_bisum("resume=sweep", cwd=tmp_path)
     assert again.code == 0
-    assert "> 2 of 2 jobs have finished already" in again.out
+    assert "> 2 jobs in sweep, 2 of them finished" in again.out
     assert (sweep / "1/train.log").read_text("utf-8") == log
 
 
@@ -54,8 +54,8 @@ def test_ctrl_c_stops_a_sweep_that_can_be_resumed(reference, tmp_path, run_bisum
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "> SIGINT: the running job saves a checkpoint and stops; Ctrl-C again stops at once" in out
-    assert "of 2 jobs 0 finished, 0 failed, 2 left; to go on: bisum resume=sweep" in out
+    assert "> SIGINT: the running job stops, a training with a checkpoint; Ctrl-C again ends at once" in out
+    assert "of 2 jobs 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
     assert statuses(sweep) == ["interrupted", "waiting"]
     assert record(sweep, 0)["reason"] == "SIGINT"
     assert list((sweep / "0/checkpoints").glob("epoch-*"))
@@ -86,7 +86,7 @@ def test_two_processes_share_a_sweep(reference, tmp_path):
     second = start(tmp_path, *words)
     outs = [process.communicate(timeout=300)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outs
-    assert "> 0 of 2 jobs have finished already; another process works on them, too" in outs[1]
+    assert "> 2 jobs in sweep; another process works on them, too" in outs[1]
     started = [re.findall(r"^job (\d): seed", out, re.MULTILINE) for out in outs]
     assert sorted(started[0] + started[1]) == ["0", "1"]
     assert all(started)
@@ -144,14 +144,14 @@ def test_failures_stay_where_they_are(trouble, tmp_path, run_bisum):
     assert statuses(sweep) == ["failed", "failed", "failed", "finished", "failed"]
     reasons = [record(sweep, job)["reason"] for job in range(5)]
     assert "this one fails" in reasons[0]
-    assert reasons[1] == "killed by SIGKILL, as the system does when memory runs out"
-    assert reasons[2] == "no progress for 0.1 minutes (sweep.timeout), so it was stopped"
+    assert reasons[1] == "killed by SIGKILL, which the system sends when memory runs out"
+    assert reasons[2] == "stopped after 0.1 minutes without progress (sweep.timeout)"
     assert "MemoryError" in reasons[4]
     for job in (0, 1, 2, 4):
         assert f"bisum: job {job} failed: {reasons[job]} (log: sweep/{job}/train.log)\n" in done.err
         assert record(sweep, job)["status"] == "failed"
     assert "this one fails" in (sweep / "0/train.log").read_text("utf-8")
-    assert "of 5 jobs 1 finished, 4 failed, 0 left; to go on: bisum resume=sweep" in done.err
+    assert "of 5 jobs 1 finished, 4 failed, 0 left; resume with: bisum resume=sweep" in done.err
     assert "Traceback" not in done.out + done.err
 
 
@@ -169,7 +169,7 @@ def test_a_job_that_fails_once_is_tried_again_and_fail_fast_stops_the_rest(troub
 
 
 def test_a_job_gets_its_share_of_the_machine(monkeypatch):
-    monkeypatch.setattr("bisum.sweeps.local.cores", lambda: 8)
+    monkeypatch.setattr("bisum.sweeps.machine.cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [threads_of_a_job(parallel) for parallel in (1, 2, 3, 16)] == [None, 4, 2, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

@@ -77,7 +77,7 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
         (
             ["evaluation.lead=3"],
             "'evaluation.lead=3': the jobs of a sweep keep their settings when it is resumed; only log, tracker, "
-            "cache_dir, sweep may change",
+            "cache_dir, sweep, corpus.timeout, hardware.data_loader_workers, hardware.pin_memory may change",
         ),
         (["-m"], "'resume=sweep': a sweep's record lists its jobs; leave out -m"),
         (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; leave it out"),
@@ -100,7 +100,7 @@ def first(**entries):
         (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
         (lambda values: values.update(command="compare"), "command must be one that bisum -m runs"),
         (lambda values: values.update(words=["a", 1]), "words must be a list of texts"),
-        (lambda values: values.update(threads=0), "threads must be a whole number from 1 to 4096"),
+        (lambda values: values.update(threads=0), "threads must be a whole number from 1 to 512"),
         (first(folder="../x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="/tmp/x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="1"), "each with a folder of its own"),
@@ -117,7 +117,7 @@ def test_an_edited_record_is_refused(call_bisum, one_line, sweep, edit, problem)
 def test_another_run_in_the_folder_of_a_job_is_refused(call_bisum, one_line, sweep):
     change(sweep / "1/run.json", lambda values: values["config"].update(seed=7))
     line = one_line(call_bisum("resume=sweep"))
-    assert line.startswith("bisum: 'sweep/1': holds another run than the sweep's job 1 (")
+    assert line.startswith("bisum: 'sweep/1': holds a different run from job 1 of the sweep (")
 
 
 def test_rows_that_have_changed_since_are_refused(call_bisum, tmp_path, write):
@@ -157,5 +157,5 @@ def test_no_secret_is_in_the_record(call_bisum, tmp_path, write, monkeypatch):
 
 def test_a_repeated_job_is_said(call_bisum):
     done = call_bisum(*WORDS, "evaluation.lead=1,2,1")
-    assert "bisum: 'evaluation.lead=1' computes the same as job 0; it runs once\n" in done.err
+    assert "> 'evaluation.lead=1' computes the same as job 0, so it is no job of its own\n" in done.out
     assert done.out.count("finished in") == 2

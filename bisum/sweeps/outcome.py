@@ -1,0 +1,75 @@
+"""How a job has ended, from its exit code and its run directory."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bisum.errors import printable
+
+_LAST = 10_000
+"""Bytes at the end of a log in which its last line is looked for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one try of a job."""
+
+    status: str
+    """finished, failed, interrupted, or waiting if nothing was recorded."""
+    reason: str | None = None
+    """Why it failed."""
+    is_recorded: bool = True
+    """Whether its run directory says so."""
+    is_final: bool = False
+    """Whether the input is bad, so that trying again cannot help."""
+
+
+def outcome_of(code: int, directory: Path, run: Mapping[str, Any], *, stopped: bool, idle: float | None) -> Outcome:
+    """Return how a job has ended.
+
+    Args:
+        code: the exit code, negative for the signal that killed the process.
+        directory: the run directory.
+        run: its record, if this try of the job has written it; else nothing.
+        stopped: whether the sweep has asked the job to stop.
+        idle: minutes without progress, if that is why it was stopped.
+    """
+    status, reason = run.get("status"), run.get("reason")
+    if status == "finished":
+        return Outcome("finished", None if code == 0 else f"its process ended with {_code(code)} after the run")
+    if idle is not None:
+        return Outcome("failed", f"stopped after {idle:g} minutes without progress (sweep.timeout)", is_recorded=False)
+    if status == "failed":
+        return Outcome("failed", str(reason), is_final=code == 2)
+    if stopped and (status == "interrupted" or code < 0 or code > 128):
+        return Outcome("interrupted" if run else "waiting")
+    if status == "interrupted":
+        return Outcome("failed", f"stopped by {reason}, which the sweep did not send", is_recorded=False)
+    return Outcome("failed", _why(code, directory), is_recorded=False, is_final=code == 2)
+
+
+def _code(code: int) -> str:
+    if code >= 0:
+        return f"code {code}"
+    return signal.Signals(-code).name if -code in [*signal.Signals] else f"signal {-code}"
+
+
+def _why(code: int, directory: Path) -> str:
+    """Return why a process ended that has recorded no reason: the signal that killed it, or its last words."""
+    if code < 0:
+        memory = ", which the system sends when memory runs out" if -code == signal.SIGKILL else ""
+        return f"killed by {_code(code)}{memory}"
+    last = ""
+    with suppress(OSError):
+        with (directory / "train.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - _LAST))
+            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        last = printable(lines[-1].strip())[:500] if lines else ""
+    if last.startswith("bisum: "):
+        return last.removeprefix("bisum: ")
+    return f"its process ended with {_code(code)}{f'; the last line of its log: {last}' if last else ''}"
