@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from bisum.config.options import SweepOptions
 from bisum.config.overrides import check_number, swept
 from bisum.config.recording import mask_composed
 from bisum.errors import UserError, complain, without_secrets
-from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.progress import ShowProgress, no_progress
 from bisum.runs.sweep import RECORD, record_of_job
 
@@ -150,8 +149,9 @@ def _is_ours(composed: DictConfig) -> bool:
 
 def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
     """Refuse settings of a sweep that a plugin of Hydra's runs, to which they mean nothing."""
-    for key, usual in defaults_of(composer.command)["sweep"].items():
-        if getattr(options, key) != usual:
+    usual = _options(composer.compose_sweep(()), ())
+    for key, value in asdict(options).items():
+        if value != getattr(usual, key):
             raise UserError(f"sweep.{key}: a plugin of Hydra's runs this sweep, and ignores sweep; leave it out")
 
 

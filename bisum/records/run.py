@@ -240,7 +240,7 @@ def clear(directory: Path) -> None:
 
 
 def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exit_code: int) -> None:
-    """Record in `run.json` and `train.log` why a process ended that could not do so itself; `earlier` is what is known of the run."""
+    """Record why a process ended that could not do so itself; `earlier` is what is known of its run."""
     record = {"started": _now(), **earlier, "status": "failed", "reason": reason, "exit_code": exit_code}
     with suppress(OSError), (directory / "train.log").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"bisum: {reason}\n")

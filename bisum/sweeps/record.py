@@ -169,7 +169,7 @@ class SweepRecord:
         entry = self._record["jobs"][number]
         folder = self.path(number)
         is_left = entry["status"] == "running" and not self.is_elsewhere(number)
-        if not (folder / "run.json").exists():
+        if not version_of(folder / "run.json"):
             if is_left or entry["status"] in ("finished", "interrupted"):
                 entry.update(status="waiting", reason=None, process=None)
         else:

@@ -96,13 +96,10 @@ def _announce(sweep: Sweep, record: SweepRecord, parallel: int, gpus: int, *, in
     others = "" if record.is_alone else "; another process works on them, too"
     lines = [*sweep.repeated, f"{number} in {from_here(record.directory)}{done}{others}"]
     if left and parallel > 1:
-        threads = "thread" if record.threads == 1 else "threads"
-        share = (
-            f"each on one of {gpus} GPUs" if gpus else f"each with {record.threads or 'its own number of'} {threads}"
-        )
-        lines.append(f"{parallel} jobs at once, {share}")
+        threads = f"{record.threads or 'its own number of'} thread{'s' * (record.threads != 1)}"
+        lines.append(f"{parallel} jobs at once, each {f'on one of {gpus} GPUs' if gpus else f'with {threads}'}")
     elif (
-        in_processes and record.is_alone and left > 1 and cores() > 1 and not gpus and sweep.options.parallel == "auto"
+        in_processes and record.is_alone and left > 1 and not gpus and sweep.options.parallel == "auto" and cores() > 1
     ):
         lines.append(f"one job at a time; sweep.parallel={min(left, cores())} is often faster on {cores()} cores")
     for line in lines:
