@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from threading import Thread
 
 from bisum.errors import UserError, complain
 from bisum.printing import clean_standard_streams
 from bisum.runs.signals import stop_once
 from bisum.sweeps.local import AT_ONCE, read_handover
+
+_GRACE = 300.0
+"""Seconds that a job has to finish its step and save a checkpoint once its sweep's process has ended."""
 
 
 def main() -> int:
@@ -45,6 +49,8 @@ def _listen() -> None:
         else:
             stop_once(request[0])
     stop_once(signal.SIGTERM)
+    time.sleep(_GRACE)
+    os._exit(143)  # it hangs, and nobody watches it any more
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def continued_job(
     sweep: str,
     words: Sequence[str],
 ) -> Config:
-    """Return the checked configuration of a sweep's job from its record, which is changed to match.
+    """Return the checked configuration of a sweep's job from its record; `composed` takes its values.
 
     Args:
         composer: composes the command of the sweep.
@@ -146,7 +146,7 @@ def continued_job(
     """
     given = {override.key_or_group for override in overrides}
     values = _replaced(composer, _plain(composed), _recorded(record), overrides)
-    refuse_incomplete(values, record)
+    refuse_incomplete(values, record, RECORD)
     _refuse_folders(values, Path(directory), given)
     with open_dict(composed):
         for key, value in values.items():

@@ -118,7 +118,7 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
     return values
 
 
-def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any], file: str = "run.json") -> None:
     """Refuse what a command line must give again: a URL that was recorded without its secrets, or that gets some.
 
     A record may be a stranger's, whose URL would get the value of a variable.
@@ -127,8 +127,8 @@ def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any]) -> N
         UserError: names the key.
     """
     for listed, why in (
-        ("masked", "run.json does not store the secrets of"),
-        ("from_environment", "run.json puts a variable into"),
+        ("masked", f"{file} does not store the secrets of"),
+        ("from_environment", f"{file} puts a variable into"),
     ):
         for path, text in _listed(record, listed):
             with suppress(KeyError, IndexError, TypeError):

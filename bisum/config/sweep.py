@@ -43,6 +43,9 @@ class Sweep:
     repeated: Sequence[str] = field(default_factory=list)
     """A line for each listed job that computes the same as an earlier one, and so is none of its own."""
 
+    is_resumed: bool = False
+    """Whether the jobs come from the sweep's record."""
+
     @property
     def directory(self) -> str:
         """The directory of the sweep; raises `UserError` if it cannot be resolved."""
@@ -89,6 +92,8 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             if job.folder in folders:
                 raise UserError(_shared(job.folder))
             folders.add(job.folder)
+            if outer := next((str(path) for path in Path(job.folder).parents if str(path) in folders), None):
+                raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
             jobs.append(job)
     composed.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     mask_composed(composed)
@@ -116,7 +121,7 @@ def resumed_sweep(
         is_fixed = key in ("sweep", "sweep.zip", "sweep.jobs") or (changes_number(key) and key not in incomplete)
         if is_fixed or override.is_delete() or override.is_hydra_override():
             raise UserError(
-                f"'{typed(override)}': the jobs of a sweep keep their settings when it is resumed; "
+                f"'{without_secrets(typed(override))}': the jobs of a sweep keep their settings when it is resumed; "
                 f"only {', '.join([*free_keys(), *sorted(incomplete)])} may change"
             )
     cache = composer.compose_sweep(given).cache_dir
@@ -139,7 +144,7 @@ def resumed_sweep(
         mask_composed(own)
         jobs.append(Job(list(entry["words"]), own, config, folder=entry["folder"]))
     mask_composed(composed)
-    return Sweep(composed, options, jobs, record["words"])
+    return Sweep(composed, options, jobs, record["words"], is_resumed=True)
 
 
 def _is_ours(composed: DictConfig) -> bool:
@@ -183,8 +188,9 @@ def _options(composed: DictConfig, overrides: Sequence[Override]) -> SweepOption
     for override in overrides:
         if override.is_sweep_override() and override.key_or_group.partition(".")[0] == "sweep":
             raise UserError(f"'{typed(override)}': a sweep has one value of {override.key_or_group}")
+    node = composed.get("sweep")
     try:
-        values = OmegaConf.to_container(composed.sweep, resolve=True) if "sweep" in composed else {}
+        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:
         raise UserError(f"sweep: {one_line_of(error)}") from error
     if lines := value_problems(SweepOptions, values, "sweep"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,13 @@ RECORD = "sweep.json"
 
 STATUSES = ("waiting", "running", "interrupted", "finished", "failed")
 
-_TEXTS = Kind("a list of texts", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value), LIST)
+
+def _list_of(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+_TEXTS = Kind("a list of texts", _list_of(str), LIST)
+_PATHS = Kind("a list of lists", _list_of(list), LIST)
 _FOLDER = Kind(
     "a folder inside the sweep's directory",
     lambda value: (
@@ -36,6 +42,10 @@ _ENTRIES = {
     "threads": or_null(THREADS),
     "shared": OBJECT,
     "shared.config": OBJECT,
+    "shared.from_environment": _PATHS,
+    "shared.masked": _PATHS,
+    "shared.choices": OBJECT,
+    "shared.choices.*": or_null(TEXT),
     "jobs": LIST,
 }
 _JOB_ENTRIES = {
@@ -53,6 +63,10 @@ _JOB_ENTRIES = {
     "process.host": TEXT,
     "own": OBJECT,
     "own.config": OBJECT,
+    "own.from_environment?": _PATHS,
+    "own.masked?": _PATHS,
+    "own.choices?": OBJECT,
+    "own.choices.*": or_null(TEXT),
 }
 
 
@@ -80,7 +94,8 @@ def read_sweep(directory: Path) -> dict[str, Any]:
                 f"'{path}': jobs[{number}]{'' if problem.startswith('must') else ':'} {problem}, as bisum wrote it"
             )
     folders = [job["folder"] for job in record["jobs"]]
-    if not folders or len(set(folders)) < len(folders):
+    nested = any(str(outer) in folders for folder in folders for outer in Path(folder).parents)
+    if not folders or nested or len(set(folders)) < len(folders):
         raise UserError(f"'{path}': jobs must be one or more, each with a folder of its own, as bisum wrote it")
     return record
 
@@ -88,7 +103,8 @@ def read_sweep(directory: Path) -> dict[str, Any]:
 def record_of_job(sweep: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a job's `run.json` holds of its configuration before it has one."""
     shared, own = sweep["shared"], job["own"]
-    return {**shared, **own, "job": sweep["command"], "config": {**shared["config"], **own["config"]}}
+    kept = {name: own.get(name, shared[name]) for name in ("from_environment", "masked", "choices")}
+    return {**kept, "job": sweep["command"], "config": {**shared["config"], **own["config"]}}
 
 
 def shared_part(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -143,8 +143,12 @@ class SweepDisplay:
             self._live.update(self._table(record, started), refresh=True)
         elif now - self._shown >= _PULSE:
             self._shown = now
-            running = [f"job {number} {_state(record.path(number))}" for number in started]
-            self._print("; ".join([self._summary(record, started), *running]))
+            running = [
+                f"job {number} {_state(record.path(number))}{_where(entry) if number not in started else ''}"
+                for number, entry in enumerate(record.jobs)
+                if entry["status"] == "running"
+            ]
+            self._print("; ".join([self._summary(record, started), *running[:_MOST_ROWS]]))
 
     def _table(self, record: SweepRecord, started: Mapping[int, Started]) -> Group:
         """Return the running jobs and, in one line, the state of the sweep."""
@@ -157,8 +161,7 @@ class SweepDisplay:
             if number in started:
                 where, took = "", clock(time.monotonic() - started[number].began)
             else:
-                process = entry["process"] or {}
-                where, took = f" (process {process.get('pid')} on {process.get('host')})", ""
+                where, took = _where(entry), ""
             score = _score(readable_record(directory), "")
             table.add_row(str(number), self._own[number], _state(directory) + where, score, took)
         return Group(*([table] if running else []), Text(self._summary(record, started)))
@@ -194,6 +197,12 @@ class SweepDisplay:
     def _print(self, text: str) -> None:
         if self._log != "quiet":
             self._console.print(text, soft_wrap=True)
+
+
+def _where(entry: Mapping[str, Any]) -> str:
+    """Return which process has taken a job."""
+    process = entry["process"] or {}
+    return f" (taken by process {process.get('pid')} on {process.get('host')})"
 
 
 def _state(directory: Path) -> str:

@@ -53,7 +53,7 @@ class SweepRecord:
             self._lock, self.is_alone = share(self.directory, refusal)
             try:
                 self.is_new = not self._path.exists()
-                self._record = _begun(sweep, config_dir, threads) if self.is_new else self._matched(jobs)
+                self._record = _begun(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
                 for number, job in enumerate(jobs):
                     self._reconcile(number, job)
                 self._write()
@@ -109,8 +109,8 @@ class SweepRecord:
     def _prepared(self, number: int) -> Path:
         """Return the folder of a job; nothing in it is overwritten when the job runs for the first time."""
         folder = self.path(number)
-        if folder.is_symlink():
-            raise UserError(f"hydra.sweep.subdir: '{folder}' is a link; replace it with a folder")
+        if link := self._link(number):
+            raise UserError(f"hydra.sweep.subdir: '{link}' is a link; replace it with a folder")
         if (folder / CLAIM).exists():
             refuse_links(folder, "hydra.sweep.subdir")
         else:
@@ -143,6 +143,12 @@ class SweepRecord:
         """Leave the directory to others."""
         self._lock.close()
 
+    def _link(self, number: int) -> Path | None:
+        """Return the link on the way from the sweep's directory to a job's, if there is one."""
+        folder = self.path(number)
+        within = [folder, *folder.parents][: len(folder.relative_to(self.directory).parts)]
+        return next((path for path in within if path.is_symlink()), None)
+
     def _latest(self) -> list[dict[str, Any]]:
         """Return the entries read anew, under the lock: a network file system may say too late that they changed."""
         self._seen = ()
@@ -152,14 +158,18 @@ class SweepRecord:
         replace_file(self._path, [as_json(self._record, indent=1)])
         self._seen = version_of(self._path)
 
-    def _matched(self, jobs: list[Job]) -> dict[str, Any]:
+    def _matched(self, sweep: Sweep) -> dict[str, Any]:
         """Return the record in the directory, if it is of the same jobs; they run in its folders."""
+        jobs = sweep.jobs or []
         record = read_sweep(self.directory)
         ours = [_signature(job) for job in jobs]
         theirs = [entry["signature"] for entry in record["jobs"]]
         if ours != theirs:
+            difference = _difference(record, jobs)
+            if sweep.is_resumed:
+                raise UserError(f"'{self._path}': its jobs and their signatures do not match ({difference})")
             raise UserError(
-                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({_difference(record, jobs)}); name another "
+                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({difference}); name another "
                 f"directory, or continue that sweep with resume={self.directory}"
             )
         return record
@@ -169,7 +179,7 @@ class SweepRecord:
         entry = self._record["jobs"][number]
         folder = self.path(number)
         is_left = entry["status"] == "running" and not self.is_elsewhere(number)
-        if not version_of(folder / "run.json"):
+        if self._link(number) or not version_of(folder / "run.json"):
             if is_left or entry["status"] in ("finished", "interrupted"):
                 entry.update(status="waiting", reason=None, process=None)
         else:

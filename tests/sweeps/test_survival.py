@@ -43,7 +43,8 @@ def test_a_sweep_that_is_killed_five_times_equals_an_unbroken_one(reference, tmp
         for process in working:
             if process.poll() is None:
                 kill(process, jobs=number % 2 == 1)
-            process.communicate()
+            else:
+                process.communicate()
     working = [start(tmp_path, "resume=sweep") for _ in range(processes)]
     outs = [process.communicate(timeout=900)[0] for process in working]
     assert [process.returncode for process in working] == [0] * processes, outs
