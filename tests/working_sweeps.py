@@ -30,9 +30,14 @@ def start(folder, *words, env=None):
     )
 
 
+def jobs_of(process):
+    """The processes that a sweep's has started."""
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("utf-8").split()
+
+
 def kill(process, *, jobs):
     """Kill a sweep's process, with or without those of its jobs, as a power cut does or as `kill -9` does."""
-    running = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("utf-8").split()
+    running = jobs_of(process)
     os.kill(process.pid, signal.SIGKILL)
     for pid in running if jobs else ():
         with suppress(ProcessLookupError):

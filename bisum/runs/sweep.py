@@ -30,6 +30,7 @@ _FOLDER = Kind(
         and "\0" not in value
         and not Path(value).is_absolute()
         and os.path.normpath(value) == value
+        and value != "."
         and not value.startswith("..")
     ),
     TEXT,

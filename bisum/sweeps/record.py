@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -147,7 +148,9 @@ class SweepRecord:
         """Return the link on the way from the sweep's directory to a job's, if there is one."""
         folder = self.path(number)
         within = [folder, *folder.parents][: len(folder.relative_to(self.directory).parts)]
-        return next((path for path in within if path.is_symlink()), None)
+        with suppress(OSError):  # of a name that is too long
+            return next((path for path in within if path.is_symlink()), None)
+        return None
 
     def _latest(self) -> list[dict[str, Any]]:
         """Return the entries read anew, under the lock: a network file system may say too late that they changed."""

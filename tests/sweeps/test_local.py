@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import sys
 import time
 
+import pexpect
 import pytest
-from working_sweeps import ROOT, SMALL, entries, is_training, numbers, record, start, statuses, until
+from working_sweeps import ROOT, SMALL, entries, is_training, jobs_of, numbers, record, start, statuses, until
 
 from bisum.sweeps.machine import Share, threads_of_a_job
 
@@ -65,17 +67,77 @@ def test_ctrl_c_stops_a_sweep_that_can_be_resumed(reference, tmp_path, run_bisum
     assert [record(sweep, job)["threads"] for job in range(2)] == [1, 1]  # as the sweep began
 
 
-def test_ctrl_c_twice_ends_at_once(tmp_path):
+def test_a_signal_that_reaches_the_jobs_as_well_lets_them_save(tmp_path):
     sweep = tmp_path / "sweep"
     process = start(tmp_path, "-m", *SMALL, *LONGER, "trainer.epochs=50", "hydra.sweep.dir=sweep")
     until(lambda: is_training(sweep, 0))
+    for pid in [*jobs_of(process), process.pid]:
+        os.kill(int(pid), signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, out
+    assert statuses(sweep) == ["interrupted", "waiting"]
+    assert list((sweep / "0/checkpoints").glob("epoch-*"))
+
+
+STUBBORN = """
+import time
+
+import pyarrow as pa
+
+
+class Stubborn:
+    def keep(self, rows, held_out):
+        open("busy", "w").close()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                time.sleep(1)
+            except BaseException:
+                pass
+        return pa.array([True] * len(rows))
+"""
+
+
+def test_ctrl_c_again_ends_a_job_that_does_not_stop(tmp_path, write):
+    write(tmp_path / "lab/stubborn.py", STUBBORN)
+    write(tmp_path / "mine/filter/stubborn.yaml", "stubborn:\n  _target_: stubborn.Stubborn\n")
+    words = ["--config-dir", "mine", "filter=[stubborn]", "allow_targets=[stubborn]", "hydra.sweep.dir=sweep"]
+    env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
+    process = start(tmp_path, "baseline", "-m", *words, "tracker=none", "seed=1,2", env=env)
+    until((tmp_path / "busy").exists)
     os.kill(process.pid, signal.SIGINT)
+    time.sleep(2)
+    assert process.poll() is None  # it waits for the job
     os.kill(process.pid, signal.SIGINT)
-    began = time.monotonic()
-    process.communicate(timeout=60)
-    assert time.monotonic() - began < 15
-    assert process.returncode == 130
-    assert statuses(sweep)[0] in ("interrupted", "waiting")
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)  # as an impatient user does
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert "of 2 jobs 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
+
+
+def test_a_terminal_shows_the_running_jobs(tmp_path):
+    words = [
+        "baseline",
+        "-m",
+        "corpus.max_eval_rows=20",
+        "tracker=none",
+        "evaluation.lead=1,2",
+        "hydra.sweep.dir=sweep",
+    ]
+    terminal = pexpect.spawn(
+        sys.executable, ["-m", "bisum", *words], cwd=str(tmp_path), timeout=120, dimensions=(30, 90)
+    )
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.before.decode()).replace("\r", "\n")
+    assert re.search(r"^job +settings +stage +score +time$", shown, re.MULTILINE)
+    assert re.search(r"^0 +evaluation\.lead=1 +starting +0:00$", shown, re.MULTILINE)
+    assert re.search(r"^2 jobs: 1 waiting, 1 running; 0:0\d so far$", shown, re.MULTILINE)
+    assert re.search(r"^2 jobs: 1 running, 1 finished; 0:\d\d so far, about 0:\d\d left$", shown, re.MULTILINE)
+    assert re.search(r"^job 0 finished in 0:\d\d$", shown, re.MULTILINE)
 
 
 def test_two_processes_share_a_sweep(reference, tmp_path):

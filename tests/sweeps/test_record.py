@@ -106,6 +106,12 @@ def first(**entries):
         (first(folder="1"), "each with a folder of its own"),
         (first(status="done"), "jobs[0]: status must be waiting, running, interrupted, finished or failed"),
         (first(own={}), "jobs[0]: own.config must be an object"),
+        (first(folder="."), "jobs[0]: folder must be a folder inside the sweep's directory"),
+        (first(folder="1/x"), "each with a folder of its own"),
+        (first(signature="x"), "its jobs and their signatures do not match (its job 0 is another)"),
+        (lambda values: values["shared"].update(choices=[1]), "shared.choices must be an object"),
+        (lambda values: values["shared"].update(masked=5), "shared.masked must be a list"),
+        (lambda values: values["shared"]["choices"].update(model=3), "shared.choices.model must be text"),
         (lambda values: values["shared"]["config"].update(seed="x"), "sweep.json: seed: expected a whole number"),
     ],
 )
@@ -159,3 +165,52 @@ def test_a_repeated_job_is_said(call_bisum):
     done = call_bisum(*WORDS, "evaluation.lead=1,2,1")
     assert "> 'evaluation.lead=1' computes the same as job 0, so it is no job of its own\n" in done.out
     assert done.out.count("finished in") == 2
+
+
+def test_a_job_is_written_through_no_link(call_bisum, tmp_path, sweep):
+    (tmp_path / "elsewhere").mkdir()
+    (sweep / "link").symlink_to(tmp_path / "elsewhere")
+    change(sweep / "sweep.json", first(folder="link/0", status="waiting"))
+    done = call_bisum("resume=sweep")
+    assert done.code == 1
+    assert "job 0 failed: hydra.sweep.subdir: 'sweep/link' is a link; replace it with a folder" in done.err
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_folders_inside_each_other_are_refused(call_bisum, one_line):
+    words = ["model.prefix=a,a/b", "hydra.sweep.subdir=${model.prefix}"]
+    line = one_line(call_bisum(*WORDS, *words))
+    assert line == "bisum: hydra.sweep.subdir: 'a/b' is inside 'a', the folder of another job"
+
+
+def test_a_url_without_its_query_is_to_be_given_again(call_bisum, tmp_path, write, one_line):
+    write(tmp_path / "rows.csv", ROWS)
+    words = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
+    assert call_bisum(*WORDS, *words).code == 0
+
+    def mask(values):
+        values["shared"]["masked"] = [["tracker", "project"]]
+        values["shared"]["config"]["tracker"]["project"] = "https://a.b/c?..."
+
+    change(tmp_path / "sweep/sweep.json", mask)
+    assert "tracker.project: sweep.json does not store the secrets of" in one_line(call_bisum("resume=sweep"))
+    assert call_bisum("resume=sweep", "tracker.project=x").code == 0
+
+
+@pytest.mark.parametrize("value", ["null", "3", "[]"])
+def test_a_node_of_another_kind_is_refused(call_bisum, one_line, value):
+    assert "sweep: expected a mapping" in one_line(call_bisum(*WORDS, "seed=1,2", f"sweep={value}"))
+
+
+def test_a_single_run_takes_no_settings_of_a_sweep(call_bisum, one_line, tmp_path, write):
+    line = one_line(call_bisum("baseline", "sweep.parallel=2"))
+    assert line == "bisum: 'sweep.parallel=2': changes nothing in a single run; add -m for a sweep"
+    write(tmp_path / "mine/experiment/mine.yaml", "# @package _global_\nsweep: {jobs: [[seed=1], [seed=2]]}\n")
+    line = one_line(call_bisum("baseline", "--config-dir", "mine", "experiment=mine"))
+    assert line.startswith("bisum: sweep.jobs: this configuration is a sweep; run it with -m: bisum baseline ")
+
+
+def test_values_that_are_equal_are_one_job(call_bisum):
+    done = call_bisum(*WORDS, "generation.length_penalty=1,1.0")
+    assert done.code == 0
+    assert "> 1 job in sweep\n" in done.out
