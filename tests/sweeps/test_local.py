@@ -8,9 +8,13 @@ import time
 
 import pexpect
 import pytest
+import torch
 from working_sweeps import ROOT, SMALL, entries, is_training, jobs_of, numbers, record, start, statuses, until
 
-from bisum.sweeps.machine import Share, threads_of_a_job
+from bisum.config.composition import Composer
+from bisum.config.sweep import listed_sweep
+from bisum.errors import UserError
+from bisum.sweeps.machine import Share, threads_of_a_job, visible_gpus
 
 
 @pytest.fixture(scope="module")
@@ -236,9 +240,27 @@ def test_a_job_gets_its_share_of_the_machine(monkeypatch):
     assert [threads_of_a_job(parallel) for parallel in (1, 2, 3, 16)] == [None, 4, 2, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert [threads_of_a_job(parallel) for parallel in (1, 2)] == [3, 3]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1000000")
+    with pytest.raises(UserError, match=r"OMP_NUM_THREADS='1000000': must be a whole number from 1 to 512"):
+        threads_of_a_job(1)
     environment = Share(4, "GPU-5").environment()
     assert [environment[name] for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "CUDA_VISIBLE_DEVICES")] == [
         "4",
         "4",
         "GPU-5",
     ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for a machine without a GPU")
+def test_the_gpus_are_those_that_torch_finds(monkeypatch, tmp_path, capfd):
+    composer = Composer("train")
+    jobs = listed_sweep(composer, composer.parse(["seed=1,2", "tracker=none"])).jobs
+    assert visible_gpus(jobs) == []
+    (tmp_path / "driver").touch()
+    monkeypatch.setattr("bisum.sweeps.machine._DRIVERS", (str(tmp_path / "driver"),))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert visible_gpus(jobs) == []  # torch is asked, and finds none
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr("sys.executable", str(tmp_path / "driver"))
+    assert visible_gpus(jobs) == []
+    assert "bisum: torch did not say how many GPUs there are (" in capfd.readouterr().err
