@@ -44,7 +44,7 @@ def test_mbart_against_mt5_is_a_sweep_that_ends_with_a_table(call_bisum, checkpo
     assert "bisum -m experiment=mbart_against_mt5" in one_line(call_bisum("experiment=mbart_against_mt5"))
     for name, family in (("mbart50", "mbart50"), ("mt5_base", "mt5")):
         write(tmp_path / f"small/model/{name}.yaml", f"defaults: [_options]\ncheckpoint: {checkpoints(family)}\n")
-    words = ["experiment=mbart_against_mt5", *SMALL, "hydra.sweep.dir=sweep"]
+    words = ["experiment=mbart_against_mt5", *SMALL, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
     done = call_bisum("-m", "--config-dir", "small", *words)
     assert done.code == 0
     jobs = re.findall(r"^\d +(m\w+) +([\d.e-]+) ", done.out.partition(" sweep ")[2], re.MULTILINE)

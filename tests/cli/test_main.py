@@ -102,7 +102,7 @@ def test_help_lists_commands_groups_with_their_options_and_keys(call_bisum, monk
     monkeypatch.setenv("COLUMNS", str(columns))
     out = call_bisum("--help").out
     assert all(re.search(rf"^ +{name}\s+\w", out, re.MULTILINE) for name in COMMANDS)
-    for folder in (folder for folder in conf_directory().iterdir() if folder.is_dir()):
+    for folder in (folder for folder in conf_directory().iterdir() if folder.is_dir() and folder.name != "hydra"):
         (listed,) = re.findall(rf"^ +{folder.name} +(.+(?:\n {{8}} .+)*)$", out, re.MULTILINE)
         options = {path.stem for path in folder.glob("*.yaml") if not path.name.startswith("_")}
         assert set(re.split(r",\s+", listed)) == options

@@ -259,7 +259,7 @@ corpus=passages corpus@corpus.of=sample,xlsum
 
 # Several words: the last changes fastest; of those for one key the last counts, in the first one's place.
 hardware=auto,cpu trainer.epochs=1,2
-seed=1,2 log=debug seed=3 trainer.epochs=1 log=info,debug
+seed=1,2 generation.num_beams=2 seed=3 trainer.epochs=1 generation.num_beams=3,4
 
 # Words from YAML come first.
 trainer.learning_rate=1e-3 experiment=mbart_against_mt5
@@ -431,7 +431,7 @@ def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
     if not IS_1_3 and line.startswith("~"):
         pytest.skip("the sweeper of Hydra 1.4.0rc3 turns ~key into ~key=null, which deletes nothing")
     command, words = taken_apart(line)
-    words = [*words, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null"]
+    words = [*words, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null", "hydra/launcher=basic"]
     composer = composer_of(command)
     random.seed(1)
     jobs = listed_sweep(composer, composer.parse(words)).jobs
@@ -452,7 +452,7 @@ def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
 
 def test_what_several_options_share_is_swept_over_by_hydra_alone(tmp_path):
     composer = composer_of("train")
-    words = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}"]
+    words = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}", "hydra/launcher=basic"]
     theirs = [job["hydra"]["overrides"]["task"] for job in swept_by_hydra("train", words)]
     assert [[*map(typed, job)] for job in swept(composer.parse(words[:1]))] == [
         job for job in theirs if job != ["trainer=_settings"]

@@ -26,36 +26,13 @@ def reference(tmp_path_factory, run_bisum):
     return folder / "sweep"
 
 
-LONGER = ["trainer.epochs=3", "corpus.max_train_rows=240", "corpus.max_eval_rows=10", "seed=1,2"]
+LONGER = ["trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows=10", "seed=1,2"]
 
 
-def test_a_sweep_whose_process_is_killed_goes_on_and_computes_the_same(reference, tmp_path, run_bisum):
-    words = ["-m", *SMALL, *LONGER, "sweep.parallel=2", "hydra.sweep.dir=sweep"]
+def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tmp_path, run_bisum):
     sweep = tmp_path / "sweep"
+    words = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
     process = start(tmp_path, *words)
-    until(lambda: is_training(sweep, 1))
-    os.kill(process.pid, signal.SIGKILL)  # its jobs notice, and stop
-    process.communicate()
-    assert statuses(sweep)[1] == "running"
-    done = run_bisum(*words, cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert statuses(sweep) == ["finished"] * 2
-    assert re.search(r"job 1 continues: seed=2", done.out)
-    assert "\n1 " in done.out.partition(" sweep ")[2]
-    for job in range(2):
-        assert numbers(sweep, job) == numbers(reference, job)
-        assert record(sweep, job)["threads"] == 1
-    log = (sweep / "1/train.log").read_text("utf-8")
-    assert len(re.findall("> resumes? |> resumed |> continu", log)) == 1
-    again = run_bisum("resume=sweep", cwd=tmp_path)
-    assert again.code == 0
-    assert "> 2 jobs in sweep, 2 of them finished" in again.out
-    assert (sweep / "1/train.log").read_text("utf-8") == log
-
-
-def test_ctrl_c_stops_a_sweep_that_can_be_resumed(reference, tmp_path, run_bisum):
-    sweep = tmp_path / "sweep"
-    process = start(tmp_path, "-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep")
     until(lambda: is_training(sweep, 0))
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -65,10 +42,28 @@ def test_ctrl_c_stops_a_sweep_that_can_be_resumed(reference, tmp_path, run_bisum
     assert statuses(sweep) == ["interrupted", "waiting"]
     assert record(sweep, 0)["reason"] == "SIGINT"
     assert list((sweep / "0/checkpoints").glob("epoch-*"))
-    done = run_bisum("resume=sweep", "sweep.parallel=2", "log=quiet", cwd=tmp_path, env={"OMP_NUM_THREADS": "2"})
+
+    process = start(tmp_path, *words)
+    until(lambda: is_training(sweep, 1))
+    os.kill(process.pid, signal.SIGKILL)  # its job notices, and stops
+    process.communicate()
+    assert statuses(sweep) == ["finished", "running"]
+
+    done = run_bisum("resume=sweep", "sweep.parallel=2", cwd=tmp_path, env={"OMP_NUM_THREADS": "2"})
     assert done.code == 0, done.err
-    assert [numbers(sweep, job) for job in range(2)] == [numbers(reference, job) for job in range(2)]
-    assert [record(sweep, job)["threads"] for job in range(2)] == [1, 1]  # as the sweep began
+    assert statuses(sweep) == ["finished"] * 2
+    assert "job 0" not in done.out
+    assert re.search(r"^validation, 10 rows .*: rougeL", done.out.partition(" sweep ")[2], re.MULTILINE)
+    for job in range(2):
+        assert numbers(sweep, job) == numbers(reference, job)
+        assert record(sweep, job)["threads"] == 1  # as the sweep began, although this process would use 2
+    log = (sweep / "0/train.log").read_text("utf-8")
+    assert len(re.findall("> continuing from epoch", log)) == 1
+    assert log.count("best model ") == 1
+    again = run_bisum("resume=sweep", cwd=tmp_path)
+    assert again.code == 0
+    assert "> 2 jobs in sweep, 2 of them finished" in again.out
+    assert (sweep / "0/train.log").read_text("utf-8") == log
 
 
 def test_a_signal_that_reaches_the_jobs_as_well_lets_them_save(tmp_path):

@@ -25,11 +25,11 @@ IN_THIS_PROCESS = "hydra/launcher=basic"
 def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_path):
     sweep = tmp_path / "sweep"
     words = [*WORDS, "trainer.epochs=1", "trainer.max_gradient_norm=null", "trainer.log_every=2"]
-    done = call_bisum("-m", *words, "trainer.learning_rate=1e30,1e-3,2e30", f"hydra.sweep.dir={sweep}")
+    done = call_bisum("-m", *words, "trainer.learning_rate=1e30,1e-3,2e30", IN_THIS_PROCESS, f"hydra.sweep.dir={sweep}")
     assert done.code == 1
     records = [json.loads((sweep / f"{job}/run.json").read_text("utf-8")) for job in range(3)]
     assert [record["status"] for record in records] == ["failed", "finished", "failed"]
-    assert done.err.count("FloatingPointError") == 2
+    assert re.findall(r"^bisum: job (\d) failed: FloatingPointError", done.err, re.M) == ["0", "2"]
     for job, record in enumerate(records):
         log = (sweep / f"{job}/train.log").read_text("utf-8")
         assert ("Traceback" in log) == (record["status"] == "failed")

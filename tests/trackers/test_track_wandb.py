@@ -61,7 +61,8 @@ def check_history(found, directory):
 def sweep(command, small, tmp_path_factory):
     """Four jobs of two systems, tracked."""
     directory = tmp_path_factory.mktemp("sweeps") / "rates"
-    words = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,2e-2", "seed=1,2", f"hydra.sweep.dir={directory}"]
+    words = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,2e-2", "seed=1,2", "hydra/launcher=basic"]
+    words.append(f"hydra.sweep.dir={directory}")
     assert command(*words) == 0
     return directory
 
