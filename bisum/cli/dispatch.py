@@ -1,4 +1,7 @@
-"""Dispatch a command line. Every job is checked before a heavy library loads."""
+"""Dispatch a command line. Every job is checked before a heavy library loads.
+
+What only some command lines need is imported where they need it: a mistake is reported sooner.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -19,7 +22,6 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
-from bisum.cli.shown import show_job, show_sweep
 from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
@@ -30,13 +32,15 @@ from bisum.config.messages import explain
 from bisum.config.plain import plain_options
 from bisum.config.recording import mask_variables
 from bisum.config.schema import SummarizeConfig
-from bisum.config.sweep import Sweep, listed_sweep, resumed_sweep
 from bisum.config.targets import allow
 from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import Bar, no_progress
 from bisum.printing import uncleaned
 from bisum.runs.sweep import RECORD, is_sweep, read_sweep
 from bisum.version import __version__
+
+if TYPE_CHECKING:
+    from bisum.config.sweep import Sweep
 
 _MANY_JOBS = 20
 """The fewest jobs whose checks show a bar."""
@@ -99,6 +103,8 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         raise UserError("resume: only a single `bisum train` continues a run")
     if line.multirun:
         _refuse_sweep_of_summaries(line)
+        from bisum.config.sweep import listed_sweep
+
         return _run_sweep(composer, listed_sweep(composer, overrides, no_progress if line.cfg else _checking), line)
     job = single_job(composer, overrides)
     if job.is_sweep and job.resumes is None:
@@ -107,6 +113,8 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         again = line.with_words(["-m", *line.words])
         raise UserError(f"{key}: this configuration is a sweep; run it with -m: {again}")
     if line.cfg:
+        from bisum.cli.shown import show_job
+
         show_job(job, line)
         return 0
     if idle := [typed(override) for override in overrides if override.key_or_group.partition(".")[0] == "sweep"]:
@@ -122,6 +130,8 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 
 def _resume_sweep(directory: str, line: CommandLine) -> int:
     """Run the jobs of a sweep that it has not finished, from its own record."""
+    from bisum.config.sweep import resumed_sweep
+
     if line.multirun:
         raise UserError(f"'resume={directory}': a sweep's record lists its jobs; leave out -m")
     path = Path(directory).expanduser()
@@ -140,6 +150,8 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     if line.cfg:
         if not sweep.jobs:
             raise UserError("--cfg shows one job: leave out -m, and give each key one value")
+        from bisum.cli.shown import show_sweep
+
         show_sweep(sweep.jobs, sweep.repeated, line)
         return 0
     log = sweep.jobs[0].config.log if sweep.jobs else "info"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +22,8 @@ def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
 def signature(command: str, resolved: Mapping[str, Any]) -> str:
     """Return a hash of a command and the identity of its configuration: equal for runs that compute the same."""
+    import hashlib  # slow to import
+
     text = json.dumps([command, _plain_numbers(identity(resolved))], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
