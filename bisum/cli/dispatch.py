@@ -118,7 +118,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         show_job(job, line)
         return 0
     if idle := [typed(override) for override in overrides if override.key_or_group.partition(".")[0] == "sweep"]:
-        raise UserError(f"'{idle[0]}': changes nothing in a single run; add -m for a sweep")
+        raise UserError(f"'{idle[0]}': has no effect on a single run; add -m for a sweep")
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
         _start(line.command, config.log)(config, line.texts)

@@ -43,7 +43,7 @@ def build_device(config: Config, run: Run) -> Device:
     run.update(threads=threads)
     if device.is_cpu and threads != own:
         began = "the run" if run.resumed else "the sweep"
-        run.screen.note(f"threads: {threads}, as {began} began with; this process would use {own}")
+        run.screen.note(f"threads: {threads}, as when {began} began; this process would use {own}")
     return device
 
 

@@ -78,7 +78,7 @@ class Config:
     log: Literal["debug", "info", "quiet"]
     """What the terminal shows: each logged step and the libraries' records too, the run's story, or scores alone."""
     resume: Name | None
-    """Run directory to continue from its newest sound checkpoint, or sweep directory whose jobs to go on with."""
+    """Run directory to continue from its newest sound checkpoint, or sweep directory whose unfinished jobs to run."""
     provenance: Provenance = field(compare=False)
     """Where the configuration comes from; no key of it."""
 

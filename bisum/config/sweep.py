@@ -239,7 +239,7 @@ def _repetitions(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[Job])
     """Return a line for each job that is listed again."""
     own = distinguishing_words([*(words for words, _ in repeated), *(job.words for job in jobs)])
     return [
-        f"'{words}' computes the same as job {first}, so it is no job of its own"
+        f"'{words}' computes the same as job {first}, so it does not run separately"
         for words, (_, first) in zip(own, repeated, strict=False)
     ]
 

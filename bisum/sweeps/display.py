@@ -122,14 +122,14 @@ class SweepDisplay:
         elif outcome.status == "failed":
             self._print(f"job {number} failed: {printable(str(outcome.reason))}{'; it runs again' if again else ''}")
         else:
-            self._print(f"job {number} stopped; it can continue")
+            self._print(f"job {number} stopped; it can be resumed")
 
     def stopping(self, number: int | None, jobs: int) -> None:
         """Say that the running jobs stop, and by which signal; None: because one failed."""
         why = "sweep.fail_fast" if number is None else signal.Signals(number).name
-        them = "the running job stops" if jobs == 1 else f"{jobs} running jobs stop"
-        again = "; Ctrl-C again ends at once" if number == signal.SIGINT else ""
-        self._print(f"> {why}: {them}, a training with a checkpoint{again}")
+        them = "the running job" if jobs == 1 else f"{jobs} running jobs"
+        again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
+        self._print(f"> {why}: stopping {them} (trainings save a checkpoint){again}")
 
     def show(self, record: SweepRecord, started: Mapping[int, Started]) -> None:
         """Show where the sweep is, if that is due."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,6 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from bisum.config.jobs import Job, directory_of
-from bisum.display.console import Console
 from bisum.errors import Failed, UserError, complain
 from bisum.records.run import claim
 from bisum.sweeps.callbacks import Callbacks
@@ -63,14 +62,6 @@ def complain_of(error: Exception) -> None:
         complain(error)
     else:
         traceback.print_exception(error)
-
-
-def announce(number: int, jobs: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
-    """Announce a job by the words that distinguish it; `jobs` is empty if a sweeper chooses jobs as it goes."""
-    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
-    of = f" of {len(jobs)}" if jobs else ""
-    own = " ".join(word for word in overrides if word not in shared)
-    Console().rule(f"job {number}{of}: {own or 'defaults'}")
 
 
 def release_memory() -> None:

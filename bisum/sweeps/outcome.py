@@ -41,7 +41,7 @@ def outcome_of(code: int, directory: Path, run: Mapping[str, Any], *, stopped: b
     """
     status, reason = run.get("status"), run.get("reason")
     if status == "finished":
-        return Outcome("finished", None if code == 0 else f"its process ended with {_code(code)} after the run")
+        return Outcome("finished", None if code == 0 else f"its process exited with {_code(code)} after the run")
     if idle is not None:
         return Outcome("failed", f"stopped after {idle:g} minutes without progress (sweep.timeout)", is_recorded=False)
     if status == "failed":
@@ -72,4 +72,4 @@ def _why(code: int, directory: Path) -> str:
         last = printable(lines[-1].strip())[:500] if lines else ""
     if last.startswith("bisum: "):
         return last.removeprefix("bisum: ")
-    return f"its process ended with {_code(code)}{f'; the last line of its log: {last}' if last else ''}"
+    return f"its process exited with {_code(code)}{f'; the last line of its log: {last}' if last else ''}"

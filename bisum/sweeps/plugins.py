@@ -16,16 +16,17 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
 from bisum.config.hydra_node import runs_in_processes
-from bisum.config.jobs import single_job
+from bisum.config.jobs import distinguishing_words, single_job
 from bisum.config.overrides import quoted
 from bisum.config.recording import mask_composed
 from bisum.config.sweep import Sweep
 from bisum.config.user_files import with_guarded_folders
+from bisum.display.console import Console
 from bisum.errors import UserError, one_line, without_secrets
 from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
 from bisum.runs.record import readable_record
-from bisum.sweeps.execution import announce, complain_of, release_memory
+from bisum.sweeps.execution import complain_of, release_memory
 from bisum.sweeps.report import report
 
 
@@ -49,8 +50,10 @@ def run_with_plugins(
         clean_standard_streams()  # a launcher may run the job in another process
         hydra = HydraConfig.get()
         own = [word.lstrip("+") for word in hydra.overrides.task]
+        of = f" of {len(listed)}" if listed else ""  # a sweeper chooses jobs as it goes
         shown = [without_secrets(word) for word in own]
-        announce(hydra.job.num, listed, shown)
+        distinguishing = distinguishing_words([shown, *listed] if len(listed) > 1 else [shown])[0]
+        Console().rule(f"job {hydra.job.num}{of}: {distinguishing}")
         directory_of_job = Path(hydra.runtime.output_dir)
         done.append(directory_of_job)
         try:

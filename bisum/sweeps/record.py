@@ -131,7 +131,7 @@ class SweepRecord:
                 final=outcome.is_final,
             )
             if outcome.status == "finished":
-                entry.update(threads=run.get("threads"), fingerprint=(run.get("data") or {}).get("fingerprint"))
+                entry.update(_of_finished(run))
             self._write()
             return dict(entry)
 
@@ -194,7 +194,7 @@ class SweepRecord:
                 )
             if run.get("status") == "finished":
                 entry.update(status="finished", reason=None, process=None)
-                entry.update(threads=run.get("threads"), fingerprint=(run.get("data") or {}).get("fingerprint"))
+                entry.update(_of_finished(run))
             elif is_left or entry["status"] == "finished":
                 entry.update(status="interrupted", reason=None, process=None)
         if entry["status"] == "failed" and self.is_alone:
@@ -206,8 +206,13 @@ class SweepRecord:
 def is_open(entry: dict[str, Any], retries: int) -> bool:
     """Return whether a job is still to be run, if no process runs it already."""
     if entry["status"] == "failed":
-        return not entry.get("final") and entry["tries"] <= retries
+        return not entry["final"] and entry["tries"] <= retries
     return bool(entry["status"] != "finished")
+
+
+def _of_finished(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry holds of the record of a finished run, for the jobs after it."""
+    return {"threads": run.get("threads"), "fingerprint": (run.get("data") or {}).get("fingerprint")}
 
 
 def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str, Any]:

@@ -205,7 +205,7 @@ class Scheduler:
     def _check_rows(self, number: int, entry: Mapping[str, Any]) -> None:
         """Report a job that has read other rows than one that ran beside it, from the same data."""
         for other, found in enumerate(self.record.jobs):
-            read = {found.get("fingerprint"), entry.get("fingerprint")}
+            read = {found["fingerprint"], entry["fingerprint"]}
             if None not in read and len(read) > 1 and self._data[other] == self._data[number]:
                 complain(f"jobs {other} and {number} have the same data but read different rows: a file has changed")
                 return

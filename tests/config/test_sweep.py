@@ -96,10 +96,10 @@ def test_jobs_that_compute_the_same_are_one():
     sweep = listed("seed=1,2,1", "tracker=none,wandb", "log=info")
     assert [job.config.seed for job in sweep.jobs] == [1, 2]
     assert sweep.repeated == [
-        "'seed=1 tracker=wandb' computes the same as job 0, so it is no job of its own",
-        "'seed=2 tracker=wandb' computes the same as job 1, so it is no job of its own",
-        "'seed=1 tracker=none' computes the same as job 0, so it is no job of its own",
-        "'seed=1 tracker=wandb' computes the same as job 0, so it is no job of its own",
+        "'seed=1 tracker=wandb' computes the same as job 0, so it does not run separately",
+        "'seed=2 tracker=wandb' computes the same as job 1, so it does not run separately",
+        "'seed=1 tracker=none' computes the same as job 0, so it does not run separately",
+        "'seed=1 tracker=wandb' computes the same as job 0, so it does not run separately",
     ]
 
 

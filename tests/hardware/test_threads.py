@@ -30,7 +30,7 @@ def test_a_resumed_run_keeps_its_threads(run, call_bisum):
         assert torch.get_num_threads() == own
     finally:
         torch.set_num_threads(own)
-    assert f"> threads: {own}, as the run began with; this process would use 2" in done.out
+    assert f"> threads: {own}, as when the run began; this process would use 2" in done.out
     assert json.loads((run / "run.json").read_text("utf-8"))["threads"] == own
 
 

@@ -164,7 +164,15 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
 
 def test_a_sweeps_table_has_it(yard, call_bisum):
     words = [*WORDS[:6], "metric=[distance]", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100"]
-    done = call_bisum("evaluate", "-m", *words, "model=starter", "generation.num_beams=1,2", "hydra.sweep.dir=sweep")
+    done = call_bisum(
+        "evaluate",
+        "-m",
+        *words,
+        "model=starter",
+        "generation.num_beams=1,2",
+        "hydra/launcher=basic",
+        "hydra.sweep.dir=sweep",
+    )
     assert done.code == 0, done.err
     table = done.out[done.out.rindex("job 0") :]
     values = [record(yard / f"sweep/{job}")["evaluation"]["test/distance"] for job in (0, 1)]

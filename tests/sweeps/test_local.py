@@ -37,7 +37,7 @@ def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tm
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "> SIGINT: the running job stops, a training with a checkpoint; Ctrl-C again ends at once" in out
+    assert "> SIGINT: stopping the running job (trainings save a checkpoint); Ctrl-C again stops at once" in out
     assert "of 2 jobs 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
     assert statuses(sweep) == ["interrupted", "waiting"]
     assert record(sweep, 0)["reason"] == "SIGINT"

@@ -163,7 +163,7 @@ def test_no_secret_is_in_the_record(call_bisum, tmp_path, write, monkeypatch):
 
 def test_a_repeated_job_is_said(call_bisum):
     done = call_bisum(*WORDS, "evaluation.lead=1,2,1")
-    assert "> 'evaluation.lead=1' computes the same as job 0, so it is no job of its own\n" in done.out
+    assert "> 'evaluation.lead=1' computes the same as job 0, so it does not run separately\n" in done.out
     assert done.out.count("finished in") == 2
 
 
@@ -204,7 +204,7 @@ def test_a_node_of_another_kind_is_refused(call_bisum, one_line, value):
 
 def test_a_single_run_takes_no_settings_of_a_sweep(call_bisum, one_line, tmp_path, write):
     line = one_line(call_bisum("baseline", "sweep.parallel=2"))
-    assert line == "bisum: 'sweep.parallel=2': changes nothing in a single run; add -m for a sweep"
+    assert line == "bisum: 'sweep.parallel=2': has no effect on a single run; add -m for a sweep"
     write(tmp_path / "mine/experiment/mine.yaml", "# @package _global_\nsweep: {jobs: [[seed=1], [seed=2]]}\n")
     line = one_line(call_bisum("baseline", "--config-dir", "mine", "experiment=mine"))
     assert line.startswith("bisum: sweep.jobs: this configuration is a sweep; run it with -m: bisum baseline ")
