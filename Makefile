@@ -76,7 +76,7 @@ $(HYDRA_NEXT)/.installed: pyproject.toml .ci/constraints.txt
 	$(HYDRA_NEXT)/bin/python -c 'import tomllib; \
 		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		needed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]; \
-		print(*(name for name in needed if not name.startswith(("bisum[", "hydra-core", "omegaconf"))), sep="\n")' \
+		print(*(name for name in needed if not name.startswith(("bisum[", "hydra-", "omegaconf"))), sep="\n")' \
 		> $(HYDRA_NEXT)/requirements.txt
 	$(NEXT_PIP) install --quiet --constraint $(HYDRA_NEXT)/constraints.txt --requirement $(HYDRA_NEXT)/requirements.txt
 	@touch $@

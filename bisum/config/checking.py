@@ -36,6 +36,8 @@ _QUOTE_IT = '; quote it in the YAML file: "..."'
 
 
 LIST_GROUPS = ("filter", "metric")
+OPTIONAL_GROUPS = ("experiment", "hparams_search", "debug")
+"""Groups whose default is null; their options set keys of all of the configuration."""
 """Groups of which several options may be chosen, or none."""
 
 _MOST_LINES = 50

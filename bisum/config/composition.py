@@ -24,7 +24,7 @@ from yaml import YAMLError
 from bisum.config.annotations import signature_hints, takes_text
 from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, word_for_hydra
 from bisum.config.as_typed import Path as KeyPath
-from bisum.config.checking import LIST_GROUPS, listing
+from bisum.config.checking import LIST_GROUPS, OPTIONAL_GROUPS, listing
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
 from bisum.config.hydra_keys import refuse_wrong_words
 from bisum.config.hydra_node import check_hydra_node
@@ -73,8 +73,8 @@ class Composer:
         Raises:
             UserError: an override or a YAML file is wrong; one line that names it and what would be right.
         """
-        # Hydra's grammar takes no null for a group, although experiment=null is the default.
-        overrides = _without_null_experiment(overrides)
+        # Hydra's grammar takes no null for a group, although it is the default of some.
+        overrides = _without_null_options(overrides)
         self._search(overrides)
         for override in overrides:
             self._check_option(override)
@@ -102,7 +102,7 @@ class Composer:
 
     def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
         """Return the configuration that the jobs of a sweep share: what its words compose to, swept keys left out."""
-        overrides = _without_null_experiment(overrides)
+        overrides = _without_null_options(overrides)
         self._search(overrides)
         refuse_wrong_words(self.settled(overrides, OmegaConf.create()))
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
@@ -223,7 +223,7 @@ class Composer:
             group in LIST_GROUPS and all(isinstance(name, str | int | float) for name in value)
         ):
             raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
-        if value is None and not override.is_delete() and group != "experiment":
+        if value is None and not override.is_delete() and group not in OPTIONAL_GROUPS:
             self._refuse_null(group)
 
     def _refuse_null(self, group: str) -> None:
@@ -251,9 +251,11 @@ class Composer:
                 set_key(composed, key, named, merge=False)
 
     def _chosen_files(self, composed: DictConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the user's files that are chosen, with their packages; an experiment, which comes last, is last."""
+        """Yield the user's files that are chosen, with their packages, in the order in which they apply."""
         choices = {"": self.command, **composed.hydra.runtime.choices}
-        for group in sorted(choices, key=lambda group: group == "experiment"):
+        for group in sorted(
+            choices, key=lambda group: OPTIONAL_GROUPS.index(group) if group in OPTIONAL_GROUPS else -1
+        ):
             chosen = choices[group]
             for option in chosen if isinstance(chosen, list | ListConfig) else [chosen]:
                 if file := UserFiles.loaded.get(f"{group}/{option}".lstrip("/")):
@@ -281,11 +283,13 @@ def task_words(composed: DictConfig) -> list[str]:
     return words
 
 
-def _without_null_experiment(overrides: Sequence[Override]) -> list[Override]:
-    """Drop `experiment=null` and the experiments that it overrides."""
-    given = [number for number, override in enumerate(overrides) if override.key_or_group == "experiment"]
-    nulls = [number for number in given if typed(overrides[number]) == "experiment=null"]
-    left_out = {number for number in given if nulls and number <= nulls[-1]}
+def _without_null_options(overrides: Sequence[Override]) -> list[Override]:
+    """Drop `experiment=null` and the like, with the options that they override."""
+    left_out: set[int] = set()
+    for group in OPTIONAL_GROUPS:
+        given = [number for number, override in enumerate(overrides) if override.key_or_group == group]
+        nulls = [number for number in given if typed(overrides[number]) == f"{group}=null"]
+        left_out |= {number for number in given if nulls and number <= nulls[-1]}
     return [override for number, override in enumerate(overrides) if number not in left_out]
 
 

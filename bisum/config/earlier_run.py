@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.annotations import MISSING
 from bisum.config.as_typed import typed, valued
+from bisum.config.checking import OPTIONAL_GROUPS
 from bisum.config.composition import Composer, task_words
 from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
@@ -109,7 +110,7 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
     if job != "train":
         raise UserError(f"resume: '{run}' holds a {job} run, not a training run")
     for override in overrides:
-        changes_experiment = override.key_or_group.partition(".")[0] in ("experiment", "model", "seed")
+        changes_experiment = override.key_or_group.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "seed")
         if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
             raise UserError(f"'{typed(override)}' makes another experiment: start it without resume")
 
@@ -209,8 +210,9 @@ def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Co
         values = resolve()
     except OmegaConfBaseException as error:
         raise UserError(f"{unresolved_key(composed)}: {one_line_of(error)}") from error
-    if "experiment" in values:
-        raise UserError("experiment: its file must begin with the line '# @package _global_'")
+    for group in OPTIONAL_GROUPS:
+        if group in values and group not in SCHEMAS[command].__dataclass_fields__:
+            raise UserError(f"{group}: its file must begin with the line '# @package _global_'")
     recorded = record_of(values, resolve)
     try:
         return check(values, command, recorded, **provenance)
@@ -289,7 +291,7 @@ def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bo
         )
         if names_model:
             raise UserError(f"'{typed(override)}': the model is that of '{run}'; leave one of the two out")
-        if is_run and (key == "experiment" or override.is_delete()):
+        if is_run and (key in OPTIONAL_GROUPS or override.is_delete()):
             raise UserError(
                 f"'{typed(override)}': the run already has a configuration; give only the keys to change, as key=value"
             )

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import word_for_hydra
+from bisum.config.checking import OPTIONAL_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.hydra_node import runs_in_processes
 from bisum.config.jobs import distinguishing_words, single_job
@@ -100,7 +101,7 @@ def _mask_files(folder: Path) -> None:
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
     """Return a word in the form that Hydra requires: `++` adds a new key, and no group may be null."""
     key, word = override.key_or_group, word_for_hydra(with_guarded_folders(override))
-    if word == "experiment=null":
+    if key in OPTIONAL_GROUPS and word == f"{key}=null":
         return None
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(composed, parent) if parent else composed
