@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ from bisum.runs.sweep import RECORD, is_sweep, read_sweep
 from bisum.version import __version__
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
     from bisum.config.sweep import Sweep
 
 _MANY_JOBS = 20
@@ -101,12 +104,14 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         return _resume_sweep(resumed, line)
     if (line.command != "train" or line.multirun) and resumed is not None:
         raise UserError("resume: only a single `bisum train` continues a run")
-    if line.multirun:
+    if line.multirun or _chooses_search(overrides):
         _refuse_sweep_of_summaries(line)
         from bisum.config.sweep import listed_sweep
 
         return _run_sweep(composer, listed_sweep(composer, overrides, no_progress if line.cfg else _checking), line)
     job = single_job(composer, overrides)
+    if job.composed.hydra.runtime.choices.get("hparams_search") not in (None, "null"):  # an experiment chooses it
+        return _run_jobs(composer, replace(line, multirun=True))
     if job.is_sweep and job.resumes is None:
         _refuse_sweep_of_summaries(line)
         key = "sweep.jobs" if job.config.sweep.jobs else "hydra.mode"
@@ -117,7 +122,9 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 
         show_job(job, line)
         return 0
-    if idle := [typed(override) for override in overrides if override.key_or_group.partition(".")[0] == "sweep"]:
+    if idle := [
+        typed(override) for override in overrides if override.key_or_group.partition(".")[0] in ("sweep", "search")
+    ]:
         raise UserError(f"'{idle[0]}': has no effect on a single run; add -m for a sweep")
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
@@ -126,6 +133,12 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     from bisum.sweeps.execution import run_single
 
     return run_single(job, lambda: _start(line.command, config.log))
+
+
+def _chooses_search(overrides: Sequence[Override]) -> bool:
+    """Return whether words choose an option of `hparams_search`, which asks for a sweep without `-m`."""
+    chosen = [override for override in overrides if override.key_or_group == "hparams_search"]
+    return bool(chosen) and typed(chosen[-1]) != "hparams_search=null"
 
 
 def _resume_sweep(directory: str, line: CommandLine) -> int:
@@ -148,13 +161,16 @@ def _resume_sweep(directory: str, line: CommandLine) -> int:
 def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     command = composer.command
     if line.cfg:
-        if not sweep.jobs:
-            raise UserError("--cfg shows one job: leave out -m, and give each key one value")
-        from bisum.cli.shown import show_sweep
+        from bisum.cli.shown import show_search, show_sweep
 
-        show_sweep(sweep.jobs, sweep.repeated, line)
+        if sweep.search is not None:
+            show_search(sweep.search, line)
+        elif not sweep.jobs:
+            raise UserError("--cfg shows one job: leave out -m, and give each key one value")
+        else:
+            show_sweep(sweep.jobs, sweep.repeated, line)
         return 0
-    log = sweep.jobs[0].config.log if sweep.jobs else "info"
+    log = sweep.example.config.log if sweep.jobs or sweep.search else "info"
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
 

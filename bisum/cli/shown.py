@@ -13,6 +13,7 @@ from bisum.cli.arguments import CommandLine
 from bisum.config.jobs import Job, distinguishing_words
 from bisum.config.messages import one_line_of
 from bisum.config.recording import mask_variables
+from bisum.config.search import Search
 from bisum.errors import UserError, complain, printable
 from bisum.printing import clean
 
@@ -41,6 +42,14 @@ def show_sweep(jobs: Sequence[Job], repeated: Sequence[str], line: CommandLine) 
             print("".join(f"# without {printable(key)}\n" for key in _lacking(first, plain)), end="")
             text = OmegaConf.to_yaml(OmegaConf.create(_differing(first, plain)))
         print(text, end="")
+
+
+def show_search(search: Search, line: CommandLine) -> None:
+    """Print what is searched, and the configuration of a trial as YAML."""
+    for key, found in search.space.items():
+        print(f"# searched: {printable(key)}: {printable(str(found))}")
+    print("# a trial:", printable(" ".join(search.words(search.first))))
+    print(_yaml(_chosen(search.base, line), line), end="")
 
 
 def _differing(first: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:

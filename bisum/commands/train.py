@@ -22,6 +22,7 @@ from bisum.evaluation.evaluator import Evaluator
 from bisum.records.run import recorded
 from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
+from bisum.sweeps.pruning import pruning
 from bisum.training.checkpoints import CheckpointStore, flaw
 from bisum.training.scoring import Scoring, report
 from bisum.training.start import start_session
@@ -38,7 +39,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
 
     Returns:
         The metrics of the test split (`test/...`), its differences to lead-k (`difference/...`) and the metrics of the
-        best validation (`eval/...`).
+        best validation (`eval/...`). A run that a search has pruned has only the last.
 
     Raises:
         UserError: the corpus, the model or the hardware is missing, or does not suit the configuration.
@@ -68,12 +69,15 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         scoring = Scoring(config, run, evaluator, loaded, splits)
         scoring.score_baseline()
         session = start_session(config, run, loaded, splits["train"], device, shapes, balance, scoring, checkpoint)
+        session.prune = pruning(config, scoring.best_metric, run.screen.warn)
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints within training also have their own stages.
         with run.stage("training", session.total_steps, session.step) as session.bar, restored_environment():
             config.trainer.fit(session)
         run.update(rows_per_second=training_speed(run.metrics()))
+        if session.pruned is not None:
+            return run.prune(session.pruned)
         return scoring.test(session)
 
 

@@ -25,7 +25,7 @@ from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
 from bisum.runs.sweep import RECORD
 
-_NEVER_EARLIER = ("log", "resume", "sweep")
+_NEVER_EARLIER = ("log", "resume", "sweep", "search")
 _OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys that texts are summarized with; the others of a run may name what no longer exists."""
 _ROWS = ("split", "rows", "ids")
@@ -159,7 +159,9 @@ def continued_job(
 
 def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record's configuration, but for the cache, a folder of the machine it ran on, and a sweep's settings."""
-    return {key: value for key, value in restored(record, literal).items() if key not in ("cache_dir", "sweep")}
+    return {
+        key: value for key, value in restored(record, literal).items() if key not in ("cache_dir", "sweep", "search")
+    }
 
 
 def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep")
+CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search")
 """Keys, and nodes with all keys below them, that change no number; also those in `_BELOW`."""
 _BELOW = {"corpus": ("timeout",), "hardware": ("data_loader_workers", "pin_memory")}
 
@@ -45,5 +45,7 @@ def changes_number(key: str) -> bool:
 
 def free_keys() -> list[str]:
     """Return the keys that change no number, which a run or sweep that is resumed may be given anew."""
-    kept = [key for key in CHANGES_NO_NUMBER if key != "resume"]  # sweep: but for the keys that list the jobs
+    kept = [
+        key for key in CHANGES_NO_NUMBER if key not in ("resume", "search")
+    ]  # sweep: but for the keys that list the jobs
     return [*kept, *(f"{node}.{name}" for node, names in _BELOW.items() for name in names)]

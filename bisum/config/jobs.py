@@ -15,6 +15,7 @@ from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, refuse_two_runs, resumed_run
 from bisum.config.hydra_app import global_hydra
+from bisum.config.identity import signature
 from bisum.config.messages import one_line_of
 from bisum.config.overrides import literal
 from bisum.config.recording import mask_composed
@@ -81,6 +82,12 @@ def single_job(
         config = based_on_run(composer, composed, overrides, sweep)
     mask_composed(composed)
     return Job([typed(override) for override in overrides], composed, config, Path(resumed) if resumed else None)
+
+
+def signature_of(job: Job) -> str:
+    """Return the signature of a job: equal for jobs that compute the same."""
+    provenance = job.config.provenance
+    return signature(provenance.command, provenance.recorded.config)
 
 
 def distinguishing_words(jobs: Sequence[Sequence[str]]) -> list[str]:

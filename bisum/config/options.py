@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen, doc
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, doc
 
 from bisum.errors import UserError, without_secrets
 from bisum.interfaces.architecture import Architecture
@@ -136,6 +136,50 @@ class SweepOptions:
     """Swept keys that advance together: the first values of all make a job, then the second ones, and so on."""
     jobs: Annotated[list[Annotated[list[Name], MinLen(1)]], doc('write quoted words, such as [["seed=1"],["seed=2"]]')]
     """Jobs as lists of words, such as ["model=starter","seed=1"]; each is combined with the values that are swept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """A search by Optuna: how trials are chosen, which are cut short, and where they are kept."""
+
+    sampler: Literal["tpe", "random", "grid", "cmaes"]
+    """What chooses the values of a trial: a tree-structured Parzen estimator (Bergstra et al. 2011), chance, a grid of
+    all listed values, or CMA-ES (Hansen 2016), which searches intervals alone."""
+    trials: Annotated[int, Ge(1), Le(10_000)]
+    """Trials in all, pruned and failed ones included; a grid ends with its last combination."""
+    objective: Name | Annotated[list[Name], MinLen(1), MaxLen(2)]
+    """Score of the validation split to optimize, in its own direction, such as eval/chrf; two in a list give a Pareto
+    front; auto: the one that selects checkpoints, `trainer.best_metric`."""
+    pruner: Literal["median", "hyperband"] | None
+    """What ends a trial early, after any of its evaluations: a score below the median of the finished trials at the
+    same evaluation, or Hyperband (Li et al. 2018); null: nothing, as two objectives require."""
+    startup_trials: Annotated[int, Ge(0), Le(10_000)]
+    """First trials, whose values are drawn at random, and finished trials before the median ends any."""
+    min_evaluations: Annotated[int, Ge(1), Le(10_000)]
+    """Evaluations of a trial before it may be ended early."""
+    seed: Annotated[int, Ge(0), Lt(2**32)]
+    """Source of the sampler's randomness; `seed` is that of each trial's training."""
+    storage: Name | None
+    """URL of a database that holds the trials, such as postgresql://USER@HOST/optuna, which machines without a shared
+    file system can share; null: the file optuna.journal in the sweep's directory."""
+    study: Name | None
+    """Name of the study in that database: searches that name the same one share its trials."""
+
+    def __post_init__(self) -> None:
+        if (self.storage is None) != (self.study is None):
+            given, lacking = ("study", "storage") if self.storage is None else ("storage", "study")
+            raise UserError(f"{lacking}: missing beside {given}; a database and the study in it are named together")
+        if self.storage is not None and "://" not in self.storage:
+            raise UserError(f"storage: '{self.storage}' is not a URL, such as postgresql://USER@HOST/optuna")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise UserError(f"objective: names '{self.objectives[0]}' twice")
+        if len(self.objectives) > 1 and self.pruner is not None:
+            raise UserError("pruner: Optuna prunes for one objective only, not for two; use search.pruner=null")
+
+    @property
+    def objectives(self) -> list[str]:
+        """The names of the scores."""
+        return [self.objective] if isinstance(self.objective, str) else self.objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,7 +142,7 @@ def swept(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[lis
             continue
         if not override.is_discrete_sweep():
             raise UserError(f"{key}: '{typed(override)}' is an interval, not a list; list values, as in {key}=1,2,3")
-        values[key, -1] = jobs = list(_jobs(override))
+        values[key, -1] = jobs = list(values_of(override))
         if not jobs:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches nothing to sweep over")
     axes = _zipped([[[override] for override in choices] for choices in values.values()], zipped)
@@ -175,7 +175,7 @@ def _zipped(axes: list[list[list[Override]]], keys: Sequence[str]) -> list[list[
     return [together if number == min(places) else axes[number] for number in kept]
 
 
-def _jobs(override: Override) -> Iterator[Override]:
+def values_of(override: Override) -> Iterator[Override]:
     """Yield an override for each value of a sweep."""
     if (length := _length_of_range(override._value)) > _MOST_JOBS:  # a shuffled range would be kept in memory
         raise UserError(f"'{typed(override)}': a sweep over more than {_MOST_JOBS:,} values, {length:,}")

@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bisum.config.options import SearchOptions
 from bisum.config.recording import Recorded
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The trial of a search that a run reports its scores to."""
+
+    place: str
+    """URL of a database, or path of a journal file."""
+    study: str
+    """Name of the study in it."""
+    number: int
+    options: SearchOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,3 +46,5 @@ class Provenance:
     """Whether the run's directory is known to hold nothing but what an earlier try of this run left."""
     detached: bool = False
     """Whether the run shows nothing on a terminal: its output goes to `train.log`, and a sweep watches it."""
+    trial: Trial | None = None
+    """The trial that the run is, if a search with one objective chose its values."""

@@ -22,6 +22,7 @@ from bisum.config.options import (
     GenerationOptions,
     HardwareOptions,
     ModelOptions,
+    SearchOptions,
     SweepOptions,
 )
 from bisum.config.provenance import Provenance
@@ -73,6 +74,8 @@ class Config:
     """Where it is watched and compared."""
     sweep: SweepOptions
     """Which jobs a sweep has, and how they run."""
+    search: SearchOptions | None
+    """How a sweep's jobs are searched for; null: they are listed. The options of `hparams_search` set it."""
     cache_dir: Name
     """Folder of tokenized corpora, shared by all runs; ~ is the home directory."""
     log: Literal["debug", "info", "quiet"]
@@ -131,30 +134,33 @@ class Config:
                 owners[name] = f"metric.{key}"
 
     def _check_best_metric(self) -> None:
-        """The metric that selects the best checkpoint must be one that an evaluation of this run gives."""
-        best = self.trainer.best_metric
+        """The metric that selects the best checkpoint, and those of a search, must be ones that evaluations give."""
+        self._check_directed("trainer.best_metric", self.trainer.best_metric)
+        for name in self.search.objectives if self.search is not None else ():
+            self._check_directed("search.objective", name)
+
+    def _check_directed(self, key: str, best: str) -> None:
+        """A metric must be one that an evaluation of this run gives, with a direction."""
         if best == AUTO:
             return
+        if not best.startswith("eval/"):
+            raise UserError(f"{key}: '{best}' must be {AUTO} or begin with eval/, as in eval/rougeL")
         name, language = split_score_name(best)
         is_whole = score_name("eval", name, language=language) == best
         if language and language not in self.languages:
-            raise UserError(
-                f"trainer.best_metric: '{best}' names '{language}', which is not in languages {self.languages}"
-            )
+            raise UserError(f"{key}: '{best}' names '{language}', which is not in languages {self.languages}")
         score = self.score_of(name)
         if score is None or not is_whole or (name in MODEL_SCORES and language):
             own = chain.from_iterable(metric.scores.items() for metric in self.metric.values())
             known = ["loss", *ROUGE_TYPES, *(name for name, score in own if score.higher_is_better is not None)]
             valid = ", ".join(f"eval/{name}" for name in known)
             raise UserError(
-                f"trainer.best_metric: no metric '{best}'{nearest(name, known)} (valid: {valid}, all but loss per "
+                f"{key}: no metric '{best}'{nearest(name, known)} (valid: {valid}, all but loss per "
                 "language as in eval/en/rougeL, and ROUGE accent-correct as in eval/unicode/rougeL; metric=[...] adds "
                 "others)"
             )
         if score.higher_is_better is None:
-            raise UserError(
-                f"trainer.best_metric: neither higher nor lower is better for '{best}' ({score.description})"
-            )
+            raise UserError(f"{key}: neither higher nor lower is better for '{best}' ({score.description})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.as_typed import typed
-from bisum.config.checking import build, value_problems
-from bisum.config.composition import Composer, task_words
-from bisum.config.earlier_run import based_on_run, continued_job, refuse_two_runs
+from bisum.config.composition import Composer
+from bisum.config.earlier_run import refuse_two_runs
 from bisum.config.hydra_node import comes_with_hydra, is_launched_by_bisum
-from bisum.config.hydra_safety import inside, plain_node
+from bisum.config.hydra_safety import plain_node
 from bisum.config.identity import changes_number, free_keys, signature
 from bisum.config.jobs import Job, directory_of, distinguishing_words
-from bisum.config.messages import one_line_of
-from bisum.config.options import SweepOptions
+from bisum.config.options import SearchOptions, SweepOptions
 from bisum.config.overrides import check_number, swept
 from bisum.config.recording import mask_composed
+from bisum.config.search import EXTENDABLE, Search, search_of
+from bisum.config.sweep_jobs import job_of_record, job_of_words, options_of
 from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import ShowProgress, no_progress
 from bisum.runs.sweep import RECORD, record_of_job
+
+FromRecord: TypeAlias = Callable[[Mapping[str, Any], int], Job]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Sweep:
     """The configuration that the jobs share, `hydra` node included."""
     options: SweepOptions
     jobs: list[Job] | None
-    """All jobs; None if a sweeper plugin chooses them as it goes."""
+    """All jobs, or those that a search has begun; None if a sweeper plugin chooses them as it goes."""
     words: Sequence[str] = ()
     """The settings of its command line as typed, without secrets."""
     repeated: Sequence[str] = field(default_factory=list)
@@ -45,6 +46,18 @@ class Sweep:
 
     is_resumed: bool = False
     """Whether the jobs come from the sweep's record."""
+    search: Search | None = None
+    """What chooses further jobs; None: all are listed."""
+    from_record: FromRecord | None = None
+    """Returns a job from the sweep's record and its number, as another process may have added some."""
+
+    @property
+    def example(self) -> Job:
+        """A job, for what all of them share."""
+        if self.search is not None:
+            return self.search.base
+        assert self.jobs
+        return self.jobs[0]
 
     @property
     def directory(self) -> str:
@@ -65,7 +78,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     """
     refuse_two_runs(overrides)
     composed = composer.compose_sweep(overrides)
-    options = _options(composed, overrides)
+    options = options_of(composed, "sweep", SweepOptions, overrides)
     words = [without_secrets(typed(override)) for override in overrides]
     is_ours = _is_ours(composed)
     if not is_ours:
@@ -75,6 +88,11 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
         if "${" not in str(subdirectory):
             raise UserError(_shared(subdirectory))
         return Sweep(composed, options, None, words)
+    if (searched := _search(composer, composed, options, overrides)) is not None:
+        composed.hydra.sweep.dir = searched.base.composed.hydra.sweep.dir
+        from_record = partial(job_of_record, composer, composed, ())
+        mask_composed(composed)
+        return Sweep(composed, options, [], words, search=searched, from_record=from_record)
     listed = _combinations(composer, composed, options, overrides)
     jobs: list[Job] = []
     repeated: list[tuple[list[str], int]] = []
@@ -83,7 +101,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     with progress("checking the jobs", len(listed)) as bar:
         for done, own in enumerate(listed, start=1):
             directory = jobs[0].composed.hydra.sweep.dir if jobs else None
-            job = _listed_job(composer, own, len(jobs), directory)
+            job = job_of_words(composer, own, len(jobs), directory)
             bar.advance(done)
             key = signature(composer.command, job.config.provenance.resolved)
             if is_ours and (first := numbers.setdefault(key, len(jobs))) < len(jobs):
@@ -116,35 +134,71 @@ def resumed_sweep(
     """
     given = [override for override in overrides if override.key_or_group != "resume"]
     incomplete = {".".join(map(str, path)) for path in _not_recorded(record)}
-    for override in given:
-        key = override.key_or_group
-        is_fixed = key in ("sweep", "sweep.zip", "sweep.jobs") or (changes_number(key) and key not in incomplete)
-        if is_fixed or override.is_delete() or override.is_hydra_override():
-            raise UserError(
-                f"'{without_secrets(typed(override))}': the jobs of a sweep keep their settings when it is resumed; "
-                f"only {', '.join([*free_keys(), *sorted(incomplete)])} may change"
-            )
+    _refuse_changes(record, given, incomplete)
     cache = composer.compose_sweep(given).cache_dir
-    composed = _composed_again(composer, record, given)
+    earlier = _earlier(composer, record, given)
+    composed = _composed_again(composer, record, earlier, given)
     if not _is_ours(composed):
         raise UserError(f"resume: Hydra's plugins ran the sweep in '{directory}'; bisum cannot continue it")
-    options = _options(composed, given)
+    options = options_of(composed, "sweep", SweepOptions, given)
     with open_dict(composed):
         composed.hydra.sweep.dir = directory
         composed.cache_dir = cache  # the record may be a stranger's, and names a folder to write to
-    jobs = []
-    for number, entry in enumerate(record["jobs"]):
-        own = copy.deepcopy(composed)
-        with open_dict(own):
-            own.hydra.job.num, own.hydra.job.id = number, str(number)
-            own.hydra.sweep.subdir = entry["folder"]
-            own.hydra.overrides.task = entry["words"]
-        name = Path(directory).absolute().name
-        config = continued_job(composer, own, record_of_job(record, entry), directory, given, name, entry["words"])
-        mask_composed(own)
-        jobs.append(Job(list(entry["words"]), own, config, folder=entry["folder"]))
+    from_record = partial(job_of_record, composer, composed, given)
+    search = None
+    if record["search"] is not None:
+        if "search.storage" in incomplete and not any(o.key_or_group == "search.storage" for o in given):
+            raise UserError("search.storage: the record lacks its password; give search.storage=URL again")
+        search = _search(composer, composed, options, [*earlier, *given], directory)
+        _check_base(search, record, directory)
+    jobs = [from_record(record, number) for number in range(len(record["jobs"]))]
     mask_composed(composed)
-    return Sweep(composed, options, jobs, record["words"], is_resumed=True)
+    return Sweep(composed, options, jobs, record["words"], is_resumed=True, search=search, from_record=from_record)
+
+
+def _search(
+    composer: Composer,
+    composed: DictConfig,
+    options: SweepOptions,
+    overrides: Sequence[Override],
+    directory: str | None = None,
+) -> Search | None:
+    """Return the search that a configuration asks for; None if its jobs are listed."""
+    if OmegaConf.select(composed, "search", throw_on_resolution_failure=False) is None:
+        return None
+    if not is_launched_by_bisum(composed.hydra):
+        raise UserError("hydra/launcher: a search needs one of bisum's own launchers: local, slurm or basic")
+    chosen = options_of(composed, "search", SearchOptions, overrides)
+    return search_of(composer, composed, [*_parameters(composer, composed), *overrides], chosen, options, directory)
+
+
+def _check_base(search: Search | None, record: Mapping[str, Any], directory: str) -> None:
+    """Refuse to continue a search with trials that could not be compared with its first ones."""
+    before = record["search"]["described"]
+    now = None if search is None else search.described()
+    if now != before:
+        differs = next((key for key in before if now is None or now[key] != before[key]), "space")
+        what = {"space": "another space", "settings": "other settings of search"}.get(differs, "another configuration")
+        raise UserError(
+            f"'{Path(directory) / RECORD}': its words now compose to {what}, so new trials could not be compared with "
+            "its first ones; restore the YAML files, or start another search"
+        )
+
+
+def _refuse_changes(record: Mapping[str, Any], given: Sequence[Override], incomplete: Collection[str]) -> None:
+    """Refuse words that would change the jobs of a sweep."""
+    is_search = record["search"] is not None
+    for override in given:
+        key = override.key_or_group
+        is_fixed = key in ("sweep", "sweep.zip", "sweep.jobs") or (changes_number(key) and key not in incomplete)
+        if key.partition(".")[0] == "search":
+            is_fixed = not is_search or key not in EXTENDABLE
+        if is_fixed or override.is_delete() or override.is_hydra_override():
+            may = [*free_keys(), *(EXTENDABLE if is_search else ()), *sorted(incomplete)]
+            raise UserError(
+                f"'{without_secrets(typed(override))}': the jobs of a sweep keep their settings when it is resumed; "
+                f"only {', '.join(dict.fromkeys(may))} may change"
+            )
 
 
 def _is_ours(composed: DictConfig) -> bool:
@@ -154,7 +208,7 @@ def _is_ours(composed: DictConfig) -> bool:
 
 def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
     """Refuse settings of a sweep that a plugin of Hydra's runs, to which they mean nothing."""
-    usual = _options(composer.compose_sweep(()), ())
+    usual = options_of(composer.compose_sweep(()), "sweep", SweepOptions, ())
     for key, value in asdict(options).items():
         if value != getattr(usual, key):
             raise UserError(f"sweep.{key}: a plugin of Hydra's runs this sweep, and ignores sweep; leave it out")
@@ -168,44 +222,40 @@ def _not_recorded(record: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
             yield from (path for path in of_job.get(listed) or () if isinstance(path, list))
 
 
-def _composed_again(composer: Composer, record: Mapping[str, Any], given: Sequence[Override]) -> DictConfig:
+def _earlier(composer: Composer, record: Mapping[str, Any], given: Sequence[Override]) -> list[Override]:
+    """Return the words of a record that none given replaces; the cache is a folder of the machine it ran on."""
+    keys = {"cache_dir", *(override.key_or_group for override in given)}
+    return [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
+
+
+def _composed_again(
+    composer: Composer, record: Mapping[str, Any], earlier: Sequence[Override], given: Sequence[Override]
+) -> DictConfig:
     """Return what the words of a record compose to now, for the settings of Hydra and of the sweep.
 
-    The jobs have configurations of their own in the record, so words that no longer compose are only reported.
+    Listed jobs have configurations of their own in the record, so words that no longer compose are only reported.
     """
-    keys = {override.key_or_group for override in given}
-    earlier = [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
     try:
         return composer.compose_sweep([*earlier, *given])
     except UserError as error:
+        if record["search"] is not None:  # which composes further trials
+            raise
         complain(f"the words in {RECORD} no longer compose ({error}); the jobs run as recorded, with Hydra's defaults")
         kept = [override for override in earlier if override.key_or_group.partition(".")[0] == "sweep"]
         return composer.compose_sweep([*kept, *given])
 
 
-def _options(composed: DictConfig, overrides: Sequence[Override]) -> SweepOptions:
-    """Return the checked settings of a sweep."""
-    for override in overrides:
-        if override.is_sweep_override() and override.key_or_group.partition(".")[0] == "sweep":
-            raise UserError(f"'{typed(override)}': a sweep has one value of {override.key_or_group}")
-    node = composed.get("sweep")
-    try:
-        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    except OmegaConfBaseException as error:
-        raise UserError(f"sweep: {one_line_of(error)}") from error
-    if lines := value_problems(SweepOptions, values, "sweep"):
-        raise UserError("\n".join(lines))
-    assert isinstance(values, dict)
-    return build(SweepOptions, {str(key): value for key, value in values.items()})
+def _parameters(composer: Composer, composed: DictConfig) -> list[Override]:
+    """Return the swept keys that YAML gives, in `hydra.sweeper.params`."""
+    given = plain_node(composed.hydra, "sweeper")["params"] or {}
+    return composer.parse([f"{key}={_word(value)}" for key, value in given.items()])
 
 
 def _combinations(
     composer: Composer, composed: DictConfig, options: SweepOptions, overrides: Sequence[Override]
 ) -> list[list[Override]]:
     """Return the overrides of each job: those of `sweep.jobs`, each with every combination of the swept values."""
-    parameters = composer.parse(
-        [f"{key}={_word(value)}" for key, value in (plain_node(composed.hydra, "sweeper")["params"] or {}).items()]
-    )
+    parameters = _parameters(composer, composed)
     listed: list[list[Override]] = []
     for number, words in enumerate(options.jobs or [[]]):
         try:
@@ -218,21 +268,6 @@ def _combinations(
         listed += swept([*parameters, *own, *overrides], options.zip)
         check_number(len(listed))
     return listed
-
-
-def _listed_job(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
-    """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
-    composed = composer.compose(own, shared=True)
-    with open_dict(composed):
-        composed.hydra.job.num = number
-        composed.hydra.job.id = str(number)
-    # Each composition would hold another time.
-    composed.hydra.sweep.dir = directory = directory or directory_of(composed, "hydra.sweep.dir")
-    config = based_on_run(composer, composed, own, Path(directory).absolute().name)
-    mask_composed(composed)
-    folder = inside(directory_of(composed, "hydra.sweep.subdir"), "hydra.sweep.subdir", "the sweep's directory")
-    words = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
-    return Job([*words, *task_words(composed)], composed, config, folder=folder)
 
 
 def _repetitions(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[Job]) -> list[str]:

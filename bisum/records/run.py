@@ -80,6 +80,8 @@ class Run:
         in_sweep = provenance.sweep is not None
         log = directory / "train.log"
         self.screen = Screen(log, config.log, job=in_sweep, mask=self.mask, detached=provenance.detached)
+        self.pruned: str | None = None
+        """Why a search has ended the run early, if it has."""
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
@@ -194,6 +196,12 @@ class Run:
             seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - began, 3)
             self.update()
 
+    def prune(self, reason: str) -> dict[str, float]:
+        """Note that a search ends the run early, and return the metrics of its best validation."""
+        self.pruned = reason
+        self.screen.note(f"pruned: {reason}")
+        return {name: value for name, value in (self.record.get("best") or {}).items() if name.startswith("eval/")}
+
     def end(self, status: str, exit_code: int, reason: str | None = None) -> None:
         """Record how the run ended."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -264,7 +272,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         run = Run(directory, config, state)
         try:
             yield run
-            run.end("finished", 0)
+            run.end("finished" if run.pruned is None else "pruned", 0, run.pruned)
         except UserError as error:
             run.screen.log(traceback.format_exc())
             run.end("failed", 2, run.mask(str(error)))

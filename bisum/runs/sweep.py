@@ -14,7 +14,7 @@ from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, THREADS, WHOLE, Kind, o
 RECORD = "sweep.json"
 """Name of the record in a sweep's directory."""
 
-STATUSES = ("waiting", "running", "interrupted", "finished", "failed")
+STATUSES = ("waiting", "running", "interrupted", "finished", "pruned", "failed")
 
 
 def _list_of(kind: type) -> Callable[[Any], bool]:
@@ -41,6 +41,11 @@ _ENTRIES = {
     "words": _TEXTS,
     "config_dir": or_null(TEXT),
     "threads": or_null(THREADS),
+    "search": or_null(OBJECT),
+    "search.id": TEXT,
+    "search.study": TEXT,
+    "search.described": OBJECT,
+    "slurm": LIST,
     "shared": OBJECT,
     "shared.config": OBJECT,
     "shared.from_environment": _PATHS,
@@ -58,6 +63,7 @@ _JOB_ENTRIES = {
     "final": FLAG,
     "threads": or_null(THREADS),
     "fingerprint": or_null(TEXT),
+    "trial": or_null(WHOLE),
     "reason": or_null(TEXT),
     "process": or_null(OBJECT),
     "process.pid": WHOLE,
@@ -96,8 +102,8 @@ def read_sweep(directory: Path) -> dict[str, Any]:
             )
     folders = [job["folder"] for job in record["jobs"]]
     nested = any(str(outer) in folders for folder in folders for outer in Path(folder).parents)
-    if not folders or nested or len(set(folders)) < len(folders):
-        raise UserError(f"'{path}': jobs must be one or more, each with a folder of its own, as bisum wrote it")
+    if not (folders or record["search"]) or nested or len(set(folders)) < len(folders):
+        raise UserError(f"'{path}': jobs must each have a folder of their own, as bisum wrote it")
     return record
 
 
@@ -108,21 +114,16 @@ def record_of_job(sweep: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str,
     return {**kept, "job": sweep["command"], "config": {**shared["config"], **own["config"]}}
 
 
-def shared_part(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the first record of several jobs, and of each record the entries that differ from it.
+def own_part(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a job's record that differ from those that the jobs share.
 
     A configuration is compared by its top-level keys, which all jobs of a command have in common.
     """
-    first = records[0]
-    own = [
-        {
-            **{key: value for key, value in record.items() if key != "config" and value != first[key]},
-            "config": {
-                key: value
-                for key, value in record["config"].items()
-                if as_json(value) != as_json(first["config"].get(key))  # 1 and 1.0 are equal, but not the same text
-            },
-        }
-        for record in records
-    ]
-    return first, own
+    return {
+        **{key: value for key, value in record.items() if key != "config" and value != shared[key]},
+        "config": {
+            key: value
+            for key, value in record["config"].items()
+            if as_json(value) != as_json(shared["config"].get(key))  # 1 and 1.0 are equal, but not the same text
+        },
+    }

@@ -7,7 +7,7 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from bisum.config.jobs import distinguishing_words
 from bisum.display.console import Console
 from bisum.display.evaluation_tables import prefix_of
 from bisum.display.tables import new_table
@@ -50,6 +49,14 @@ class Started(Protocol):
     began: float
 
 
+class Counted(Protocol):
+    """A search, as far as it is shown."""
+
+    @property
+    def total(self) -> int:
+        """Jobs that there will be."""
+
+
 class JobLog:
     """The lines that a job adds to its `train.log`."""
 
@@ -69,15 +76,17 @@ class JobLog:
 class SweepDisplay:
     """The display of one sweep, to be entered around its work."""
 
-    def __init__(self, words: Sequence[Sequence[str]], log: str, *, detached: bool) -> None:
+    def __init__(self, label: Callable[[int], str], log: str, trials: Counted | None = None, *, detached: bool) -> None:
         """Create the display.
 
         Args:
-            words: each job's part of the command line.
+            label: returns what distinguishes a job from the others, in a few words.
             log: what is shown of the jobs: each line of their logs, their news, or failures and warnings alone.
+            trials: what adds jobs, if the sweep is a search.
             detached: whether the jobs run in processes of their own, so that this display alone uses the terminal.
         """
-        self._own = distinguishing_words(words)
+        self._label = label
+        self._trials = trials
         self._log = log
         self._console = Console()
         self._detached = detached
@@ -103,7 +112,7 @@ class SweepDisplay:
         """Announce a job that starts."""
         self._starts[work.number] = time.monotonic()
         continues = work.resumes and checkpoints_in(work.directory / "checkpoints")
-        text = f"job {work.number}{' continues' if continues else ''}: {self._own[work.number]}"
+        text = f"job {work.number}{' continues' if continues else ''}: {self._label(work.number)}"
         if self._detached:
             self._logs[work.number] = JobLog(work.directory / "train.log")
             self._print(text)
@@ -114,13 +123,16 @@ class SweepDisplay:
         """Report how a job ended."""
         self._relay(number)
         seconds = time.monotonic() - self._starts.pop(number, time.monotonic())
-        if outcome.status == "finished":
+        if outcome.status in ("finished", "pruned"):
             self._took.append(seconds)
+        if outcome.status == "finished":
             self._print(f"job {number} finished in {clock(seconds)}{_score(run, ': ')}")
             if outcome.reason:
                 complain(f"job {number}: {outcome.reason}")
         elif outcome.status == "failed":
             self._print(f"job {number} failed: {printable(str(outcome.reason))}{'; it runs again' if again else ''}")
+        elif outcome.status == "pruned":
+            self._print(f"job {number} pruned after {clock(seconds)}: {printable(str(outcome.reason))}")
         else:
             self._print(f"job {number} stopped; it can be resumed")
 
@@ -163,15 +175,17 @@ class SweepDisplay:
             else:
                 where, took = _where(entry), ""
             score = _score(readable_record(directory), "")
-            table.add_row(str(number), self._own[number], _state(directory) + where, score, took)
+            table.add_row(str(number), self._label(number), _state(directory) + where, score, took)
         return Group(*([table] if running else []), Text(self._summary(record, started)))
 
     def _summary(self, record: SweepRecord, started: Mapping[int, Started]) -> str:
         counts = Counter(entry["status"] for entry in record.jobs)
         counted = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-        left = self._left(counts["waiting"] + counts["interrupted"], started)
+        total = len(record.jobs) if self._trials is None else self._trials.total
+        left = self._left(counts["waiting"] + counts["interrupted"] + total - len(record.jobs), started)
         about = "" if left is None else f", about {clock(left)} left"
-        return f"{len(record.jobs)} jobs: {counted}; {clock(time.monotonic() - self._began)} so far{about}"
+        what = "jobs" if self._trials is None else "trials"
+        return f"{total} {what}: {counted}; {clock(time.monotonic() - self._began)} so far{about}"
 
     def _left(self, waiting: int, started: Mapping[int, Started]) -> float | None:
         """Return the seconds left if every job takes as long as the median one that has finished here."""

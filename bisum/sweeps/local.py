@@ -113,6 +113,7 @@ def _handover(work: Work, config_dir: str | None) -> Handover:
             "detached": True,
             "fingerprint": work.fingerprint,
             "threads": work.threads,
+            "trial": work.trial,
         },
         recorded=asdict(provenance.recorded),
         composed=work.job.composed,

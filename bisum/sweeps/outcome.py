@@ -20,7 +20,7 @@ class Outcome:
     """The end of one try of a job."""
 
     status: str
-    """finished, failed, interrupted, or waiting if nothing was recorded."""
+    """finished, pruned, failed, interrupted, or waiting if nothing was recorded."""
     reason: str | None = None
     """Why it failed."""
     is_recorded: bool = True
@@ -42,6 +42,8 @@ def outcome_of(code: int, directory: Path, run: Mapping[str, Any], *, stopped: b
     status, reason = run.get("status"), run.get("reason")
     if status == "finished":
         return Outcome("finished", None if code == 0 else f"its process exited with {_code(code)} after the run")
+    if status == "pruned":
+        return Outcome("pruned", str(reason))
     if idle is not None:
         return Outcome("failed", f"stopped after {idle:g} minutes without progress (sweep.timeout)", is_recorded=False)
     if status == "failed":

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from bisum.config.identity import changes_number, signature
-from bisum.config.jobs import Job
+from bisum.config.jobs import Job, signature_of
 from bisum.config.sweep import Sweep
 from bisum.errors import UserError
 from bisum.printing import as_json
@@ -19,7 +20,7 @@ from bisum.runs.files import replace_file, version_of
 from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
 from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
-from bisum.runs.sweep import RECORD, read_sweep, record_of_job, shared_part
+from bisum.runs.sweep import RECORD, own_part, read_sweep, record_of_job
 from bisum.sweeps.execution import prepare
 from bisum.sweeps.outcome import Outcome
 
@@ -49,14 +50,13 @@ class SweepRecord:
         self._hydra_folder = sweep.composed.hydra.output_subdir
         self._seen: tuple[int, ...] = ()
         refusal = f"hydra.sweep.dir: '{self.directory}' is in use: another process has locked it"
-        jobs = sweep.jobs or []
         with waiting_lock(self.directory / _STATE):
             self._lock, self.is_alone = share(self.directory, refusal)
             try:
                 self.is_new = not self._path.exists()
                 self._record = _begun(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
-                for number, job in enumerate(jobs):
-                    self._reconcile(number, job)
+                for number in range(len(self._record["jobs"])):
+                    self._reconcile(number)
                 self._write()
             except BaseException:
                 self._lock.close()
@@ -84,6 +84,28 @@ class SweepRecord:
         """Threads of each job; None: as many as torch chooses."""
         threads: int | None = self._record["threads"]
         return threads
+
+    def add(self, choose: Callable[[int], tuple[Job, int] | None]) -> int | None:
+        """Add a job that a search has chosen, and return its number; None if there is none to add.
+
+        `choose` is called under the lock with the number; it returns the job and the number of its trial.
+        """
+        with waiting_lock(self.directory / _STATE):
+            entries = self._latest()
+            chosen = choose(len(entries))
+            if chosen is None:
+                return None
+            job, trial = chosen
+            part = own_part(_record_of(job), self._record["shared"])
+            entries.append({**_entry(job), "trial": trial, "own": part})
+            self._write()
+            return len(entries) - 1
+
+    def change(self, number: int, **values: Any) -> None:
+        """Set values of a job's entry."""
+        with waiting_lock(self.directory / _STATE):
+            self._latest()[number].update(values)
+            self._write()
 
     def path(self, number: int) -> Path:
         """Return the run directory of a job."""
@@ -130,7 +152,7 @@ class SweepRecord:
                 tries=entry["tries"] + has_failed,
                 final=outcome.is_final,
             )
-            if outcome.status == "finished":
+            if outcome.status in ("finished", "pruned"):
                 entry.update(_of_finished(run))
             self._write()
             return dict(entry)
@@ -163,12 +185,8 @@ class SweepRecord:
 
     def _matched(self, sweep: Sweep) -> dict[str, Any]:
         """Return the record in the directory, if it is of the same jobs; they run in its folders."""
-        jobs = sweep.jobs or []
         record = read_sweep(self.directory)
-        ours = [_signature(job) for job in jobs]
-        theirs = [entry["signature"] for entry in record["jobs"]]
-        if ours != theirs:
-            difference = _difference(record, jobs)
+        if difference := _difference(record, sweep):
             if sweep.is_resumed:
                 raise UserError(f"'{self._path}': its jobs and their signatures do not match ({difference})")
             raise UserError(
@@ -177,25 +195,25 @@ class SweepRecord:
             )
         return record
 
-    def _reconcile(self, number: int, job: Job) -> None:
+    def _reconcile(self, number: int) -> None:
         """Bring an entry up to date with its run directory, and let what failed run again if nobody else works."""
         entry = self._record["jobs"][number]
         folder = self.path(number)
         is_left = entry["status"] == "running" and not self.is_elsewhere(number)
         if self._link(number) or not version_of(folder / "run.json"):
-            if is_left or entry["status"] in ("finished", "interrupted"):
+            if is_left or entry["status"] in ("finished", "pruned", "interrupted"):
                 entry.update(status="waiting", reason=None, process=None)
         else:
             run = read_record(folder)
             if signature(run["job"], run["config"]) != entry["signature"]:
                 raise UserError(
                     f"'{folder}': holds a different run from job {number} of the sweep "
-                    f"({' '.join(job.words)}); move it away"
+                    f"({' '.join(entry['words'])}); move it away"
                 )
-            if run.get("status") == "finished":
-                entry.update(status="finished", reason=None, process=None)
+            if run.get("status") in ("finished", "pruned"):
+                entry.update(status=run["status"], reason=None, process=None)
                 entry.update(_of_finished(run))
-            elif is_left or entry["status"] == "finished":
+            elif is_left or entry["status"] in ("finished", "pruned"):
                 entry.update(status="interrupted", reason=None, process=None)
         if entry["status"] == "failed" and self.is_alone:
             entry.update(status="waiting", reason=None)
@@ -207,7 +225,7 @@ def is_open(entry: dict[str, Any], retries: int) -> bool:
     """Return whether a job is still to be run, if no process runs it already."""
     if entry["status"] == "failed":
         return not entry["final"] and entry["tries"] <= retries
-    return bool(entry["status"] != "finished")
+    return entry["status"] not in ("finished", "pruned")
 
 
 def _of_finished(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,53 +235,68 @@ def _of_finished(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str, Any]:
     """Return the record of a sweep of which no job has begun."""
-    jobs = sweep.jobs or []
-    records = [
-        {
-            "config": dict(job.config.provenance.recorded.config),
-            "from_environment": job.config.provenance.recorded.from_environment,
-            "masked": job.config.provenance.recorded.masked,
-            "choices": dict(job.config.provenance.choices),
-        }
-        for job in jobs
-    ]
-    shared, own = shared_part(records)
+    shared = _record_of(sweep.example)
+    search = None
+    if sweep.search is not None:
+        name = sweep.search.options.study or Path(sweep.directory).absolute().name
+        search = {"id": secrets.token_hex(8), "study": name, "described": sweep.search.described()}
     return {
-        "command": jobs[0].config.provenance.command,
+        "command": sweep.example.config.provenance.command,
         "words": list(sweep.words),
         "config_dir": None if config_dir is None else str(Path(config_dir).resolve()),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "threads": threads,
-        "jobs": [
-            {
-                "folder": job.folder,
-                "words": list(job.config.provenance.overrides),
-                "signature": _signature(job),
-                "status": "waiting",
-                "tries": 0,
-                "final": False,
-                "reason": None,
-                "process": None,
-                "threads": None,
-                "fingerprint": None,
-                "own": part,
-            }
-            for job, part in zip(jobs, own, strict=True)
-        ],
+        "search": search,
+        "slurm": [],
+        "jobs": [{**_entry(job), "own": own_part(_record_of(job), shared)} for job in sweep.jobs or ()],
         "shared": shared,
     }
 
 
-def _difference(record: dict[str, Any], jobs: list[Job]) -> str:
-    """Return how the jobs of a record differ from those of a command line."""
-    theirs = record["jobs"]
+def _record_of(job: Job) -> dict[str, Any]:
+    """Return what the record of a sweep holds of a job's configuration."""
+    provenance = job.config.provenance
+    return {
+        "config": dict(provenance.recorded.config),
+        "from_environment": provenance.recorded.from_environment,
+        "masked": provenance.recorded.masked,
+        "choices": dict(provenance.choices),
+    }
+
+
+def _entry(job: Job) -> dict[str, Any]:
+    """Return the entry of a job that has not begun."""
+    return {
+        "folder": job.folder,
+        "words": list(job.config.provenance.overrides),
+        "signature": signature_of(job),
+        "status": "waiting",
+        "tries": 0,
+        "final": False,
+        "reason": None,
+        "process": None,
+        "threads": None,
+        "fingerprint": None,
+        "trial": None,
+    }
+
+
+def _difference(record: dict[str, Any], sweep: Sweep) -> str:
+    """Return how the jobs of a record differ from those of a command line; "" if they do not."""
+    theirs, jobs = record["jobs"], sweep.jobs or []
+    command = sweep.example.config.provenance.command
+    if record["command"] != command:
+        return f"of bisum {record['command']}"
+    if (record["search"] is None) != (sweep.search is None):
+        return "a search" if sweep.search is None else "of listed jobs, no search"
+    if sweep.search is not None and not sweep.is_resumed:
+        before, now = record["search"]["described"], sweep.search.described()
+        return "" if as_json(before) == as_json(now) else "a search with another space, settings or configuration"
     for number, (entry, job) in enumerate(zip(theirs, jobs, strict=False)):
-        if entry["signature"] != _signature(job):
-            if record["command"] != job.config.provenance.command:
-                return f"of bisum {record['command']}"
+        if entry["signature"] != signature_of(job):
             key = _different_key(record_of_job(record, entry)["config"], job.config.provenance.recorded.config)
             return f"its job {number} has another {key}" if key else f"its job {number} is another"
-    return f"of {len(theirs)} jobs, not {len(jobs)}"
+    return "" if len(theirs) == len(jobs) else f"of {len(theirs)} jobs, not {len(jobs)}"
 
 
 def _different_key(theirs: Any, ours: Any, key: str = "") -> str | None:
@@ -273,8 +306,3 @@ def _different_key(theirs: Any, ours: Any, key: str = "") -> str | None:
     names = dict.fromkeys([*ours, *theirs])
     found = (_different_key(theirs.get(name), ours.get(name), f"{key}.{name}".lstrip(".")) for name in names)
     return next(filter(None, found), None)
-
-
-def _signature(job: Job) -> str:
-    provenance = job.config.provenance
-    return signature(provenance.command, provenance.recorded.config)

@@ -55,12 +55,18 @@ def report_work(record: SweepRecord) -> int:
     """Compare the jobs of a sweep, name every failure, and say how to go on with what is left; return the exit code."""
     report(record.directory, [record.path(number) for number in range(len(record.jobs))])
     failed = {number: entry for number, entry in enumerate(record.jobs) if entry["status"] == "failed"}
-    left = sum(entry["status"] not in ("failed", "finished") for entry in record.jobs)
+    pruned = sum(entry["status"] == "pruned" for entry in record.jobs)
+    left = sum(entry["status"] not in ("failed", "finished", "pruned") for entry in record.jobs)
     for number, entry in failed.items():
         complain(f"job {number} failed: {entry['reason']} (log: {from_here(record.path(number)) / 'train.log'})")
     if failed or left:
-        finished = len(record.jobs) - len(failed) - left
-        counts = [f"{finished} finished", f"{len(failed)} failed", f"{left} left"]
+        finished = len(record.jobs) - len(failed) - pruned - left
+        counts = [
+            f"{finished} finished",
+            *([f"{pruned} pruned"] if pruned else ()),
+            f"{len(failed)} failed",
+            f"{left} left",
+        ]
         words = shlex.join(["bisum", f"resume={_path_word(from_here(record.directory))}"])
         complain(f"of {len(record.jobs)} jobs {', '.join(counts)}; resume with: {words}")
     return 1 if failed or left else 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from bisum.config.hydra_node import runs_in_processes
+from bisum.config.jobs import Job, distinguishing_words
 from bisum.config.sweep import Sweep
 from bisum.display.console import Console
 from bisum.display.terminal import from_here
@@ -26,6 +28,8 @@ from bisum.sweeps.machine import Share, cores, threads_of_a_job, visible_gpus
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.report import report_work
 from bisum.sweeps.scheduling import Scheduler
+from bisum.sweeps.search_report import report_search
+from bisum.sweeps.trials import Trials, check_optuna
 from bisum.sweeps.work import Execution, Launch, Work
 
 
@@ -44,34 +48,57 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
     Raises:
         UserError: the sweep's directory cannot be used.
     """
-    jobs = sweep.jobs or []
+    example = sweep.example
     directory = Path(sweep.directory)
+    if sweep.search is not None:
+        check_optuna(sweep.search)
     callbacks = Callbacks(sweep.composed)
     if is_sweep(directory):
         refuse_links(directory, "hydra.sweep.dir")
     else:
         claim(directory, "hydra.sweep.dir")
     in_processes = runs_in_processes(sweep.composed.hydra)
-    gpus = visible_gpus(jobs) if in_processes else []
+    gpus = visible_gpus([example, *(sweep.jobs or ())]) if in_processes else []
     parallel = _parallel(sweep, len(gpus), in_processes)
     record = SweepRecord(sweep, config_dir, threads_of_a_job(parallel))
     try:
         if record.is_new:
             replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
-        _announce(sweep, record, parallel, len(gpus), in_processes=in_processes)
+        trials = None if sweep.search is None else Trials(sweep, record)
+        if trials is not None:
+            trials.reconcile()
+        _announce(sweep, record, trials, parallel, len(gpus), in_processes=in_processes)
         launch = _process(config_dir, entry, gpus) if in_processes else _in_this_process(import_function)
-        command = jobs[0].config.provenance.command
+        command = example.config.provenance.command
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
         try:
-            with SweepDisplay([job.words for job in jobs], jobs[0].config.log, detached=in_processes) as display:
-                scheduler = Scheduler(record, jobs, sweep.options, parallel, launch, display)
+            label = _labels(record) if trials is None else trials.label
+            with SweepDisplay(label, example.config.log, trials, detached=in_processes) as display:
+                job = partial(_job, sweep, record)
+                scheduler = Scheduler(record, job, sweep.options, parallel, launch, display, trials)
                 scheduler.work()
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
         code = report_work(record)
+        if sweep.search is not None and trials is not None:
+            report_search(sweep.search, record, trials)
         return code if scheduler.stopped_by is None else 128 + scheduler.stopped_by
     finally:
         record.close()
+
+
+def _job(sweep: Sweep, record: SweepRecord, number: int) -> Job:
+    """Return a job of a sweep, which another process may have added."""
+    jobs = sweep.jobs or []
+    if number < len(jobs):
+        return jobs[number]
+    assert sweep.from_record is not None
+    return sweep.from_record(record.contents, number)
+
+
+def _labels(record: SweepRecord) -> Callable[[int], str]:
+    """Return a function that names each job by the words that not all jobs have."""
+    return distinguishing_words([entry["words"] for entry in record.jobs]).__getitem__
 
 
 def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:
@@ -82,17 +109,20 @@ def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:
             raise UserError(f"sweep.parallel: hydra/launcher=basic runs one job at a time, not {chosen}; leave it out")
         return 1
     number = max(1, gpus) if chosen == "auto" else chosen
-    return min(number, len(sweep.jobs or []))
+    return min(number, len(sweep.jobs or []) if sweep.search is None else sweep.search.options.trials)
 
 
-def _announce(sweep: Sweep, record: SweepRecord, parallel: int, gpus: int, *, in_processes: bool) -> None:
+def _announce(
+    sweep: Sweep, record: SweepRecord, trials: Trials | None, parallel: int, gpus: int, *, in_processes: bool
+) -> None:
     """Say where the sweep is, what has been done, and how the jobs share the machine."""
-    jobs = sweep.jobs or []
-    if jobs[0].config.log == "quiet":
+    if sweep.example.config.log == "quiet":
         return
-    left = sum(entry["status"] != "finished" for entry in record.jobs)
-    number = f"{len(jobs)} job{'s' * (len(jobs) != 1)}"
-    done = f", {len(jobs) - left} of them finished" if left < len(jobs) else ""
+    total = len(record.jobs) if trials is None else trials.total
+    over = sum(entry["status"] in ("finished", "pruned") for entry in record.jobs)
+    left = total - over
+    number = f"{total} {'job' if trials is None else 'trial'}{'s' * (total != 1)}"
+    done = f", {over} of them finished{' or pruned' * (trials is not None)}" if over else ""
     others = "" if record.is_alone else "; another process works on them, too"
     lines = [*sweep.repeated, f"{number} in {from_here(record.directory)}{done}{others}"]
     if left and parallel > 1:
@@ -130,7 +160,9 @@ class _Here:
 
     def __init__(self, work: Work, function: Function) -> None:
         config = work.job.config
-        provenance = replace(config.provenance, prepared=True, fingerprint=work.fingerprint, threads=work.threads)
+        provenance = replace(
+            config.provenance, prepared=True, fingerprint=work.fingerprint, threads=work.threads, trial=work.trial
+        )
         resume = str(work.directory) if work.resumes else None
         job = replace(work.job, config=replace(config, resume=resume, provenance=provenance))
         try:

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from bisum.runs.sweep import record_of_job
 from bisum.sweeps.display import SweepDisplay
 from bisum.sweeps.outcome import Outcome, outcome_of
 from bisum.sweeps.record import SweepRecord, is_open
+from bisum.sweeps.trials import Trials
 from bisum.sweeps.work import Execution, Launch, Work
 
 _TICK = 0.1
@@ -61,21 +62,23 @@ class Scheduler:
     """Works on the jobs of a sweep until none is left that it could run."""
 
     record: SweepRecord
-    jobs: Sequence[Job]
+    job: Callable[[int], Job]
+    """Returns a job of the record by its number."""
     options: SweepOptions
     parallel: int
     """Jobs that this process runs at once."""
     launch: Launch
     display: SweepDisplay
+    trials: Trials | None = None
+    """What adds jobs, if the sweep is a search."""
+    only: int | None = None
+    """The job to work on, if it is one alone."""
     stopped_by: int | None = None
     """The signal that stopped the work, if any."""
     failed_fast: bool = False
     """Whether a failure stopped the work, because of `sweep.fail_fast`."""
     _running: dict[int, Running] = field(default_factory=dict)
     _looked: float = -math.inf
-
-    def __post_init__(self) -> None:
-        self._data = [_data_key(job) for job in self.jobs]
 
     def work(self) -> None:
         """Run the jobs; a first signal lets them save a checkpoint and stop, a second one ends them at once."""
@@ -106,19 +109,30 @@ class Scheduler:
 
     def _is_work_left(self) -> bool:
         """Return whether a job is to be run, by this process or by one that has it."""
-        return any(is_open(entry, self.options.retries) for entry in self.record.jobs)
+        if self.trials is not None and not self.trials.is_over():
+            return True
+        return any(is_open(entry, self.options.retries) for _, entry in self._entries())
+
+    def _entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the entries of the jobs to work on, with their numbers."""
+        for number, entry in enumerate(self.record.jobs):
+            if self.only in (None, number):
+                yield number, entry
 
     def _start_jobs(self) -> None:
         """Start jobs while there is a place; look for those of other processes only now and then."""
         if len(self._running) >= self.parallel or time.monotonic() - self._looked < _LOOK_AROUND:
             return
-        for number, entry in enumerate(self.record.jobs):
+        for number, entry in self._entries():
             if number in self._running or not is_open(entry, self.options.retries):
                 continue
             if not self._start(number):
                 continue
             if self._stopping or len(self._running) >= self.parallel:
                 return
+        if self.trials is not None and (added := self.trials.next()) is not None:
+            self._start(added)
+            return
         self._looked = time.monotonic()
 
     def _start(self, number: int) -> bool:
@@ -130,11 +144,11 @@ class Scheduler:
             return True
         if claim is None:
             return False
-        directory, job = self.record.path(number), self.jobs[number]
+        directory = self.record.path(number)
         try:
-            run = readable_record(directory)
-            if run.get("status") == "finished":  # the sweep's process was killed before it could note that
-                self._settle(number, Outcome("finished"), run)
+            job, run = self.job(number), readable_record(directory)
+            if run.get("status") in ("finished", "pruned"):  # the sweep's process was killed before it could note that
+                self._settle(number, Outcome(run["status"]), run)
                 claim.close()
                 return True
             resumes = bool(run) and job.config.provenance.command == "train"
@@ -142,8 +156,9 @@ class Scheduler:
                 clear(directory)
             (directory / PROGRESS).unlink(missing_ok=True)
             threads = run.get("threads") or self.record.threads or self._of_others("threads")
-            fingerprint = self._of_others("fingerprint", self._data[number])
-            work = Work(number, job, directory, claim, resumes, threads, fingerprint)
+            fingerprint = self._of_others("fingerprint", self._data(number))
+            trial = None if self.trials is None else self.trials.begin(number)
+            work = Work(number, job, directory, claim, resumes, threads, trial, fingerprint)
             place = min({*range(self.parallel)} - {running.place for running in self._running.values()})
             self.display.begin(work)
             before, began = version_of(directory / "run.json"), time.monotonic()
@@ -155,10 +170,15 @@ class Scheduler:
 
     def _of_others(self, entry: str, data: str | None = None) -> Any:
         """Return what a finished job of any process has recorded: of the jobs that read the same `data`, if given."""
-        for key, of_job in zip(self._data, self.record.jobs, strict=True):
-            if of_job[entry] is not None and data in (None, key):
+        for number, of_job in enumerate(self.record.jobs):
+            if of_job[entry] is not None and (data is None or data == self._data(number)):
                 return of_job[entry]
         return None
+
+    def _data(self, number: int) -> str:
+        """Return what determines which rows a job reads."""
+        resolved = record_of_job(self.record.contents, self.record.jobs[number])["config"]
+        return json.dumps({key: resolved[key] for key in _DATA if key in resolved}, sort_keys=True, default=str)
 
     def _collect(self) -> None:
         """Note which jobs have ended, and stop those that hang."""
@@ -193,11 +213,15 @@ class Scheduler:
         self._settle(number, Outcome("failed", reason, is_final=True), {})
 
     def _settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> None:
+        if self.trials is not None and outcome.status in ("finished", "pruned"):
+            self.trials.tell(number, outcome.status)  # first, since nobody asks again about a job that is settled
         entry = self.record.settle(number, outcome, run)
         if outcome.status == "finished":
             self._check_rows(number, entry)
         again = outcome.status == "failed" and not self._stopping and is_open(entry, self.options.retries)
         self.display.end(number, outcome, run, again=again)
+        if outcome.status == "failed" and not again and self.trials is not None:
+            self.trials.tell(number, "failed")
         if outcome.status == "failed" and not again and self.options.fail_fast and not self._stopping:
             self.failed_fast = True
             self._stop(signal.SIGTERM)
@@ -206,7 +230,7 @@ class Scheduler:
         """Report a job that has read other rows than one that ran beside it, from the same data."""
         for other, found in enumerate(self.record.jobs):
             read = {found["fingerprint"], entry["fingerprint"]}
-            if None not in read and len(read) > 1 and self._data[other] == self._data[number]:
+            if None not in read and len(read) > 1 and self._data(other) == self._data(number):
                 complain(f"jobs {other} and {number} have the same data but read different rows: a file has changed")
                 return
 
@@ -246,8 +270,3 @@ class Scheduler:
                 job.execution.kill()
         with suppress(OSError, UserError):
             self._collect()
-
-
-def _data_key(job: Job) -> str:
-    resolved: Mapping[str, Any] = job.config.provenance.resolved
-    return json.dumps({key: resolved[key] for key in _DATA if key in resolved}, sort_keys=True, default=str)

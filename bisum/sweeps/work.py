@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from bisum.config.jobs import Job
+from bisum.config.provenance import Trial
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Work:
     """Whether it continues a training."""
     threads: int | None
     """Threads that it began with, or that the other jobs of the sweep use; None: not settled."""
+    trial: Trial | None
+    """The trial that the job reports to, if any."""
     fingerprint: str | None
     """Fingerprint of the rows that another job with the same data has used, if any."""
 

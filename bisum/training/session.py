@@ -39,6 +39,13 @@ class Validate(Protocol):
         """Return the metrics at a step; `train_loss` is the mean over the steps since the last evaluation."""
 
 
+class Prune(Protocol):
+    """A function that reports an evaluation to a search."""
+
+    def __call__(self, evaluation: int, metrics: Mapping[str, float]) -> str | None:
+        """Return why the run is to end, or None; `evaluation` counts from 1."""
+
+
 @dataclass
 class Session:
     """A training run from `progress.step` to its end; see `bisum.interfaces.trainer.TrainingSession`.
@@ -67,6 +74,10 @@ class Session:
     """State of the gradient scaler to resume from, if the run uses one (fp16)."""
     bar: Bar | None = None
     """Progress bar over the steps."""
+    prune: Prune | None = None
+    """What may end the run early after an evaluation, if a search has chosen its settings."""
+    pruned: str | None = None
+    """Why it did."""
 
     def __post_init__(self) -> None:
         self._loss: torch.Tensor | float = self.progress.loss_sum
@@ -96,7 +107,7 @@ class Session:
     @property
     def finished(self) -> bool:
         """Whether training is over."""
-        return self.progress.stopped is not None or self.progress.step >= self.total_steps
+        return bool(self.progress.stopped or self.pruned) or self.progress.step >= self.total_steps
 
     @property
     def epoch(self) -> float:
@@ -229,6 +240,10 @@ class Session:
             progress.stopped = f"no better {self.best_metric} in {patience} evaluation(s)"
             self.run.screen.note(f"stopping early: {progress.stopped}")
         self._save()
+        if self.prune is not None:
+            evaluation = -(-progress.step // (self.settings.evaluate_every or self.steps_per_epoch))
+            why = self.prune(evaluation, metrics)
+            self.pruned = None if self.finished else why
         self._since = time.perf_counter()
 
     def _is_best(self, value: float, loss: float) -> bool:

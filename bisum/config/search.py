@@ -1,0 +1,241 @@
+"""A search of hyper-parameters: its space, in Hydra's sweep syntax, and the checked job of a trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+from hydra.core.override_parser.types import IntervalSweep, Override
+from omegaconf import DictConfig, OmegaConf
+
+from bisum.config.as_typed import typed
+from bisum.config.composition import Composer
+from bisum.config.jobs import Job, signature_of, single_job
+from bisum.config.options import SearchOptions, SweepOptions
+from bisum.config.overrides import values_of
+from bisum.config.reference import annotations_at
+from bisum.config.schema import SCHEMAS
+from bisum.config.sweep_jobs import job_of_words
+from bisum.errors import UserError, without_secrets
+
+EXTENDABLE = ("search.trials", "search.storage")
+"""Settings that a search which is resumed may be given anew."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Numbers between two bounds, both included."""
+
+    low: float
+    high: float
+    is_log: bool
+    """Whether equal ratios, not equal differences, are equally likely."""
+    is_whole: bool
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        kinds = [name for name, holds in (("whole", self.is_whole), ("logarithmic", self.is_log)) if holds]
+        low, high = self.ends
+        return f"{low:g} to {high:g}{f' ({chr(44).join(kinds)})' if kinds else ''}"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The bounds as the key takes them."""
+        return (int(self.low), int(self.high)) if self.is_whole else (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Values to choose from."""
+
+    words: Mapping[Any, str]
+    """Each value, a number, text, flag or null, with what stands after the equals sign for it."""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return ", ".join(self.words.values())
+
+
+Dimension: TypeAlias = Interval | Choice
+
+
+@dataclass(frozen=True)
+class Search:
+    """A checked search."""
+
+    options: SearchOptions
+    space: Mapping[str, Dimension]
+    """What is searched, by dotted key or group."""
+    base: Job
+    """The job of the first value of every dimension."""
+    fixed: Sequence[Override]
+    """The overrides that all trials share."""
+    composer: Composer
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """The values of the base: the first listed ones, and the lower bounds."""
+        return {key: _values(found)[0] for key, found in self.space.items()}
+
+    def words(self, values: Mapping[str, Any]) -> list[str]:
+        """Return values of the dimensions as words of a command line."""
+        return [f"{key}={self._word(key, value)}" for key, value in values.items()]
+
+    def job(self, values: Mapping[str, Any], number: int) -> Job:
+        """Return the checked job of a trial; raises `UserError` for values that do not go together."""
+        own = self.composer.parse(self.words(values))
+        return job_of_words(self.composer, [*self.fixed, *own], number, str(self.base.composed.hydra.sweep.dir))
+
+    def command_of(self, values: Mapping[str, Any]) -> list[str] | None:
+        """Return the words that run a trial alone; None if they would compose to something else.
+
+        A file of `hparams_search` that sets more than a space and settings of the search cannot be left out.
+        """
+        of_search = ("hparams_search", "search", "sweep", "hydra")
+        kept = [typed(o) for o in self.fixed if o.key_or_group.partition(".")[0].partition("/")[0] not in of_search]
+        words = [without_secrets(word) for word in [*kept, *self.words(values)]]
+        searched = signature_of(self.job(values, 0))
+        try:
+            alone = single_job(self.composer, self.composer.parse(words))
+        except UserError:
+            return None
+        return words if signature_of(alone) == searched else None
+
+    def described(self) -> dict[str, Any]:
+        """Return what makes it this search and no other, as plain data."""
+        space = {
+            key: {"choices": list(found.words.values())} if isinstance(found, Choice) else asdict(found)
+            for key, found in self.space.items()
+        }
+        settings = {key: value for key, value in asdict(self.options).items() if f"search.{key}" not in EXTENDABLE}
+        base = signature_of(self.base)
+        return {"space": space, "settings": settings, "base": base}
+
+    def _word(self, key: str, value: Any) -> str:
+        found = self.space[key]
+        return found.words[value] if isinstance(found, Choice) else repr(value)
+
+
+def search_of(
+    composer: Composer,
+    composed: DictConfig,
+    overrides: Sequence[Override],
+    options: SearchOptions,
+    sweep: SweepOptions,
+    directory: str | None,
+) -> Search:
+    """Return the checked search of a command line.
+
+    Args:
+        composer: composes `bisum train`.
+        composed: what the jobs share.
+        overrides: the words; those that sweep give or replace dimensions, and others replace them by one value.
+        options: the settings of the search.
+        sweep: the settings of the sweep.
+        directory: the sweep's directory; None: as the words say.
+
+    Raises:
+        UserError: a dimension or a value of it is wrong, or the sampler cannot search such a space.
+    """
+    if composer.command != "train":
+        raise UserError(f"hparams_search: bisum {composer.command} has no trials to search; only bisum train does")
+    for key in ("jobs", "zip"):
+        if getattr(sweep, key):
+            raise UserError(f"sweep.{key}: lists jobs, and a search chooses its own; leave it out")
+    last: dict[str, Override] = {}
+    for override in overrides:
+        if override.is_sweep_override():
+            if override.is_hydra_override():
+                raise UserError(f"'{typed(override)}': belongs to the whole search; give it one value")
+            last[override.key_or_group] = override
+        else:
+            last.pop(override.key_or_group, None)
+    space = {key: _dimension(override, _is_whole(composer, composed, key)) for key, override in last.items()}
+    if not space:
+        raise UserError(
+            "hparams_search: nothing is searched; give a key an interval or values, as in "
+            "'trainer.learning_rate=tag(log, interval(1e-5, 1e-3))'"
+        )
+    _check_sampler(options, space)
+    fixed = [override for override in overrides if not override.is_sweep_override()]
+    search = Search(options, space, _first_job(composer, space, fixed, directory), fixed, composer)
+    for corner in _corners(space):
+        search.job(corner, 0)
+    return search
+
+
+def _first_job(
+    composer: Composer, space: Mapping[str, Dimension], fixed: Sequence[Override], directory: str | None
+) -> Job:
+    words = [f"{key}={next(_words(found))}" for key, found in space.items()]
+    return job_of_words(composer, [*fixed, *composer.parse(words)], 0, directory)
+
+
+def _words(found: Dimension) -> Iterator[str]:
+    yield from found.words.values() if isinstance(found, Choice) else map(repr, found.ends)
+
+
+def _corners(space: Mapping[str, Dimension]) -> Iterator[dict[str, Any]]:
+    """Yield trials that together have each listed value and both ends of each interval."""
+    listed = {key: _values(found) for key, found in space.items()}
+    for number in range(1, max(map(len, listed.values()))):
+        yield {key: values[min(number, len(values) - 1)] for key, values in listed.items()}
+
+
+def _values(found: Dimension) -> tuple[Any, ...]:
+    """Return listed values, or the bounds of an interval."""
+    return (*found.words,) if isinstance(found, Choice) else found.ends
+
+
+def _dimension(override: Override, is_whole: bool) -> Dimension:
+    """Return a dimension of the space."""
+    key, swept = override.key_or_group, override._value
+    if not isinstance(swept, IntervalSweep):
+        words = {_scalar(value): typed(value).partition("=")[2] for value in values_of(override)}
+        if not words:
+            raise UserError(f"{key}: '{typed(override)}' matches nothing to search")
+        return Choice(words)
+    low, high = float(swept.start or 0), float(swept.end or 0)
+    if tags := swept.tags - {"log"}:
+        raise UserError(f"'{typed(override)}': unknown tag '{min(tags)}'; only log is known")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UserError(f"'{typed(override)}': an interval needs two finite bounds, the lower first")
+    if "log" in swept.tags and low <= 0:
+        raise UserError(f"'{typed(override)}': the lower bound of a logarithmic interval must be above 0")
+    is_whole = is_whole or isinstance(swept.start, int)
+    if is_whole and not (low.is_integer() and high.is_integer()):
+        raise UserError(f"'{typed(override)}': {key} is a whole number; give whole bounds")
+    return Interval(low, high, "log" in swept.tags, is_whole)
+
+
+def _scalar(override: Override) -> Any:
+    """Return a listed value as Optuna takes it: anything but a number, a flag or null is its text."""
+    value = override.value()
+    value = getattr(value, "value", value)  # a number with the text that was typed
+    is_plain = value is None or (isinstance(value, bool | int | float) and math.isfinite(value))
+    return value if is_plain else typed(override).partition("=")[2]
+
+
+def _is_whole(composer: Composer, composed: DictConfig, key: str) -> bool:
+    """Return whether a key takes whole numbers alone."""
+    values = OmegaConf.to_container(composed)
+    assert isinstance(values, dict)
+    options = annotations_at(SCHEMAS[composer.command], values, key.split("."))
+    return int in options and float not in options
+
+
+def _check_sampler(options: SearchOptions, space: Mapping[str, Dimension]) -> None:
+    """Refuse a space that the sampler cannot search."""
+    intervals = [key for key, found in space.items() if isinstance(found, Interval)]
+    choices = [key for key in space if key not in intervals]
+    if options.sampler == "grid" and intervals:
+        raise UserError(f"search.sampler: a grid needs listed values, and {intervals[0]} is an interval")
+    if options.sampler == "cmaes":
+        if choices:
+            raise UserError(f"search.sampler: CMA-ES searches intervals alone, and {choices[0]} has listed values")
+        if len(intervals) < 2:
+            raise UserError("search.sampler: CMA-ES needs two intervals or more; tpe searches one")
+        if len(options.objectives) > 1:
+            raise UserError("search.sampler: CMA-ES optimizes one objective; tpe optimizes two")
