@@ -28,6 +28,7 @@ from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
+from bisum.config.hydra_node import runs_on_slurm
 from bisum.config.jobs import single_job
 from bisum.config.messages import explain
 from bisum.config.plain import plain_options
@@ -170,11 +171,15 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
         else:
             show_sweep(sweep.jobs, sweep.repeated, line)
         return 0
-    log = sweep.example.config.log if sweep.jobs or sweep.search else "info"
+    log = sweep.log
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
 
         return run_with_plugins(composer, composer.parse(line.words), sweep, lambda: _start(command, log))
+    if runs_on_slurm(sweep.composed.hydra):
+        from bisum.sweeps.slurm import run_on_slurm
+
+        return run_on_slurm(sweep, composer.config_dir)
     from bisum.sweeps.running import run_sweep
 
     return run_sweep(sweep, composer.config_dir, "bisum.cli.job", lambda: _start(command, log))

@@ -10,9 +10,10 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from bisum.config.checking import no_such_key, unknown_keys, value_problems
+from bisum.config.checking import build, no_such_key, unknown_keys, value_problems
 from bisum.config.hydra_keys import MAY_BE
 from bisum.config.hydra_safety import check_runs_nothing, plain_node
+from bisum.config.options import SlurmOptions
 from bisum.config.targets import allowed_targets, is_allowed, locate, refusal
 from bisum.errors import UserError, shown
 
@@ -20,6 +21,8 @@ _OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 """Keys whose values may depend on the words of a job."""
 LOCAL = "bisum.sweeps.local.Local"
 """The target of `hydra/launcher=local`."""
+SLURM = "bisum.sweeps.slurm.Slurm"
+"""The target of `hydra/launcher=slurm`."""
 
 
 def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
@@ -43,6 +46,9 @@ def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
             if unknown := next((key for key in plugin if key != "_target_"), None):
                 raise UserError(f"hydra.launcher.{unknown}: no such key; how jobs run is set under sweep")
             continue
+        if name == "launcher" and isinstance(plugin, dict) and plugin.get("_target_") == SLURM:
+            slurm_options(hydra)
+            continue
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
             raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
@@ -65,12 +71,25 @@ def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
 
 def is_launched_by_bisum(hydra: DictConfig) -> bool:
     """Return whether the launcher is bisum's own, or Hydra's own, whose work bisum does."""
-    return comes_with_hydra(hydra, "launcher") or runs_in_processes(hydra)
+    return comes_with_hydra(hydra, "launcher") or runs_in_processes(hydra) or runs_on_slurm(hydra)
 
 
 def runs_in_processes(hydra: DictConfig) -> bool:
     """Return whether the launcher is the one that gives each job a process of its own."""
     return str(hydra.launcher["_target_"]) == LOCAL
+
+
+def runs_on_slurm(hydra: DictConfig) -> bool:
+    """Return whether the launcher is the one that submits jobs to Slurm."""
+    return str(hydra.launcher["_target_"]) == SLURM
+
+
+def slurm_options(hydra: DictConfig) -> SlurmOptions:
+    """Return the checked settings of `hydra/launcher=slurm`; raises `UserError` for one that is wrong."""
+    values = {name: value for name, value in plain_node(hydra, "launcher").items() if name != "_target_"}
+    if lines := value_problems(SlurmOptions, values, "hydra.launcher"):
+        raise UserError("\n".join(lines))
+    return build(SlurmOptions, values)
 
 
 @contextmanager

@@ -130,12 +130,42 @@ class SweepOptions:
     """Stop at the first job that fails, instead of running the others; running jobs save a checkpoint and stop."""
     retries: Annotated[int, Ge(0), Le(100)]
     """How often a failed job runs again at once, unless its input is bad; resuming runs all failed jobs again."""
+    wait: bool
+    """Wait for the jobs that Slurm runs; false: submit them, and leave it to `bisum resume=` to collect them."""
     timeout: Annotated[float, Gt(0), Le(1e6)] | None
     """Minutes without progress after which a job fails, since it hangs; null: jobs may take as long as they like."""
     zip: Annotated[list[Name], doc("write a list, such as sweep.zip=[model,trainer.learning_rate]")]
     """Swept keys that advance together: the first values of all make a job, then the second ones, and so on."""
     jobs: Annotated[list[Annotated[list[Name], MinLen(1)]], doc('write quoted words, such as [["seed=1"],["seed=2"]]')]
     """Jobs as lists of words, such as ["model=starter","seed=1"]; each is combined with the values that are swept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmOptions:
+    """What a job asks Slurm for; further options of sbatch are taken from its variables, such as SBATCH_EXCLUSIVE."""
+
+    partition: Name | None
+    """Partition; null: the cluster's default."""
+    time: Annotated[int, Ge(1), Le(1_000_000)]
+    """Minutes that a job may run before it saves a checkpoint, is queued again and resumes."""
+    gpus: Annotated[int, Ge(0), Le(64)]
+    """GPUs of a job; one is all that a training uses."""
+    cpus: Annotated[int, Ge(1), Le(1024)]
+    """CPU cores of a job, and its threads."""
+    memory: Annotated[float, Gt(0), Le(100_000)] | None
+    """Memory of a job in GiB; null: the cluster's default."""
+    account: Name | None
+    """Account that is charged; null: the user's default."""
+    qos: Name | None
+    """Quality of service; null: the default."""
+    constraint: Name | None
+    """Features of nodes, such as a100; null: any."""
+    array_size: Annotated[int, Ge(1), Le(100_000)]
+    """Most jobs of one array; further ones are submitted as further arrays."""
+    signal_delay: Annotated[int, Ge(10), Le(65_535)]
+    """Seconds before the time limit at which Slurm sends the signal to save a checkpoint."""
+    max_timeouts: Annotated[int, Ge(0), Le(10_000)]
+    """How often a job that reaches its time limit is queued again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,11 @@ class Sweep:
     """Returns a job from the sweep's record and its number, as another process may have added some."""
 
     @property
+    def log(self) -> str:
+        """What the terminal shows."""
+        return str(self.composed.get("log"))
+
+    @property
     def example(self) -> Job:
         """A job, for what all of them share."""
         if self.search is not None:
@@ -119,7 +124,12 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
 
 
 def resumed_sweep(
-    composer: Composer, directory: str, record: Mapping[str, Any], overrides: Sequence[Override]
+    composer: Composer,
+    directory: str,
+    record: Mapping[str, Any],
+    overrides: Sequence[Override],
+    *,
+    checks_jobs: bool = True,
 ) -> Sweep:
     """Return the sweep that a record holds, with its jobs checked anew; `overrides` name the record as `resume=`.
 
@@ -128,6 +138,7 @@ def resumed_sweep(
         directory: the sweep's directory.
         record: its `sweep.json`.
         overrides: the words of the command line.
+        checks_jobs: whether all jobs are built and checked now, and not each when it begins.
 
     Raises:
         UserError: a line for each thing that is wrong; words that would change what a job computes.
@@ -151,7 +162,7 @@ def resumed_sweep(
             raise UserError("search.storage: the record lacks its password; give search.storage=URL again")
         search = _search(composer, composed, options, [*earlier, *given], directory)
         _check_base(search, record, directory)
-    jobs = [from_record(record, number) for number in range(len(record["jobs"]))]
+    jobs = [from_record(record, number) for number in range(len(record["jobs"]) if checks_jobs else 0)]
     mask_composed(composed)
     return Sweep(composed, options, jobs, record["words"], is_resumed=True, search=search, from_record=from_record)
 

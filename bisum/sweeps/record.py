@@ -34,13 +34,14 @@ class SweepRecord:
     The truth about a job is its run directory; the record says what each process has seen of it.
     """
 
-    def __init__(self, sweep: Sweep, config_dir: str | None, threads: int | None) -> None:
+    def __init__(self, sweep: Sweep, config_dir: str | None, threads: int | None, *, begins_anew: bool = True) -> None:
         """Open the record of a sweep, or write a new one.
 
         Args:
             sweep: the sweep, whose directory exists.
             config_dir: the folder of `--config-dir`.
             threads: threads of each job of a new sweep; None: as many as torch chooses.
+            begins_anew: whether jobs that have failed run again, unless other processes work on the sweep.
 
         Raises:
             UserError: the directory holds another sweep, or a job's folder another run.
@@ -49,6 +50,7 @@ class SweepRecord:
         self._path = self.directory / RECORD
         self._hydra_folder = sweep.composed.hydra.output_subdir
         self._seen: tuple[int, ...] = ()
+        self._begins_anew = begins_anew
         refusal = f"hydra.sweep.dir: '{self.directory}' is in use: another process has locked it"
         with waiting_lock(self.directory / _STATE):
             self._lock, self.is_alone = share(self.directory, refusal)
@@ -100,6 +102,13 @@ class SweepRecord:
             entries.append({**_entry(job), "trial": trial, "own": part})
             self._write()
             return len(entries) - 1
+
+    def submitted(self, submissions: list[dict[str, Any]]) -> None:
+        """Note the jobs of Slurm that work on the sweep; each has an id, and the number of a job or null for any."""
+        with waiting_lock(self.directory / _STATE):
+            self._latest()
+            self._record["slurm"] = [*self._record["slurm"], *submissions]
+            self._write()
 
     def change(self, number: int, **values: Any) -> None:
         """Set values of a job's entry."""
@@ -215,9 +224,9 @@ class SweepRecord:
                 entry.update(_of_finished(run))
             elif is_left or entry["status"] in ("finished", "pruned"):
                 entry.update(status="interrupted", reason=None, process=None)
-        if entry["status"] == "failed" and self.is_alone:
-            entry.update(status="waiting", reason=None)
-        if self.is_alone:
+        if self.is_alone and self._begins_anew:
+            if entry["status"] == "failed":
+                entry.update(status="waiting", reason=None)
             entry.update(tries=0, final=False)
 
 
@@ -284,8 +293,7 @@ def _entry(job: Job) -> dict[str, Any]:
 def _difference(record: dict[str, Any], sweep: Sweep) -> str:
     """Return how the jobs of a record differ from those of a command line; "" if they do not."""
     theirs, jobs = record["jobs"], sweep.jobs or []
-    command = sweep.example.config.provenance.command
-    if record["command"] != command:
+    if not sweep.is_resumed and record["command"] != sweep.example.config.provenance.command:
         return f"of bisum {record['command']}"
     if (record["search"] is None) != (sweep.search is None):
         return "a search" if sweep.search is None else "of listed jobs, no search"
@@ -296,7 +304,7 @@ def _difference(record: dict[str, Any], sweep: Sweep) -> str:
         if entry["signature"] != signature_of(job):
             key = _different_key(record_of_job(record, entry)["config"], job.config.provenance.recorded.config)
             return f"its job {number} has another {key}" if key else f"its job {number} is another"
-    return "" if len(theirs) == len(jobs) else f"of {len(theirs)} jobs, not {len(jobs)}"
+    return "" if len(theirs) == len(jobs) or sweep.is_resumed else f"of {len(theirs)} jobs, not {len(jobs)}"
 
 
 def _different_key(theirs: Any, ours: Any, key: str = "") -> str | None:

@@ -48,43 +48,101 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
     Raises:
         UserError: the sweep's directory cannot be used.
     """
-    example = sweep.example
-    directory = Path(sweep.directory)
     if sweep.search is not None:
         check_optuna(sweep.search)
+    if not sweep.options.wait:
+        raise UserError("sweep.wait: only hydra/launcher=slurm runs jobs that nobody waits for; leave it out")
     callbacks = Callbacks(sweep.composed)
-    if is_sweep(directory):
-        refuse_links(directory, "hydra.sweep.dir")
-    else:
-        claim(directory, "hydra.sweep.dir")
+    directory = sweep_directory(sweep)
     in_processes = runs_in_processes(sweep.composed.hydra)
-    gpus = visible_gpus([example, *(sweep.jobs or ())]) if in_processes else []
+    gpus = visible_gpus([sweep.example, *(sweep.jobs or ())]) if in_processes else []
     parallel = _parallel(sweep, len(gpus), in_processes)
     record = SweepRecord(sweep, config_dir, threads_of_a_job(parallel))
     try:
         if record.is_new:
-            replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
-        trials = None if sweep.search is None else Trials(sweep, record)
-        if trials is not None:
-            trials.reconcile()
+            write_composed(sweep, directory)
+        trials = trials_of(sweep, record)
         _announce(sweep, record, trials, parallel, len(gpus), in_processes=in_processes)
         launch = _process(config_dir, entry, gpus) if in_processes else _in_this_process(import_function)
-        command = example.config.provenance.command
+        command = sweep.example.config.provenance.command
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
         try:
-            label = _labels(record) if trials is None else trials.label
-            with SweepDisplay(label, example.config.log, trials, detached=in_processes) as display:
-                job = partial(_job, sweep, record)
-                scheduler = Scheduler(record, job, sweep.options, parallel, launch, display, trials)
-                scheduler.work()
+            scheduler = work(sweep, record, trials, launch, parallel, detached=in_processes)
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
         code = report_work(record)
-        if sweep.search is not None and trials is not None:
-            report_search(sweep.search, record, trials)
+        if trials is not None:
+            report_search(trials, record)
         return code if scheduler.stopped_by is None else 128 + scheduler.stopped_by
     finally:
         record.close()
+
+
+def run_worker(sweep: Sweep, config_dir: str | None, entry: str, only: int | None) -> int:
+    """Run one job of a sweep that another process has begun, or any that are left, and report nothing at the end.
+
+    Args:
+        sweep: the sweep, from its record.
+        config_dir: the folder of `--config-dir`.
+        entry: the module that runs one job in a process of its own.
+        only: the job to run; None: any, one after the other.
+
+    Returns:
+        0, or 128 + n if signal n stopped the work; how each job has ended is in the sweep's record.
+    """
+    record = SweepRecord(sweep, config_dir, None, begins_anew=False)
+    try:
+        launch = _process(config_dir, entry, [])
+        scheduler = work(sweep, record, trials_of(sweep, record), launch, 1, detached=True, only=only)
+        return 0 if scheduler.stopped_by is None else 128 + scheduler.stopped_by
+    finally:
+        record.close()
+
+
+def work(
+    sweep: Sweep,
+    record: SweepRecord,
+    trials: Trials | None,
+    launch: Launch,
+    parallel: int,
+    *,
+    detached: bool,
+    only: int | None = None,
+) -> Scheduler:
+    """Run jobs until none is left to run, and return the scheduler that did it."""
+    label = labels(record) if trials is None else trials.label
+    with SweepDisplay(label, sweep.log, trials, detached=detached) as display:
+        job = partial(_job, sweep, record)
+        scheduler = Scheduler(record, job, sweep.options, parallel, launch, display, trials, only)
+        scheduler.work()
+    return scheduler
+
+
+def sweep_directory(sweep: Sweep) -> Path:
+    """Return the directory of a sweep, which exists then and is its own.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    directory = Path(sweep.directory)
+    if is_sweep(directory):
+        refuse_links(directory, "hydra.sweep.dir")
+    else:
+        claim(directory, "hydra.sweep.dir")
+    return directory
+
+
+def write_composed(sweep: Sweep, directory: Path) -> None:
+    """Write what Hydra composed for the whole sweep, as Hydra does."""
+    replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
+
+
+def trials_of(sweep: Sweep, record: SweepRecord) -> Trials | None:
+    """Return the trials of a search, reconciled with their runs; None if the jobs are listed."""
+    trials = None if sweep.search is None else Trials(sweep, record)
+    if trials is not None:
+        trials.reconcile()
+    return trials
 
 
 def _job(sweep: Sweep, record: SweepRecord, number: int) -> Job:
@@ -96,7 +154,7 @@ def _job(sweep: Sweep, record: SweepRecord, number: int) -> Job:
     return sweep.from_record(record.contents, number)
 
 
-def _labels(record: SweepRecord) -> Callable[[int], str]:
+def labels(record: SweepRecord) -> Callable[[int], str]:
     """Return a function that names each job by the words that not all jobs have."""
     return distinguishing_words([entry["words"] for entry in record.jobs]).__getitem__
 
@@ -116,7 +174,7 @@ def _announce(
     sweep: Sweep, record: SweepRecord, trials: Trials | None, parallel: int, gpus: int, *, in_processes: bool
 ) -> None:
     """Say where the sweep is, what has been done, and how the jobs share the machine."""
-    if sweep.example.config.log == "quiet":
+    if sweep.log == "quiet":
         return
     total = len(record.jobs) if trials is None else trials.total
     over = sum(entry["status"] in ("finished", "pruned") for entry in record.jobs)

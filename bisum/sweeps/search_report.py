@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from bisum.config.search import Search
 from bisum.display.console import Console
 from bisum.display.tables import new_table
 from bisum.display.terminal import from_here
@@ -22,20 +21,20 @@ _MOST_COMMANDS = 5
 """The most trials of a Pareto front whose command lines are printed."""
 
 
-def report_search(search: Search, record: SweepRecord, trials: Trials) -> None:
+def report_search(trials: Trials, record: SweepRecord) -> None:
     """Print the best trials, their command lines, and the program that shows all trials."""
-    console = Console()
+    console, search = Console(), trials.search
     best = trials.study.best()
     if search.base.config.log == "quiet" and not best:
         return
     names = [_name(name, record) for name in search.options.objectives]
     if len(names) > 1 and best:
-        console.print(f"\n{len(best)} trials are best: no other one surpasses them in both objectives", soft_wrap=True)
-        table = new_table("trial")
+        console.print(f"\n{len(best)} jobs are best: no other one surpasses them in both objectives", soft_wrap=True)
+        table = new_table("job")
         for name in (*names, "values"):
             table.add_column(name)
         for trial in best:
-            table.add_row(str(trial.number), *(f"{value:.2f}" for value in trial.values), _values(trial))
+            table.add_row(_job(trial), *(f"{value:.2f}" for value in trial.values), _values(trial))
         console.print(table)
     elif best:
         console.print(
@@ -67,3 +66,8 @@ def _values(trial: FrozenTrial) -> str:
     return " ".join(
         f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in trial.params.items()
     )
+
+
+def _job(trial: FrozenTrial) -> str:
+    """Return the number of a trial's job in its sweep."""
+    return str(trial.user_attrs.get("job", "")).rpartition("/")[2]

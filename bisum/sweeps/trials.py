@@ -48,20 +48,20 @@ class Trials:
         from bisum.sweeps.study import JOURNAL, Study
 
         assert sweep.search is not None
-        self._search, self._record = sweep.search, record
-        options, config = self._search.options, self._search.base.config
+        self.search, self._record = sweep.search, record
+        options, config = self.search.options, self.search.base.config
         described = record.contents["search"]
         self._id, self._name = described["id"], described["study"]
         self.place = options.storage or str(record.directory.absolute() / JOURNAL)
         self._is_exhausted = False
         directions = [direction(config, name) for name in options.objectives]
-        self.study = Study(self.place, self._name, options, self._search.space, directions, described["described"])
+        self.study = Study(self.place, self._name, options, self.search.space, directions, described["described"])
 
     @property
     def total(self) -> int:
         """Jobs that this sweep has, or will have if no other sweep shares its study."""
         others = sum(not job.startswith(f"{self._id}/") for job in self.study.jobs())
-        return max(len(self._record.jobs), self._search.options.trials - others)
+        return max(len(self._record.jobs), self.search.options.trials - others)
 
     def reconcile(self) -> None:
         """Tell Optuna what it has missed: runs that have ended, and trials whose process ended before a job began."""
@@ -71,7 +71,7 @@ class Trials:
             known = {entry["trial"] for entry in self._record.jobs}
             jobs = self.study.jobs().items()
             lost = [trial for job, trial in jobs if job.startswith(f"{self._id}/") and trial.number not in known]
-            if self._search.options.storage is None:  # in a database, it may be one of another process
+            if self.search.options.storage is None:  # in a database, it may be one of another process
                 lost += self.study.unassigned()
             for trial in lost:
                 self.study.tell(trial.number, None, TrialState.FAIL)
@@ -87,7 +87,7 @@ class Trials:
 
     def is_over(self) -> bool:
         """Return whether there will be no further trials."""
-        return self._is_exhausted or len(self.study.jobs()) >= self._search.options.trials
+        return self._is_exhausted or len(self.study.jobs()) >= self.search.options.trials
 
     def begin(self, number: int) -> Trial | None:
         """Return the trial that a job reports to, a new one if its last has failed; None if it reports to none."""
@@ -95,7 +95,7 @@ class Trials:
         if self.study.trial(trial).state.is_finished():
             trial = self.study.again(trial)
             self._record.change(number, trial=trial)
-        options = self._search.options
+        options = self.search.options
         if len(options.objectives) > 1:
             return None
         return Trial(place=self.place, study=self._name, number=trial, options=options)
@@ -112,16 +112,16 @@ class Trials:
             return
         values = None
         if status == "finished":
-            values = values_of(readable_record(self._record.path(number)), self._search.options.objectives)
+            values = values_of(readable_record(self._record.path(number)), self.search.options.objectives)
             if values is None:
-                names = " and ".join(self._search.options.objectives)
+                names = " and ".join(self.search.options.objectives)
                 complain(f"job {number}: its run has no value of {names}; the search counts it as failed")
         self.study.tell(trial, values, TrialState.COMPLETE if values else TrialState.FAIL)
 
     def label(self, number: int) -> str:
         """Return the values of a trial in a few words, numbers with four digits."""
         words = [word.partition("=") for word in self._record.jobs[number]["words"]]
-        return " ".join(f"{key}={_brief(value)}" for key, _, value in words if key in self._search.space)
+        return " ".join(f"{key}={_brief(value)}" for key, _, value in words if key in self.search.space)
 
     def _choose(self, number: int) -> tuple[Job, int] | None:
         """Ask for a trial that no job has computed yet."""
@@ -133,7 +133,7 @@ class Trials:
                 return None
             trial, values = self.study.ask(at_random=draw >= _MOST_REPEATS)
             try:
-                job = self._search.job(values, number)
+                job = self.search.job(values, number)
             except UserError as error:
                 complain(f"trial {trial}: {error}")
                 self.study.tell(trial, None, TrialState.FAIL)
@@ -142,7 +142,7 @@ class Trials:
             if signature not in before:
                 self.study.assign(trial, f"{self._id}/{number}", str(self._record.directory.absolute()))
                 return job, trial
-            known = values_of(readable_record(self._record.path(before[signature])), self._search.options.objectives)
+            known = values_of(readable_record(self._record.path(before[signature])), self.search.options.objectives)
             self.study.tell(trial, known, TrialState.COMPLETE if known else TrialState.FAIL)
         self._is_exhausted = True
         complain(f"no further combination of values was found in {_MOST_DRAWS} draws; the search ends")
@@ -150,7 +150,7 @@ class Trials:
 
     def _has_all(self, jobs: int) -> bool:
         """Return whether the jobs are all combinations of listed values."""
-        counts = [len(found.words) if isinstance(found, Choice) else math.inf for found in self._search.space.values()]
+        counts = [len(found.words) if isinstance(found, Choice) else math.inf for found in self.search.space.values()]
         self._is_exhausted = jobs >= math.prod(counts)
         return self._is_exhausted
 

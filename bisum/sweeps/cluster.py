@@ -1,0 +1,105 @@
+"""Slurm, as bisum uses it: jobs are submitted with submitit, and their states are asked of squeue.
+
+sacct is not asked, since many clusters keep no accounts.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bisum.config.options import SlurmOptions
+from bisum.errors import UserError, one_line, printable
+from bisum.sweeps.slurm_node import OnNode
+
+
+def import_submitit() -> Any:
+    """Import submitit, and check that there is a Slurm; raises `UserError` if one of them is missing."""
+    try:
+        import submitit
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "hydra/launcher=slurm: needs submitit, which is not installed: pip install 'bisum[slurm]'"
+        ) from error
+    _command("sbatch", "--version")
+    return submitit
+
+
+def submit(submitit: Any, folder: Path, options: SlurmOptions, nodes: Sequence[OnNode], parallel: int) -> list[str]:
+    """Submit one array, and return the id of each of its jobs."""
+    asked = {
+        "partition": options.partition,
+        "gpus_per_node": options.gpus or None,
+        "mem": None if options.memory is None else f"{round(options.memory * 1024)}MB",
+        "account": options.account,
+        "qos": options.qos,
+        "constraint": options.constraint,
+    }
+    try:
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=options.max_timeouts)
+        executor.update_parameters(
+            job_name="bisum",
+            wckey="",
+            time=options.time,
+            cpus_per_task=options.cpus,
+            signal_delay_s=options.signal_delay,
+            array_parallelism=parallel,
+            stderr_to_stdout=True,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
+        with _importable(), executor.batch():
+            jobs = [executor.submit(node) for node in nodes]
+        return [str(job.job_id) for job in jobs]
+    except (RuntimeError, OSError, subprocess.SubprocessError, ValueError) as error:
+        found = re.search(r"sbatch: error: (?!Batch job submission failed)(.*)", str(error))
+        said = found[1] if found else re.sub(r".*sbatch: error: ", "", one_line(error))
+        raise UserError(f"hydra.launcher: Slurm refuses the jobs: {printable(said)[:300]}") from error
+
+
+@contextmanager
+def _importable() -> Iterator[None]:
+    """Let the jobs import what this process can."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def states() -> dict[str, str]:
+    """Return the state of each of the user's jobs that have not ended."""
+    listed = _command("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i|%T")
+    return dict(line.strip().split("|", 1) for line in listed.splitlines() if "|" in line)
+
+
+def ending(id_: str) -> str:
+    """Return how Slurm says that a job has ended; "" if it no longer knows."""
+    try:
+        said = _command("scontrol", "show", "job", "-o", id_)
+    except UserError:
+        return ""
+    state, why = (re.search(rf"\b{name}=(\S+)", said) for name in ("JobState", "Reason"))
+    return f": {state[1]}{f' ({why[1]})' if why and why[1] != 'None' else ''}" if state else ""
+
+
+def _command(*words: str) -> str:
+    """Return what a command of Slurm's prints; raises `UserError` if it fails."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout
+    except FileNotFoundError as error:
+        raise UserError(
+            f"hydra/launcher=slurm: there is no {words[0]} here; run it on a machine that submits to a Slurm cluster"
+        ) from error
+    except subprocess.SubprocessError as error:
+        said = one_line(str(getattr(error, "stderr", None) or error))
+        raise UserError(f"hydra/launcher=slurm: {words[0]} failed: {printable(said)[:300]}") from error

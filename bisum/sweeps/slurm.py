@@ -1,0 +1,219 @@
+"""The launcher `hydra/launcher=slurm`: jobs are submitted with submitit, watched through squeue, and collected.
+
+A job of Slurm is a process that works on the sweep in its directory, as any process that shares the directory does. So
+the sweep's record says how far it is, whoever reads it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bisum.config.hydra_node import slurm_options
+from bisum.config.options import SlurmOptions
+from bisum.config.sweep import Sweep
+from bisum.display.console import Console
+from bisum.display.terminal import from_here
+from bisum.errors import UserError, printable
+from bisum.runs.record import readable_record
+from bisum.runs.signals import interrupts
+from bisum.sweeps.cluster import ending, import_submitit, states, submit
+from bisum.sweeps.outcome import Outcome
+from bisum.sweeps.record import SweepRecord, is_open
+from bisum.sweeps.report import report_work
+from bisum.sweeps.running import sweep_directory, trials_of, write_composed
+from bisum.sweeps.search_report import report_search
+from bisum.sweeps.slurm_node import OnNode
+from bisum.sweeps.trials import Trials
+
+_LOOK = 5.0
+"""Seconds between two questions to Slurm, which serves a whole cluster."""
+_FOLDER = "slurm"
+"""Folder of what submitit writes, in the sweep's directory."""
+
+
+class Slurm:
+    """The target of `hydra/launcher=slurm`; `SlurmOptions` are its settings. Hydra never calls it."""
+
+
+def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
+    """Submit the jobs that are left and that Slurm does not have yet; wait for all and compare them, or return at once.
+
+    Args:
+        sweep: the checked jobs, or a search.
+        config_dir: the folder of `--config-dir`.
+
+    Returns:
+        0 if all jobs have finished, or if nobody waits for them; 1 if one failed, 128 + n if signal n ended the wait.
+
+    Raises:
+        UserError: Slurm or submitit is missing, Slurm refuses the jobs, or the sweep's directory cannot be used.
+    """
+    options = slurm_options(sweep.composed.hydra)
+    submitit = import_submitit()
+    _check(sweep, options)
+    directory = sweep_directory(sweep)
+    record = SweepRecord(sweep, config_dir, options.cpus)
+    try:
+        if record.is_new:
+            write_composed(sweep, directory)
+        trials = trials_of(sweep, record)
+        sweep_on_slurm = _SweepOnSlurm(sweep, record, trials, options)
+        sweep_on_slurm.submit(submitit, config_dir)
+        if not sweep.options.wait:
+            return sweep_on_slurm.leave()
+        stopped_by = sweep_on_slurm.wait()
+        code = report_work(record)
+        if trials is not None:
+            report_search(trials, record)
+        return code if stopped_by is None else 128 + stopped_by
+    finally:
+        record.close()
+
+
+class _SweepOnSlurm:
+    """A sweep whose jobs Slurm runs, as this process sees it."""
+
+    def __init__(self, sweep: Sweep, record: SweepRecord, trials: Trials | None, options: SlurmOptions) -> None:
+        self._sweep, self._record, self._trials, self._options = sweep, record, trials, options
+        self._said: dict[int, str] = {}
+
+    def submit(self, submitit: Any, config_dir: str | None) -> None:
+        """Submit what Slurm does not have yet."""
+        live = self._live()
+        wanted = self._wanted(live)
+        if live:
+            self._say(f"> Slurm has {len(live)} of the jobs: {_summary(live.values())}")
+        if not wanted:
+            return
+        folder = self._record.directory.absolute() / _FOLDER
+        size, chosen = self._options.array_size, self._sweep.options.parallel
+        for at in range(0, len(wanted), size):
+            part = wanted[at : at + size]
+            parallel = len(part) if chosen == "auto" else min(chosen, len(part))
+            nodes = [OnNode(str(self._record.directory.absolute()), number, config_dir) for number in part]
+            ids = submit(submitit, folder, self._options, nodes, parallel)
+            self._record.submitted([{"id": id_, "job": number} for id_, number in zip(ids, part, strict=True)])
+            what = "workers that share the trials" if self._trials is not None else "jobs"
+            self._say(f"> submitted {len(ids)} {what} to Slurm as {ids[0].partition('_')[0]}, {parallel} at once")
+
+    def leave(self) -> int:
+        """Show how far the sweep is, and how to come back to it."""
+        if not self._is_left():
+            code = report_work(self._record)
+            if self._trials is not None:
+                report_search(self._trials, self._record)
+            return code
+        live = self._live()
+        for number, entry in enumerate(self._record.jobs):
+            state = f" ({_SHOWN.get(live[number], live[number].lower())})" if live.get(number) else ""
+            self._say(f"job {number}: {entry['status']}{state}{self._score(number)}")
+        self._say(f"> collect them with: bisum resume={from_here(self._record.directory)}")
+        return 0
+
+    def wait(self) -> int | None:
+        """Wait until no job is left, and return the signal that ended the wait, if any; the jobs go on then."""
+        with interrupts() as state:
+            state.deferred = True
+            looked, missing = -_LOOK, 0
+            while self._is_left():
+                if state.signal is not None:
+                    self._say(f"> the jobs go on; bisum resume={from_here(self._record.directory)} collects them")
+                    return state.signal
+                if time.monotonic() - looked >= _LOOK:
+                    looked = time.monotonic()
+                    self._tell_news()
+                    # Slurm may lose sight of a job for an instant while it is queued again.
+                    missing = 0 if self._live() else missing + 1
+                    if missing > 1:
+                        self._give_up()
+                        break
+                time.sleep(0.2)
+            self._tell_news()
+        return None
+
+    def _wanted(self, live: Mapping[int | None, str]) -> list[int | None]:
+        """Return the jobs to submit; None for each worker of a search, which takes any."""
+        if self._trials is None:
+            return [number for number in self._open() if number not in live]
+        chosen = self._sweep.options.parallel
+        left = self._trials.total - sum(e["status"] in ("finished", "pruned") for e in self._record.jobs)
+        workers = min(1 if chosen == "auto" else chosen, left)
+        return [None] * max(0, workers - len(live))
+
+    def _open(self) -> Iterator[int]:
+        retries = self._sweep.options.retries
+        return (number for number, entry in enumerate(self._record.jobs) if is_open(entry, retries))
+
+    def _is_left(self) -> bool:
+        """Return whether a job is to be run, or a trial to be chosen."""
+        is_search_open = self._trials is not None and not self._trials.is_over()
+        return is_search_open or next(self._open(), None) is not None
+
+    def _live(self) -> dict[Any, str]:
+        """Return the states of the sweep's jobs that Slurm has, by their numbers or, for workers, their ids."""
+        submissions = {entry["id"]: entry["job"] for entry in self._record.contents["slurm"]}
+        if not submissions:
+            return {}
+        known = states()
+        return {(id_ if job is None else job): known[id_] for id_, job in submissions.items() if id_ in known}
+
+    def _tell_news(self) -> None:
+        """Print what has changed since the last time, a line a job."""
+        live = self._live()
+        for number, entry in enumerate(self._record.jobs):
+            state = entry["status"]
+            if state in ("waiting", "interrupted"):
+                state = _SHOWN.get(live.get(number, ""), state)
+            if self._said.get(number, "waiting") != state:
+                why = f": {printable(str(entry['reason']))}" if state == "failed" else self._score(number)
+                self._say(f"job {number} {state}{why}")
+            self._said[number] = state
+
+    def _score(self, number: int) -> str:
+        run = readable_record(self._record.path(number))
+        value = (run.get("best") or {}).get(str(run.get("best_metric")))
+        return f", {run['best_metric']} {value:.2f}" if isinstance(value, int | float) else ""
+
+    def _give_up(self) -> None:
+        """Record why jobs are left that Slurm no longer has."""
+        ids = {entry["job"]: entry["id"] for entry in self._record.contents["slurm"]}
+        for number in [*self._open()]:
+            id_ = ids.get(number, ids.get(None))
+            if self._record.is_elsewhere(number) or self._record.jobs[number]["status"] == "interrupted":
+                continue
+            reason = f"Slurm ended its job {id_} before it could record why{ending(str(id_))}{self._last_words(id_)}"
+            self._record.settle(number, Outcome("failed", reason), {})
+
+    def _last_words(self, id_: str | None) -> str:
+        """Return the end of what a job of Slurm has printed."""
+        logs = sorted((self._record.directory / _FOLDER).glob(f"{id_}_*_log.out"))
+        lines = [line for log in logs for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        return f"; its last line: {printable(lines[-1].strip())[:300]}" if lines else ""
+
+    def _say(self, text: str) -> None:
+        if self._sweep.log != "quiet":
+            Console().print(text, soft_wrap=True)
+
+
+_SHOWN = {"PENDING": "queued", "CONFIGURING": "queued", "REQUEUED": "queued", "REQUEUE_HOLD": "held"}
+
+
+def _summary(states: Any) -> str:
+    counts = Counter(_SHOWN.get(state, state.lower()) for state in states)
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+
+
+def _check(sweep: Sweep, options: SlurmOptions) -> None:
+    """Refuse jobs that cannot run as they are on a node."""
+    for job in [sweep.example, *(sweep.jobs or ())]:
+        if job.config.hardware.device == "gpu" and not options.gpus:
+            raise UserError("hydra.launcher.gpus: hardware=gpu needs one; add hydra.launcher.gpus=1")
+        if masked := job.config.provenance.recorded.masked:
+            key = ".".join(map(str, masked[0]))
+            raise UserError(
+                f"{key}: holds a password, which would be in a file for Slurm; give it as "
+                f"'{key}=${{oc.env:VARIABLE}}' and export the variable"
+            )
