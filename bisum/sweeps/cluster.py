@@ -46,7 +46,6 @@ def submit(submitit: Any, folder: Path, options: SlurmOptions, nodes: Sequence[O
         executor = submitit.SlurmExecutor(folder, max_num_timeout=options.max_timeouts)
         executor.update_parameters(
             job_name="bisum",
-            wckey="",
             time=options.time,
             cpus_per_task=options.cpus,
             signal_delay_s=options.signal_delay,

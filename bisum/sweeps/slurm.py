@@ -108,7 +108,8 @@ class _SweepOnSlurm:
             return code
         live = self._live()
         for number, entry in enumerate(self._record.jobs):
-            state = f" ({_SHOWN.get(live[number], live[number].lower())})" if live.get(number) else ""
+            has_begun = entry["status"] not in ("waiting", "interrupted")
+            state = f" ({_shown(live[number])})" if number in live and not has_begun else ""
             self._say(f"job {number}: {entry['status']}{state}{self._score(number)}")
         self._say(f"> collect them with: bisum resume={from_here(self._record.directory)}")
         return 0
@@ -166,7 +167,7 @@ class _SweepOnSlurm:
         for number, entry in enumerate(self._record.jobs):
             state = entry["status"]
             if state in ("waiting", "interrupted"):
-                state = _SHOWN.get(live.get(number, ""), state)
+                state = _shown(live[number]) if number in live else state
             if self._said.get(number, "waiting") != state:
                 why = f": {printable(str(entry['reason']))}" if state == "failed" else self._score(number)
                 self._say(f"job {number} {state}{why}")
@@ -199,6 +200,11 @@ class _SweepOnSlurm:
 
 
 _SHOWN = {"PENDING": "queued", "CONFIGURING": "queued", "REQUEUED": "queued", "REQUEUE_HOLD": "held"}
+
+
+def _shown(state: str) -> str:
+    """Return what Slurm's state of a job means for one that has not begun."""
+    return "starting" if state == "RUNNING" else _SHOWN.get(state, state.lower())
 
 
 def _summary(states: Any) -> str:
