@@ -43,7 +43,7 @@ def importance_explanations(found: Importance) -> Iterator[str]:
     """Yield what importance is, and what it leaves out."""
     yield (
         f"Importance is by {METHOD} ({SOURCE}) over {found.systems:,} systems: how far the values of a setting differ "
-        "between the better half and all. The shares sum to 100 %; with few runs they are rough."
+        "between the better half of them and all. The shares sum to 100 %; with few runs they are rough."
     )
     if found.left_out:
         yield f"Most systems have a value of their own of {', '.join(found.left_out)}, so it has no importance."

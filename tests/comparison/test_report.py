@@ -335,3 +335,11 @@ def test_a_browser_shows_systems_pairs_and_rows(shown_by_a_browser):
     )
     for part in (*parts, "1 is better", "A summary of row 3.", "Another of row 0.", "over 8 systems", ">87 %</text>"):
         assert part in page, part
+
+
+@pytest.mark.slow
+def test_bars_are_as_long_as_the_shares_of_importance(shown_by_a_browser):
+    page, _ = shown_by_a_browser(comparison())
+    chart = page.partition('aria-label="Importance of each setting"')[2].partition("</svg>")[0]
+    first, second = (float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', chart))
+    assert first / second == pytest.approx(0.87 / 0.13, rel=0.02)

@@ -9,7 +9,7 @@ function importanceChart(importance, keys) {
   const names = shortKeys([...new Set([...keys, ...all.map(([key]) => key)])]);
   const draw = (width, shown) => {
     const letters = width >= 640 ? 40 : 16;
-    const items = shown.map(([key, share]) => ({ key, share, said: `${fixed(100 * share, 0)} %` }));
+    const items = shown.map(([key, share]) => ({ key, percent: 100 * share, said: `${fixed(100 * share, 0)} %` }));
     const labels = new Map(shown.map(([key]) => [key, short(names.get(key), letters)]));
     const longest = Math.max(...Array.from(labels.values(), (label) => label.length));
     return drawn({
@@ -20,7 +20,7 @@ function importanceChart(importance, keys) {
       marginRight: 50,
       marginBottom: 42,
       ariaLabel: "Importance of each setting",
-      x: { label: "importance (%) →", domain: [0, 1], percent: true, grid: true, ticks: width >= 640 ? 10 : 5 },
+      x: { label: "importance (%) →", domain: [0, 100], grid: true, ticks: width >= 640 ? 10 : 5 },
       y: {
         domain: shown.map(([key]) => key),
         tickFormat: (key) => labels.get(key),
@@ -29,12 +29,12 @@ function importanceChart(importance, keys) {
         padding: 0.35,
       },
       marks: [
-        Plot.barX(items, { y: "key", x: "share", fill: "var(--series-1)" }),
+        Plot.barX(items, { y: "key", x: "percent", fill: "var(--series-1)" }),
         Plot.ruleX([0], { stroke: "currentColor" }),
-        Plot.text(items, { y: "key", x: "share", text: "said", textAnchor: "start", dx: 6, fill: "currentColor" }),
+        Plot.text(items, { y: "key", x: "percent", text: "said", textAnchor: "start", dx: 6, fill: "currentColor" }),
         Plot.tip(
           items,
-          Plot.pointerY({ y: "key", x: "share", title: (item) => `${short(item.key, 120)}: ${item.said}` }),
+          Plot.pointerY({ y: "key", x: "percent", title: (item) => `${short(item.key, 120)}: ${item.said}` }),
         ),
       ],
     });
