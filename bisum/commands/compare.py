@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from bisum.comparison.comparing import compared
 from bisum.comparison.finding import expanded, folder_of
 from bisum.comparison.formats import as_csv, as_data, as_latex, as_markdown
+from bisum.comparison.others import listed, pruned_line
 from bisum.comparison.result import Comparison
 from bisum.comparison.tables import report
 from bisum.comparison.where import Where, where
@@ -47,7 +48,7 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
     if options.output is not None:
         _check_writable(expanded(options.output))
         options = replace(options, format=_format_of(options))
-    comparison = compared(paths, options)
+    comparison = compared(paths, options, importance=options.format not in ("csv", "latex", "wandb"))
     if options.format == "table":
         _show(comparison, options)
         return
@@ -80,10 +81,13 @@ def _complain(comparison: Comparison) -> None:
     """Report on standard error what a table for other programs has no room for."""
     for line in comparison.notes:
         complain(line)
-    for other in comparison.others[:_MOST_OTHERS]:
+    others = listed(comparison)
+    for other in others[:_MOST_OTHERS]:
         complain(f"'{from_here(other.directory)}' is not compared: {other.status}: {other.reason}")
-    if (more := len(comparison.others) - _MOST_OTHERS) > 0:
+    if (more := len(others) - _MOST_OTHERS) > 0:
         complain(f"{more:,} more runs are not compared; format=json lists them")
+    if pruned := pruned_line(comparison):
+        complain(pruned)
 
 
 def _format_of(options: CompareOptions) -> FileFormat:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bisum.comparison.finding import FoundRun, OtherRun, find_runs
 from bisum.comparison.grouping import grouped
+from bisum.comparison.importance import importance_of
 from bisum.comparison.ranking import ranked
 from bisum.comparison.result import Comparison, Group
 from bisum.comparison.scored import ScoredRun, scored, splits_of
@@ -51,8 +52,8 @@ def compare(
     return compared(runs, build(CompareOptions, options))
 
 
-def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison:
-    """Return the comparison of the runs at and below paths; see `compare`."""
+def compared(paths: Sequence[str | Path], options: CompareOptions, *, importance: bool = True) -> Comparison:
+    """Return the comparison of the runs at and below paths, with the importance of settings if asked; see `compare`."""
     if not paths:
         raise UserError("compare: give run directories, or folders that contain them, such as outputs")
     found, others = find_runs(paths)
@@ -88,6 +89,9 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
         groups.append(ranked(own, by, language, options, members[0] if groups else None, before, notes))
     settings = [system.settings for group in groups for system in group.systems if not system.is_baseline]
     keys = distinguishing_keys(settings)
+    groups = [_labelled(group, keys) for group in groups]
+    if groups and importance:
+        groups[0] = _with_importance(groups[0], described[by]["higher_is_better"], notes)
     return Comparison(
         split=split,
         by=by,
@@ -95,7 +99,7 @@ def compared(paths: Sequence[str | Path], options: CompareOptions) -> Comparison
         score=described.get(by, {}),
         metrics={name: described[name] for name in options.metrics if name in described},
         keys=tuple(keys),
-        groups=tuple(_labelled(group, keys) for group in groups),
+        groups=tuple(groups),
         others=tuple(others),
         notes=tuple(notes),
         samples=options.samples,
@@ -209,3 +213,12 @@ def _labelled(group: Group, keys: Sequence[str]) -> Group:
             system = replace(system, settings=settings, label=label)
         systems.append(system)
     return replace(group, systems=tuple(systems), keys=tuple(own), shared=shared)
+
+
+def _with_importance(group: Group, higher_is_better: bool | None, notes: list[str]) -> Group:
+    """Return a group with the importance of its keys; baselines and systems without a value take no part."""
+    valued = {system.number: system.value for system in group.systems if not system.is_baseline}
+    values = {number: value for number, value in valued.items() if value is not None}
+    settings = [system.settings for system in group.systems if system.number in values]
+    found = importance_of(settings, list(values.values()), group.keys, higher_is_better, notes)
+    return replace(group, importance=found)

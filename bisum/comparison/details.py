@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bisum.comparison.importance_tables import importance_explanations
+from bisum.comparison.others import pruned_line
 from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.significance import ResampledSystems
 from bisum.comparison.tables import explanations
@@ -35,6 +37,7 @@ def report_data(comparison: Comparison, found: Where | None, title: str, command
     for group, of in zip(comparison.groups, groups, strict=True):
         if found is not None and found.first in group.systems:
             of["where"] = found.to_dict()
+    pruned = pruned_line(comparison)
     return {
         **comparison.to_dict(),
         "title": title,
@@ -42,7 +45,7 @@ def report_data(comparison: Comparison, found: Where | None, title: str, command
         "command": command,
         "version": __version__,
         "groups": groups,
-        "notes": notes,
+        "notes": [pruned, *notes] if pruned else notes,
     }
 
 
@@ -62,6 +65,7 @@ def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str
     return {
         "systems": systems,
         "explanations": list(explanations(comparison, group, marks=False)),
+        "importance_explanations": list(importance_explanations(group.importance)) if group.importance else [],
         "curve_baseline": _curve_baseline(comparison, group),
         "texts": texts,
         "texts_note": note,

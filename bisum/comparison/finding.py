@@ -13,6 +13,9 @@ from typing import Any
 from bisum.errors import UserError
 from bisum.runs.record import read_record
 
+PRUNED = "pruned"
+"""Status of a training that a search stopped early, because it fell behind."""
+
 
 @dataclass(frozen=True)
 class FoundRun:
@@ -40,7 +43,7 @@ class OtherRun:
 
     directory: Path
     status: str
-    """`failed`, `interrupted`, `running`, `unreadable`, or `finished` if it scored another split."""
+    """`failed`, `interrupted`, `pruned`, `running`, `killed`, `unreadable`; `finished` if it scored another split."""
     reason: str
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
+from bisum.comparison.importance_tables import importance_explanations, percentage
+from bisum.comparison.others import listed, pruned_line
 from bisum.comparison.result import BEST, SAME, Comparison, Group, System
 from bisum.comparison.settings import shown
 from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
@@ -27,6 +29,10 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
         lines += [_md(heading(comparison, group)), ""]
         lines += [*_markdown_table(*_cells(comparison, group)), ""]
         lines += [*map(_md, explanations(comparison, group)), ""]
+        if group.importance is not None:
+            rows = [[key, percentage(share)] for key, share in group.importance.shares.items()]
+            lines += [*_markdown_table(["setting", "importance"], rows), ""]
+            lines += [*map(_md, importance_explanations(group.importance)), ""]
         if len(group.pairs) > 1:
             rows = [
                 [
@@ -55,10 +61,11 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
             for bucket in buckets
         ]
         lines += [*_markdown_table(titles, rows), ""]
-    if comparison.others:
-        rows = [[str(other.directory), other.status, other.reason] for other in comparison.others]
+    if others := listed(comparison):
+        rows = [[str(other.directory), other.status, other.reason] for other in others]
         lines += [*_markdown_table(["not compared", "status", ""], rows), ""]
-    lines += [f"- {_md(note)}" for note in comparison.notes]
+    notes = [pruned_line(comparison), *comparison.notes]
+    lines += [f"- {_md(note)}" for note in notes if note]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -17,7 +17,7 @@ from bisum.printing import as_json, finite
 
 _SCRIPTS = (
     "vendor/d3.min.js", "vendor/plot.umd.min.js", "elements.js", "tables.js", "systems.js", "charts.js",
-    "score_charts.js", "parallel.js", "rows.js", "page.js",
+    "score_charts.js", "parallel.js", "importance.js", "rows.js", "page.js",
 )  # fmt: skip
 """Scripts in the order in which they run."""
 # What ends a script element or starts a comment in it, and halves of surrogate pairs, which UTF-8 cannot encode.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bisum.comparison.finding import OtherRun
+from bisum.comparison.importance import Importance
 from bisum.comparison.scored import ScoredRun
 from bisum.comparison.settings import shown
 from bisum.interfaces.score import Score
@@ -135,6 +136,8 @@ class Group:
     """Configuration keys that differ between its systems."""
     shared: Mapping[str, Any] = field(default_factory=dict)
     """Values of the keys that differ only between groups."""
+    importance: Importance | None = None
+    """How much each key matters for the score; None except in the first group, if it has enough systems."""
     score: Score | None = field(default=None, repr=False, compare=False)
     """The score of rows; None if it has no values of rows, or cannot be computed from counts."""
 
@@ -172,6 +175,7 @@ class Group:
             "why": self.why,
             "keys": list(self.keys),
             "shared": dict(self.shared),
+            "importance": None if self.importance is None else self.importance.to_dict(),
             "tests": self.tests,
             "equal": [list(pair) for pair in self.equal],
             "systems": [system.to_dict() for system in self.systems],

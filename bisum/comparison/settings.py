@@ -66,7 +66,7 @@ def distinguishing_keys(systems: Sequence[Settings]) -> list[str]:
     A key below a group is left out if all systems with the same option of the group have the same value.
     """
     keys = list(dict.fromkeys(key for settings in systems for key in settings))
-    differing = [key for key in keys if len({_comparable(settings.get(key, ...)) for settings in systems}) > 1]
+    differing = [key for key in keys if len({comparable(settings.get(key, ...)) for settings in systems}) > 1]
     groups = [key for key in differing if any(other.startswith(f"{key}.") for other in keys)]
     return [key for key in differing if not _follows(key, groups, systems)]
 
@@ -75,9 +75,7 @@ def _follows(key: str, groups: Sequence[str], systems: Sequence[Settings]) -> bo
     """Return whether a key has one value for each option of its group."""
     for group in groups:
         if key.startswith(f"{group}."):
-            pairs = {
-                (_comparable(settings.get(group, ...)), _comparable(settings.get(key, ...))) for settings in systems
-            }
+            pairs = {(comparable(settings.get(group, ...)), comparable(settings.get(key, ...))) for settings in systems}
             return len({option for option, _ in pairs}) == len(pairs)
     return False
 
@@ -120,10 +118,11 @@ def shown(value: Any) -> str:
 
 def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:
     """Return settings as a key of a dictionary."""
-    return tuple(sorted((key, _comparable(value)) for key, value in settings.items()))
+    return tuple(sorted((key, comparable(value)) for key, value in settings.items()))
 
 
-def _comparable(value: Any) -> str:
+def comparable(value: Any) -> str:
+    """Return a value as a text that equal values share; `...` stands for a missing one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value)) if abs(value) < 2**53 else repr(value)
     return "..." if value is ... else repr(value)

@@ -10,19 +10,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bisum.comparison.importance_tables import importance_report
+from bisum.comparison.others import listed, others_table, pruned_line
 from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Group, System
 from bisum.comparison.settings import short_names, shown, words_of
 from bisum.display.metric_tables import BETTER, number
 from bisum.display.tables import Fitting, new_table
-from bisum.display.terminal import from_here
-from bisum.errors import one_line
 from bisum.evaluation.bootstrap import FEWEST_ROWS
 
 MOST_PAIRS = 15
 """Most pairs of systems that the terminal lists."""
 MOST_LISTED = 100
 """Most systems that the terminal lists, besides the baselines."""
-_MOST_OTHERS = 20
 _MOST_LANGUAGES = 4
 _METRICS_PER_TABLE = 6
 DASH = "-"
@@ -43,14 +42,18 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
         yield ""
         yield from map(Text, explanations(comparison, group))
         yield from _metrics(comparison, group)
+        if group.importance is not None:
+            yield from importance_report(group.importance)
         if pairs and 1 < len(group.pairs) <= MOST_PAIRS:
             yield ""
             yield Fitting([_pairs(comparison, group, every_p) for every_p in (True, False)])
         elif pairs and len(group.pairs) > MOST_PAIRS:
             yield Text(f"{len(group.pairs)} pairs were tested; format=json and format=html list them.", "dim")
-    if comparison.others:
+    if listed(comparison):
         yield ""
-        yield _others(comparison)
+        yield others_table(comparison)
+    if line := pruned_line(comparison):
+        yield Text(f"> {line}", "dim")
     for note in comparison.notes:
         yield Text(f"> {note}", "dim")
 
@@ -285,15 +288,4 @@ def _pairs(comparison: Comparison, group: Group, every_p: bool) -> Table:
             interval(comparison, pair.low, pair.high, sign=True),
             *map(p_value, p_values),
         )
-    return table
-
-
-def _others(comparison: Comparison) -> Table:
-    table = new_table("not compared")
-    table.add_column("status", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for other in comparison.others[:_MOST_OTHERS]:
-        table.add_row(str(from_here(other.directory)), other.status, one_line(other.reason))
-    if (more := len(comparison.others) - _MOST_OTHERS) > 0:
-        table.add_row(f"and {more:,} more", "", "format=json lists them")
     return table

@@ -89,7 +89,7 @@ class TrackedRun:
         """
 
     def finish(self, status: str) -> None:
-        """Finish the run as finished, failed, interrupted, or crashed (training died without reporting it)."""
+        """Finish the run: finished, pruned, failed, interrupted, or crashed (training died without reporting it)."""
 
 
 @dataclass(frozen=True, kw_only=True)

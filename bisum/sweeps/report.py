@@ -38,7 +38,8 @@ def report(directory: Path, jobs: Sequence[Path]) -> None:
         console.print(f"explorations  {folder}/*/exploration.json, {folder}/*/plots", soft_wrap=True)
         return
     try:
-        comparison = compared([directory.absolute()], build(CompareOptions, {**defaults_of("compare"), **settings}))
+        options = build(CompareOptions, {**defaults_of("compare"), **settings})
+        comparison = compared([directory.absolute()], options, importance=False)
         console.print(*tables(comparison, pairs=False), sep="\n")
     except UserError as error:
         console.print(f"nothing to compare: {error}", soft_wrap=True)

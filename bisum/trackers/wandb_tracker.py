@@ -130,8 +130,8 @@ class WandbRun(TrackedRun):
         self._run.summary.update(dict(values))
 
     def finish(self, status: str) -> None:
-        """End the run; W&B shows it as failed unless its status is finished."""
-        self._run.finish(exit_code=0 if status == "finished" else 1)
+        """End the run; W&B shows it as failed unless it is finished, or a search has pruned it."""
+        self._run.finish(exit_code=0 if status in ("finished", "pruned") else 1)
 
     def _hide(self, names: Iterable[str]) -> None:
         """Hide new names that the default workspace does not show; a pattern can only name the beginning of a name."""

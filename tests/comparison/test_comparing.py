@@ -525,7 +525,7 @@ def test_explorations_are_left_out_with_a_note(runs):
 
 @pytest.mark.parametrize("by", ["rougeL", "chrf"])
 def test_no_heavy_library_is_imported(sweep, by):
-    heavy = {"torch", "transformers", "datasets", "accelerate", "wandb", "jinja2", "bisum.config.composition"}
+    heavy = {"torch", "transformers", "datasets", "accelerate", "wandb", "jinja2", "optuna", "bisum.config.composition"}
     code = (
         f"import sys, bisum; bisum.compare({str(sweep)!r}, by={by!r}, samples=1000); "
         f"print(sorted({heavy!r} & set(sys.modules)))"

@@ -86,13 +86,22 @@ def comparison() -> dict[str, Any]:
                     {"first": 1, "second": 2, "difference": 1.0, "low": 0.2, "high": 1.8, "p": 0.01}
                     | {"p_adjusted": 0.03, "p_randomization": 0.01, "rows": 4, "verdict": "1 is better"}
                 ],
+                "importance": {
+                    "systems": 8,
+                    "shares": {"trainer.learning_rate": 0.87, "trainer": 0.13},
+                    "left_out": [],
+                },
+                "importance_explanations": ["Importance is by PED-ANOVA over 8 systems."],
                 "curve_baseline": 18.3,
                 "where": {"first": 1, "second": 2, "buckets": {"language": [{"name": "en", **buckets}]}},
                 "texts": [text(number) for number in range(4)],
                 "texts_note": "",
             }
         ],
-        "others": [{"run": "outputs/lr/7", "status": "failed", "reason": "out of memory"}],
+        "others": [
+            {"run": "outputs/lr/7", "status": "failed", "reason": "out of memory"},
+            {"run": "outputs/lr/8", "status": "pruned", "reason": "below the median"},
+        ],
         "notes": ["Runs were made with two versions of bisum."],
     }
 
@@ -112,6 +121,7 @@ def hostile() -> dict[str, Any]:
     group = data["groups"][0]
     data["metrics"][HOSTILE] = SCORE
     group["languages"][HOSTILE] = 1
+    group["importance"]["shares"][HOSTILE] = 0.5
     for one in group["systems"]:
         one["settings"] = dict.fromkeys(data["keys"], HOSTILE)
         one["languages"][HOSTILE] = one["languages"]["en"]
@@ -323,5 +333,13 @@ def test_a_browser_shows_systems_pairs_and_rows(shown_by_a_browser):
         "+0.2 to +1.8",
         "0.030",
     )
-    for part in (*parts, "1 is better", "A summary of row 3.", "Another of row 0."):
+    for part in (*parts, "1 is better", "A summary of row 3.", "Another of row 0.", "over 8 systems", ">87 %</text>"):
         assert part in page, part
+
+
+@pytest.mark.slow
+def test_bars_are_as_long_as_the_shares_of_importance(shown_by_a_browser):
+    page, _ = shown_by_a_browser(comparison())
+    chart = page.partition('aria-label="Importance of each setting"')[2].partition("</svg>")[0]
+    first, second = (float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', chart))
+    assert first / second == pytest.approx(0.87 / 0.13, rel=0.02)

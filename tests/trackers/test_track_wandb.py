@@ -368,3 +368,17 @@ def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
         assert (config.trainer.learning_rate, config.seed, config.tracker.mode) == (rate, 3, "online")
         assert config.provenance.choices["model"] == "mt5_small"
     assert sweep["metric"] == {"name": "best/eval/rougeL", "goal": "maximize"}
+
+
+@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("failed", 1), ("interrupted", 1)])
+def test_a_pruned_run_does_not_show_as_failed(tmp_path, status, code):
+    script = (
+        "from pathlib import Path; import wandb\n"
+        "from bisum.trackers.wandb_tracker import WandbRun\n"
+        "run = WandbRun.__new__(WandbRun); Path('wandb').mkdir()\n"
+        "run._run = wandb.init(project='pruning', mode='offline', dir='.')\n"
+        f"run.finish({status!r})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert records(tmp_path)["exit"][0].get("exit_code", 0) == code

@@ -40,6 +40,12 @@ function groupSections(group, prefix) {
     section(`${prefix}languages`, "Languages", null, languagesChart(data, group, systems)),
     section(`${prefix}settings`, "Settings", null, parallelChart({ ...data, keys }, systems)),
     section(
+      `${prefix}importance`,
+      "Importance",
+      (group.importance_explanations ?? []).map(asText).join(" "),
+      importanceChart(group.importance, keys),
+    ),
+    section(
       `${prefix}pairs`,
       "Pairs",
       `Differences in ${by} over the rows that both systems share. ` +

@@ -1,0 +1,43 @@
+"""The runs that are not compared: a table with a line for each, and one line for all that a search has pruned."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from bisum.comparison.finding import PRUNED, OtherRun
+from bisum.comparison.result import Comparison
+from bisum.display.tables import new_table
+from bisum.display.terminal import from_here
+from bisum.errors import one_line
+
+_MOST_OTHERS = 20
+_MOST_NAMED = 5
+
+
+def listed(comparison: Comparison) -> list[OtherRun]:
+    """Return the runs that tables list one by one: all that are not compared, except for pruned ones."""
+    return [other for other in comparison.others if other.status != PRUNED]
+
+
+def pruned_line(comparison: Comparison) -> str | None:
+    """Return a line that counts and names the pruned runs; None if there are none."""
+    pruned = [other for other in comparison.others if other.status == PRUNED]
+    if not pruned:
+        return None
+    named = ", ".join(str(from_here(other.directory)) for other in pruned[:_MOST_NAMED])
+    more = f" and {len(pruned) - _MOST_NAMED:,} more" if len(pruned) > _MOST_NAMED else ""
+    are = "pruned run is" if len(pruned) == 1 else "pruned runs are"
+    return f"{len(pruned):,} {are} not compared, because the training was stopped early: {named}{more}"
+
+
+def others_table(comparison: Comparison) -> Table:
+    """Return the table of the runs that are not compared."""
+    others = listed(comparison)
+    table = new_table("not compared")
+    table.add_column("status", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for other in others[:_MOST_OTHERS]:
+        table.add_row(str(from_here(other.directory)), other.status, one_line(other.reason))
+    if (more := len(others) - _MOST_OTHERS) > 0:
+        table.add_row(f"and {more:,} more", "", "format=json lists them")
+    return table
