@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -15,6 +16,7 @@ from yaml import YAMLError
 
 from bisum.config.checking import listing, no_such_key
 from bisum.config.hydra_keys import NO_ENVIRONMENT
+from bisum.config.options import SlurmOptions
 from bisum.errors import nearest, printable, without_secrets
 
 _ABSENT_GROUP = re.compile(
@@ -63,6 +65,11 @@ def _no_such_key(key: str, absent: str) -> str:
     if absent not in parts:
         return f"{key}: has no key '{absent}' yet; add it with a plus sign: +{key}.{absent}=..."
     known = parts[: parts.index(absent)]
+    if known == ["hydra", "launcher"]:
+        names = [field.name for field in fields(SlurmOptions)]
+        return (
+            f"{key}: no such key of this launcher{nearest(absent, names)} (hydra/launcher=slurm has {', '.join(names)})"
+        )
     node = OmegaConf.select(OmegaConf.create({"hydra": HydraConf}), ".".join(known)) if known else None
     names = [str(name) for name in node] if isinstance(node, DictConfig) else []
     return f"{'.'.join([*known, absent])}: {no_such_key(absent, names)}" if names else f"{key}: no such key"

@@ -11,7 +11,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def submit(submitit: Any, folder: Path, options: SlurmOptions, nodes: Sequence[O
         "qos": options.qos,
         "constraint": options.constraint,
     }
+    printed = StringIO()  # submitit repeats what sbatch prints
     try:
         executor = submitit.SlurmExecutor(folder, max_num_timeout=options.max_timeouts)
         executor.update_parameters(
@@ -53,12 +55,12 @@ def submit(submitit: Any, folder: Path, options: SlurmOptions, nodes: Sequence[O
             stderr_to_stdout=True,
             **{name: value for name, value in asked.items() if value is not None},
         )
-        with _importable(), executor.batch():
+        with redirect_stderr(printed), _importable(), executor.batch():
             jobs = [executor.submit(node) for node in nodes]
         return [str(job.job_id) for job in jobs]
     except (RuntimeError, OSError, subprocess.SubprocessError, ValueError) as error:
-        found = re.search(r"sbatch: error: (?!Batch job submission failed)(.*)", str(error))
-        said = found[1] if found else re.sub(r".*sbatch: error: ", "", one_line(error))
+        lines = re.findall(r"sbatch: error: (.*)", f"{printed.getvalue()}\n{error}") or [one_line(error)]
+        said = lines[0].removeprefix("Batch job submission failed: ")
         raise UserError(f"hydra.launcher: Slurm refuses the jobs: {printable(said)[:300]}") from error
 
 
@@ -76,9 +78,14 @@ def _importable() -> Iterator[None]:
 
 
 def states() -> dict[str, str]:
-    """Return the state of each of the user's jobs that have not ended."""
-    listed = _command("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i|%T")
-    return dict(line.strip().split("|", 1) for line in listed.splitlines() if "|" in line)
+    """Return what each of the user's jobs that have not ended is doing: queued and why, starting, or another state."""
+    listed = _command("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i|%T|%r")
+    found = {}
+    for line in listed.splitlines():
+        id_, state, reason = line.strip().split("|", 2)
+        queued = f"queued: {reason}" if reason not in ("None", "Priority", "Resources", "BeginTime") else "queued"
+        found[id_] = {"PENDING": queued, "CONFIGURING": "starting", "RUNNING": "starting"}.get(state, state.lower())
+    return found
 
 
 def ending(id_: str) -> str:

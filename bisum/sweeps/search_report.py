@@ -38,7 +38,7 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
         console.print(table)
     elif best:
         console.print(
-            f"\nbest trial {best[0].number}: {names[0]} {best[0].value:.2f} with {_values(best[0])}", soft_wrap=True
+            f"\nbest job {_job(best[0])}: {names[0]} {best[0].value:.2f} with {_values(best[0])}", soft_wrap=True
         )
     for trial in best[:_MOST_COMMANDS]:
         command = search.command_of(trial.params)

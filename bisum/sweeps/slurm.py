@@ -7,7 +7,6 @@ the sweep's record says how far it is, whoever reads it.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -85,7 +84,10 @@ class _SweepOnSlurm:
         live = self._live()
         wanted = self._wanted(live)
         if live:
-            self._say(f"> Slurm has {len(live)} of the jobs: {_summary(live.values())}")
+            them = "it" if len(live) == 1 else "them"
+            self._say(
+                f"> Slurm has {len(live)} job{'s' * (len(live) != 1)} of this sweep; it does not submit {them} again"
+            )
         if not wanted:
             return
         folder = self._record.directory.absolute() / _FOLDER
@@ -96,8 +98,9 @@ class _SweepOnSlurm:
             nodes = [OnNode(str(self._record.directory.absolute()), number, config_dir) for number in part]
             ids = submit(submitit, folder, self._options, nodes, parallel)
             self._record.submitted([{"id": id_, "job": number} for id_, number in zip(ids, part, strict=True)])
-            what = "workers that share the trials" if self._trials is not None else "jobs"
-            self._say(f"> submitted {len(ids)} {what} to Slurm as {ids[0].partition('_')[0]}, {parallel} at once")
+            what = "job" if self._trials is None else "worker"
+            several = f"{what}s, {parallel} at once," if len(ids) > 1 else what
+            self._say(f"> submitted {len(ids)} {several} to Slurm as {ids[0].partition('_')[0]}")
 
     def leave(self) -> int:
         """Show how far the sweep is, and how to come back to it."""
@@ -109,7 +112,7 @@ class _SweepOnSlurm:
         live = self._live()
         for number, entry in enumerate(self._record.jobs):
             has_begun = entry["status"] not in ("waiting", "interrupted")
-            state = f" ({_shown(live[number])})" if number in live and not has_begun else ""
+            state = f" ({live[number]})" if number in live and not has_begun else ""
             self._say(f"job {number}: {entry['status']}{state}{self._score(number)}")
         self._say(f"> collect them with: bisum resume={from_here(self._record.directory)}")
         return 0
@@ -167,7 +170,7 @@ class _SweepOnSlurm:
         for number, entry in enumerate(self._record.jobs):
             state = entry["status"]
             if state in ("waiting", "interrupted"):
-                state = _shown(live[number]) if number in live else state
+                state = live.get(number, state)
             if self._said.get(number, "waiting") != state:
                 why = f": {printable(str(entry['reason']))}" if state == "failed" else self._score(number)
                 self._say(f"job {number} {state}{why}")
@@ -197,19 +200,6 @@ class _SweepOnSlurm:
     def _say(self, text: str) -> None:
         if self._sweep.log != "quiet":
             Console().print(text, soft_wrap=True)
-
-
-_SHOWN = {"PENDING": "queued", "CONFIGURING": "queued", "REQUEUED": "queued", "REQUEUE_HOLD": "held"}
-
-
-def _shown(state: str) -> str:
-    """Return what Slurm's state of a job means for one that has not begun."""
-    return "starting" if state == "RUNNING" else _SHOWN.get(state, state.lower())
-
-
-def _summary(states: Any) -> str:
-    counts = Counter(_SHOWN.get(state, state.lower()) for state in states)
-    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
 def _check(sweep: Sweep, options: SlurmOptions) -> None:
