@@ -97,15 +97,19 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     """Check every job of the command line, then run the jobs or show the configuration."""
     if not line.cfg:
         check_environment()
-        if line.multirun:
-            refuse_agent_sweep()
     overrides = composer.parse(line.words)
     resumed = resumed_run(overrides)
     if resumed is not None and line.named in (None, "train") and is_sweep(resumed):
         return _resume_sweep(resumed, line)
     if (line.command != "train" or line.multirun) and resumed is not None:
         raise UserError("resume: only a single `bisum train` continues a run")
-    if line.multirun or _chooses_search(overrides):
+    searches = _chooses_search(overrides)
+    named = {override.key_or_group.partition(".")[0]: override for override in overrides}
+    if "search" in named and not searches and "experiment" not in named:
+        raise UserError(f"'{typed(named['search'])}': belongs to a search; add hparams_search=optuna")
+    if line.multirun or searches:
+        if not line.cfg:
+            refuse_agent_sweep()
         _refuse_sweep_of_summaries(line)
         from bisum.config.sweep import listed_sweep
 
@@ -139,6 +143,8 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 def _chooses_search(overrides: Sequence[Override]) -> bool:
     """Return whether words choose an option of `hparams_search`, which asks for a sweep without `-m`."""
     chosen = [override for override in overrides if override.key_or_group == "hparams_search"]
+    if chosen and chosen[-1].is_sweep_override():
+        raise UserError(f"'{typed(chosen[-1])}': choose one option of hparams_search")
     return bool(chosen) and typed(chosen[-1]) != "hparams_search=null"
 
 
