@@ -16,7 +16,8 @@ import pytest
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo", "setpriv")
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-# The partition `short` ends jobs after a minute. Slurm looks at time limits every 30 seconds.
+# The partition `short` ends jobs after a minute; Slurm looks at time limits every 30 seconds. The expiry of credentials
+# is also how long a requeued job waits, otherwise two minutes.
 CONFIGURATION = """
 ClusterName=bisum
 SlurmctldHost={host}(127.0.0.1)
@@ -26,7 +27,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
