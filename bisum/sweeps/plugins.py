@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from bisum.config.recording import mask_composed
 from bisum.config.sweep import Sweep
 from bisum.config.user_files import with_guarded_folders
 from bisum.display.console import Console
-from bisum.errors import UserError, one_line, without_secrets
+from bisum.errors import Failed, UserError, one_line, reason, without_secrets
 from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
 from bisum.runs.record import readable_record
@@ -40,6 +41,7 @@ def run_with_plugins(
 
     Raises:
         UserError: the sweep's directory cannot be used, or the sweeper refuses its words.
+        Failed: a process of the launcher's was killed.
     """
     directory = Path(sweep.directory)
     claim(directory, "hydra.sweep.dir")
@@ -81,6 +83,9 @@ def run_with_plugins(
         )
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"hydra/sweeper: {one_line(error)}") from error
+    except BrokenExecutor as error:  # what the other jobs returned is lost; their records are not
+        report(directory, sorted(record.parent for record in directory.rglob("run.json")))
+        raise Failed(f"hydra/launcher: {reason(error)}") from error
     finally:
         _mask_files(directory)
     returned = [result for batch in batches or [] for result in batch]  # Optuna's sweeper returns none

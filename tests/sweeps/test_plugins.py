@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from working_sweeps import SMALL, numbers, record
 
 import bisum
 
@@ -154,3 +155,70 @@ def test_a_key_that_the_plugin_does_not_have_is_refused(run_bisum, lab):
         2,
         "bisum: hydra.launcher.worker: no such key, did you mean 'workers'? (valid: workers)\n",
     )
+
+
+TROUBLE = '''
+import os
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+
+class Trouble:
+    """Keeps all rows, but for the trouble that it makes."""
+
+    def __init__(self, what: str):
+        self.what = what
+
+    def keep(self, rows, held_out):
+        if self.what == "fail":
+            raise RuntimeError("this one fails")
+        if self.what == "die":
+            other = Path("a sweep/0/run.json")
+            while not other.exists() or '"status": "finished"' not in other.read_text("utf-8"):
+                time.sleep(0.1)
+            os.kill(os.getpid(), 9)
+        return pa.array([True] * len(rows))
+'''
+
+
+@pytest.fixture
+def joblib(lab, write):
+    """Words for jobs in two processes of joblib's; `filter.trouble.what` makes trouble."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
+    write(lab / "trouble.py", TROUBLE)
+    write(lab / "own/filter/trouble.yaml", "trouble:\n  _target_: trouble.Trouble\n  what: none\n")
+    trouble = ["--config-dir", "own", "filter=[trouble]", "allow_targets=[trouble]"]
+    return [*WORDS, *trouble, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+
+
+def test_joblib_computes_what_one_process_does(run_bisum, joblib, lab):
+    words = [*SMALL, "trainer.epochs=1", "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "seed=1,2"]
+    done = [
+        run_bisum("-m", *words, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", cwd=lab)
+        for launcher in ("joblib", "basic")
+    ]
+    assert [each.code for each in done] == [0, 0], done
+    assert "job 1 of 2: seed=2" in done[0].out
+    assert re.search(r"^validation, 10 rows .*: rougeL", done[0].out, re.MULTILINE)
+    for job in range(2):
+        assert numbers(lab / "joblib", job) == numbers(lab / "basic", job)
+
+
+def test_a_job_of_joblib_that_fails_does_not_end_the_others(run_bisum, joblib, lab):
+    done = run_bisum("baseline", "-m", *joblib, "filter.trouble.what=fail,none", cwd=lab)
+    assert done.code == 1
+    assert "RuntimeError: this one fails" in done.err
+    assert "Traceback" not in done.err
+    assert [record(lab / "a sweep", job)["status"] for job in range(2)] == ["failed", "finished"]
+    assert re.search(r"^a sweep/0 +failed +filter.trouble", done.out, re.MULTILINE)
+
+
+def test_what_has_finished_is_reported_when_a_process_of_joblib_is_killed(run_bisum, joblib, lab):
+    done = run_bisum("baseline", "-m", *joblib, "filter.trouble.what=none,die", cwd=lab)
+    assert done.code == 1
+    assert done.err.startswith("bisum: hydra/launcher: TerminatedWorkerError: A worker process")
+    assert "SIGKILL" in done.err
+    assert len(ranked(done.out)) == 1
+    assert re.search(r"^a sweep/1 +killed", done.out, re.MULTILINE)
