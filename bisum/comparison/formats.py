@@ -10,7 +10,7 @@ from io import StringIO
 from bisum.comparison.importance_tables import importance_explanations, percentage
 from bisum.comparison.others import listed, pruned_line
 from bisum.comparison.result import BEST, SAME, Comparison, Group, System
-from bisum.comparison.settings import shown
+from bisum.comparison.settings import brief
 from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
 from bisum.comparison.where import Where
 from bisum.display.metric_tables import number
@@ -156,7 +156,7 @@ def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[s
 def _settings(group: Group, system: System) -> list[str]:
     if not group.keys:
         return [system.label]
-    own = [shown(system.settings[key]) if key in system.settings else DASH for key in group.keys]
+    own = [brief(system.settings[key]) if key in system.settings else DASH for key in group.keys]
     return [system.label, *own[1:]] if system.is_baseline else own
 
 

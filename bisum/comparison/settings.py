@@ -12,6 +12,8 @@ from bisum.config.identity import identity
 
 Settings = Mapping[str, Any]
 """Values by dotted key; a group of options is also a key, with the chosen option."""
+_LONGEST_NUMBER = 8
+"""Characters of the longest number that a table shows whole."""
 
 _CHANGES_NO_SUMMARY = {
     "seed",  # runs that differ in it alone are one system
@@ -89,7 +91,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 def words_of(settings: Settings, keys: Sequence[str]) -> str:
     """Return the settings that distinguish a system, such as `learning_rate=0.001 trainer=accelerate`."""
     names = short_names(keys)
-    return " ".join(f"{names[key]}={shown(settings[key])}" for key in keys if key in settings)
+    return " ".join(f"{names[key]}={brief(settings[key])}" for key in keys if key in settings)
 
 
 def with_short_paths(systems: Sequence[Settings]) -> list[dict[str, Any]]:
@@ -114,6 +116,12 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(shown, value))}]"
     return str(value)
+
+
+def brief(value: Any) -> str:
+    """Return the value of a setting for a table: a number that was drawn at random has four digits."""
+    is_long = isinstance(value, float) and len(repr(value)) > _LONGEST_NUMBER
+    return f"{value:.4g}" if is_long else shown(value)
 
 
 def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from bisum.comparison.importance_tables import importance_report
 from bisum.comparison.others import listed, others_table, pruned_line
 from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Group, System
-from bisum.comparison.settings import short_names, shown, words_of
+from bisum.comparison.settings import brief, short_names, words_of
 from bisum.display.metric_tables import BETTER, number
 from bisum.display.tables import Fitting, new_table
 from bisum.evaluation.bootstrap import FEWEST_ROWS
@@ -185,7 +185,7 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for system in group.systems:
-        own = [shown(system.settings[key]) if key in system.settings else DASH for key in keys] or [system.label]
+        own = [brief(system.settings[key]) if key in system.settings else DASH for key in keys] or [system.label]
         cells: list[str | Text] = [system.label, *own[1:]] if system.is_baseline else [*own]
         cells += [str(len(system.seeds) or DASH)] if has_seeds else []
         cells.append(_score(comparison, system, shape.own_interval))

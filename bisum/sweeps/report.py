@@ -19,6 +19,7 @@ from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import ROUGE_PROFILES, rouge_name, split_score_name
 from bisum.runs.record import readable_record
 from bisum.sweeps.record import SweepRecord
+from bisum.sweeps.trials import Trials
 
 _MOST_VIEWS = 20
 """The most jobs whose trackers are named one by one."""
@@ -52,7 +53,7 @@ def report(directory: Path, jobs: Sequence[Path]) -> None:
         console.print(f"{jobs_of_view:<15}  {view}", soft_wrap=True)
 
 
-def report_work(record: SweepRecord) -> int:
+def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
     """Compare the jobs of a sweep, name every failure, and say how to go on with what is left; return the exit code."""
     report(record.directory, [record.path(number) for number in range(len(record.jobs))])
     failed = {number: entry for number, entry in enumerate(record.jobs) if entry["status"] == "failed"}
@@ -60,8 +61,10 @@ def report_work(record: SweepRecord) -> int:
     left = sum(entry["status"] not in ("failed", "finished", "pruned") for entry in record.jobs)
     for number, entry in failed.items():
         complain(f"job {number} failed: {entry['reason']} (log: {from_here(record.path(number)) / 'train.log'})")
+    total = len(record.jobs) if trials is None else trials.total
+    left += total - len(record.jobs)
     if failed or left:
-        finished = len(record.jobs) - len(failed) - pruned - left
+        finished = total - len(failed) - pruned - left
         counts = [
             f"{finished} finished",
             *([f"{pruned} pruned"] if pruned else ()),
@@ -69,7 +72,7 @@ def report_work(record: SweepRecord) -> int:
             f"{left} left",
         ]
         words = shlex.join(["bisum", f"resume={_path_word(from_here(record.directory))}"])
-        complain(f"of {len(record.jobs)} jobs {', '.join(counts)}; resume with: {words}")
+        complain(f"of {total} jobs {', '.join(counts)}; resume with: {words}")
     return 1 if failed or left else 0
 
 

@@ -70,7 +70,7 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
             scheduler = work(sweep, record, trials, launch, parallel, detached=in_processes)
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
-        code = report_work(record)
+        code = report_work(record, trials)
         if trials is not None:
             report_search(trials, record)
         return code if scheduler.stopped_by is None else 128 + scheduler.stopped_by

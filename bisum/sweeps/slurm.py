@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bisum.config.hydra_node import slurm_options
@@ -17,7 +18,7 @@ from bisum.display.console import Console
 from bisum.display.terminal import from_here
 from bisum.errors import UserError, printable
 from bisum.runs.record import readable_record
-from bisum.runs.signals import interrupts
+from bisum.runs.signals import Interrupted, interrupts
 from bisum.sweeps.cluster import ending, import_submitit, states, submit
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord, is_open
@@ -64,7 +65,7 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
         if not sweep.options.wait:
             return sweep_on_slurm.leave()
         stopped_by = sweep_on_slurm.wait()
-        code = report_work(record)
+        code = report_work(record, trials)
         if trials is not None:
             report_search(trials, record)
         return code if stopped_by is None else 128 + stopped_by
@@ -105,7 +106,7 @@ class _SweepOnSlurm:
     def leave(self) -> int:
         """Show how far the sweep is, and how to come back to it."""
         if not self._is_left():
-            code = report_work(self._record)
+            code = report_work(self._record, self._trials)
             if self._trials is not None:
                 report_search(self._trials, self._record)
             return code
@@ -120,23 +121,28 @@ class _SweepOnSlurm:
     def wait(self) -> int | None:
         """Wait until no job is left, and return the signal that ended the wait, if any; the jobs go on then."""
         with interrupts() as state:
-            state.deferred = True
-            looked, missing = -_LOOK, 0
-            while self._is_left():
-                if state.signal is not None:
-                    self._say(f"> the jobs go on; bisum resume={from_here(self._record.directory)} collects them")
-                    return state.signal
-                if time.monotonic() - looked >= _LOOK:
-                    looked = time.monotonic()
-                    self._tell_news()
-                    # Slurm may lose sight of a job for an instant while it is queued again.
-                    missing = 0 if self._live() else missing + 1
-                    if missing > 1:
-                        self._give_up()
-                        break
-                time.sleep(0.2)
-            self._tell_news()
+            try:
+                self._watch()
+            except Interrupted:
+                self._say(f"> the jobs go on; bisum resume={from_here(self._record.directory)} collects them")
+                return state.signal
         return None
+
+    def _watch(self) -> None:
+        """Print what changes until no job is left, or until Slurm has none of the jobs that are."""
+        missing = 0
+        while self._is_left():
+            try:
+                self._tell_news()
+                missing = 0 if self._live() else missing + 1
+            except UserError as error:  # its controller restarts, for instance
+                self._say(f"> {error}; asking again")
+            if missing > 1:  # once, Slurm may lose sight of a job that is queued again
+                self._give_up()
+                break
+            time.sleep(_LOOK if self._is_left() else 0)
+        with suppress(UserError):
+            self._tell_news()
 
     def _wanted(self, live: Mapping[int | None, str]) -> list[int | None]:
         """Return the jobs to submit; None for each worker of a search, which takes any."""
@@ -190,6 +196,9 @@ class _SweepOnSlurm:
                 continue
             reason = f"Slurm ended its job {id_} before it could record why{ending(str(id_))}{self._last_words(id_)}"
             self._record.settle(number, Outcome("failed", reason), {})
+        if self._trials is not None and not self._trials.is_over():
+            last = self._record.contents["slurm"][-1]["id"]
+            complain(f"Slurm has ended the workers of this search{ending(last)}{self._last_words(last)}")
 
     def _last_words(self, id_: str | None) -> str:
         """Return the end of what a job of Slurm has printed."""

@@ -60,6 +60,8 @@ class Trials:
     @property
     def total(self) -> int:
         """Jobs that this sweep has, or will have if no other sweep shares its study."""
+        if self._is_exhausted:
+            return len(self._record.jobs)
         others = sum(not job.startswith(f"{self._id}/") for job in self.study.jobs())
         return max(len(self._record.jobs), self.search.options.trials - others)
 
