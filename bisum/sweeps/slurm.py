@@ -16,7 +16,7 @@ from bisum.config.options import SlurmOptions
 from bisum.config.sweep import Sweep
 from bisum.display.console import Console
 from bisum.display.terminal import from_here
-from bisum.errors import UserError, printable
+from bisum.errors import UserError, complain, printable
 from bisum.runs.record import readable_record
 from bisum.runs.signals import Interrupted, interrupts
 from bisum.sweeps.cluster import ending, import_submitit, states, submit
