@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf
 
-from bisum.config.as_typed import typed
+from bisum.config.as_typed import Number, typed
 from bisum.config.composition import Composer
 from bisum.config.jobs import Job, signature_of, single_job
 from bisum.config.options import SearchOptions, SweepOptions
@@ -193,7 +193,7 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
     """Return a dimension of the space."""
     key, swept = override.key_or_group, override._value
     if not isinstance(swept, IntervalSweep):
-        words = {_scalar(value): typed(value).partition("=")[2] for value in values_of(override)}
+        words = dict(map(_listed, values_of(override)))
         if not words:
             raise UserError(f"{key}: '{typed(override)}' matches nothing to search")
         return Choice(words)
@@ -210,12 +210,13 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
     return Interval(low, high, "log" in swept.tags, is_whole)
 
 
-def _scalar(override: Override) -> Any:
-    """Return a listed value as Optuna takes it: anything but a number, a flag or null is its text."""
-    value = override.value()
-    value = getattr(value, "value", value)  # a number with the text that was typed
+def _listed(override: Override) -> tuple[Any, str]:
+    """Return a listed value as Optuna takes it, and its word: all but a number, a flag or null is its text."""
+    value, word = override._value, typed(override).partition("=")[2]
+    if isinstance(value, Number):
+        value, word = value.value, value.text
     is_plain = value is None or (isinstance(value, bool | int | float) and math.isfinite(value))
-    return value if is_plain else typed(override).partition("=")[2]
+    return (value if is_plain else word), word
 
 
 def _is_whole(composer: Composer, composed: DictConfig, key: str) -> bool:

@@ -1,0 +1,142 @@
+"""The space of a search: Hydra's sweep syntax, from YAML and the command line, and what of it is refused."""
+
+import pytest
+
+from bisum.config.composition import Composer
+from bisum.config.search import Choice, Interval
+from bisum.config.sweep import listed_sweep
+from bisum.errors import UserError
+
+LEARNING_RATE = "trainer.learning_rate=tag(log,interval(1e-5,1e-3))"
+NONE = ["~hydra.sweeper.params.trainer.learning_rate"]
+
+
+def searched(*words, command="train", config_dir=None):
+    composer = Composer(command, config_dir)
+    return listed_sweep(composer, composer.parse(["hparams_search=optuna", *words])).search
+
+
+def test_the_space_of_the_option():
+    assert searched().space == {
+        "trainer.learning_rate": Interval(1e-4, 1e-2, is_log=True, is_whole=False),
+        "trainer.label_smoothing": Interval(0.0, 0.2, is_log=False, is_whole=False),
+        "trainer.batch_size": Choice({8: "8", 16: "16", 32: "32"}),
+    }
+
+
+def test_words_replace_dimensions_and_one_value_removes_them():
+    space = searched(LEARNING_RATE, "trainer.batch_size=interval(2,64)", "trainer.label_smoothing=0.1").space
+    assert space == {
+        "trainer.learning_rate": Interval(1e-5, 1e-3, is_log=True, is_whole=False),
+        "trainer.batch_size": Interval(2, 64, is_log=False, is_whole=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("model=choice(tiny,starter)", {"tiny": "tiny", "starter": "starter"}),
+        ("trainer.batch_size=range(4,10,2)", {4: "4", 6: "6", 8: "8"}),
+        ("generation.early_stopping=true,never", {True: "True", "never": "never"}),
+        ("trainer.patience=null,2", {None: "null", 2: "2"}),
+        ("languages=[en],[es],[no]", {"[en]": "[en]", "[es]": "[es]", "[no]": "[no]"}),
+        ("model.prefix='a, b','1_0'", {"'a, b'": "'a, b'", "'1_0'": "'1_0'"}),
+        ("filter=glob(long*)", {"long_titles": "long_titles"}),
+    ],
+)
+def test_listed_values_keep_their_words(word, words):
+    key = word.partition("=")[0]
+    search = searched(word)
+    found = search.space[key].words
+    assert {str(value): text.lower() for value, text in found.items()} == {
+        str(value): text.lower() for value, text in words.items()
+    }
+    for value in found:  # each is a word of a command line again
+        search.job({**search.first, key: value}, 0)
+
+
+def test_a_job_has_the_values_of_its_trial():
+    search = searched("seed=3")
+    job = search.job({"trainer.learning_rate": 1 / 3000, "trainer.label_smoothing": 0.1, "trainer.batch_size": 32}, 7)
+    assert (job.config.trainer.learning_rate, job.config.trainer.batch_size) == (1 / 3000, 32)
+    assert (job.config.seed, job.folder) == (3, "7")
+
+
+def test_the_command_of_a_trial_composes_to_the_same_numbers():
+    search = searched("seed=3", "sweep.parallel=2", "search.trials=3", "hydra.sweep.dir=x")
+    values = {"trainer.learning_rate": 1 / 3000, "trainer.label_smoothing": 0.1, "trainer.batch_size": 32}
+    assert search.command_of(values) == [
+        "seed=3",
+        "trainer.learning_rate=0.0003333333333333333",
+        "trainer.label_smoothing=0.1",
+        "trainer.batch_size=32",
+    ]
+
+
+def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
+    (tmp_path / "hparams_search").mkdir()
+    (tmp_path / "hparams_search/mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - _settings@search\ntrainer:\n  epochs: 7\n"
+        "hydra:\n  sweeper:\n    params:\n      seed: 1,2\n",
+        "utf-8",
+    )
+    search = searched("hparams_search=mine", config_dir=str(tmp_path))
+    assert search.base.config.trainer.epochs == 7
+    assert list(search.space) == ["seed"]
+    assert search.command_of({"seed": 2}) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trainer.learning_rate=interval(1e-3,1e-4)"], "an interval needs two finite bounds, the lower first"),
+        (["trainer.learning_rate=interval(0,.inf)"], "cannot be read"),
+        (["trainer.learning_rate=tag(log,interval(0,1))"], "the lower bound of a logarithmic interval must be above 0"),
+        (["trainer.learning_rate=tag(lg,interval(1,2))"], "unknown tag 'lg'; only log is known"),
+        (["trainer.batch_size=interval(2.5,8)"], "trainer.batch_size is a whole number; give whole bounds"),
+        (["trainer.batch_size=interval(0,8)"], "trainer.batch_size: expected a whole number >= 1, not 0"),
+        (["trainer.label_smoothing=interval(0,1)"], "trainer.label_smoothing: expected a number >= 0 and < 1, not 1.0"),
+        (["model=choice(tiny,tinny)"], "model=tinny: no such option, did you mean 'tiny'?"),
+        (["foo.bar=interval(1,2)"], "foo: no such key"),
+        (
+            ["search.sampler=grid"],
+            "search.sampler: a grid needs listed values, and trainer.learning_rate is an interval",
+        ),
+        (
+            ["search.sampler=cmaes"],
+            "search.sampler: CMA-ES searches intervals alone, and trainer.batch_size has listed",
+        ),
+        (["search.trials=1,2"], "'search.trials=1,2': a sweep has one value of search.trials"),
+        (["search.trials=0"], "search.trials: expected a whole number >= 1, not 0"),
+        (["search.storage=sqlite:///x"], "search.study: missing beside storage"),
+        (["search.storage=x.db", "search.study=a"], "search.storage: 'x.db' is not a URL"),
+        (["search.objective=[eval/rougeL,eval/loss]"], "search.pruner: Optuna prunes for one objective only"),
+        (["search.objective=[eval/rougeL,eval/rougeL]"], "search.objective: names 'eval/rougeL' twice"),
+        (["search.objective=eval/chrf"], "search.objective: no metric 'eval/chrf'"),
+        (["search.objective=eval/gen_len"], "search.objective: neither higher nor lower is better for 'eval/gen_len'"),
+        (["search.objective=test/rougeL"], "search.objective: 'test/rougeL' must be auto or begin with eval/"),
+        (["sweep.zip=[seed]"], "sweep.zip: lists jobs, and a search chooses its own"),
+        (["hydra.sweep.dir=a,b"], "hydra.sweep.dir"),
+        (
+            ["trainer.learning_rate=1e-3", "trainer.label_smoothing=0", "trainer.batch_size=8"],
+            "hparams_search: nothing is searched",
+        ),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(words, line):
+    with pytest.raises(UserError) as refused:
+        searched(*words)
+    assert line in str(refused.value).splitlines()[0]
+
+
+def test_only_trainings_are_searched():
+    with pytest.raises(UserError, match="bisum evaluate has no trials to search; only bisum train does"):
+        searched(command="evaluate")
+
+
+def test_the_lists_that_need_no_optuna():
+    composer = Composer("train")
+    jobs = listed_sweep(composer, composer.parse(["hparams_search=seeds"])).jobs
+    assert [job.config.seed for job in jobs] == [1, 2, 3, 4, 5]
+    jobs = listed_sweep(composer, composer.parse(["hparams_search=learning_rate", "seed=1,2"])).jobs
+    assert len(jobs) == 12

@@ -1,0 +1,256 @@
+"""A search: its trials are jobs, pruned by their scores, never lost or counted twice, also if its process is killed."""
+
+import json
+import os
+import shutil
+import signal
+import statistics
+from collections import Counter
+
+import optuna
+import pytest
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from working_sweeps import ROOT, SMALL, entries, record, start, until
+
+FEW = [*SMALL, "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "hydra/launcher=basic", "log=quiet"]
+SPACE = ["trainer.learning_rate=tag(log,interval(1e-4,1e-1))", "trainer.batch_size=4"]
+SEARCH = ["hparams_search=optuna", *FEW, *SPACE, "search.startup_trials=2", "hydra.sweep.dir=sweep"]
+
+
+def study(sweep):
+    storage = JournalStorage(JournalFileBackend(str(sweep / "optuna.journal")))
+    return optuna.load_study(study_name=None, storage=storage)
+
+
+def job_of(trial):
+    return int(trial.user_attrs["job"].rpartition("/")[2])
+
+
+def curve(sweep, job):
+    """The scores of a job's evaluations, as its run has recorded them."""
+    lines = [json.loads(line) for line in (sweep / f"{job}/metrics.jsonl").read_text("utf-8").splitlines()]
+    return [line["eval/rougeL"] for line in lines if "eval/rougeL" in line]
+
+
+def check_counts(sweep, trials):
+    """Every job is one trial that is closed, and there are as many as asked for."""
+    jobs, found = entries(sweep), study(sweep).trials
+    assert len(jobs) == trials
+    assert {entry["status"] for entry in jobs} <= {"finished", "pruned"}
+    states = {job_of(trial): trial.state.name for trial in found if trial.state.name != "FAIL"}
+    assert states == {n: {"finished": "COMPLETE", "pruned": "PRUNED"}[e["status"]] for n, e in enumerate(jobs)}
+    assert len(found) == trials + sum(trial.state.name == "FAIL" for trial in found)
+    assert [entry["trial"] for entry in jobs] == [trial.number for trial in found if trial.state.name != "FAIL"]
+
+
+@pytest.fixture(scope="module")
+def finished(run_bisum, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    done = run_bisum(*SEARCH, "search.trials=7", "trainer.epochs=3", cwd=folder)
+    assert done.code == 0, done.err
+    (folder / "out.txt").write_text(done.out, "utf-8")
+    return folder / "sweep"
+
+
+@pytest.fixture
+def sweep(finished, tmp_path):
+    """The finished search, to be changed."""
+    return shutil.copytree(finished, tmp_path / "sweep")
+
+
+def test_every_trial_is_a_job_with_its_values(finished):
+    check_counts(finished, 7)
+    for trial in study(finished).trials:
+        config = record(finished, job_of(trial))["config"]["trainer"]
+        assert trial.params == {f"trainer.{key}": config[key] for key in ("learning_rate", "label_smoothing")}
+        if trial.state.name == "COMPLETE":
+            assert trial.value == max(curve(finished, job_of(trial)))
+
+
+def test_a_trial_is_pruned_below_the_median_of_the_finished_ones(finished):
+    complete = []
+    for trial in study(finished).trials:
+        scores = curve(finished, job_of(trial))
+        assert trial.intermediate_values == dict(enumerate(scores, start=1))
+        below = [
+            len(complete) >= 2 and max(scores[:n]) < statistics.median(other[n - 1] for other in complete)
+            for n in range(1, len(scores) + 1)
+        ]
+        run = record(finished, job_of(trial))
+        if run["status"] == "pruned":
+            assert below == [False] * (len(scores) - 1) + [True]
+            assert run["reason"].startswith(f"eval/rougeL {scores[-1]:.4g} at evaluation {len(scores)} is below")
+            assert "test" not in run
+            assert run["exit_code"] == 0
+        else:
+            assert not any(below[:-1])  # after the last evaluation nothing is left to save
+            complete.append(scores)
+    assert Counter(entry["status"] for entry in entries(finished))["pruned"] > 0
+
+
+def test_the_values_are_those_of_optuna_alone(finished):
+    """Optuna, told the same scores, draws the same values."""
+    alone = optuna.create_study(direction="maximize")
+    for trial in study(finished).trials:
+        alone.sampler = TPESampler(n_startup_trials=2, seed=(42 * 1_000_003 + trial.number) % 2**32)
+        asked = alone.ask()
+        asked.suggest_float("trainer.label_smoothing", 0.0, 0.2)
+        asked.suggest_float("trainer.learning_rate", 1e-4, 1e-1, log=True)
+        assert asked.params == trial.params
+        for step, value in trial.intermediate_values.items():
+            asked.report(value, step)
+        alone.tell(asked, trial.value if trial.state.name == "COMPLETE" else None, state=trial.state)
+
+
+def test_the_end_names_the_best_job_and_its_command(finished, call_bisum):
+    out = (finished.parent / "out.txt").read_text("utf-8")
+    best = max((trial for trial in study(finished).trials if trial.state.name == "COMPLETE"), key=lambda t: t.value)
+    assert f"best job {job_of(best)}: eval/rougeL {best.value:.2f} with trainer.label_smoothing=" in out
+    assert "optuna-dashboard sweep/optuna.journal" in out
+    (command,) = [line.partition(" bisum ")[2] for line in out.splitlines() if line.startswith("run it again")]
+    shown = call_bisum(*command.split(), "--cfg", "job", "--package", "trainer.learning_rate")
+    assert float(shown.out) == best.params["trainer.learning_rate"]
+
+
+def test_a_finished_search_does_nothing_again_and_can_be_extended(sweep, call_bisum):
+    before = [record(sweep, number)["finished"] for number in range(7)]
+    assert call_bisum("resume=sweep").code == 0
+    assert call_bisum(*SEARCH, "search.trials=7", "trainer.epochs=3").code == 0
+    done = call_bisum("resume=sweep", "search.trials=8")
+    assert done.code == 0, done.err
+    assert [record(sweep, number)["finished"] for number in range(7)] == before
+    check_counts(sweep, 8)
+
+
+def test_what_would_mix_trials_of_two_searches_is_refused(sweep, call_bisum):
+    for words, line in (
+        (["resume=sweep", "search.sampler=random"], "the jobs of a sweep keep their settings when it is resumed"),
+        (["resume=sweep", "trainer.epochs=4"], "'trainer.epochs=4': the jobs of a sweep keep their settings"),
+        ([*SEARCH, "search.trials=7", "trainer.epochs=4"], "holds another sweep (a search with another space"),
+        (["-m", *FEW, "seed=1,2", "hydra.sweep.dir=sweep"], "holds another sweep (a search)"),
+    ):
+        done = call_bisum(*words)
+        assert done.code == 2
+        assert line in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_a_file_that_has_changed_ends_a_search(tmp_path, call_bisum):
+    (tmp_path / "mine/hparams_search").mkdir(parents=True)
+    file = tmp_path / "mine/hparams_search/mine.yaml"
+    text = "# @package _global_\ndefaults:\n  - _settings@search\nhydra:\n  sweeper:\n    params:\n      seed: 1,2\n"
+    file.write_text(text, "utf-8")
+    words = [*FEW, "trainer.batch_size=4", "hydra.sweep.dir=sweep"]
+    done = call_bisum("--config-dir", "mine", "hparams_search=mine", *words, "trainer.epochs=1", "search.trials=9")
+    assert done.code == 0, done.err
+    assert [entry["words"][-1] for entry in sorted(entries(tmp_path / "sweep"), key=str)] in (
+        ["seed=1", "seed=2"],
+        ["seed=2", "seed=1"],
+    )  # there are two combinations, and neither is computed twice
+    file.write_text(text.replace("1,2", "1,2,3"), "utf-8")
+    done = call_bisum("resume=sweep")
+    assert done.code == 2
+    assert "its words now compose to another space, so new trials could not be compared" in done.err
+
+
+def test_two_objectives_have_a_front(tmp_path, call_bisum):
+    objectives = ["search.objective=[eval/rougeL,eval/loss]", "search.pruner=null", "search.trials=3"]
+    words = [word for word in SEARCH if word != "log=quiet"]
+    done = call_bisum(*words, *objectives, "trainer.epochs=1")
+    assert done.code == 0, done.err
+    found = [record(tmp_path / "sweep", number)["best"] for number in range(3)]
+    front = [
+        number
+        for number, run in enumerate(found)
+        if not any(
+            other != run and other["eval/rougeL"] >= run["eval/rougeL"] and other["eval/loss"] <= run["eval/loss"]
+            for other in found
+        )
+    ]
+    assert f"{len(front)} jobs are best" in done.out
+    assert [job_of(trial) for trial in study(tmp_path / "sweep").best_trials] == front
+
+
+def test_two_directories_share_a_database(tmp_path, call_bisum):
+    words = [word for word in SEARCH if not word.startswith("hydra.sweep")]
+    words += ["search.storage=sqlite:///trials.db", "search.study=a", "trainer.epochs=1"]
+    assert call_bisum(*words, "search.trials=1", "hydra.sweep.dir=one").code == 0
+    done = call_bisum(*words, "search.trials=3", "hydra.sweep.dir=two")
+    assert done.code == 0, done.err
+    assert (len(entries(tmp_path / "one")), len(entries(tmp_path / "two"))) == (1, 2)
+    trials = optuna.load_study(study_name="a", storage="sqlite:///trials.db").trials
+    assert [trial.user_attrs["directory"] for trial in trials] == [
+        str(tmp_path / name) for name in ("one", "two", "two")
+    ]
+    done = call_bisum(*words, "search.trials=3", "hydra.sweep.dir=three", "trainer.epochs=2")
+    assert done.code == 2
+    assert done.err == "bisum: search.study: 'a' holds another search; name another study\n"
+
+
+def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
+    rows = tmp_path / "rows.csv"
+    words = [
+        *SEARCH,
+        "corpus=files",
+        "corpus.path=rows.csv",
+        "filter=[]",
+        "languages=[en]",
+        "search.trials=2",
+        "trainer.epochs=1",
+    ]
+    rows.write_text("document,summary\n", "utf-8")
+    assert call_bisum(*words).code == 1
+    assert [trial.state.name for trial in study(tmp_path / "sweep").trials] == ["FAIL", "FAIL"]
+    text = "".join(
+        f"Reads the file {n} and prints its lines. It has an option.,Prints file {n}.,en\n" for n in range(60)
+    )
+    rows.write_text(f"document,summary,language\n{text}", "utf-8")
+    done = call_bisum("resume=sweep")
+    assert done.code == 0, done.err
+    found = study(tmp_path / "sweep").trials
+    assert [trial.state.name for trial in found] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert [trial.params for trial in found[:2]] == [trial.params for trial in found[2:]]
+    assert [entry["trial"] for entry in entries(tmp_path / "sweep")] == [2, 3]
+
+
+def test_a_killed_search_goes_on_in_two_processes(tmp_path):
+    sweep = tmp_path / "sweep"
+    words = [*SEARCH, "search.trials=5", "trainer.epochs=2"]
+    first = start(tmp_path, *words)
+    until(lambda: (sweep / "1/metrics.jsonl").exists())
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    with (sweep / "optuna.journal").open("a") as journal:
+        journal.write('{"op_code": 4, "wor')  # as a power cut leaves it
+    both = [start(tmp_path, "resume=sweep"), start(tmp_path, *words)]
+    for process in both:
+        out, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, out
+    check_counts(sweep, 5)
+
+
+def test_a_trial_without_a_job_is_closed_and_not_counted(sweep, call_bisum):
+    orphan = study(sweep).ask()
+    assert call_bisum("resume=sweep").code == 0
+    assert study(sweep).trials[orphan.number].state.name == "FAIL"
+    assert len(entries(sweep)) == 7
+
+
+def test_without_optuna_nothing_begins(tmp_path, run_bisum):
+    (tmp_path / "optuna.py").write_text("raise ModuleNotFoundError('no', name='optuna')\n", "utf-8")
+    done = run_bisum(*SEARCH, cwd=tmp_path, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert done.code == 2
+    assert done.err == (
+        "bisum: hparams_search: a search needs optuna, which is not installed: pip install 'bisum[search]'\n"
+    )
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_setting_without_a_search_is_refused(call_bisum):
+    done = call_bisum("search.trials=3")
+    assert (done.code, done.err) == (
+        2,
+        "bisum: 'search.trials=3': belongs to a search; add hparams_search=optuna\n",
+    )
