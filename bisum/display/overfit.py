@@ -20,7 +20,7 @@ def narrate_overfit(screen: Screen, record: Mapping[str, Any], config: Config, *
     score = record["last"][ScoredRows.of(record, "validation").name("eval", "rougeL")]
     rows = "1 row" if found["rows"] == 1 else f"{found['rows']:,} rows"
     steps = "1 step" if found["steps"] == 1 else f"{found['steps']:,} steps"
-    fell = f"overfit: the loss of one batch of {rows} fell from {first:.3g} to {loss:.2g} in {steps}"
+    fell = f"overfit: the loss of one batch of {rows} fell from {first:.3g} to {loss:.3g} in {steps}"
     if loss >= limit:
         fell = fell.replace(" fell ", " went ") if loss >= first else fell
         screen.warn(

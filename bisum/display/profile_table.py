@@ -25,8 +25,6 @@ class Operator:
     """Self time: without the operators that it calls."""
     calls: float
     """Calls, in the mean over the recorded steps."""
-    memory: float
-    """Bytes that it allocates and does not free; below 0 if it frees more."""
 
 
 def narrate_profiled(
@@ -39,11 +37,11 @@ def narrate_profiled(
         operators: all operators, the dearest first.
         steps: recorded steps.
         seconds: time of a step while it is recorded.
-        device: type of the device whose time is counted, such as cpu.
+        device: the device whose time is counted: CPU or GPU.
         trace: file of the trace.
     """
     counted = "1 step, recorded" if steps == 1 else f"{steps} steps, recorded"
-    screen.print(f"\nprofile of {counted} at {1000 * seconds:,.1f} ms a step: self time on {device}, a step")
+    screen.print(f"\nprofile of {counted} at {1000 * seconds:,.1f} ms a step: self time on the {device}")
     screen.print(profile_table(operators))
     show_trace(screen, trace)
 
@@ -57,16 +55,16 @@ def profile_table(operators: Sequence[Operator]) -> Table:
     """Return a table of the first operators, with their share of the time of all, and of the others together."""
     table = new_table("operator")
     table.columns[0].overflow, table.columns[0].no_wrap = "ellipsis", True
-    for title in ("ms", "share", "calls", "MB kept"):
+    for title in ("ms", "share", "calls"):
         table.add_column(title, justify="right", no_wrap=True)
     total = sum(operator.seconds for operator in operators)
     for operator in operators[:OPERATORS]:
-        table.add_row(operator.name, *_cells(operator.seconds, total, operator.calls, operator.memory))
+        table.add_row(operator.name, *_cells(operator.seconds, total, operator.calls))
     if others := operators[OPERATORS:]:
-        sums = [sum(getattr(other, name) for other in others) for name in ("seconds", "calls", "memory")]
-        table.add_row(f"{len(others)} others", *_cells(sums[0], total, *sums[1:]), style="dim")
+        seconds, calls = sum(other.seconds for other in others), sum(other.calls for other in others)
+        table.add_row(f"{len(others)} others", *_cells(seconds, total, calls), style="dim")
     return table
 
 
-def _cells(seconds: float, total: float, calls: float, memory: float) -> list[str]:
-    return [f"{1000 * seconds:,.2f}", f"{seconds / total:.1%}", f"{calls:,.4g}", f"{memory / 1e6:+z,.1f}"]
+def _cells(seconds: float, total: float, calls: float) -> list[str]:
+    return [f"{1000 * seconds:,.2f}", f"{seconds / total:.1%}", f"{calls:,.4g}"]

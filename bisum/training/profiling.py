@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch.autograd.profiler_util import DeviceType
+from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from bisum.display.profile_table import Operator, narrate_profiled
@@ -53,7 +53,7 @@ class Profile(Watcher):
         self._last = self._warmup + recorded
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._device.type == "cuda" else [])]
         stages = schedule(wait=max(self._warmup - 1, 0), warmup=min(self._warmup, 1), active=recorded, repeat=1)
-        self._profiler = profile(activities=activities, schedule=stages, profile_memory=True)
+        self._profiler = profile(activities=activities, schedule=stages)
 
     def begin_step(self) -> None:
         """See `Watcher.begin_step`."""
@@ -91,8 +91,12 @@ class Profile(Watcher):
             profiler.stop()
             _write(profiler, self._run.directory / TRACE)
         steps = self._begun - self._warmup
-        operators, seconds = _operators(profiler.key_averages(), steps, on_gpu=self._device.type == "cuda")
-        narrate_profiled(self._run.screen, operators, steps, seconds, self._device.type, self._run.shown / TRACE)
+        on_gpu = self._device.type == "cuda"
+        operators, seconds = _operators(profiler.key_averages(), steps, on_gpu=on_gpu)
+        device, trace = "GPU" if on_gpu else "CPU", self._run.shown / TRACE
+        narrate_profiled(self._run.screen, operators, steps, seconds, device, trace)
+        if self._device.type == "xla":
+            self._run.screen.note("profile: what the XLA device computes is not recorded, only the CPU's part")
 
 
 def _write(profiler: profile, path: Path) -> None:
@@ -116,12 +120,11 @@ def _operators(events: Iterable[FunctionEventAvg], steps: int, *, on_gpu: bool) 
             continue  # a kernel, whose time its operator has
         name = str(event.key)
         time = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-        memory = event.self_device_memory_usage if on_gpu else event.self_cpu_memory_usage
         if name.startswith(_STEP):
             name, seconds = "Python, between operators", event.cpu_time_total / 1e6 / steps
             time = 0 if on_gpu else time
         if time > 0:
-            operators.append(Operator(name, time / 1e6 / steps, event.count / steps, memory / steps))
+            operators.append(Operator(name, time / 1e6 / steps, event.count / steps))
     return sorted(operators, key=lambda operator: -operator.seconds), seconds
 
 
