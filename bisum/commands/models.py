@@ -106,6 +106,8 @@ def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[
 
 def build_balance(config: Config, run: Run, split: EncodedSplit) -> LanguageBalance | None:
     """Balance the languages of the training rows, if the corpus asks for it."""
+    if config.debug.overfit:  # whose batch must be the same in every epoch
+        return None
     balance = balance_languages(split.rows["language"], config.corpus.language_temperature, config.seed)
     if balance is not None:
         run.screen.print(f"languages: {balance}")

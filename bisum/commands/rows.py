@@ -11,6 +11,7 @@ from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus, load_corpus
 from bisum.corpus.filter_shares import absent_languages, uneven_filters
 from bisum.corpus.leaks import leaks_into
+from bisum.corpus.one_batch import one_batch
 from bisum.display.narration import narrate_profile
 from bisum.display.quiet import quiet_libraries
 from bisum.display.tables import corpus_table
@@ -40,6 +41,20 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
         )
     record_corpus(corpus, run)
     return corpus
+
+
+def build_batch(config: Config, run: Run, corpus: Corpus) -> Corpus:
+    """Return the one batch of a corpus that `debug.overfit` trains on, after recording it; else the corpus itself."""
+    if not config.debug.overfit:
+        return corpus
+    size = config.trainer.batch_size * config.trainer.gradient_accumulation
+    batch = one_batch(corpus, config.languages, size)
+    counts = ", ".join(f"{language} {count.kept}" for language, count in batch.report.splits["train"].items())
+    rows = batch.splits["train"].num_rows
+    fewer = f"; train has no more, a batch would be {size:,}" if rows < size else ""
+    run.screen.note(f"overfit: one batch of {rows:,} rows ({counts}) is trained on, validated and tested{fewer}")
+    run.update(data={**run.record["data"], "rows": asdict(batch.report)["splits"]})
+    return batch
 
 
 def check_metrics(config: Config, run: Run) -> None:

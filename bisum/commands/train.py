@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from bisum.commands.models import (
@@ -13,7 +14,7 @@ from bisum.commands.models import (
     check_before_corpus,
     new_directory,
 )
-from bisum.commands.rows import build_corpus, check_metrics, find_profile
+from bisum.commands.rows import build_batch, build_corpus, check_metrics, find_profile
 from bisum.config.environment import check_environment, restored_environment
 from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
@@ -59,7 +60,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
             config.trainer.check(device)
         check_before_corpus(config, run, device, checkpoint)
         check_metrics(config, run)
-        corpus = build_corpus(config, run)
+        corpus = build_batch(config, run, build_corpus(config, run))
         loaded = build_model(config, run, device, checkpoint)
         splits = build_splits(config, run, corpus, loaded)
         shapes = build_shapes(config, run, loaded, splits)
@@ -73,7 +74,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints within training also have their own stages.
-        with run.stage("training", session.total_steps, session.step) as session.bar, restored_environment():
+        stage = run.stage("training", session.total_steps, session.step)
+        with stage as session.bar, restored_environment(), closing(session.watcher):
             config.trainer.fit(session)
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:

@@ -15,6 +15,7 @@ from bisum.config.annotations import MISSING
 from bisum.config.as_typed import typed, valued
 from bisum.config.checking import OPTIONAL_GROUPS
 from bisum.config.composition import Composer, task_words
+from bisum.config.identity import changes_number
 from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
@@ -25,7 +26,7 @@ from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
 from bisum.runs.sweep import RECORD
 
-_NEVER_EARLIER = ("log", "resume", "sweep", "search")
+_NEVER_EARLIER = ("log", "resume", "sweep", "search", "debug")
 _OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys that texts are summarized with; the others of a run may name what no longer exists."""
 _ROWS = ("split", "rows", "ids")
@@ -110,7 +111,8 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
     if job != "train":
         raise UserError(f"resume: '{run}' holds a {job} run, not a training run")
     for override in overrides:
-        changes_experiment = override.key_or_group.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "seed")
+        key = override.key_or_group
+        changes_experiment = key.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "seed") and changes_number(key)
         if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
             raise UserError(f"'{typed(override)}' makes another experiment: start it without resume")
 

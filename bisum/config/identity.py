@@ -8,7 +8,11 @@ from typing import Any
 
 CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search")
 """Keys, and nodes with all keys below them, that change no number; also those in `_BELOW`."""
-_BELOW = {"corpus": ("timeout",), "hardware": ("data_loader_workers", "pin_memory")}
+_BELOW = {
+    "corpus": ("timeout",),
+    "debug": ("profile", "profile_steps"),
+    "hardware": ("data_loader_workers", "pin_memory"),
+}
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,20 @@ class ExploreOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DebugOptions:
+    """Checks of a training; `debug=overfit` and `debug=profile` set them with what suits them."""
+
+    overfit: bool
+    """Train without dropout on one batch, which is also validated and tested, until its loss is below overfit_loss."""
+    overfit_loss: Annotated[float, Gt(0), Le(1e6)]
+    """Loss below which debug.overfit stops: the mean over the batch's summary tokens."""
+    profile: bool
+    """Record a few training steps with torch's profiler: a trace for Perfetto, and a table of the dearest operators."""
+    profile_steps: Annotated[int, Ge(1), Le(1000)]
+    """Steps that debug.profile records, after three of warmup; an evaluation or a checkpoint ends it sooner."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """The jobs of a sweep, and how they run; nothing here changes what a job computes."""
 

@@ -17,6 +17,7 @@ from annotated_types import Ge, Le, Lt, MinLen, doc
 
 from bisum.config.checking import build
 from bisum.config.options import (
+    DebugOptions,
     EvaluationOptions,
     ExploreOptions,
     GenerationOptions,
@@ -72,6 +73,8 @@ class Config:
     """Where it runs."""
     tracker: Tracker
     """Where it is watched and compared."""
+    debug: DebugOptions
+    """Which checks of a training are made."""
     sweep: SweepOptions
     """Which jobs a sweep has, and how they run."""
     search: SearchOptions | None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import TemporaryFile
 
 
 def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "datasets")) -> None:
@@ -24,3 +27,25 @@ def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "
             library.utils.logging.disable_progress_bar()
         elif name == "datasets":
             library.disable_progress_bars()
+
+
+@contextmanager
+def captured_stderr(report: Callable[[str], None]) -> Iterator[None]:
+    """Give `report` each line that the block, compiled code included, writes to standard error."""
+    sys.stderr.flush()
+    try:
+        own = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(own, 2)
+            os.close(own)
+            file.seek(0)
+            for line in file.read().decode(errors="replace").splitlines():
+                report(line)

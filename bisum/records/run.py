@@ -50,7 +50,7 @@ _DOING = {
 """Titles that the screen shows for running stages; other stages are shown by name."""
 
 
-_CONTENTS = ("metrics.jsonl", "train.log", "predictions", "checkpoints", "plots", "exploration.json")
+_CONTENTS = ("metrics.jsonl", "train.log", "predictions", "checkpoints", "plots", "profile", "exploration.json")
 """What a run writes in its directory."""
 
 

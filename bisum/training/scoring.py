@@ -13,6 +13,8 @@ from bisum.display.narration import (
     narrate_test,
     narrate_validation,
 )
+from bisum.display.overfit import narrate_overfit
+from bisum.display.profile_table import show_trace
 from bisum.display.scored_rows import ScoredRows
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
@@ -23,6 +25,7 @@ from bisum.interfaces.trainer import AUTO
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.checkpoints import epoch_name
+from bisum.runs.profile import TRACE
 from bisum.training.checkpoints import flaw, load_weights
 from bisum.training.session import Session
 
@@ -136,5 +139,9 @@ def report(run: Run) -> dict[str, float]:
     """Show the recorded test scores; return them with their differences to lead-k and the best validation scores."""
     scores, lead = run.record["test"], run.config.evaluation.lead
     narrate_test(run.screen, scores, lead, ScoredRows.of(run.record, "test"), run.record["best_metric"], run.shown)
+    if "overfit" in run.record:
+        narrate_overfit(run.screen, run.record, run.config, in_sweep=run.config.provenance.sweep is not None)
+    if (run.directory / TRACE).exists():
+        show_trace(run.screen, run.shown / TRACE)
     best = {name: value for name, value in run.record["best"].items() if not name.startswith("difference/")}
     return best | {name: value for name, value in scores.items() if name.startswith(("test/", "difference/"))}

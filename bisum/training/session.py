@@ -30,6 +30,7 @@ from bisum.runs.signals import Interrupted
 from bisum.training.checkpoints import CheckpointStore, write_training_state
 from bisum.training.progress import Progress, epoch_at, fixed_settings
 from bisum.training.soundness import SoundSteps, recovery, unsound_state
+from bisum.training.watching import Watcher
 
 
 class Validate(Protocol):
@@ -72,6 +73,8 @@ class Session:
     progress: Progress = field(default_factory=Progress)
     scaler: dict[str, Any] | None = None
     """State of the gradient scaler to resume from, if the run uses one (fp16)."""
+    watcher: Watcher = field(default_factory=Watcher)
+    """What else looks at every step, and may stop training."""
     bar: Bar | None = None
     """Progress bar over the steps."""
     prune: Prune | None = None
@@ -119,11 +122,13 @@ class Session:
         step = self.progress.step
         if step > 0 and self._is_evaluation_step(step) and self.progress.evaluated_step != step:
             self._evaluate_and_save()
+        self.watcher.begin(self.step, self.total_steps)
         self._since = time.perf_counter()
 
     def begin_step(self) -> None:
         """Seed the random generators for the step, so that dropout depends only on (seed, step)."""
         seed_step(self.model.device, self.seed * 1_000_003 + self.progress.step)
+        self.watcher.begin_step()
 
     def end_step(
         self, loss: torch.Tensor, rows: int, learning_rate: float, grad_norm: torch.Tensor | None = None
@@ -131,6 +136,7 @@ class Session:
         """Record one optimizer step; log, evaluate, save and stop when due. See `TrainingSession.end_step`."""
         progress = self.progress
         progress.step += 1
+        progress.stopped = self.watcher.end_step(progress.step, loss)
         self._loss = self._loss + loss
         self._grad_norm = grad_norm
         self._sound.add(self._loss, grad_norm if self._scaler_state() is None else None)  # a scaler skips such steps
@@ -152,7 +158,7 @@ class Session:
 
     def _is_evaluation_step(self, step: int) -> bool:
         every = self.settings.evaluate_every or self.steps_per_epoch
-        return step % every == 0 or step == self.total_steps
+        return step % every == 0 or step == self.total_steps or self.progress.stopped is not None
 
     def _log(self, learning_rate: float) -> None:
         progress = self.progress
@@ -215,6 +221,7 @@ class Session:
 
     def _evaluate_and_save(self) -> None:
         progress = self.progress
+        self.watcher.pause()
         self._check_state()
         try:
             metrics = self.validate(progress.step, self.epoch, self._mean_loss())
@@ -271,6 +278,7 @@ class Session:
         progress = self.progress
         began = time.perf_counter()
         progress.loss_sum = float(self._loss)
+        self.watcher.pause()
         self._check_state()
         self._check_loss(progress.loss_sum)
 

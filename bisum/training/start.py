@@ -16,6 +16,7 @@ from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.metrics import missing_metrics
 from bisum.training.checkpoints import CheckpointStore, read_training_state
+from bisum.training.debugging import build_watcher
 from bisum.training.optimization import build_optimizer, build_schedule
 from bisum.training.progress import Progress, count_saves, fixed_settings, read_state
 from bisum.training.scoring import Scoring
@@ -80,4 +81,5 @@ def start_session(
         total_steps=total_steps,
         progress=progress,
         scaler=scaler,
+        watcher=build_watcher(config, run, loaded, split),
     )

@@ -65,3 +65,13 @@ def test_it_resumes_in_mid_epoch_to_the_same_losses(plain, trained, small, tmp_p
             bisum.train(plain(*small, "trainer=plain", "trainer.save_every=5"), tmp_path / "run")
     bisum.train(plain("resume=run"), tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx(losses(trained("trainer=accelerate")), rel=1e-5)
+
+
+def test_it_is_debugged_like_any_other(plain, small, read, tmp_path):
+    words = ["trainer=plain", "debug=overfit", "debug.profile=true", "trainer.epochs=8", "trainer.max_steps=8"]
+    bisum.train(plain(*small, *words), tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == read.record(tmp_path / "run")["overfit"]["steps"] == 8
+    assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
+    log = (tmp_path / "run/train.log").read_text("utf-8")
+    assert "profile of 5 steps, recorded at " in log
+    assert "warning: overfit: the loss of one batch of 4 rows fell from " in log

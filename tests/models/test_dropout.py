@@ -1,0 +1,34 @@
+"""Without dropout, a model in training mode computes the same whatever the random state."""
+
+import pytest
+import torch
+from checkpoints import BUILDERS
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from bisum.models.dropout import remove_dropout
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_no_family_keeps_any(family, checkpoints):
+    load = AutoModelForCausalLM if family in ("gpt2", "chat") else AutoModelForSeq2SeqLM
+    raised = {"chat": {"attention_dropout": 0.5}}.get(family, {})
+    layers = {"encoder_layerdrop": 0.5} if family in ("bart", "mbart50", "pegasus") else {}
+    model = load.from_pretrained(checkpoints(family), dtype=torch.float32, **raised, **layers).train()
+    ids = torch.arange(5, 25).reshape(2, 10)
+    inputs = {"input_ids": ids, **({"labels": ids} if load is AutoModelForSeq2SeqLM else {})}
+
+    def outputs():
+        with torch.no_grad():
+            logits = []
+            for seed in range(3):
+                torch.manual_seed(seed)
+                logits.append(model(**inputs).logits)
+            return logits
+
+    first, *others = outputs()
+    assert not all(torch.equal(first, other) for other in others)
+    before = model.config.to_dict()
+    remove_dropout(model)
+    first, *others = outputs()
+    assert all(torch.equal(first, other) for other in others)
+    assert model.config.to_dict() == before
