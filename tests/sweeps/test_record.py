@@ -77,7 +77,8 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
         (
             ["evaluation.lead=3"],
             "'evaluation.lead=3': the jobs of a sweep keep their settings when it is resumed; only log, tracker, "
-            "cache_dir, sweep, corpus.timeout, debug.profile, debug.profile_steps, hardware.data_loader_workers, hardware.pin_memory may change",
+            "cache_dir, sweep, corpus.timeout, debug.profile, debug.profile_steps, hardware.data_loader_workers, "
+            "hardware.pin_memory may change",
         ),
         (["-m"], "'resume=sweep': a sweep's record lists its jobs; leave out -m"),
         (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; leave it out"),
