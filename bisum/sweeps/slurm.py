@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from bisum.config.hydra_node import slurm_options
@@ -130,19 +129,21 @@ class _SweepOnSlurm:
 
     def _watch(self) -> None:
         """Print what changes until no job is left, or until Slurm has none of the jobs that are."""
-        missing = 0
+        missing, looked, live = 0, -_LOOK, dict[Any, str]()
         while self._is_left():
-            try:
-                self._tell_news()
-                missing = 0 if self._live() else missing + 1
-            except UserError as error:  # its controller restarts, for instance
-                self._say(f"> {error}; asking again")
+            if time.monotonic() - looked >= _LOOK:
+                looked = time.monotonic()
+                try:
+                    live = self._live()
+                    missing = 0 if live else missing + 1
+                except UserError as error:  # its controller restarts, for instance
+                    self._say(f"> {error}; asking again")
+            self._tell_news(live)
             if missing > 1:  # once, Slurm may lose sight of a job that is queued again
                 self._give_up()
                 break
-            time.sleep(_LOOK if self._is_left() else 0)
-        with suppress(UserError):
-            self._tell_news()
+            time.sleep(0.5)
+        self._tell_news({})
 
     def _wanted(self, live: Mapping[int | None, str]) -> list[int | None]:
         """Return the jobs to submit; None for each worker of a search, which takes any."""
@@ -170,9 +171,8 @@ class _SweepOnSlurm:
         known = states()
         return {(id_ if job is None else job): known[id_] for id_, job in submissions.items() if id_ in known}
 
-    def _tell_news(self) -> None:
-        """Print what has changed since the last time, a line a job."""
-        live = self._live()
+    def _tell_news(self, live: Mapping[Any, str]) -> None:
+        """Print what has changed since the last time, a line a job; `live` are the states of those that Slurm has."""
         for number, entry in enumerate(self._record.jobs):
             state = entry["status"]
             if state in ("waiting", "interrupted"):
