@@ -15,10 +15,11 @@ from pathlib import Path
 
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import OPTIONS
-from bisum.cli.reference import composed_keys, opening
+from bisum.cli.reference import LAUNCHER, composed_keys, launcher_keys, opening
 from bisum.cli.shells import SCRIPTS, Candidate, candidates_for, script_for, split_line
 from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
+from bisum.config.hydra_app import group_options
 from bisum.config.plain import PLAIN_SCHEMAS
 from bisum.config.reference import Key, keys_of
 from bisum.config.targets import take_allow_targets
@@ -106,6 +107,9 @@ def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterato
     name, equals, value = current.removeprefix(sign).partition("=")
     if not equals:
         yield from (Candidate(sign + found.word, found.about) for found in _names(composer, words, name))
+    elif name == LAUNCHER:
+        options = group_options(LAUNCHER)
+        yield from (Candidate(f"{sign}{name}={option}") for option in options)
     elif name in composer.groups:
         sweep = bool({"-m", "--multirun"} & set(words))
         yield from (Candidate(sign + found.word, found.about) for found in _options(composer, name, value, sweep))
@@ -132,6 +136,9 @@ def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Ca
         yield from (Candidate(f"{group}=", ", ".join(options)) for group, options in composer.groups.items())
         yield Candidate("allow_targets=", "packages whose classes may be used")
         yield Candidate("hydra.run.dir=", "the run directory")
+        yield Candidate(f"{LAUNCHER}=", "what runs the jobs of a sweep")
+    if prefix.startswith("hydra.launcher."):
+        yield from (Candidate(f"{key.name}=", key.line) for key in launcher_keys())
     for key in _keys(composer, words):
         if key.name.count(".") == depth:
             yield Candidate(f"{key.name}{'.' if key.is_node else '='}", key.line)

@@ -10,7 +10,7 @@ from itertools import chain
 from bisum.cli.arguments import CommandLine
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import OPTIONS, Option
-from bisum.cli.reference import composed_keys, opening
+from bisum.cli.reference import LAUNCHER, LAUNCHERS, composed_keys, launcher_file, launcher_keys, opening
 from bisum.config.checking import LIST_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.plain import PLAIN_SCHEMAS
@@ -27,6 +27,7 @@ EXAMPLES = {
     "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "fine-tune mT5 on your own corpus",
     "bisum compare outputs": "rank your runs, and test whether they really differ",
     "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with every combination",
+    "bisum hparams_search=optuna search.trials=20": "search: let Optuna choose the settings of each training",
 }
 
 
@@ -109,6 +110,10 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     Raises:
         UserError: the group, option or key does not exist.
     """
+    if topic == LAUNCHER or topic.startswith("hydra.launcher"):
+        return of_launcher()
+    if topic.partition(".")[0] == "search" and "hparams_search=optuna" not in overrides:
+        overrides = [*overrides, "hparams_search=optuna"]
     keys = composed_keys(composer, overrides)
     below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
     options = composer.groups.get(topic, [])
@@ -141,6 +146,15 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     if described:
         lines += ["", "Keys, as they are now", *_described(described)]
     return "\n".join(lines)
+
+
+def of_launcher() -> str:
+    """Return help on what runs the jobs of a sweep."""
+    about = [(option, *opening(launcher_file(option))) for option in LAUNCHERS]
+    rows = [(option, line) for option, line, _ in about]
+    lines = [f"{LAUNCHER}: What runs the jobs of a sweep.", "", "Options", *_columns(rows)]
+    lines += ["", "Worth copying", *(f"  {command}" for _, _, command in about)]
+    return "\n".join([*lines, "", "Keys of slurm", *_described(launcher_keys())])
 
 
 def _chosen(group: str, options: Sequence[str], overrides: Sequence[str]) -> list[str]:

@@ -5,14 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from bisum.config.composition import Composer
+from bisum.config.options import SlurmOptions
 from bisum.config.reference import Key, keys_of
 from bisum.config.schema import SCHEMAS
+from bisum.interfaces.defaults import conf_directory
+
+LAUNCHER = "hydra/launcher"
+"""The group of what runs the jobs of a sweep."""
+LAUNCHERS = ("local", "slurm")
+"""bisum's own options of it."""
 
 
 def composed_keys(composer: Composer, overrides: Sequence[str]) -> list[Key]:
     """Return every key of the configuration that `overrides` compose; raises `UserError` as composition does."""
     return list(keys_of(SCHEMAS[composer.command], composer.values(overrides)))
+
+
+def launcher_keys() -> list[Key]:
+    """Return the settings of `hydra/launcher=slurm`, the launcher that has some."""
+    values = OmegaConf.to_container(OmegaConf.load(launcher_file("slurm")))
+    assert isinstance(values, dict)
+    settings = {str(name): value for name, value in values.items() if name != "_target_"}
+    return list(keys_of(SlurmOptions, settings, f"{LAUNCHER.replace('/', '.')}."))
+
+
+def launcher_file(option: str) -> Path:
+    """Return the YAML file of one of bisum's own launchers."""
+    return conf_directory() / LAUNCHER / f"{option}.yaml"
 
 
 def opening(file: Path) -> tuple[str, str]:

@@ -78,7 +78,8 @@ class SweepRecord:
 
     @property
     def contents(self) -> dict[str, Any]:
-        """All of the record, as it was read last."""
+        """All of the record, as any process wrote it last."""
+        _ = self.jobs
         return self._record
 
     @property

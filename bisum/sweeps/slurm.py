@@ -16,8 +16,10 @@ from bisum.config.sweep import Sweep
 from bisum.display.console import Console
 from bisum.display.terminal import from_here
 from bisum.errors import UserError, complain, printable
+from bisum.runs.lock import waiting_lock
 from bisum.runs.record import readable_record
 from bisum.runs.signals import Interrupted, interrupts
+from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.cluster import ending, import_submitit, states, submit
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord, is_open
@@ -29,6 +31,8 @@ from bisum.sweeps.trials import Trials
 
 _LOOK = 5.0
 """Seconds between two questions to Slurm, which serves a whole cluster."""
+_SUBMISSION = ".submission"
+"""Lock of the submission of jobs, in the sweep's directory."""
 _FOLDER = "slurm"
 """Folder of what submitit writes, in the sweep's directory."""
 
@@ -52,6 +56,7 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
     """
     options = slurm_options(sweep.composed.hydra)
     submitit = import_submitit()
+    callbacks = Callbacks(sweep.composed)
     _check(sweep, options)
     directory = sweep_directory(sweep)
     record = SweepRecord(sweep, config_dir, options.cpus)
@@ -60,10 +65,16 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
             write_composed(sweep, directory)
         trials = trials_of(sweep, record)
         sweep_on_slurm = _SweepOnSlurm(sweep, record, trials, options)
-        sweep_on_slurm.submit(submitit, config_dir)
-        if not sweep.options.wait:
-            return sweep_on_slurm.leave()
-        stopped_by = sweep_on_slurm.wait()
+        command = record.contents["command"]
+        callbacks.on_multirun_start(config=sweep.composed, config_name=command)
+        try:
+            with waiting_lock(directory / _SUBMISSION):  # two processes would submit the same jobs
+                sweep_on_slurm.submit(submitit, config_dir)
+            if not sweep.options.wait:
+                return sweep_on_slurm.leave()
+            stopped_by = sweep_on_slurm.wait()
+        finally:
+            callbacks.on_multirun_end(config=sweep.composed, config_name=command)
         code = report_work(record, trials)
         if trials is not None:
             report_search(trials, record)
@@ -84,10 +95,7 @@ class _SweepOnSlurm:
         live = self._live()
         wanted = self._wanted(live)
         if live:
-            them = "it" if len(live) == 1 else "them"
-            self._say(
-                f"> Slurm has {len(live)} job{'s' * (len(live) != 1)} of this sweep; it does not submit {them} again"
-            )
+            self._say(f"> Slurm has {len(live)} job{'s' * (len(live) != 1)} of this sweep already")
         if not wanted:
             return
         folder = self._record.directory.absolute() / _FOLDER
