@@ -191,7 +191,7 @@ def test_help_lists_the_options_of_a_folder_of_ones_own(call_bisum, tmp_path, wr
 def test_the_command_lines_of_help_compose(call_bisum):
     out = call_bisum("--help").out
     lines = re.findall(r"^  (bisum\b.*)$", out.split("Worth copying")[1], re.MULTILINE)
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         if " compare " in line:
             assert plain_options("compare", shlex.split(line)[3:])
