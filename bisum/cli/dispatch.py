@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -38,7 +37,7 @@ from bisum.config.targets import allow
 from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import Bar, no_progress
 from bisum.printing import uncleaned
-from bisum.runs.sweep import RECORD, is_sweep, read_sweep
+from bisum.runs.sweep import is_sweep
 from bisum.version import __version__
 
 if TYPE_CHECKING:
@@ -103,11 +102,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         return _resume_sweep(resumed, line)
     if (line.command != "train" or line.multirun) and resumed is not None:
         raise UserError("resume: only a single `bisum train` continues a run")
-    searches = _chooses_search(overrides)
-    named = {override.key_or_group.partition(".")[0]: override for override in overrides}
-    if "search" in named and not searches and "experiment" not in named:
-        raise UserError(f"'{typed(named['search'])}': belongs to a search; add hparams_search=optuna")
-    if line.multirun or searches:
+    if line.multirun or _chooses_search(overrides):
         if not line.cfg:
             refuse_agent_sweep()
         _refuse_sweep_of_summaries(line)
@@ -150,19 +145,11 @@ def _chooses_search(overrides: Sequence[Override]) -> bool:
 
 def _resume_sweep(directory: str, line: CommandLine) -> int:
     """Run the jobs of a sweep that it has not finished, from its own record."""
-    from bisum.config.sweep import resumed_sweep
+    from bisum.config.sweep import sweep_of_record
 
     if line.multirun:
         raise UserError(f"'resume={directory}': a sweep's record lists its jobs; leave out -m")
-    path = Path(directory).expanduser()
-    record = read_sweep(path)
-    if record["command"] not in COMMANDS or not COMMANDS[record["command"]].composes:
-        raise UserError(f"'{path / RECORD}': command must be one that bisum -m runs, as bisum wrote it")
-    config_dir = line.config_dir or record["config_dir"]
-    if config_dir == record["config_dir"] and not Path(str(config_dir)).is_dir():
-        config_dir = None  # the jobs are recorded, and need none of its files
-    composer = Composer(record["command"], config_dir)
-    return _run_sweep(composer, resumed_sweep(composer, str(path), record, composer.parse(line.words)), line)
+    return _run_sweep(*sweep_of_record(directory, line.config_dir, line.words), line)
 
 
 def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:

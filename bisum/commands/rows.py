@@ -51,7 +51,7 @@ def build_batch(config: Config, run: Run, corpus: Corpus) -> Corpus:
     batch = one_batch(corpus, config.languages, size)
     counts = ", ".join(f"{language} {count.kept}" for language, count in batch.report.splits["train"].items())
     rows = batch.splits["train"].num_rows
-    fewer = f"; train has no more, a batch would be {size:,}" if rows < size else ""
+    fewer = f"; train has only {rows:,} rows; a full batch has {size:,}" if rows < size else ""
     run.screen.note(f"overfit: one batch of {rows:,} rows ({counts}) is trained on, validated and tested{fewer}")
     run.update(data={**run.record["data"], "rows": asdict(batch.report)["splits"]})
     return batch

@@ -35,9 +35,9 @@ _QUOTE_IT = '; quote it in the YAML file: "..."'
 """How to write what YAML reads as a number, true or false; on the command line the typed text is taken."""
 
 
+OPTIONAL_GROUPS = ("hparams_search", "experiment", "debug")
+"""Groups whose default is null, in the order in which they apply; their options set any keys."""
 LIST_GROUPS = ("filter", "metric")
-OPTIONAL_GROUPS = ("experiment", "hparams_search", "debug")
-"""Groups whose default is null; their options set keys of all of the configuration."""
 """Groups of which several options may be chosen, or none."""
 
 _MOST_LINES = 50

@@ -90,6 +90,7 @@ class Composer:
                 self._refuse_several(composed, override)
                 apply_override(composed, override)
         self._name_languages(composed)
+        _refuse_partial_search(composed)
         keys = {override.key_or_group for override in overrides}
         # The revision of an option belongs to its own checkpoint.
         if "model.checkpoint" in keys and "model.revision" not in keys:
@@ -113,6 +114,7 @@ class Composer:
         for override in self._settled_on_trial(kept, composed):
             if not self._is_hydras(override):
                 apply_override(composed, override)
+        _refuse_partial_search(composed)
         check_hydra_node(composed.hydra, of_job=False)
         composed.hydra.mode = RunMode.MULTIRUN
         composed.hydra.overrides.task = [typed(o) for o in overrides if not o.is_hydra_override()]
@@ -225,6 +227,8 @@ class Composer:
             raise UserError(f"{typed(override)}: not an option (valid: {listing(self.groups[group])})")
         if value is None and not override.is_delete() and group not in OPTIONAL_GROUPS:
             self._refuse_null(group)
+        if any(str(name).startswith("_") for name in (value if isinstance(value, list) else [value])):
+            raise UserError(f"{typed(override)}: no such option (valid: {listing(self.groups[group])})")
 
     def _refuse_null(self, group: str) -> None:
         instead = {"filter": "filter=[] keeps all rows", "metric": "metric=[] scores ROUGE alone"}
@@ -291,6 +295,13 @@ def _without_null_options(overrides: Sequence[Override]) -> list[Override]:
         nulls = [number for number in given if typed(overrides[number]) == f"{group}=null"]
         left_out |= {number for number in given if nulls and number <= nulls[-1]}
     return [override for number, override in enumerate(overrides) if number not in left_out]
+
+
+def _refuse_partial_search(composed: DictConfig) -> None:
+    """Refuse settings of a search where there is none: all of them come with an option of `hparams_search`."""
+    given = OmegaConf.select(composed, "search", throw_on_resolution_failure=False)
+    if OmegaConf.is_dict(given) and "sampler" not in given:
+        raise UserError(f"search.{next(iter(given), '')}: belongs to a search; add hparams_search=optuna")
 
 
 def _are_texts(value: Any) -> bool:

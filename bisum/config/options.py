@@ -129,7 +129,7 @@ class DebugOptions:
     overfit_loss: Annotated[float, Gt(0), Le(1e6)]
     """Loss below which debug.overfit stops: the mean over the batch's summary tokens."""
     profile: bool
-    """Record a few training steps with torch's profiler: a trace for Perfetto, and a table of the dearest operators."""
+    """Record a few training steps with torch's profiler: a trace for Perfetto, the most expensive operators."""
     profile_steps: Annotated[int, Ge(1), Le(1000)]
     """Steps that debug.profile records, after three of warmup; an evaluation or a checkpoint ends it sooner."""
 
@@ -179,7 +179,7 @@ class SlurmOptions:
     signal_delay: Annotated[int, Ge(10), Le(65_535)]
     """Seconds before the time limit at which Slurm sends the signal to save a checkpoint."""
     max_timeouts: Annotated[int, Ge(0), Le(10_000)]
-    """How often a job that reaches its time limit is queued again."""
+    """How many times a job that reaches its time limit is queued again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,15 +188,15 @@ class SearchOptions:
 
     sampler: Literal["tpe", "random", "grid", "cmaes"]
     """What chooses the values of a trial: a tree-structured Parzen estimator (Bergstra et al. 2011), chance, a grid of
-    all listed values, or CMA-ES (Hansen 2016), which searches intervals alone."""
+    all listed values, or CMA-ES (Hansen 2016), which searches only intervals."""
     trials: Annotated[int, Ge(1), Le(10_000)]
     """Trials in all, pruned and failed ones included; a grid ends with its last combination."""
     objective: Name | Annotated[list[Name], MinLen(1), MaxLen(2)]
     """Score of the validation split to optimize, in its own direction, such as eval/chrf; two in a list give a Pareto
     front; auto: the one that selects checkpoints, `trainer.best_metric`."""
     pruner: Literal["median", "hyperband"] | None
-    """What ends a trial early, after any of its evaluations: a score below the median of the finished trials at the
-    same evaluation, or Hyperband (Li et al. 2018); null: nothing, as two objectives require."""
+    """What ends a trial early, after any of its evaluations: a score worse than the median of the finished trials after
+    as many evaluations, or Hyperband (Li et al. 2018); null: nothing, required for two objectives."""
     startup_trials: Annotated[int, Ge(0), Le(10_000)]
     """First trials, whose values are drawn at random, and finished trials before the median ends any."""
     min_evaluations: Annotated[int, Ge(1), Le(10_000)]
@@ -212,7 +212,7 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if (self.storage is None) != (self.study is None):
             given, lacking = ("study", "storage") if self.storage is None else ("storage", "study")
-            raise UserError(f"{lacking}: missing beside {given}; a database and the study in it are named together")
+            raise UserError(f"{lacking}: required with {given}")
         if self.storage is not None and "://" not in self.storage:
             raise UserError(f"storage: '{self.storage}' is not a URL, such as postgresql://USER@HOST/optuna")
         if len(set(self.objectives)) < len(self.objectives):

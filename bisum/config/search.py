@@ -20,6 +20,8 @@ from bisum.config.schema import SCHEMAS
 from bisum.config.sweep_jobs import job_of_words
 from bisum.errors import UserError, without_secrets
 
+_MOST_CHECKED = 100
+"""The most values of a dimension that are checked before a search begins; others are when they are drawn."""
 EXTENDABLE = ("search.trials", "search.storage")
 """Settings that a search which is resumed may be given anew."""
 
@@ -38,7 +40,7 @@ class Interval:
         """Return it in words."""
         kinds = [name for name, holds in (("whole", self.is_whole), ("logarithmic", self.is_log)) if holds]
         low, high = self.ends
-        return f"{low:g} to {high:g}{f' ({chr(44).join(kinds)})' if kinds else ''}"
+        return f"{low:g} to {high:g}" + (f" ({', '.join(kinds)})" if kinds else "")
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -51,7 +53,7 @@ class Choice:
     """Values to choose from."""
 
     words: Mapping[Any, str]
-    """Each value, a number, text, flag or null, with what stands after the equals sign for it."""
+    """Each value, a number, text, flag or null, with its text on the command line."""
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -104,7 +106,7 @@ class Search:
         return words if signature_of(alone) == searched else None
 
     def described(self) -> dict[str, Any]:
-        """Return what makes it this search and no other, as plain data."""
+        """Return what identifies the search, as plain data."""
         space = {
             key: {"choices": list(found.words.values())} if isinstance(found, Choice) else asdict(found)
             for key, found in self.space.items()
@@ -143,15 +145,17 @@ def search_of(
         raise UserError(f"hparams_search: bisum {composer.command} has no trials to search; only bisum train does")
     for key in ("jobs", "zip"):
         if getattr(sweep, key):
-            raise UserError(f"sweep.{key}: lists jobs, and a search chooses its own; leave it out")
+            raise UserError(f"sweep.{key}: lists jobs, but a search chooses them itself; remove it")
     last: dict[str, Override] = {}
     for override in overrides:
         if override.is_sweep_override():
             if override.is_hydra_override():
-                raise UserError(f"'{typed(override)}': belongs to the whole search; give it one value")
+                raise UserError(f"'{typed(override)}': applies to the whole search and takes one value")
             last[override.key_or_group] = override
         else:
             last.pop(override.key_or_group, None)
+    if "trainer.best_metric" in last:
+        raise UserError("trainer.best_metric: trials with different metrics cannot be compared; give it one value")
     space = {key: _dimension(override, _is_whole(composer, composed, key)) for key, override in last.items()}
     if not space:
         raise UserError(
@@ -180,7 +184,7 @@ def _words(found: Dimension) -> Iterator[str]:
 def _corners(space: Mapping[str, Dimension]) -> Iterator[dict[str, Any]]:
     """Yield trials that together have each listed value and both ends of each interval."""
     listed = {key: _values(found) for key, found in space.items()}
-    for number in range(1, max(map(len, listed.values()))):
+    for number in range(1, min(_MOST_CHECKED, max(map(len, listed.values())))):
         yield {key: values[min(number, len(values) - 1)] for key, values in listed.items()}
 
 
@@ -193,9 +197,14 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
     """Return a dimension of the space."""
     key, swept = override.key_or_group, override._value
     if not isinstance(swept, IntervalSweep):
-        words = dict(map(_listed, values_of(override)))
+        listed = [_listed(value) for value in values_of(override)]
+        words = {word: word for _, word in listed}
+        if len({value for value, _ in listed}) == len(words):  # else some are equal, as 1, 1.0 and true are
+            words = dict(listed)
+        if any(without_secrets(word) != word for word in words.values()):
+            raise UserError(f"{key}: a listed value holds a password, which would be written to a file")
         if not words:
-            raise UserError(f"{key}: '{typed(override)}' matches nothing to search")
+            raise UserError(f"{key}: '{typed(override)}' matches no values")
         return Choice(words)
     low, high = float(swept.start or 0), float(swept.end or 0)
     if tags := swept.tags - {"log"}:
@@ -232,10 +241,10 @@ def _check_sampler(options: SearchOptions, space: Mapping[str, Dimension]) -> No
     intervals = [key for key, found in space.items() if isinstance(found, Interval)]
     choices = [key for key in space if key not in intervals]
     if options.sampler == "grid" and intervals:
-        raise UserError(f"search.sampler: a grid needs listed values, and {intervals[0]} is an interval")
+        raise UserError(f"search.sampler: a grid needs listed values, but {intervals[0]} is an interval")
     if options.sampler == "cmaes":
         if choices:
-            raise UserError(f"search.sampler: CMA-ES searches intervals alone, and {choices[0]} has listed values")
+            raise UserError(f"search.sampler: CMA-ES searches only intervals, but {choices[0]} has listed values")
         if len(intervals) < 2:
             raise UserError("search.sampler: CMA-ES needs two intervals or more; tpe searches one")
         if len(options.objectives) > 1:

@@ -21,11 +21,12 @@ from bisum.config.jobs import Job, directory_of, distinguishing_words
 from bisum.config.options import SearchOptions, SweepOptions
 from bisum.config.overrides import check_number, swept
 from bisum.config.recording import mask_composed
+from bisum.config.schema import SCHEMAS
 from bisum.config.search import EXTENDABLE, Search, search_of
 from bisum.config.sweep_jobs import job_of_record, job_of_words, options_of
 from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import ShowProgress, no_progress
-from bisum.runs.sweep import RECORD, record_of_job
+from bisum.runs.sweep import RECORD, read_sweep, record_of_job
 
 FromRecord: TypeAlias = Callable[[Mapping[str, Any], int], Job]
 
@@ -50,6 +51,8 @@ class Sweep:
     """What chooses further jobs; None: all are listed."""
     from_record: FromRecord | None = None
     """Returns a job from the sweep's record and its number, as another process may have added some."""
+    given: Sequence[str] = ()
+    """The words that it is resumed with, without secrets."""
 
     @property
     def log(self) -> str:
@@ -84,7 +87,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     refuse_two_runs(overrides)
     composed = composer.compose_sweep(overrides)
     options = options_of(composed, "sweep", SweepOptions, overrides)
-    words = [without_secrets(typed(override)) for override in overrides]
+    words = _words_of(overrides)
     is_ours = _is_ours(composed)
     if not is_ours:
         _refuse_settings(composer, options)
@@ -123,6 +126,30 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     return Sweep(composed, options, jobs, words, _repetitions(repeated, jobs))
 
 
+def sweep_of_record(
+    directory: str, config_dir: str | None, words: Sequence[str], *, checks_jobs: bool = True
+) -> tuple[Composer, Sweep]:
+    """Return the sweep that the record in a directory holds, and what composes its command.
+
+    Args:
+        directory: the sweep's directory.
+        config_dir: the folder of `--config-dir`; None: the one in the record, if it exists.
+        words: the words of the command line, which name the directory as `resume=`.
+        checks_jobs: see `resumed_sweep`.
+
+    Raises:
+        UserError: a line for each thing that is wrong.
+    """
+    path = Path(directory).expanduser()
+    record = read_sweep(path)
+    if record["command"] not in SCHEMAS or record["command"] == "summarize":
+        raise UserError(f"'{path / RECORD}': command must be one that bisum -m runs, as bisum wrote it")
+    recorded = record["config_dir"]
+    folder = config_dir or (recorded if recorded and Path(recorded).is_dir() else None)  # listed jobs need none of it
+    composer = Composer(record["command"], folder)
+    return composer, resumed_sweep(composer, str(path), record, composer.parse(words), checks_jobs=checks_jobs)
+
+
 def resumed_sweep(
     composer: Composer,
     directory: str,
@@ -158,13 +185,23 @@ def resumed_sweep(
     from_record = partial(job_of_record, composer, composed, given)
     search = None
     if record["search"] is not None:
-        if "search.storage" in incomplete and not any(o.key_or_group == "search.storage" for o in given):
+        is_masked = ["search", "storage"] in (record["shared"].get("masked") or ())
+        if is_masked and not any(o.key_or_group == "search.storage" for o in given):
             raise UserError("search.storage: the record lacks its password; give search.storage=URL again")
         search = _search(composer, composed, options, [*earlier, *given], directory)
         _check_base(search, record, directory)
     jobs = [from_record(record, number) for number in range(len(record["jobs"]) if checks_jobs else 0)]
     mask_composed(composed)
-    return Sweep(composed, options, jobs, record["words"], is_resumed=True, search=search, from_record=from_record)
+    return Sweep(
+        composed,
+        options,
+        jobs,
+        record["words"],
+        is_resumed=True,
+        search=search,
+        from_record=from_record,
+        given=_words_of(given),
+    )
 
 
 def _search(
@@ -196,6 +233,11 @@ def _check_base(search: Search | None, record: Mapping[str, Any], directory: str
         )
 
 
+def _words_of(overrides: Sequence[Override]) -> list[str]:
+    """Return overrides as typed, without secrets."""
+    return [without_secrets(typed(override)) for override in overrides]
+
+
 def _refuse_changes(record: Mapping[str, Any], given: Sequence[Override], incomplete: Collection[str]) -> None:
     """Refuse words that would change the jobs of a sweep."""
     is_search = record["search"] is not None
@@ -204,7 +246,12 @@ def _refuse_changes(record: Mapping[str, Any], given: Sequence[Override], incomp
         is_fixed = key in ("sweep", "sweep.zip", "sweep.jobs") or (changes_number(key) and key not in incomplete)
         if key.partition(".")[0] == "search":
             is_fixed = not is_search or key not in EXTENDABLE
-        if is_fixed or override.is_delete() or override.is_hydra_override():
+        is_hydras = override.is_hydra_override() and not (
+            key.startswith("hydra.launcher.") and "hydra/launcher=slurm" in record["words"]
+        )
+        if key.startswith("hydra.launcher."):  # more memory, another partition
+            is_fixed = False
+        if is_fixed or override.is_delete() or is_hydras:
             may = [*free_keys(), *(EXTENDABLE if is_search else ()), *sorted(incomplete)]
             raise UserError(
                 f"'{without_secrets(typed(override))}': the jobs of a sweep keep their settings when it is resumed; "
@@ -227,8 +274,7 @@ def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
 
 def _not_recorded(record: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     """Yield the paths of values that the record of a sweep has as expressions, or without their secrets."""
-    for job in record["jobs"]:
-        of_job = record_of_job(record, job)
+    for of_job in (record["shared"], *(record_of_job(record, job) for job in record["jobs"])):
         for listed in ("from_environment", "masked"):
             yield from (path for path in of_job.get(listed) or () if isinstance(path, list))
 

@@ -22,7 +22,7 @@ def narrate_overfit(screen: Screen, record: Mapping[str, Any], config: Config, *
     steps = "1 step" if found["steps"] == 1 else f"{found['steps']:,} steps"
     fell = f"overfit: the loss of one batch of {rows} fell from {first:.3g} to {loss:.3g} in {steps}"
     if loss >= limit:
-        fell = fell.replace(" fell ", " went ") if loss >= first else fell
+        fell = fell.replace(" fell ", " rose ") if loss >= first else fell
         screen.warn(
             f"{fell}, not below {limit:g} (debug.overfit_loss); ROUGE-L {score:.1f} on the batch itself. "
             f"Likely causes: {'; '.join(_causes(config))}"
@@ -30,7 +30,7 @@ def narrate_overfit(screen: Screen, record: Mapping[str, Any], config: Config, *
         return
     screen.lines(f"{fell}; ROUGE-L {score:.1f} on the batch itself", kind="news" if in_sweep else "result")
     if score < _SAME:
-        screen.warn(f"overfit: the summaries are not those of the batch; {_why_others(found, config)}")
+        screen.warn(f"overfit: the summaries differ from the references; {_why_others(found, config)}")
 
 
 def _causes(config: Config) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _causes(config: Config) -> Iterator[str]:
 
 
 def _why_others(found: Mapping[str, Any], config: Config) -> str:
-    """Return what may keep a model that has learnt the batch from writing its summaries."""
+    """Return what may keep a model that has memorized the batch from generating its summaries."""
     if found["cut"]:
         return f"{found['cut']:,} of them are cut at model.max_summary_tokens={config.model.max_summary_tokens}"
     return "see the keys of generation, such as min_tokens and no_repeat_ngram_size, and the tokenizer's unknown tokens"

@@ -1,4 +1,4 @@
-"""The table of a profile's dearest operators."""
+"""The table of a profile's most expensive operators."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Operator:
 def narrate_profiled(
     screen: Screen, operators: Sequence[Operator], steps: int, seconds: float, device: str, trace: Path
 ) -> None:
-    """Show the dearest operators of a step, and where the trace is.
+    """Show the most expensive operators of a step, and where the trace is.
 
     Args:
         screen: where to show them.
-        operators: all operators, the dearest first.
+        operators: all operators, the most expensive first.
         steps: recorded steps.
         seconds: time of a step while it is recorded.
         device: the device whose time is counted: CPU or GPU.
         trace: file of the trace.
     """
-    counted = "1 step, recorded" if steps == 1 else f"{steps} steps, recorded"
-    screen.print(f"\nprofile of {counted} at {1000 * seconds:,.1f} ms a step: self time on the {device}")
+    counted = "1 step" if steps == 1 else f"{steps} steps"
+    screen.print(f"\nprofile of {counted} ({1000 * seconds:,.1f} ms each while recording): self time on the {device}")
     screen.print(profile_table(operators))
     show_trace(screen, trace)
 

@@ -11,9 +11,9 @@ from bisum.errors import UserError, printable
 
 _FILES = (
     *("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", "sweep.json"),
-    *(".lock", ".claim", ".state", ".progress"),
+    *("optuna.journal", ".lock", ".claim", ".state", ".progress", ".submission", ".optuna.journal.lock"),
 )
-_FOLDERS = ("predictions", "checkpoints", "plots", ".hydra")
+_FOLDERS = ("predictions", "checkpoints", "plots", "profile", "slurm", ".hydra")
 _OTHERS = ("wandb",)
 """Folders whose contents, links among them, are a library's own."""
 

@@ -14,6 +14,8 @@ from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, THREADS, WHOLE, Kind, o
 RECORD = "sweep.json"
 """Name of the record in a sweep's directory."""
 
+OVER = ("finished", "pruned")
+"""Statuses of a run or a job that is not to be run again."""
 STATUSES = ("waiting", "running", "interrupted", "finished", "pruned", "failed")
 
 
@@ -45,6 +47,7 @@ _ENTRIES = {
     "search.id": TEXT,
     "search.study": TEXT,
     "search.described": OBJECT,
+    "search.is_exhausted": FLAG,
     "slurm": LIST,
     "shared": OBJECT,
     "shared.config": OBJECT,
@@ -64,6 +67,7 @@ _JOB_ENTRIES = {
     "threads": or_null(THREADS),
     "fingerprint": or_null(TEXT),
     "trial": or_null(WHOLE),
+    "values": or_null(OBJECT),
     "reason": or_null(TEXT),
     "process": or_null(OBJECT),
     "process.pid": WHOLE,

@@ -1,11 +1,10 @@
-"""Slurm, as bisum uses it: jobs are submitted with submitit, and their states are asked of squeue.
+"""Slurm, as bisum uses it: submitit submits the jobs, and squeue reports their states.
 
-sacct is not asked, since many clusters keep no accounts.
+sacct is not used: many clusters do not run accounting.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import subprocess
@@ -79,7 +78,7 @@ def _importable() -> Iterator[None]:
 
 def states() -> dict[str, str]:
     """Return what each of the user's jobs that have not ended is doing: queued and why, starting, or another state."""
-    listed = _command("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i|%T|%r")
+    listed = _command("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
     found = {}
     for line in listed.splitlines():
         id_, state, reason = line.strip().split("|", 2)

@@ -26,7 +26,7 @@ from bisum.printing import clean_standard_streams
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.progress import read_progress
 from bisum.runs.record import readable_record
-from bisum.runs.sweep import STATUSES
+from bisum.runs.sweep import OVER, STATUSES
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.work import Work
@@ -123,7 +123,7 @@ class SweepDisplay:
         """Report how a job ended."""
         self._relay(number)
         seconds = time.monotonic() - self._starts.pop(number, time.monotonic())
-        if outcome.status in ("finished", "pruned"):
+        if outcome.status in OVER:
             self._took.append(seconds)
         if outcome.status == "finished":
             self._print(f"job {number} finished in {clock(seconds)}{_score(run, ': ')}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bisum.config.schema import Config
-from bisum.errors import UserError, one_line, without_secrets
+from bisum.errors import one_line, without_secrets
 from bisum.interfaces.trainer import AUTO
 
 if TYPE_CHECKING:
@@ -39,10 +39,8 @@ def pruning(config: Config, best_metric: str, warn: Callable[[str], None]) -> Pr
         try:
             reporter = reporter or Reporter(trial.place, trial.study, trial.number, trial.options, most)
             why = reporter.report(evaluation, metrics.get(objective, math.nan))
-        except UserError as error:
-            warn(f"the search is not told of this evaluation: {error}")
         except Exception as error:  # a database that cannot be reached ends no training
-            warn(f"the search is not told of this evaluation: {without_secrets(one_line(error))[:300]}")
+            warn(f"this evaluation was not reported to the search: {without_secrets(one_line(error))[:300]}")
         else:
             return None if why is None else f"{objective} {why}"
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,7 +20,7 @@ from bisum.runs.files import replace_file, version_of
 from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
 from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
-from bisum.runs.sweep import RECORD, own_part, read_sweep, record_of_job
+from bisum.runs.sweep import OVER, RECORD, own_part, read_sweep, record_of_job
 from bisum.sweeps.execution import prepare
 from bisum.sweeps.outcome import Outcome
 
@@ -50,13 +50,14 @@ class SweepRecord:
         self._path = self.directory / RECORD
         self._hydra_folder = sweep.composed.hydra.output_subdir
         self._seen: tuple[int, ...] = ()
-        self._begins_anew = begins_anew
+        self._begins_anew, self._is_locked = begins_anew, False
         refusal = f"hydra.sweep.dir: '{self.directory}' is in use: another process has locked it"
         with waiting_lock(self.directory / _STATE):
             self._lock, self.is_alone = share(self.directory, refusal)
             try:
                 self.is_new = not self._path.exists()
                 self._record = _begun(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
+                self._extend(sweep)
                 for number in range(len(self._record["jobs"])):
                     self._reconcile(number)
                 self._write()
@@ -67,7 +68,7 @@ class SweepRecord:
     @property
     def jobs(self) -> list[dict[str, Any]]:
         """The entries of the jobs, as any process wrote them last."""
-        seen = version_of(self._path)
+        seen = self._seen if self._is_locked else version_of(self._path)
         if seen != self._seen or not seen:
             try:
                 self._record, self._seen = read_sweep(self.directory), seen
@@ -88,34 +89,30 @@ class SweepRecord:
         threads: int | None = self._record["threads"]
         return threads
 
-    def add(self, choose: Callable[[int], tuple[Job, int] | None]) -> int | None:
-        """Add a job that a search has chosen, and return its number; None if there is none to add.
+    @contextmanager
+    def locked(self) -> Iterator[dict[str, Any]]:
+        """Yield the record, as any process wrote it last, and write it at the end; others wait for that.
 
-        `choose` is called under the lock with the number; it returns the job and the number of its trial.
+        A block within another one of this object is part of it.
         """
-        with waiting_lock(self.directory / _STATE):
-            entries = self._latest()
-            chosen = choose(len(entries))
-            if chosen is None:
-                return None
-            job, trial = chosen
-            part = own_part(_record_of(job), self._record["shared"])
-            entries.append({**_entry(job), "trial": trial, "own": part})
-            self._write()
-            return len(entries) - 1
-
-    def submitted(self, submissions: list[dict[str, Any]]) -> None:
-        """Note the jobs of Slurm that work on the sweep; each has an id, and the number of a job or null for any."""
+        if self._is_locked:
+            yield self._record
+            return
         with waiting_lock(self.directory / _STATE):
             self._latest()
-            self._record["slurm"] = [*self._record["slurm"], *submissions]
-            self._write()
+            self._is_locked = True
+            try:
+                yield self._record
+                self._write()
+            finally:
+                self._is_locked = False
 
-    def change(self, number: int, **values: Any) -> None:
-        """Set values of a job's entry."""
-        with waiting_lock(self.directory / _STATE):
-            self._latest()[number].update(values)
-            self._write()
+    def add(self, job: Job, trial: int, values: Mapping[str, Any]) -> int:
+        """Add the job of a trial, and return its number."""
+        with self.locked() as record:
+            part = own_part(_record_of(job), record["shared"])
+            record["jobs"].append({**_entry(job), "trial": trial, "values": dict(values), "own": part})
+            return len(record["jobs"]) - 1
 
     def path(self, number: int) -> Path:
         """Return the run directory of a job."""
@@ -127,8 +124,8 @@ class SweepRecord:
         Raises:
             UserError: its folder cannot be used.
         """
-        with waiting_lock(self.directory / _STATE):
-            entry = self._latest()[number]
+        with self.locked() as record:
+            entry = record["jobs"][number]
             if not is_open(entry, retries):
                 return None
             folder = self._prepared(number)
@@ -136,7 +133,6 @@ class SweepRecord:
                 return None
             process = {"pid": os.getpid(), "host": socket.gethostname()}
             entry.update(status="running", process=process, reason=None)
-            self._write()
             return claim
 
     def _prepared(self, number: int) -> Path:
@@ -152,8 +148,8 @@ class SweepRecord:
 
     def settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> dict[str, Any]:
         """Record how a try of a job has ended, and return its entry; `run` is its `run.json`."""
-        with waiting_lock(self.directory / _STATE):
-            entry = self._latest()[number]
+        with self.locked() as record:
+            entry: dict[str, Any] = record["jobs"][number]
             has_failed = outcome.status == "failed"
             entry.update(
                 status=outcome.status,
@@ -162,15 +158,21 @@ class SweepRecord:
                 tries=entry["tries"] + has_failed,
                 final=outcome.is_final,
             )
-            if outcome.status in ("finished", "pruned"):
+            if outcome.status in OVER:
                 entry.update(_of_finished(run))
-            self._write()
             return dict(entry)
 
     def is_elsewhere(self, number: int) -> bool:
         """Return whether another process runs a job."""
         folder = self.path(number)
         return is_locked(folder, CLAIM) or is_locked(folder)
+
+    def discard(self) -> None:
+        """Remove the record of a new sweep that cannot begin, and its directory if nothing else is in it."""
+        for name in (RECORD, "multirun.yaml", "optuna.journal", ".optuna.journal.lock", _STATE, ".submission", ".lock"):
+            (self.directory / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.directory.rmdir()
 
     def close(self) -> None:
         """Leave the directory to others."""
@@ -205,13 +207,19 @@ class SweepRecord:
             )
         return record
 
+    def _extend(self, sweep: Sweep) -> None:
+        """Keep the number of trials that a search is continued with, for those who continue it next."""
+        key = "search.trials="
+        if given := [word for word in (sweep.given or sweep.words) if word.startswith(key)]:
+            self._record["words"] = [*(word for word in self._record["words"] if not word.startswith(key)), given[-1]]
+
     def _reconcile(self, number: int) -> None:
         """Bring an entry up to date with its run directory, and let what failed run again if nobody else works."""
         entry = self._record["jobs"][number]
         folder = self.path(number)
         is_left = entry["status"] == "running" and not self.is_elsewhere(number)
         if self._link(number) or not version_of(folder / "run.json"):
-            if is_left or entry["status"] in ("finished", "pruned", "interrupted"):
+            if is_left or entry["status"] in (*OVER, "interrupted"):
                 entry.update(status="waiting", reason=None, process=None)
         else:
             run = read_record(folder)
@@ -220,10 +228,10 @@ class SweepRecord:
                     f"'{folder}': holds a different run from job {number} of the sweep "
                     f"({' '.join(entry['words'])}); move it away"
                 )
-            if run.get("status") in ("finished", "pruned"):
+            if run.get("status") in OVER:
                 entry.update(status=run["status"], reason=None, process=None)
                 entry.update(_of_finished(run))
-            elif is_left or entry["status"] in ("finished", "pruned"):
+            elif is_left or entry["status"] in OVER:
                 entry.update(status="interrupted", reason=None, process=None)
         if self.is_alone and self._begins_anew:
             if entry["status"] == "failed":
@@ -235,7 +243,7 @@ def is_open(entry: dict[str, Any], retries: int) -> bool:
     """Return whether a job is still to be run, if no process runs it already."""
     if entry["status"] == "failed":
         return not entry["final"] and entry["tries"] <= retries
-    return entry["status"] not in ("finished", "pruned")
+    return entry["status"] not in OVER
 
 
 def _of_finished(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,7 +257,12 @@ def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[st
     search = None
     if sweep.search is not None:
         name = sweep.search.options.study or Path(sweep.directory).absolute().name
-        search = {"id": secrets.token_hex(8), "study": name, "described": sweep.search.described()}
+        search = {
+            "id": secrets.token_hex(8),
+            "study": name,
+            "described": sweep.search.described(),
+            "is_exhausted": False,
+        }
     return {
         "command": sweep.example.config.provenance.command,
         "words": list(sweep.words),
@@ -288,6 +301,7 @@ def _entry(job: Job) -> dict[str, Any]:
         "threads": None,
         "fingerprint": None,
         "trial": None,
+        "values": None,
     }
 
 

@@ -18,6 +18,7 @@ from bisum.errors import UserError, complain
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import ROUGE_PROFILES, rouge_name, split_score_name
 from bisum.runs.record import readable_record
+from bisum.runs.sweep import OVER
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.trials import Trials
 
@@ -58,7 +59,7 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
     report(record.directory, [record.path(number) for number in range(len(record.jobs))])
     failed = {number: entry for number, entry in enumerate(record.jobs) if entry["status"] == "failed"}
     pruned = sum(entry["status"] == "pruned" for entry in record.jobs)
-    left = sum(entry["status"] not in ("failed", "finished", "pruned") for entry in record.jobs)
+    left = sum(entry["status"] not in ("failed", *OVER) for entry in record.jobs)
     for number, entry in failed.items():
         complain(f"job {number} failed: {entry['reason']} (log: {from_here(record.path(number)) / 'train.log'})")
     total = len(record.jobs) if trials is None else trials.total
@@ -71,9 +72,13 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
             f"{len(failed)} failed",
             f"{left} left",
         ]
-        words = shlex.join(["bisum", f"resume={_path_word(from_here(record.directory))}"])
-        complain(f"of {total} jobs {', '.join(counts)}; resume with: {words}")
+        complain(f"of {total} jobs {', '.join(counts)}; resume with: {resume_command(record.directory)}")
     return 1 if failed or left else 0
+
+
+def resume_command(directory: Path) -> str:
+    """Return the command line that resumes the sweep in a directory, ready to be pasted."""
+    return shlex.join(["bisum", f"resume={_path_word(from_here(directory))}"])
 
 
 def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from bisum.errors import UserError
 from bisum.records.run import claim
 from bisum.runs.files import replace_file
 from bisum.runs.plain import refuse_links
-from bisum.runs.sweep import is_sweep
+from bisum.runs.sweep import OVER, is_sweep
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.display import SweepDisplay
 from bisum.sweeps.execution import Function, release_memory, run_job_of_sweep
@@ -48,10 +48,8 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
     Raises:
         UserError: the sweep's directory cannot be used.
     """
-    if sweep.search is not None:
-        check_optuna(sweep.search)
     if not sweep.options.wait:
-        raise UserError("sweep.wait: only hydra/launcher=slurm runs jobs that nobody waits for; leave it out")
+        raise UserError("sweep.wait=false: works only with hydra/launcher=slurm; remove it")
     callbacks = Callbacks(sweep.composed)
     directory = sweep_directory(sweep)
     in_processes = runs_in_processes(sweep.composed.hydra)
@@ -59,9 +57,9 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
     parallel = _parallel(sweep, len(gpus), in_processes)
     record = SweepRecord(sweep, config_dir, threads_of_a_job(parallel))
     try:
+        trials = trials_of(sweep, record)
         if record.is_new:
             write_composed(sweep, directory)
-        trials = trials_of(sweep, record)
         _announce(sweep, record, trials, parallel, len(gpus), in_processes=in_processes)
         launch = _process(config_dir, entry, gpus) if in_processes else _in_this_process(import_function)
         command = sweep.example.config.provenance.command
@@ -90,10 +88,12 @@ def run_worker(sweep: Sweep, config_dir: str | None, entry: str, only: int | Non
     Returns:
         0, or 128 + n if signal n stopped the work; how each job has ended is in the sweep's record.
     """
+    if sweep.search is not None:
+        check_optuna(sweep.search)
     record = SweepRecord(sweep, config_dir, None, begins_anew=False)
     try:
         launch = _process(config_dir, entry, [])
-        scheduler = work(sweep, record, trials_of(sweep, record), launch, 1, detached=True, only=only)
+        scheduler = work(sweep, record, trials_of(sweep, record), launch, 1, detached=True, only=only, waits=False)
         return 0 if scheduler.stopped_by is None else 128 + scheduler.stopped_by
     finally:
         record.close()
@@ -108,12 +108,13 @@ def work(
     *,
     detached: bool,
     only: int | None = None,
+    waits: bool = True,
 ) -> Scheduler:
-    """Run jobs until none is left to run, and return the scheduler that did it."""
+    """Run jobs until none is left to run, and return the scheduler that did it; see there for the arguments."""
     label = labels(record) if trials is None else trials.label
     with SweepDisplay(label, sweep.log, trials, detached=detached) as display:
         job = partial(_job, sweep, record)
-        scheduler = Scheduler(record, job, sweep.options, parallel, launch, display, trials, only)
+        scheduler = Scheduler(record, job, sweep.options, parallel, launch, display, trials, only, waits)
         scheduler.work()
     return scheduler
 
@@ -122,8 +123,10 @@ def sweep_directory(sweep: Sweep) -> Path:
     """Return the directory of a sweep, which exists then and is its own.
 
     Raises:
-        UserError: it cannot be used.
+        UserError: it cannot be used, or a library is missing that the sweep needs.
     """
+    if sweep.search is not None:
+        check_optuna(sweep.search)
     directory = Path(sweep.directory)
     if is_sweep(directory):
         refuse_links(directory, "hydra.sweep.dir")
@@ -139,9 +142,15 @@ def write_composed(sweep: Sweep, directory: Path) -> None:
 
 def trials_of(sweep: Sweep, record: SweepRecord) -> Trials | None:
     """Return the trials of a search, reconciled with their runs; None if the jobs are listed."""
-    trials = None if sweep.search is None else Trials(sweep, record)
-    if trials is not None:
-        trials.reconcile()
+    if sweep.search is None:
+        return None
+    try:
+        trials = Trials(sweep, record)
+    except UserError:
+        if record.is_new:
+            record.discard()
+        raise
+    trials.reconcile()
     return trials
 
 
@@ -177,11 +186,11 @@ def _announce(
     if sweep.log == "quiet":
         return
     total = len(record.jobs) if trials is None else trials.total
-    over = sum(entry["status"] in ("finished", "pruned") for entry in record.jobs)
+    over = sum(entry["status"] in OVER for entry in record.jobs)
     left = total - over
     number = f"{total} {'job' if trials is None else 'trial'}{'s' * (total != 1)}"
     done = f", {over} of them finished{' or pruned' * (trials is not None)}" if over else ""
-    others = "" if record.is_alone else "; another process works on them, too"
+    others = "" if record.is_alone else "; another process is also working on them"
     lines = [*sweep.repeated, f"{number} in {from_here(record.directory)}{done}{others}"]
     if left and parallel > 1:
         threads = f"{record.threads or 'its own number of'} thread{'s' * (record.threads != 1)}"

@@ -19,7 +19,7 @@ from bisum.runs.files import version_of
 from bisum.runs.progress import PROGRESS
 from bisum.runs.record import readable_record
 from bisum.runs.signals import Interrupted, interrupts
-from bisum.runs.sweep import record_of_job
+from bisum.runs.sweep import OVER, record_of_job
 from bisum.sweeps.display import SweepDisplay
 from bisum.sweeps.outcome import Outcome, outcome_of
 from bisum.sweeps.record import SweepRecord, is_open
@@ -72,7 +72,9 @@ class Scheduler:
     trials: Trials | None = None
     """What adds jobs, if the sweep is a search."""
     only: int | None = None
-    """The job to work on, if it is one alone."""
+    """The job to work on, if it is only one."""
+    waits: bool = True
+    """Whether to wait for jobs that other processes run, to run them if those are killed."""
     stopped_by: int | None = None
     """The signal that stopped the work, if any."""
     failed_fast: bool = False
@@ -111,7 +113,10 @@ class Scheduler:
         """Return whether a job is to be run, by this process or by one that has it."""
         if self.trials is not None and not self.trials.is_over():
             return True
-        return any(is_open(entry, self.options.retries) for _, entry in self._entries())
+        return any(
+            is_open(entry, self.options.retries) and (self.waits or not self.record.is_elsewhere(number))
+            for number, entry in self._entries()
+        )
 
     def _entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the entries of the jobs to work on, with their numbers."""
@@ -147,7 +152,7 @@ class Scheduler:
         directory = self.record.path(number)
         try:
             job, run = self.job(number), readable_record(directory)
-            if run.get("status") in ("finished", "pruned"):  # the sweep's process was killed before it could note that
+            if run.get("status") in OVER:  # the sweep's process was killed before it could note that
                 self._settle(number, Outcome(run["status"]), run)
                 claim.close()
                 return True
@@ -213,7 +218,7 @@ class Scheduler:
         self._settle(number, Outcome("failed", reason, is_final=True), {})
 
     def _settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> None:
-        if self.trials is not None and outcome.status in ("finished", "pruned"):
+        if self.trials is not None and outcome.status in OVER:
             self.trials.tell(number, outcome.status)  # first, since nobody asks again about a job that is settled
         entry = self.record.settle(number, outcome, run)
         if outcome.status == "finished":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bisum.display.console import Console
@@ -29,26 +30,23 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
         return
     names = [_name(name, record) for name in search.options.objectives]
     if len(names) > 1 and best:
-        console.print(f"\n{len(best)} jobs are best: no other one surpasses them in both objectives", soft_wrap=True)
+        number = "1 job" if len(best) == 1 else f"{len(best)} jobs"
+        console.print(f"\nPareto front: {number} that no other job beats in both objectives", soft_wrap=True)
         table = new_table("job")
         for name in (*names, "values"):
             table.add_column(name)
         for trial in best:
-            table.add_row(_job(trial), *(f"{value:.2f}" for value in trial.values), _values(trial))
+            table.add_row(trials.name(trial), *(f"{value:.2f}" for value in trial.values), _values(trial))
         console.print(table)
     elif best:
         console.print(
-            f"\nbest job {_job(best[0])}: {names[0]} {best[0].value:.2f} with {_values(best[0])}", soft_wrap=True
+            f"\nbest job {trials.name(best[0])}: {names[0]} {best[0].value:.2f} with {_values(best[0])}", soft_wrap=True
         )
     for trial in best[:_MOST_COMMANDS]:
         command = search.command_of(trial.params)
-        where = str(trial.user_attrs.get("directory", ""))
-        shown = shlex.join(["bisum", *command]) if command else f"in {where}, whose run.json has all settings"
+        shown = shlex.join(["bisum", *command]) if command else "run.json has its settings; no command line has all"
         console.print(f"run it again     {shown}", soft_wrap=True)
-    if trials.place == search.options.storage:
-        place = without_secrets(trials.place)
-    else:
-        place = str(from_here(record.directory) / "optuna.journal")
+    place = without_secrets(trials.place) if search.options.storage else str(from_here(Path(trials.place)))
     console.print(
         f"all trials       {shlex.join(['optuna-dashboard', place])}  (pip install optuna-dashboard)", soft_wrap=True
     )
@@ -66,8 +64,3 @@ def _values(trial: FrozenTrial) -> str:
     return " ".join(
         f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in trial.params.items()
     )
-
-
-def _job(trial: FrozenTrial) -> str:
-    """Return the number of a trial's job in its sweep."""
-    return str(trial.user_attrs.get("job", "")).rpartition("/")[2]

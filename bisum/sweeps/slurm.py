@@ -6,24 +6,25 @@ the sweep's record says how far it is, whoever reads it.
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from bisum.config.hydra_node import slurm_options
 from bisum.config.options import SlurmOptions
 from bisum.config.sweep import Sweep
 from bisum.display.console import Console
-from bisum.display.terminal import from_here
 from bisum.errors import UserError, complain, printable
 from bisum.runs.lock import waiting_lock
 from bisum.runs.record import readable_record
 from bisum.runs.signals import Interrupted, interrupts
+from bisum.runs.sweep import OVER
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.cluster import ending, import_submitit, states, submit
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord, is_open
-from bisum.sweeps.report import report_work
+from bisum.sweeps.report import report_work, resume_command
 from bisum.sweeps.running import sweep_directory, trials_of, write_composed
 from bisum.sweeps.search_report import report_search
 from bisum.sweeps.slurm_node import OnNode
@@ -31,6 +32,12 @@ from bisum.sweeps.trials import Trials
 
 _LOOK = 5.0
 """Seconds between two questions to Slurm, which serves a whole cluster."""
+_PAUSE = 0.5
+"""Seconds between two looks at the sweep's record."""
+_SEARCH = -1
+"""Stands for a search as a whole among the numbers of jobs."""
+_CHATTER = ("submitit ", "srun: ", "slurmstepd")
+"""What lines begin with that say nothing about a failure."""
 _SUBMISSION = ".submission"
 """Lock of the submission of jobs, in the sweep's directory."""
 _FOLDER = "slurm"
@@ -61,15 +68,21 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
     directory = sweep_directory(sweep)
     record = SweepRecord(sweep, config_dir, options.cpus)
     try:
+        trials = trials_of(sweep, record)
         if record.is_new:
             write_composed(sweep, directory)
-        trials = trials_of(sweep, record)
         sweep_on_slurm = _SweepOnSlurm(sweep, record, trials, options)
         command = record.contents["command"]
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
         try:
-            with waiting_lock(directory / _SUBMISSION):  # two processes would submit the same jobs
-                sweep_on_slurm.submit(submitit, config_dir)
+            try:
+                with waiting_lock(directory / _SUBMISSION):  # two processes would submit the same jobs
+                    sweep_on_slurm.submit(submitit, config_dir)
+            except UserError:
+                if record.is_new and not record.contents["slurm"]:
+                    shutil.rmtree(directory / _FOLDER, ignore_errors=True)
+                    record.discard()
+                raise
             if not sweep.options.wait:
                 return sweep_on_slurm.leave()
             stopped_by = sweep_on_slurm.wait()
@@ -98,14 +111,16 @@ class _SweepOnSlurm:
             self._say(f"> Slurm has {len(live)} job{'s' * (len(live) != 1)} of this sweep already")
         if not wanted:
             return
+        directory = str(self._record.directory.absolute())
         folder = self._record.directory.absolute() / _FOLDER
         size, chosen = self._options.array_size, self._sweep.options.parallel
         for at in range(0, len(wanted), size):
             part = wanted[at : at + size]
             parallel = len(part) if chosen == "auto" else min(chosen, len(part))
-            nodes = [OnNode(str(self._record.directory.absolute()), number, config_dir) for number in part]
+            nodes = [OnNode(directory, number, config_dir, self._sweep.given) for number in part]
             ids = submit(submitit, folder, self._options, nodes, parallel)
-            self._record.submitted([{"id": id_, "job": number} for id_, number in zip(ids, part, strict=True)])
+            with self._record.locked() as record:
+                record["slurm"] += [{"id": id_, "job": number} for id_, number in zip(ids, part, strict=True)]
             what = "job" if self._trials is None else "worker"
             several = f"{what}s, {parallel} at once," if len(ids) > 1 else what
             self._say(f"> submitted {len(ids)} {several} to Slurm as {ids[0].partition('_')[0]}")
@@ -122,7 +137,7 @@ class _SweepOnSlurm:
             has_begun = entry["status"] not in ("waiting", "interrupted")
             state = f" ({live[number]})" if number in live and not has_begun else ""
             self._say(f"job {number}: {entry['status']}{state}{self._score(number)}")
-        self._say(f"> collect them with: bisum resume={from_here(self._record.directory)}")
+        self._say(f"> collect the results with: {resume_command(self._record.directory)}")
         return 0
 
     def wait(self) -> int | None:
@@ -131,34 +146,42 @@ class _SweepOnSlurm:
             try:
                 self._watch()
             except Interrupted:
-                self._say(f"> the jobs go on; bisum resume={from_here(self._record.directory)} collects them")
+                self._say(f"> the jobs keep running; {resume_command(self._record.directory)} collects the results")
                 return state.signal
         return None
 
     def _watch(self) -> None:
         """Print what changes until no job is left, or until Slurm has none of the jobs that are."""
-        missing, looked, live = 0, -_LOOK, dict[Any, str]()
+        missing, gone, looked, live = set[int](), set[int](), -_LOOK, dict[Any, str]()
         while self._is_left():
             if time.monotonic() - looked >= _LOOK:
                 looked = time.monotonic()
                 try:
                     live = self._live()
-                    missing = 0 if live else missing + 1
+                    absent = self._absent(live)
+                    gone = missing & absent  # once, Slurm may lose sight of a job that is queued again
+                    self._give_up(gone)
+                    missing = absent
                 except UserError as error:  # its controller restarts, for instance
-                    self._say(f"> {error}; asking again")
+                    self._say(f"> {error}; retrying")
             self._tell_news(live)
-            if missing > 1:  # once, Slurm may lose sight of a job that is queued again
-                self._give_up()
+            if gone and not live:
                 break
-            time.sleep(0.5)
+            time.sleep(_PAUSE)
         self._tell_news({})
+
+    def _absent(self, live: Mapping[Any, str]) -> set[int]:
+        """Return the jobs that are left and that Slurm no longer has; for a search, of which any worker takes any."""
+        if self._trials is None:
+            return {number for number in self._open() if number not in live}
+        return {_SEARCH, *self._open()} if not live else set()
 
     def _wanted(self, live: Mapping[int | None, str]) -> list[int | None]:
         """Return the jobs to submit; None for each worker of a search, which takes any."""
         if self._trials is None:
             return [number for number in self._open() if number not in live]
         chosen = self._sweep.options.parallel
-        left = self._trials.total - sum(e["status"] in ("finished", "pruned") for e in self._record.jobs)
+        left = self._trials.total - sum(e["status"] in OVER for e in self._record.jobs)
         workers = min(1 if chosen == "auto" else chosen, left)
         return [None] * max(0, workers - len(live))
 
@@ -195,24 +218,26 @@ class _SweepOnSlurm:
         value = (run.get("best") or {}).get(str(run.get("best_metric")))
         return f", {run['best_metric']} {value:.2f}" if isinstance(value, int | float) else ""
 
-    def _give_up(self) -> None:
+    def _give_up(self, numbers: Set[int]) -> None:
         """Record why jobs are left that Slurm no longer has."""
         ids = {entry["job"]: entry["id"] for entry in self._record.contents["slurm"]}
-        for number in [*self._open()]:
-            id_ = ids.get(number, ids.get(None))
-            if self._record.is_elsewhere(number) or self._record.jobs[number]["status"] == "interrupted":
-                continue
-            reason = f"Slurm ended its job {id_} before it could record why{ending(str(id_))}{self._last_words(id_)}"
-            self._record.settle(number, Outcome("failed", reason), {})
-        if self._trials is not None and not self._trials.is_over():
-            last = self._record.contents["slurm"][-1]["id"]
-            complain(f"Slurm has ended the workers of this search{ending(last)}{self._last_words(last)}")
+        for number in sorted(numbers):
+            id_ = str(ids.get(number, ids.get(None)))
+            if number == _SEARCH:
+                complain(
+                    f"job {id_} of Slurm, which worked on this search, has ended{ending(id_)}{self._last_words(id_)}"
+                )
+            elif is_open(self._record.jobs[number], 0) and not self._record.is_elsewhere(number):
+                why = f"{ending(id_)}{self._last_words(id_)}"
+                reason = f"job {id_} of Slurm ended before it could record a reason{why}"
+                self._record.settle(number, Outcome("failed", reason), {})
 
     def _last_words(self, id_: str | None) -> str:
         """Return the end of what a job of Slurm has printed."""
         logs = sorted((self._record.directory / _FOLDER).glob(f"{id_}_*_log.out"))
-        lines = [line for log in logs for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-        return f"; its last line: {printable(lines[-1].strip())[:300]}" if lines else ""
+        printed = (line.strip() for log in logs for line in log.read_text("utf-8", "replace").splitlines())
+        lines = [line for line in printed if line and not line.startswith(_CHATTER)]
+        return f"; its last line: {printable(lines[-1])[:300]}" if lines else ""
 
     def _say(self, text: str) -> None:
         if self._sweep.log != "quiet":
@@ -223,10 +248,10 @@ def _check(sweep: Sweep, options: SlurmOptions) -> None:
     """Refuse jobs that cannot run as they are on a node."""
     for job in [sweep.example, *(sweep.jobs or ())]:
         if job.config.hardware.device == "gpu" and not options.gpus:
-            raise UserError("hydra.launcher.gpus: hardware=gpu needs one; add hydra.launcher.gpus=1")
+            raise UserError("hydra.launcher.gpus: hardware=gpu needs a GPU; add hydra.launcher.gpus=1")
         if masked := job.config.provenance.recorded.masked:
             key = ".".join(map(str, masked[0]))
             raise UserError(
-                f"{key}: holds a password, which would be in a file for Slurm; give it as "
+                f"{key}: holds a password, which would be written to a file for Slurm; give it as "
                 f"'{key}=${{oc.env:VARIABLE}}' and export the variable"
             )

@@ -1,4 +1,4 @@
-"""What submitit runs on a node of a Slurm cluster; it is light, since the work is done by a process of its own."""
+"""What submitit runs on a node of a Slurm cluster; it is lightweight: a separate process does the work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,30 +14,36 @@ from typing import Any
 class OnNode:
     """A process that works on a sweep, as submitit calls it: pickled at submission, and again at a checkpoint."""
 
-    def __init__(self, directory: str, number: int | None, config_dir: str | None) -> None:
+    def __init__(self, directory: str, number: int | None, config_dir: str | None, given: Sequence[str]) -> None:
         """Describe the work.
 
         Args:
             directory: the sweep's directory, on a file system that the node shares.
             number: the job to run; None: any job of a search, one after the other.
             config_dir: the folder of `--config-dir`.
+            given: words that the sweep was resumed with.
         """
-        self._words = [directory, "" if number is None else str(number), config_dir or ""]
+        self._arguments = directory, number, config_dir, given
 
     def __call__(self) -> int:
-        """Work, and return the exit code."""
-        # The other process alone has the end to write to, so that reading tells when it has ended. Popen.wait would
-        # not do: its lock is held when the handler of a signal, in the same thread, wants to wait, too.
-        self._ended, end = os.pipe()
+        """Work, and return the exit code; exits with it unless it is 0, so that Slurm has it, too."""
+        directory, number, config_dir, given = self._arguments
+        words = [directory, "" if number is None else str(number), config_dir or "", *given]
         self._is_stopping = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bisum.cli.worker", *self._words],
-            pass_fds=[end],
-            preexec_fn=_ignore_signal,
-        )
+        # Slurm sends the signal to all processes of a job. It is blocked for the other one, which inherits that, and
+        # for this one until its handler can reach the other.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        # Only the other process holds the write end, so a read returns once it has ended. Popen.wait would not do: the
+        # handler, in the same thread, would wait for its lock.
+        self._ended, end = os.pipe()
+        command = [sys.executable, "-P", "-m", "bisum.cli.worker", *words]
+        self._process = subprocess.Popen(command, pass_fds=[end])
         os.close(end)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
         os.read(self._ended, 1)
-        return self._process.wait()
+        if code := self._process.wait():
+            sys.exit(code if code > 0 else 128 - code)
+        return 0
 
     def checkpoint(self) -> Any:
         """Let the work stop where it can be resumed, and return what is queued again; submitit calls it on a signal."""
@@ -47,10 +54,4 @@ class OnNode:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGTERM)
         os.read(self._ended, 1)
-        directory, number, config_dir = self._words
-        return DelayedSubmission(OnNode(directory, int(number) if number else None, config_dir or None))
-
-
-def _ignore_signal() -> None:
-    # Slurm signals all processes of a job; this one asks the other to save a checkpoint.
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        return DelayedSubmission(OnNode(*self._arguments))

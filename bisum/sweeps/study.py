@@ -1,23 +1,26 @@
 """Optuna's study of a search: where its trials are kept, and what chooses and ends them.
 
 Trials are created with ask and closed with tell, Optuna's interface for programs that run trials themselves. Optuna's
-heartbeats do not work with it, so that whether a trial still runs is asked of its run directory.
+heartbeats do not work with this interface; the run directory shows whether a trial is still running.
 """
 
 from __future__ import annotations
 
 import fcntl
 import math
+import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bisum.config.options import SearchOptions
@@ -36,13 +39,22 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 class _Lock:
     """A lock on the journal that the system releases when its process ends, however it ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f".{path.name}.lock")
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._lock = journal.with_name(f".{journal.name}.lock")
 
     def acquire(self) -> bool:
-        """Wait for the lock."""
-        self._file = self._path.open("a+")
+        """Wait for the lock, and remove a last line that a power cut or a full disk has cut off.
+
+        Optuna could not read that line, nor, once another line follows on it, the rest of the journal.
+        """
+        self._file = self._lock.open("a+")
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError), self._journal.open("rb+") as journal:
+            end = journal.seek(0, os.SEEK_END)
+            while end and (journal.seek(end - 1), journal.read(1))[1] != b"\n":
+                end -= 1
+            journal.truncate(end)
         return True
 
     def release(self) -> None:
@@ -54,33 +66,41 @@ def open_storage(place: str) -> BaseStorage:
     """Return the storage at a URL, or in the journal file at a path.
 
     Raises:
-        UserError: it cannot be opened.
+        UserError: it cannot be used.
     """
-    try:
+    with _translated(place):
         if "://" in place:
             return get_storage(place)
         lock = _Lock(Path(place))
-        with suppress(FileNotFoundError):
-            _drop_cut_line(Path(place), lock)
-        return JournalStorage(JournalFileBackend(place, lock_obj=lock))  # type: ignore[arg-type]  # only its methods
-    except Exception as error:  # drivers of databases raise what they like
-        where = f"search.storage: '{without_secrets(place)}'" if "://" in place else f"'{place}'"
-        raise UserError(f"{where} cannot be opened: {without_secrets(one_line(error))[:300]}") from error
-
-
-def _drop_cut_line(path: Path, lock: _Lock) -> None:
-    """Remove a last line that a power cut has cut off, which Optuna could not read."""
-    lock.acquire()
-    try:
-        with path.open("rb+") as file:
-            contents = file.read()
-            file.truncate(contents.rfind(b"\n") + 1)
-    finally:
+        lock.acquire()  # which mends the file
         lock.release()
+        return JournalStorage(JournalFileBackend(place, lock_obj=lock))  # type: ignore[arg-type]  # only its methods
+
+
+@contextmanager
+def _translated(place: str) -> Iterator[None]:
+    """Raise `UserError` for whatever a storage and its driver raise."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        where = f"search.storage: '{without_secrets(place)}'" if "://" in place else f"'{place}'"
+        said = without_secrets(one_line(error))[:300]
+        if isinstance(error, ImportError):
+            said = f"{said} (for postgresql: pip install psycopg2-binary)"
+        if "://" not in place and isinstance(error, ValueError | KeyError | TypeError):
+            said = (
+                "the file is damaged; remove it, and its trials are restored from the runs when the search is resumed"
+            )
+        raise UserError(f"{where} cannot be used: {said}") from error
 
 
 class Study:
-    """A study; its methods are called by one process at a time, which holds the lock of the sweep's record."""
+    """A study; `ask` and `again` are called under the lock of the sweep's record.
+
+    All methods raise `UserError` if the storage fails.
+    """
 
     def __init__(
         self,
@@ -104,92 +124,120 @@ class Study:
         Raises:
             UserError: the storage cannot be opened, or the study is another search's.
         """
-        self._options, self._space = options, space
+        self._options, self._space, self._place = options, space, place
         storage = open_storage(place)
-        try:
+        with _translated(place), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna calls the names of metrics experimental
             self.study = optuna.create_study(
                 storage=storage, study_name=name, directions=[*directions], load_if_exists=True
             )
             known = self.study.user_attrs.get("bisum")
             if known is None:
                 self.study.set_user_attr("bisum", dict(described))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Optuna calls the names experimental
-                self.study.set_metric_names(options.objectives)
-        except (ValueError, KeyError) as error:
-            raise UserError(f"'{without_secrets(place)}' cannot be read: {one_line(error)}") from error
+            self.study.set_metric_names(options.objectives)
         if known not in (None, described):
-            raise UserError(f"search.study: '{name}' holds another search; name another study")
+            raise UserError(f"search.study: '{name}' belongs to another search; name another study")
 
     def ask(self, *, at_random: bool = False) -> tuple[int, dict[str, Any]]:
         """Create a trial; return its number and values, which depend on the seed, its number and the trials before."""
-        self.study.sampler = self._sampler(0, at_random)
-        trial = self.study.ask()
-        self.study.sampler = self._sampler(trial.number, at_random)
-        values = {}
-        for key, found in self._space.items():
-            if isinstance(found, Choice):
-                values[key] = trial.suggest_categorical(key, [*found.words])
-            elif found.is_whole:
-                values[key] = trial.suggest_int(key, int(found.low), int(found.high), log=found.is_log)
-            else:
-                values[key] = trial.suggest_float(key, found.low, found.high, log=found.is_log)
-        return trial.number, values
+        with _translated(self._place):
+            self.study.sampler = self._sampler(0, at_random)
+            trial = self.study.ask()
+            self.study.sampler = self._sampler(trial.number, at_random)
+            # Trial has no public method that takes a distribution.
+            return trial.number, {key: trial._suggest(key, of) for key, of in self._distributions().items()}
+
+    def restore(self, values: Mapping[str, Any], job: str, directory: str) -> int:
+        """Create a trial of a job whose own is missing, and return its number."""
+        attributes = {_JOB: job, "directory": directory}
+        return self._add(dict(values), self._distributions(), attributes, {}, {})
 
     def assign(self, number: int, job: str, directory: str) -> None:
         """Note the job of a trial, and where it runs."""
-        trial_id = self.trial(number)._trial_id
-        self.study._storage.set_trial_user_attr(trial_id, _JOB, job)
-        self.study._storage.set_trial_user_attr(trial_id, "directory", directory)
+        with _translated(self._place):
+            trial_id = self.trial(number)._trial_id
+            self.study._storage.set_trial_user_attr(trial_id, _JOB, job)
+            self.study._storage.set_trial_user_attr(trial_id, "directory", directory)
 
     def again(self, number: int) -> int:
         """Create a trial for another try of a job whose trial has failed, and return its number."""
-        trial = self.trial(number)
-        self.study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=trial.params,
-                distributions=trial.distributions,
-                user_attrs=trial.user_attrs,
-                system_attrs=trial.system_attrs,
-            )
-        )
-        job = trial.user_attrs[_JOB]
-        return max(other.number for other in self.trials() if other.user_attrs.get(_JOB) == job)
+        with _translated(self._place):
+            trial = self.trial(number)
+            of = trial.distributions
+            return self._add(trial.params, of, trial.user_attrs, trial.system_attrs, trial.intermediate_values)
 
     def tell(self, number: int, values: Sequence[float] | None, state: TrialState) -> None:
         """Close a trial, unless it is closed."""
-        if not self.trial(number).state.is_finished():
-            self.study.tell(number, values, state=state)
+        with _translated(self._place):
+            if not self.trial(number).state.is_finished():
+                self.study.sampler = RandomSampler()  # a grid's would end a loop of Optuna's, which there is not
+                self.study.tell(number, values, state=state)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials."""
-        return self.study.get_trials(deepcopy=False)
+        with _translated(self._place):
+            return self.study.get_trials(deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
         """Return a trial; raises `UserError` if there is none of that number."""
         try:
             return self.trials()[number]
         except IndexError as error:
-            raise UserError(f"the study '{self.study.study_name}' lacks trial {number}; restore {JOURNAL}") from error
+            raise UserError(f"the study '{self.study.study_name}' has no trial {number}") from error
 
-    def jobs(self) -> dict[str, FrozenTrial]:
-        """Return the last trial of each job, of whatever process."""
-        return {str(trial.user_attrs[_JOB]): trial for trial in self.trials() if _JOB in trial.user_attrs}
+    @staticmethod
+    def job(trial: FrozenTrial) -> str:
+        """Return the sweep and the number of a trial's job, as `SWEEP/NUMBER`; "" if it has none."""
+        return str(trial.user_attrs.get(_JOB, ""))
 
     def unassigned(self) -> list[FrozenTrial]:
         """Return the open trials of no job: their process ended before it could record one."""
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [trial for trial in running if _JOB not in trial.user_attrs]
+        with _translated(self._place):
+            running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            return [trial for trial in running if _JOB not in trial.user_attrs]
 
     def best(self) -> list[FrozenTrial]:
-        """Return the best trial, or for two objectives those that no other one surpasses in both."""
-        if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            return []
-        return list(self.study.best_trials) if len(self.study.directions) > 1 else [self.study.best_trial]
+        """Return the best trial, or for two objectives those that no other one beats in both."""
+        with _translated(self._place):
+            if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                return []
+            return list(self.study.best_trials) if len(self.study.directions) > 1 else [self.study.best_trial]
+
+    def _add(
+        self,
+        params: dict[str, Any],
+        distributions: dict[str, BaseDistribution],
+        user_attrs: dict[str, Any],
+        system_attrs: dict[str, Any],
+        intermediate_values: dict[int, float],
+    ) -> int:
+        """Create an open trial, and return its number."""
+        with _translated(self._place):
+            created = create_trial(
+                state=TrialState.RUNNING,
+                params=params,
+                distributions=distributions,
+                user_attrs=user_attrs,
+                system_attrs=system_attrs,
+                intermediate_values=intermediate_values,
+            )
+            self.study.add_trial(created)
+            return max(other.number for other in self.trials() if self.job(other) == user_attrs[_JOB])
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        """Return the dimensions of the space as Optuna has them."""
+        found: dict[str, BaseDistribution] = {}
+        for key, of in self._space.items():
+            if isinstance(of, Choice):
+                found[key] = CategoricalDistribution([*of.words])
+            elif of.is_whole:
+                found[key] = IntDistribution(int(of.low), int(of.high), log=of.is_log)
+            else:
+                found[key] = FloatDistribution(of.low, of.high, log=of.is_log)
+        return found
 
     def _sampler(self, number: int, at_random: bool) -> BaseSampler:
-        """Return the sampler for a trial, with a seed of its own: any process draws the same values for it."""
+        """Return the sampler for a trial, with a seed that depends on its number: any process draws the same values."""
         options = self._options
         seed = (options.seed * 1_000_003 + number) % 2**32
         if at_random or options.sampler == "random":
@@ -237,16 +285,18 @@ class Reporter:
             return None
         trial = self._study.get_trials(deepcopy=False)[self._number]
         self._study._storage.set_trial_intermediate_value(trial._trial_id, evaluation, value)
-        if self._options.pruner is None or evaluation < self._options.min_evaluations:
+        if self._options.pruner is None:
             return None
         trial = self._study.get_trials(deepcopy=False)[self._number]
         if not self._study.pruner.prune(self._study, trial):
             return None
         rule = {
-            "median": "is below what half of the finished trials had reached by then",
-            "hyperband": "is not among the best of its Hyperband bracket",
+            "median": "worse than the median of the finished trials",
+            "hyperband": "not among the best of its Hyperband bracket",
         }[self._options.pruner]
-        return f"{value:.4g} at evaluation {evaluation} {rule}"
+        better = max if self._study.direction == StudyDirection.MAXIMIZE else min
+        best = better(trial.intermediate_values.values())
+        return f"{best:.4g}, the best by evaluation {evaluation}, is {rule}"
 
 
 def _pruner(options: SearchOptions, most_evaluations: int | None) -> optuna.pruners.BasePruner:

@@ -1,10 +1,10 @@
-"""The trials of a search as jobs of its sweep: asked for, begun, and told to Optuna when their runs have ended."""
+"""The trials of a search as jobs of its sweep: asked for, begun, and reported to Optuna when their runs have ended."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bisum.config.jobs import Job, signature_of
 from bisum.config.provenance import Trial
@@ -15,11 +15,15 @@ from bisum.errors import UserError, complain
 from bisum.interfaces.score import split_score_name
 from bisum.interfaces.trainer import AUTO
 from bisum.runs.record import readable_record
+from bisum.runs.sweep import OVER
 from bisum.sweeps.record import SweepRecord
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 _MOST_REPEATS = 10
 """Trials in a row that compute what a job has computed, after which values are drawn at random instead."""
-_MOST_DRAWS = 200
+_MOST_DRAWS = 50
 """Such trials in a row after which the space counts as exhausted."""
 
 
@@ -53,108 +57,149 @@ class Trials:
         described = record.contents["search"]
         self._id, self._name = described["id"], described["study"]
         self.place = options.storage or str(record.directory.absolute() / JOURNAL)
-        self._is_exhausted = False
+        self._directory = str(record.directory.absolute())
+        self._known_elsewhere = 0
+        self._said: set[str] = set()
         directions = [direction(config, name) for name in options.objectives]
         self.study = Study(self.place, self._name, options, self.search.space, directions, described["described"])
 
     @property
     def total(self) -> int:
         """Jobs that this sweep has, or will have if no other sweep shares its study."""
-        if self._is_exhausted:
-            return len(self._record.jobs)
-        others = sum(not job.startswith(f"{self._id}/") for job in self.study.jobs())
-        return max(len(self._record.jobs), self.search.options.trials - others)
+        jobs = len(self._record.jobs)
+        return jobs if self._has_all(jobs) else max(jobs, self.search.options.trials - self._elsewhere())
+
+    def is_over(self) -> bool:
+        """Return whether there will be no further trials."""
+        return self.total <= len(self._record.jobs)
 
     def reconcile(self) -> None:
-        """Tell Optuna what it has missed: runs that have ended, and trials whose process ended before a job began."""
+        """Report to Optuna what it missed: runs that have ended, and trials whose process ended before a job began."""
         from optuna.trial import TrialState
 
-        def tell(_: int) -> None:
-            known = {entry["trial"] for entry in self._record.jobs}
-            jobs = self.study.jobs().items()
-            lost = [trial for job, trial in jobs if job.startswith(f"{self._id}/") and trial.number not in known]
+        with self._record.locked() as record:
+            known = {entry["trial"] for entry in record["jobs"]}
+            lost = [
+                trial
+                for trial in self.study.trials()
+                if self.study.job(trial).startswith(f"{self._id}/") and trial.number not in known
+            ]
             if self.search.options.storage is None:  # in a database, it may be one of another process
                 lost += self.study.unassigned()
             for trial in lost:
                 self.study.tell(trial.number, None, TrialState.FAIL)
-            for number, entry in enumerate(self._record.jobs):
-                if entry["status"] in ("finished", "pruned"):
+            numbers = {trial.number: self.study.job(trial) for trial in self.study.trials()}
+            for number, entry in enumerate(record["jobs"]):
+                job = f"{self._id}/{number}"
+                if numbers.get(entry["trial"]) != job:  # the journal was removed or restored from a copy
+                    entry["trial"] = self.study.restore(entry["values"], job, self._directory)
+                if entry["status"] in OVER:
                     self.tell(number, entry["status"])
 
-        self._record.add(tell)
-
     def next(self) -> int | None:
-        """Add the job of another trial to the record, and return its number; None if the search is over."""
-        return None if self._is_exhausted else self._record.add(self._choose)
-
-    def is_over(self) -> bool:
-        """Return whether there will be no further trials."""
-        return self._is_exhausted or len(self.study.jobs()) >= self.search.options.trials
+        """Add the job of another trial to the record, and return its number; None if the search is over for now."""
+        try:
+            with self._record.locked() as record:
+                chosen = self._choose(record)
+                return None if chosen is None else self._record.add(*chosen)
+        except UserError as error:  # a database that cannot be reached; the next look may find it
+            self._say(str(error))
+            return None
 
     def begin(self, number: int) -> Trial | None:
         """Return the trial that a job reports to, a new one if its last has failed; None if it reports to none."""
-        trial = self._record.jobs[number]["trial"]
-        if self.study.trial(trial).state.is_finished():
-            trial = self.study.again(trial)
-            self._record.change(number, trial=trial)
+        with self._record.locked() as record:
+            entry = record["jobs"][number]
+            try:
+                if self.study.trial(entry["trial"]).state.is_finished():
+                    entry["trial"] = self.study.again(entry["trial"])
+            except UserError as error:
+                self._say(f"job {number}: {error}")
         options = self.search.options
         if len(options.objectives) > 1:
             return None
-        return Trial(place=self.place, study=self._name, number=trial, options=options)
+        return Trial(place=self.place, study=self._name, number=entry["trial"], options=options)
 
     def tell(self, number: int, status: str) -> None:
         """Close the trial of a job that has ended."""
         from optuna.trial import TrialState
 
-        trial = self._record.jobs[number]["trial"]
-        if self.study.trial(trial).state.is_finished():
+        objectives = self.search.options.objectives
+        values = values_of(readable_record(self._record.path(number)), objectives) if status == "finished" else None
+        try:
+            with self._record.locked() as record:
+                entry = record["jobs"][number]
+                state = self.study.trial(entry["trial"]).state
+                if state == TrialState.FAIL and values:  # another process took it for lost
+                    entry["trial"] = self.study.again(entry["trial"])
+                elif state.is_finished():
+                    return
+                if status == "pruned":
+                    self.study.tell(entry["trial"], None, TrialState.PRUNED)
+                    return
+                self.study.tell(entry["trial"], values, TrialState.COMPLETE if values else TrialState.FAIL)
+        except UserError as error:
+            self._say(f"job {number}: {error}; resuming the search reports its scores")
             return
-        if status == "pruned":
-            self.study.tell(trial, None, TrialState.PRUNED)
-            return
-        values = None
-        if status == "finished":
-            values = values_of(readable_record(self._record.path(number)), self.search.options.objectives)
-            if values is None:
-                names = " and ".join(self.search.options.objectives)
-                complain(f"job {number}: its run has no value of {names}; the search counts it as failed")
-        self.study.tell(trial, values, TrialState.COMPLETE if values else TrialState.FAIL)
+        if status == "finished" and values is None:
+            complain(
+                f"job {number}: its run has no value of {' and '.join(objectives)}; the search counts it as failed"
+            )
+
+    def name(self, trial: FrozenTrial) -> str:
+        """Return the number of a trial's job, with the directory of its sweep if that is another one."""
+        sweep, _, number = self.study.job(trial).partition("/")
+        return number if sweep == self._id else f"{number} in {trial.user_attrs['directory']}"
 
     def label(self, number: int) -> str:
-        """Return the values of a trial in a few words, numbers with four digits."""
+        """Return the values of a trial in a few words, numbers with four significant digits."""
         words = [word.partition("=") for word in self._record.jobs[number]["words"]]
         return " ".join(f"{key}={_brief(value)}" for key, _, value in words if key in self.search.space)
 
-    def _choose(self, number: int) -> tuple[Job, int] | None:
+    def _choose(self, record: dict[str, Any]) -> tuple[Job, int, dict[str, Any]] | None:
         """Ask for a trial that no job has computed yet."""
         from optuna.trial import TrialState
 
-        before = {entry["signature"]: at for at, entry in enumerate(self._record.jobs)}
+        before = {entry["signature"] for entry in record["jobs"]}
+        number = len(record["jobs"])
         for draw in range(_MOST_DRAWS):
-            if self.is_over() or self._has_all(len(before)):
+            if self.is_over():
                 return None
             trial, values = self.study.ask(at_random=draw >= _MOST_REPEATS)
             try:
                 job = self.search.job(values, number)
             except UserError as error:
-                complain(f"trial {trial}: {error}")
-                self.study.tell(trial, None, TrialState.FAIL)
-                continue
-            signature = signature_of(job)
-            if signature not in before:
-                self.study.assign(trial, f"{self._id}/{number}", str(self._record.directory.absolute()))
-                return job, trial
-            known = values_of(readable_record(self._record.path(before[signature])), self.search.options.objectives)
-            self.study.tell(trial, known, TrialState.COMPLETE if known else TrialState.FAIL)
-        self._is_exhausted = True
-        complain(f"no further combination of values was found in {_MOST_DRAWS} draws; the search ends")
+                self._say(f"trial {trial}: {error}")
+            else:
+                if signature_of(job) not in before:
+                    self.study.assign(trial, f"{self._id}/{number}", self._directory)
+                    return job, trial, values
+            self.study.tell(trial, None, TrialState.FAIL)
+        record["search"]["is_exhausted"] = True
+        complain(f"{_MOST_DRAWS} draws found no new combination of values; the search ends")
         return None
 
+    def _elsewhere(self) -> int:
+        """Return how many jobs of other sweeps share the study, as far as the storage can be read."""
+        if self.search.options.storage is None:
+            return 0
+        try:
+            jobs = {self.study.job(trial) for trial in self.study.trials()}
+            self._known_elsewhere = sum(bool(job) and not job.startswith(f"{self._id}/") for job in jobs)
+        except UserError as error:
+            self._say(str(error))
+        return self._known_elsewhere
+
     def _has_all(self, jobs: int) -> bool:
-        """Return whether the jobs are all combinations of listed values."""
+        """Return whether the jobs are all combinations of listed values, or all that were found."""
         counts = [len(found.words) if isinstance(found, Choice) else math.inf for found in self.search.space.values()]
-        self._is_exhausted = jobs >= math.prod(counts)
-        return self._is_exhausted
+        return jobs >= math.prod(counts) or bool(self._record.contents["search"]["is_exhausted"])
+
+    def _say(self, problem: str) -> None:
+        """Report a problem, once."""
+        if problem not in self._said:
+            self._said.add(problem)
+            complain(problem)
 
 
 def direction(config: Config, name: str) -> Literal["maximize", "minimize"]:
@@ -174,7 +219,7 @@ def values_of(run: Mapping[str, Any], objectives: Sequence[str]) -> list[float] 
 
 
 def _brief(value: str) -> str:
-    """Return a number with four digits, and any other value as it is."""
+    """Return a number with four significant digits, and any other value as it is."""
     try:
         return f"{float(value):.4g}" if "." in value or "e" in value else value
     except ValueError:

@@ -25,7 +25,7 @@ _STEP = "ProfilerStep"
 
 
 class Profile(Watcher):
-    """Records a few steps, writes their trace and shows the dearest operators.
+    """Records a few steps, writes their trace and shows the most expensive operators.
 
     A recorded step ends with the optimizer's update; evaluations and checkpoints are not recorded.
     """
@@ -108,7 +108,7 @@ def _write(profiler: profile, path: Path) -> None:
 
 
 def _operators(events: Iterable[FunctionEventAvg], steps: int, *, on_gpu: bool) -> tuple[list[Operator], float]:
-    """Return all operators, the dearest first, and the seconds of a step; numbers are those of one step.
+    """Return all operators, the most expensive first, and the seconds of a step; numbers are those of one step.
 
     On a GPU, an operator's self time is that of the kernels that it launches. Elsewhere, the time between operators
     counts as one named Python.

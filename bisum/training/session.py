@@ -80,7 +80,7 @@ class Session:
     prune: Prune | None = None
     """What may end the run early after an evaluation, if a search has chosen its settings."""
     pruned: str | None = None
-    """Why it did."""
+    """The reason, if it has ended the run."""
 
     def __post_init__(self) -> None:
         self._loss: torch.Tensor | float = self.progress.loss_sum
@@ -246,11 +246,10 @@ class Session:
         if patience is not None and progress.evaluations_since_best >= patience and progress.step < self.total_steps:
             progress.stopped = f"no better {self.best_metric} in {patience} evaluation(s)"
             self.run.screen.note(f"stopping early: {progress.stopped}")
+        evaluation = -(-progress.step // (self.settings.evaluate_every or self.steps_per_epoch))
+        why = None if self.prune is None else self.prune(evaluation, metrics)
         self._save()
-        if self.prune is not None:
-            evaluation = -(-progress.step // (self.settings.evaluate_every or self.steps_per_epoch))
-            why = self.prune(evaluation, metrics)
-            self.pruned = None if self.finished else why
+        self.pruned = None if self.finished else why
         self._since = time.perf_counter()
 
     def _is_best(self, value: float, loss: float) -> bool:

@@ -1,4 +1,4 @@
-"""What looks at every optimizer step besides the session: nothing, but where `debug` asks for it."""
+"""What looks at every optimizer step besides the session: nothing, unless `debug` asks for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 class Watcher:
-    """An object that a session calls around its steps; here, it does nothing."""
+    """Called around a session's steps; the base class does nothing."""
 
     def begin(self, step: int, total_steps: int) -> None:
         """Prepare for the steps from `step` on, of `total_steps`."""
@@ -29,7 +29,7 @@ class Watcher:
         """Make ready for an evaluation or a checkpoint, which comes before the next step."""
 
     def close(self) -> None:
-        """Let go of everything; training is over, has failed or is interrupted."""
+        """Release all resources; training is over, has failed or is interrupted."""
 
 
 class Watchers(Watcher):

@@ -37,10 +37,11 @@ def test_words_replace_dimensions_and_one_value_removes_them():
     [
         ("model=choice(tiny,starter)", {"tiny": "tiny", "starter": "starter"}),
         ("trainer.batch_size=range(4,10,2)", {4: "4", 6: "6", 8: "8"}),
-        ("generation.early_stopping=true,never", {True: "True", "never": "never"}),
+        ("generation.early_stopping=true,never", {True: "true", "never": "never"}),
         ("trainer.patience=null,2", {None: "null", 2: "2"}),
         ("languages=[en],[es],[no]", {"[en]": "[en]", "[es]": "[es]", "[no]": "[no]"}),
         ("model.prefix='a, b','1_0'", {"'a, b'": "'a, b'", "'1_0'": "'1_0'"}),
+        ("model.prefix=1,1.0,true", {"1": "1", "1.0": "1.0", "true": "true"}),
         ("filter=glob(long*)", {"long_titles": "long_titles"}),
     ],
 )
@@ -48,8 +49,8 @@ def test_listed_values_keep_their_words(word, words):
     key = word.partition("=")[0]
     search = searched(word)
     found = search.space[key].words
-    assert {str(value): text.lower() for value, text in found.items()} == {
-        str(value): text.lower() for value, text in words.items()
+    assert {(type(value), value): text for value, text in found.items()} == {
+        (type(value), value): text for value, text in words.items()
     }
     for value in found:  # each is a word of a command line again
         search.job({**search.first, key: value}, 0)
@@ -100,22 +101,28 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
         (["foo.bar=interval(1,2)"], "foo: no such key"),
         (
             ["search.sampler=grid"],
-            "search.sampler: a grid needs listed values, and trainer.learning_rate is an interval",
+            "search.sampler: a grid needs listed values, but trainer.learning_rate is an interval",
         ),
         (
             ["search.sampler=cmaes"],
-            "search.sampler: CMA-ES searches intervals alone, and trainer.batch_size has listed",
+            "search.sampler: CMA-ES searches only intervals, but trainer.batch_size has listed",
         ),
         (["search.trials=1,2"], "'search.trials=1,2': a sweep has one value of search.trials"),
         (["search.trials=0"], "search.trials: expected a whole number >= 1, not 0"),
-        (["search.storage=sqlite:///x"], "search.study: missing beside storage"),
+        (["search.storage=sqlite:///x"], "search.study: required with storage"),
         (["search.storage=x.db", "search.study=a"], "search.storage: 'x.db' is not a URL"),
         (["search.objective=[eval/rougeL,eval/loss]"], "search.pruner: Optuna prunes for one objective only"),
         (["search.objective=[eval/rougeL,eval/rougeL]"], "search.objective: names 'eval/rougeL' twice"),
         (["search.objective=eval/chrf"], "search.objective: no metric 'eval/chrf'"),
+        (["trainer.best_metric=eval/loss,eval/rougeL"], "trainer.best_metric: trials with different metrics cannot be"),
+        (["model.prefix='https://u:pw@h/a','b'"], "model.prefix: a listed value holds a password"),
+        (
+            ["hparams_search=_settings"],
+            "hparams_search=_settings: no such option (valid: learning_rate, optuna, seeds)",
+        ),
         (["search.objective=eval/gen_len"], "search.objective: neither higher nor lower is better for 'eval/gen_len'"),
         (["search.objective=test/rougeL"], "search.objective: 'test/rougeL' must be auto or begin with eval/"),
-        (["sweep.zip=[seed]"], "sweep.zip: lists jobs, and a search chooses its own"),
+        (["sweep.zip=[seed]"], "sweep.zip: lists jobs, but a search chooses them itself"),
         (["hydra.sweep.dir=a,b"], "hydra.sweep.dir"),
         (
             ["trainer.learning_rate=1e-3", "trainer.label_smoothing=0", "trainer.batch_size=8"],

@@ -81,7 +81,8 @@ def test_a_trial_is_pruned_below_the_median_of_the_finished_ones(finished):
         run = record(finished, job_of(trial))
         if run["status"] == "pruned":
             assert below == [False] * (len(scores) - 1) + [True]
-            assert run["reason"].startswith(f"eval/rougeL {scores[-1]:.4g} at evaluation {len(scores)} is below")
+            best = f"eval/rougeL {max(scores):.4g}, the best by evaluation {len(scores)}, is worse than the median"
+            assert run["reason"].startswith(best)
             assert "test" not in run
             assert run["exit_code"] == 0
         else:
@@ -169,7 +170,7 @@ def test_two_objectives_have_a_front(tmp_path, call_bisum):
             for other in found
         )
     ]
-    assert f"{len(front)} jobs are best" in done.out
+    assert f"Pareto front: {len(front)} job" in done.out
     assert [job_of(trial) for trial in study(tmp_path / "sweep").best_trials] == front
 
 
@@ -186,7 +187,7 @@ def test_two_directories_share_a_database(tmp_path, call_bisum):
     ]
     done = call_bisum(*words, "search.trials=3", "hydra.sweep.dir=three", "trainer.epochs=2")
     assert done.code == 2
-    assert done.err == "bisum: search.study: 'a' holds another search; name another study\n"
+    assert done.err == "bisum: search.study: 'a' belongs to another search; name another study\n"
 
 
 def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
@@ -252,5 +253,5 @@ def test_a_setting_without_a_search_is_refused(call_bisum):
     done = call_bisum("search.trials=3")
     assert (done.code, done.err) == (
         2,
-        "bisum: 'search.trials=3': belongs to a search; add hparams_search=optuna\n",
+        "bisum: search.trials: belongs to a search; add hparams_search=optuna\n",
     )
