@@ -93,7 +93,7 @@ def test_it_takes_precedence_over_an_experiment_and_words_over_it(composed, writ
     )
     assert trainer["evaluate_every"] > trainer["max_steps"]
     assert values["tracker"]["_target_"].endswith("NoTracker")
-    assert composed("debug=fast", "tracker=trackio")["tracker"]["_target_"].endswith("Trackio")
+    assert composed("debug=fast", "tracker=trackio")["tracker"]["_target_"].endswith("TrackioTracker")
 
 
 def test_a_sweep_of_it_ends_with_a_table(call_bisum, tmp_path):

@@ -14,7 +14,7 @@ import yaml
 import bisum
 from bisum import compose
 from bisum.cli.arguments import parse
-from bisum.config.checking import LIST_GROUPS
+from bisum.config.checking import LIST_GROUPS, OPTIONAL_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.jobs import Job, configure, single_job
 from bisum.config.plain import PLAIN_SCHEMAS, plain_options
@@ -81,7 +81,7 @@ def test_every_option_composes_and_its_values_take_effect(file):
     for key in ("defaults", "hydra"):
         written.pop(key, None)
     node = config.provenance.resolved
-    if group != "experiment":
+    if group not in OPTIONAL_GROUPS:
         node = node[group][option] if group in LIST_GROUPS else node[group]
     for key, value in leaves(written):
         if value != "???" and "${" not in str(value) and key not in given:
