@@ -126,6 +126,9 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         typed(override) for override in overrides if override.key_or_group.partition(".")[0] in ("sweep", "search")
     ]:
         raise UserError(f"'{idle[0]}': has no effect on a single run; add -m for a sweep")
+    if runs_on_slurm(job.composed.hydra) and job.resumes is None:
+        again = line.with_words(["-m", *line.words])
+        raise UserError(f"hydra/launcher=slurm: submits the jobs of a sweep; for one job, add -m: {again}")
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
         _start(line.command, config.log)(config, line.texts)

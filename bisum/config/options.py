@@ -6,12 +6,13 @@ Values and defaults are in `conf/`. Nothing here imports torch, transformers or 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, doc
 
-from bisum.errors import UserError, without_secrets
+from bisum.errors import UserError, shown, without_secrets
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family
 from bisum.interfaces.text import Name
@@ -180,6 +181,12 @@ class SlurmOptions:
     """Seconds before the time limit at which Slurm sends the signal to save a checkpoint."""
     max_timeouts: Annotated[int, Ge(0), Le(10_000)]
     """How many times a job that reaches its time limit is queued again."""
+
+    def __post_init__(self) -> None:
+        # They are written into a shell script, and a YAML file may be a stranger's.
+        for name in ("partition", "account", "qos", "constraint"):
+            if (text := getattr(self, name)) and not re.fullmatch(r"[\w.,:+@&|()\[\]*-]+", text):
+                raise UserError(f"{name}: expected a name, without blanks and quotes, not {shown(text)}")
 
 
 @dataclass(frozen=True, kw_only=True)

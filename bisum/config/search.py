@@ -103,7 +103,8 @@ class Search:
             alone = single_job(self.composer, self.composer.parse(words))
         except UserError:
             return None
-        return words if signature_of(alone) == searched else None
+        folder = ["--config-dir", self.composer.config_dir] if self.composer.config_dir else []
+        return [*folder, *words] if signature_of(alone) == searched else None
 
     def described(self) -> dict[str, Any]:
         """Return what identifies the search, as plain data."""
@@ -165,6 +166,10 @@ def search_of(
     _check_sampler(options, space)
     fixed = [override for override in overrides if not override.is_sweep_override()]
     search = Search(options, space, _first_job(composer, space, fixed, directory), fixed, composer)
+    if search.job(search.first, 1).folder == search.base.folder:
+        raise UserError(
+            f"hydra.sweep.subdir: '{search.base.folder}' is the same for several jobs; include the job's number"
+        )
     for corner in _corners(space):
         search.job(corner, 0)
     return search

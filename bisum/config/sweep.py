@@ -98,7 +98,8 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
         return Sweep(composed, options, None, words)
     if (searched := _search(composer, composed, options, overrides)) is not None:
         composed.hydra.sweep.dir = searched.base.composed.hydra.sweep.dir
-        from_record = partial(job_of_record, composer, composed, ())
+        secret = [override for override in overrides if without_secrets(typed(override)) != typed(override)]
+        from_record = partial(job_of_record, composer, composed, secret)
         mask_composed(composed)
         return Sweep(composed, options, [], words, search=searched, from_record=from_record)
     listed = _combinations(composer, composed, options, overrides)
@@ -173,7 +174,7 @@ def resumed_sweep(
     given = [override for override in overrides if override.key_or_group != "resume"]
     incomplete = {".".join(map(str, path)) for path in _not_recorded(record)}
     _refuse_changes(record, given, incomplete)
-    cache = composer.compose_sweep(given).cache_dir
+    cache = composer.compose_sweep([o for o in given if o.key_or_group not in EXTENDABLE]).cache_dir
     earlier = _earlier(composer, record, given)
     composed = _composed_again(composer, record, earlier, given)
     if not _is_ours(composed):

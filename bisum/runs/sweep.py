@@ -104,6 +104,13 @@ def read_sweep(directory: Path) -> dict[str, Any]:
             raise UserError(
                 f"'{path}': jobs[{number}]{'' if problem.startswith('must') else ':'} {problem}, as bisum wrote it"
             )
+        if record["search"] is not None and (job["trial"] is None or job["values"] is None):
+            raise UserError(
+                f"'{path}': jobs[{number}]: trial and values must not be null in a search, as bisum wrote it"
+            )
+    trials = [job["trial"] for job in record["jobs"] if job["trial"] is not None]
+    if len(set(trials)) < len(trials):
+        raise UserError(f"'{path}': jobs must each have a trial of their own, as bisum wrote it")
     folders = [job["folder"] for job in record["jobs"]]
     nested = any(str(outer) in folders for folder in folders for outer in Path(folder).parents)
     if not (folders or record["search"]) or nested or len(set(folders)) < len(folders):

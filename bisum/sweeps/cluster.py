@@ -106,5 +106,6 @@ def _command(*words: str) -> str:
             f"hydra/launcher=slurm: there is no {words[0]} here; run it on a machine that submits to a Slurm cluster"
         ) from error
     except subprocess.SubprocessError as error:
-        said = one_line(str(getattr(error, "stderr", None) or error))
+        printed = [line for line in str(getattr(error, "stderr", None) or error).splitlines() if line.strip()]
+        said = re.sub(rf"^{words[0]}: (error|fatal): ", "", printed[-1].strip()) if printed else one_line(error)
         raise UserError(f"hydra/launcher=slurm: {words[0]} failed: {printable(said)[:300]}") from error

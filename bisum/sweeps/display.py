@@ -184,7 +184,7 @@ class SweepDisplay:
         total = len(record.jobs) if self._trials is None else self._trials.total
         left = self._left(counts["waiting"] + counts["interrupted"] + total - len(record.jobs), started)
         about = "" if left is None else f", about {clock(left)} left"
-        what = "jobs" if self._trials is None else "trials"
+        what = f"{'job' if self._trials is None else 'trial'}{'s' * (total != 1)}"
         return f"{total} {what}: {counted}; {clock(time.monotonic() - self._began)} so far{about}"
 
     def _left(self, waiting: int, started: Mapping[int, Started]) -> float | None:

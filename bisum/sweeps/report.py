@@ -72,7 +72,9 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
             f"{len(failed)} failed",
             f"{left} left",
         ]
-        complain(f"of {total} jobs {', '.join(counts)}; resume with: {resume_command(record.directory)}")
+        complain(
+            f"of {total} job{'s' * (total != 1)} {', '.join(counts)}; resume with: {resume_command(record.directory)}"
+        )
     return 1 if failed or left else 0
 
 

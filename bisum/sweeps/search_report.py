@@ -28,6 +28,8 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
     best = trials.study.best()
     if search.base.config.log == "quiet" and not best:
         return
+    if trials.is_exhausted and trials.total < search.options.trials:
+        console.print(f"\nthe {trials.total} jobs are all combinations of values that there are", soft_wrap=True)
     names = [_name(name, record) for name in search.options.objectives]
     if len(names) > 1 and best:
         number = "1 job" if len(best) == 1 else f"{len(best)} jobs"
@@ -44,7 +46,10 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
         )
     for trial in best[:_MOST_COMMANDS]:
         command = search.command_of(trial.params)
-        shown = shlex.join(["bisum", *command]) if command else "run.json has its settings; no command line has all"
+        settings = (
+            f"{from_here(trials.run_directory(trial))}/run.json has its settings; no command line has all of them"
+        )
+        shown = shlex.join(["bisum", *command]) if command else settings
         console.print(f"run it again     {shown}", soft_wrap=True)
     place = without_secrets(trials.place) if search.options.storage else str(from_here(Path(trials.place)))
     console.print(

@@ -90,9 +90,7 @@ def _translated(place: str) -> Iterator[None]:
         if isinstance(error, ImportError):
             said = f"{said} (for postgresql: pip install psycopg2-binary)"
         if "://" not in place and isinstance(error, ValueError | KeyError | TypeError):
-            said = (
-                "the file is damaged; remove it, and its trials are restored from the runs when the search is resumed"
-            )
+            said = "the file is damaged; remove it: resuming the search restores its trials from the runs"
         raise UserError(f"{where} cannot be used: {said}") from error
 
 

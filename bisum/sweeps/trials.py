@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bisum.config.jobs import Job, signature_of
@@ -151,6 +152,16 @@ class Trials:
         sweep, _, number = self.study.job(trial).partition("/")
         return number if sweep == self._id else f"{number} in {trial.user_attrs['directory']}"
 
+    def run_directory(self, trial: FrozenTrial) -> Path:
+        """Return the run directory of a trial's job."""
+        folder = self._record.jobs[int(self.name(trial))]["folder"] if self.name(trial).isdecimal() else ""
+        return Path(str(trial.user_attrs["directory"]), folder)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no combination of values is left."""
+        return self._has_all(len(self._record.jobs))
+
     def label(self, number: int) -> str:
         """Return the values of a trial in a few words, numbers with four significant digits."""
         words = [word.partition("=") for word in self._record.jobs[number]["words"]]
@@ -161,6 +172,7 @@ class Trials:
         from optuna.trial import TrialState
 
         before = {entry["signature"] for entry in record["jobs"]}
+        folders = {entry["folder"] for entry in record["jobs"]}
         number = len(record["jobs"])
         for draw in range(_MOST_DRAWS):
             if self.is_over():
@@ -171,7 +183,11 @@ class Trials:
             except UserError as error:
                 self._say(f"trial {trial}: {error}")
             else:
-                if signature_of(job) not in before:
+                if job.folder in folders:
+                    self._say(
+                        f"hydra.sweep.subdir: '{job.folder}' is the same for several jobs; trial {trial} is left out"
+                    )
+                elif signature_of(job) not in before:
                     self.study.assign(trial, f"{self._id}/{number}", self._directory)
                     return job, trial, values
             self.study.tell(trial, None, TrialState.FAIL)

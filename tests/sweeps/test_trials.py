@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import optuna
 import pytest
@@ -25,7 +26,7 @@ class Search:
     """A search in a directory, as one process has it open."""
 
     def __init__(self, sweep):
-        os.makedirs(sweep.directory, exist_ok=True)
+        Path(sweep.directory).mkdir(exist_ok=True)
         self.record = SweepRecord(sweep, None, None)
         self.trials = Trials(sweep, self.record)
         self.trials.reconcile()
@@ -107,17 +108,20 @@ def test_every_sampler_stays_within_the_space(begun, sampler):
 
 def test_a_loss_is_minimized(begun):
     search = begun(*NUMBERS, "search.objective=eval/loss", "search.trials=3")
-    for number, loss in enumerate([3.0, 1.0, 2.0]):
+    for loss in (3.0, 1.0, 2.0):
         search.finish(search.trials.next(), loss=loss)
     (best,) = search.trials.study.best()
     assert (search.trials.name(best), best.value) == ("1", 1.0)
 
 
 @pytest.mark.parametrize(
-    ("pruner", "pruned"),
-    [("median", [False, True]), ("hyperband", [False, True])],
+    ("pruner", "said_at"),
+    [
+        ("median", "9, the best by evaluation 1, is worse than the median of the finished trials"),
+        ("hyperband", "is not among the best of its Hyperband bracket"),
+    ],
 )
-def test_a_trial_that_falls_behind_is_to_stop(begun, pruner, pruned):
+def test_a_trial_that_falls_behind_is_to_stop(begun, pruner, said_at):
     search = begun(*NUMBERS, f"search.pruner={pruner}", "search.startup_trials=1", "search.objective=eval/loss")
     options, place = search.trials.search.options, search.trials.place
     said = []
@@ -128,8 +132,7 @@ def test_a_trial_that_falls_behind_is_to_stop(begun, pruner, pruned):
         said.append(next(filter(None, reasons), None))
         search.finish(number, loss=min(losses))
     assert said[0] is None
-    assert said[2].startswith("9, the best by evaluation 1, is ")
-    assert math.isfinite(options.startup_trials)
+    assert said[2].endswith(said_at)
 
 
 def test_a_score_that_is_not_finite_is_no_score(begun, capfd):
@@ -146,10 +149,10 @@ def test_a_kill_between_the_trial_and_its_record_costs_no_job(begun, resumed, mo
     search = begun(*NUMBERS, "search.trials=3")
     for _ in range(2):
         search.finish(search.trials.next(), rougeL=1.0)
-    monkeypatch.setattr(SweepRecord, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        search.trials.next()  # the study has the trial and its job, the record has not
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(SweepRecord, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            search.trials.next()  # the study has the trial and its job, the record has not
     again = resumed()
     assert again.states() == ["COMPLETE", "COMPLETE", "FAIL"]
     run_all(again)
@@ -160,9 +163,9 @@ def test_a_kill_between_the_trial_and_its_record_costs_no_job(begun, resumed, mo
 def test_a_score_that_was_not_reported_is_when_the_search_is_resumed(begun, resumed, monkeypatch):
     search = begun(*NUMBERS, "search.trials=1")
     number = search.trials.next()
-    monkeypatch.setattr(Study, "tell", lambda *_: (_ for _ in ()).throw(UserError("the database is gone")))
-    search.finish(number, rougeL=7.0)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(Study, "tell", lambda *_: (_ for _ in ()).throw(UserError("the database is gone")))
+        search.finish(number, rougeL=7.0)
     assert search.states() == ["RUNNING"]
     assert resumed().trials.study.best()[0].value == 7.0
 
