@@ -148,7 +148,7 @@ def _chooses_search(overrides: Sequence[Override]) -> bool:
 
 def _resume_sweep(directory: str, line: CommandLine) -> int:
     """Run the jobs of a sweep that it has not finished, from its own record."""
-    from bisum.config.sweep import sweep_of_record
+    from bisum.config.resumed_sweep import sweep_of_record
 
     if line.multirun:
         raise UserError(f"'resume={directory}': a sweep's record lists its jobs; leave out -m")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from bisum.config.overrides import quoted
-from bisum.config.sweep import sweep_of_record
+from bisum.config.resumed_sweep import sweep_of_record
 from bisum.errors import UserError, complain
 from bisum.printing import clean_standard_streams
 

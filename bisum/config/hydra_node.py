@@ -21,7 +21,7 @@ _OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 """Keys whose values may depend on the words of a job."""
 LOCAL = "bisum.sweeps.local.Local"
 """The target of `hydra/launcher=local`."""
-SLURM = "bisum.sweeps.slurm.Slurm"
+SLURM = "bisum.sweeps.slurm_node.Slurm"
 """The target of `hydra/launcher=slurm`."""
 
 

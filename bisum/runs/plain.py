@@ -13,8 +13,8 @@ _FILES = (
     *("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", "sweep.json"),
     *("optuna.journal", ".lock", ".claim", ".state", ".progress", ".submission", ".optuna.journal.lock"),
 )
-_FOLDERS = ("predictions", "checkpoints", "plots", "profile", "slurm", ".hydra")
-_OTHERS = ("wandb",)
+_FOLDERS = ("predictions", "checkpoints", "plots", "profile", ".hydra")
+_OTHERS = ("wandb", "slurm")
 """Folders whose contents, links among them, are a library's own."""
 
 

@@ -114,7 +114,7 @@ def read_sweep(directory: Path) -> dict[str, Any]:
     folders = [job["folder"] for job in record["jobs"]]
     nested = any(str(outer) in folders for folder in folders for outer in Path(folder).parents)
     if not (folders or record["search"]) or nested or len(set(folders)) < len(folders):
-        raise UserError(f"'{path}': jobs must each have a folder of their own, as bisum wrote it")
+        raise UserError(f"'{path}': jobs must be one or more, each with a folder of its own, as bisum wrote it")
     return record
 
 

@@ -25,7 +25,7 @@ def pruning(config: Config, best_metric: str, warn: Callable[[str], None]) -> Pr
     trial = config.provenance.trial
     if trial is None:
         return None
-    from bisum.sweeps.study import Reporter
+    from bisum.sweeps.reporter import Reporter
 
     (name,) = trial.options.objectives
     objective = best_metric if name == AUTO else name

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from bisum.config.identity import changes_number, signature
-from bisum.config.jobs import Job, signature_of
+from bisum.config.identity import signature
+from bisum.config.jobs import Job
 from bisum.config.sweep import Sweep
 from bisum.errors import UserError
 from bisum.printing import as_json
@@ -20,7 +18,8 @@ from bisum.runs.files import replace_file, version_of
 from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
 from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
-from bisum.runs.sweep import OVER, RECORD, own_part, read_sweep, record_of_job
+from bisum.runs.sweep import OVER, RECORD, own_part, read_sweep
+from bisum.sweeps.contents import begun, configuration_of, difference, entry_of
 from bisum.sweeps.execution import prepare
 from bisum.sweeps.outcome import Outcome
 
@@ -56,7 +55,7 @@ class SweepRecord:
             self._lock, self.is_alone = share(self.directory, refusal)
             try:
                 self.is_new = not self._path.exists()
-                self._record = _begun(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
+                self._record = begun(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
                 self._extend(sweep)
                 for number in range(len(self._record["jobs"])):
                     self._reconcile(number)
@@ -110,8 +109,8 @@ class SweepRecord:
     def add(self, job: Job, trial: int, values: Mapping[str, Any]) -> int:
         """Add the job of a trial, and return its number."""
         with self.locked() as record:
-            part = own_part(_record_of(job), record["shared"])
-            record["jobs"].append({**_entry(job), "trial": trial, "values": dict(values), "own": part})
+            part = own_part(configuration_of(job), record["shared"])
+            record["jobs"].append({**entry_of(job), "trial": trial, "values": dict(values), "own": part})
             return len(record["jobs"]) - 1
 
     def path(self, number: int) -> Path:
@@ -198,11 +197,11 @@ class SweepRecord:
     def _matched(self, sweep: Sweep) -> dict[str, Any]:
         """Return the record in the directory, if it is of the same jobs; they run in its folders."""
         record = read_sweep(self.directory)
-        if difference := _difference(record, sweep):
+        if how := difference(record, sweep):
             if sweep.is_resumed:
-                raise UserError(f"'{self._path}': its jobs and their signatures do not match ({difference})")
+                raise UserError(f"'{self._path}': its jobs and their signatures do not match ({how})")
             raise UserError(
-                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({difference}); name another "
+                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({how}); name another "
                 f"directory, or continue that sweep with resume={self.directory}"
             )
         return record
@@ -249,83 +248,3 @@ def is_open(entry: dict[str, Any], retries: int) -> bool:
 def _of_finished(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an entry holds of the record of a finished run, for the jobs after it."""
     return {"threads": run.get("threads"), "fingerprint": (run.get("data") or {}).get("fingerprint")}
-
-
-def _begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str, Any]:
-    """Return the record of a sweep of which no job has begun."""
-    shared = _record_of(sweep.example)
-    search = None
-    if sweep.search is not None:
-        name = sweep.search.options.study or Path(sweep.directory).absolute().name
-        search = {
-            "id": secrets.token_hex(8),
-            "study": name,
-            "described": sweep.search.described(),
-            "is_exhausted": False,
-        }
-    return {
-        "command": sweep.example.config.provenance.command,
-        "words": list(sweep.words),
-        "config_dir": None if config_dir is None else str(Path(config_dir).resolve()),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "threads": threads,
-        "search": search,
-        "slurm": [],
-        "jobs": [{**_entry(job), "own": own_part(_record_of(job), shared)} for job in sweep.jobs or ()],
-        "shared": shared,
-    }
-
-
-def _record_of(job: Job) -> dict[str, Any]:
-    """Return what the record of a sweep holds of a job's configuration."""
-    provenance = job.config.provenance
-    return {
-        "config": dict(provenance.recorded.config),
-        "from_environment": provenance.recorded.from_environment,
-        "masked": provenance.recorded.masked,
-        "choices": dict(provenance.choices),
-    }
-
-
-def _entry(job: Job) -> dict[str, Any]:
-    """Return the entry of a job that has not begun."""
-    return {
-        "folder": job.folder,
-        "words": list(job.config.provenance.overrides),
-        "signature": signature_of(job),
-        "status": "waiting",
-        "tries": 0,
-        "final": False,
-        "reason": None,
-        "process": None,
-        "threads": None,
-        "fingerprint": None,
-        "trial": None,
-        "values": None,
-    }
-
-
-def _difference(record: dict[str, Any], sweep: Sweep) -> str:
-    """Return how the jobs of a record differ from those of a command line; "" if they do not."""
-    theirs, jobs = record["jobs"], sweep.jobs or []
-    if not sweep.is_resumed and record["command"] != sweep.example.config.provenance.command:
-        return f"of bisum {record['command']}"
-    if (record["search"] is None) != (sweep.search is None):
-        return "a search" if sweep.search is None else "of listed jobs, no search"
-    if sweep.search is not None and not sweep.is_resumed:
-        before, now = record["search"]["described"], sweep.search.described()
-        return "" if as_json(before) == as_json(now) else "a search with another space, settings or configuration"
-    for number, (entry, job) in enumerate(zip(theirs, jobs, strict=False)):
-        if entry["signature"] != signature_of(job):
-            key = _different_key(record_of_job(record, entry)["config"], job.config.provenance.recorded.config)
-            return f"its job {number} has another {key}" if key else f"its job {number} is another"
-    return "" if len(theirs) == len(jobs) or sweep.is_resumed else f"of {len(theirs)} jobs, not {len(jobs)}"
-
-
-def _different_key(theirs: Any, ours: Any, key: str = "") -> str | None:
-    """Return the dotted key of the first value that differs and changes a number; None if there is none."""
-    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
-        return None if theirs == ours or not changes_number(key) else key
-    names = dict.fromkeys([*ours, *theirs])
-    found = (_different_key(theirs.get(name), ours.get(name), f"{key}.{name}".lstrip(".")) for name in names)
-    return next(filter(None, found), None)

@@ -44,10 +44,6 @@ _FOLDER = "slurm"
 """Folder of what submitit writes, in the sweep's directory."""
 
 
-class Slurm:
-    """The target of `hydra/launcher=slurm`; `SlurmOptions` are its settings. Hydra never calls it."""
-
-
 def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
     """Submit the jobs that are left and that Slurm does not have yet; wait for all and compare them, or return at once.
 

@@ -11,6 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 
+class Slurm:
+    """The target of `hydra/launcher=slurm`; `SlurmOptions` are its settings. Hydra never calls it."""
+
+
 class OnNode:
     """A process that works on a sweep, as submitit calls it: pickled at submission, and again at a checkpoint."""
 

@@ -73,5 +73,5 @@ def test_it_is_debugged_like_any_other(plain, small, read, tmp_path):
     assert len(losses(tmp_path / "run")) == read.record(tmp_path / "run")["overfit"]["steps"] == 8
     assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
     log = (tmp_path / "run/train.log").read_text("utf-8")
-    assert "profile of 5 steps, recorded at " in log
+    assert "profile of 5 steps (" in log
     assert "warning: overfit: the loss of one batch of 4 rows fell from " in log

@@ -147,7 +147,7 @@ def test_two_processes_share_a_sweep(reference, tmp_path):
     second = start(tmp_path, *words)
     outs = [process.communicate(timeout=300)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outs
-    assert "> 2 jobs in sweep; another process works on them, too" in outs[1]
+    assert "> 2 jobs in sweep; another process is also working on them" in outs[1]
     started = [re.findall(r"^job (\d): seed", out, re.MULTILINE) for out in outs]
     assert sorted(started[0] + started[1]) == ["0", "1"]
     assert all(started)

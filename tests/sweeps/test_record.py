@@ -105,7 +105,7 @@ def first(**entries):
         (first(folder="../x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="/tmp/x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="1"), "each with a folder of its own"),
-        (first(status="done"), "jobs[0]: status must be waiting, running, interrupted, finished or failed"),
+        (first(status="done"), "jobs[0]: status must be waiting, running, interrupted, finished, pruned or failed"),
         (first(own={}), "jobs[0]: own.config must be an object"),
         (first(folder="."), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="1/x"), "each with a folder of its own"),

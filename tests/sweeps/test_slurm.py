@@ -44,7 +44,7 @@ def test_a_preempted_job_is_queued_again_and_computes_the_same(slurm, on_slurm, 
     done = on_slurm(*words, *ON_SLURM, "sweep.wait=false")
     assert (done.code, done.err) == (0, "")
     assert "> submitted 2 jobs, 2 at once, to Slurm as " in done.out
-    assert done.out.endswith("> collect them with: bisum resume=sweep\n")
+    assert done.out.endswith("> collect the results with: bisum resume=sweep\n")
     sweep = tmp_path / "sweep"
     ids = submissions(sweep)
     until(lambda: is_training(sweep, 0))
@@ -80,7 +80,7 @@ def test_a_cancelled_job_is_named_with_what_slurm_says_and_submitted_again(slurm
     slurm.run("scancel", second)
     out, _ = waiting.communicate(timeout=100)
     assert waiting.returncode == 1
-    assert f"job 1 failed: Slurm ended its job {second} before it could record why" in out
+    assert f"job 1 failed: job {second} of Slurm ended before it could record a reason" in out
     assert "of 2 jobs 1 finished, 1 failed, 0 left; resume with: bisum resume=sweep" in out
     done = on_slurm("resume=sweep")
     assert done.code == 0, done.err
@@ -111,10 +111,10 @@ def test_a_job_that_fails_fails_the_sweep(on_slurm, tmp_path):
     [
         (
             ["hydra.launcher.partition=gpuu"],
-            "hydra.launcher: Slurm refuses the jobs: invalid partition specified: gpuu",
+            ": Slurm refuses the jobs: invalid partition specified: gpuu",
         ),
-        (["hydra.launcher.constraint=a100"], "hydra.launcher: Slurm refuses the jobs: Invalid feature specification"),
-        (["hardware=gpu"], "hydra.launcher.gpus: hardware=gpu needs one; add hydra.launcher.gpus=1"),
+        (["hydra.launcher.constraint=a100"], ": Slurm refuses the jobs: Invalid feature specification"),
+        (["hardware=gpu"], ".gpus: hardware=gpu needs a GPU; add hydra.launcher.gpus=1"),
     ],
 )
 def test_what_cannot_be_submitted_is_refused_in_one_line(words, line, on_slurm):
@@ -128,10 +128,24 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(words, line, on_slurm):
         (["hydra.launcher.time=soon"], "hydra.launcher.time: expected a whole number >= 1, not 'soon'"),
         (["hydra.launcher.tim=3"], "hydra.launcher.tim: no such key of this launcher, did you mean 'time'?"),
         (["hydra.launcher.gpus=-1"], "hydra.launcher.gpus: expected a whole number >= 0, not -1"),
+        (["hydra.launcher.account='a b'"], "hydra.launcher.account: expected a name, without blanks and quotes, not"),
     ],
 )
 def test_a_wrong_setting_is_refused_without_slurm(words, line, call_bisum, one_line):
     assert line in one_line(call_bisum("-m", "seed=1,2", *QUICK, *ON_SLURM, *words))
+
+
+def test_a_strangers_file_writes_no_line_of_the_script(call_bisum, one_line, write, tmp_path):
+    lines = ["x'\\\"' #", "touch pwned #"]
+    value = json.dumps("\n".join(lines))
+    write(tmp_path / "mine/experiment/e.yaml", f"# @package _global_\nhydra:\n  launcher:\n    account: {value}\n")
+    line = one_line(call_bisum("-m", "--config-dir", "mine", "experiment=e", "seed=1", *ON_SLURM))
+    assert "hydra.launcher.account: expected a name, without blanks and quotes" in line
+
+
+def test_a_single_run_is_not_submitted(call_bisum, one_line):
+    line = one_line(call_bisum("seed=1", *QUICK, "hydra/launcher=slurm"))
+    assert "hydra/launcher=slurm: submits the jobs of a sweep; for one job, add -m: bisum -m seed=1" in line
 
 
 def test_without_slurm_nothing_is_submitted(tmp_path, run_bisum):
@@ -143,7 +157,7 @@ def test_without_slurm_nothing_is_submitted(tmp_path, run_bisum):
 
 def test_no_other_launcher_leaves_its_jobs_alone(call_bisum, one_line):
     line = one_line(call_bisum("-m", "seed=1,2", *QUICK, "sweep.wait=false"))
-    assert "sweep.wait: only hydra/launcher=slurm runs jobs that nobody waits for" in line
+    assert "sweep.wait=false: works only with hydra/launcher=slurm; remove it" in line
 
 
 @pytest.mark.slow

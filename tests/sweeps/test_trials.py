@@ -11,11 +11,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bisum.config.composition import Composer
-from bisum.config.sweep import listed_sweep, sweep_of_record
+from bisum.config.resumed_sweep import sweep_of_record
+from bisum.config.sweep import listed_sweep
 from bisum.errors import UserError
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord
-from bisum.sweeps.study import Reporter, Study
+from bisum.sweeps.reporter import Reporter
+from bisum.sweeps.study import Study
 from bisum.sweeps.trials import Trials
 
 SEEDS = ["hparams_search=optuna", "hydra.sweeper.params=null", "seed=1,2,3", "search.sampler=grid"]

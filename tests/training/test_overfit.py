@@ -80,7 +80,7 @@ def test_a_batch_larger_than_the_corpus_is_all_of_it(read, tmp_path, call_bisum)
     done = call_bisum(*WORDS, "corpus.max_train_rows=3", "trainer.max_steps=2", "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
     assert "> overfit: one batch of 3 rows" in done.out
-    assert "; train has no more, a batch would be 4" in done.out
+    assert "; train has only 3 rows; a full batch has 4" in done.out
     assert read.record(tmp_path / "run")["overfit"]["rows"] == 3
 
 
@@ -98,7 +98,7 @@ def test_a_loss_that_stays_above_the_limit_ends_with_one_warning(read, tmp_path,
 def test_summaries_that_generation_cannot_write_are_reported(tmp_path, call_bisum):
     done = call_bisum(*WORDS, "model.max_summary_tokens=6", "hydra.run.dir=run")
     assert done.code == 0
-    assert "> warning: overfit: the summaries are not those of the batch; 3 of them are cut at " in done.out
+    assert "> warning: overfit: the summaries differ from the references; 3 of them are cut at " in done.out
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(overfitted, read, tmp_path, start, wait_for, call_bisum):

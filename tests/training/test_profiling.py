@@ -1,4 +1,4 @@
-"""debug=profile: the trace of a few training steps, and the table of their dearest operators."""
+"""debug=profile: the trace of a few training steps, and the table of their most expensive operators."""
 
 import gzip
 import json
@@ -49,7 +49,7 @@ def rows(out):
 def test_the_table_is_that_of_the_recorded_steps(backend, profiled, tmp_path):
     out, steps, events = profiled(f"trainer={backend}")
     assert steps == {f"ProfilerStep#{WARMUP + number}" for number in range(2)}
-    assert "profile of 2 steps, recorded at " in out
+    assert "profile of 2 steps (" in out
     table = rows(out)
     assert len(table) == 11  # ten, and the others
     shares = [float(cells[1].rstrip("%")) for cells in table.values()]
@@ -65,7 +65,7 @@ def test_fewer_steps_than_the_warmup_are_divided_and_said(profiled):
     out, steps, _ = profiled("trainer.max_steps=2")
     assert "> profile: 2 steps are left, too few for 3 of warmup and 2 to record (debug.profile_steps); 1 for " in out
     assert len(steps) == 1
-    assert "profile of 1 step, recorded at " in out
+    assert "profile of 1 step (" in out
 
 
 def test_a_single_step_is_recorded_without_warmup(profiled):
@@ -77,7 +77,7 @@ def test_a_single_step_is_recorded_without_warmup(profiled):
 def test_an_evaluation_is_not_recorded(profiled):
     out, steps, events = profiled("trainer.evaluate_every=1", "trainer.max_steps=6")
     assert len(steps) == 1
-    assert "profile of 1 step, recorded at " in out
+    assert "profile of 1 step (" in out
     assert not any("evaluat" in str(event.get("name")) and "engine" not in event["name"] for event in events)
 
 
