@@ -223,7 +223,7 @@ class _SweepOnSlurm:
                 complain(
                     f"job {id_} of Slurm, which worked on this search, has ended{ending(id_)}{self._last_words(id_)}"
                 )
-            elif is_open(self._record.jobs[number], 0) and not self._record.is_elsewhere(number):
+            elif self._record.jobs[number]["status"] != "interrupted" and not self._record.is_elsewhere(number):
                 why = f"{ending(id_)}{self._last_words(id_)}"
                 reason = f"job {id_} of Slurm ended before it could record a reason{why}"
                 self._record.settle(number, Outcome("failed", reason), {})

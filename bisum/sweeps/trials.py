@@ -99,6 +99,8 @@ class Trials:
 
     def next(self) -> int | None:
         """Add the job of another trial to the record, and return its number; None if the search is over for now."""
+        if self.is_over():
+            return None
         try:
             with self._record.locked() as record:
                 chosen = self._choose(record)
@@ -175,7 +177,7 @@ class Trials:
         folders = {entry["folder"] for entry in record["jobs"]}
         number = len(record["jobs"])
         for draw in range(_MOST_DRAWS):
-            if self.is_over():
+            if self.is_over():  # by what another process has added
                 return None
             trial, values = self.study.ask(at_random=draw >= _MOST_REPEATS)
             try:
