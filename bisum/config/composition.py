@@ -91,6 +91,7 @@ class Composer:
                 apply_override(composed, override)
         self._name_languages(composed)
         _refuse_partial_search(composed)
+        self._refuse_idle_overrides(composed, overrides)
         keys = {override.key_or_group for override in overrides}
         # The revision of an option belongs to its own checkpoint.
         if "model.checkpoint" in keys and "model.revision" not in keys:
@@ -115,6 +116,7 @@ class Composer:
             if not self._is_hydras(override):
                 apply_override(composed, override)
         _refuse_partial_search(composed)
+        self._refuse_idle_overrides(composed, overrides)
         check_hydra_node(composed.hydra, of_job=False)
         composed.hydra.mode = RunMode.MULTIRUN
         composed.hydra.overrides.task = [typed(o) for o in overrides if not o.is_hydra_override()]
@@ -253,6 +255,14 @@ class Composer:
         for key, annotation in signature_hints(schema).items():
             if (named := with_codes(annotation, values.get(key), words, (key,))) != values.get(key):
                 set_key(composed, key, named, merge=False)
+
+    def _refuse_idle_overrides(self, composed: DictConfig, overrides: Sequence[Override]) -> None:
+        """Refuse a user's file that overrides one of Hydra's groups in vain: `conf/train.yaml` takes precedence."""
+        given = {override.key_or_group for override in overrides}
+        for text, _ in self._chosen_files(composed):
+            for group, option in re.findall(r"^\s*-\s*override\s+/?(hydra/\w+)\s*:\s*(\w+)", text, re.MULTILINE):
+                if group not in given and composed.hydra.runtime.choices.get(group) not in (None, option):
+                    raise UserError(f"{group}: a file cannot choose it; give {group}={option} on the command line")
 
     def _chosen_files(self, composed: DictConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield the user's files that are chosen, with their packages, in the order in which they apply."""
