@@ -70,7 +70,8 @@ def resumed_sweep(
     given = [override for override in overrides if override.key_or_group != "resume"]
     incomplete = {".".join(map(str, path)) for path in _not_recorded(record)}
     _refuse_changes(record, given, incomplete)
-    cache = composer.compose_sweep([o for o in given if o.key_or_group not in EXTENDABLE]).cache_dir
+    alone = [o for o in given if o.key_or_group not in EXTENDABLE and not o.is_hydra_override()]
+    cache = composer.compose_sweep(alone).cache_dir
     earlier = _earlier(composer, record, given)
     composed = _composed_again(composer, record, earlier, given)
     if not is_ours(composed):

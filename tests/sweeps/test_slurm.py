@@ -72,8 +72,10 @@ def test_a_cancelled_job_is_named_with_what_slurm_says_and_submitted_again(slurm
     assert waiting.returncode == 1
     assert f"job 1 failed: job {second} of Slurm ended before it could record a reason" in out
     assert "of 2 jobs 1 finished, 1 failed, 0 left; resume with: bisum resume=sweep" in out
-    done = on_slurm("resume=sweep")
+    done = on_slurm("resume=sweep", "hydra.launcher.memory=2")
     assert done.code == 0, done.err
+    scripts = sorted((sweep / "slurm").glob("*_submission.sh"), key=lambda path: path.stat().st_mtime)
+    assert "#SBATCH --mem=2048MB" in scripts[-1].read_text("utf-8")
     assert [id_.partition("_")[0] for id_ in submissions(sweep)].count(second.partition("_")[0]) == 2
     assert len(submissions(sweep)) == 3
     assert statuses(sweep) == ["finished"] * 2
