@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, flag_override
@@ -13,9 +13,11 @@ from bisum.cli.arguments import CommandLine
 from bisum.config.jobs import Job, distinguishing_words
 from bisum.config.messages import one_line_of
 from bisum.config.recording import mask_variables
-from bisum.config.search import Search
 from bisum.errors import UserError, complain, printable
 from bisum.printing import clean
+
+if TYPE_CHECKING:
+    from bisum.config.search import Search
 
 
 def show_job(job: Job, line: CommandLine) -> None:

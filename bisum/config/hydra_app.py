@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -64,7 +63,7 @@ def start_hydra(config_dir: str | None) -> None:
     folder = None if config_dir is None else Path(config_dir).resolve()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
-        OmegaConf.register_new_resolver("bisum.id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+        OmegaConf.register_new_resolver("bisum.id", lambda: os.urandom(2).hex(), use_cache=True, replace=True)
         OmegaConf.register_new_resolver("bisum.cache", _user_cache, replace=True)
         for plugin in (UserFiles, UserSearchPath):
             Plugins.instance().register(plugin)
