@@ -126,7 +126,7 @@ class SweepDisplay:
         if outcome.status in OVER:
             self._took.append(seconds)
         if outcome.status == "finished":
-            self._print(f"job {number} finished in {clock(seconds)}{_score(run, ': ')}")
+            self._print(f"job {number} finished in {clock(seconds)}{best_score(run, ': ')}")
             if outcome.reason:
                 complain(f"job {number}: {outcome.reason}")
         elif outcome.status == "failed":
@@ -174,7 +174,7 @@ class SweepDisplay:
                 where, took = "", clock(time.monotonic() - started[number].began)
             else:
                 where, took = _where(entry), ""
-            score = _score(readable_record(directory), "")
+            score = best_score(readable_record(directory), "")
             table.add_row(str(number), self._label(number), _state(directory) + where, score, took)
         return Group(*([table] if running else []), Text(self._summary(record, started)))
 
@@ -228,8 +228,11 @@ def _state(directory: Path) -> str:
     return f"{progress.line}{f', no progress for {clock(idle)}' if idle > _SILENCE else ''}"
 
 
-def _score(run: Mapping[str, Any], before: str) -> str:
-    """Return the score that chooses a training's checkpoints, the best so far, or an evaluation's ROUGE-L, if any."""
+def best_score(run: Mapping[str, Any], before: str) -> str:
+    """Return the best score so far of a training, by what selects its checkpoints, or an evaluation's ROUGE-L, if any.
+
+    `before` is put before it.
+    """
     name, value = run.get("best_metric"), None
     if evaluation := run.get("evaluation"):
         name = score_name(prefix_of(evaluation["split"]), "rougeL", profile=run.get("profile", ROUGE_PROFILES[0]))

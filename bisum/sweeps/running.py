@@ -26,9 +26,8 @@ from bisum.sweeps.execution import Function, release_memory, run_job_of_sweep
 from bisum.sweeps.local import JobProcess
 from bisum.sweeps.machine import Share, cores, threads_of_a_job, visible_gpus
 from bisum.sweeps.record import SweepRecord
-from bisum.sweeps.report import report_work
 from bisum.sweeps.scheduling import Scheduler
-from bisum.sweeps.search_report import report_search
+from bisum.sweeps.search_report import report_end
 from bisum.sweeps.trials import Trials, check_optuna
 from bisum.sweeps.work import Execution, Launch, Work
 
@@ -68,9 +67,7 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
             scheduler = work(sweep, record, trials, launch, parallel, detached=in_processes)
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
-        code = report_work(record, trials)
-        if trials is not None:
-            report_search(trials, record)
+        code = report_end(record, trials)
         return code if scheduler.stopped_by is None else 128 + scheduler.stopped_by
     finally:
         record.close()

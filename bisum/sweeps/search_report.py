@@ -13,6 +13,7 @@ from bisum.errors import without_secrets
 from bisum.interfaces.trainer import AUTO
 from bisum.runs.record import readable_record
 from bisum.sweeps.record import SweepRecord
+from bisum.sweeps.report import report_work
 from bisum.sweeps.trials import Trials
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 _MOST_COMMANDS = 5
 """The most trials of a Pareto front whose command lines are printed."""
+
+
+def report_end(record: SweepRecord, trials: Trials | None) -> int:
+    """Compare the jobs of a sweep, name what failed and, after a search, what is best; return the exit code."""
+    code = report_work(record, trials)
+    if trials is not None:
+        report_search(trials, record)
+    return code
 
 
 def report_search(trials: Trials, record: SweepRecord) -> None:

@@ -22,11 +22,12 @@ from bisum.runs.signals import Interrupted, interrupts
 from bisum.runs.sweep import OVER
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.cluster import ending, import_submitit, states, submit
+from bisum.sweeps.display import best_score
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord, is_open
-from bisum.sweeps.report import report_work, resume_command
+from bisum.sweeps.report import resume_command
 from bisum.sweeps.running import sweep_directory, trials_of, write_composed
-from bisum.sweeps.search_report import report_search
+from bisum.sweeps.search_report import report_end
 from bisum.sweeps.slurm_node import OnNode
 from bisum.sweeps.trials import Trials
 
@@ -84,9 +85,7 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
             stopped_by = sweep_on_slurm.wait()
         finally:
             callbacks.on_multirun_end(config=sweep.composed, config_name=command)
-        code = report_work(record, trials)
-        if trials is not None:
-            report_search(trials, record)
+        code = report_end(record, trials)
         return code if stopped_by is None else 128 + stopped_by
     finally:
         record.close()
@@ -124,10 +123,7 @@ class _SweepOnSlurm:
     def leave(self) -> int:
         """Show how far the sweep is, and how to come back to it."""
         if not self._is_left():
-            code = report_work(self._record, self._trials)
-            if self._trials is not None:
-                report_search(self._trials, self._record)
-            return code
+            return report_end(self._record, self._trials)
         live = self._live()
         for number, entry in enumerate(self._record.jobs):
             has_begun = entry["status"] not in ("waiting", "interrupted")
@@ -210,9 +206,7 @@ class _SweepOnSlurm:
             self._said[number] = state
 
     def _score(self, number: int) -> str:
-        run = readable_record(self._record.path(number))
-        value = (run.get("best") or {}).get(str(run.get("best_metric")))
-        return f", {run['best_metric']} {value:.2f}" if isinstance(value, int | float) else ""
+        return best_score(readable_record(self._record.path(number)), ", ")
 
     def _give_up(self, numbers: Set[int]) -> None:
         """Record why jobs are left that Slurm no longer has."""
