@@ -46,4 +46,4 @@ def importance_explanations(found: Importance) -> Iterator[str]:
         "between the better half of them and all. The shares sum to 100 %; with few runs they are rough."
     )
     if found.left_out:
-        yield f"Most systems have a value of their own of {', '.join(found.left_out)}, so it has no importance."
+        yield f"Left out, since most systems have a unique value: {', '.join(found.left_out)}."
