@@ -50,6 +50,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             sys.stdout, sys.stderr = streams
     if words is None:  # an interrupt while Python exits would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        gc.freeze()  # else Python searches every object for cycles as it exits
     try:
         _flush()
     except OSError:  # Python would try to write it again at exit
