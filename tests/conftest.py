@@ -58,13 +58,13 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def run_bisum() -> Callable[..., Finished]:
-    """Run `python -m bisum WORDS` in a process of its own, as `run_bisum(*words, cwd=FOLDER, env={...})`."""
+    """Run `python -m bisum ARGUMENTS` in a process of its own, as `run_bisum(*arguments, cwd=FOLDER, env={...})`."""
     package_root = str(Path(bisum.__file__).parents[1])
 
-    def run(*words: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
+    def run(*arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "bisum", *words],
+            [sys.executable, "-m", "bisum", *arguments],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": package_root, **(env or {})},
             capture_output=True,
@@ -80,16 +80,16 @@ def run_bisum() -> Callable[..., Finished]:
 def call_bisum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
-    """Run a command line in this process and in `tmp_path`: quicker, as `call_bisum(*words)`."""
+    """Run a command line in this process and in `tmp_path`: quicker, as `call_bisum(*arguments)`."""
     from bisum.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: str) -> Finished:
+    def call(*arguments: str) -> Finished:
         capfd.readouterr()
         began = time.perf_counter()
         with pytest.raises(SystemExit) as exit_:
-            main(list(words))
+            main(list(arguments))
         seconds = time.perf_counter() - began
         assert isinstance(exit_.value.code, int)
         return Finished(exit_.value.code, *capfd.readouterr(), seconds)

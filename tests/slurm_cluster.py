@@ -86,11 +86,11 @@ class Cluster:
         self._start("slurmd", "-D")
         self._wait("Slurm", lambda: self.run("sinfo", "--noheader", "--format=%T", check=False) == "idle\n")
 
-    def run(self, *words: str, check: bool = True) -> str:
+    def run(self, *arguments: str, check: bool = True) -> str:
         """Run one of Slurm's programs and return what it prints."""
         env = {**os.environ, **self.env}
         output = subprocess.PIPE if check else subprocess.DEVNULL
-        done = subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=output, text=True, timeout=60)
+        done = subprocess.run(arguments, env=env, stdout=subprocess.PIPE, stderr=output, text=True, timeout=60)
         assert not (check and done.returncode), done.stderr
         return done.stdout
 
@@ -121,10 +121,10 @@ class Cluster:
         user = os.getuid()
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**values, user=user), encoding="utf-8")
 
-    def _start(self, *words: str) -> None:
+    def _start(self, *arguments: str) -> None:
         """Start a daemon that ends with this process, even if that is killed."""
-        with (self.folder / f"{words[0]}.out").open("wb") as out:
-            command = ["setpriv", "--pdeathsig=KILL", *words]
+        with (self.folder / f"{arguments[0]}.out").open("wb") as out:
+            command = ["setpriv", "--pdeathsig=KILL", *arguments]
             env = {**os.environ, **self.env}
             self._daemons.append(
                 subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder)

@@ -43,7 +43,7 @@ def test_gpt2_is_asked_as_it_is_and_fine_tuned(call_bisum, checkpoints):
 def test_mbart_against_mt5_is_a_sweep_that_ends_with_a_table(call_bisum, checkpoints, write, tmp_path, one_line):
     assert "bisum -m experiment=mbart_against_mt5" in one_line(call_bisum("experiment=mbart_against_mt5"))
     for name, family in (("mbart50", "mbart50"), ("mt5_base", "mt5")):
-        write(tmp_path / f"small/model/{name}.yaml", f"defaults: [_options]\ncheckpoint: {checkpoints(family)}\n")
+        write(tmp_path / f"small/model/{name}.yaml", f"defaults: [_base]\ncheckpoint: {checkpoints(family)}\n")
     words = ["experiment=mbart_against_mt5", *SMALL, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
     done = call_bisum("-m", "--config-dir", "small", *words)
     assert done.code == 0

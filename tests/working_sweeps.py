@@ -17,10 +17,10 @@ ROOT = str(Path(bisum.__file__).parents[1])
 SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none"]
 
 
-def start(folder, *words, env=None):
+def start(folder, *arguments, env=None):
     """Start a command line in the background, in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "bisum", *words],
+        [sys.executable, "-m", "bisum", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": ROOT, **(env or {})},
         stdout=subprocess.PIPE,

@@ -24,12 +24,12 @@ class CommandLine:
 
     named: str | None
     """The command, if the line names one."""
-    words: list[str]
-    """Hydra's words, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`; or a command's own settings."""
+    arguments: list[str]
+    """Hydra's arguments, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`; or a command's own settings."""
     runs: list[str]
     """The runs and folders that the line names, if the command composes nothing."""
     texts: list[str]
-    """The words after `--`, unchanged."""
+    """The arguments after `--`, unchanged."""
     topics: list[str]
     """Words for `--help` to explain."""
     help: bool
@@ -46,22 +46,22 @@ class CommandLine:
         """The command; `train` if the line names none."""
         return self.named or "train"
 
-    def with_words(self, words: Sequence[str]) -> str:
-        """Return a command line to copy, with `words` in place of the settings."""
+    def with_arguments(self, arguments: Sequence[str]) -> str:
+        """Return a command line to copy, with `arguments` in place of the settings."""
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
-        return shlex.join(["bisum", *filter(None, [self.named]), *folder, *words])
+        return shlex.join(["bisum", *filter(None, [self.named]), *folder, *arguments])
 
 
-def parse(words: Sequence[str]) -> CommandLine:
+def parse(arguments: Sequence[str]) -> CommandLine:
     """Parse a command line.
 
     Raises:
-        UserError: an unknown command or option, or a word that is neither.
+        UserError: an unknown command or option, or an argument that is neither.
     """
-    words, texts = before_texts(words)
+    arguments, texts = before_texts(arguments)
     parser = option_parser()
-    options, others = parser.parse_known_args(words)
-    if unknown := [word for word in others if word.startswith("-") and word != "-"]:
+    options, others = parser.parse_known_args(arguments)
+    if unknown := [argument for argument in others if argument.startswith("-") and argument != "-"]:
         flags = [flag for option in OPTIONS for flag in (option.name, option.short) if flag]
         raise UserError(
             f"no option '{unknown[0]}'{nearest(unknown[0], flags)} (settings are key=value; see bisum --help)"
@@ -70,7 +70,7 @@ def parse(words: Sequence[str]) -> CommandLine:
         if (value := getattr(options, flag.strip("-").replace("-", "_"))) is not None:
             raise UserError(f"{flag} {value}: not for bisum; --config-dir DIR adds your YAML files")
     _refuse_idle_options(options)
-    names = [word for word in others if "=" not in word and not word.startswith("~")]
+    names = [argument for argument in others if "=" not in argument and not argument.startswith("~")]
     command = next((name for name in names if name in COMMANDS or not options.help), None)
     if command is not None:
         if command not in COMMANDS:
@@ -82,20 +82,20 @@ def parse(words: Sequence[str]) -> CommandLine:
     settings: list[str] = []
     topics: list[str] = []
     subjects: list[str] = []
-    for word in take_allow_targets(others):
-        if options.help and "=" not in word:
-            if not (command and COMMANDS[command].takes and ("/" in word or _exists(word))):
-                topics.append(word)
-        elif not _is_setting(word, command or "train"):
-            subjects.append(word)
+    for argument in take_allow_targets(others):
+        if options.help and "=" not in argument:
+            if not (command and COMMANDS[command].takes and ("/" in argument or _exists(argument))):
+                topics.append(argument)
+        elif not _is_setting(argument, command or "train"):
+            subjects.append(argument)
         else:
-            settings.append(word)
+            settings.append(argument)
     composes = COMMANDS[command or "train"].composes
     if subjects and composes:
         settings = [*_named(subjects, command or "train", settings), *settings]
     return CommandLine(
         named=command,
-        words=settings,
+        arguments=settings,
         runs=[] if composes else subjects,
         texts=texts or [],
         topics=topics,
@@ -111,7 +111,7 @@ def parse(words: Sequence[str]) -> CommandLine:
 
 
 def _refuse_idle_options(options: Namespace) -> None:
-    """Refuse options that show nothing without another: the words beside them would start a run."""
+    """Refuse options that show nothing without another: the arguments beside them would start a run."""
     if options.cfg is None:
         for name, given in (("--package", options.package is not None), ("--resolve", options.resolve)):
             if given and not options.help:
@@ -122,13 +122,13 @@ def _refuse_idle_options(options: Namespace) -> None:
         raise UserError("--info and --cfg: give one of the two")
 
 
-def before_texts(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the words before the first `--`, and those after it; None if no word is `--`."""
-    words = list(words)
-    if "--" not in words:
-        return words, None
-    end = words.index("--")
-    return words[:end], words[end + 1 :]
+def before_texts(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return the arguments before the first `--`, and those after it; None if no argument is `--`."""
+    arguments = list(arguments)
+    if "--" not in arguments:
+        return arguments, None
+    end = arguments.index("--")
+    return arguments[:end], arguments[end + 1 :]
 
 
 def known_keys(command: str) -> Collection[str]:
@@ -136,17 +136,17 @@ def known_keys(command: str) -> Collection[str]:
     return [field.name for field in fields(PLAIN_SCHEMAS.get(command) or SCHEMAS[command])]
 
 
-def _is_setting(word: str, command: str) -> bool:
+def _is_setting(argument: str, command: str) -> bool:
     """Distinguish `key=value` and `~key` from a path or name, which may contain an equals sign."""
-    key, equals, _ = word.lstrip("+").partition("=")
+    key, equals, _ = argument.lstrip("+").partition("=")
     if not COMMANDS[command].takes:
-        return bool(equals) or word.startswith("~")
+        return bool(equals) or argument.startswith("~")
     if "/" in key and not key.lstrip("~").startswith("hydra/"):
         return False
-    if word.startswith("~"):
-        return word != "~"
+    if argument.startswith("~"):
+        return argument != "~"
     is_known = key.partition(".")[0].partition("@")[0] in {*known_keys(command), "hydra"}
-    return bool(equals) and (is_known or not _exists(word))
+    return bool(equals) and (is_known or not _exists(argument))
 
 
 _LIKE_TEXT = re.compile(r"\s|\.(txt|csv|tsv|parquet|ndjson|jsonl?|gz|bz2|xz|zst|zip)$", re.IGNORECASE)
@@ -156,20 +156,22 @@ _LIKE_TABLE = re.compile(r"\.(csv|tsv|parquet|ndjson|jsonl?)(\.(gz|bz2|xz|zst|zi
 
 
 def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[str]:
-    """Turn the words that name runs or files into settings."""
+    """Turn the arguments that name runs or files into settings."""
     if command != "summarize":
-        for word in subjects:
-            _suggest_corpus(word, command, [other for other in subjects if other != word])
+        for argument in subjects:
+            _suggest_corpus(argument, command, [other for other in subjects if other != argument])
     if not COMMANDS[command].takes:
         raise UserError(f"bisum {command} takes no '{subjects[0]}' (settings are key=value, groups are group=option)")
-    files = [word for word in subjects if _is_file(word)] if command == "summarize" else []
-    runs = [word for word in subjects if word not in files]
+    files = [argument for argument in subjects if _is_file(argument)] if command == "summarize" else []
+    runs = [argument for argument in subjects if argument not in files]
     for key, given in (("run", runs), ("files", files)):
-        if given and (again := [word for word in settings if word.lstrip("+").startswith(f"{key}=")]):
+        if given and (again := [argument for argument in settings if argument.lstrip("+").startswith(f"{key}=")]):
             raise UserError(f"'{given[0]}' and '{again[0]}': give {key} once")
     if command == "summarize":
-        may_be_hub_name = [word for word in runs[:1] if not _LIKE_TEXT.search(word)]
-        strange = next((word for word in runs if word not in may_be_hub_name and not _exists(word)), None)
+        may_be_hub_name = [argument for argument in runs[:1] if not _LIKE_TEXT.search(argument)]
+        strange = next(
+            (argument for argument in runs if argument not in may_be_hub_name and not _exists(argument)), None
+        )
         if strange is not None:
             shown = strange if len(strange) <= 60 else f"{strange[:60]}..."
             raise UserError(f"there is no file '{shown}' (texts come after --)")
@@ -179,25 +181,25 @@ def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[s
     return [*named, f"files=[{','.join(map(quoted, files))}]"] if files else named
 
 
-def _suggest_corpus(word: str, command: str, others: Sequence[str] = ()) -> None:
-    """Refuse a file that belongs in a corpus, and say how to name it beside the other words."""
-    if _LIKE_TABLE.search(word):
+def _suggest_corpus(argument: str, command: str, others: Sequence[str] = ()) -> None:
+    """Refuse a file that belongs in a corpus, and say how to name it beside the other arguments."""
+    if _LIKE_TABLE.search(argument):
         key = "corpus.test" if command == "evaluate" else "corpus.path"
-        given = f"{key}={word}" if re.fullmatch(r"[\w./:-]+", word, re.ASCII) else f"{key}={quoted(word)}"
+        given = f"{key}={argument}" if re.fullmatch(r"[\w./:-]+", argument, re.ASCII) else f"{key}={quoted(argument)}"
         raise UserError(
-            f"'{word}' is not a {'run' if command == 'evaluate' else 'setting'}; to read rows from a file: "
+            f"'{argument}' is not a {'run' if command == 'evaluate' else 'setting'}; to read rows from a file: "
             + shlex.join(["bisum", command, *others, "corpus=files", given])
         )
 
 
-def _is_file(word: str) -> bool:
+def _is_file(argument: str) -> bool:
     """Distinguish a FILE from a RUN; a pipe named by the shell (`<(...)`) is a file, and so is a URL."""
-    is_url = "://" in word and not word.startswith("pkg://") and not any(map(str.isspace, word))
-    return word == "-" or is_url or (_exists(word) and not Path(word).is_dir())
+    is_url = "://" in argument and not argument.startswith("pkg://") and not any(map(str.isspace, argument))
+    return argument == "-" or is_url or (_exists(argument) and not Path(argument).is_dir())
 
 
-def _exists(word: str) -> bool:
+def _exists(argument: str) -> bool:
     try:
-        return Path(word).exists()
+        return Path(argument).exists()
     except OSError:  # a text, too long for a name
         return False

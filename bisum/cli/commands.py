@@ -17,7 +17,7 @@ class Command:
     synopsis: str = "[group=option ...] [key=value ...] [-m]"
     """What may follow it."""
     takes: str = ""
-    """What a word without an equals sign names: a run, or a run or a file."""
+    """What an argument without an equals sign names: a run, or a run or a file."""
     composes: bool = True
     """Whether Hydra composes its configuration; if not, its settings are few and stand alone."""
 

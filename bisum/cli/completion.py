@@ -1,6 +1,6 @@
 """Shell completion: the candidates at the cursor, and the script for a shell's start-up file.
 
-The option and its words are Hydra's own: `bisum -sc install=SHELL` prints the script that the shell is to evaluate, and
+The option and its arguments are Hydra's own: `bisum -sc install=SHELL` prints the script that the shell evaluates, and
 that script asks `bisum -sc query=SHELL` with the command line in `COMP_LINE`.
 """
 
@@ -33,13 +33,13 @@ _LONG = {option.short: option.name for option in OPTIONS if option.short}
 _PLACES = re.compile(r"\b(file|files|folder|directory|path)\b", re.IGNORECASE)
 
 
-def answer(words: Sequence[str]) -> str:
+def answer(arguments: Sequence[str]) -> str:
     """Return the output of `bisum -sc install=SHELL` or `query=SHELL`.
 
     Raises:
         UserError: another request, or a shell that is not known.
     """
-    request = next((word for word in words if "=" in word), "")
+    request = next((argument for argument in arguments if "=" in argument), "")
     action, _, shell = request.partition("=")
     if action not in ("install", "query") or shell not in SCRIPTS:
         valid = ", ".join(f"install={name}" for name in SCRIPTS)
@@ -52,15 +52,15 @@ def answer(words: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in candidates_for(shell, found, current, quote))
 
 
-def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
-    """Yield the words that may follow `words`; not all of them begin with `current`, the word typed so far."""
-    words = list(words)
-    command = next((word for word in words if word in COMMANDS), None)
+def candidates(arguments: Sequence[str], current: str) -> Iterator[Candidate]:
+    """Yield the arguments that may follow `arguments`; not all of them begin with `current`, which is typed so far."""
+    arguments = list(arguments)
+    command = next((argument for argument in arguments if argument in COMMANDS), None)
     if command:
-        words.remove(command)
+        arguments.remove(command)
     takes = COMMANDS[command].takes if command else ""
-    previous = _LONG.get(words[-1], words[-1]) if words else ""
-    if "--" in words:
+    previous = _LONG.get(arguments[-1], arguments[-1]) if arguments else ""
+    if "--" in arguments:
         return
     if previous == "--config-dir":
         yield from (Candidate(path) for path in _paths(current) if path.endswith("/"))
@@ -72,21 +72,21 @@ def candidates(words: Sequence[str], current: str) -> Iterator[Candidate]:
         if "files" in takes:
             yield Candidate("--", "texts to summarize")
     else:
-        if command is None and not any("=" in word for word in words):
+        if command is None and not any("=" in argument for argument in arguments):
             yield from (Candidate(name, found.summary) for name, found in COMMANDS.items())
         if command and not COMMANDS[command].composes:
             yield from _plain(command, current)
             return
-        words = take_allow_targets(words)
-        folder = next((after for word, after in pairwise(words) if word in ("--config-dir", "-cd")), "")
+        arguments = take_allow_targets(arguments)
+        folder = next((after for argument, after in pairwise(arguments) if argument in ("--config-dir", "-cd")), "")
         composer = Composer(command or "train", folder if folder and Path(folder).is_dir() else None)
-        if previous == "--package" or {"--help", "-h"} & set(words):
+        if previous == "--package" or {"--help", "-h"} & set(arguments):
             yield from map(Candidate, composer.groups)
-            yield from (Candidate(key.name, key.line) for key in _keys(composer, words))
+            yield from (Candidate(key.name, key.line) for key in _keys(composer, arguments))
         else:
             if takes and "=" not in current:
                 yield from (Candidate(path) for path in _paths(current) if path.endswith("/") or "files" in takes)
-            yield from _settings(composer, words, current)
+            yield from _settings(composer, arguments, current)
 
 
 def _plain(command: str, current: str) -> Iterator[Candidate]:
@@ -101,35 +101,35 @@ def _plain(command: str, current: str) -> Iterator[Candidate]:
             yield from (Candidate(f"{name}={found}") for found in _values(key, value))
 
 
-def _settings(composer: Composer, words: Sequence[str], current: str) -> Iterator[Candidate]:
+def _settings(composer: Composer, arguments: Sequence[str], current: str) -> Iterator[Candidate]:
     """Yield groups and keys or, after the equals sign, options and values."""
     sign = current[: len(current) - len(current.lstrip("+~"))]
     name, equals, value = current.removeprefix(sign).partition("=")
     if not equals:
-        yield from (Candidate(sign + found.word, found.about) for found in _names(composer, words, name))
+        yield from (Candidate(sign + found.word, found.about) for found in _names(composer, arguments, name))
     elif name == LAUNCHER:
         options = group_options(LAUNCHER)
         yield from (Candidate(f"{sign}{name}={option}") for option in options)
     elif name in composer.groups:
-        sweep = bool({"-m", "--multirun"} & set(words))
+        sweep = bool({"-m", "--multirun"} & set(arguments))
         yield from (Candidate(sign + found.word, found.about) for found in _options(composer, name, value, sweep))
     else:
-        for key in _keys(composer, words):
+        for key in _keys(composer, arguments):
             if key.name == name:
                 yield from (Candidate(f"{sign}{name}={found}") for found in _values(key, value))
 
 
-def _keys(composer: Composer, words: Sequence[str]) -> list[Key]:
-    """Return the keys of the options that the line chooses; ignore wrong or unfinished words."""
-    given = [word for word in words if "=" in word and not word.startswith(("resume=", "-"))]
-    groups = [word for word in given if word.partition("=")[0].lstrip("+") in composer.groups]
+def _keys(composer: Composer, arguments: Sequence[str]) -> list[Key]:
+    """Return the keys of the options that the line chooses; ignore wrong or unfinished arguments."""
+    given = [argument for argument in arguments if "=" in argument and not argument.startswith(("resume=", "-"))]
+    groups = [argument for argument in given if argument.partition("=")[0].lstrip("+") in composer.groups]
     for tried in (given, groups, []):
         with suppress(UserError):
             return composed_keys(composer, tried)
     return []
 
 
-def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Candidate]:
+def _names(composer: Composer, arguments: Sequence[str], prefix: str) -> Iterator[Candidate]:
     """Yield groups and keys; the keys of a node only after its dot is typed."""
     depth = prefix.count(".")
     if depth == 0:
@@ -139,7 +139,7 @@ def _names(composer: Composer, words: Sequence[str], prefix: str) -> Iterator[Ca
         yield Candidate(f"{LAUNCHER}=", "what runs the jobs of a sweep")
     if prefix.startswith("hydra.launcher."):
         yield from (Candidate(f"{key.name}=", key.line) for key in launcher_keys())
-    for key in _keys(composer, words):
+    for key in _keys(composer, arguments):
         if key.name.count(".") == depth:
             yield Candidate(f"{key.name}{'.' if key.is_node else '='}", key.line)
 
@@ -153,11 +153,11 @@ def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterato
     start = f"{done}{comma}" if comma else "[" if is_list else ""
     named = set(start.strip("[").split(","))
     for option in composer.groups[group]:
-        word = f"{group}={start}{option}"
+        argument = f"{group}={start}{option}"
         if is_list and value == f"{start}{option}":
-            yield from (Candidate(f"{word}]"), Candidate(f"{word},"))
+            yield from (Candidate(f"{argument}]"), Candidate(f"{argument},"))
         elif option not in named:
-            yield Candidate(word, opening(composer.file(group, option))[0])
+            yield Candidate(argument, opening(composer.file(group, option))[0])
 
 
 def _values(key: Key, value: str) -> Iterator[str]:

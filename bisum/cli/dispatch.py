@@ -22,7 +22,6 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
-from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
@@ -34,6 +33,7 @@ from bisum.config.plain import plain_options
 from bisum.config.recording import mask_variables
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
+from bisum.config.typed_text import typed
 from bisum.errors import UserError, complain, without_secrets
 from bisum.interfaces.progress import Bar, no_progress
 from bisum.printing import uncleaned
@@ -49,21 +49,23 @@ _MANY_JOBS = 20
 """The fewest jobs whose checks show a bar."""
 
 
-def run(words: Sequence[str]) -> int:
-    """Do what the words ask and return the exit code."""
-    before, _ = before_texts(words)
+def run(arguments: Sequence[str]) -> int:
+    """Do what the arguments ask and return the exit code."""
+    before, _ = before_texts(arguments)
     if "--version" in before:
         print(f"bisum {__version__}")
         return 0
     if {"-sc", "--shell-completion"} & set(before):
         from bisum.cli import completion  # only this option needs it
 
-        print(completion.answer(words), end="", file=uncleaned(sys.stdout))  # clean but for the tabs between columns
+        print(
+            completion.answer(arguments), end="", file=uncleaned(sys.stdout)
+        )  # clean but for the tabs between columns
         return 0
-    line = parse(words)
+    line = parse(arguments)
     allow("")
     if not COMMANDS[line.command].composes:
-        return _run_plain(line, words)
+        return _run_plain(line, arguments)
     composer = Composer(line.command, line.config_dir)
     if line.help:
         from bisum.cli.help import help_on
@@ -77,7 +79,7 @@ def run(words: Sequence[str]) -> int:
     return _run_jobs(composer, line)
 
 
-def _run_plain(line: CommandLine, words: Sequence[str]) -> int:
+def _run_plain(line: CommandLine, arguments: Sequence[str]) -> int:
     """Run a command that composes nothing, or show help on it."""
     if line.help:
         from bisum.cli.help import of_plain_command
@@ -87,8 +89,8 @@ def _run_plain(line: CommandLine, words: Sequence[str]) -> int:
     options = {"-m": line.multirun, "--cfg": line.cfg, "--info": line.info, "--config-dir": line.config_dir}
     if refused := next((name for name, given in {**options, "--hydra-help": line.hydra_help}.items() if given), None):
         raise UserError(f"{refused}: bisum {line.command} composes nothing; its settings are key=value")
-    settings = plain_options(line.command, line.words)
-    COMMANDS[line.command].function()(line.runs, settings, shlex.join(["bisum", *words]))
+    settings = plain_options(line.command, line.arguments)
+    COMMANDS[line.command].function()(line.runs, settings, shlex.join(["bisum", *arguments]))
     return 0
 
 
@@ -96,7 +98,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     """Check every job of the command line, then run the jobs or show the configuration."""
     if not line.cfg:
         check_environment()
-    overrides = composer.parse(line.words)
+    overrides = composer.parse(line.arguments)
     resumed = resumed_run(overrides)
     if resumed is not None and line.named in (None, "train") and is_sweep(resumed):
         return _resume_sweep(resumed, line)
@@ -115,10 +117,10 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     if job.is_sweep and job.resumes is None:
         _refuse_sweep_of_summaries(line)
         key = "sweep.jobs" if job.config.sweep.jobs else "hydra.mode"
-        again = line.with_words(["-m", *line.words])
+        again = line.with_arguments(["-m", *line.arguments])
         raise UserError(f"{key}: this configuration is a sweep; run it with -m: {again}")
     if line.cfg:
-        from bisum.cli.shown import show_job
+        from bisum.cli.show_config import show_job
 
         show_job(job, line)
         return 0
@@ -127,7 +129,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     ]:
         raise UserError(f"'{idle[0]}': has no effect on a single run; add -m for a sweep")
     if runs_on_slurm(job.composed.hydra) and job.resumes is None:
-        again = line.with_words(["-m", *line.words])
+        again = line.with_arguments(["-m", *line.arguments])
         raise UserError(f"hydra/launcher=slurm: submits the jobs of a sweep; for one job, add -m: {again}")
     config = job.config
     if isinstance(config, SummarizeConfig):  # it makes no run directory
@@ -139,7 +141,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 
 
 def _chooses_search(overrides: Sequence[Override]) -> bool:
-    """Return whether words choose an option of `hparams_search`, which asks for a sweep without `-m`."""
+    """Return whether arguments choose an option of `hparams_search`, which asks for a sweep without `-m`."""
     chosen = [override for override in overrides if override.key_or_group == "hparams_search"]
     if chosen and chosen[-1].is_sweep_override():
         raise UserError(f"'{typed(chosen[-1])}': choose one option of hparams_search")
@@ -152,13 +154,13 @@ def _resume_sweep(directory: str, line: CommandLine) -> int:
 
     if line.multirun:
         raise UserError(f"'resume={directory}': a sweep's record lists its jobs; leave out -m")
-    return _run_sweep(*sweep_of_record(directory, line.config_dir, line.words), line)
+    return _run_sweep(*sweep_of_record(directory, line.config_dir, line.arguments), line)
 
 
 def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     command = composer.command
     if line.cfg:
-        from bisum.cli.shown import show_search, show_sweep
+        from bisum.cli.show_config import show_search, show_sweep
 
         if sweep.search is not None:
             show_search(sweep.search, line)
@@ -171,7 +173,7 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     if sweep.uses_plugin:
         from bisum.sweeps.plugins import run_with_plugins
 
-        return run_with_plugins(composer, composer.parse(line.words), sweep, lambda: _start(command, log))
+        return run_with_plugins(composer, composer.parse(line.arguments), sweep, lambda: _start(command, log))
     if runs_on_slurm(sweep.composed.hydra):
         from bisum.sweeps.slurm import run_on_slurm
 
@@ -206,7 +208,7 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
     import logging
 
     if line.info:
-        composer.compose(composer.parse(line.words))  # refuses what Hydra would not explain
+        composer.compose(composer.parse(line.arguments))  # refuses what Hydra would not explain
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     root = logging.getLogger()
@@ -217,7 +219,9 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
             hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
         else:
             with redirect_stdout(StringIO()) as said:
-                hydra.show_info(str(line.info), config_name=line.command, overrides=line.words, run_mode=RunMode.RUN)
+                hydra.show_info(
+                    str(line.info), config_name=line.command, overrides=line.arguments, run_mode=RunMode.RUN
+                )
             print(mask_variables(without_secrets(said.getvalue())), end="")
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, composer.group_names, group_options)) from error

@@ -35,13 +35,13 @@ TEXTS = "texts for bisum summarize, as they are"
 
 
 def help_on(line: CommandLine, composer: Composer) -> str:
-    """Return help on the words of a command line, or the overview if there are none."""
-    words = [word for word in line.words if not word.startswith("~")]
-    chosen = [name for word in words if (name := word.partition("=")[0].lstrip("+")) in composer.groups]
+    """Return help on the arguments of a command line, or the overview if there are none."""
+    arguments = [argument for argument in line.arguments if not argument.startswith("~")]
+    chosen = [name for argument in arguments if (name := argument.partition("=")[0].lstrip("+")) in composer.groups]
     if topics := [*line.topics, *chosen]:
-        return "\n\n".join(of_topic(topic, composer, words) for topic in dict.fromkeys(topics))
+        return "\n\n".join(of_topic(topic, composer, arguments) for topic in dict.fromkeys(topics))
     if line.named is not None:
-        return of_command(line.named, composer, words)
+        return of_command(line.named, composer, arguments)
     return overview(composer)
 
 
@@ -118,8 +118,10 @@ def of_topic(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
     below = [key for key in keys if key.name == topic or key.name.startswith(f"{topic}.")]
     options = composer.groups.get(topic, [])
     if not below and not options and (homes := [name for name, found in composer.groups.items() if topic in found]):
-        words = [f"{name}=[{topic}]" if name in LIST_GROUPS else f"{name}={topic}" for name in homes]
-        return "\n\n".join(of_topic(home, composer, [word]) for home, word in zip(homes, words, strict=True))
+        arguments = [f"{name}=[{topic}]" if name in LIST_GROUPS else f"{name}={topic}" for name in homes]
+        return "\n\n".join(
+            of_topic(home, composer, [argument]) for home, argument in zip(homes, arguments, strict=True)
+        )
     if not below and not options:
         known = [*composer.groups, *(key.name for key in keys), *chain.from_iterable(composer.groups.values())]
         top = [*composer.groups, *dict.fromkeys(key.name.partition(".")[0] for key in keys)]
@@ -158,8 +160,8 @@ def of_launcher() -> str:
 
 
 def _chosen(group: str, options: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Return the options of a group that the words choose."""
-    values = [word.partition("=")[2] for word in overrides if word.lstrip("+").partition("=")[0] == group]
+    """Return the options of a group that the arguments choose."""
+    values = [argument.partition("=")[2] for argument in overrides if argument.lstrip("+").partition("=")[0] == group]
     return [option for value in values[-1:] for option in value.strip("[]").split(",") if option in options]
 
 

@@ -1,4 +1,4 @@
-"""The entry point of the command line: exit codes and errors. `bisum.cli.dispatch` does what the words ask for.
+"""The entry point of the command line: exit codes and errors. `bisum.cli.dispatch` does what the arguments ask for.
 
 bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR] [-- TEXT ...]
 """
@@ -16,7 +16,7 @@ from bisum.errors import Failed, UserError, complain
 from bisum.printing import clean_standard_streams
 
 
-def main(words: Sequence[str] | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 129, 130 or 143 interrupted, 141 unread."""
     streams = sys.stdout, sys.stderr
     clean_standard_streams()
@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     try:
         from bisum.cli.dispatch import run  # imported here, so that Ctrl-C during the import is handled
 
-        code = run(sys.argv[1:] if words is None else words)
+        code = run(sys.argv[1:] if arguments is None else arguments)
         _flush()
     except (UserError, Failed) as error:
         from bisum.config.recording import mask_variables  # imported by now
@@ -46,9 +46,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     finally:
         if collects:
             gc.enable()
-        if words is not None:  # else they stay clean, for a traceback of Python's
+        if arguments is not None:  # else they stay clean, for a traceback of Python's
             sys.stdout, sys.stderr = streams
-    if words is None:  # an interrupt while Python exits would print a traceback
+    if arguments is None:  # an interrupt while Python exits would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.freeze()  # else Python searches every object for cycles as it exits
     try:

@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def option_parser(*, for_help: bool = False) -> argparse.ArgumentParser:
-    """Return the parser of the options; all other words are left over.
+    """Return the parser of the options; all other arguments are left over.
 
     `for_help`: include the settings, which Hydra's own help lists, and leave out the options that bisum refuses.
     """

@@ -13,10 +13,10 @@ from bisum.printing import clean_standard_streams
 def main() -> int:
     """Work on a sweep; `bisum.sweeps.slurm_node` says what the arguments are."""
     clean_standard_streams()
-    directory, number, config_dir, *words = sys.argv[1:]
+    directory, number, config_dir, *arguments = sys.argv[1:]
     try:
-        words = [f"resume={quoted(directory)}", *words]
-        composer, sweep = sweep_of_record(directory, config_dir or None, words, checks_jobs=False)
+        arguments = [f"resume={quoted(directory)}", *arguments]
+        composer, sweep = sweep_of_record(directory, config_dir or None, arguments, checks_jobs=False)
         from bisum.sweeps.running import run_worker
 
         return run_worker(sweep, composer.config_dir, "bisum.cli.job", int(number) if number else None)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from bisum.comparison.breakdown import Where, where
+from bisum.comparison.breakdown_tables import where_report
 from bisum.comparison.comparing import compared
+from bisum.comparison.excluded import listed, pruned_line
 from bisum.comparison.finding import expanded, folder_of
 from bisum.comparison.formats import as_csv, as_data, as_latex, as_markdown
-from bisum.comparison.others import listed, pruned_line
 from bisum.comparison.result import Comparison
 from bisum.comparison.tables import report
-from bisum.comparison.where import Where, where
-from bisum.comparison.where_tables import where_report
 from bisum.config.options import CompareOptions
 from bisum.display.console import Console
 from bisum.display.terminal import from_here

@@ -16,7 +16,7 @@ from bisum.display.narration import narrate_profile
 from bisum.display.quiet import quiet_libraries
 from bisum.display.tables import corpus_table
 from bisum.errors import UserError
-from bisum.evaluation.measured import of_metric
+from bisum.evaluation.metric_values import of_metric
 from bisum.evaluation.profile import choose_profile, kept_shares, lost_languages
 from bisum.evaluation.rouge import Rouge
 from bisum.interfaces.source import SPLITS

@@ -12,8 +12,8 @@ from bisum.comparison.finding import FoundRun, OtherRun, find_runs
 from bisum.comparison.grouping import grouped
 from bisum.comparison.importance import importance_of
 from bisum.comparison.ranking import ranked
+from bisum.comparison.recorded_scores import ScoredRun, scored, splits_of
 from bisum.comparison.result import Comparison, Group
-from bisum.comparison.scored import ScoredRun, scored, splits_of
 from bisum.comparison.settings import distinguishing_keys, hashable, settings_of, with_short_paths, words_of
 from bisum.config.checking import build, listing
 from bisum.config.options import CompareOptions

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bisum.comparison.recorded_scores import ScoredRun
 from bisum.comparison.result import Comparison
-from bisum.comparison.scored import ScoredRun
 from bisum.comparison.workspace import Saved, save_workspace, workspace
 from bisum.errors import UserError
 from bisum.interfaces.score import ROUGE_SCORES, ROUGE_TYPES, rouge_name

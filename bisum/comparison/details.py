@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bisum.comparison.breakdown import Where, row_scores, rows_of, texts_of
+from bisum.comparison.excluded import pruned_line
 from bisum.comparison.importance_tables import importance_explanations
-from bisum.comparison.others import pruned_line
 from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.significance import ResampledSystems
 from bisum.comparison.tables import explanations
-from bisum.comparison.where import Where, row_scores, rows_of, texts_of
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS
 from bisum.interfaces.score import score_name

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
+from bisum.comparison.breakdown import Where
+from bisum.comparison.excluded import listed, pruned_line
 from bisum.comparison.importance_tables import importance_explanations, percentage
-from bisum.comparison.others import listed, pruned_line
 from bisum.comparison.result import BEST, SAME, Comparison, Group, System
 from bisum.comparison.settings import brief
 from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
-from bisum.comparison.where import Where
 from bisum.display.metric_tables import number
 from bisum.errors import one_line
 from bisum.printing import as_json, finite

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bisum.comparison.aggregates import settings_of_metric
-from bisum.comparison.scored import RowValues, ScoredRun, read_rows
+from bisum.comparison.recorded_scores import RowValues, ScoredRun, read_rows
 from bisum.comparison.settings import from_environment, hashable, settings_of
 from bisum.errors import UserError
 from bisum.runs.entries import WHOLE

@@ -12,8 +12,8 @@ import numpy as np
 
 from bisum.comparison.aggregates import score_of_rows
 from bisum.comparison.grouping import Member, systems_of, why_apart
+from bisum.comparison.recorded_scores import ScoredRun
 from bisum.comparison.result import ALPHA, BEST, DIFFERENT, SAME, UNTESTED, WORSE, Group, Pair, System
-from bisum.comparison.scored import ScoredRun
 from bisum.comparison.significance import PairedTest, ResampledSystems, holm
 from bisum.config.options import CompareOptions
 from bisum.errors import UserError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bisum.comparison.finding import OtherRun
 from bisum.comparison.importance import Importance
-from bisum.comparison.scored import ScoredRun
+from bisum.comparison.recorded_scores import ScoredRun
 from bisum.comparison.settings import shown
 from bisum.interfaces.score import Score
 

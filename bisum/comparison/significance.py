@@ -5,8 +5,8 @@ Rows are resampled with replacement, the same for all systems (paired bootstrap;
 To each resample of a system with several seeds, the variation of its seeds is added: a normal draw. Its variance is
 drawn too, as the variance of a few seeds is known poorly; without rows, the sum would have Student's t distribution.
 Seeds also differ because few rows were drawn. The resampled rows include this part already, so it is taken off each
-drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355). `docs/comparing.md`
-has the measured sizes of this test and of others.
+drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355).
+`docs/how-to/compare.md` has the measured sizes of this test and of others.
 """
 
 from __future__ import annotations

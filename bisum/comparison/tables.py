@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bisum.comparison.excluded import listed, others_table, pruned_line
 from bisum.comparison.importance_tables import importance_report
-from bisum.comparison.others import listed, others_table, pruned_line
 from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Group, System
 from bisum.comparison.settings import brief, short_names, words_of
 from bisum.display.metric_tables import BETTER, number

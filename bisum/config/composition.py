@@ -1,7 +1,7 @@
-"""Compose the words of a command line to a configuration, which is not checked yet.
+"""Compose the arguments of a command line to a configuration, which is not checked yet.
 
 Hydra composes groups and its own node; keys are then set on a copy, so that the jobs of a sweep that choose the same
-options share one composition. The result is the one that Hydra gives for all words.
+options share one composition. The result is the one that Hydra gives for all arguments.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from bisum.config.annotations import signature_hints, takes_text
-from bisum.config.as_typed import Number, has_numbers, settled, typed, valued, word_for_hydra
-from bisum.config.as_typed import Path as KeyPath
 from bisum.config.checking import LIST_GROUPS, OPTIONAL_GROUPS, listing
 from bisum.config.hydra_app import compose_with_hydra, group_names, group_options, start_hydra
-from bisum.config.hydra_keys import refuse_wrong_words
+from bisum.config.hydra_keys import refuse_wrong_arguments
 from bisum.config.hydra_node import check_hydra_node
 from bisum.config.hydra_safety import plain_node
 from bisum.config.messages import explain
 from bisum.config.overrides import apply_override, parse_overrides, set_key
 from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
+from bisum.config.typed_text import Number, has_numbers, settled, typed, valued, word_for_hydra
+from bisum.config.typed_text import Path as KeyPath
 from bisum.config.user_files import UserFiles, defaults_circle, unguard, with_guarded_folders
-from bisum.config.yaml_words import written_words
+from bisum.config.yaml_booleans import written_words
 from bisum.errors import UserError, reason, without_secrets
 from bisum.interfaces.defaults import conf_directory
 
@@ -61,9 +61,9 @@ class Composer:
         """The options of each group, bisum's and the user's."""
         return {name: group_options(name) for name in self.group_names}
 
-    def parse(self, words: Sequence[str]) -> list[Override]:
-        """Return the words as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
-        return parse_overrides(words)
+    def parse(self, arguments: Sequence[str]) -> list[Override]:
+        """Return the arguments as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
+        return parse_overrides(arguments)
 
     def compose(self, overrides: Sequence[Override], *, shared: bool = False) -> DictConfig:
         """Return the composed configuration of one job, `hydra` node included.
@@ -78,7 +78,7 @@ class Composer:
         self._search(overrides)
         for override in overrides:
             self._check_option(override)
-        refuse_wrong_words(self.settled(overrides, OmegaConf.create()))
+        refuse_wrong_arguments(self.settled(overrides, OmegaConf.create()))
         composed = self._compose_groups(overrides, RunMode.RUN)
         if shared:
             composed = copy.deepcopy(composed)
@@ -103,10 +103,10 @@ class Composer:
         return composed
 
     def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
-        """Return the configuration that the jobs of a sweep share: what its words compose to, swept keys left out."""
+        """Return the configuration that the jobs of a sweep share: its arguments, composed without the swept keys."""
         overrides = _without_null_options(overrides)
         self._search(overrides)
-        refuse_wrong_words(self.settled(overrides, OmegaConf.create()))
+        refuse_wrong_arguments(self.settled(overrides, OmegaConf.create()))
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
         mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
         composed = copy.deepcopy(self._compose_groups(overrides, mode))
@@ -135,9 +135,9 @@ class Composer:
             settled(override, (lambda *_: True) if self._is_option(override) else is_text) for override in overrides
         ]
 
-    def values(self, words: Sequence[str]) -> dict[str, Any]:
+    def values(self, arguments: Sequence[str]) -> dict[str, Any]:
         """Return the composed configuration as plain data, unchecked."""
-        composed = self.compose(self.parse(words))
+        composed = self.compose(self.parse(arguments))
         with open_dict(composed):
             composed.pop("hydra")
         try:
@@ -159,20 +159,20 @@ class Composer:
         return [str(path) for folder in theirs for path in found if (folder / path).exists()]
 
     def _search(self, overrides: Sequence[Override]) -> None:
-        """Add the groups of the folders that words put on the search path."""
+        """Add the groups of the folders that arguments put on the search path."""
         searched = [override for override in overrides if override.key_or_group == "hydra.searchpath"]
         if searched and all(_are_texts(override.value()) for override in searched):
             self.group_names = group_names(self.command, self._words_for_hydra(searched))
 
     def _is_hydras(self, override: Override) -> bool:
-        """Return whether Hydra must see a word: it chooses an option, or sets a key of Hydra's own node."""
+        """Return whether Hydra must see an argument: it chooses an option, or sets a key of Hydra's own node."""
         return self._is_option(override) or override.key_or_group == "hydra" or override.is_hydra_override()
 
     def _is_option(self, override: Override) -> bool:
-        """Return whether a word chooses an option."""
+        """Return whether an argument chooses an option."""
         key = override.key_or_group
         if key in self.group_names and override.package is None and isinstance(override.value(), dict):
-            return False  # a mapping is merged into the node in the order of the words
+            return False  # a mapping is merged into the node in the order of the arguments
         return override.package is not None or "/" in key or key in self.group_names
 
     def _words_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
@@ -190,12 +190,12 @@ class Composer:
         return self.settled(overrides, trial)
 
     def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
-        """Let Hydra compose the words that it must see; keep the result, since most jobs share it."""
-        words = tuple(self._words_for_hydra([override for override in overrides if self._is_hydras(override)]))
-        key = (mode.name, *words)
+        """Let Hydra compose the arguments that it must see; keep the result, since most jobs share it."""
+        arguments = tuple(self._words_for_hydra([override for override in overrides if self._is_hydras(override)]))
+        key = (mode.name, *arguments)
         if key not in self._composed:
             try:
-                composed = compose_with_hydra(self.command, words, mode)
+                composed = compose_with_hydra(self.command, arguments, mode)
             except UserError:
                 raise
             except Exception as error:  # Hydra lets errors of many kinds through
@@ -206,7 +206,7 @@ class Composer:
                     raise UserError(circle) from error
                 if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
                     raise UserError(explain(error, self.group_names, group_options)) from error
-                raise UserError(f"{' '.join(words)}: Hydra cannot compose this ({reason(error)})") from error
+                raise UserError(f"{' '.join(arguments)}: Hydra cannot compose this ({reason(error)})") from error
             if not OmegaConf.is_dict(composed.get("hydra")):
                 raise UserError("hydra: expected a mapping of Hydra's own keys")
             for group in _REQUIRED_GROUPS:
@@ -251,9 +251,9 @@ class Composer:
         values = OmegaConf.to_container(composed)
         assert isinstance(values, dict)
         schema: type = SCHEMAS[self.command]
-        words = written_words(self._chosen_files(composed))
+        arguments = written_words(self._chosen_files(composed))
         for key, annotation in signature_hints(schema).items():
-            if (named := with_codes(annotation, values.get(key), words, (key,))) != values.get(key):
+            if (named := with_codes(annotation, values.get(key), arguments, (key,))) != values.get(key):
                 set_key(composed, key, named, merge=False)
 
     def _refuse_idle_overrides(self, composed: DictConfig, overrides: Sequence[Override]) -> None:
@@ -281,20 +281,20 @@ class Composer:
         job = hydra.job
         if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
             settings = plain_node(hydra, "job", "config", "override_dirname")
-            words = sorted(
+            arguments = sorted(
                 without_secrets(typed(o)) for o in overrides if o.key_or_group not in settings["exclude_keys"]
             )
             try:
-                job.override_dirname = re.sub("=", settings["kv_sep"], settings["item_sep"].join(words))
+                job.override_dirname = re.sub("=", settings["kv_sep"], settings["item_sep"].join(arguments))
             except re.error as error:  # Hydra reads escapes in it
                 raise UserError(f"hydra.job.config.override_dirname.kv_sep: {error}") from error
 
 
-def task_words(composed: DictConfig) -> list[str]:
-    """Return the words of a composed job, those for Hydra's own node left out."""
-    words = OmegaConf.to_container(composed.hydra.overrides.task)
-    assert isinstance(words, list)
-    return words
+def task_arguments(composed: DictConfig) -> list[str]:
+    """Return the arguments of a composed job, those for Hydra's own node left out."""
+    arguments = OmegaConf.to_container(composed.hydra.overrides.task)
+    assert isinstance(arguments, list)
+    return arguments
 
 
 def _without_null_options(overrides: Sequence[Override]) -> list[Override]:

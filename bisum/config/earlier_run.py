@@ -1,4 +1,4 @@
-"""The configuration of an earlier run, with the command line's words applied: `resume=RUN` and `run=RUN`."""
+"""The configuration of an earlier run, with the command line's arguments applied: `resume=RUN` and `run=RUN`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.annotations import MISSING
-from bisum.config.as_typed import typed, valued
 from bisum.config.checking import OPTIONAL_GROUPS
-from bisum.config.composition import Composer, task_words
+from bisum.config.composition import Composer, task_arguments
 from bisum.config.identity import changes_number
 from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
@@ -22,6 +21,7 @@ from bisum.config.model_source import model_of
 from bisum.config.overrides import literal, set_key
 from bisum.config.recording import record_of, refuse_incomplete, restored
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
+from bisum.config.typed_text import typed, valued
 from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
 from bisum.runs.sweep import RECORD
@@ -35,7 +35,7 @@ _ROWS = ("split", "rows", "ids")
 def based_on_run(
     composer: Composer, composed: DictConfig, overrides: Sequence[Override], sweep: str | None = None
 ) -> Config:
-    """Return the checked configuration of composed words, based on the run that `run=` names, if any.
+    """Return the checked configuration of composed arguments, based on the run that `run=` names, if any.
 
     `sweep` names the sweep that it is a job of.
 
@@ -85,11 +85,11 @@ def based_on_run(
 
 
 def refuse_two_runs(overrides: Sequence[Override]) -> None:
-    """Refuse words that name one run and then another; of two values for any other key, the later counts."""
+    """Refuse arguments that name one run and then another; of two values for any other key, the later counts."""
     for key in ("run", "resume"):
-        words = dict.fromkeys(typed(override).lstrip("+") for override in overrides if override.key_or_group == key)
-        if len(words) > 1:
-            first, second = [*words][:2]
+        arguments = dict.fromkeys(typed(override).lstrip("+") for override in overrides if override.key_or_group == key)
+        if len(arguments) > 1:
+            first, second = [*arguments][:2]
             raise UserError(f"'{first}' and '{second}': two values for {key}; leave one of the two out")
 
 
@@ -106,7 +106,7 @@ def resumed_run(overrides: Sequence[Override]) -> str | None:
 
 
 def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
-    """Refuse to resume anything but a training, and words that would make it another experiment."""
+    """Refuse to resume anything but a training, and arguments that would make it another experiment."""
     job = read_record(run)["job"]
     if job != "train":
         raise UserError(f"resume: '{run}' holds a {job} run, not a training run")
@@ -134,18 +134,18 @@ def continued_job(
     directory: str,
     overrides: Sequence[Override],
     sweep: str,
-    words: Sequence[str],
+    arguments: Sequence[str],
 ) -> Config:
     """Return the checked configuration of a sweep's job from its record; `composed` takes its values.
 
     Args:
         composer: composes the command of the sweep.
-        composed: the sweep's words composed; takes the values of the job.
+        composed: the sweep's arguments composed; takes the values of the job.
         record: what the sweep's record holds of the job.
         directory: the sweep's directory.
-        overrides: words that replace values of the record.
+        overrides: arguments that replace values of the record.
         sweep: the name of the sweep.
-        words: the job's own words.
+        arguments: the job's own arguments.
     """
     given = {override.key_or_group for override in overrides}
     values = _replaced(composer, _plain(composed), _recorded(record), overrides)
@@ -155,7 +155,7 @@ def continued_job(
         for key, value in values.items():
             composed[key] = value
     choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
-    provenance = {"choices": choices, "sweep": sweep, "overrides": words}
+    provenance = {"choices": choices, "sweep": sweep, "overrides": arguments}
     return _check_record(composer, values, Path(directory), overrides, provenance, RECORD)
 
 
@@ -240,7 +240,7 @@ def _check_record(
     provenance: dict[str, Any],
     file: str = "run.json",
 ) -> Config:
-    """Check the configuration of a run after replacements; say whether a mistake is the run's or the words'."""
+    """Check the configuration of a run after replacements; say whether a mistake is the run's or the arguments'."""
     try:
         return _check(OmegaConf.create(values), composer.command, provenance)
     except UserError as error:
@@ -259,7 +259,7 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
     if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
         options["model"] = None  # the option gives only its limits
     return {
-        "overrides": [without_secrets(word) for word in task_words(composed)],
+        "overrides": [without_secrets(argument) for argument in task_arguments(composed)],
         "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
     }
 
@@ -287,7 +287,7 @@ def _run(composed: DictConfig) -> str | None:
 
 
 def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bool) -> None:
-    """Refuse words that name another model than `run` does, or that cannot apply to a run's configuration."""
+    """Refuse arguments that name another model than `run` does, or that cannot apply to a run's configuration."""
     for override in overrides:
         key = override.key_or_group
         names_model = key == "model.checkpoint" or (

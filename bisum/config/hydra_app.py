@@ -82,13 +82,13 @@ def _user_cache() -> str:
     return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
 
 
-def compose_with_hydra(config_name: str, words: Sequence[str], mode: RunMode) -> DictConfig:
+def compose_with_hydra(config_name: str, arguments: Sequence[str], mode: RunMode) -> DictConfig:
     """Let Hydra compose a configuration, its own node included; raises whatever Hydra does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         instance = GlobalHydra.instance().hydra
         assert instance is not None
-        return instance.compose_config(config_name, list(words), run_mode=mode, from_shell=True)
+        return instance.compose_config(config_name, list(arguments), run_mode=mode, from_shell=True)
 
 
 def group_options(group: str) -> list[str]:
@@ -102,11 +102,11 @@ def group_options(group: str) -> list[str]:
     return sorted(option for option in found if not option.startswith("_"))
 
 
-def group_names(config_name: str | None = None, words: Sequence[str] = ()) -> list[str]:
-    """Return the names of the groups except Hydra's own; `hydra.searchpath` among the words may add some."""
+def group_names(config_name: str | None = None, arguments: Sequence[str] = ()) -> list[str]:
+    """Return the names of the groups except Hydra's own; `hydra.searchpath` among the arguments may add some."""
     loader = GlobalHydra.instance().config_loader()
-    if words:
+    if arguments:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a missing folder is refused later
-            return sorted({*loader.get_group_options("", ObjectType.GROUP, config_name, list(words))} - {"hydra"})
+            return sorted({*loader.get_group_options("", ObjectType.GROUP, config_name, list(arguments))} - {"hydra"})
     return sorted({name for source in loader.get_sources() for name in source.list("", ObjectType.GROUP)} - {"hydra"})

@@ -59,7 +59,7 @@ def check_given(node: Any) -> list[str]:
     return list(_problems("hydra", node))
 
 
-def refuse_wrong_words(overrides: Iterable[Override]) -> None:
+def refuse_wrong_arguments(overrides: Iterable[Override]) -> None:
     """Refuse words about Hydra's own node that its schema would take or misread.
 
     Raises:

@@ -18,7 +18,7 @@ from bisum.config.targets import allowed_targets, is_allowed, locate, refusal
 from bisum.errors import UserError, shown
 
 _OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
-"""Keys whose values may depend on the words of a job."""
+"""Keys whose values may depend on the arguments of a job."""
 LOCAL = "bisum.sweeps.local.Local"
 """The target of `hydra/launcher=local`."""
 SLURM = "bisum.sweeps.slurm_node.Slurm"

@@ -1,4 +1,4 @@
-"""Turn the words of a command line, or of a caller in Python, into checked jobs."""
+"""Turn the arguments of a command line, or of a caller in Python, into checked jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, refuse_two_runs, resumed_run
 from bisum.config.hydra_app import global_hydra
@@ -21,6 +20,7 @@ from bisum.config.overrides import literal
 from bisum.config.recording import mask_composed
 from bisum.config.schema import Config
 from bisum.config.targets import take_allow_targets
+from bisum.config.typed_text import typed
 from bisum.errors import UserError
 
 
@@ -28,7 +28,7 @@ from bisum.errors import UserError
 class Job:
     """One job, composed and checked."""
 
-    words: list[str]
+    arguments: list[str]
     """Its part of the command line."""
     composed: DictConfig
     """The composed configuration, `hydra` node included."""
@@ -90,10 +90,10 @@ def signature_of(job: Job) -> str:
     return signature(provenance.command, provenance.recorded.config)
 
 
-def distinguishing_words(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return the words of each job that not all of them have, as one text; `defaults` if there are none."""
+def distinguishing_arguments(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the arguments of each job that not all of them have, as one text; `defaults` if there are none."""
     shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
-    return [" ".join(word for word in words if word not in shared) or "defaults" for words in jobs]
+    return [" ".join(argument for argument in arguments if argument not in shared) or "defaults" for arguments in jobs]
 
 
 def directory_of(composed: DictConfig, key: str) -> str:
@@ -107,29 +107,29 @@ def directory_of(composed: DictConfig, key: str) -> str:
     return directory
 
 
-def configure(composer: Composer, words: Sequence[str]) -> Config:
-    """Return the checked configuration of words given in Python, based on the run in them, if any.
+def configure(composer: Composer, arguments: Sequence[str]) -> Config:
+    """Return the checked configuration of arguments given in Python, based on the run in them, if any.
 
     After `run=`, `config.model.checkpoint` is the checkpoint to use and `config.run` what was given.
 
     Raises:
         UserError: a line for each thing that is wrong.
     """
-    if isinstance(words, str):
-        raise UserError(f"'{words}': give a list of words, ['{words}']")
+    if isinstance(arguments, str):
+        raise UserError(f"'{arguments}': give a list of arguments, ['{arguments}']")
     # A caller in Python is as trusted as the command line, so it may allow targets.
-    overrides = composer.parse(take_allow_targets(words))
+    overrides = composer.parse(take_allow_targets(arguments))
     job = single_job(composer, overrides)
     if job.is_sweep:
-        raise UserError("hydra.mode: these words are a sweep of several configurations, not one")
+        raise UserError("hydra.mode: these arguments are a sweep of several configurations, not one")
     return job.config
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
-    """Return a checked configuration, from the words that the command line takes.
+    """Return a checked configuration, from the arguments that the command line takes.
 
     Args:
-        overrides: `group=option` and `key=value` words, such as `["model=tiny", "trainer.epochs=1"]`.
+        overrides: `group=option` and `key=value` arguments, such as `["model=tiny", "trainer.epochs=1"]`.
         config_dir: a folder of further YAML files; a file with the name of one of bisum's own takes its place.
 
     Raises:

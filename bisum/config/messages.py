@@ -81,12 +81,12 @@ def no_such_group(group: str, groups: list[str]) -> str:
 
 
 def unreadable_override(error: BaseException) -> str:
-    """Return one line for a word that Hydra's grammar cannot read."""
+    """Return one line for an argument that Hydra's grammar cannot read."""
     if not isinstance(error, OverrideParseException):
         return one_line_of(error)
-    word = printable(without_secrets(str(error.override)))
+    argument = printable(without_secrets(str(error.override)))
     return (
-        f"'{word}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
+        f"'{argument}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
         "'~' or '=' (for example 'key=\"a, b\"')"
     )
 

@@ -151,8 +151,10 @@ class SweepOptions:
     """Minutes without progress after which a job fails, since it hangs; null: jobs may take as long as they like."""
     zip: Annotated[list[Name], doc("write a list, such as sweep.zip=[model,trainer.learning_rate]")]
     """Swept keys that advance together: the first values of all make a job, then the second ones, and so on."""
-    jobs: Annotated[list[Annotated[list[Name], MinLen(1)]], doc('write quoted words, such as [["seed=1"],["seed=2"]]')]
-    """Jobs as lists of words, such as ["model=starter","seed=1"]; each is combined with the values that are swept."""
+    jobs: Annotated[
+        list[Annotated[list[Name], MinLen(1)]], doc('write quoted arguments, such as [["seed=1"],["seed=2"]]')
+    ]
+    """Jobs as lists of arguments, such as ["model=starter","seed=1"]; each is combined with the swept values."""
 
 
 @dataclass(frozen=True, kw_only=True)

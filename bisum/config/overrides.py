@@ -1,4 +1,4 @@
-"""The words of a command line as Hydra's grammar reads them: `key=value`, `group=option`, `~key`, sweeps."""
+"""The arguments of a command line as Hydra's grammar reads them: `key=value`, `group=option`, `~key`, sweeps."""
 
 from __future__ import annotations
 
@@ -15,54 +15,56 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.as_typed import typed, with_numbers
 from bisum.config.messages import one_line_of, unreadable_override
+from bisum.config.typed_text import typed, with_numbers
 from bisum.config.yaml_files import MOST_LEVELS, nesting
 from bisum.errors import UserError, one_line
 
 _MOST_JOBS = 10_000
-"""The most jobs of a sweep, and so the most values of one word; more are a mistake."""
+"""The most jobs of a sweep, and so the most values of one argument; more are a mistake."""
 _MOST_CHARACTERS = 120_000
-"""The longest word; a shell passes no longer ones."""
+"""The longest argument; a shell passes no longer ones."""
 _MOST_PARTS = 50
 """The most parts of a dotted key."""
 
 
-def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Return the words as Hydra's grammar reads them, with the text of each number; see `bisum.config.as_typed`.
+def parse_overrides(arguments: Sequence[str]) -> list[Override]:
+    """Return the arguments as Hydra's grammar reads them, with the text of each number; see `bisum.config.typed_text`.
 
     Raises:
-        UserError: Hydra cannot read a word.
+        UserError: Hydra cannot read an argument.
     """
     from hydra.core.global_hydra import GlobalHydra
 
-    for word in words:
-        _check_shape(word)
+    for argument in arguments:
+        _check_shape(argument)
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     try:
-        overrides = [with_numbers(override, parser.functions) for override in parser.parse_overrides(list(words))]
+        overrides = [with_numbers(override, parser.functions) for override in parser.parse_overrides(list(arguments))]
     except HydraException as error:
         raise UserError(unreadable_override(error)) from error
     except ValueError as error:  # Python refuses a number with thousands of digits
-        long = max(words, key=len)
+        long = max(arguments, key=len)
         raise UserError(f"{brief(long)}: {one_line(error).partition(';')[0]}; quote it if it is text") from error
     except RecursionError as error:
-        raise UserError(f"{brief(max(words, key=len))}: nested too deeply") from error
+        raise UserError(f"{brief(max(arguments, key=len))}: nested too deeply") from error
     if nameless := [typed(override) for override in overrides if not override.key_or_group]:
         raise UserError(f"'{nameless[0]}': no key before the equals sign")
     return overrides
 
 
-def brief(word: str) -> str:
-    """Return the start of a word that is too long for a message."""
-    return word if len(word) <= 60 else f"{word[:57]}..."
+def brief(argument: str) -> str:
+    """Return the start of an argument that is too long for a message."""
+    return argument if len(argument) <= 60 else f"{argument[:57]}..."
 
 
-def _check_shape(word: str) -> None:
-    """Refuse a word that Hydra's grammar or OmegaConf would read for minutes, or not at all."""
-    key, _, value = word.partition("=")
-    if len(word) > _MOST_CHARACTERS:
-        raise UserError(f"{brief(word)}: a word of {len(word):,} characters; the limit is {_MOST_CHARACTERS:,}")
+def _check_shape(argument: str) -> None:
+    """Refuse an argument that Hydra's grammar or OmegaConf would read for minutes, or not at all."""
+    key, _, value = argument.partition("=")
+    if len(argument) > _MOST_CHARACTERS:
+        raise UserError(
+            f"{brief(argument)}: an argument of {len(argument):,} characters; the limit is {_MOST_CHARACTERS:,}"
+        )
     if len(re.split("[./@]", key)) > _MOST_PARTS:
         raise UserError(f"{brief(key)}: a key of {len(re.split('[./@]', key)):,} parts; the limit is {_MOST_PARTS}")
     bare = _QUOTED.sub("", value)
@@ -121,7 +123,7 @@ def _delete(composed: DictConfig, key: str, value: Any) -> None:
 
 
 def swept(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[list[Override]]:
-    """Return the overrides of each job of a sweep: every combination of the values, the last word changing fastest.
+    """Return the overrides of each job of a sweep: every combination of the values, the last argument changing fastest.
 
     The values of `zipped` keys advance together.
 
@@ -129,15 +131,15 @@ def swept(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[lis
         UserError: a sweep over nothing, or over an interval, which only a sweeper that samples can use; a zipped key
             that is not swept, or has another number of values than the first.
     """
-    values: dict[tuple[str, int], list[Override]] = {}  # a key's later word takes the place of its earlier one
-    # Hydra's own words come first, and none replaces another.
+    values: dict[tuple[str, int], list[Override]] = {}  # a key's later argument takes the place of its earlier one
+    # Hydra's own arguments come first, and none replaces another.
     hydras = [override for override in overrides if override.is_hydra_override()]
     for override in overrides:
         if override.is_hydra_override():
             continue
         key = override.get_key_element()
         if not override.is_sweep_override():
-            is_merged = isinstance(override.value(), dict)  # into what an earlier word sets
+            is_merged = isinstance(override.value(), dict)  # into what an earlier argument sets
             values[key, len(values) if is_merged else -1] = [replace(override, input_line=None)]
             continue
         if not override.is_discrete_sweep():

@@ -17,8 +17,8 @@ PLAIN_SCHEMAS: Mapping[str, type] = MappingProxyType({"compare": CompareOptions}
 """Schema of the settings in `conf/NAME.yaml`, by command."""
 
 
-def plain_options(command: str, words: Sequence[str]) -> Any:
-    """Return the checked settings of a command: its defaults, and `key=value` words in their place.
+def plain_options(command: str, arguments: Sequence[str]) -> Any:
+    """Return the checked settings of a command: its defaults, and `key=value` arguments in their place.
 
     A value is read as the type of its key: nothing turns `no` into false, or 1e5 into a number, where text is meant.
 
@@ -29,12 +29,12 @@ def plain_options(command: str, words: Sequence[str]) -> Any:
     hints = signature_hints(schema)
     values: dict[str, Any] = dict(defaults_of(command))
     given: set[str] = set()
-    for word in words:
-        key, equals, text = word.partition("=")
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
         if not equals or key.startswith(("+", "~")):
-            raise UserError(f"'{word}': bisum {command} composes nothing; its settings are key=value")
+            raise UserError(f"'{argument}': bisum {command} composes nothing; its settings are key=value")
         if key in given:
-            raise UserError(f"'{word}': give {key} once")
+            raise UserError(f"'{argument}': give {key} once")
         given.add(key)
         values[key] = _read(hints[key], text) if key in hints else text
     return build(schema, values)

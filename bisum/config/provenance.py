@@ -35,7 +35,7 @@ class Provenance:
     choices: Mapping[str, str] = field(default_factory=dict)
     """The option of each group."""
     overrides: Sequence[str] = ()
-    """The words of the command line, as they were typed."""
+    """The arguments of the command line, as they were typed."""
     sweep: str | None = None
     """Name of the sweep's directory, if the run is one of its jobs."""
     fingerprint: str | None = None

@@ -19,7 +19,7 @@ from bisum.config.annotations import (
     signature_hints,
 )
 from bisum.config.targets import allowed_targets, is_allowed, locate
-from bisum.config.yaml_words import YamlPath
+from bisum.config.yaml_booleans import YamlPath
 from bisum.errors import UserError
 from bisum.interfaces.language import Language
 

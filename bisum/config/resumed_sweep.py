@@ -10,28 +10,28 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
 
-from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.identity import changes_number, free_keys
 from bisum.config.options import SweepOptions
 from bisum.config.recording import mask_composed
 from bisum.config.schema import SCHEMAS
 from bisum.config.search import EXTENDABLE, Search
-from bisum.config.sweep import Sweep, asked_search, is_ours, words_without_secrets
+from bisum.config.sweep import Sweep, arguments_without_secrets, asked_search, is_ours
 from bisum.config.sweep_jobs import job_of_record, options_of
+from bisum.config.typed_text import typed
 from bisum.errors import UserError, complain, without_secrets
 from bisum.runs.sweep import RECORD, read_sweep, record_of_job
 
 
 def sweep_of_record(
-    directory: str, config_dir: str | None, words: Sequence[str], *, checks_jobs: bool = True
+    directory: str, config_dir: str | None, arguments: Sequence[str], *, checks_jobs: bool = True
 ) -> tuple[Composer, Sweep]:
     """Return the sweep that the record in a directory holds, and what composes its command.
 
     Args:
         directory: the sweep's directory.
         config_dir: the folder of `--config-dir`; None: the one in the record, if it exists.
-        words: the words of the command line, which name the directory as `resume=`.
+        arguments: the arguments of the command line, which name the directory as `resume=`.
         checks_jobs: see `resumed_sweep`.
 
     Raises:
@@ -44,7 +44,7 @@ def sweep_of_record(
     recorded = record["config_dir"]
     folder = config_dir or (recorded if recorded and Path(recorded).is_dir() else None)  # listed jobs need none of it
     composer = Composer(record["command"], folder)
-    return composer, resumed_sweep(composer, str(path), record, composer.parse(words), checks_jobs=checks_jobs)
+    return composer, resumed_sweep(composer, str(path), record, composer.parse(arguments), checks_jobs=checks_jobs)
 
 
 def resumed_sweep(
@@ -61,11 +61,11 @@ def resumed_sweep(
         composer: composes the command of the record.
         directory: the sweep's directory.
         record: its `sweep.json`.
-        overrides: the words of the command line.
+        overrides: the arguments of the command line.
         checks_jobs: whether all jobs are built and checked now, and not each when it begins.
 
     Raises:
-        UserError: a line for each thing that is wrong; words that would change what a job computes.
+        UserError: a line for each thing that is wrong; arguments that would change what a job computes.
     """
     given = [override for override in overrides if override.key_or_group != "resume"]
     incomplete = {".".join(map(str, path)) for path in _not_recorded(record)}
@@ -94,11 +94,11 @@ def resumed_sweep(
         composed,
         options,
         jobs,
-        record["words"],
+        record["arguments"],
         is_resumed=True,
         search=search,
         from_record=from_record,
-        given=words_without_secrets(given),
+        given=arguments_without_secrets(given),
     )
 
 
@@ -110,13 +110,13 @@ def _check_base(search: Search | None, record: Mapping[str, Any], directory: str
         differs = next((key for key in before if now is None or now[key] != before[key]), "space")
         what = {"space": "another space", "settings": "other settings of search"}.get(differs, "another configuration")
         raise UserError(
-            f"'{Path(directory) / RECORD}': its words now compose to {what}, so new trials could not be compared with "
-            "its first ones; restore the YAML files, or start another search"
+            f"'{Path(directory) / RECORD}': its arguments now compose to {what}, so new trials could not be compared "
+            "with its first ones; restore the YAML files, or start another search"
         )
 
 
 def _refuse_changes(record: Mapping[str, Any], given: Sequence[Override], incomplete: Collection[str]) -> None:
-    """Refuse words that would change the jobs of a sweep."""
+    """Refuse arguments that would change the jobs of a sweep."""
     is_search = record["search"] is not None
     for override in given:
         key = override.key_or_group
@@ -124,7 +124,7 @@ def _refuse_changes(record: Mapping[str, Any], given: Sequence[Override], incomp
         if key.partition(".")[0] == "search":
             is_fixed = not is_search or key not in EXTENDABLE
         is_hydras = override.is_hydra_override() and not (
-            key.startswith("hydra.launcher.") and "hydra/launcher=slurm" in record["words"]
+            key.startswith("hydra.launcher.") and "hydra/launcher=slurm" in record["arguments"]
         )
         if key.startswith("hydra.launcher."):  # more memory, another partition
             is_fixed = False
@@ -144,23 +144,25 @@ def _not_recorded(record: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
 
 
 def _earlier(composer: Composer, record: Mapping[str, Any], given: Sequence[Override]) -> list[Override]:
-    """Return the words of a record that none given replaces; the cache is a folder of the machine it ran on."""
+    """Return the arguments of a record that none given replaces; the cache is a folder of the machine it ran on."""
     keys = {"cache_dir", *(override.key_or_group for override in given)}
-    return [override for override in composer.parse(record["words"]) if override.key_or_group not in keys]
+    return [override for override in composer.parse(record["arguments"]) if override.key_or_group not in keys]
 
 
 def _composed_again(
     composer: Composer, record: Mapping[str, Any], earlier: Sequence[Override], given: Sequence[Override]
 ) -> DictConfig:
-    """Return what the words of a record compose to now, for the settings of Hydra and of the sweep.
+    """Return what the arguments of a record compose to now, for the settings of Hydra and of the sweep.
 
-    Listed jobs have configurations of their own in the record, so words that no longer compose are only reported.
+    Listed jobs have configurations of their own in the record, so arguments that no longer compose are only reported.
     """
     try:
         return composer.compose_sweep([*earlier, *given])
     except UserError as error:
         if record["search"] is not None:  # which composes further trials
             raise
-        complain(f"the words in {RECORD} no longer compose ({error}); the jobs run as recorded, with Hydra's defaults")
+        complain(
+            f"the arguments in {RECORD} no longer compose ({error}); the jobs run as recorded, with Hydra's defaults"
+        )
         kept = [override for override in earlier if override.key_or_group.partition(".")[0] == "sweep"]
         return composer.compose_sweep([*kept, *given])

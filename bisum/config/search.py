@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf
 
-from bisum.config.as_typed import Number, typed
 from bisum.config.composition import Composer
 from bisum.config.jobs import Job, signature_of, single_job
 from bisum.config.options import SearchOptions, SweepOptions
 from bisum.config.overrides import values_of
 from bisum.config.reference import annotations_at
 from bisum.config.schema import SCHEMAS
-from bisum.config.sweep_jobs import job_of_words
+from bisum.config.sweep_jobs import job_of_arguments
+from bisum.config.typed_text import Number, typed
 from bisum.errors import UserError, without_secrets
 
 _MOST_CHECKED = 100
@@ -37,7 +37,7 @@ class Interval:
     is_whole: bool
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Describe the dimension."""
         kinds = [name for name, holds in (("whole", self.is_whole), ("logarithmic", self.is_log)) if holds]
         low, high = self.ends
         return f"{low:g} to {high:g}" + (f" ({', '.join(kinds)})" if kinds else "")
@@ -52,12 +52,12 @@ class Interval:
 class Choice:
     """Values to choose from."""
 
-    words: Mapping[Any, str]
+    arguments: Mapping[Any, str]
     """Each value, a number, text, flag or null, with its text on the command line."""
 
     def __str__(self) -> str:
-        """Return it in words."""
-        return ", ".join(self.words.values())
+        """Describe the dimension."""
+        return ", ".join(self.arguments.values())
 
 
 Dimension: TypeAlias = Interval | Choice
@@ -81,44 +81,44 @@ class Search:
         """The values of the base: the first listed ones, and the lower bounds."""
         return {key: _values(found)[0] for key, found in self.space.items()}
 
-    def words(self, values: Mapping[str, Any]) -> list[str]:
-        """Return values of the dimensions as words of a command line."""
-        return [f"{key}={self._word(key, value)}" for key, value in values.items()]
+    def arguments(self, values: Mapping[str, Any]) -> list[str]:
+        """Return values of the dimensions as arguments of a command line."""
+        return [f"{key}={self._argument(key, value)}" for key, value in values.items()]
 
     def job(self, values: Mapping[str, Any], number: int) -> Job:
         """Return the checked job of a trial; raises `UserError` for values that do not go together."""
-        own = self.composer.parse(self.words(values))
-        return job_of_words(self.composer, [*self.fixed, *own], number, str(self.base.composed.hydra.sweep.dir))
+        own = self.composer.parse(self.arguments(values))
+        return job_of_arguments(self.composer, [*self.fixed, *own], number, str(self.base.composed.hydra.sweep.dir))
 
     def command_of(self, values: Mapping[str, Any]) -> list[str] | None:
-        """Return the words that run a trial alone; None if they would compose to something else.
+        """Return the arguments that run a trial alone; None if they would compose to something else.
 
         A file of `hparams_search` that sets more than a space and settings of the search cannot be left out.
         """
         of_search = ("hparams_search", "search", "sweep", "hydra")
         kept = [typed(o) for o in self.fixed if o.key_or_group.partition(".")[0].partition("/")[0] not in of_search]
-        words = [without_secrets(word) for word in [*kept, *self.words(values)]]
+        arguments = [without_secrets(argument) for argument in [*kept, *self.arguments(values)]]
         searched = signature_of(self.job(values, 0))
         try:
-            alone = single_job(self.composer, self.composer.parse(words))
+            alone = single_job(self.composer, self.composer.parse(arguments))
         except UserError:
             return None
         folder = ["--config-dir", self.composer.config_dir] if self.composer.config_dir else []
-        return [*folder, *words] if signature_of(alone) == searched else None
+        return [*folder, *arguments] if signature_of(alone) == searched else None
 
     def described(self) -> dict[str, Any]:
         """Return what identifies the search, as plain data."""
         space = {
-            key: {"choices": list(found.words.values())} if isinstance(found, Choice) else asdict(found)
+            key: {"choices": list(found.arguments.values())} if isinstance(found, Choice) else asdict(found)
             for key, found in self.space.items()
         }
         settings = {key: value for key, value in asdict(self.options).items() if f"search.{key}" not in EXTENDABLE}
         base = signature_of(self.base)
         return {"space": space, "settings": settings, "base": base}
 
-    def _word(self, key: str, value: Any) -> str:
+    def _argument(self, key: str, value: Any) -> str:
         found = self.space[key]
-        return found.words[value] if isinstance(found, Choice) else repr(value)
+        return found.arguments[value] if isinstance(found, Choice) else repr(value)
 
 
 def search_of(
@@ -134,10 +134,10 @@ def search_of(
     Args:
         composer: composes `bisum train`.
         composed: what the jobs share.
-        overrides: the words; those that sweep give or replace dimensions, and others replace them by one value.
+        overrides: the arguments; those that sweep give or replace dimensions, and others replace them by one value.
         options: the settings of the search.
         sweep: the settings of the sweep.
-        directory: the sweep's directory; None: as the words say.
+        directory: the sweep's directory; None: as the arguments say.
 
     Raises:
         UserError: a dimension or a value of it is wrong, or the sampler cannot search such a space.
@@ -178,12 +178,12 @@ def search_of(
 def _first_job(
     composer: Composer, space: Mapping[str, Dimension], fixed: Sequence[Override], directory: str | None
 ) -> Job:
-    words = [f"{key}={next(_words(found))}" for key, found in space.items()]
-    return job_of_words(composer, [*fixed, *composer.parse(words)], 0, directory)
+    arguments = [f"{key}={next(_arguments(found))}" for key, found in space.items()]
+    return job_of_arguments(composer, [*fixed, *composer.parse(arguments)], 0, directory)
 
 
-def _words(found: Dimension) -> Iterator[str]:
-    yield from found.words.values() if isinstance(found, Choice) else map(repr, found.ends)
+def _arguments(found: Dimension) -> Iterator[str]:
+    yield from found.arguments.values() if isinstance(found, Choice) else map(repr, found.ends)
 
 
 def _corners(space: Mapping[str, Dimension]) -> Iterator[dict[str, Any]]:
@@ -195,7 +195,7 @@ def _corners(space: Mapping[str, Dimension]) -> Iterator[dict[str, Any]]:
 
 def _values(found: Dimension) -> tuple[Any, ...]:
     """Return listed values, or the bounds of an interval."""
-    return (*found.words,) if isinstance(found, Choice) else found.ends
+    return (*found.arguments,) if isinstance(found, Choice) else found.ends
 
 
 def _dimension(override: Override, is_whole: bool) -> Dimension:
@@ -203,14 +203,14 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
     key, swept = override.key_or_group, override._value
     if not isinstance(swept, IntervalSweep):
         listed = [_listed(value) for value in values_of(override)]
-        words = {word: word for _, word in listed}
-        if len({value for value, _ in listed}) == len(words):  # else some are equal, as 1, 1.0 and true are
-            words = dict(listed)
-        if any(without_secrets(word) != word for word in words.values()):
+        arguments = {argument: argument for _, argument in listed}
+        if len({value for value, _ in listed}) == len(arguments):  # else some are equal, as 1, 1.0 and true are
+            arguments = dict(listed)
+        if any(without_secrets(argument) != argument for argument in arguments.values()):
             raise UserError(f"{key}: a listed value holds a password, which would be written to a file")
-        if not words:
+        if not arguments:
             raise UserError(f"{key}: '{typed(override)}' matches no values")
-        return Choice(words)
+        return Choice(arguments)
     low, high = float(swept.start or 0), float(swept.end or 0)
     if tags := swept.tags - {"log"}:
         raise UserError(f"'{typed(override)}': unknown tag '{min(tags)}'; only log is known")
@@ -225,12 +225,12 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
 
 
 def _listed(override: Override) -> tuple[Any, str]:
-    """Return a listed value as Optuna takes it, and its word: all but a number, a flag or null is its text."""
-    value, word = override._value, typed(override).partition("=")[2]
+    """Return a listed value as Optuna takes it, and its argument: all but a number, a flag or null is its text."""
+    value, argument = override._value, typed(override).partition("=")[2]
     if isinstance(value, Number):
-        value, word = value.value, value.text
+        value, argument = value.value, value.text
     is_plain = value is None or (isinstance(value, bool | int | float) and math.isfinite(value))
-    return (value if is_plain else word), word
+    return (value if is_plain else argument), argument
 
 
 def _is_whole(composer: Composer, composed: DictConfig, key: str) -> bool:

@@ -11,18 +11,18 @@ from typing import Any, TypeAlias
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import refuse_two_runs
 from bisum.config.hydra_node import comes_with_hydra, is_launched_by_bisum
 from bisum.config.hydra_safety import plain_node
 from bisum.config.identity import signature
-from bisum.config.jobs import Job, directory_of, distinguishing_words
+from bisum.config.jobs import Job, directory_of, distinguishing_arguments
 from bisum.config.options import SearchOptions, SweepOptions
 from bisum.config.overrides import check_number, swept
 from bisum.config.recording import mask_composed
 from bisum.config.search import Search, search_of
-from bisum.config.sweep_jobs import job_of_record, job_of_words, options_of
+from bisum.config.sweep_jobs import job_of_arguments, job_of_record, options_of
+from bisum.config.typed_text import typed
 from bisum.errors import UserError, without_secrets
 from bisum.interfaces.progress import ShowProgress, no_progress
 
@@ -38,7 +38,7 @@ class Sweep:
     options: SweepOptions
     jobs: list[Job] | None
     """All jobs, or those that a search has begun; None if a sweeper plugin chooses them as it goes."""
-    words: Sequence[str] = ()
+    arguments: Sequence[str] = ()
     """The settings of its command line as typed, without secrets."""
     repeated: Sequence[str] = field(default_factory=list)
     """A line for each listed job that computes the same as an earlier one, and so is none of its own."""
@@ -50,7 +50,7 @@ class Sweep:
     from_record: FromRecord | None = None
     """Returns a job from the sweep's record and its number, as another process may have added some."""
     given: Sequence[str] = ()
-    """The words that it is resumed with, without secrets."""
+    """The arguments that it is resumed with, without secrets."""
 
     @property
     def log(self) -> str:
@@ -85,7 +85,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     refuse_two_runs(overrides)
     composed = composer.compose_sweep(overrides)
     options = options_of(composed, "sweep", SweepOptions, overrides)
-    words = words_without_secrets(overrides)
+    arguments = arguments_without_secrets(overrides)
     runs_here = is_ours(composed)
     if not runs_here:
         _refuse_settings(composer, options)
@@ -93,13 +93,13 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
         subdirectory = OmegaConf.to_container(composed.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         if "${" not in str(subdirectory):
             raise UserError(_shared(subdirectory))
-        return Sweep(composed, options, None, words)
+        return Sweep(composed, options, None, arguments)
     if (searched := asked_search(composer, composed, options, overrides)) is not None:
         composed.hydra.sweep.dir = searched.base.composed.hydra.sweep.dir
         secret = [override for override in overrides if without_secrets(typed(override)) != typed(override)]
         from_record = partial(job_of_record, composer, composed, secret)
         mask_composed(composed)
-        return Sweep(composed, options, [], words, search=searched, from_record=from_record)
+        return Sweep(composed, options, [], arguments, search=searched, from_record=from_record)
     listed = _combinations(composer, composed, options, overrides)
     jobs: list[Job] = []
     repeated: list[tuple[list[str], int]] = []
@@ -108,11 +108,11 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     with progress("checking the jobs", len(listed)) as bar:
         for done, own in enumerate(listed, start=1):
             directory = jobs[0].composed.hydra.sweep.dir if jobs else None
-            job = job_of_words(composer, own, len(jobs), directory)
+            job = job_of_arguments(composer, own, len(jobs), directory)
             bar.advance(done)
             key = signature(composer.command, job.config.provenance.resolved)
             if runs_here and (first := numbers.setdefault(key, len(jobs))) < len(jobs):
-                repeated.append((job.words, first))
+                repeated.append((job.arguments, first))
                 continue
             if job.folder in folders:
                 raise UserError(_shared(job.folder))
@@ -122,7 +122,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             jobs.append(job)
     composed.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     mask_composed(composed)
-    return Sweep(composed, options, jobs, words, _repetitions(repeated, jobs))
+    return Sweep(composed, options, jobs, arguments, _repetitions(repeated, jobs))
 
 
 def asked_search(
@@ -141,7 +141,7 @@ def asked_search(
     return search_of(composer, composed, [*_parameters(composer, composed), *overrides], chosen, options, directory)
 
 
-def words_without_secrets(overrides: Sequence[Override]) -> list[str]:
+def arguments_without_secrets(overrides: Sequence[Override]) -> list[str]:
     """Return overrides as typed, without secrets."""
     return [without_secrets(typed(override)) for override in overrides]
 
@@ -162,7 +162,7 @@ def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
 def _parameters(composer: Composer, composed: DictConfig) -> list[Override]:
     """Return the swept keys that YAML gives, in `hydra.sweeper.params`."""
     given = plain_node(composed.hydra, "sweeper")["params"] or {}
-    return composer.parse([f"{key}={_word(value)}" for key, value in given.items()])
+    return composer.parse([f"{key}={_argument(value)}" for key, value in given.items()])
 
 
 def _combinations(
@@ -171,9 +171,9 @@ def _combinations(
     """Return the overrides of each job: those of `sweep.jobs`, each with every combination of the swept values."""
     parameters = _parameters(composer, composed)
     listed: list[list[Override]] = []
-    for number, words in enumerate(options.jobs or [[]]):
+    for number, arguments in enumerate(options.jobs or [[]]):
         try:
-            own = composer.parse(words)
+            own = composer.parse(arguments)
             for override in own:
                 if override.is_hydra_override() or override.key_or_group.partition(".")[0] in ("hydra", "sweep"):
                     raise UserError(f"'{typed(override)}': belongs to the whole sweep; give it beside sweep.jobs")
@@ -186,10 +186,10 @@ def _combinations(
 
 def _repetitions(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[Job]) -> list[str]:
     """Return a line for each job that is listed again."""
-    own = distinguishing_words([*(words for words, _ in repeated), *(job.words for job in jobs)])
+    own = distinguishing_arguments([*(arguments for arguments, _ in repeated), *(job.arguments for job in jobs)])
     return [
-        f"'{words}' computes the same as job {first}, so it does not run separately"
-        for words, (_, first) in zip(own, repeated, strict=False)
+        f"'{arguments}' computes the same as job {first}, so it does not run separately"
+        for arguments, (_, first) in zip(own, repeated, strict=False)
     ]
 
 
@@ -197,6 +197,6 @@ def _shared(subdirectory: Any) -> str:
     return f"hydra.sweep.subdir: '{subdirectory}' is the same for several jobs; each job needs a directory of its own"
 
 
-def _word(value: Any) -> str:
-    """Return a value of `hydra.sweeper.params` as a word's."""
+def _argument(value: Any) -> str:
+    """Return a value of `hydra.sweeper.params` as an argument's."""
     return "null" if value is None else str(value)

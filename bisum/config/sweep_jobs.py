@@ -1,4 +1,4 @@
-"""One checked job of a sweep: from its words, or from the sweep's record."""
+"""One checked job of a sweep: from its arguments, or from the sweep's record."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.as_typed import typed
 from bisum.config.checking import build, value_problems
-from bisum.config.composition import Composer, task_words
+from bisum.config.composition import Composer, task_arguments
 from bisum.config.earlier_run import based_on_run, continued_job
 from bisum.config.hydra_safety import inside
 from bisum.config.jobs import Job, directory_of
 from bisum.config.messages import one_line_of
 from bisum.config.recording import mask_composed
+from bisum.config.typed_text import typed
 from bisum.errors import UserError, without_secrets
 from bisum.runs.sweep import record_of_job
 
 Options = TypeVar("Options")
 
 
-def job_of_words(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
+def job_of_arguments(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
     """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
     composed = composer.compose(own, shared=True)
     with open_dict(composed):
@@ -36,8 +36,8 @@ def job_of_words(composer: Composer, own: Sequence[Override], number: int, direc
     config = based_on_run(composer, composed, own, Path(directory).absolute().name)
     mask_composed(composed)
     folder = inside(directory_of(composed, "hydra.sweep.subdir"), "hydra.sweep.subdir", "the sweep's directory")
-    words = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
-    return Job([*words, *task_words(composed)], composed, config, folder=folder)
+    arguments = [without_secrets(typed(override)) for override in own if override.is_hydra_override()]
+    return Job([*arguments, *task_arguments(composed)], composed, config, folder=folder)
 
 
 def job_of_record(
@@ -48,7 +48,7 @@ def job_of_record(
     Args:
         composer: composes the command of the sweep.
         composed: what the sweep's jobs share.
-        given: words that replace values of the record.
+        given: arguments that replace values of the record.
         record: the sweep's `sweep.json`.
         number: the job's place in it.
     """
@@ -57,11 +57,11 @@ def job_of_record(
     with open_dict(own):
         own.hydra.job.num, own.hydra.job.id = number, str(number)
         own.hydra.sweep.subdir = entry["folder"]
-        own.hydra.overrides.task = entry["words"]
+        own.hydra.overrides.task = entry["arguments"]
     name = Path(directory).absolute().name
-    config = continued_job(composer, own, record_of_job(record, entry), directory, given, name, entry["words"])
+    config = continued_job(composer, own, record_of_job(record, entry), directory, given, name, entry["arguments"])
     mask_composed(own)
-    return Job(list(entry["words"]), own, config, folder=entry["folder"])
+    return Job(list(entry["arguments"]), own, config, folder=entry["folder"])
 
 
 def options_of(composed: DictConfig, node: str, schema: type[Options], overrides: Sequence[Override]) -> Options:

@@ -29,13 +29,13 @@ def allow(value: str) -> None:
             sys.path.append(str(Path.cwd()))
 
 
-def take_allow_targets(words: Iterable[str]) -> list[str]:
-    """Allow the packages that `allow_targets=[a,b]` names among a user's own words, and return the other words."""
-    words = list(words)
-    ours = [word for word in words if word.lstrip("+").startswith("allow_targets=")]
-    for word in ours:
-        allow(word.partition("=")[2])
-    return [word for word in words if word not in ours]
+def take_allow_targets(arguments: Iterable[str]) -> list[str]:
+    """Allow the packages that `allow_targets=[a,b]` names among a user's own arguments, and return the others."""
+    arguments = list(arguments)
+    ours = [argument for argument in arguments if argument.lstrip("+").startswith("allow_targets=")]
+    for argument in ours:
+        allow(argument.partition("=")[2])
+    return [argument for argument in arguments if argument not in ours]
 
 
 def is_allowed(target: str, packages: Iterable[str]) -> bool:

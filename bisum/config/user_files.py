@@ -133,7 +133,7 @@ def guarded(entry: str) -> str:
 
 
 def with_guarded_folders(override: Override) -> Override:
-    """Return a word of a command line in which bisum reads the folders of `hydra.searchpath`."""
+    """Return an argument of a command line in which bisum reads the folders of `hydra.searchpath`."""
     value = override.value()
     if override.key_or_group != "hydra.searchpath" or not isinstance(value, list):
         return override
@@ -141,14 +141,14 @@ def with_guarded_folders(override: Override) -> Override:
     return replace(override, _value=quoted, input_line=None)
 
 
-def unguard(hydra: DictConfig, words: Sequence[str]) -> None:
-    """Put back into a composed `hydra` node the folders, and the words about it, as they were written."""
+def unguard(hydra: DictConfig, arguments: Sequence[str]) -> None:
+    """Put back into a composed `hydra` node the folders, and the arguments about it, as they were written."""
     searched = OmegaConf.to_container(hydra.searchpath)
     assert isinstance(searched, list)
     hydra.searchpath = [str(entry).removeprefix(f"{SCHEME}://") for entry in searched]
     for source in hydra.runtime.config_sources:
         source["schema"] = "file" if source["schema"] == SCHEME else source["schema"]
-    hydra.overrides.hydra = list(words)
+    hydra.overrides.hydra = list(arguments)
 
 
 def defaults_circle() -> str | None:
@@ -194,11 +194,11 @@ def _included(name: str, defaults: Any) -> Iterator[str]:
     group = name.rpartition("/")[0]
     for entry in defaults if isinstance(defaults, list) else []:
         inner, options = next(iter(entry.items())) if isinstance(entry, dict) and entry else ("", entry)
-        words = str(inner).split()
-        if "override" in words:
+        arguments = str(inner).split()
+        if "override" in arguments:
             continue
         for option in options if isinstance(options, list) else [options]:
-            parts = [words[-1].partition("@")[0]] if words else []
+            parts = [arguments[-1].partition("@")[0]] if arguments else []
             path = "/".join([*parts, str(option).partition("@")[0]])
             yield path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
 

@@ -17,7 +17,7 @@ from bisum.errors import UserError, printable, shown
 MOST_BYTES = 250_000
 """The largest file, which is read in a second."""
 MOST_LEVELS = 50
-"""The deepest nesting of mappings and lists, in files and in words; OmegaConf's recursion ends at twice as many."""
+"""The deepest nesting of mappings and lists, in files and in arguments; OmegaConf's recursion ends at twice as many."""
 _LONG_TEXT = 100
 """Characters of a text that count as one more value."""
 _MOST_VALUES = 20_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.hub import is_saved
-from bisum.corpus.places import readable
+from bisum.corpus.locations import readable
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, login_end, nearest, without_secrets
 from bisum.interfaces.defaults import from_conf

@@ -41,19 +41,19 @@ class Tables(RowSettings, ABC):
     language as a prefix in the same way.
     """
 
-    columns: Columns = from_conf("corpus/_tables", "columns", Columns)
+    columns: Columns = from_conf("corpus/_base_tables", "columns", Columns)
     """The names of the columns."""
 
-    language: Language | None = from_conf("corpus/_tables", "language")
+    language: Language | None = from_conf("corpus/_base_tables", "language")
     """The language of all rows (null: a column, the path or the configuration states it, or there is only one)."""
 
-    validation_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "validation_share")
+    validation_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_base_tables", "validation_share")
     """Share of train's rows that become validation if it has no table (0 to 1)."""
 
-    test_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_tables", "test_share")
+    test_share: Annotated[float, Gt(0), Lt(1)] = from_conf("corpus/_base_tables", "test_share")
     """Share of train's rows that become test if it has no table (0 to 1)."""
 
-    timeout: Annotated[float, Gt(0), Le(86_400)] = from_conf("corpus/_tables", "timeout")
+    timeout: Annotated[float, Gt(0), Le(86_400)] = from_conf("corpus/_base_tables", "timeout")
     """Seconds to wait for a server's answer, and for each further part of it, before the run is refused."""
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13), for one system or a pair.
 
-With few rows, the interval covers the true mean too seldom; `docs/scores.md` has the measured coverage.
+With few rows, the interval covers the true mean too seldom; `docs/explanation/numbers.md` has the measured coverage.
 """
 
 import numpy as np

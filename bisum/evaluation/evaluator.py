@@ -17,7 +17,7 @@ from bisum.corpus.corpus import scored_rows_fingerprint
 from bisum.corpus.strings import by_id
 from bisum.evaluation.baseline import lead_all, unsplit_languages
 from bisum.evaluation.bootstrap import BOOTSTRAP_SEED
-from bisum.evaluation.measured import measured
+from bisum.evaluation.metric_values import measured
 from bisum.evaluation.rouge import Rouge
 from bisum.evaluation.row_scores import RowScores, aggregate, difference
 from bisum.interfaces.metric import Metric, Summaries

@@ -15,7 +15,7 @@ def conf_directory() -> Path:
 
 
 def defaults_of(file: str) -> dict[str, Any]:
-    """Return the contents of a file of `conf/`, named as in `corpus/_settings`."""
+    """Return the contents of a file of `conf/`, named as in `corpus/_base`."""
     from omegaconf import OmegaConf  # imported here, since a composed configuration needs none of this
 
     values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{file}.yaml"), resolve=True)
@@ -31,7 +31,7 @@ class ConfDefault:
     """
 
     file: str
-    """Relative to `conf/`, without suffix, such as `corpus/_settings`."""
+    """Relative to `conf/`, without suffix, such as `corpus/_base`."""
     key: str
     build: Callable[..., Any] | None = None
     """Called with the items of a mapping as keyword arguments; None: the value itself is the default."""

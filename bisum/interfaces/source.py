@@ -49,14 +49,14 @@ class Source(Protocol):
 class RowSettings:
     """Limits on the rows, sampled in the languages' shares, and the balance of languages in training."""
 
-    max_train_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_settings", "max_train_rows")
+    max_train_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_base", "max_train_rows")
     """Rows of the train split, in all languages together, sampled by `seed` (at least 1; null: all rows)."""
 
-    max_eval_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_settings", "max_eval_rows")
+    max_eval_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_base", "max_eval_rows")
     """Rows of each of validation and test, in all languages together, the same for every `seed` (at least 1; null: all
     rows)."""
 
-    language_temperature: Annotated[float, Ge(1), Le(1e6)] = from_conf("corpus/_settings", "language_temperature")
+    language_temperature: Annotated[float, Ge(1), Le(1e6)] = from_conf("corpus/_base", "language_temperature")
     """Temperature T: the share of a language with n training rows in each epoch is proportional to n^(1/T).
 
     At 1, languages keep their natural shares. A larger T brings the shares closer together, so that rows of small

@@ -49,12 +49,18 @@ def commit() -> str | None:
     return head + ("+" if dirty else "")
 
 
-def _git(*words: str, settings: Sequence[str] = (), may_fail: bool = False) -> str:
+def _git(*arguments: str, settings: Sequence[str] = (), may_fail: bool = False) -> str:
     """Return git's output; `settings` are further `key=value` pairs of its configuration."""
     if _GIT is None:
         raise FileNotFoundError("git")
     quiet = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.untrackedCache=false", *settings)
-    command = [_GIT, "--no-pager", "--no-optional-locks", *(part for pair in quiet for part in ("-c", pair)), *words]
+    command = [
+        _GIT,
+        "--no-pager",
+        "--no-optional-locks",
+        *(part for pair in quiet for part in ("-c", pair)),
+        *arguments,
+    ]
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     own |= {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_TERMINAL_PROMPT": "0"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=not may_fail, env=own)

@@ -32,8 +32,8 @@ from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.lock import lock
 from bisum.runs.metrics import read_metrics, rewind_metrics
-from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
+from bisum.runs.safe_paths import refuse_links
 from bisum.runs.signals import Interrupted, Interrupts, interrupts
 from bisum.trackers.client import Histograms, Tracking
 

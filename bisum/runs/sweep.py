@@ -1,4 +1,4 @@
-"""Reader of a sweep's record, `sweep.json`: its words, its jobs and how far they are."""
+"""Reader of a sweep's record, `sweep.json`: its arguments, its jobs and how far they are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FOLDER = Kind(
 _STATUS = Kind(", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}", lambda value: value in STATUSES, TEXT)
 _ENTRIES = {
     "command": TEXT,
-    "words": _TEXTS,
+    "arguments": _TEXTS,
     "config_dir": or_null(TEXT),
     "threads": or_null(THREADS),
     "search": or_null(OBJECT),
@@ -59,7 +59,7 @@ _ENTRIES = {
 }
 _JOB_ENTRIES = {
     "folder": _FOLDER,
-    "words": _TEXTS,
+    "arguments": _TEXTS,
     "signature": TEXT,
     "status": _STATUS,
     "tries": WHOLE,

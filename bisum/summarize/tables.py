@@ -16,7 +16,7 @@ from bisum.errors import UserError
 from bisum.interfaces.defaults import ConfDefault
 from bisum.summarize.document import Document
 
-_USUAL = ConfDefault("corpus/_tables", "columns", Columns)
+_USUAL = ConfDefault("corpus/_base_tables", "columns", Columns)
 _QUOTING = ConfDefault("corpus/files", "quoting")
 _TABLES = (".csv", ".tsv", ".parquet")
 

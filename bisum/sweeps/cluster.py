@@ -97,15 +97,15 @@ def ending(id_: str) -> str:
     return f": {state[1]}{f' ({why[1]})' if why and why[1] != 'None' else ''}" if state else ""
 
 
-def _command(*words: str) -> str:
+def _command(*arguments: str) -> str:
     """Return what a command of Slurm's prints; raises `UserError` if it fails."""
     try:
-        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout
+        return subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120).stdout
     except FileNotFoundError as error:
         raise UserError(
-            f"hydra/launcher=slurm: there is no {words[0]} here; run it on a machine that submits to a Slurm cluster"
+            f"hydra/launcher=slurm: {arguments[0]} is missing; run this on a machine that submits to a Slurm cluster"
         ) from error
     except subprocess.SubprocessError as error:
         printed = [line for line in str(getattr(error, "stderr", None) or error).splitlines() if line.strip()]
-        said = re.sub(rf"^{words[0]}: (error|fatal): ", "", printed[-1].strip()) if printed else one_line(error)
-        raise UserError(f"hydra/launcher=slurm: {words[0]} failed: {printable(said)[:300]}") from error
+        said = re.sub(rf"^{arguments[0]}: (error|fatal): ", "", printed[-1].strip()) if printed else one_line(error)
+        raise UserError(f"hydra/launcher=slurm: {arguments[0]} failed: {printable(said)[:300]}") from error

@@ -62,7 +62,7 @@ def _code(code: int) -> str:
 
 
 def _why(code: int, directory: Path) -> str:
-    """Return why a process ended that has recorded no reason: the signal that killed it, or its last words."""
+    """Return why a process ended that has recorded no reason: the signal that killed it, or its last line of output."""
     if code < 0:
         memory = ", which the system sends when memory runs out" if -code == signal.SIGKILL else ""
         return f"killed by {_code(code)}{memory}"

@@ -14,14 +14,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.as_typed import word_for_hydra
 from bisum.config.checking import OPTIONAL_GROUPS
 from bisum.config.composition import Composer
 from bisum.config.hydra_node import runs_in_processes
-from bisum.config.jobs import distinguishing_words, single_job
+from bisum.config.jobs import distinguishing_arguments, single_job
 from bisum.config.overrides import quoted
 from bisum.config.recording import mask_composed
 from bisum.config.sweep import Sweep
+from bisum.config.typed_text import word_for_hydra
 from bisum.config.user_files import with_guarded_folders
 from bisum.display.console import Console
 from bisum.errors import Failed, UserError, one_line, reason, without_secrets
@@ -40,22 +40,22 @@ def run_with_plugins(
     Hydra's own launcher takes the place of bisum's, which runs only jobs that are listed before.
 
     Raises:
-        UserError: the sweep's directory cannot be used, or the sweeper refuses its words.
+        UserError: the sweep's directory cannot be used, or the sweeper refuses its arguments.
         Failed: a process of the launcher's was killed.
     """
     directory = Path(sweep.directory)
     claim(directory, "hydra.sweep.dir")
     function = import_function()
-    listed = [job.words for job in sweep.jobs or []]
+    listed = [job.arguments for job in sweep.jobs or []]
     done: list[Path] = []
 
     def task(_: DictConfig) -> float | None:
         clean_standard_streams()  # a launcher may run the job in another process
         hydra = HydraConfig.get()
-        own = [word.lstrip("+") for word in hydra.overrides.task]
+        own = [argument.lstrip("+") for argument in hydra.overrides.task]
         of = f" of {len(listed)}" if listed else ""  # a sweeper chooses jobs as it goes
-        shown = [without_secrets(word) for word in own]
-        distinguishing = distinguishing_words([shown, *listed] if len(listed) > 1 else [shown])[0]
+        shown = [without_secrets(argument) for argument in own]
+        distinguishing = distinguishing_arguments([shown, *listed] if len(listed) > 1 else [shown])[0]
         Console().rule(f"job {hydra.job.num}{of}: {distinguishing}")
         directory_of_job = Path(hydra.runtime.output_dir)
         done.append(directory_of_job)
@@ -74,12 +74,15 @@ def run_with_plugins(
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     settled = composer.settled(overrides, sweep.composed)
-    words = [_for_hydra(override, composer, sweep.composed) for override in settled]
+    arguments = [_for_hydra(override, composer, sweep.composed) for override in settled]
     if runs_in_processes(sweep.composed.hydra):
-        words = [*(word for word in words if word and not word.startswith("hydra/launcher=")), "hydra/launcher=basic"]
+        arguments = [
+            *(argument for argument in arguments if argument and not argument.startswith("hydra/launcher=")),
+            "hydra/launcher=basic",
+        ]
     try:
         batches = hydra.multirun(
-            composer.command, task, [*filter(None, words), f"hydra.sweep.dir={quoted(sweep.directory)}"]
+            composer.command, task, [*filter(None, arguments), f"hydra.sweep.dir={quoted(sweep.directory)}"]
         )
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"hydra/sweeper: {one_line(error)}") from error
@@ -104,12 +107,16 @@ def _mask_files(folder: Path) -> None:
 
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
-    """Return a word in the form that Hydra requires: `++` adds a new key, and no group may be null."""
-    key, word = override.key_or_group, word_for_hydra(with_guarded_folders(override))
-    if key in OPTIONAL_GROUPS and word == f"{key}=null":
+    """Return an argument in the form that Hydra requires: `++` adds a new key, and no group may be null."""
+    key, argument = override.key_or_group, word_for_hydra(with_guarded_folders(override))
+    if key in OPTIONAL_GROUPS and argument == f"{key}=null":
         return None
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(composed, parent) if parent else composed
     is_key = override.package is None and "/" not in key and key not in composer.group_names
     is_new = is_key and not (OmegaConf.is_dict(node) and name in node)
-    return f"++{word}" if is_new and not word.startswith(("+", "~")) and not override.is_hydra_override() else word
+    return (
+        f"++{argument}"
+        if is_new and not argument.startswith(("+", "~")) and not override.is_hydra_override()
+        else argument
+    )

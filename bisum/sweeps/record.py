@@ -16,12 +16,12 @@ from bisum.errors import UserError
 from bisum.printing import as_json
 from bisum.runs.files import replace_file, version_of
 from bisum.runs.lock import CLAIM, claim_job, is_locked, share, waiting_lock
-from bisum.runs.plain import refuse_links
 from bisum.runs.record import read_record
+from bisum.runs.safe_paths import refuse_links
 from bisum.runs.sweep import OVER, RECORD, own_part, read_sweep
-from bisum.sweeps.contents import begun, configuration_of, difference, entry_of
 from bisum.sweeps.execution import prepare
 from bisum.sweeps.outcome import Outcome
+from bisum.sweeps.record_contents import begun, configuration_of, difference, entry_of
 
 _STATE = ".state"
 """Lock of the record, held while it is read and replaced."""
@@ -209,8 +209,11 @@ class SweepRecord:
     def _extend(self, sweep: Sweep) -> None:
         """Keep the number of trials that a search is continued with, for those who continue it next."""
         key = "search.trials="
-        if given := [word for word in (sweep.given or sweep.words) if word.startswith(key)]:
-            self._record["words"] = [*(word for word in self._record["words"] if not word.startswith(key)), given[-1]]
+        if given := [argument for argument in (sweep.given or sweep.arguments) if argument.startswith(key)]:
+            self._record["arguments"] = [
+                *(argument for argument in self._record["arguments"] if not argument.startswith(key)),
+                given[-1],
+            ]
 
     def _reconcile(self, number: int) -> None:
         """Bring an entry up to date with its run directory, and let what failed run again if nobody else works."""
@@ -225,7 +228,7 @@ class SweepRecord:
             if signature(run["job"], run["config"]) != entry["signature"]:
                 raise UserError(
                     f"'{folder}': holds a different run from job {number} of the sweep "
-                    f"({' '.join(entry['words'])}); move it away"
+                    f"({' '.join(entry['arguments'])}); move it away"
                 )
             if run.get("status") in OVER:
                 entry.update(status=run["status"], reason=None, process=None)

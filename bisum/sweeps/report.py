@@ -46,10 +46,12 @@ def report(directory: Path, jobs: Sequence[Path]) -> None:
     except UserError as error:
         console.print(f"nothing to compare: {error}", soft_wrap=True)
     console.print(f"\nrun directories  {folder}", soft_wrap=True)
-    words = [f"{key}={_word(value)}" for key, value in settings.items()]
-    console.print(f"this comparison  {shlex.join(['bisum', 'compare', _path_word(folder), *words])}", soft_wrap=True)
+    arguments = [f"{key}={_argument(value)}" for key, value in settings.items()]
+    console.print(
+        f"this comparison  {shlex.join(['bisum', 'compare', _path_argument(folder), *arguments])}", soft_wrap=True
+    )
     if finished[0]["job"] == "train":
-        console.print(f"test scores      {shlex.join(['bisum', 'compare', _path_word(folder)])}", soft_wrap=True)
+        console.print(f"test scores      {shlex.join(['bisum', 'compare', _path_argument(folder)])}", soft_wrap=True)
     for jobs_of_view, view in _views(directory, jobs, records):
         console.print(f"{jobs_of_view:<15}  {view}", soft_wrap=True)
 
@@ -80,7 +82,7 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
 
 def resume_command(directory: Path) -> str:
     """Return the command line that resumes the sweep in a directory, ready to be pasted."""
-    return shlex.join(["bisum", f"resume={_path_word(from_here(directory))}"])
+    return shlex.join(["bisum", f"resume={_path_argument(from_here(directory))}"])
 
 
 def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -129,11 +131,11 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"metrics": [rouge_name(profile, "rouge1"), rouge_name(profile, "rouge2"), *chosen, "gen_len"]}
 
 
-def _path_word(folder: Path) -> str:
-    """Return a folder as a word that the command line takes for one."""
+def _path_argument(folder: Path) -> str:
+    """Return a folder as an argument that the command line takes for one."""
     text = str(folder)
     return f"./{text}" if "=" in text or text.startswith(("-", "~")) else text
 
 
-def _word(value: Any) -> str:
+def _argument(value: Any) -> str:
     return f"[{','.join(value)}]" if isinstance(value, list) else str(value)

@@ -11,14 +11,14 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bisum.config.hydra_node import runs_in_processes
-from bisum.config.jobs import Job, distinguishing_words
+from bisum.config.jobs import Job, distinguishing_arguments
 from bisum.config.sweep import Sweep
 from bisum.display.console import Console
 from bisum.display.terminal import from_here
 from bisum.errors import UserError
 from bisum.records.run import claim
 from bisum.runs.files import replace_file
-from bisum.runs.plain import refuse_links
+from bisum.runs.safe_paths import refuse_links
 from bisum.runs.sweep import OVER, is_sweep
 from bisum.sweeps.callbacks import Callbacks
 from bisum.sweeps.display import SweepDisplay
@@ -161,8 +161,8 @@ def _job(sweep: Sweep, record: SweepRecord, number: int) -> Job:
 
 
 def labels(record: SweepRecord) -> Callable[[int], str]:
-    """Return a function that names each job by the words that not all jobs have."""
-    return distinguishing_words([entry["words"] for entry in record.jobs]).__getitem__
+    """Return a function that names each job by the arguments that not all jobs have."""
+    return distinguishing_arguments([entry["arguments"] for entry in record.jobs]).__getitem__
 
 
 def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:

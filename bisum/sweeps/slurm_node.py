@@ -25,14 +25,14 @@ class OnNode:
             directory: the sweep's directory, on a file system that the node shares.
             number: the job to run; None: any job of a search, one after the other.
             config_dir: the folder of `--config-dir`.
-            given: words that the sweep was resumed with.
+            given: arguments that the sweep was resumed with.
         """
         self._arguments = directory, number, config_dir, given
 
     def __call__(self) -> int:
         """Work, and return the exit code; exits with it unless it is 0, so that Slurm has it, too."""
         directory, number, config_dir, given = self._arguments
-        words = [directory, "" if number is None else str(number), config_dir or "", *given]
+        arguments = [directory, "" if number is None else str(number), config_dir or "", *given]
         self._is_stopping = False
         # Slurm sends the signal to all processes of a job. It is blocked for the other one, which inherits that, and
         # for this one until its handler can reach the other.
@@ -40,7 +40,7 @@ class OnNode:
         # Only the other process holds the write end, so a read returns once it has ended. Popen.wait would not do: the
         # handler, in the same thread, would wait for its lock.
         self._ended, end = os.pipe()
-        command = [sys.executable, "-P", "-m", "bisum.cli.worker", *words]
+        command = [sys.executable, "-P", "-m", "bisum.cli.worker", *arguments]
         self._process = subprocess.Popen(command, pass_fds=[end])
         os.close(end)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})

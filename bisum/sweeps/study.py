@@ -225,7 +225,7 @@ class Study:
         found: dict[str, BaseDistribution] = {}
         for key, of in self._space.items():
             if isinstance(of, Choice):
-                found[key] = CategoricalDistribution([*of.words])
+                found[key] = CategoricalDistribution([*of.arguments])
             elif of.is_whole:
                 found[key] = IntDistribution(int(of.low), int(of.high), log=of.is_log)
             else:
@@ -239,7 +239,7 @@ class Study:
         if at_random or options.sampler == "random":
             return RandomSampler(seed=seed)
         if options.sampler == "grid":
-            listed = {key: [*found.words] for key, found in self._space.items() if isinstance(found, Choice)}
+            listed = {key: [*found.arguments] for key, found in self._space.items() if isinstance(found, Choice)}
             return GridSampler(listed, seed=options.seed)
         if options.sampler == "cmaes":
             startup = max(1, options.startup_trials)

@@ -165,9 +165,9 @@ class Trials:
         return self._has_all(len(self._record.jobs))
 
     def label(self, number: int) -> str:
-        """Return the values of a trial in a few words, numbers with four significant digits."""
-        words = [word.partition("=") for word in self._record.jobs[number]["words"]]
-        return " ".join(f"{key}={_brief(value)}" for key, _, value in words if key in self.search.space)
+        """Return the values of a trial in brief: numbers with four significant digits."""
+        arguments = [argument.partition("=") for argument in self._record.jobs[number]["arguments"]]
+        return " ".join(f"{key}={_brief(value)}" for key, _, value in arguments if key in self.search.space)
 
     def _choose(self, record: dict[str, Any]) -> tuple[Job, int, dict[str, Any]] | None:
         """Ask for a trial that no job has computed yet."""
@@ -210,7 +210,9 @@ class Trials:
 
     def _has_all(self, jobs: int) -> bool:
         """Return whether the jobs are all combinations of listed values, or all that were found."""
-        counts = [len(found.words) if isinstance(found, Choice) else math.inf for found in self.search.space.values()]
+        counts = [
+            len(found.arguments) if isinstance(found, Choice) else math.inf for found in self.search.space.values()
+        ]
         return jobs >= math.prod(counts) or bool(self._record.contents["search"]["is_exhausted"])
 
     def _say(self, problem: str) -> None:

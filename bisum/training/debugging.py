@@ -9,7 +9,7 @@ from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.training.overfit import Overfit
 from bisum.training.profiling import Profile
-from bisum.training.watching import Watcher, Watchers
+from bisum.training.watcher import Watcher, Watchers
 
 
 def build_watcher(config: Config, run: Run, loaded: LoadedModel, split: EncodedSplit) -> Watcher:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from bisum.records.run import Run
-from bisum.training.watching import Watcher
+from bisum.training.watcher import Watcher
 
 
 class Overfit(Watcher):

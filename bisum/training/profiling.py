@@ -14,7 +14,7 @@ from bisum.display.profile_table import Operator, narrate_profiled
 from bisum.display.quiet import captured_stderr
 from bisum.records.run import Run
 from bisum.runs.profile import TRACE
-from bisum.training.watching import Watcher
+from bisum.training.watcher import Watcher
 
 if TYPE_CHECKING:
     from torch.autograd.profiler_util import FunctionEventAvg

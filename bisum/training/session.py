@@ -28,9 +28,9 @@ from bisum.runs.checkpoints import epoch_name, epoch_of
 from bisum.runs.metrics import mark_metrics
 from bisum.runs.signals import Interrupted
 from bisum.training.checkpoints import CheckpointStore, write_training_state
+from bisum.training.finite import SoundSteps, recovery, unsound_state
 from bisum.training.progress import Progress, epoch_at, fixed_settings
-from bisum.training.soundness import SoundSteps, recovery, unsound_state
-from bisum.training.watching import Watcher
+from bisum.training.watcher import Watcher
 
 
 class Validate(Protocol):

@@ -17,11 +17,11 @@ from bisum.records.run import Run
 from bisum.runs.metrics import missing_metrics
 from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.debugging import build_watcher
+from bisum.training.disk_space import check_space, measure_space
 from bisum.training.optimization import build_optimizer, build_schedule
 from bisum.training.progress import Progress, count_saves, fixed_settings, read_state
 from bisum.training.scoring import Scoring
 from bisum.training.session import Session
-from bisum.training.space import check_space, measure_space
 
 
 def start_session(

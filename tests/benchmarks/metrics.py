@@ -41,7 +41,7 @@ from bisum.corpus.sample import Sample
 from bisum.evaluation import rouge, rouge_engine
 from bisum.evaluation.baseline import lead_all
 from bisum.evaluation.evaluator import Evaluator
-from bisum.evaluation.measured import measured
+from bisum.evaluation.metric_values import measured
 from bisum.evaluation.metrics.bertscore import BertScore
 from bisum.evaluation.metrics.entailment import Entailment
 from bisum.evaluation.metrics.language import LanguageIdentification

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from bisum.cli.arguments import parse
-from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.overrides import swept
 from bisum.config.targets import ALLOW_VARIABLE
+from bisum.config.typed_text import typed
 from bisum.errors import UserError
 
 NAMES = [
@@ -55,9 +55,9 @@ def summarize() -> Composer:
     return Composer("summarize")
 
 
-def given(composer: Composer, key: str, words: list[str]):
-    """Return what a key is, once Hydra and OmegaConf have read the words."""
-    return composer.compose(composer.parse(parse(words).words))[key]
+def given(composer: Composer, key: str, arguments: list[str]):
+    """Return what a key is, once Hydra and OmegaConf have read the arguments."""
+    return composer.compose(composer.parse(parse(arguments).arguments))[key]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "x=1"])
@@ -78,7 +78,7 @@ def test_the_jobs_of_several_runs_are_one_each():
     line = parse(["evaluate", *NAMES[:8], "seed=1"])
     assert line.multirun
     composer = Composer("evaluate")
-    jobs = swept(composer.parse(line.words))
+    jobs = swept(composer.parse(line.arguments))
     assert [job[0].value() for job in jobs] == NAMES[:8]
     assert {typed(job[1]) for job in jobs} == {"seed=1"}
     assert not parse(["evaluate", "a", "seed=1"]).multirun
@@ -87,28 +87,28 @@ def test_the_jobs_of_several_runs_are_one_each():
 def test_a_setting_is_one_whatever_lies_in_the_folder(folder, write):
     write(folder / "seed=1", "")
     write(folder / "lr=1.txt", "")
-    words = parse(["summarize", "seed=1", "+model.prefix=a", "hydra/launcher=basic", "lr=1.txt"]).words
-    assert words == ["files=['lr=1.txt']", "seed=1", "+model.prefix=a", "hydra/launcher=basic"]
-    assert parse(["evaluate", "~filter.length", "nothing=1"]).words == ["~filter.length", "nothing=1"]
+    arguments = parse(["summarize", "seed=1", "+model.prefix=a", "hydra/launcher=basic", "lr=1.txt"]).arguments
+    assert arguments == ["files=['lr=1.txt']", "seed=1", "+model.prefix=a", "hydra/launcher=basic"]
+    assert parse(["evaluate", "~filter.length", "nothing=1"]).arguments == ["~filter.length", "nothing=1"]
 
 
 def test_options_and_settings_may_come_before_the_command():
     line = parse(["--config-dir", "mine", "seed=1", "evaluate", "a/b", "evaluate"])
     assert (line.named, line.config_dir) == ("evaluate", "mine")
-    assert line.words == ["run=a/b,'evaluate'", "seed=1"]
+    assert line.arguments == ["run=a/b,'evaluate'", "seed=1"]
 
 
 def test_what_stands_after_two_dashes_is_text_as_it_is():
     texts = ["${x}", "-m", "--help", "", "--", "seed=1", "~x", " two  blanks ", "--version", "-sc"]
     line = parse(["summarize", "gpt2", "language=es", "--", *texts])
     assert line.texts == texts
-    assert line.words == ["run=" + "'gpt2'", "language=es"]
+    assert line.arguments == ["run=" + "'gpt2'", "language=es"]
     assert not line.multirun
     assert parse(["summarize", "--"]).texts == []
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["--package", "model"], "--package: needs --cfg job"),
         (["baseline", "-p", "model"], "--package: needs --cfg job"),
@@ -127,12 +127,12 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
         (["summarize", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
         (["summarize", "A small game."], "there is no file 'A small game.' (texts come after --)"),
         (["summarize", "a/b", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
-        (["summarize", ".", "word " * 2000], f"there is no file '{'word ' * 12}...' (texts come after --)"),
+        (["summarize", ".", "argument " * 2000], f"there is no file '{'argument ' * 12}...' (texts come after --)"),
     ],
 )
-def test_words_that_do_not_fit_are_refused_in_one_line(words, said):
+def test_words_that_do_not_fit_are_refused_in_one_line(arguments, said):
     with pytest.raises(UserError, match=re.escape(said)) as raised:
-        parse(words)
+        parse(arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
@@ -140,8 +140,8 @@ def test_parsing_leaves_hydra_only_what_is_hydras(monkeypatch):
     monkeypatch.setenv(ALLOW_VARIABLE, "earlier")
     line = parse(["baseline", "-m", "split=test", "allow_targets=[mine,'yours']", "~filter", "seed=1,2"])
     assert line.named == "baseline"
-    assert line.words == ["split=test", "~filter", "seed=1,2"]
+    assert line.arguments == ["split=test", "~filter", "seed=1,2"]
     assert line.multirun
     assert os.environ[ALLOW_VARIABLE] == "earlier,mine,yours"
     assert parse(["seed=1"]).named is None
-    assert parse([]).words == []
+    assert parse([]).arguments == []

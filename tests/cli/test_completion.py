@@ -32,17 +32,17 @@ FLAGS = ["-m", *(option.name for option in OPTIONS)]
 
 @pytest.fixture
 def offered(monkeypatch):
-    """Return the words that are offered at the end of a line, as zsh is told of them."""
+    """Return the arguments that are offered at the end of a line, as zsh is told of them."""
 
-    def words(line: str) -> list[str]:
+    def arguments(line: str) -> list[str]:
         monkeypatch.setenv("COMP_LINE", line)
         return [found.partition("\t")[0] for found in answer(["-sc", "query=zsh"]).splitlines()]
 
-    return words
+    return arguments
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "arguments"),
     [
         ("bisum base", ["baseline"]),
         ("bisum seed=1 base", []),
@@ -90,14 +90,14 @@ def offered(monkeypatch):
         ("bisum summarize a b -- la", []),
     ],
 )
-def test_what_is_offered(offered, line, words):
-    assert offered(line) == words
+def test_what_is_offered(offered, line, arguments):
+    assert offered(line) == arguments
 
 
 def test_groups_commands_and_keys_are_offered_first_and_parts_never(offered):
-    words = offered("bisum ")
-    assert {*COMMANDS, "model=", "trainer.", "seed=", "resume="} <= set(words)
-    assert not any("=_" in word or word.startswith("_") for word in [*words, *offered("bisum model=")])
+    arguments = offered("bisum ")
+    assert {*COMMANDS, "model=", "trainer.", "seed=", "resume="} <= set(arguments)
+    assert not any("=_" in argument or argument.startswith("_") for argument in [*arguments, *offered("bisum model=")])
 
 
 def test_folders_of_ones_own_and_files_are_offered(offered, tmp_path, monkeypatch, write):
@@ -121,20 +121,20 @@ def test_runs_and_files_are_offered_to_the_commands_that_take_them(offered, tmp_
     assert offered("bisum evaluate outputs/today/ run=ou") == ["run=ouija.txt", "run=outputs/"]
     assert offered("bisum summarize outputs/today ou") == ["ouija.txt", "outputs/"]
     assert offered("bisum baseline ou") == []
-    words = offered("bisum summarize ")
-    assert {"outputs/", "ouija.txt", "model=", "language=", "files=", "generation."} <= set(words)
+    arguments = offered("bisum summarize ")
+    assert {"outputs/", "ouija.txt", "model=", "language=", "files=", "generation."} <= set(arguments)
 
 
 def test_bash_is_given_what_stands_after_the_last_break_of_a_word(monkeypatch):
     monkeypatch.setenv("COMP_BREAKS", " \t\n\"'><=;|&(:")
-    for line, words in {
+    for line, arguments in {
         "bisum trainer=": ["accelerate ", "seq2seq_trainer "],
         "bisum 'trainer=s": ["trainer=seq2seq_trainer "],
         "bisum trainer": ["trainer=", "trainer."],
         "bisum filter=[b": ["[books"],
     }.items():
         monkeypatch.setenv("COMP_LINE", line)
-        assert answer(["-sc", "query=bash"]).splitlines() == words
+        assert answer(["-sc", "query=bash"]).splitlines() == arguments
 
 
 def test_another_request_is_refused(call_bisum, one_line):

@@ -26,7 +26,7 @@ SHORT = ["model.max_summary_tokens=8", "generation.num_beams=1"]
 
 @pytest.fixture
 def lab(tmp_path, write):
-    """A corpus whose every text is evil, in a file of an evil name, and the words that read it."""
+    """A corpus whose every text is evil, in a file of an evil name, and the arguments that read it."""
     rows = [
         {
             "id": f"{EVIL}{number}",
@@ -49,8 +49,8 @@ def clean(*texts):
 
 
 def test_a_pipe_and_the_log_get_what_the_document_says_and_no_more(call_bisum, lab, tmp_path):
-    for command, words in {"train": SMALL, "evaluate": SHORT, "baseline": []}.items():
-        done = call_bisum(command, *lab, *words, f"hydra.run.dir={command}")
+    for command, arguments in {"train": SMALL, "evaluate": SHORT, "baseline": []}.items():
+        done = call_bisum(command, *lab, *arguments, f"hydra.run.dir={command}")
         assert done.code == 0, done.err
         log = (tmp_path / command / "train.log").read_text("utf-8")
         clean(done.out, done.err, log)
@@ -60,8 +60,8 @@ def test_a_pipe_and_the_log_get_what_the_document_says_and_no_more(call_bisum, l
 
 
 def test_an_exploration_is_clean_in_every_file(call_bisum, lab, tmp_path):
-    words = ["explore.samples=6", "filter=[length]", "filter.length.min_document_words=100", "hydra.run.dir=run"]
-    done = call_bisum("explore", *lab, *words)
+    arguments = ["explore.samples=6", "filter=[length]", "filter.length.min_document_words=100", "hydra.run.dir=run"]
+    done = call_bisum("explore", *lab, *arguments)
     assert done.code == 0, done.err
     files = (tmp_path / "run/train.log", tmp_path / "run/exploration.json")
     clean(done.out, done.err, *(file.read_text("utf-8") for file in files))
@@ -87,9 +87,11 @@ def test_summaries_are_clean_and_as_json_still_whole(call_bisum, lab):
 TRAINED_THEN_USED = """
 import sys
 from bisum.cli.main import main
-for words in (["train", *sys.argv[1:], "hydra.run.dir=run"], ["evaluate", "run"], ["summarize", "run", "split=test"]):
+for arguments in (
+    ["train", *sys.argv[1:], "hydra.run.dir=run"], ["evaluate", "run"], ["summarize", "run", "split=test"],
+):
     try:
-        main(words)
+        main(arguments)
     except SystemExit as error:
         assert error.code == 0, error.code
 print("done")
@@ -120,9 +122,10 @@ def own(tmp_path, write):
 
 @pytest.mark.timeout(180)
 def test_a_terminal_gets_the_sequences_of_its_bars_and_none_of_a_document(lab, own, tmp_path):
-    words = [*own, *lab, *SMALL, "filter=[printing]"]
+    arguments = [*own, *lab, *SMALL, "filter=[printing]"]
     terminal = pexpect.spawn(
-        sys.executable, ["-c", TRAINED_THEN_USED, *words], cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": ROOT},
+        sys.executable, ["-c", TRAINED_THEN_USED, *arguments], cwd=str(tmp_path),
+        env={**os.environ, "PYTHONPATH": ROOT},
         dimensions=(50, 120), encoding="utf-8", timeout=150,
     )  # fmt: skip
     terminal.expect(pexpect.EOF)
@@ -186,9 +189,9 @@ def test_names_values_and_comments_are_clean(call_bisum, run_bisum, lab, tmp_pat
         (f"model='{EVIL}'",): 2,
         ("--cfg", "job", "--package", EVIL): 2,
     }
-    for words, code in expected.items():
-        done = call_bisum(*words)
-        assert done.code == code, (words, done.err)
+    for arguments, code in expected.items():
+        done = call_bisum(*arguments)
+        assert done.code == code, (arguments, done.err)
         clean(done.out, done.err)
         if code == 2:
             assert done.err.count("\n") == 1
@@ -209,13 +212,13 @@ def test_completion_offers_no_name_that_controls_a_shell(call_bisum, tmp_path, m
         assert (done.code, done.err) == (0, "")
         clean(done.out.replace("\t", ""))
         offered = [line.partition("\t")[0].strip() for line in done.out.splitlines()]
-        assert [word for word in offered if "=" not in word] == ["abc.txt", "abمی‌خ.txt"]
+        assert [argument for argument in offered if "=" not in argument] == ["abc.txt", "abمی‌خ.txt"]
 
 
 def test_a_traceback_of_pythons_own_is_clean(tmp_path):
     """An error that `main` does not expect, in a process of its own."""
     script = "import sys, bisum.cli.main as m; sys.argv[1:] = ['--version']; import bisum.cli.dispatch as d\n"
-    script += "def run(words): raise ValueError('\\x1b[2J\\x9b')\nd.run = run\nm.main()"
+    script += "def run(arguments): raise ValueError('\\x1b[2J\\x9b')\nd.run = run\nm.main()"
     env = {**os.environ, "PYTHONPATH": ROOT}
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 1

@@ -32,10 +32,10 @@ HEAVY = ("torch", "transformers", "datasets", "evaluate", "wandb", "accelerate")
 WATCHED = """
 import json, sys
 from bisum.cli.main import main
-for words in json.loads(sys.argv[1]):
+for arguments in json.loads(sys.argv[1]):
     code = None
     try:
-        main(words)
+        main(arguments)
     except SystemExit as error:
         code = error.code
     heavy = sorted({name.partition(".")[0] for name in sys.modules} & set(json.loads(sys.argv[2])))
@@ -170,10 +170,10 @@ def test_help_on_what_there_is_not_names_the_nearest(call_bisum, one_line, topic
 
 
 @pytest.mark.parametrize(
-    ("word", "nearest"), [("explor", "explore"), ("--multirn", "--multirun"), ("--confg-dir=x", "--config-dir")]
+    ("argument", "nearest"), [("explor", "explore"), ("--multirn", "--multirun"), ("--confg-dir=x", "--config-dir")]
 )
-def test_a_word_that_there_is_not_names_the_nearest(call_bisum, one_line, word, nearest):
-    assert f"did you mean '{nearest}'?" in one_line(call_bisum(word))
+def test_a_word_that_there_is_not_names_the_nearest(call_bisum, one_line, argument, nearest):
+    assert f"did you mean '{nearest}'?" in one_line(call_bisum(argument))
 
 
 def test_a_file_of_ones_own_of_the_name_of_bisums_is_used_and_told(call_bisum, tmp_path, write):
@@ -198,28 +198,28 @@ def test_the_command_lines_of_help_compose(call_bisum):
             continue
         command_line = parse(shlex.split(line)[1:])
         composer = Composer(command_line.command)
-        overrides = composer.parse(command_line.words)
+        overrides = composer.parse(command_line.arguments)
         jobs = listed_sweep(composer, overrides).jobs if command_line.multirun else [single_job(composer, overrides)]
         assert len(jobs) == (6 if command_line.multirun else 1)
 
 
-@pytest.mark.parametrize("words", [("--version",), ("train", "--version"), ("seed=1", "--version")])
-def test_version(call_bisum, words):
-    assert call_bisum(*words).out == f"bisum {__version__}\n"
+@pytest.mark.parametrize("arguments", [("--version",), ("train", "--version"), ("seed=1", "--version")])
+def test_version(call_bisum, arguments):
+    assert call_bisum(*arguments).out == f"bisum {__version__}\n"
 
 
 def test_cfg_job_prints_yaml_that_is_the_same_configuration(call_bisum, tmp_path):
-    words = [
+    arguments = [
         "corpus=marc",
         "corpus.path='1e3'",
         "trainer.learning_rate=2e-5",
         "languages=['no',en]",
         "model.prefix=null",
     ]
-    shown = call_bisum(*words, "--cfg", "job", "--resolve")
+    shown = call_bisum(*arguments, "--cfg", "job", "--resolve")
     assert (shown.code, shown.err) == (0, "")
     values = yaml.safe_load(shown.out)
-    config = compose(words)
+    config = compose(arguments)
     assert values == config.provenance.resolved
     assert check(values) == config
     assert values["trainer"]["learning_rate"] == 2e-5
@@ -244,8 +244,8 @@ def test_package_shows_a_part(call_bisum):
 
 
 def test_what_hydra_says_of_itself_can_be_asked_for(call_bisum, run_bisum, tmp_path):
-    for words, said in ((["--hydra-help"], "--config-dir"), (["--info", "searchpath"], "Config search path")):
-        done = run_bisum(*words, cwd=tmp_path)
+    for arguments, said in ((["--hydra-help"], "--config-dir"), (["--info", "searchpath"], "Config search path")):
+        done = run_bisum(*arguments, cwd=tmp_path)
         assert (done.code, done.err) == (0, "")
         assert said in done.out
     hydra = yaml.safe_load(call_bisum("seed=5", "hydra.run.dir=x", "--cfg", "hydra").out)
@@ -302,9 +302,9 @@ def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_i
     assert within(), {line: min(seconds) for line, seconds in times.items()}
 
 
-@pytest.mark.parametrize(("words", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])
-def test_a_run_makes_one_directory(words, where, call_bisum, tmp_path):
-    assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *words).code == 0
+@pytest.mark.parametrize(("arguments", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])
+def test_a_run_makes_one_directory(arguments, where, call_bisum, tmp_path):
+    assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *arguments).code == 0
     (directory,) = tmp_path.glob(where)
     assert list(directory.rglob("run.json"))
 
@@ -314,9 +314,9 @@ def begin(tmp_path):
     """Begin `python -m bisum WORDS` in a process of its own and in `tmp_path`."""
     started = []
 
-    def process(*words: str, **streams) -> subprocess.Popen:
+    def process(*arguments: str, **streams) -> subprocess.Popen:
         environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
-        command = [sys.executable, "-m", "bisum", *words]
+        command = [sys.executable, "-m", "bisum", *arguments]
         options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True, **streams}
         started.append(subprocess.Popen(command, **options))
         return started[-1]
@@ -327,9 +327,9 @@ def begin(tmp_path):
         one.communicate()
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--cfg", "job")])
-def test_a_reader_that_goes_away_ends_it_silently(begin, words):
-    process = begin(*words, stdout=subprocess.PIPE)
+@pytest.mark.parametrize("arguments", [("--help",), ("--cfg", "job")])
+def test_a_reader_that_goes_away_ends_it_silently(begin, arguments):
+    process = begin(*arguments, stdout=subprocess.PIPE)
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (141, "")
 

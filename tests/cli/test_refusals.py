@@ -114,7 +114,7 @@ BAD_LINES = [
     ("corpus=marc corpus.path=~/x=y", "'corpus.path=~/x=y' cannot be read"),
     ("trainer=seq2seq_trainer +trainer.arguments.torch_empty_cache_stps=5", "did you mean 'torch_empty_cache_steps'?"),
     ("trainer=seq2seq_trainer +trainer.arguments.learning_rate=1", "trainer.arguments.learning_rate is set by"),
-    # Hydra's own words.
+    # Hydra's own arguments.
     ("hydra.run.dirr=x", "hydra.run.dirr: no such key"),
     ("hydra/launcher=nope", "hydra/launcher", "nope"),
     ("hydra.mode=MULTIRUN", "hydra.mode", "-m"),
@@ -128,7 +128,7 @@ BAD_LINES = [
     ("resume=a,b", "resume=a,b"),
     ("baseline resume=nowhere", "only a single `bisum train` continues a run"),
     ("-m resume=nowhere", "only a single `bisum train` continues a run"),
-    # Models without weights, and words that name none.
+    # Models without weights, and arguments that name none.
     ("evaluate model=tiny", "model: has random weights; choose a trained one, such as model=starter, or name one"),
     ("summarize model=tiny -- text", "model: has random weights", "run="),
     ("-m evaluate model=starter,tiny", "model: has random weights"),
@@ -212,11 +212,13 @@ BAD_LINES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), [(words, said) for words, *said in BAD_LINES], ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(arguments, said) for arguments, *said in BAD_LINES], ids=lambda value: str(value)
+)
 def test_a_bad_command_line_is_refused_in_one_line_and_leaves_nothing_behind(
-    call_bisum, one_line, tmp_path, words, said
+    call_bisum, one_line, tmp_path, arguments, said
 ):
-    line = one_line(call_bisum(*shlex.split(words)))
+    line = one_line(call_bisum(*shlex.split(arguments)))
     assert all(part in line for part in said), line
     assert list(tmp_path.iterdir()) == []
     for jargon in ("Error", "Sweep(", "DictConfig", "++", "Traceback"):
@@ -224,22 +226,22 @@ def test_a_bad_command_line_is_refused_in_one_line_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (("trainer.epochz=1",), "trainer.epochz: no such key, did you mean 'epochs'?"),
         (("baseline", "model=tinny"), "model=tinny: no such option, did you mean 'tiny'?"),
         (("-m", "trainer.epochs=1,x"), "trainer.epochs: expected a whole number >= 1, not 'x'"),
     ],
 )
-def test_the_program_itself_refuses_in_one_line(run_bisum, one_line, tmp_path, words, said):
-    assert said in one_line(run_bisum(*words, cwd=tmp_path))
+def test_the_program_itself_refuses_in_one_line(run_bisum, one_line, tmp_path, arguments, said):
+    assert said in one_line(run_bisum(*arguments, cwd=tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [("hydra.run.dir=file/run",), ("-m", "hydra.sweep.dir=file", "seed=1,2")])
-def test_a_run_directory_that_cannot_be_made_is_told_in_one_line(call_bisum, one_line, tmp_path, words, write):
+@pytest.mark.parametrize("arguments", [("hydra.run.dir=file/run",), ("-m", "hydra.sweep.dir=file", "seed=1,2")])
+def test_a_run_directory_that_cannot_be_made_is_told_in_one_line(call_bisum, one_line, tmp_path, arguments, write):
     write(tmp_path / "file", "")
-    assert "file" in one_line(call_bisum("baseline", *words))
+    assert "file" in one_line(call_bisum("baseline", *arguments))
 
 
 def test_every_mistake_of_a_command_line_is_told_at_once(call_bisum):

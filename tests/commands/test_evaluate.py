@@ -27,10 +27,10 @@ def under(prefix, metrics):
 
 @pytest.fixture
 def evaluated(call_bisum, trained, tmp_path):
-    """Evaluate the trained run, as `evaluated(*words)`; returns how the command ended and its run directory."""
+    """Evaluate the trained run, as `evaluated(*arguments)`; returns how the command ended and its run directory."""
 
-    def run(*words):
-        done = call_bisum("evaluate", str(trained), "hydra.run.dir=evaluated", *words)
+    def run(*arguments):
+        done = call_bisum("evaluate", str(trained), "hydra.run.dir=evaluated", *arguments)
         assert done.code == 0, done.err
         return done, tmp_path / "evaluated"
 
@@ -113,8 +113,8 @@ def test_the_difference_to_lead_k_is_that_of_rouge_score_over_the_same_rows(eval
 
 
 def test_the_function_takes_a_configuration_and_returns_rouge_l(trained, tmp_path):
-    words = [f"run={trained}", "languages=[es]", "tracker=none", "corpus.max_eval_rows=10"]
-    rouge = evaluate.run(configure(Composer("evaluate"), words), tmp_path / "evaluated")
+    arguments = [f"run={trained}", "languages=[es]", "tracker=none", "corpus.max_eval_rows=10"]
+    rouge = evaluate.run(configure(Composer("evaluate"), arguments), tmp_path / "evaluated")
     evaluation = record(tmp_path / "evaluated")["evaluation"]
     assert rouge == evaluation["test/rougeL"] == evaluation["test/es/rougeL"]
     assert evaluation["rows"] == 10

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from bisum import compare
+from bisum.comparison.breakdown import where
 from bisum.comparison.details import report_data
 from bisum.comparison.report import html_report
-from bisum.comparison.where import where
 from bisum.runs.metrics import read_metrics
 
 

@@ -9,11 +9,11 @@ import pytest
 from compared_runs import change, record
 
 from bisum import compare
+from bisum.comparison.breakdown import where
+from bisum.comparison.breakdown_tables import where_report
 from bisum.comparison.formats import as_csv, as_data, as_latex, as_markdown
 from bisum.comparison.result import BEST, SAME
 from bisum.comparison.tables import explanations, p_value, report
-from bisum.comparison.where import where
-from bisum.comparison.where_tables import where_report
 from bisum.display.console import Console
 
 HOSTILE = "=1+1 [bold red]x[/] `y` | <b> & % $ # _ {z} ~ ^ \\ *s* \x1b[31mred \u202e\u2066 \x07 \x00 \r\nnext\ttab é 汉"

@@ -1,4 +1,4 @@
-"""Trainings of seconds on the sample, and the line in which `compose` refuses words."""
+"""Trainings of seconds on the sample, and the line in which `compose` refuses arguments."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,11 +13,11 @@ __all__ = ["read", "small", "start", "trained", "wait_for"]
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """Compose words that must be refused in one line; the fixture's value returns that line."""
+    """Compose arguments that must be refused in one line; the fixture's value returns that line."""
 
-    def refusal(words: Sequence[str], **options: str) -> str:
+    def refusal(arguments: Sequence[str], **options: str) -> str:
         with pytest.raises(UserError) as raised:
-            compose(words, **options)
+            compose(arguments, **options)
         assert len(str(raised.value).splitlines()) == 1
         return str(raised.value)
 

@@ -46,18 +46,18 @@ NEEDED = {
     "experiment/starter.yaml": ["corpus.repo=REPOSITORY"],
     "experiment/mbart_against_mt5.yaml": ["hydra.mode=RUN"],
 }
-"""The words without which an option has no value for a key, or is a sweep."""
+"""The arguments without which an option has no value for a key, or is a sweep."""
 
 
 def composed_command(line: str) -> list[Config]:
     """Return the configuration of a `bisum ...` line; of a sweep, those of its first and last job."""
-    program, *words = shlex.split(line)
+    program, *arguments = shlex.split(line)
     assert program == "bisum"
-    command_line = parse(words)
+    command_line = parse(arguments)
     if command_line.command in PLAIN_SCHEMAS:
-        return [plain_options(command_line.command, command_line.words)]
+        return [plain_options(command_line.command, command_line.arguments)]
     composer = Composer(command_line.command)
-    overrides = composer.parse(command_line.words)
+    overrides = composer.parse(command_line.arguments)
     jobs = listed_sweep(composer, overrides).jobs if command_line.multirun else [single_job(composer, overrides)]
     return [job.config for job in (jobs[0], jobs[-1])]
 
@@ -73,9 +73,9 @@ def test_the_files_are_the_primary_configurations_and_options_of_groups():
 @pytest.mark.parametrize("file", [file for file in OPTIONS if not file.startswith("hydra/")])
 def test_every_option_composes_and_its_values_take_effect(file):
     group, option = Path(file).with_suffix("").parts
-    word = f"{group}=[{option}]" if group in LIST_GROUPS else f"{group}={option}"
+    argument = f"{group}=[{option}]" if group in LIST_GROUPS else f"{group}={option}"
     needed = NEEDED.get(file, [])
-    config = compose([word, *needed])
+    config = compose([argument, *needed])
     given = {key.partition("=")[0].removeprefix(f"{group}.") for key in needed}
     written = yaml.safe_load((CONF / file).read_text(encoding="utf-8"))
     for key in ("defaults", "hydra"):
@@ -200,8 +200,8 @@ def test_a_default_is_written_in_yaml_alone_and_every_field_has_a_line_on_it(cls
 
 
 def test_python_composes_the_words_of_the_command_line_into_typed_objects():
-    words = ["model=tiny", "trainer.learning_rate=1", "languages=[es]", "model.prefix='a: '", "+trainer.epochs=2"]
-    config = compose(words)
+    arguments = ["model=tiny", "trainer.learning_rate=1", "languages=[es]", "model.prefix='a: '", "+trainer.epochs=2"]
+    config = compose(arguments)
     assert isinstance(config, Config)
     assert isinstance(config.trainer, AccelerateTrainer)
     assert config.trainer.learning_rate == 1.0
@@ -248,9 +248,9 @@ def test_words_in_python_may_allow_targets_as_those_of_the_command_line_do(monke
     (tmp_path / "filter/own.yaml").write_text("# @package filter.own\n_target_: own_filters.Own\n", encoding="utf-8")
     (tmp_path / "own_filters.py").write_text("class Own:\n    def keep(self, table): ...\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    words = ["filter=[own]", "allow_targets=[own_filters]"]
-    assert type(compose(words, config_dir=".").filter["own"]).__name__ == "Own"
-    with pytest.raises(UserError, match=re.escape("'seed=1': give a list of words, ['seed=1']")):
+    arguments = ["filter=[own]", "allow_targets=[own_filters]"]
+    assert type(compose(arguments, config_dir=".").filter["own"]).__name__ == "Own"
+    with pytest.raises(UserError, match=re.escape("'seed=1': give a list of arguments, ['seed=1']")):
         compose("seed=1")
 
 
@@ -264,11 +264,11 @@ def test_of_several_values_for_a_key_the_last_one_counts():
 
 
 @pytest.mark.parametrize(
-    "words", [["trainer.epochz=1"], ["trainer.epochs=x"], ["trainr=accelerate"], ["seed"], ["a b"]]
+    "arguments", [["trainer.epochz=1"], ["trainer.epochs=x"], ["trainr=accelerate"], ["seed"], ["a b"]]
 )
-def test_a_wrong_word_raises_a_user_error_of_one_line(words):
+def test_a_wrong_word_raises_a_user_error_of_one_line(arguments):
     with pytest.raises(UserError) as raised:
-        compose(words)
+        compose(arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
@@ -283,20 +283,20 @@ def test_a_folder_of_ones_own_adds_options(tmp_path):
         compose([], config_dir="nowhere")
 
 
-def swept(*words: str) -> list[Job]:
+def swept(*arguments: str) -> list[Job]:
     """The jobs of a sweep."""
     composer = Composer("train")
-    jobs = listed_sweep(composer, composer.parse(words)).jobs
+    jobs = listed_sweep(composer, composer.parse(arguments)).jobs
     assert jobs is not None
     return jobs
 
 
 def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
-    assert [job.words for job in swept("seed=1,2", "trainer.epochs=3")] == [
+    assert [job.arguments for job in swept("seed=1,2", "trainer.epochs=3")] == [
         ["seed=1", "trainer.epochs=3"],
         ["seed=2", "trainer.epochs=3"],
     ]
-    assert [job.words for job in swept("trainer.epochs=range(1,4)")] == [[f"trainer.epochs={n}"] for n in (1, 2, 3)]
+    assert [job.arguments for job in swept("trainer.epochs=range(1,4)")] == [[f"trainer.epochs={n}"] for n in (1, 2, 3)]
     languages = [job.config.languages for job in swept("languages=[en],[es],[en,es]")]
     assert languages == [["en"], ["es"], ["en", "es"]]
     filters = [sorted(job.config.filter) for job in swept("filter=[books],[books,long_titles]")]
@@ -306,7 +306,9 @@ def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
 
 
 def test_a_sweep_over_all_options_of_a_group_takes_those_that_help_lists():
-    assert [job.words for job in swept("model=glob(*)")] == [[f"model={o}"] for o in Composer("train").groups["model"]]
+    assert [job.arguments for job in swept("model=glob(*)")] == [
+        [f"model={o}"] for o in Composer("train").groups["model"]
+    ]
 
 
 def test_no_experiment_is_the_default_and_can_be_asked_for():

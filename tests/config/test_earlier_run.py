@@ -59,19 +59,19 @@ def run(trained, tmp_path, monkeypatch) -> Path:
     return Path(shutil.copytree(trained, "run"))
 
 
-def evaluated(*words: str) -> Config:
-    return configure(Composer("evaluate"), words)
+def evaluated(*arguments: str) -> Config:
+    return configure(Composer("evaluate"), arguments)
 
 
-def continued(run, *words: str) -> Config:
+def continued(run, *arguments: str) -> Config:
     """The configuration with which a run goes on."""
-    return configure(Composer("train"), [*words, f"resume={quoted(str(run))}"])
+    return configure(Composer("train"), [*arguments, f"resume={quoted(str(run))}"])
 
 
-def told(*words: str, command: str = "evaluate") -> str:
+def told(*arguments: str, command: str = "evaluate") -> str:
     """Return the one line in which a command line is refused."""
     with pytest.raises(UserError) as raised:
-        configure(Composer(command), words)
+        configure(Composer(command), arguments)
     assert len(str(raised.value).splitlines()) == 1
     return str(raised.value)
 
@@ -84,9 +84,9 @@ def record_of(run: Path, **changes: Any) -> dict[str, Any]:
     return record
 
 
-@pytest.mark.parametrize("words", [("evaluate",), ("summarize", "split=test")])
-def test_a_runs_own_configuration_is_used_but_for_what_must_differ(words, run, call_bisum):
-    shown = call_bisum(*words, "run", "--cfg", "job")
+@pytest.mark.parametrize("arguments", [("evaluate",), ("summarize", "split=test")])
+def test_a_runs_own_configuration_is_used_but_for_what_must_differ(arguments, run, call_bisum):
+    shown = call_bisum(*arguments, "run", "--cfg", "job")
     assert (shown.code, shown.err) == (0, "")
     record = record_of(run)
     values = yaml.safe_load(shown.out)
@@ -109,8 +109,8 @@ def test_texts_are_summarized_with_what_concerns_the_model_alone(run):
         assert values[key] == own[key]
     assert values["evaluation"] == own["evaluation"]
     assert values["metric"] == {}
-    for word in ("rows=[1]", "split=test"):
-        assert configure(Composer("summarize"), ["run=run", word]).metric == {}
+    for argument in ("rows=[1]", "split=test"):
+        assert configure(Composer("summarize"), ["run=run", argument]).metric == {}
     assert values["model"]["max_summary_tokens"] == 12
     for key in ("corpus", "filter", "trainer", "tracker"):
         assert values[key] == defaults[key]
@@ -122,8 +122,8 @@ def test_a_run_whose_filter_is_not_there_any_longer_summarizes_texts_but_no_rows
     record_of(run, config=config)
     assert configure(Composer("summarize"), ["run=run"]).model.max_summary_tokens == 12
     refused = "run/run.json: filter.own._target_: 'gone.Own' is not allowed"
-    for word in ("rows=[1]", "ids=[a]", "split=test"):
-        assert told("run=run", word, command="summarize").startswith(refused)
+    for argument in ("rows=[1]", "ids=[a]", "split=test"):
+        assert told("run=run", argument, command="summarize").startswith(refused)
 
 
 def test_the_options_that_a_run_chose_are_still_known(run):
@@ -195,7 +195,7 @@ def test_a_run_without_a_best_checkpoint_is_refused(run):
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("argument", "said"),
     [
         ("model=mt5_small", "the model is that of 'run'; leave one of the two out"),
         ("model.checkpoint=t5-small", "the model is that of 'run'"),
@@ -209,8 +209,8 @@ def test_a_run_without_a_best_checkpoint_is_refused(run):
         ("languages=[es", "cannot be read"),
     ],
 )
-def test_what_a_runs_configuration_does_not_take(word, said, run, call_bisum, one_line):
-    assert said in one_line(call_bisum("evaluate", "run", word))
+def test_what_a_runs_configuration_does_not_take(argument, said, run, call_bisum, one_line):
+    assert said in one_line(call_bisum("evaluate", "run", argument))
     assert [path.name for path in Path().iterdir()] == ["run"]
 
 
@@ -248,9 +248,9 @@ def test_a_checkpoint_that_no_run_tells_of_comes_with_the_defaults(run, tmp_path
 @pytest.mark.parametrize("command", ["evaluate", "summarize"])
 def test_an_option_beside_a_checkpoint_does_not_make_it_read_pickles(command, run):
     shutil.copytree(run / "checkpoints/epoch-1", "plain")
-    words = ["run=plain", "model=mt5_small"]
-    assert configure(Composer(command), words).model.pickled_weights is False
-    assert configure(Composer(command), [*words, "model.pickled_weights=true"]).model.pickled_weights is True
+    arguments = ["run=plain", "model=mt5_small"]
+    assert configure(Composer(command), arguments).model.pickled_weights is False
+    assert configure(Composer(command), [*arguments, "model.pickled_weights=true"]).model.pickled_weights is True
 
 
 def test_any_other_name_is_one_of_the_hub():
@@ -288,16 +288,16 @@ def test_all_runs_are_there_before_the_first_is_evaluated(run, call_bisum, one_l
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["run=run", "run=other"], "'run=run' and 'run=other': two values for run"),
         (["run=run", "hydra.run.dir=x"], "'hydra.run.dir=x': bisum summarize makes no run directory"),
-        ("run=run", "'run=run': give a list of words, ['run=run']"),
+        ("run=run", "'run=run': give a list of arguments, ['run=run']"),
     ],
 )
-def test_words_given_in_python_that_do_not_fit_are_refused_in_one_line(words, said, run):
+def test_words_given_in_python_that_do_not_fit_are_refused_in_one_line(arguments, said, run):
     with pytest.raises(UserError, match=re.escape(said)) as raised:
-        configure(Composer("summarize"), words)
+        configure(Composer("summarize"), arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
@@ -355,8 +355,8 @@ def test_summaries_need_no_run_directory_and_nothing_else_is_written(run, call_b
 @pytest.fixture
 def earlier(tmp_path) -> dict[str, Any]:
     """The configuration of an earlier run in `tmp_path`, none of whose values are the defaults."""
-    words = ["corpus=marc", "corpus.path=reviews", "trainer.epochs=7", "generation.num_beams=4", "languages=[es]"]
-    config = compose(words).provenance.resolved
+    arguments = ["corpus=marc", "corpus.path=reviews", "trainer.epochs=7", "generation.num_beams=4", "languages=[es]"]
+    config = compose(arguments).provenance.resolved
     (tmp_path / "run.json").write_text(json.dumps({"job": "train", "config": config}), encoding="utf-8")
     return config
 
@@ -384,7 +384,7 @@ def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["experiment=course_trainer"], "'experiment=course_trainer' makes another experiment"),
         (["seed=1"], "'seed=1' makes another experiment"),
@@ -397,9 +397,9 @@ def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier, tmp_pa
         (["corpus=marc"], "corpus.path: needs a value"),
     ],
 )
-def test_what_a_resumed_run_refuses(earlier, tmp_path, words, said):
+def test_what_a_resumed_run_refuses(earlier, tmp_path, arguments, said):
     with pytest.raises(UserError, match=re.escape(said)) as raised:
-        continued(tmp_path, *words)
+        continued(tmp_path, *arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 

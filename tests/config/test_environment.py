@@ -77,8 +77,14 @@ def test_variables_left_by_an_allocation_change_no_number(
 
 def test_a_launcher_is_refused_within_seconds_on_the_command_line(run_bisum, one_line, tmp_path):
     peers = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29599"}
-    for words in ([], ["trainer=seq2seq_trainer"], ["baseline"], ["-m", "seed=1,2"], ["summarize", "--", "A text."]):
-        assert "bisum runs in one process" in one_line(run_bisum(*words, cwd=tmp_path, env=peers, timeout=20))
+    for arguments in (
+        [],
+        ["trainer=seq2seq_trainer"],
+        ["baseline"],
+        ["-m", "seed=1,2"],
+        ["summarize", "--", "A text."],
+    ):
+        assert "bisum runs in one process" in one_line(run_bisum(*arguments, cwd=tmp_path, env=peers, timeout=20))
     assert not (tmp_path / "outputs").exists()
     assert run_bisum("--cfg", "job", cwd=tmp_path, env=peers).code == 0
 

@@ -60,9 +60,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("word", "said"), BAD, ids=[word for word, _ in BAD])
-def test_a_wrong_word_about_hydra_is_refused_in_one_line_that_names_the_key(word, said, refusal):
-    line = refusal([word])
+@pytest.mark.parametrize(("argument", "said"), BAD, ids=[argument for argument, _ in BAD])
+def test_a_wrong_word_about_hydra_is_refused_in_one_line_that_names_the_key(argument, said, refusal):
+    line = refusal([argument])
     assert line.startswith(said)
     assert "search path" not in line
 
@@ -75,10 +75,10 @@ def test_a_group_of_ones_own_without_that_option_is_refused_without_hydras_searc
 
 
 @pytest.mark.parametrize(
-    "word", ["hydra.verbose=true", "hydra.verbose=[bisum]", "hydra.job.chdir=false", "hydra/env=default"]
+    "argument", ["hydra.verbose=true", "hydra.verbose=[bisum]", "hydra.job.chdir=false", "hydra/env=default"]
 )
-def test_what_is_right_is_taken(word):
-    assert compose([word]).trainer.epochs
+def test_what_is_right_is_taken(argument):
+    assert compose([argument]).trainer.epochs
 
 
 def test_an_experiment_without_hydras_node_is_refused(tmp_path):

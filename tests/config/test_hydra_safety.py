@@ -1,4 +1,4 @@
-"""No word and no YAML file has Hydra run, import or write what it should not."""
+"""No argument and no YAML file has Hydra run, import or write what it should not."""
 
 from pathlib import Path
 
@@ -33,9 +33,9 @@ REFUSED_IN_YAML = {
 }
 
 
-@pytest.mark.parametrize(("word", "said"), REFUSED, ids=[word for word, _ in REFUSED])
-def test_a_word_is_refused_in_one_line_that_names_the_key(word, said, refusal):
-    assert refusal([word]).startswith(said)
+@pytest.mark.parametrize(("argument", "said"), REFUSED, ids=[argument for argument, _ in REFUSED])
+def test_a_word_is_refused_in_one_line_that_names_the_key(argument, said, refusal):
+    assert refusal([argument]).startswith(said)
 
 
 @pytest.mark.parametrize(("node", "said"), REFUSED_IN_YAML.items(), ids=list(REFUSED_IN_YAML))
@@ -58,8 +58,8 @@ class Search(Sweeper):
     write(tmp_path / "hydra_plugins/search.py", plugin)
     node = "_target_: hydra_plugins.search.Search\ncustom_search_space: stranger.function\n"
     write(tmp_path / "mine/hydra/sweeper/search.yaml", node)
-    words = ("baseline", "-m", "--config-dir", "mine", "hydra/sweeper=search")
-    done = run_bisum(*words, cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
+    arguments = ("baseline", "-m", "--config-dir", "mine", "hydra/sweeper=search")
+    done = run_bisum(*arguments, cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
     assert done.code == 2
     assert "hydra.sweeper.custom_search_space: runs what it names: 'hydra_plugins' is not allowed" in done.err
 

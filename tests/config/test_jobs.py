@@ -19,7 +19,7 @@ from bisum.errors import UserError
 
 @pytest.fixture
 def counts(monkeypatch):
-    """How often words are parsed, and a configuration is composed and checked."""
+    """How often arguments are parsed, and a configuration is composed and checked."""
     counted = {"parse": [], "compose": 0, "check": 0}
     parse, compose, build = OverridesParser.parse_overrides, composition.compose_with_hydra, schema.build
 
@@ -43,11 +43,11 @@ def counts(monkeypatch):
 
 def test_a_run_is_parsed_composed_and_checked_once(counts):
     composer = Composer("baseline")
-    words = ["split=test", "model=tiny", "trainer.epochs=3", "seed=7"]
-    job = single_job(composer, composer.parse(words))
+    arguments = ["split=test", "model=tiny", "trainer.epochs=3", "seed=7"]
+    job = single_job(composer, composer.parse(arguments))
     assert (job.config.seed, job.config.trainer.epochs) == (7, 3)
     # Hydra parses what it must see once more: the choice of an option.
-    assert counts == {"parse": [tuple(words), ("model=tiny",)], "compose": 1, "check": 1}
+    assert counts == {"parse": [tuple(arguments), ("model=tiny",)], "compose": 1, "check": 1}
 
 
 def test_a_sweep_composes_once_for_each_choice_of_options(counts):
@@ -61,7 +61,7 @@ def test_a_sweep_composes_once_for_each_choice_of_options(counts):
     ]
     assert (counts["compose"], counts["check"]) == (1, 6)
     assert counts["parse"][0] == ("seed=1,2,3", "trainer.learning_rate=1e-3,1e-4", "model=tiny")
-    assert {word for parsed in counts["parse"][1:] for word in parsed} == {"model=tiny"}
+    assert {argument for parsed in counts["parse"][1:] for argument in parsed} == {"model=tiny"}
 
 
 def test_a_sweep_over_options_composes_once_more_for_the_sweep_itself(counts):
@@ -89,12 +89,12 @@ def test_a_job_of_a_large_sweep_takes_at_most_a_tenth_of_a_second():
     assert (time.process_time() - began) / 40 < 0.1
 
 
-@pytest.mark.parametrize("words", [["seed=1,2"], ["seed=choice(1,2)"], ["model=tiny,starter"], ["languages=en,es"]])
-def test_several_values_outside_a_sweep_are_refused_and_a_list_is_advised_only_where_one_fits(words):
+@pytest.mark.parametrize("arguments", [["seed=1,2"], ["seed=choice(1,2)"], ["model=tiny,starter"], ["languages=en,es"]])
+def test_several_values_outside_a_sweep_are_refused_and_a_list_is_advised_only_where_one_fits(arguments):
     composer = Composer("train")
     with pytest.raises(UserError) as raised:
-        single_job(composer, composer.parse(words))
-    key = words[0].partition("=")[0]
+        single_job(composer, composer.parse(arguments))
+    key = arguments[0].partition("=")[0]
     advice = f"write {key}=[a,b] for a list, or " if key == "languages" else ""
     assert str(raised.value) == f"{key}: several values; {advice}add -m for a job each"
 
@@ -129,16 +129,16 @@ def test_a_sweep_is_recorded_with_its_words_and_a_run_with_its_mode():
 
 def test_a_mapping_of_a_sweep_is_merged_into_the_option_before_it():
     composer = Composer("train")
-    words = ["model=tiny", "model={max_document_tokens: 9}", "seed=1,2"]
-    jobs = listed_sweep(composer, composer.parse(words)).jobs
+    arguments = ["model=tiny", "model={max_document_tokens: 9}", "seed=1,2"]
+    jobs = listed_sweep(composer, composer.parse(arguments)).jobs
     assert [job.config.provenance.choices["model"] for job in jobs] == ["tiny", "tiny"]
     assert [(job.config.model.max_document_tokens, job.config.seed) for job in jobs] == [(9, 1), (9, 2)]
 
 
-@pytest.mark.parametrize("words", [["experiment=a"], ["experiment=a", "seed=1,2"]])
-def test_yaml_cannot_resume(tmp_path, words):
+@pytest.mark.parametrize("arguments", [["experiment=a"], ["experiment=a", "seed=1,2"]])
+def test_yaml_cannot_resume(tmp_path, arguments):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment/a.yaml").write_text("# @package _global_\nresume: x\n", encoding="utf-8")
     composer = Composer("train", str(tmp_path))
     with pytest.raises(UserError, match=r"^resume: give it on the command line of a single `bisum train`, not in YAML"):
-        (single_job if len(words) == 1 else listed_sweep)(composer, composer.parse(words))
+        (single_job if len(arguments) == 1 else listed_sweep)(composer, composer.parse(arguments))

@@ -1,4 +1,4 @@
-"""Settings of commands that compose nothing: each word is read as the type of its key."""
+"""Settings of commands that compose nothing: each argument is read as the type of its key."""
 
 from dataclasses import fields
 
@@ -10,8 +10,8 @@ from bisum.errors import UserError
 from bisum.interfaces.defaults import defaults_of
 
 
-def option(word: str):
-    return getattr(plain_options("compare", [word]), word.partition("=")[0])
+def option(argument: str):
+    return getattr(plain_options("compare", [argument]), argument.partition("=")[0])
 
 
 @pytest.mark.parametrize("command", PLAIN_SCHEMAS)
@@ -26,7 +26,7 @@ def test_defaults_stand_where_nothing_is_given():
 
 
 @pytest.mark.parametrize(
-    ("word", "value"),
+    ("argument", "value"),
     [
         ("language=no", "no"),  # Norwegian
         ("language=yes", "yes"),
@@ -54,14 +54,14 @@ def test_defaults_stand_where_nothing_is_given():
         ("metrics=[1,no]", ["1", "no"]),
     ],
 )
-def test_a_value_has_the_type_of_its_key(word, value):
-    found = option(word)
+def test_a_value_has_the_type_of_its_key(argument, value):
+    found = option(argument)
     assert found == value
     assert type(found) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("argument", "message"),
     [
         ("samples=1e5", "samples: expected a whole number >= 1000, not '1e5'"),
         ("samples=1_000", "samples: expected a whole number"),
@@ -93,9 +93,9 @@ def test_a_value_has_the_type_of_its_key(word, value):
     ],
     ids=lambda text: text[:20],
 )
-def test_what_does_not_fit_is_refused_with_its_key(word, message):
+def test_what_does_not_fit_is_refused_with_its_key(argument, message):
     with pytest.raises(UserError) as raised:
-        plain_options("compare", [word])
+        plain_options("compare", [argument])
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 300
@@ -112,14 +112,14 @@ def test_each_wrong_key_has_its_line():
     assert {line.partition(":")[0] for line in str(raised.value).split("\n")} == {"rows", "samples", "nothing"}
 
 
-@pytest.mark.parametrize("words", [["by=chrf", "by=chrf"], ["rows=1", "split=test", "rows=2"]])
-def test_a_key_is_given_once(words):
-    with pytest.raises(UserError, match=f"'{words[-1]}': give {words[-1].partition('=')[0]} once"):
-        plain_options("compare", words)
+@pytest.mark.parametrize("arguments", [["by=chrf", "by=chrf"], ["rows=1", "split=test", "rows=2"]])
+def test_a_key_is_given_once(arguments):
+    with pytest.raises(UserError, match=f"'{arguments[-1]}': give {arguments[-1].partition('=')[0]} once"):
+        plain_options("compare", arguments)
 
 
-@pytest.mark.parametrize("word", ["+by=chrf", "++by=chrf", "~by", "~by=chrf", "by"])
-def test_the_signs_of_hydra_are_refused(word):
+@pytest.mark.parametrize("argument", ["+by=chrf", "++by=chrf", "~by", "~by=chrf", "by"])
+def test_the_signs_of_hydra_are_refused(argument):
     with pytest.raises(UserError) as raised:
-        plain_options("compare", [word])
-    assert str(raised.value) == f"'{word}': bisum compare composes nothing; its settings are key=value"
+        plain_options("compare", [argument])
+    assert str(raised.value) == f"'{argument}': bisum compare composes nothing; its settings are key=value"

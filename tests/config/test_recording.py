@@ -45,15 +45,15 @@ def served(tmp_path):
 
 
 @pytest.mark.parametrize("tracker", [["tracker=none"], ["tracker=wandb", "tracker.mode=offline"], ["tracker=trackio"]])
-@pytest.mark.parametrize("way", ["word", "variable"])
+@pytest.mark.parametrize("way", ["argument", "variable"])
 def test_no_file_of_a_run_holds_a_signature(way, tracker, served, call_bisum, tmp_path, monkeypatch):
     if tracker == ["tracker=trackio"]:
         pytest.importorskip("trackio")
         monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "run/trackio"))
     monkeypatch.setenv("SIGNED", served)
     url = "${oc.env:SIGNED}" if way == "variable" else f'"{served}"'
-    words = ["corpus=files", f"corpus.path={url}", "evaluation.bootstrap_samples=100", "hydra.run.dir=run"]
-    done = call_bisum("baseline", *words, *tracker)
+    arguments = ["corpus=files", f"corpus.path={url}", "evaluation.bootstrap_samples=100", "hydra.run.dir=run"]
+    done = call_bisum("baseline", *arguments, *tracker)
     assert done.code == 0, done.err
     assert SECRET not in done.out + done.err
     assert found(tmp_path) == []
@@ -65,8 +65,8 @@ def test_no_file_of_a_run_holds_a_signature(way, tracker, served, call_bisum, tm
 
 
 def test_no_file_of_a_sweep_holds_a_signature(served, call_bisum, tmp_path):
-    words = ["corpus=files", f'corpus.path="{served}"', "evaluation.bootstrap_samples=100", "hydra.sweep.dir=sweep"]
-    done = call_bisum("baseline", "-m", *words, "evaluation.lead=1,2", "tracker=none")
+    arguments = ["corpus=files", f'corpus.path="{served}"', "evaluation.bootstrap_samples=100", "hydra.sweep.dir=sweep"]
+    done = call_bisum("baseline", "-m", *arguments, "evaluation.lead=1,2", "tracker=none")
     assert done.code == 0, done.err
     assert SECRET not in done.out + done.err
     assert found(tmp_path) == []
@@ -75,8 +75,8 @@ def test_no_file_of_a_sweep_holds_a_signature(served, call_bisum, tmp_path):
 def test_a_run_goes_on_with_the_variable_and_not_without(call_bisum, one_line, small, read, tmp_path, monkeypatch):
     monkeypatch.setenv("LEARNING_RATE", "0.01234567")
     rate = "trainer.learning_rate='${oc.decode:${oc.env:LEARNING_RATE}}'"
-    words = [*small, "trainer.epochs=1", "tracker=none", "hydra.run.dir=run"]
-    assert call_bisum(*words, rate).code == 0
+    arguments = [*small, "trainer.epochs=1", "tracker=none", "hydra.run.dir=run"]
+    assert call_bisum(*arguments, rate).code == 0
     config = read.record(tmp_path / "run")["config"]
     assert config["trainer"]["learning_rate"] == "${oc.decode:${oc.env:LEARNING_RATE}}"
     assert 0.01234567 in read.series(tmp_path / "run", "train/learning_rate")
@@ -89,9 +89,9 @@ def test_a_run_goes_on_with_the_variable_and_not_without(call_bisum, one_line, s
 
 
 def test_a_masked_url_is_asked_for_again(served, call_bisum, one_line, small, tmp_path):
-    words = [word for word in small if not word.startswith("corpus.")]
+    arguments = [argument for argument in small if not argument.startswith("corpus.")]
     url = f'corpus.path="{served}"'
-    done = call_bisum(*words, "trainer.epochs=1", "corpus=files", url, "tracker=none", "hydra.run.dir=run")
+    done = call_bisum(*arguments, "trainer.epochs=1", "corpus=files", url, "tracker=none", "hydra.run.dir=run")
     assert done.code == 0, done.err
     for command in (["resume=run", "trainer.epochs=2"], ["evaluate", "run"]):
         line = one_line(call_bisum(*command, "tracker=none"))
@@ -103,11 +103,11 @@ def test_a_masked_url_is_asked_for_again(served, call_bisum, one_line, small, tm
 def test_values_that_are_no_secrets_are_recorded(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    words = ["cache_dir=${oc.env:HOME}/x", "tracker.tags=['${oc.env:SLURM_JOB_ID}']"]
+    arguments = ["cache_dir=${oc.env:HOME}/x", "tracker.tags=['${oc.env:SLURM_JOB_ID}']"]
     with pytest.raises(UserError, match=r"^tracker.tags: comes from SLURM_JOB_ID in the environment, and a tracker "):
-        compose(words)
+        compose(arguments)
     monkeypatch.setenv(RECORD_VARIABLE, "OTHER, SLURM_*")
-    recorded = compose(words).provenance.recorded.config
+    recorded = compose(arguments).provenance.recorded.config
     assert recorded["cache_dir"] == "/home/someone/x"
     assert recorded["tracker"]["tags"] == ["4711"]
 
@@ -122,8 +122,12 @@ def test_a_tracker_shows_no_variable(key, monkeypatch):
 
 def test_a_value_that_passes_through_another_key_is_a_secret_too(monkeypatch):
     monkeypatch.setenv("PLANTED", SECRET)
-    words = ["cache_dir=/tmp/${oc.env:PLANTED}", "model.prefix='${cache_dir}'", "model.suffix=${oc.env:ABSENT,none}"]
-    config = compose(words)
+    arguments = [
+        "cache_dir=/tmp/${oc.env:PLANTED}",
+        "model.prefix='${cache_dir}'",
+        "model.suffix=${oc.env:ABSENT,none}",
+    ]
+    config = compose(arguments)
     assert config.model.prefix == f"/tmp/{SECRET}"
     assert config.provenance.recorded.config["model"]["prefix"] == "/tmp/${oc.env:PLANTED}"
     assert config.provenance.recorded.config["model"]["suffix"] == "none"
@@ -163,11 +167,11 @@ def test_a_record_chooses_no_folder_to_write_to(call_bisum, small, read, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "word",
+    "argument",
     ["model.checkpoint='https://me:PASSWORD@host/model'", "corpus=hub corpus.repo='https://me:PASSWORD@host/x/y'"],
 )
-def test_a_url_with_a_login_is_no_model_and_no_repository(word, call_bisum, one_line, tmp_path):
-    line = one_line(call_bisum(*word.split()))
+def test_a_url_with_a_login_is_no_model_and_no_repository(argument, call_bisum, one_line, tmp_path):
+    line = one_line(call_bisum(*argument.split()))
     assert "'https://...@host/" in line
     assert "PASSWORD" not in line
     assert list(tmp_path.iterdir()) == []
@@ -199,10 +203,10 @@ def test_queries_and_logins_of_urls_are_masked(text, shown):
     assert without_secrets(text) == shown
 
 
-@pytest.mark.parametrize("word", ["trainer.optimizer=${oc.env:PLANTED}", "experiment=${oc.env:PLANTED}"])
-def test_a_message_shows_no_variable(word, call_bisum, one_line, monkeypatch, tmp_path):
+@pytest.mark.parametrize("argument", ["trainer.optimizer=${oc.env:PLANTED}", "experiment=${oc.env:PLANTED}"])
+def test_a_message_shows_no_variable(argument, call_bisum, one_line, monkeypatch, tmp_path):
     monkeypatch.setenv("PLANTED", SECRET)
-    line = one_line(call_bisum(word))
+    line = one_line(call_bisum(argument))
     assert "${oc.env:PLANTED}" in line
     assert SECRET not in line
     assert list(tmp_path.iterdir()) == []
@@ -218,13 +222,14 @@ def test_a_long_text_is_masked_quickly(text):
 
 def test_a_secret_that_occurs_elsewhere_damages_no_record(served, call_bisum, read, tmp_path, monkeypatch):
     monkeypatch.setenv("FOLDER", str(tmp_path / "served"))
-    word = '"' + served.replace("user=me", "split=validation") + '"'
-    words = ["corpus=files", "evaluation.bootstrap_samples=100", "tracker=none", "split=validation"]
-    assert call_bisum("baseline", *words, f"corpus.path={word}", "hydra.run.dir=a").code == 0
+    argument = '"' + served.replace("user=me", "split=validation") + '"'
+    arguments = ["corpus=files", "evaluation.bootstrap_samples=100", "tracker=none", "split=validation"]
+    assert call_bisum("baseline", *arguments, f"corpus.path={argument}", "hydra.run.dir=a").code == 0
     assert read.record(tmp_path / "a")["baseline"]["split"] == "validation"
     both = ["corpus.train='${oc.env:FOLDER}/rows.jsonl'", f"corpus.validation={tmp_path}/served/rows.jsonl"]
     assert (
-        call_bisum("baseline", *words, *both, f"corpus.test={tmp_path}/served/rows.jsonl", "hydra.run.dir=b").code == 0
+        call_bisum("baseline", *arguments, *both, f"corpus.test={tmp_path}/served/rows.jsonl", "hydra.run.dir=b").code
+        == 0
     )
     corpus = read.record(tmp_path / "b")["config"]["corpus"]
     assert corpus["train"] == "${oc.env:FOLDER}/rows.jsonl"

@@ -1,6 +1,6 @@
-"""bisum composes as Hydra itself does: the same words give the same configuration, and a sweep the same jobs.
+"""bisum composes as Hydra itself does: the same arguments give the same configuration, and a sweep the same jobs.
 
-bisum lets Hydra compose the groups and sets keys on a copy; what Hydra makes of all the words at once is the measure.
+bisum lets Hydra compose the groups and sets keys on a copy; what Hydra composes from all arguments at once is right.
 Since bisum sets a key whether it exists or not, Hydra is given `++key=value` for `key=value`.
 """
 
@@ -22,11 +22,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bisum.config.as_typed import typed
 from bisum.config.composition import Composer
 from bisum.config.overrides import swept
 from bisum.config.schema import SCHEMAS
 from bisum.config.sweep import listed_sweep
+from bisum.config.typed_text import typed
 from bisum.errors import UserError
 from bisum.interfaces.defaults import conf_directory
 
@@ -37,7 +37,7 @@ def lines(text: str) -> list[str]:
 
 
 LINES = lines(r"""
-# No words but a command.
+# No arguments but a command.
 train
 baseline
 explore
@@ -75,7 +75,7 @@ generation='{num_beams: 4, length_penalty: 0.8}' generation='{num_beams: 2}' eva
 generation=null
 generation=null generation.num_beams=2
 evaluation='{lead: 1, new: {a: [1, 2], b: c}}' evaluation='{new: {a: [3], d: null}}'
-evaluation.metrics='[{_target_: mine.Metric, words: [a, b]}]' evaluation.metrics.0.words=c
+evaluation.metrics='[{_target_: mine.Metric, arguments: [a, b]}]' evaluation.metrics.0.arguments=c
 
 # Keys below others, and keys that no file names.
 generation.num_beams=8 generation.new=1 trainer.arguments.x=1
@@ -89,7 +89,7 @@ corpus=wikilingua corpus.columns.document=text corpus.columns.new.1=x
 new='{a: 1}' new='{b: {c: 2}}' new.b.d=3
 new.a.b=1 new.a=2 seed.x=1
 new='${generation}' new.num_beams=3
-filter.own='{_target_: mine.Filter, words: [a, b]}' filter.long_titles=null
+filter.own='{_target_: mine.Filter, arguments: [a, b]}' filter.long_titles=null
 filter.long_titles.min_words=4 filter.long_titles='{min_words: 5}'
 model.architecture.d_model=256
 model.architecture='{d_model: 256, _target_: mine.Architecture}'
@@ -99,7 +99,7 @@ model.architecture='{d_model: 256, _target_: mine.Architecture}'
 +new=1 ++new=2 +new=3
 +trainer.arguments.x=1 ++trainer.arguments.y.z=2 trainer=seq2seq_trainer
 +languages=[de] ++languages=[fr] +evaluation='{new: {a: 1}}' ++evaluation='{new: {b: 2}}'
-++filter='{own: {_target_: mine.Filter}}' filter.own.words=[a]
+++filter='{own: {_target_: mine.Filter}}' filter.own.arguments=[a]
 ++model='{prefix: a, new: 2}'
 
 # Deletions.
@@ -160,7 +160,7 @@ hydra.verbose='[a,b]' hydra.mode=MULTIRUN
 hydra.verbose='${trainer.decay_all_parameters}' trainer.decay_all_parameters=true
 
 # A folder on the search path; FOLDER stands for that of the fixture below.
-hydra.searchpath=[FOLDER] filter=[own] filter.own.words=[c]
+hydra.searchpath=[FOLDER] filter=[own] filter.own.arguments=[c]
 hydra.searchpath=[file://FOLDER] experiment=quick seed=1
 
 # The other commands, and everything mixed.
@@ -173,7 +173,7 @@ summarize run=a/b files='["a b.txt",c.txt]' unit=file language=null rows=[1,2] i
 summarize corpus=hub +corpus.repo=a/b split=test hydra.output_subdir=null log='"${unit}"' generation.num_beams=4
 trainer.epochs=1 model=tiny hydra.run.dir=x ~trainer.log_every hydra.job.name=n filter=[books] seed=1 ++new=[]
 
-# A mapping for a group's node, which is merged where it stands among the words, and may have keys of its own.
+# A mapping for a group's node, which is merged where it stands among the arguments, and may have keys of its own.
 filter='{length: {min_summary_words: 4}}'
 filter.long_titles.min_words=4 filter='{long_titles: {min_words: 5}}'
 trainer.epochs=1 trainer='{epochs: 2}'
@@ -198,8 +198,8 @@ hydra.job.config.override_dirname.kv_sep='${trainer.x}' trainer.x=_
 IN_A_FOLDER = lines(r"""
 # With --config-dir: an option, a group and a node of one's own, and files in place of bisum's.
 train
-filter=[own] filter.own.words=[c]
-filter=[own,books] seed=1 ~filter.own.words
+filter=[own] filter.own.arguments=[c]
+filter=[own,books] seed=1 ~filter.own.arguments
 model=starter
 model.prefix='"y: "' model.checkpoint=a/b
 +recipe=fast trainer.batch_size=4
@@ -213,7 +213,7 @@ summarize experiment=quick files=[a.txt]
 """)
 
 REFUSED = lines(r"""
-# By both, whether words are taken together or apart.
+# By both, whether arguments are taken together or apart.
 ~nothing
 ~seed=1
 ~languages=[en]
@@ -257,7 +257,7 @@ model='glob([t5*,tiny],exclude=*base)'
 experiment=t5_english,gpt2_tldr trainer.epochs=1
 corpus=passages corpus@corpus.of=sample,xlsum
 
-# Several words: the last changes fastest; of those for one key the last counts, in the first one's place.
+# Several arguments: the last changes fastest; of those for one key the last counts, in the first one's place.
 hardware=auto,cpu trainer.epochs=1,2
 seed=1,2 generation.num_beams=2 seed=3 trainer.epochs=1 generation.num_beams=3,4
 
@@ -273,7 +273,7 @@ baseline evaluation.lead=1,2 hydra.job.name=n hydra.sweep.subdir=x${hydra.job.nu
 explore split=train filter.long_titles.min_words='choice(5)'
 evaluate split=validation
 
-# Hydra's sweeper has nothing to do with the words for Hydra's own node: they come first, all of them, as typed.
+# Hydra's sweeper has nothing to do with the arguments for Hydra's own node: they come first, all of them, as typed.
 hydra='{job: {name: a}}' hydra.job.name=b seed=1
 hydra.sweep.subdir='${seed}' seed=1
 """)
@@ -289,7 +289,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hydra: {job: {name: quick}}\n",
         "filter/own": "# @package filter.own\n_target_: mine.Filter\nwords: [a, b]\n",
         "recipe/fast": "# @package _global_\nseed: 7\ntrainer: {epochs: 3}\n",
-        "model/starter": "defaults: [_options]\ncheckpoint: mine/model\nrevision: abc\nprefix: 'x: '\n",
+        "model/starter": "defaults: [_base]\ncheckpoint: mine/model\nrevision: abc\nprefix: 'x: '\n",
         "baseline": "defaults: [train, _self_]\nsplit: test\nnew: {a: 1}\nhydra: {run: {dir: 'x/${seed}'}}\n",
     }
     for name, text in files.items():
@@ -313,26 +313,26 @@ def composer_of(command: str, config_dir: Path | None = None) -> Composer:
 
 
 def taken_apart(line: str) -> tuple[str, list[str]]:
-    """Return the command and the words of a line, as a shell would."""
-    words = shlex.split(line)
-    return (words[0], words[1:]) if words[0] in SCHEMAS else ("train", words)
+    """Return the command and the arguments of a line, as a shell would."""
+    arguments = shlex.split(line)
+    return (arguments[0], arguments[1:]) if arguments[0] in SCHEMAS else ("train", arguments)
 
 
-def is_hydras(word: str) -> bool:
-    """Tell whether a word is about Hydra's own node, and so is none of the task's."""
-    return re.match(r"[+~]*hydra[./]", word) is not None
+def is_hydras(argument: str) -> bool:
+    """Tell whether an argument is about Hydra's own node, and so is none of the task's."""
+    return re.match(r"[+~]*hydra[./]", argument) is not None
 
 
-def forced(word: str) -> str:
-    """Return a word as Hydra needs it to set a key that may not exist: `++key=value`."""
-    key, _, value = word.lstrip("+").partition("=")
+def forced(argument: str) -> str:
+    """Return an argument as Hydra needs it to set a key that may not exist: `++key=value`."""
+    key, _, value = argument.lstrip("+").partition("=")
     chooses = "@" in key or (key in GROUPS and not value.startswith("{"))
-    return word if chooses or key.startswith("~") or re.match(r"hydra\b", key) else f"++{key}={value}"
+    return argument if chooses or key.startswith("~") or re.match(r"hydra\b", key) else f"++{key}={value}"
 
 
-def by_hydra(command: str, words: Sequence[str]) -> dict[str, Any]:
-    """Return what Hydra, as it was started last, composes of words."""
-    return container(GlobalHydra.instance().hydra.compose_config(command, list(words), run_mode=RunMode.RUN))
+def by_hydra(command: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return what Hydra, as it was started last, composes of arguments."""
+    return container(GlobalHydra.instance().hydra.compose_config(command, list(arguments), run_mode=RunMode.RUN))
 
 
 def container(config: DictConfig) -> dict[str, Any]:
@@ -347,9 +347,9 @@ def shown(values: dict[str, Any]) -> str:
     return pformat(values, width=120, sort_dicts=False)
 
 
-def with_bisums_own(values: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def with_bisums_own(values: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     """Return what Hydra composes with the one value that bisum sets: a checkpoint has no commit of an option's."""
-    keys = {word.lstrip("+").partition("=")[0] for word in words}
+    keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
     if "model.checkpoint" in keys and "model.revision" not in keys:
         values["model"]["revision"] = None
     return values
@@ -357,18 +357,18 @@ def with_bisums_own(values: dict[str, Any], words: Sequence[str]) -> dict[str, A
 
 def assert_same(line: str, config_dir: Path | None = None) -> None:
     """Compare what bisum and Hydra compose of a line; the plus signs that Hydra is given do not count."""
-    command, words = taken_apart(line)
+    command, arguments = taken_apart(line)
     composer = composer_of(command, config_dir)
-    composed = container(composer.compose(composer.parse(words), shared=config_dir is None))
-    expected = with_bisums_own(by_hydra(command, [*map(forced, words)]), words)
-    assert composed["hydra"]["overrides"]["task"] == [word for word in words if not is_hydras(word)]
+    composed = container(composer.compose(composer.parse(arguments), shared=config_dir is None))
+    expected = with_bisums_own(by_hydra(command, [*map(forced, arguments)]), arguments)
+    assert composed["hydra"]["overrides"]["task"] == [argument for argument in arguments if not is_hydras(argument)]
     for values in (composed, expected):
         del values["hydra"]["overrides"]["task"]
         for source in values["hydra"]["runtime"]["config_sources"]:
             source["schema"] = source["schema"].replace("bisum", "file")  # bisum reads the user's folders itself
         job = values["hydra"]["job"]
         separator = job["config"]["override_dirname"]["item_sep"]
-        job["override_dirname"] = sorted(word.lstrip("+") for word in job["override_dirname"].split(separator))
+        job["override_dirname"] = sorted(argument.lstrip("+") for argument in job["override_dirname"].split(separator))
     assert shown(composed) == shown(expected)
 
 
@@ -396,12 +396,12 @@ def test_words_compose_to_what_hydra_makes_of_them_with_a_folder_of_ones_own(lin
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_words_that_hydra_refuses_are_refused(line):
-    command, words = taken_apart(line)
+    command, arguments = taken_apart(line)
     composer = composer_of(command)
     with pytest.raises((HydraException, ValueError)):
-        by_hydra(command, [forced(word) for word in words])
+        by_hydra(command, [forced(argument) for argument in arguments])
     with pytest.raises(UserError):
-        composer.compose(composer.parse(words))
+        composer.compose(composer.parse(arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -410,19 +410,19 @@ def _each_job_is_composed_once(monkeypatch):
     monkeypatch.setattr(Sweeper, "validate_batch_is_legal", lambda sweeper, batch: None)
 
 
-def swept_by_hydra(command: str, words: Sequence[str]) -> list[dict[str, Any]]:
+def swept_by_hydra(command: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
     """Return what Hydra's own sweeper composes for each of its jobs."""
     jobs = []
 
     def task(config: DictConfig) -> None:
         jobs.append({"hydra": container(HydraConfig.instance().cfg)["hydra"], **container(config)})
 
-    GlobalHydra.instance().hydra.multirun(command, task, list(words), with_log_configuration=False)
+    GlobalHydra.instance().hydra.multirun(command, task, list(arguments), with_log_configuration=False)
     return jobs
 
 
 def without_null(text: str) -> str:
-    """Return words of Hydra's sweeper without what it adds to a deletion: `~key=null` is `~key`."""
+    """Return arguments of Hydra's sweeper without what it adds to a deletion: `~key=null` is `~key`."""
     return re.sub(r"(~[\w.]+)[=_]null\b", r"\1", text)
 
 
@@ -430,21 +430,21 @@ def without_null(text: str) -> str:
 def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
     if not IS_1_3 and line.startswith("~"):
         pytest.skip("the sweeper of Hydra 1.4.0rc3 turns ~key into ~key=null, which deletes nothing")
-    command, words = taken_apart(line)
-    words = [*words, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null", "hydra/launcher=basic"]
+    command, arguments = taken_apart(line)
+    arguments = [*arguments, f"hydra.sweep.dir={tmp_path}", "hydra.output_subdir=null", "hydra/launcher=basic"]
     composer = composer_of(command)
     random.seed(1)
-    jobs = listed_sweep(composer, composer.parse(words)).jobs
+    jobs = listed_sweep(composer, composer.parse(arguments)).jobs
     assert jobs is not None
     random.seed(1)
-    expected = swept_by_hydra(command, words)
-    own = [[word for word in job.words if not is_hydras(word)] for job in jobs]
-    assert own == [[without_null(word) for word in job["hydra"]["overrides"]["task"]] for job in expected]
+    expected = swept_by_hydra(command, arguments)
+    own = [[argument for argument in job.arguments if not is_hydras(argument)] for job in jobs]
+    assert own == [[without_null(argument) for argument in job["hydra"]["overrides"]["task"]] for job in expected]
     for job, same in zip(jobs, expected, strict=True):
         composed = container(job.composed)
         same["hydra"]["overrides"]["task"] = [*map(without_null, same["hydra"]["overrides"]["task"])]
         same["hydra"]["job"]["override_dirname"] = without_null(same["hydra"]["job"]["override_dirname"])
-        with_bisums_own(same, job.words)
+        with_bisums_own(same, job.arguments)
         for values in (composed, same):
             del values["hydra"]["runtime"]["output_dir"]  # made when a job is run
         assert shown(composed) == shown(same)
@@ -452,9 +452,9 @@ def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
 
 def test_what_several_options_share_is_swept_over_by_hydra_alone(tmp_path):
     composer = composer_of("train")
-    words = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}", "hydra/launcher=basic"]
-    theirs = [job["hydra"]["overrides"]["task"] for job in swept_by_hydra("train", words)]
-    assert [[*map(typed, job)] for job in swept(composer.parse(words[:1]))] == [
-        job for job in theirs if job != ["trainer=_settings"]
+    arguments = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}", "hydra/launcher=basic"]
+    theirs = [job["hydra"]["overrides"]["task"] for job in swept_by_hydra("train", arguments)]
+    assert [[*map(typed, job)] for job in swept(composer.parse(arguments[:1]))] == [
+        job for job in theirs if job != ["trainer=_base"]
     ]
-    assert ["trainer=_settings"] in theirs
+    assert ["trainer=_base"] in theirs

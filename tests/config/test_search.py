@@ -11,9 +11,9 @@ LEARNING_RATE = "trainer.learning_rate=tag(log,interval(1e-5,1e-3))"
 NONE = ["~hydra.sweeper.params.trainer.learning_rate"]
 
 
-def searched(*words, command="train", config_dir=None):
+def searched(*arguments, command="train", config_dir=None):
     composer = Composer(command, config_dir)
-    return listed_sweep(composer, composer.parse(["hparams_search=optuna", *words])).search
+    return listed_sweep(composer, composer.parse(["hparams_search=optuna", *arguments])).search
 
 
 def test_the_space_of_the_option():
@@ -33,7 +33,7 @@ def test_words_replace_dimensions_and_one_value_removes_them():
 
 
 @pytest.mark.parametrize(
-    ("word", "words"),
+    ("argument", "arguments"),
     [
         ("model=choice(tiny,starter)", {"tiny": "tiny", "starter": "starter"}),
         ("trainer.batch_size=range(4,10,2)", {4: "4", 6: "6", 8: "8"}),
@@ -45,14 +45,14 @@ def test_words_replace_dimensions_and_one_value_removes_them():
         ("filter=glob(long*)", {"long_titles": "long_titles"}),
     ],
 )
-def test_listed_values_keep_their_words(word, words):
-    key = word.partition("=")[0]
-    search = searched(word)
-    found = search.space[key].words
+def test_listed_values_keep_their_words(argument, arguments):
+    key = argument.partition("=")[0]
+    search = searched(argument)
+    found = search.space[key].arguments
     assert {(type(value), value): text for value, text in found.items()} == {
-        (type(value), value): text for value, text in words.items()
+        (type(value), value): text for value, text in arguments.items()
     }
-    for value in found:  # each is a word of a command line again
+    for value in found:  # each is an argument of a command line again
         search.job({**search.first, key: value}, 0)
 
 
@@ -77,7 +77,7 @@ def test_the_command_of_a_trial_composes_to_the_same_numbers():
 def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
     (tmp_path / "hparams_search").mkdir()
     (tmp_path / "hparams_search/mine.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - _settings@search\ntrainer:\n  epochs: 7\n"
+        "# @package _global_\ndefaults:\n  - _base@search\ntrainer:\n  epochs: 7\n"
         "hydra:\n  sweeper:\n    params:\n      seed: 1,2\n",
         "utf-8",
     )
@@ -88,7 +88,7 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         (["trainer.learning_rate=interval(1e-3,1e-4)"], "an interval needs two finite bounds, the lower first"),
         (["trainer.learning_rate=interval(0,.inf)"], "cannot be read"),
@@ -117,7 +117,7 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
         (["trainer.best_metric=eval/loss,eval/rougeL"], "trainer.best_metric: trials with different metrics cannot be"),
         (["model.prefix='https://u:pw@h/a','b'"], "model.prefix: a listed value holds a password"),
         (
-            ["hparams_search=_settings"],
+            ["hparams_search=_base"],
             "hparams_search=_settings: no such option (valid: learning_rate, optuna, seeds)",
         ),
         (["search.objective=eval/gen_len"], "search.objective: neither higher nor lower is better for 'eval/gen_len'"),
@@ -130,9 +130,9 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
         ),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(words, line):
+def test_a_search_that_cannot_be_is_refused(arguments, line):
     with pytest.raises(UserError) as refused:
-        searched(*words)
+        searched(*arguments)
     assert line in str(refused.value).splitlines()[0]
 
 

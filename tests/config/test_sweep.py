@@ -10,9 +10,9 @@ from bisum.config.sweep import listed_sweep
 from bisum.errors import UserError
 
 
-def listed(*words):
+def listed(*arguments):
     composer = Composer("train")
-    return listed_sweep(composer, composer.parse(words))
+    return listed_sweep(composer, composer.parse(arguments))
 
 
 def values(sweep):
@@ -20,12 +20,12 @@ def values(sweep):
 
 
 def test_zipped_keys_advance_together_and_the_others_multiply():
-    words = ["seed=1,2", "trainer.learning_rate=1e-3,1e-4", "trainer.epochs=3,4"]
-    sweep = listed(*words, "sweep.zip=[trainer.learning_rate,trainer.epochs]")
+    arguments = ["seed=1,2", "trainer.learning_rate=1e-3,1e-4", "trainer.epochs=3,4"]
+    sweep = listed(*arguments, "sweep.zip=[trainer.learning_rate,trainer.epochs]")
     assert values(sweep) == [(1, 1e-3, 3), (1, 1e-4, 4), (2, 1e-3, 3), (2, 1e-4, 4)]
-    sweep = listed(*words, "sweep.zip=[trainer.epochs,seed]")
+    sweep = listed(*arguments, "sweep.zip=[trainer.epochs,seed]")
     assert values(sweep) == [(1, 1e-3, 3), (1, 1e-4, 3), (2, 1e-3, 4), (2, 1e-4, 4)]
-    assert len(listed(*words).jobs) == 8
+    assert len(listed(*arguments).jobs) == 8
 
 
 def test_options_are_zipped_with_keys():
@@ -39,7 +39,7 @@ def test_options_are_zipped_with_keys():
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         (["seed=1,2", "sweep.zip=[sead]"], "sweep.zip: 'sead' is not swept; give it several values, as in sead=1,2"),
         (["seed=1,2", "sweep.zip=[seed,seed]"], "sweep.zip: names seed twice"),
@@ -64,9 +64,9 @@ def test_options_are_zipped_with_keys():
         ),
     ],
 )
-def test_a_wrong_list_of_jobs_is_refused(words, line):
+def test_a_wrong_list_of_jobs_is_refused(arguments, line):
     with pytest.raises(UserError) as raised:
-        listed(*words)
+        listed(*arguments)
     assert str(raised.value) == line
 
 
@@ -105,8 +105,8 @@ def test_jobs_that_compute_the_same_are_one():
 
 def test_the_signature_is_of_what_changes_a_number():
     first, *others = (
-        listed(word, "seed=1").jobs[0].config.provenance
-        for word in (
+        listed(argument, "seed=1").jobs[0].config.provenance
+        for argument in (
             "log=info",
             "log=quiet",
             "tracker=none",
@@ -118,7 +118,7 @@ def test_the_signature_is_of_what_changes_a_number():
     own = signature("train", first.recorded.config)
     assert {signature("train", other.recorded.config) for other in others} == {own}
     assert len(own) == 16
-    for word in ("seed=2", "trainer.learning_rate=1e-5", "corpus.max_train_rows=9", "hardware.precision=bf16"):
-        assert signature("train", listed(word).jobs[0].config.provenance.recorded.config) != own
+    for argument in ("seed=2", "trainer.learning_rate=1e-5", "corpus.max_train_rows=9", "hardware.precision=bf16"):
+        assert signature("train", listed(argument).jobs[0].config.provenance.recorded.config) != own
     assert signature("baseline", first.recorded.config) != own
     assert signature("train", json.loads(json.dumps(first.recorded.config))) == own

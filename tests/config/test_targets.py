@@ -27,16 +27,16 @@ def foreign(tmp_path: Path, write) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("word", ["filter=[foreign]", "experiment=foreign"])
-def test_a_class_outside_bisum_needs_the_users_leave(call_bisum, foreign, word, one_line):
-    words = ["--config-dir", "mine", "--cfg", "job", word]
-    line = one_line(call_bisum(*words))
+@pytest.mark.parametrize("argument", ["filter=[foreign]", "experiment=foreign"])
+def test_a_class_outside_bisum_needs_the_users_leave(call_bisum, foreign, argument, one_line):
+    arguments = ["--config-dir", "mine", "--cfg", "job", argument]
+    line = one_line(call_bisum(*arguments))
     assert "filter.foreign._target_: 'foreign_code.Keep' is not allowed (allowed: bisum)" in line
     assert "allow_targets=[foreign_code]" in line
     assert f"{ALLOW_VARIABLE}=foreign_code" in line
-    assert "not allowed" in one_line(call_bisum(*words, "allow_targets=[foreign]"))
+    assert "not allowed" in one_line(call_bisum(*arguments, "allow_targets=[foreign]"))
     assert not (foreign / "imported").exists()
-    assert call_bisum(*words, "allow_targets=[other,foreign_code]").code == 0
+    assert call_bisum(*arguments, "allow_targets=[other,foreign_code]").code == 0
     assert (foreign / "imported").exists()
 
 
@@ -83,7 +83,7 @@ def test_what_target_may_not_name(call_bisum, node, target, said, one_line):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("+hydra.callbacks.x._target_=os.mkdir", "+hydra.callbacks.x.path=made"),
         ("+hydra.callbacks.x={_target_:os.mkdir,path:made}",),
@@ -93,9 +93,9 @@ def test_what_target_may_not_name(call_bisum, node, target, said, one_line):
         ("-m", "hydra.sweeper._target_=hydra.nothing.Sweeper", "seed=1,2"),
     ],
 )
-def test_hydras_own_nodes_are_held_to_the_same_rule(call_bisum, tmp_path, words, one_line):
-    options = [word for word in words if word == "-m"]
-    settings = [word for word in words if word != "-m"]
+def test_hydras_own_nodes_are_held_to_the_same_rule(call_bisum, tmp_path, arguments, one_line):
+    options = [argument for argument in arguments if argument == "-m"]
+    settings = [argument for argument in arguments if argument != "-m"]
     assert "hydra" in one_line(call_bisum("baseline", *options, "corpus.max_eval_rows=8", *settings))
     assert not (tmp_path / "made").exists()
 
@@ -112,7 +112,7 @@ def test_hydras_own_nodes_are_held_to_the_same_rule(call_bisum, tmp_path, words,
 )
 def test_no_file_makes_hydra_call_a_function_of_its_choice(run_bisum, tmp_path, hydra, one_line, write):
     write(tmp_path / "mine/experiment/evil.yaml", f"# @package _global_\nhydra:\n  {hydra}\n")
-    words = ["baseline", "--config-dir", "mine", "experiment=evil", "corpus.max_eval_rows=8"]
-    done = run_bisum(*words, "evaluation.bootstrap_samples=100", cwd=tmp_path)
+    arguments = ["baseline", "--config-dir", "mine", "experiment=evil", "corpus.max_eval_rows=8"]
+    done = run_bisum(*arguments, "evaluation.bootstrap_samples=100", cwd=tmp_path)
     assert not (tmp_path / "made").exists()
     one_line(done)

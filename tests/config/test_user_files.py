@@ -95,7 +95,7 @@ def test_defaults_lists_that_multiply_are_refused_before_hydra_follows_them(tmp_
 def test_a_file_that_chooses_a_launcher_in_vain_is_refused(write, tmp_path, call_bisum, one_line):
     text = "# @package _global_\ndefaults:\n  - override /hydra/launcher: basic\n"
     write(tmp_path / "mine/experiment/e.yaml", text)
-    words = ["-m", "--config-dir", "mine", "experiment=e", "seed=1,2", "--cfg", "job"]
-    line = one_line(call_bisum(*words))
+    arguments = ["-m", "--config-dir", "mine", "experiment=e", "seed=1,2", "--cfg", "job"]
+    line = one_line(call_bisum(*arguments))
     assert line == "bisum: hydra/launcher: a file cannot choose it; give hydra/launcher=basic on the command line"
-    assert call_bisum(*words, "hydra/launcher=basic").code == 0
+    assert call_bisum(*arguments, "hydra/launcher=basic").code == 0

@@ -87,7 +87,7 @@ def test_it_holds_the_true_mean_as_often_as_the_binomial_distribution_says():
 
 @pytest.mark.parametrize(("rows", "least", "most"), [(10, 0.84, 0.92), (100, 0.915, 0.97)])
 def test_it_holds_the_mean_of_real_scores_as_often_as_documented(rows, least, most):
-    """ROUGE-1, ROUGE-2 and ROUGE-L of lead-3; docs/scores.md has 2,000 draws, these are 200 of other rows."""
+    """ROUGE-1, ROUGE-2 and ROUGE-L of lead-3; docs/explanation/numbers.md has 2,000 draws; these are 200 others."""
     population = populations()["lead-3"]
     truth, generator = population.mean(axis=0), np.random.default_rng(rows)
     held, alike = [], []

@@ -12,7 +12,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from bisum.corpus.sample import Sample
 from bisum.evaluation.baseline import lead_all
-from bisum.evaluation.measured import measured
+from bisum.evaluation.metric_values import measured
 from bisum.evaluation.rouge import Rouge, score_rows
 from bisum.evaluation.rouge_engine import score_pairs
 from bisum.evaluation.row_scores import aggregate, difference

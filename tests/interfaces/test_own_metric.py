@@ -294,7 +294,7 @@ def test_a_best_metric_that_no_row_can_have_is_refused_before_training(yard, cal
 
 
 def test_the_metric_in_the_docs_works(write_folder, call_bisum):
-    text = (Path(bisum.__file__).parents[1] / "docs/metrics.md").read_text("utf-8")
+    text = (Path(bisum.__file__).parents[1] / "docs/reference/metrics.md").read_text("utf-8")
     python, option = (re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1] for language in ("python", "yaml"))
     files = {"lab/__init__.py": "", "lab/metrics.py": python, "my_conf/metric/questions.yaml": option}
     tmp_path = write_folder(files)

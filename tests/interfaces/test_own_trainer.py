@@ -27,7 +27,7 @@ def plain(tmp_path, monkeypatch, write):
     """The words that choose the documented loop."""
     code = interface.__doc__[interface.__doc__.index("class Plain(Trainer)") :]
     write(tmp_path / "plain_trainer.py", IMPORTS.lstrip() + textwrap.dedent(code))
-    write(tmp_path / "conf/trainer/plain.yaml", "defaults: [_settings]\n_target_: plain_trainer.Plain\n")
+    write(tmp_path / "conf/trainer/plain.yaml", "defaults: [_base]\n_target_: plain_trainer.Plain\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "plain_trainer", raising=False)
 

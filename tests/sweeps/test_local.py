@@ -31,8 +31,8 @@ LONGER = ["trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows
 
 def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tmp_path, run_bisum):
     sweep = tmp_path / "sweep"
-    words = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
-    process = start(tmp_path, *words)
+    arguments = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
+    process = start(tmp_path, *arguments)
     until(lambda: is_training(sweep, 0))
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -43,7 +43,7 @@ def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tm
     assert record(sweep, 0)["reason"] == "SIGINT"
     assert list((sweep / "0/checkpoints").glob("epoch-*"))
 
-    process = start(tmp_path, *words)
+    process = start(tmp_path, *arguments)
     until(lambda: is_training(sweep, 1))
     os.kill(process.pid, signal.SIGKILL)  # its job notices, and stops
     process.communicate()
@@ -100,9 +100,9 @@ class Stubborn:
 def test_ctrl_c_again_ends_a_job_that_does_not_stop(tmp_path, write):
     write(tmp_path / "lab/stubborn.py", STUBBORN)
     write(tmp_path / "mine/filter/stubborn.yaml", "stubborn:\n  _target_: stubborn.Stubborn\n")
-    words = ["--config-dir", "mine", "filter=[stubborn]", "allow_targets=[stubborn]", "hydra.sweep.dir=sweep"]
+    arguments = ["--config-dir", "mine", "filter=[stubborn]", "allow_targets=[stubborn]", "hydra.sweep.dir=sweep"]
     env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
-    process = start(tmp_path, "baseline", "-m", *words, "tracker=none", "seed=1,2", env=env)
+    process = start(tmp_path, "baseline", "-m", *arguments, "tracker=none", "seed=1,2", env=env)
     until((tmp_path / "busy").exists)
     os.kill(process.pid, signal.SIGINT)
     time.sleep(2)
@@ -117,7 +117,7 @@ def test_ctrl_c_again_ends_a_job_that_does_not_stop(tmp_path, write):
 
 
 def test_a_terminal_shows_the_running_jobs(tmp_path):
-    words = [
+    arguments = [
         "baseline",
         "-m",
         "corpus.max_eval_rows=20",
@@ -126,7 +126,7 @@ def test_a_terminal_shows_the_running_jobs(tmp_path):
         "hydra.sweep.dir=sweep",
     ]
     terminal = pexpect.spawn(
-        sys.executable, ["-m", "bisum", *words], cwd=str(tmp_path), timeout=120, dimensions=(30, 90)
+        sys.executable, ["-m", "bisum", *arguments], cwd=str(tmp_path), timeout=120, dimensions=(30, 90)
     )
     terminal.expect(pexpect.EOF)
     terminal.close()
@@ -140,11 +140,11 @@ def test_a_terminal_shows_the_running_jobs(tmp_path):
 
 
 def test_two_processes_share_a_sweep(reference, tmp_path):
-    words = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
+    arguments = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
     sweep = tmp_path / "sweep"
-    first = start(tmp_path, *words)
+    first = start(tmp_path, *arguments)
     until(lambda: (sweep / "0/.progress").exists())
-    second = start(tmp_path, *words)
+    second = start(tmp_path, *arguments)
     outs = [process.communicate(timeout=300)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outs
     assert "> 2 jobs in sweep; another process is also working on them" in outs[1]
@@ -192,14 +192,14 @@ class Trouble:
 def trouble(tmp_path, write):
     write(tmp_path / "lab/trouble.py", TROUBLE)
     write(tmp_path / "mine/filter/trouble.yaml", "trouble:\n  _target_: trouble.Trouble\n  what: none\n")
-    words = ["--config-dir", "mine", "filter=[trouble]", "allow_targets=[trouble]", "hydra.sweep.dir=sweep"]
-    return ["baseline", "-m", "corpus.max_eval_rows=20", "evaluation.bootstrap_samples=100", "tracker=none", *words]
+    arguments = ["--config-dir", "mine", "filter=[trouble]", "allow_targets=[trouble]", "hydra.sweep.dir=sweep"]
+    return ["baseline", "-m", "corpus.max_eval_rows=20", "evaluation.bootstrap_samples=100", "tracker=none", *arguments]
 
 
 def test_failures_stay_where_they_are(trouble, tmp_path, run_bisum):
-    words = ["filter.trouble.what=fail,die,hang,none,memory", "sweep.timeout=0.1", "sweep.parallel=2"]
+    arguments = ["filter.trouble.what=fail,die,hang,none,memory", "sweep.timeout=0.1", "sweep.parallel=2"]
     env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
-    done = run_bisum(*trouble, *words, cwd=tmp_path, env=env)
+    done = run_bisum(*trouble, *arguments, cwd=tmp_path, env=env)
     sweep = tmp_path / "sweep"
     assert done.code == 1
     assert statuses(sweep) == ["failed", "failed", "failed", "finished", "failed"]
@@ -218,8 +218,8 @@ def test_failures_stay_where_they_are(trouble, tmp_path, run_bisum):
 
 def test_a_job_that_fails_once_is_tried_again_and_fail_fast_stops_the_rest(trouble, tmp_path, run_bisum):
     env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
-    words = ["filter.trouble.what=once,die,none", "sweep.retries=1", "sweep.fail_fast=true"]
-    done = run_bisum(*trouble, *words, cwd=tmp_path, env=env)
+    arguments = ["filter.trouble.what=once,die,none", "sweep.retries=1", "sweep.fail_fast=true"]
+    done = run_bisum(*trouble, *arguments, cwd=tmp_path, env=env)
     assert done.code == 1
     assert "it runs again" in done.out
     assert statuses(tmp_path / "sweep") == ["finished", "failed", "waiting"]

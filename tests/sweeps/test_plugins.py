@@ -32,8 +32,8 @@ class Backwards(Launcher):
 
     def launch(self, job_overrides, initial_job_idx):
         returned = []
-        for number, words in reversed(list(enumerate(job_overrides, initial_job_idx))):
-            config = self.context.config_loader.load_sweep_config(self.config, list(words))
+        for number, arguments in reversed(list(enumerate(job_overrides, initial_job_idx))):
+            config = self.context.config_loader.load_sweep_config(self.config, list(arguments))
             with open_dict(config):
                 config.hydra.job.id, config.hydra.job.num = str(number), number
             returned.append(
@@ -106,8 +106,8 @@ def ranked(out):
 
 
 def test_a_launcher_runs_the_jobs_that_bisum_lists(run_bisum, launched, lab):
-    words = [*launched, "experiment=null", "corpus.language_temperature=2"]
-    done = run_bisum("baseline", "-m", *words, "evaluation.lead=1,2", "seed=${hydra.job.num}", cwd=lab)
+    arguments = [*launched, "experiment=null", "corpus.language_temperature=2"]
+    done = run_bisum("baseline", "-m", *arguments, "evaluation.lead=1,2", "seed=${hydra.job.num}", cwd=lab)
     assert done.code == 0, done.err
     assert leads(lab / "a sweep") == [1, 2]
     assert done.out.index("job 1 of 2: evaluation.lead=2") < done.out.index("job 0 of 2: evaluation.lead=1")
@@ -194,9 +194,9 @@ def joblib(lab, write):
 
 
 def test_joblib_computes_what_one_process_does(run_bisum, joblib, lab):
-    words = [*SMALL, "trainer.epochs=1", "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "seed=1,2"]
+    arguments = [*SMALL, "trainer.epochs=1", "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "seed=1,2"]
     done = [
-        run_bisum("-m", *words, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", cwd=lab)
+        run_bisum("-m", *arguments, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", cwd=lab)
         for launcher in ("joblib", "basic")
     ]
     assert [each.code for each in done] == [0, 0], done

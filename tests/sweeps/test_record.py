@@ -72,7 +72,7 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         (
             ["evaluation.lead=3"],
@@ -85,8 +85,8 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
         (["tracker=nope"], "tracker=nope: no such option"),
     ],
 )
-def test_words_that_a_resumed_sweep_does_not_take(call_bisum, one_line, sweep, words, line):
-    assert one_line(call_bisum("resume=sweep", *words)).startswith(f"bisum: {line}")
+def test_words_that_a_resumed_sweep_does_not_take(call_bisum, one_line, sweep, arguments, line):
+    assert one_line(call_bisum("resume=sweep", *arguments)).startswith(f"bisum: {line}")
 
 
 def first(**entries):
@@ -100,7 +100,7 @@ def first(**entries):
         (lambda values: values.update(jobs=[]), "jobs must be one or more"),
         (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
         (lambda values: values.update(command="compare"), "command must be one that bisum -m runs"),
-        (lambda values: values.update(words=["a", 1]), "words must be a list of texts"),
+        (lambda values: values.update(arguments=["a", 1]), "arguments must be a list of texts"),
         (lambda values: values.update(threads=0), "threads must be a whole number from 1 to 512"),
         (first(folder="../x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="/tmp/x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
@@ -129,8 +129,8 @@ def test_another_run_in_the_folder_of_a_job_is_refused(call_bisum, one_line, swe
 
 def test_rows_that_have_changed_since_are_refused(call_bisum, tmp_path, write):
     write(tmp_path / "rows.csv", ROWS)
-    words = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
-    assert call_bisum(*WORDS, *words).code == 0
+    arguments = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
+    assert call_bisum(*WORDS, *arguments).code == 0
     again(tmp_path / "sweep", 1)
     write(tmp_path / "rows.csv", ROWS.replace("Prints", "Shows"))
     done = call_bisum("resume=sweep")
@@ -153,8 +153,8 @@ def test_a_changed_yaml_file_changes_no_job_of_a_resumed_sweep(call_bisum, tmp_p
 def test_no_secret_is_in_the_record(call_bisum, tmp_path, write, monkeypatch):
     write(tmp_path / "very-secret/rows.csv", ROWS)
     monkeypatch.setenv("PLACE", "very-secret")
-    words = ["languages=[en]", "corpus=files", "corpus.path=${oc.env:PLACE}/rows.csv", "filter=[]"]
-    assert call_bisum(*WORDS, *words, "evaluation.lead=1,2").code == 0
+    arguments = ["languages=[en]", "corpus=files", "corpus.path=${oc.env:PLACE}/rows.csv", "filter=[]"]
+    assert call_bisum(*WORDS, *arguments, "evaluation.lead=1,2").code == 0
     again(tmp_path / "sweep", 0)
     assert call_bisum("resume=sweep").code == 0
     assert load(tmp_path / "sweep/0/run.json")["status"] == "finished"
@@ -179,15 +179,15 @@ def test_a_job_is_written_through_no_link(call_bisum, tmp_path, sweep):
 
 
 def test_folders_inside_each_other_are_refused(call_bisum, one_line):
-    words = ["model.prefix=a,a/b", "hydra.sweep.subdir=${model.prefix}"]
-    line = one_line(call_bisum(*WORDS, *words))
+    arguments = ["model.prefix=a,a/b", "hydra.sweep.subdir=${model.prefix}"]
+    line = one_line(call_bisum(*WORDS, *arguments))
     assert line == "bisum: hydra.sweep.subdir: 'a/b' is inside 'a', the folder of another job"
 
 
 def test_a_url_without_its_query_is_to_be_given_again(call_bisum, tmp_path, write, one_line):
     write(tmp_path / "rows.csv", ROWS)
-    words = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
-    assert call_bisum(*WORDS, *words).code == 0
+    arguments = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
+    assert call_bisum(*WORDS, *arguments).code == 0
 
     def mask(values):
         values["shared"]["masked"] = [["tracker", "project"]]

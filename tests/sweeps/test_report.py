@@ -24,8 +24,10 @@ IN_THIS_PROCESS = "hydra/launcher=basic"
 
 def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_path):
     sweep = tmp_path / "sweep"
-    words = [*WORDS, "trainer.epochs=1", "trainer.max_gradient_norm=null", "trainer.log_every=2"]
-    done = call_bisum("-m", *words, "trainer.learning_rate=1e30,1e-3,2e30", IN_THIS_PROCESS, f"hydra.sweep.dir={sweep}")
+    arguments = [*WORDS, "trainer.epochs=1", "trainer.max_gradient_norm=null", "trainer.log_every=2"]
+    done = call_bisum(
+        "-m", *arguments, "trainer.learning_rate=1e30,1e-3,2e30", IN_THIS_PROCESS, f"hydra.sweep.dir={sweep}"
+    )
     assert done.code == 1
     records = [json.loads((sweep / f"{job}/run.json").read_text("utf-8")) for job in range(3)]
     assert [record["status"] for record in records] == ["failed", "finished", "failed"]
@@ -76,11 +78,11 @@ def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained,
         low, high = (metrics[f"{prefix}/rougeL_{end}"] for end in ("low", "high"))
         assert f" {value:.1f} {low:.1f}-{high:.1f} " in row  # the interval that the run itself recorded
         assert languages in row
-        words = rows[3 + place - 1].split()
-        assert words == [
+        arguments = rows[3 + place - 1].split()
+        assert arguments == [
             str(place),
             *(f"{metrics[f'{prefix}/rouge{n}']:.1f}" for n in "12"),
-            f"{metrics[f'{prefix}/words']:.2f}",
+            f"{metrics[f'{prefix}/arguments']:.2f}",
             f"{metrics[f'{prefix}/length_ratio']:.2f}",
             "-" if name == "lead-2" else f"{metrics[f'{prefix}/at_limit']:.1f}",
             f"{metrics[f'{prefix}/empty']:.1f}",
@@ -88,8 +90,8 @@ def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained,
 
 
 def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reason(call_bisum, trained, tmp_path):
-    words = ("corpus.max_eval_rows=30", IN_THIS_PROCESS, "hydra.sweep.dir=sweep", "languages=[en],[en,fr],[es]")
-    done = call_bisum("evaluate", "-m", f"run={trained}", *words)
+    arguments = ("corpus.max_eval_rows=30", IN_THIS_PROCESS, "hydra.sweep.dir=sweep", "languages=[en],[en,fr],[es]")
+    done = call_bisum("evaluate", "-m", f"run={trained}", *arguments)
     assert done.code == 1
     reason = json.loads((tmp_path / "sweep/1/run.json").read_text("utf-8"))["reason"]
     assert "fr" in reason
@@ -101,8 +103,8 @@ def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reaso
 
 def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum, tmp_path):
     (tmp_path / "sweep/0/.run.json.partial").mkdir(parents=True)  # where a file must be
-    words = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
-    done = call_bisum("baseline", "-m", *words, "evaluation.lead=1,2")
+    arguments = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
+    done = call_bisum("baseline", "-m", *arguments, "evaluation.lead=1,2")
     assert done.code == 1
     assert "IsADirectoryError" in done.err
     table = done.out.partition(" sweep ")[2]
@@ -111,9 +113,9 @@ def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum
 
 
 def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisum, tmp_path):
-    words = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
+    arguments = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
     subdirectory = "hydra.sweep.subdir=${model.prefix}"
-    done = call_bisum("baseline", "-m", *words, f"model.prefix={'x' * 300},b", subdirectory)
+    done = call_bisum("baseline", "-m", *arguments, f"model.prefix={'x' * 300},b", subdirectory)
     assert done.code == 1
     assert "File name too long" in done.err
     assert json.loads((tmp_path / "sweep/b/run.json").read_text("utf-8"))["status"] == "finished"
@@ -121,13 +123,20 @@ def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisu
 
 
 def test_a_sweep_overwrites_and_follows_nothing(call_bisum, tmp_path):
-    words = ["baseline", "-m", *WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "evaluation.lead=1,2"]
+    arguments = [
+        "baseline",
+        "-m",
+        *WORDS[:2],
+        "evaluation.bootstrap_samples=100",
+        "tracker=none",
+        "evaluation.lead=1,2",
+    ]
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "victim").write_text("precious", "utf-8")
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep/multirun.yaml").symlink_to(tmp_path / "victim")
     (tmp_path / "sweep/0").symlink_to(tmp_path / "elsewhere")
-    done = call_bisum(*words, "hydra.sweep.dir=sweep")
+    done = call_bisum(*arguments, "hydra.sweep.dir=sweep")
     assert done.code == 1
     assert "hydra.sweep.subdir: 'sweep/0' is a link; replace it with a folder" in done.err
     assert (tmp_path / "victim").read_text("utf-8") == "precious"
@@ -144,11 +153,11 @@ def test_a_directory_that_another_process_has_locked_is_refused(call_bisum, one_
 
 
 def test_a_new_run_overwrites_nothing(call_bisum, one_line, tmp_path, write):
-    words = ["baseline", *WORDS[:2], "tracker=none"]
+    arguments = ["baseline", *WORDS[:2], "tracker=none"]
     write(tmp_path / "app/config.yaml", "precious")
-    line = one_line(call_bisum(*words, "hydra.run.dir=.", "hydra.output_subdir=app"))
+    line = one_line(call_bisum(*arguments, "hydra.run.dir=.", "hydra.output_subdir=app"))
     assert "hydra.output_subdir: 'app' already holds YAML files; name another" in line
     write(tmp_path / "mine/metrics.jsonl", "precious")
-    line = one_line(call_bisum(*words, "hydra.run.dir=mine"))
+    line = one_line(call_bisum(*arguments, "hydra.run.dir=mine"))
     assert line.startswith("bisum: hydra.run.dir: 'mine' already holds metrics.jsonl, which would be overwritten")
     assert (tmp_path / "app/config.yaml").read_text("utf-8") == (tmp_path / "mine/metrics.jsonl").read_text("utf-8")

@@ -126,13 +126,13 @@ def test_a_finished_search_does_nothing_again_and_can_be_extended(sweep, call_bi
 
 
 def test_what_would_mix_trials_of_two_searches_is_refused(sweep, call_bisum):
-    for words, line in (
+    for arguments, line in (
         (["resume=sweep", "search.sampler=random"], "the jobs of a sweep keep their settings when it is resumed"),
         (["resume=sweep", "trainer.epochs=4"], "'trainer.epochs=4': the jobs of a sweep keep their settings"),
         ([*SEARCH, "search.trials=7", "trainer.epochs=4"], "holds another sweep (a search with another space"),
         (["-m", *FEW, "seed=1,2", "hydra.sweep.dir=sweep"], "holds another sweep (a search)"),
     ):
-        done = call_bisum(*words)
+        done = call_bisum(*arguments)
         assert done.code == 2
         assert line in done.err
         assert done.err.count("\n") == 1
@@ -141,25 +141,25 @@ def test_what_would_mix_trials_of_two_searches_is_refused(sweep, call_bisum):
 def test_a_file_that_has_changed_ends_a_search(tmp_path, call_bisum):
     (tmp_path / "mine/hparams_search").mkdir(parents=True)
     file = tmp_path / "mine/hparams_search/mine.yaml"
-    text = "# @package _global_\ndefaults:\n  - _settings@search\nhydra:\n  sweeper:\n    params:\n      seed: 1,2\n"
+    text = "# @package _global_\ndefaults:\n  - _base@search\nhydra:\n  sweeper:\n    params:\n      seed: 1,2\n"
     file.write_text(text, "utf-8")
-    words = [*FEW, "trainer.batch_size=4", "hydra.sweep.dir=sweep"]
-    done = call_bisum("--config-dir", "mine", "hparams_search=mine", *words, "trainer.epochs=1", "search.trials=9")
+    arguments = [*FEW, "trainer.batch_size=4", "hydra.sweep.dir=sweep"]
+    done = call_bisum("--config-dir", "mine", "hparams_search=mine", *arguments, "trainer.epochs=1", "search.trials=9")
     assert done.code == 0, done.err
-    assert [entry["words"][-1] for entry in sorted(entries(tmp_path / "sweep"), key=str)] in (
+    assert [entry["arguments"][-1] for entry in sorted(entries(tmp_path / "sweep"), key=str)] in (
         ["seed=1", "seed=2"],
         ["seed=2", "seed=1"],
     )  # there are two combinations, and neither is computed twice
     file.write_text(text.replace("1,2", "1,2,3"), "utf-8")
     done = call_bisum("resume=sweep")
     assert done.code == 2
-    assert "its words now compose to another space, so new trials could not be compared" in done.err
+    assert "its arguments now compose to another space, so new trials could not be compared" in done.err
 
 
 def test_two_objectives_have_a_front(tmp_path, call_bisum):
     objectives = ["search.objective=[eval/rougeL,eval/loss]", "search.pruner=null", "search.trials=3"]
-    words = [word for word in SEARCH if word != "log=quiet"]
-    done = call_bisum(*words, *objectives, "trainer.epochs=1")
+    arguments = [argument for argument in SEARCH if argument != "log=quiet"]
+    done = call_bisum(*arguments, *objectives, "trainer.epochs=1")
     assert done.code == 0, done.err
     found = [record(tmp_path / "sweep", number)["best"] for number in range(3)]
     front = [
@@ -175,24 +175,24 @@ def test_two_objectives_have_a_front(tmp_path, call_bisum):
 
 
 def test_two_directories_share_a_database(tmp_path, call_bisum):
-    words = [word for word in SEARCH if not word.startswith("hydra.sweep")]
-    words += ["search.storage=sqlite:///trials.db", "search.study=a", "trainer.epochs=1"]
-    assert call_bisum(*words, "search.trials=1", "hydra.sweep.dir=one").code == 0
-    done = call_bisum(*words, "search.trials=3", "hydra.sweep.dir=two")
+    arguments = [argument for argument in SEARCH if not argument.startswith("hydra.sweep")]
+    arguments += ["search.storage=sqlite:///trials.db", "search.study=a", "trainer.epochs=1"]
+    assert call_bisum(*arguments, "search.trials=1", "hydra.sweep.dir=one").code == 0
+    done = call_bisum(*arguments, "search.trials=3", "hydra.sweep.dir=two")
     assert done.code == 0, done.err
     assert (len(entries(tmp_path / "one")), len(entries(tmp_path / "two"))) == (1, 2)
     trials = optuna.load_study(study_name="a", storage="sqlite:///trials.db").trials
     assert [trial.user_attrs["directory"] for trial in trials] == [
         str(tmp_path / name) for name in ("one", "two", "two")
     ]
-    done = call_bisum(*words, "search.trials=3", "hydra.sweep.dir=three", "trainer.epochs=2")
+    done = call_bisum(*arguments, "search.trials=3", "hydra.sweep.dir=three", "trainer.epochs=2")
     assert done.code == 2
     assert done.err == "bisum: search.study: 'a' belongs to another search; name another study\n"
 
 
 def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
     rows = tmp_path / "rows.csv"
-    words = [
+    arguments = [
         *SEARCH,
         "corpus=files",
         "corpus.path=rows.csv",
@@ -202,7 +202,7 @@ def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
         "trainer.epochs=1",
     ]
     rows.write_text("document,summary\n", "utf-8")
-    assert call_bisum(*words).code == 1
+    assert call_bisum(*arguments).code == 1
     assert [trial.state.name for trial in study(tmp_path / "sweep").trials] == ["FAIL", "FAIL"]
     text = "".join(
         f"Reads the file {n} and prints its lines. It has an option.,Prints file {n}.,en\n" for n in range(60)
@@ -218,14 +218,14 @@ def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
 
 def test_a_killed_search_goes_on_in_two_processes(tmp_path):
     sweep = tmp_path / "sweep"
-    words = [*SEARCH, "search.trials=5", "trainer.epochs=2"]
-    first = start(tmp_path, *words)
+    arguments = [*SEARCH, "search.trials=5", "trainer.epochs=2"]
+    first = start(tmp_path, *arguments)
     until(lambda: (sweep / "1/metrics.jsonl").exists())
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
     with (sweep / "optuna.journal").open("a") as journal:
         journal.write('{"op_code": 4, "wor')  # as a power cut leaves it
-    both = [start(tmp_path, "resume=sweep"), start(tmp_path, *words)]
+    both = [start(tmp_path, "resume=sweep"), start(tmp_path, *arguments)]
     for process in both:
         out, _ = process.communicate(timeout=200)
         assert process.returncode == 0, out

@@ -17,8 +17,8 @@ QUICK = [*SMALL, "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "trainer
 def on_slurm(slurm, run_bisum, tmp_path):
     """Run a command line where there is a Slurm, and at the end cancel what is left of its jobs."""
 
-    def run(*words, env=None):
-        return run_bisum(*words, cwd=tmp_path, env={**slurm.env, **(env or {})})
+    def run(*arguments, env=None):
+        return run_bisum(*arguments, cwd=tmp_path, env={**slurm.env, **(env or {})})
 
     yield run
     for id_ in submissions(tmp_path / "sweep") if (tmp_path / "sweep/sweep.json").exists() else ():
@@ -30,8 +30,8 @@ def submissions(sweep):
 
 
 def test_a_preempted_job_is_queued_again_and_computes_the_same(slurm, on_slurm, run_bisum, tmp_path):
-    words = ["-m", "seed=1,2", *TRAINING, "trainer.epochs=4"]
-    done = on_slurm(*words, *ON_SLURM, "sweep.wait=false")
+    arguments = ["-m", "seed=1,2", *TRAINING, "trainer.epochs=4"]
+    done = on_slurm(*arguments, *ON_SLURM, "sweep.wait=false")
     assert (done.code, done.err) == (0, "")
     assert "> submitted 2 jobs, 2 at once, to Slurm as " in done.out
     assert done.out.endswith("> collect the results with: bisum resume=sweep\n")
@@ -52,7 +52,7 @@ def test_a_preempted_job_is_queued_again_and_computes_the_same(slurm, on_slurm, 
     assert statuses(sweep) == ["finished"] * 2
     assert "> continuing from epoch-" in (sweep / "0/train.log").read_text("utf-8")
     alone = run_bisum(
-        *words, "hydra/launcher=basic", "hydra.sweep.dir=alone", cwd=tmp_path, env={"OMP_NUM_THREADS": "1"}
+        *arguments, "hydra/launcher=basic", "hydra.sweep.dir=alone", cwd=tmp_path, env={"OMP_NUM_THREADS": "1"}
     )
     assert alone.code == 0, alone.err
     for job in range(2):
@@ -82,8 +82,8 @@ def test_a_cancelled_job_is_named_with_what_slurm_says_and_submitted_again(slurm
 
 
 def test_workers_share_the_trials_of_a_search(on_slurm, tmp_path):
-    words = ["hparams_search=optuna", *QUICK, "trainer.batch_size=4", "search.trials=4", "sweep.parallel=2"]
-    done = on_slurm(*words, *ON_SLURM)
+    arguments = ["hparams_search=optuna", *QUICK, "trainer.batch_size=4", "search.trials=4", "sweep.parallel=2"]
+    done = on_slurm(*arguments, *ON_SLURM)
     assert done.code == 0, done.err
     assert "> submitted 2 workers, 2 at once, to Slurm as " in done.out
     assert sorted(entry["trial"] for entry in entries(tmp_path / "sweep")) == [0, 1, 2, 3]
@@ -99,7 +99,7 @@ def test_a_job_that_fails_fails_the_sweep(on_slurm, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         (
             ["hydra.launcher.partition=gpuu"],
@@ -109,13 +109,13 @@ def test_a_job_that_fails_fails_the_sweep(on_slurm, tmp_path):
         (["hardware=gpu"], ".gpus: hardware=gpu needs a GPU; add hydra.launcher.gpus=1"),
     ],
 )
-def test_what_cannot_be_submitted_is_refused_in_one_line(words, line, on_slurm):
-    done = on_slurm("-m", "seed=1,2", *QUICK, *ON_SLURM, *words)
+def test_what_cannot_be_submitted_is_refused_in_one_line(arguments, line, on_slurm):
+    done = on_slurm("-m", "seed=1,2", *QUICK, *ON_SLURM, *arguments)
     assert (done.code, done.err) == (2, f"bisum: hydra.launcher{line}\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         (["hydra.launcher.time=soon"], "hydra.launcher.time: expected a whole number >= 1, not 'soon'"),
         (["hydra.launcher.tim=3"], "hydra.launcher.tim: no such key of this launcher, did you mean 'time'?"),
@@ -123,8 +123,8 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(words, line, on_slurm):
         (["hydra.launcher.account='a b'"], "hydra.launcher.account: expected a name, without blanks and quotes, not"),
     ],
 )
-def test_a_wrong_setting_is_refused_without_slurm(words, line, call_bisum, one_line):
-    assert line in one_line(call_bisum("-m", "seed=1,2", *QUICK, *ON_SLURM, *words))
+def test_a_wrong_setting_is_refused_without_slurm(arguments, line, call_bisum, one_line):
+    assert line in one_line(call_bisum("-m", "seed=1,2", *QUICK, *ON_SLURM, *arguments))
 
 
 def test_a_strangers_file_writes_no_line_of_the_script(call_bisum, one_line, write, tmp_path):

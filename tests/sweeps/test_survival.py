@@ -35,9 +35,9 @@ def check(sweep, reference, table):
 def test_a_sweep_that_is_killed_five_times_equals_an_unbroken_one(reference, tmp_path, run_bisum, processes):
     chance = random.Random(processes)
     sweep = tmp_path / "sweep"
-    words = ["-m", *WORDS, *JOBS, "hydra.sweep.dir=sweep", f"sweep.parallel={3 - processes}"]
+    arguments = ["-m", *WORDS, *JOBS, "hydra.sweep.dir=sweep", f"sweep.parallel={3 - processes}"]
     for number in range(KILLS):
-        again = words if number % 2 == 0 or not (sweep / "sweep.json").exists() else ["resume=sweep"]
+        again = arguments if number % 2 == 0 or not (sweep / "sweep.json").exists() else ["resume=sweep"]
         working = [start(tmp_path, *again) for _ in range(processes)]
         time.sleep(chance.uniform(3, 25))
         for process in working:

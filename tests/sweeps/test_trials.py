@@ -62,16 +62,16 @@ class Search:
 def begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def begin(*words):
+    def begin(*arguments):
         composer = Composer("train")
-        return Search(listed_sweep(composer, composer.parse([*words, "hydra.sweep.dir=sweep"])))
+        return Search(listed_sweep(composer, composer.parse([*arguments, "hydra.sweep.dir=sweep"])))
 
     return begin
 
 
 @pytest.fixture
 def resumed(tmp_path):
-    return lambda *words: Search(sweep_of_record("sweep", None, ["resume=sweep", *words])[1])
+    return lambda *arguments: Search(sweep_of_record("sweep", None, ["resume=sweep", *arguments])[1])
 
 
 def run_all(search, score=lambda number: float(number)):
@@ -227,7 +227,7 @@ def test_more_trials_stay_asked_for(begun, resumed):
 
 
 def test_an_unreachable_database_is_refused_and_leaves_nothing(tmp_path, call_bisum, one_line):
-    words = ["search.storage=sqlite:////nowhere/x.db", "search.study=a", "hydra.sweep.dir=sweep"]
-    line = one_line(call_bisum("hparams_search=optuna", *words, "tracker=none"))
+    arguments = ["search.storage=sqlite:////nowhere/x.db", "search.study=a", "hydra.sweep.dir=sweep"]
+    line = one_line(call_bisum("hparams_search=optuna", *arguments, "tracker=none"))
     assert "search.storage: 'sqlite:////nowhere/x.db' cannot be used: " in line
     assert not (tmp_path / "sweep").exists()

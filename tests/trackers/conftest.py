@@ -49,14 +49,14 @@ def read():
 
 @pytest.fixture(scope="session")
 def command(tmp_path_factory):
-    """Run a command line in this process, as `command(*words, cwd=FOLDER)`; returns its exit code."""
+    """Run a command line in this process, as `command(*arguments, cwd=FOLDER)`; returns its exit code."""
     from bisum.cli.main import main
 
-    def run(*words: str, cwd: Path | None = None) -> int:
+    def run(*arguments: str, cwd: Path | None = None) -> int:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(cwd or tmp_path_factory.mktemp("cwd"))
             with pytest.raises(SystemExit) as exit_:
-                main(list(words))
+                main(list(arguments))
         return exit_.value.code
 
     return run

@@ -84,7 +84,7 @@ class Badly(Tracker):
         return Bad(run, self.way)
 """
 
-YAML = "defaults: [_settings]\n_target_: diary.{}\n"
+YAML = "defaults: [_base]\n_target_: diary.{}\n"
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def tracker(tmp_path, monkeypatch, small):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "diary", raising=False)
 
-    def composed(*words):
-        return compose([*small, "trainer.epochs=1", *words], config_dir=str(tmp_path / "conf"))
+    def composed(*arguments):
+        return compose([*small, "trainer.epochs=1", *arguments], config_dir=str(tmp_path / "conf"))
 
     return composed
 
@@ -186,7 +186,7 @@ def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
 
 
 @pytest.mark.parametrize(
-    ("words", "name"),
+    ("arguments", "name"),
     [
         ([], "starter"),
         (["model=mt5_small", "trainer.learning_rate=5e-5", "seed=1"], "mt5_small-lr5e-05-s1"),
@@ -198,26 +198,26 @@ def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
         (["tracker=none", "hydra.run.dir=x", "++generation.num_beams=4", "languages=[en]"], "starter-num_beams4-en"),
     ],
 )
-def test_a_run_is_named_by_what_differs(words, name):
-    assert run_name(compose(words).provenance) == name.replace("-en", "-languagesen")
+def test_a_run_is_named_by_what_differs(arguments, name):
+    assert run_name(compose(arguments).provenance) == name.replace("-en", "-languagesen")
 
 
 @pytest.mark.parametrize(
-    ("words", "system"),
+    ("arguments", "system"),
     [
         (["seed=3"], "starter"),
         (["seed=3", "trainer.learning_rate=5e-5"], "starter-lr5e-05"),
         (["trainer.learning_rate=5e-5", "++seed=4"], "starter-lr5e-05"),
     ],
 )
-def test_runs_that_differ_in_their_seed_are_one_system(words, system):
-    assert system_name(compose(words).provenance) == system
+def test_runs_that_differ_in_their_seed_are_one_system(arguments, system):
+    assert system_name(compose(arguments).provenance) == system
 
 
 @pytest.mark.parametrize("option", ["wandb", "trackio", "none"])
 def test_every_tracker_takes_the_common_keys(option):
-    words = ["mode=offline", "project=titles", "name=a", "group=b", "tags=[c]", "table_rows=0", "finish_seconds=1"]
-    config = compose([f"tracker={option}", *(f"tracker.{word}" for word in words)])
+    arguments = ["mode=offline", "project=titles", "name=a", "group=b", "tags=[c]", "table_rows=0", "finish_seconds=1"]
+    config = compose([f"tracker={option}", *(f"tracker.{argument}" for argument in arguments)])
     assert (config.tracker.mode, config.tracker.project, config.tracker.tags) == ("offline", "titles", ["c"])
     assert config.tracker.wanted == (option != "none")
     assert not compose([f"tracker={option}", "tracker.mode=disabled"]).tracker.wanted
@@ -264,7 +264,7 @@ def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("argument", "said"),
     [
         ("tracker=wandbb", "tracker=wandbb: no such option, did you mean 'wandb'? (valid: none, trackio, wandb)"),
         ("tracker=null", "tracker=null: one is needed (valid: none, trackio, wandb)"),
@@ -275,5 +275,5 @@ def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
         ("tracker.table_rows=-1", "tracker.table_rows: expected a whole number >= 0, not -1"),
     ],
 )
-def test_a_mistake_is_told(word, said, call_bisum, one_line):
-    assert said in one_line(call_bisum(word))
+def test_a_mistake_is_told(argument, said, call_bisum, one_line):
+    assert said in one_line(call_bisum(argument))

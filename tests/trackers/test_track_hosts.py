@@ -146,9 +146,9 @@ def closed_port():
 def test_a_host_that(kind, said, host, small, untracked, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("WANDB_BASE_URL", closed_port() if kind == "is not there" else host(kind))
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
-    words = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
+    arguments = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
     began = time.perf_counter()
-    train(compose(words), tmp_path / "run")
+    train(compose(arguments), tmp_path / "run")
     assert time.perf_counter() - began < 60
     assert values(tmp_path / "run") == untracked
     out, err = capfd.readouterr()
@@ -181,8 +181,8 @@ def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp
     monkeypatch.setenv("WANDB_BASE_URL", address)
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     directory = tmp_path / "run"
-    words = [*small, "trainer.epochs=1", "tracker.mode=online", "tracker.table_rows=0"]
-    assert command(*words, f"hydra.run.dir={directory}") == 0
+    arguments = [*small, "trainer.epochs=1", "tracker.mode=online", "tracker.table_rows=0"]
+    assert command(*arguments, f"hydra.run.dir={directory}") == 0
     out, err = capfd.readouterr()
     identity = read.record(directory)["tracker"]["id"]
     assert out.count(f"> tracked at {address}/me/bisum/runs/{identity}") == 2  # when it begins and when it ends
@@ -236,11 +236,11 @@ def test_a_strangers_folder_chooses_no_host(small, tmp_path, monkeypatch):
     for folder in (tmp_path / "wandb", tmp_path / "run/wandb"):
         folder.mkdir(parents=True)
         (folder / "settings").write_text(f"[default]\nbase_url = {server.address}\n", encoding="utf-8")
-    words = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
-    train(compose(words), tmp_path / "run")
+    arguments = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
+    train(compose(arguments), tmp_path / "run")
     assert asked == []
     monkeypatch.setenv("WANDB_BASE_URL", server.address)  # the user's own choice
-    train(compose(words), tmp_path / "other")
+    train(compose(arguments), tmp_path / "other")
     assert asked
     server.shutdown()
     server.server_close()

@@ -20,8 +20,14 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def directory(command, small, store, tmp_path_factory):
     directory = tmp_path_factory.mktemp("run") / "run"
-    words = ["tracker=trackio", f"tracker.directory={store}", "tracker.group=night", "tracker.table_rows=4", "seed=5"]
-    assert command(*small, *words, f"hydra.run.dir={directory}") == 0
+    arguments = [
+        "tracker=trackio",
+        f"tracker.directory={store}",
+        "tracker.group=night",
+        "tracker.table_rows=4",
+        "seed=5",
+    ]
+    assert command(*small, *arguments, f"hydra.run.dir={directory}") == 0
     return directory
 
 

@@ -61,9 +61,9 @@ def check_history(found, directory):
 def sweep(command, small, tmp_path_factory):
     """Four jobs of two systems, tracked."""
     directory = tmp_path_factory.mktemp("sweeps") / "rates"
-    words = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,2e-2", "seed=1,2", "hydra/launcher=basic"]
-    words.append(f"hydra.sweep.dir={directory}")
-    assert command(*words) == 0
+    arguments = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,2e-2", "seed=1,2", "hydra/launcher=basic"]
+    arguments.append(f"hydra.sweep.dir={directory}")
+    assert command(*arguments) == 0
     return directory
 
 
@@ -72,10 +72,17 @@ def other_backend(command, small, tmp_path_factory):
     """A run from within a repository, its checkpoint an artifact."""
     repository = tmp_path_factory.mktemp("repository")
     directory = repository / "run"
-    for words in ("init", "-c user.name=a -c user.email=a@b.c commit --allow-empty -m first"):
-        subprocess.run(["git", *words.split()], cwd=repository, check=True, capture_output=True)
-    words = [*small, *TRACKED, "trainer=seq2seq_trainer", "seed=1", "tracker.tags=[a,b]", "tracker.checkpoints=best"]
-    assert command(*words, "hydra.run.dir=run", cwd=repository) == 0
+    for arguments in ("init", "-c user.name=a -c user.email=a@b.c commit --allow-empty -m first"):
+        subprocess.run(["git", *arguments.split()], cwd=repository, check=True, capture_output=True)
+    arguments = [
+        *small,
+        *TRACKED,
+        "trainer=seq2seq_trainer",
+        "seed=1",
+        "tracker.tags=[a,b]",
+        "tracker.checkpoints=best",
+    ]
+    assert command(*arguments, "hydra.run.dir=run", cwd=repository) == 0
     return directory
 
 
@@ -295,10 +302,10 @@ def test_the_commands_that_are_shown_work(other_backend, read):
 def resumed(command, small, tmp_path_factory, read):
     """A run that was killed with -9 in its second epoch, and resumed; the logs of both."""
     directory = tmp_path_factory.mktemp("killed") / "run"
-    words = [*small, *TRACKED, "corpus.max_train_rows=128", "trainer.save_every=4", "seed=3"]
+    arguments = [*small, *TRACKED, "corpus.max_train_rows=128", "trainer.save_every=4", "seed=3"]
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     process = subprocess.Popen(
-        [sys.executable, "-m", "bisum", *words, f"hydra.run.dir={directory}"],
+        [sys.executable, "-m", "bisum", *arguments, f"hydra.run.dir={directory}"],
         env=environment, cwd=directory.parent, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while (read_metrics(directory) or [{"step": 0}])[-1]["step"] < 42:
@@ -336,8 +343,8 @@ def test_a_resumed_run_has_one_log_that_is_complete(resumed, read):
 
 
 def test_an_exploration_is_tracked_with_its_plots(command, tmp_path):
-    words = [*TRACKED, "corpus.max_train_rows=24", "corpus.max_eval_rows=8", f"hydra.run.dir={tmp_path / 'run'}"]
-    assert command("explore", *words) == 0
+    arguments = [*TRACKED, "corpus.max_train_rows=24", "corpus.max_eval_rows=8", f"hydra.run.dir={tmp_path / 'run'}"]
+    assert command("explore", *arguments) == 0
     (line,) = read_metrics(tmp_path / "run")
     found = records(tmp_path / "run")
     row = {name: value for record in found["history"] for name, value in record["item"].items()}
@@ -360,10 +367,10 @@ def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
             name: {"value": given.get("value", given.get(end, given.get("values", [None])[-1]))}
             for name, given in sweep["parameters"].items()
         }
-        words = create_sweep_command_args({"args": chosen})["args_no_hyphens"]
+        arguments = create_sweep_command_args({"args": chosen})["args_no_hyphens"]
         program, *fixed, macro = sweep["command"]
         assert (program, macro) == ("bisum", "${args_no_hyphens}")
-        config = bisum.compose([*fixed, *words])
+        config = bisum.compose([*fixed, *arguments])
         rate = sweep["parameters"]["trainer.learning_rate"][end]
         assert (config.trainer.learning_rate, config.seed, config.tracker.mode) == (rate, 3, "online")
         assert config.provenance.choices["model"] == "mt5_small"

@@ -100,13 +100,13 @@ def test_all_checkpoints_damaged(copied, trained, read, call_bisum):
 
 def test_best_checkpoint_damaged(copied, trained, read, call_bisum):
     """The test split is not scored with damaged weights."""
-    words = [
+    arguments = [
         "trainer.evaluate_every=3",
         "metric=[chrf]",
         "trainer.best_metric=eval/chrf",
         "trainer.keep_checkpoints=11",
     ]
-    best = trained("trainer=accelerate", *words)  # of the first summaries
+    best = trained("trainer=accelerate", *arguments)  # of the first summaries
     directory = shutil.copytree(best, copied.parent / "best")
     assert read.record(directory)["test"]["checkpoint"] != "epoch-2"
     weights = directory / "checkpoints" / read.record(directory)["test"]["checkpoint"] / "model.safetensors"
@@ -159,12 +159,12 @@ STOPPING = ["trainer.evaluate_every=4", "metric=[chrf]", "trainer.best_metric=ev
 def test_interrupted_in_the_evaluation_that_stops_early(
     backend, start, wait_for, small, trained, read, tmp_path, call_bisum
 ):
-    words = [f"trainer={backend}", *STOPPING, "evaluation.batch_size=1"]
-    whole = trained(*words)
+    arguments = [f"trainer={backend}", *STOPPING, "evaluation.batch_size=1"]
+    whole = trained(*arguments)
     last = read.series(whole, "step")[-1]
     assert last < 32  # it did stop early
     directory = tmp_path / "run"
-    process = start(*small, *words, f"hydra.run.dir={directory}")
+    process = start(*small, *arguments, f"hydra.run.dir={directory}")
     wait_for(directory, process, last)
     os.kill(process.pid, signal.SIGTERM)
     process.join()
@@ -175,11 +175,11 @@ def test_interrupted_in_the_evaluation_that_stops_early(
 
 
 def test_killed_between_evaluations_that_are_no_better(start, wait_for, small, trained, read, tmp_path, call_bisum):
-    words = ["trainer=accelerate", *STOPPING]
-    whole = trained(*words)
+    arguments = ["trainer=accelerate", *STOPPING]
+    whole = trained(*arguments)
     last = read.series(whole, "step")[-1]
     directory = tmp_path / "run"
-    process = start(*small, *words, f"hydra.run.dir={directory}")
+    process = start(*small, *arguments, f"hydra.run.dir={directory}")
     wait_for(directory, process, last - 2)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -219,12 +219,12 @@ LOWEST = ["trainer.evaluate_every=4", "metric=[length]", "trainer.best_metric=ev
 
 
 def test_the_lowest_is_the_best_after_a_kill_too(start, wait_for, small, trained, read, tmp_path, call_bisum):
-    words = ["trainer=accelerate", *LOWEST]
-    whole = trained(*words)
+    arguments = ["trainer=accelerate", *LOWEST]
+    whole = trained(*arguments)
     values = read.series(whole, "eval/at_limit")
     assert read.record(whole)["best"]["eval/at_limit"] == min(values) < max(values)
     directory = tmp_path / "run"
-    process = start(*small, *words, f"hydra.run.dir={directory}")
+    process = start(*small, *arguments, f"hydra.run.dir={directory}")
     wait_for(directory, process, 10)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -234,17 +234,17 @@ def test_the_lowest_is_the_best_after_a_kill_too(start, wait_for, small, trained
 
 
 @pytest.mark.parametrize(
-    ("words", "before", "after"),
+    ("arguments", "before", "after"),
     [
         (["trainer.best_metric=eval/loss"], "eval/chrf of {", "eval/loss"),
         (["metric.chrf.beta=3"], "eval/chrf of {", "eval/chrf of {"),
     ],
 )
-def test_another_best_metric_is_refused(words, before, after, trained, tmp_path, call_bisum):
+def test_another_best_metric_is_refused(arguments, before, after, trained, tmp_path, call_bisum):
     """Its values cannot be compared with those so far, nor can a checkpoint be its best."""
     first = ["trainer=accelerate", "trainer.max_steps=8", "metric=[chrf]", "trainer.best_metric=eval/chrf"]
     directory = shutil.copytree(trained(*first), tmp_path / "run")
-    done = call_bisum(f"resume={directory}", *words, "trainer.max_steps=16")
+    done = call_bisum(f"resume={directory}", *arguments, "trainer.max_steps=16")
     assert done.code == 2
     assert done.err.startswith(f"bisum: resume: trainer.best_metric was {before}")
     assert f" and cannot become {after}" in done.err

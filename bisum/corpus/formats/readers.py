@@ -23,7 +23,7 @@ from bisum.corpus.formats.csv_format import read_csv, read_tsv
 from bisum.corpus.formats.fetching import fetch, options
 from bisum.corpus.formats.json_format import read_json, read_json_lines
 from bisum.corpus.formats.quoting import Quoting
-from bisum.corpus.places import readable
+from bisum.corpus.locations import readable
 from bisum.errors import UserError, one_line
 from bisum.interfaces.defaults import ConfDefault
 
@@ -65,7 +65,7 @@ def open_file(url: str, key: str = "", timeout: float | None = None) -> Iterator
     """Open a file, decompressed as its name says; read errors in the block become a UserError."""
     compression, _ = split_extension(url)
     with ExitStack() as stack:
-        timeout = timeout or ConfDefault("corpus/_tables", "timeout")()
+        timeout = timeout or ConfDefault("corpus/_base_tables", "timeout")()
         with _reached(url, key, timeout):
             file = stack.enter_context(_opened(url, timeout))
         try:

@@ -32,7 +32,7 @@ class XlsumRouge(Metric):
     """ROUGE-1, -2 and -L with the tokens of XL-Sum's scorer, multilingual_rouge_scoring, in most of its languages.
 
     Its description is followed: lower case, punctuation of all scripts removed, runs of letters and of digits as
-    tokens, and Snowball stems of tokens longer than 3 letters. `docs/metrics.md` says what differs.
+    tokens, and Snowball stems of tokens longer than 3 letters. `docs/reference/metrics.md` says what differs.
     """
 
     scores = {

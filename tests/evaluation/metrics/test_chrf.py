@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sacrebleu.metrics.chrf import CHRF
 
-from bisum.evaluation.measured import measured
+from bisum.evaluation.metric_values import measured
 from bisum.evaluation.metrics.chrf import Chrf
 from bisum.evaluation.row_scores import aggregate, difference
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bisum.errors import UserError
-from bisum.evaluation.measured import measured
+from bisum.evaluation.metric_values import measured
 from bisum.evaluation.metrics.evaluate_library import EvaluateMetric
 from bisum.evaluation.row_scores import aggregate, difference
 

@@ -72,7 +72,7 @@ def test_an_unknown_language_is_reported_and_has_no_value(rows_of):
 
 @pytest.mark.parametrize(("language", "other"), [("en", "es"), ("es", "en")])
 def test_few_references_are_taken_for_another_language(rows_of, language, other):
-    """The references are in the right language; docs/metrics.md has the shares."""
+    """The references are in the right language; docs/reference/metrics.md has the shares."""
     rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load([language])["test"]
     texts = rows["summary"].to_pylist()
     mixed = rows_of([*texts, "-"], languages=[*[language] * len(texts), other])  # the corpus has both

@@ -29,7 +29,7 @@ def begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str
         }
     return {
         "command": sweep.example.config.provenance.command,
-        "words": list(sweep.words),
+        "arguments": list(sweep.arguments),
         "config_dir": None if config_dir is None else str(Path(config_dir).resolve()),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "threads": threads,
@@ -55,7 +55,7 @@ def entry_of(job: Job) -> dict[str, Any]:
     """Return the entry of a job that has not begun."""
     return {
         "folder": job.folder,
-        "words": list(job.config.provenance.overrides),
+        "arguments": list(job.config.provenance.overrides),
         "signature": signature_of(job),
         "status": "waiting",
         "tries": 0,

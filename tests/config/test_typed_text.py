@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from bisum import compose
-from bisum.config.as_typed import word_for_hydra
 from bisum.config.composition import Composer
 from bisum.config.jobs import single_job
 from bisum.config.sweep import listed_sweep
+from bisum.config.typed_text import word_for_hydra
 from bisum.errors import UserError
 
 NUMBER_LIKE = ["1_004", "1e05233", "2024_11", "010", "0x1F", "1e3", ".5", "-0", "+7", "nan", "inf", "true", "False"]

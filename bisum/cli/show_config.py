@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.cli.arguments import CommandLine
-from bisum.config.jobs import Job, distinguishing_words
+from bisum.config.jobs import Job, distinguishing_arguments
 from bisum.config.messages import one_line_of
 from bisum.config.recording import mask_variables
 from bisum.errors import UserError, complain, printable
@@ -32,7 +32,9 @@ def show_sweep(jobs: Sequence[Job], repeated: Sequence[str], line: CommandLine) 
     """
     print("".join(f"# {printable(text)}\n" for text in repeated), end="")
     first: Any = None
-    for number, (job, own) in enumerate(zip(jobs, distinguishing_words([job.words for job in jobs]), strict=True)):
+    for number, (job, own) in enumerate(
+        zip(jobs, distinguishing_arguments([job.arguments for job in jobs]), strict=True)
+    ):
         chosen = _chosen(job, line, or_none=number > 0)
         text = _yaml(chosen, line)
         plain = yaml.safe_load(text)
@@ -50,7 +52,7 @@ def show_search(search: Search, line: CommandLine) -> None:
     """Print what is searched, and the configuration of a trial as YAML."""
     for key, found in search.space.items():
         print(f"# searched: {printable(key)}: {printable(str(found))}")
-    print("# a trial:", printable(" ".join(search.words(search.first))))
+    print("# a trial:", printable(" ".join(search.arguments(search.first))))
     print(_yaml(_chosen(search.base, line), line), end="")
 
 

@@ -8,9 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bisum.comparison.breakdown import Row, Where
 from bisum.comparison.result import Comparison, System
 from bisum.comparison.tables import interval
-from bisum.comparison.where import Row, Where
 from bisum.display.metric_tables import number
 from bisum.display.tables import Fitting, new_table
 from bisum.errors import one_line

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bisum.comparison.recorded_scores import read_texts
 from bisum.comparison.result import Comparison, Group, System
-from bisum.comparison.scored import read_texts
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS, interval, without_rounding
 from bisum.evaluation.row_scores import aggregated

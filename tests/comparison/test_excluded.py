@@ -7,8 +7,8 @@ from compared_runs import change, copied, record
 
 from bisum import compare
 from bisum.comparison.details import report_data
+from bisum.comparison.excluded import pruned_line
 from bisum.comparison.formats import as_data, as_markdown
-from bisum.comparison.others import pruned_line
 from bisum.comparison.report import html_report
 from bisum.comparison.tables import report
 from bisum.display.console import Console

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from bisum.models.weights import not_finite
 from bisum.runs.files import digest
+from bisum.training.finite import SoundSteps
 from bisum.training.session import Session
-from bisum.training.soundness import SoundSteps
 
 NAN = float("nan")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bisum.errors import UserError
-from bisum.evaluation.measured import measured
+from bisum.evaluation.metric_values import measured
 from bisum.interfaces.metric import Metric, Summaries
 from bisum.interfaces.score import Score, name_problem, share
 

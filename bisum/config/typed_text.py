@@ -110,7 +110,7 @@ def has_numbers(override: Override) -> bool:
 
 
 def word_for_hydra(override: Override) -> str:
-    """Return the word that gives Hydra the value of a settled override: text that looks like a number is quoted."""
+    """Return the argument that gives Hydra the value of a settled override: text that looks like a number is quoted."""
     if Typed not in _kinds(override):
         return typed(override)
     quoted = _mapped(override, lambda item, _: _Quoted(item.text) if isinstance(item, Typed) else item)
@@ -126,7 +126,7 @@ def typed(override: Override) -> str:
 
 
 def _written(override: Override) -> str:
-    """Return the part of a word after the equals sign; a sweep that is to be shuffled is."""
+    """Return the part of an argument after the equals sign; a sweep that is to be shuffled is."""
     if not override.is_sweep_override():
         return override.get_value_element_as_str()
     swept = override.value()

@@ -9,7 +9,7 @@ from compared_runs import RATES, change, record, rewrite, scores_path, texts_of,
 from rouge_score.rouge_scorer import RougeScorer
 
 from bisum import compare
-from bisum.comparison.where import where
+from bisum.comparison.breakdown import where
 from bisum.errors import UserError
 
 ROUGE = RougeScorer(["rougeL"], use_stemmer=True)
