@@ -56,7 +56,7 @@ def prepare(command: Command, folder: Path, sweep: Path) -> None:
         if block.file:
             path = folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(block.lines) + "\n", "utf-8")
+            path.write_text("\n".join(block.lines[1:]) + "\n", "utf-8")  # Hydra reads "# @package" first
     for earlier in commands_of(command.page):
         if shown := re.fullmatch(r"cat ([\w./-]+)", earlier.text):
             (folder / shown[1]).write_text("\n".join(earlier.output) + "\n", "utf-8")
