@@ -15,7 +15,7 @@ _ANSWER_SECONDS = 3
 """Time limit for the host to confirm the API key."""
 
 
-def mode_of_environment() -> str:
+def environment_mode() -> str:
     """Return the mode that WANDB_MODE asks for; auto if it asks for none."""
     return _MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
 
@@ -28,7 +28,7 @@ def set_up() -> None:
         wandb.setup()  # reads the environment before the timeout of the login
 
 
-def why_offline(mode: str, log: str | None = LOG) -> tuple[str | None, bool]:
+def offline_reason(mode: str, log: str | None = LOG) -> tuple[str | None, bool]:
     """Return the reason to stay offline, if any, and whether it deserves a warning; `set_up` comes first.
 
     Args:

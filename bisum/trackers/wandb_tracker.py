@@ -15,7 +15,7 @@ from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 from bisum.trackers.curation import HIDDEN_PREFIXES, is_shown
 from bisum.trackers.curves import Curves
-from bisum.trackers.wandb_host import host, mode_of_environment, set_up, why_offline
+from bisum.trackers.wandb_host import host, environment_mode, set_up, offline_reason
 
 if TYPE_CHECKING:
     import wandb
@@ -41,7 +41,7 @@ class WandbTracker(Tracker):
     @property
     def asked(self) -> str:
         """The mode set by the configuration, or else by the environment."""
-        return self.mode if self.mode != "auto" else mode_of_environment()
+        return self.mode if self.mode != "auto" else environment_mode()
 
     @property
     def wanted(self) -> bool:
@@ -72,7 +72,7 @@ class WandbRun(TrackedRun):
 
         self._wandb = wandb
         set_up()
-        offline, warn = why_offline(mode)
+        offline, warn = offline_reason(mode)
         if offline is None:
             try:
                 self._run = self._init(tracker, facts, "online")

@@ -12,7 +12,7 @@ from bisum.comparison.settings import (
     short_names,
     shown,
     with_short_paths,
-    words_of,
+    settings_label,
 )
 
 CONFIG = {
@@ -49,7 +49,7 @@ def named(*runs: FoundRun) -> tuple[list[str], list[str]]:
     """The keys that distinguish runs, and the words for each run."""
     settings = [settings_of(own) for own in runs]
     keys = distinguishing_keys(settings)
-    return keys, [words_of(own, keys) for own in settings]
+    return keys, [settings_label(own, keys) for own in settings]
 
 
 @pytest.mark.parametrize(
