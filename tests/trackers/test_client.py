@@ -239,7 +239,7 @@ def test_the_environment_fills_what_the_configuration_leaves_open(monkeypatch):
 def test_wandbs_own_mode_holds_where_the_configuration_leaves_it_open(environment, mode, asked, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", environment)
     tracker = compose([f"tracker.mode={mode}"]).tracker
-    assert tracker.asked == asked
+    assert tracker.requested_mode == asked
     assert tracker.wanted == (asked != "disabled")
 
 
