@@ -15,7 +15,7 @@ from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 from bisum.trackers.curation import HIDDEN_PREFIXES, is_shown
 from bisum.trackers.curves import Curves
-from bisum.trackers.wandb_host import host, environment_mode, set_up, offline_reason
+from bisum.trackers.wandb_host import environment_mode, host, offline_reason, set_up
 
 if TYPE_CHECKING:
     import wandb
