@@ -126,7 +126,7 @@ class ResampledSystems:
         delta = without_rounding(resampled[0].mean(axis=1) - resampled[1].mean(axis=1), size)
         difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
         variation = Variation.of(seeds, resampled, delta, has_seeds)
-        sign = 1 if draw[0] <= draw[1] else -1  # swapping the systems exactly negates the difference
+        sign = 1 if draw[0] <= draw[1] else -1  # so that swapping the systems negates the result exactly
         drawn = sign * variation.added(sign * delta, [self.seed, 2, *sorted(draw)])
         low, high = bounds(drawn)
         return difference, float(low), float(high), _p_value(difference, drawn, variation, rows)

@@ -80,7 +80,7 @@ def narrate_validation(
     shown = [f"ROUGE-L {metrics[rows.name('eval', 'rougeL')]:.1f}"]
     if best_metric not in ("eval/loss", rows.name("eval", "rougeL")):
         shown.append(f"{best_metric.removeprefix('eval/')} {metrics.get(best_metric, math.nan):.4g}")
-    losses = f"train loss {train_loss:.3f}, validation loss {metrics['eval/loss']:.3f}"
+    losses = f"loss {train_loss:.3f} (validation {metrics['eval/loss']:.3f})"
     screen.print(f"epoch {epoch:.4g}: {losses}, {', '.join(shown)}", kind="news")
     screen.print(scores_table(metrics, "eval", rows, baseline), *metrics_table(metrics, "eval", rows, baseline))
 

@@ -97,7 +97,7 @@ def test_interval_of_one_seed_matches_its_run(sweep, by):
     assert len(systems) == 3
     for system in systems:
         own = record(system.runs[0].run.directory)["test" if not system.is_baseline else "baseline"]
-        if system.is_baseline:  # whose interval on test only the training's report has
+        if system.is_baseline:  # its `baseline` entry covers validation, not test
             continue
         ends = (own[f"test/{by}_low"], own[f"test/{by}_high"])
         assert (system.low, system.high) == pytest.approx(ends)

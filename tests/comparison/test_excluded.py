@@ -52,7 +52,7 @@ def test_pruned_runs_are_counted_and_named_in_one_line(pruned, monkeypatch, capf
     terminal, markdown = capfd.readouterr().out, as_markdown(comparison, None)
     assert pruned_line(comparison) == line(pruned)
     assert f"> {line(pruned)}\n" in terminal
-    assert markdown.count("pruned") == 1
+    assert markdown.count(" pruned ") == 1
     for text in (terminal, markdown):
         assert "out of memory" in text
         assert WHY not in text
