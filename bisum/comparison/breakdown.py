@@ -81,7 +81,7 @@ def where(comparison: Comparison, pair: Sequence[int] | None, rows: int) -> Wher
     Args:
         comparison: the comparison of the systems.
         pair: the systems' numbers; None: the best model of the first group and the next system that differs from it.
-        rows: number of rows to return; those with the largest differences come first.
+        rows: number of rows to return: those with the largest differences.
 
     Raises:
         UserError: `pair` does not name two systems of one group, or their texts are missing.

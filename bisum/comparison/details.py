@@ -140,7 +140,7 @@ def _texts(group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
 def _places(scores: NDArray[np.float64], omitted: int) -> tuple[Sequence[int], str]:
     """Return the indices of the rows to show, and a note on omissions; `scores` has shape (systems, rows)."""
     rows = scores.shape[1]
-    note = f"{omitted:,} systems ranked below {MOST_SYSTEMS} are omitted here." if omitted else ""
+    note = f"{omitted:,} systems below rank {MOST_SYSTEMS} are omitted here." if omitted else ""
     if rows <= MOST_ROWS:
         return range(rows), note
     filled = np.nan_to_num(scores)

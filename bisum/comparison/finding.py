@@ -89,7 +89,7 @@ def _run_directories(path: Path, others: list[OtherRun]) -> Iterator[Path]:
 
     for folder, folders, files in os.walk(path, onerror=unreadable):
         if "run.json" in files or "run.json" in folders:
-            folders.clear()  # runs are not nested
+            folders.clear()  # nothing inside a run is searched
             yield Path(folder)
         folders.sort(key=_natural)
         for name in folders:  # links to runs count, other links are not followed

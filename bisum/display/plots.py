@@ -143,7 +143,7 @@ def plot_categories(
         for axis in axes.flat[len(totals) :]:
             axis.set_visible(False)
         axes[0, 0].set_ylim(len(counts) - 0.4, -0.6)
-        # The longest label, about half an inch, must fit beside the longest bar.
+        # The longest label, about half an inch, must fit next to the longest bar.
         axes[0, 0].set_xlim(0, max(map(max, shares.values())) * (1.05 + 0.1 * columns))
         figure.supxlabel("share of the language's rows; labels are row counts", fontsize=9)
         return _save(figure, path)

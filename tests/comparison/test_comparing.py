@@ -279,7 +279,7 @@ def test_missing_paths_are_reported():
         compare()
 
 
-def test_repeated_seed_becomes_a_separate_system_labeled_by_its_run(runs):
+def test_repeated_seed_becomes_a_separate_system_labelled_by_its_run(runs):
     copied(runs / "0", runs / "again")
     change(runs / "again", started="2099-01-01T00:00:00+00:00")
     comparison = compare(runs, **FEW)

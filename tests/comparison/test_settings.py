@@ -1,4 +1,4 @@
-"""Systems are labeled by exactly the settings that distinguish them."""
+"""Systems are labelled by exactly the settings that distinguish them."""
 
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def test_filters_are_listed_by_name():
     assert labels == ["words=20", "words=5"]
 
 
-def test_evaluations_of_runs_are_labeled_by_training_settings():
+def test_evaluations_of_runs_are_labelled_by_training_settings():
     runs = [
         run("evaluate", run=f"outputs/{at}", trainer={"learning_rate": rate}, model={"checkpoint": path})
         for at, rate, path in (
@@ -122,7 +122,7 @@ def test_evaluations_of_runs_are_labeled_by_training_settings():
     assert named(runs[0], run(trainer={"learning_rate": 0.1}))[1][0].startswith("job=evaluate")
 
 
-def test_evaluations_of_checkpoints_are_labeled_by_checkpoint():
+def test_evaluations_of_checkpoints_are_labelled_by_checkpoint():
     folder = "/a/outputs/1/checkpoints"
     runs = [
         run("evaluate", run=f"{folder}/epoch-{epoch}", model={"checkpoint": f"{folder}/epoch-{epoch}"})
@@ -131,7 +131,7 @@ def test_evaluations_of_checkpoints_are_labeled_by_checkpoint():
     assert named(*runs) == (["checkpoint"], ["checkpoint=epoch-1", "checkpoint=epoch-2"])
 
 
-def test_evaluations_of_hub_models_are_labeled_only_by_model():
+def test_evaluations_of_hub_models_are_labelled_only_by_model():
     runs = [
         run("evaluate", run=name, trainer={"learning_rate": rate}, model={"checkpoint": name})
         for name, rate in (("google/mt5-small", 0.1), ("facebook/bart-large-cnn", 0.2))

@@ -86,7 +86,7 @@ def test_panel_title_describes_its_rows(tmp_path):
     assert {"kept rows", "before filters"} <= set(words(svg))
 
 
-def test_language_without_rows_has_a_labeled_panel(tmp_path):
+def test_language_without_rows_has_a_labelled_panel(tmp_path):
     empty = Histogram(lengths=np.array([], dtype=np.int64), unit="tokens", limit=512)
     panels = histograms(["en"]) | {"es": {"document": empty, "summary": empty}}
     _, svg = plot_lengths(tmp_path / "tokens", "Lengths", panels)

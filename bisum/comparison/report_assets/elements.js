@@ -94,7 +94,7 @@ function debounced(action, milliseconds) {
   };
 }
 
-/** Create a labeled select; options are pairs of value and text. */
+/** Create a labelled select; options are pairs of value and text. */
 function select(label, options, value, onchange) {
   const control = element("select", { onchange: () => onchange(control.value) });
   control.append(...options.map(([of, text]) => element("option", { value: of, selected: of === value }, text)));
