@@ -1,4 +1,4 @@
-"""A sweep of seconds on the sample, for what reads run directories back; and edits of its runs, as a stranger makes."""
+"""A small sweep on the sample, for tests that read run directories, and helpers that edit its runs."""
 
 import json
 import shutil
@@ -26,11 +26,11 @@ def bisum(*words: str) -> None:
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of two learning rates, each with two seeds, as the command line makes it: jobs 0 to 3.
+    """A command-line sweep of two learning rates with two seeds each: jobs 0 to 3.
 
-    Its metrics give a score with counts (chrf) and one that lead-k lacks (at_limit).
+    Its metrics include a score computed from counts (chrf) and one that lead-k lacks (at_limit).
     """
-    if _SWEEPS:  # trained for the tests of another folder
+    if _SWEEPS:  # already trained for another test folder
         return _SWEEPS[0]
     folder = tmp_path_factory.mktemp("outputs") / "sweep"
     rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
@@ -50,7 +50,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(sweep: Path, tmp_path: Path) -> Path:
-    """A copy of the sweep without its checkpoints, to be changed."""
+    """An editable copy of the sweep, without its checkpoints."""
     return copied(sweep, tmp_path / "runs")
 
 
@@ -63,7 +63,7 @@ def record(run: Path) -> dict[str, Any]:
 
 
 def change(run: Path, **entries: Any) -> Path:
-    """Set entries of a run's record, whose dotted keys are spelled with __: change(run, config__seed=3)."""
+    """Set entries of a run's record, with __ for dots in keys: change(run, config__seed=3)."""
     values = record(run)
     for key, value in entries.items():
         *parents, name = key.split("__")
@@ -76,12 +76,12 @@ def change(run: Path, **entries: Any) -> Path:
 
 
 def scores_path(run: Path, suffix: str = ".scores.parquet") -> Path:
-    """The scores of a run's test rows, or their texts with the suffix .jsonl."""
+    """The path of a run's test scores, or of its texts with suffix=".jsonl"."""
     return run / "predictions" / f"test-{record(run)['test']['checkpoint']}{suffix}"
 
 
 def rewrite(run: Path, edit: Callable[[pa.Table], pa.Table], path: Path | None = None) -> Path:
-    """Replace a table of scores, that of the test rows, by what `edit` returns; its metadata stay."""
+    """Replace a score table (default: the test rows) with the result of `edit`; keep its metadata."""
     path = path or scores_path(run)
     table = pq.read_table(path)
     pq.write_table(edit(table).replace_schema_metadata(table.schema.metadata), path)
@@ -103,7 +103,7 @@ def all_found(comparison: Any) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Evaluations of jobs 0 and 2 on the test split: 0 and 1 over the rows of the trainings, 2 and 3 over fewer."""
+    """Test evaluations of jobs 0 and 2: in `same` on the rows of the training runs, in `fewer` on fewer rows."""
     folder = tmp_path_factory.mktemp("evaluations")
     for rows, name in ((40, "same"), (20, "fewer")):
         words = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
@@ -113,7 +113,7 @@ def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of `bisum baseline` with lead-1 over the test rows of the sweep."""
+    """A `bisum baseline` run with lead-1 on the sweep's test rows."""
     folder = tmp_path_factory.mktemp("baseline") / "lead"
     words = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
     bisum("baseline", *words, "split=test", "tracker=none", f"hydra.run.dir={folder}")

@@ -1,1 +1,1 @@
-"""Runs read back and compared: statistics between systems, the table and the report."""
+"""Comparison of recorded runs: statistical tests between systems, tables and the report."""

@@ -1,4 +1,4 @@
-"""What a recorded score is: its scale and, for one that aggregates counts, the function of the metric that gave it."""
+"""Definitions of recorded scores: the scale and, for scores computed from counts, the metric's aggregate function."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class _Metrics:
 
 
 def score_of_rows(runs: Sequence[FoundRun], name: str, counts: NDArray[np.float64] | None) -> Score:
-    """Return a score whose values of rows the runs recorded.
+    """Return the definition of a score with recorded row values.
 
-    If the values are counts, the score's function from counts is that of the metric that gave it, whose class must be
-    bisum's own or allowed. `counts` are those of one row, or None.
+    If the values are counts, the aggregate function comes from the configured metric, whose class must be bisum's own
+    or allowed. `counts` are the counts of one row, or None.
 
     Raises:
-        UserError: the record of the score is malformed, or the metric is not configured, not allowed or another.
+        UserError: the record of the score is malformed, or the metric is not configured, not allowed or different.
     """
     if name in ROUGE_SCORES:
         return ROUGE_SCORES[name]
@@ -39,8 +39,8 @@ def score_of_rows(runs: Sequence[FoundRun], name: str, counts: NDArray[np.float6
         try:
             return Score(described["description"], described["higher_is_better"], scale=float(described["scale"]))
         except ValueError as error:
-            raise UserError(f"by: '{name}' is not described as bisum writes it: {error}") from error
-    why = "no configured metric gives it"
+            raise UserError(f"by: the recorded description of '{name}' is malformed: {error}") from error
+    why = "no configured metric computes it"
     for key, node in _nodes(runs[0]).items():
         try:
             scores = build(_Metrics, {"metric": {key: node}}).metric[key].scores
@@ -54,11 +54,11 @@ def score_of_rows(runs: Sequence[FoundRun], name: str, counts: NDArray[np.float6
                 why = reason(error)
                 continue
             return scores[name]
-    raise UserError(f"by: '{name}' cannot be computed from the recorded counts of rows: {why}")
+    raise UserError(f"by: '{name}' cannot be computed from the recorded row counts: {why}")
 
 
 def settings_of_metric(run: FoundRun, by: str) -> str:
-    """Return the settings of the metric that gives a score, without those of speed; "" for ROUGE, which has none."""
+    """Return the settings of the metric that computes a score, without speed settings; "" for ROUGE, which has none."""
     described = run.record.get("scores", {}).get(by) or {}
     node = _nodes(run).get(described.get("metric", ""))
     return "" if node is None else _without_speed(node)

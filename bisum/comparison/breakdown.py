@@ -1,4 +1,4 @@
-"""Where two systems differ: wins and losses by language, lengths and category, and the rows that differ most."""
+"""Where two systems differ: wins and losses by language, length and category, and the rows that differ most."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS, interval, wi
 from bisum.evaluation.row_scores import aggregated
 
 _SAMPLES = 1000
-_PARTS = 4
-"""Buckets of lengths, each with about as many rows."""
+_LENGTH_BUCKETS = 4
+"""Number of length buckets, with about equal numbers of rows."""
 _MOST_CATEGORIES = 10
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Rows of one kind."""
+    """Rows that share a language, category or range of lengths."""
 
     name: str
     rows: int
     wins: int
-    """Rows in which the first system has the better score."""
+    """Rows on which the first system scores better."""
     ties: int
     losses: int
     difference: float
-    """Mean over rows of the first system's score minus the second's."""
+    """First system's score minus the second's, averaged over rows."""
     low: float | None
-    """Lower end of the 95 % interval of the mean; None with too few rows."""
+    """Lower end of the 95 % interval of `difference`; None with too few rows."""
     high: float | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A scored row, with the summaries of systems."""
+    """A scored row with each system's summary."""
 
     id: str
     language: str
@@ -49,9 +49,9 @@ class Row:
     document: str
     reference: str
     summaries: Mapping[str, str]
-    """By the number of the system; of several seeds, the first's."""
+    """Summaries by system number, from the first seed."""
     scores: Mapping[str, float | None]
-    """The row's scores by the number of the system, each the mean of its seeds."""
+    """Scores by system number, averaged over seeds."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Where:
     first: System
     second: System
     buckets: Mapping[str, tuple[Bucket, ...]]
-    """By what divides the rows: language, document length, reference length, category."""
+    """Buckets by division: language, document length, reference length, category."""
     rows: tuple[Row, ...]
     """The rows that differ most."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the breakdown as plain data."""
         return {
             "first": self.first.number,
             "second": self.second.number,
@@ -76,40 +76,40 @@ class Where:
 
 
 def where(comparison: Comparison, pair: Sequence[int] | None, rows: int) -> Where | None:
-    """Return where two systems of a group differ; None if there are no two with scores of rows.
+    """Return where two systems of a group differ; None if fewer than two have row scores.
 
     Args:
-        comparison: what they were compared by.
-        pair: their numbers; None: the best model of the first group and the next system that differs from it.
-        rows: number of rows to return, those with the largest differences.
+        comparison: the comparison of the systems.
+        pair: the systems' numbers; None: the best model of the first group and the next system that differs from it.
+        rows: number of rows to return: those with the largest differences.
 
     Raises:
-        UserError: `pair` names no two systems of a group, or their texts are missing.
+        UserError: `pair` does not name two systems of one group, or their texts are missing.
     """
-    chosen = _chosen(comparison, pair)
+    chosen = _select(comparison, pair)
     if chosen is None:
         return None
     group, first, second = chosen
-    apart = differences(first, second, group)
+    deltas = differences(first, second, group)
     both = [(system, texts_of(group, system)) for system in (first, second)]
-    order = np.argsort(-np.abs(np.nan_to_num(apart)), kind="stable")[:rows]
-    shown = [int(at) for at in order if np.isfinite(apart[at]) and apart[at] != 0]
+    order = np.argsort(-np.abs(np.nan_to_num(deltas)), kind="stable")[:rows]
+    shown = [int(at) for at in order if np.isfinite(deltas[at]) and deltas[at] != 0]
     sign = -1 if comparison.score["higher_is_better"] is False else 1
     divided = {
-        name: tuple(_bucket(label, apart[mask], sign) for label, mask in parts if np.isfinite(apart[mask]).any())
+        name: tuple(_bucket(label, deltas[mask], sign) for label, mask in parts if np.isfinite(deltas[mask]).any())
         for name, parts in _divisions(both[0][1]).items()
     }
     return Where(first, second, divided, tuple(rows_of(group, both, shown)))
 
 
 def differences(first: System, second: System, group: Group) -> NDArray[np.float64]:
-    """Return the first system's score minus the second's for each row, NaN where one has none: shape (rows,)."""
+    """Return the first system's score minus the second's per row, NaN if either is missing: shape (rows,)."""
     ours, theirs = row_scores(first, group), row_scores(second, group)
     return without_rounding(ours - theirs, float(np.nanmax(np.abs([ours, theirs]), initial=1)))
 
 
 def row_scores(system: System, group: Group) -> NDArray[np.float64]:
-    """Return the score of each row, the mean of the seeds, as it is reported: shape (rows,)."""
+    """Return each row's score on the reported scale, averaged over seeds: shape (rows,)."""
     assert system.values is not None
     assert group.score is not None
     values = system.values if group.score.aggregate is None else aggregated(group.score, system.values)
@@ -118,10 +118,10 @@ def row_scores(system: System, group: Group) -> NDArray[np.float64]:
 
 
 def texts_of(group: Group, system: System) -> list[dict[str, Any]]:
-    """Return the rows of a group, in its order, with the summaries of a system's first seed.
+    """Return a group's rows, in its order, with the summaries of a system's first seed.
 
     Raises:
-        UserError: the file is missing, damaged, or of other rows.
+        UserError: the file is missing or damaged, or lacks a row.
     """
     run = system.runs[0]
     name = run.lead if system.is_baseline and run.lead is not None else run.predictions
@@ -130,13 +130,13 @@ def texts_of(group: Group, system: System) -> list[dict[str, Any]]:
         return [by_id[key] for key in group.ids]
     except KeyError as error:
         path = run.run.directory / "predictions" / f"{name}.jsonl"
-        raise UserError(f"'{path}' lacks the row {error}, which has scores") from error
+        raise UserError(f"'{path}': missing row {error}, which has scores") from error
 
 
 def rows_of(
     group: Group, systems: Sequence[tuple[System, Sequence[Mapping[str, Any]]]], places: Sequence[int]
 ) -> Iterator[Row]:
-    """Yield rows of a group at some places, with the summaries and scores of systems, given with their texts."""
+    """Yield a group's rows at `places`; `systems` pairs each system with its texts."""
     summaries = {system.number: texts for system, texts in systems}
     scores = {system.number: row_scores(system, group) for system, _ in systems}
     for at in places:
@@ -157,15 +157,15 @@ def _category(row: Mapping[str, Any]) -> str | None:
     return category if isinstance(category, str) else None
 
 
-def _chosen(comparison: Comparison, pair: Sequence[int] | None) -> tuple[Group, System, System] | None:
-    """Return a group, and the two of its systems to compare row by row."""
+def _select(comparison: Comparison, pair: Sequence[int] | None) -> tuple[Group, System, System] | None:
+    """Return a group and two of its systems to compare row by row."""
     groups = [
         (group, {system.number: system for system in group.systems if system.values is not None})
         for group in comparison.groups
         if group.score is not None
     ]
     if pair is not None:
-        return _named(groups, pair)
+        return _numbered(groups, pair)
     for group, systems in groups[:1]:
         ordered = sorted(systems.values(), key=lambda system: system.is_baseline)
         if len(ordered) > 1:
@@ -175,27 +175,27 @@ def _chosen(comparison: Comparison, pair: Sequence[int] | None) -> tuple[Group, 
     return None
 
 
-def _named(groups: Sequence[tuple[Group, dict[int, System]]], pair: Sequence[int]) -> tuple[Group, System, System]:
-    """Return the two systems with the numbers of `pair`."""
+def _numbered(groups: Sequence[tuple[Group, dict[int, System]]], pair: Sequence[int]) -> tuple[Group, System, System]:
+    """Return the two systems numbered `pair`, with their group."""
     numbers = "; ".join(", ".join(map(str, systems)) for _, systems in groups)
     if not numbers:
-        raise UserError("pair: no system has scores of rows")
+        raise UserError("pair: no system has row scores")
     if pair[0] == pair[1]:
-        raise UserError(f"pair: {pair[0]} is named twice; give two of {numbers}")
+        raise UserError(f"pair: {pair[0]} is repeated; choose two of {numbers}")
     for number in pair:
         if not any(number in systems for _, systems in groups):
-            raise UserError(f"pair: no system {number} with scores of rows; give two of {numbers}")
+            raise UserError(f"pair: no system {number} with row scores; choose two of {numbers}")
     for group, systems in groups:
         if all(number in systems for number in pair):
             return group, systems[pair[0]], systems[pair[1]]
-    raise UserError(f"pair: {pair[0]} and {pair[1]} were scored on different rows; give two of {numbers}")
+    raise UserError(f"pair: {pair[0]} and {pair[1]} were scored on different rows; choose two of {numbers}")
 
 
 Division = list[tuple[str, NDArray[np.bool_]]]
 
 
 def _divisions(texts: Sequence[Mapping[str, Any]]) -> dict[str, Division]:
-    """Return the divisions of rows into buckets, those with at least two."""
+    """Return the divisions of the rows, except those with a single bucket."""
     from bisum.evaluation.tokens import unicode_tokens  # slow to import
 
     languages = np.array([row["language"] for row in texts], dtype=object)
@@ -210,7 +210,7 @@ def _divisions(texts: Sequence[Mapping[str, Any]]) -> dict[str, Division]:
 
 
 def _by_name(names: NDArray[np.object_]) -> Division:
-    """Return the rows of each name, the most frequent first, and of all further ones together."""
+    """Return a bucket per name, most frequent first, and one for the remaining names."""
     order = [name for name, _ in Counter(names.tolist()).most_common()]
     shown = order if len(order) <= _MOST_CATEGORIES else order[: _MOST_CATEGORIES - 1]
     parts: Division = [(name or "(none)", names == name) for name in shown]
@@ -222,8 +222,8 @@ def _by_name(names: NDArray[np.object_]) -> Division:
 
 
 def _by_length(lengths: NDArray[np.int64]) -> Division:
-    """Return rows in quarters by their length in words."""
-    ends = np.unique(np.quantile(lengths, np.linspace(0, 1, _PARTS + 1)[1:], method="lower"))
+    """Divide the rows into quarters by length in words."""
+    ends = np.unique(np.quantile(lengths, np.linspace(0, 1, _LENGTH_BUCKETS + 1)[1:], method="lower"))
     parts: Division = []
     low = int(lengths.min())
     for end in map(int, ends):
@@ -232,16 +232,16 @@ def _by_length(lengths: NDArray[np.int64]) -> Division:
     return parts
 
 
-def _bucket(name: str, apart: NDArray[np.float64], sign: int) -> Bucket:
-    apart = apart[np.isfinite(apart)]
-    low, high = interval(apart, _SAMPLES, BOOTSTRAP_SEED) if len(apart) >= FEWEST_ROWS else (None, None)
+def _bucket(name: str, deltas: NDArray[np.float64], sign: int) -> Bucket:
+    deltas = deltas[np.isfinite(deltas)]
+    low, high = interval(deltas, _SAMPLES, BOOTSTRAP_SEED) if len(deltas) >= FEWEST_ROWS else (None, None)
     return Bucket(
         name=name,
-        rows=len(apart),
-        wins=int((sign * apart > 0).sum()),
-        ties=int((apart == 0).sum()),
-        losses=int((sign * apart < 0).sum()),
-        difference=float(apart.mean()),
+        rows=len(deltas),
+        wins=int((sign * deltas > 0).sum()),
+        ties=int((deltas == 0).sum()),
+        losses=int((sign * deltas < 0).sum()),
+        difference=float(deltas.mean()),
         low=None if low is None else float(low),
         high=None if high is None else float(high),
     )

@@ -1,4 +1,4 @@
-"""Where two systems differ, as tables for the terminal."""
+"""Terminal tables of where two systems differ."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bisum.display.tables import Fitting, new_table
 from bisum.errors import one_line
 
 _DOCUMENT = 160
-"""Characters of a document that are shown."""
+"""Maximum number of characters shown of a document."""
 
 
 def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableType]:
-    """Yield where two systems differ: a table of wins and losses, and the rows that differ most."""
+    """Yield a table of wins and losses, and the rows that differ most."""
     first, second = found.first, found.second
     if found.buckets:
         yield ""
         yield Fitting([_buckets(comparison, found, intervals) for intervals in (True, False)])
         if max(len(first.seeds), len(second.seeds)) > 1:
-            yield Text("A row's score is the mean of the seeds. Intervals cover only the variation of rows.", "dim")
+            yield Text("Row scores are means over seeds; intervals account for variation across rows only.", "dim")
     if found.rows:
         yield "\nrows with the largest differences"
     for row in found.rows:
@@ -36,7 +36,7 @@ def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableTyp
 
 def _buckets(comparison: Comparison, found: Where, intervals: bool) -> Table:
     """Return the table of wins and losses."""
-    table = new_table(f"{found.first.number} against {found.second.number}")
+    table = new_table(f"{found.first.number} vs. {found.second.number}")
     for title in ("rows", "wins", "ties", "losses", f"{comparison.by}, difference" if intervals else "difference"):
         table.add_column(title, justify="right", no_wrap=True)
     for division, buckets in found.buckets.items():
@@ -51,7 +51,7 @@ def _buckets(comparison: Comparison, found: Where, intervals: bool) -> Table:
 
 
 def _row(comparison: Comparison, row: Row, systems: Sequence[System]) -> Table:
-    """Return a row's texts above one another."""
+    """Return a row's texts, one below the other."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

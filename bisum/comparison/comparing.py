@@ -1,4 +1,4 @@
-"""`compare`: read runs back, put together what is one system, rank, and test."""
+"""`compare`: read runs, group them into systems, rank and test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bisum.comparison.importance import importance_of
 from bisum.comparison.ranking import ranked
 from bisum.comparison.recorded_scores import ScoredRun, scored, splits_of
 from bisum.comparison.result import Comparison, Group
-from bisum.comparison.settings import distinguishing_keys, hashable, settings_of, with_short_paths, words_of
+from bisum.comparison.settings import distinguishing_keys, hashable, settings_label, settings_of, with_short_paths
 from bisum.config.checking import build, listing
 from bisum.config.options import CompareOptions
 from bisum.display.terminal import from_here
@@ -33,18 +33,18 @@ def compare(
 ) -> Comparison:
     """Compare runs by a score on a split: which is better, by how much, and whether the difference is real.
 
-    Nothing is composed or scored again, and torch is not imported: only run directories are read.
+    Only run directories are read: nothing is composed or scored again, and torch is not imported.
 
     Args:
-        runs: run directories, or folders that stand for all runs below them.
-        by: score that ranks and is tested, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs show.
-        split: train, validation or test; auto: test if a run has scored it, else validation, else train.
+        runs: run directories, or folders, which stand for all runs below them.
+        by: score to rank by and test, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs show.
+        split: train, validation or test; auto: test if a run has scored it, otherwise validation, then train.
         language: code of the language whose rows are compared; None: all rows.
         metrics: further scores to return, without tests.
-        samples: resamples of the rows behind each test; None: the default of `bisum compare`.
+        samples: number of resamples for each test; None: the default of `bisum compare`.
 
     Raises:
-        UserError: a path holds no run, no run has such a score, or an argument is invalid.
+        UserError: a path contains no run, no run has the score, or an argument is invalid.
     """
     further = [metrics] if isinstance(metrics, str) else list(metrics)
     given = {"by": by, "split": split, "language": language, "metrics": further}
@@ -53,7 +53,7 @@ def compare(
 
 
 def compared(paths: Sequence[str | Path], options: CompareOptions, *, importance: bool = True) -> Comparison:
-    """Return the comparison of the runs at and below paths, with the importance of settings if asked; see `compare`."""
+    """Return the comparison of the runs at and below paths, with setting importance if `importance`; see `compare`."""
     if not paths:
         raise UserError("compare: give run directories, or folders that contain them, such as outputs")
     found, others = find_runs(paths)
@@ -67,9 +67,9 @@ def compared(paths: Sequence[str | Path], options: CompareOptions, *, importance
     others += [run for run in of_split if isinstance(run, OtherRun)]
     runs = [run for run in of_split if isinstance(run, ScoredRun)]
     if options.split != "auto" and not runs and (scored_splits := {of for run in found for of in splits_of(run)}):
-        raise UserError(f"split: no run has scored {split} (scored: {', '.join(sorted(scored_splits))})")
+        raise UserError(f"split: no run has {split} scores (valid: {', '.join(sorted(scored_splits))})")
     if found and split == "validation" and options.split == "auto":
-        notes.append("no run has scored the test split, so validation is compared")
+        notes.append("no run has test scores; comparing on validation")
     by = _score(options.by, runs)
     described = _described(runs)
     language = _language(options.language, runs)
@@ -78,10 +78,10 @@ def compared(paths: Sequence[str | Path], options: CompareOptions, *, importance
     of = f" in {language}" if language else ""
     unscored = [run for run in runs if not _has(run, by, language)]
     if runs and len(unscored) == len(runs):
-        raise UserError(f"by: no run has a score {by}{of} on {split}")
-    others += [OtherRun(run.run.directory, "finished", f"has no score {by}{of} on {split}") for run in unscored]
+        raise UserError(f"by: no run has a {by} score{of} on {split}")
+    others += [OtherRun(run.run.directory, "finished", f"has no {by} score{of} on {split}") for run in unscored]
     runs = [run for run in runs if _has(run, by, language)]
-    notes += _on_score(by, runs)
+    notes += _score_notes(by, runs)
     members = grouped(runs, by, language, notes)
     groups: list[Group] = []
     for own in members:
@@ -107,7 +107,7 @@ def compared(paths: Sequence[str | Path], options: CompareOptions, *, importance
 
 
 def _is_flat(run: FoundRun) -> bool:
-    """Return whether a configuration can be read; one that someone edited may be nested too deeply."""
+    """Return whether a configuration can be read; an edited one can be nested too deeply."""
     try:
         hashable(settings_of(run))
     except RecursionError:
@@ -120,13 +120,13 @@ def _nested(run: FoundRun) -> OtherRun:
 
 
 def _split(runs: Iterable[FoundRun]) -> str:
-    """Return test if a run has scored it, else validation, else train."""
+    """Return test if a run has scored it, otherwise validation, then train."""
     splits = {split for run in runs for split in splits_of(run)}
     return next((split for split in ("test", "validation", "train") if split in splits), "test")
 
 
 def _score(by: str, runs: Sequence[ScoredRun]) -> str:
-    """Return the name of the score that ranks.
+    """Return the name of the score to rank by.
 
     Raises:
         UserError: no run has it.
@@ -145,31 +145,31 @@ def _score(by: str, runs: Sequence[ScoredRun]) -> str:
     raise UserError(f"by: {_no_score(by, described)}")
 
 
-def _on_score(by: str, runs: Sequence[ScoredRun]) -> list[str]:
-    """Return what a reader must know of the score that ranks."""
+def _score_notes(by: str, runs: Sequence[ScoredRun]) -> list[str]:
+    """Return notes on the score that the runs are ranked by."""
     lines = []
     if by in ROUGE_SCORES and not by.startswith("unicode/"):
         if any(run.run.record.get("profile") == "unicode" for run in runs):
-            lines.append(f"{by} keeps only a-z and 0-9; by=unicode/{by} reads all letters of these runs' languages")
+            lines.append(f"{by} keeps only a-z and 0-9; by=unicode/{by} covers all letters of these runs' languages")
     else:
         directions = {(run.run.record.get("scores", {}).get(by) or {}).get("higher_is_better", ...) for run in runs}
         if len(directions - {...}) > 1:
-            lines.append(f"the runs do not agree on which direction of {by} is better")
+            lines.append(f"the runs disagree on which direction of {by} is better")
     return lines
 
 
 def _has(run: ScoredRun, by: str, language: str) -> bool:
-    """Return whether a run has recorded a score, and what it is."""
+    """Return whether a run has recorded a score and its description."""
     return run.value(by, language) is not None and by in run.run.record.get("scores", {})
 
 
 def _no_score(name: str, described: Mapping[str, Any]) -> str:
     short = [known for known in described if not known.endswith(("_precision", "_recall"))]
-    return f"no run has a score '{name}'{nearest(name, described)} (valid: {listing(short)})"
+    return f"no run has the score '{name}'{nearest(name, described)} (valid: {listing(short)})"
 
 
 def _described(runs: Sequence[ScoredRun]) -> dict[str, Mapping[str, Any]]:
-    """Return what each score that a run has recorded is, by name."""
+    """Return the descriptions of all recorded scores, by name."""
     described: dict[str, Mapping[str, Any]] = {}
     for run in runs:
         described |= {name: score for name, score in run.run.record.get("scores", {}).items() if name not in described}
@@ -199,7 +199,7 @@ def _languages(run: ScoredRun) -> list[str]:
 
 
 def _labelled(group: Group, keys: Sequence[str]) -> Group:
-    """Return a group whose systems have labels, and only the settings that differ."""
+    """Label the systems of a group, and keep only the settings that differ."""
     models = [system.settings for system in group.systems if not system.is_baseline]
     short = iter(with_short_paths(models))
     own = distinguishing_keys(models)
@@ -209,14 +209,14 @@ def _labelled(group: Group, keys: Sequence[str]) -> Group:
         if not system.is_baseline:
             found = next(short)
             settings = {key: found[key] for key in (*keys, *own) if key in found}
-            label = words_of(settings, own) or str(from_here(system.runs[0].run.directory))
+            label = settings_label(settings, own) or str(from_here(system.runs[0].run.directory))
             system = replace(system, settings=settings, label=label)
         systems.append(system)
     return replace(group, systems=tuple(systems), keys=tuple(own), shared=shared)
 
 
 def _with_importance(group: Group, higher_is_better: bool | None, notes: list[str]) -> Group:
-    """Return a group with the importance of its keys; baselines and systems without a value take no part."""
+    """Return a group with the importance of its keys, computed from the models that have a value."""
     valued = {system.number: system.value for system in group.systems if not system.is_baseline}
     values = {number: value for number, value in valued.items() if value is not None}
     settings = [system.settings for system in group.systems if system.number in values]

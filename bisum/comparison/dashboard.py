@@ -1,4 +1,4 @@
-"""What the saved W&B workspace of a comparison shows."""
+"""The W&B workspace of a comparison."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bisum.interfaces.score import ROUGE_SCORES, ROUGE_TYPES, rouge_name
 
 
 def save_dashboard(comparison: Comparison, title: str, path: Path) -> Saved:
-    """Save a W&B workspace of the compared runs: see `bisum.comparison.workspace`.
+    """Save a W&B workspace of the compared runs; see `bisum.comparison.workspace`.
 
     Raises:
-        UserError: no compared run was tracked by W&B, the runs are in several projects, or wandb-workspaces is missing.
+        UserError: no compared run was tracked with W&B, the runs span several projects, or wandb-workspaces is missing.
     """
     runs = [run for run in _runs(comparison) if str(_tracker(run).get("_target_")).endswith("WandbTracker")]
     projects = {(_text(_tracker(run).get("entity")), str(_tracker(run).get("project"))) for run in runs}
     if not projects:
-        raise UserError("format=wandb: no compared run was tracked by W&B (tracker=wandb)")
+        raise UserError("format=wandb: no compared run was tracked with W&B (tracker=wandb)")
     if len(projects) > 1:
         named = ", ".join(sorted(project for _, project in projects))
-        raise UserError(f"format=wandb: a workspace shows one project, and these runs are in several: {named}")
+        raise UserError(f"format=wandb: a workspace covers one project, but these runs span several: {named}")
     ((entity, project),) = projects
     records = [run.run.record for run in runs]
     profile = "unicode" if comparison.by.startswith("unicode/") else "rouge"
@@ -46,7 +46,7 @@ def save_dashboard(comparison: Comparison, title: str, path: Path) -> Saved:
 
 
 def _in_tracker(key: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name of a setting in a tracked configuration, where the option of a group is under `choices`."""
+    """Return a setting's name in a tracked configuration, which stores the options of groups under `choices`."""
     is_group = any(key in (record.get("choices") or {}) for record in records)
     return f"choices.{key}" if is_group else key
 

@@ -1,4 +1,4 @@
-"""What the report shows beyond the tables: curves, values per language, and rows side by side."""
+"""Content of the report beyond the tables: curves, scores by language, and rows side by side."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from bisum.runs.metrics import read_metrics
 from bisum.version import __version__
 
 MOST_ROWS = 1000
-"""Most rows that the report holds; of more, those on which systems differ most."""
+"""Maximum number of rows in the report; those on which systems differ most are kept."""
 MOST_SYSTEMS = 30
-"""Most systems whose summaries the report holds: the best, and the baselines."""
+"""Maximum number of systems whose summaries are in the report: the best ones; baselines are always included."""
 _SAMPLES = 1000
 
 
 def report_data(comparison: Comparison, found: Where | None, title: str, command: str) -> dict[str, Any]:
-    """Return a comparison with all that its report shows, as plain data; see `bisum.comparison.report`."""
+    """Return the content of a comparison's report as plain data; see `bisum.comparison.report`."""
     notes = list(comparison.notes)
     groups = [{**group.to_dict(), **_details(comparison, group, notes), "where": None} for group in comparison.groups]
     for group, of in zip(comparison.groups, groups, strict=True):
@@ -50,7 +50,7 @@ def report_data(comparison: Comparison, found: Where | None, title: str, command
 
 
 def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str, Any]:
-    """Return the details of a group; `notes` gets a line on each file that cannot be read."""
+    """Return the details of a group; unreadable files are reported in `notes`."""
     by_language = _languages(group)
     systems = [
         {
@@ -73,13 +73,13 @@ def _details(comparison: Comparison, group: Group, notes: list[str]) -> dict[str
 
 
 def _curves(comparison: Comparison, system: System, notes: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the score of each run by epoch, on the validation split."""
+    """Yield each run's validation scores by epoch."""
     name = score_name("eval", comparison.by, language=comparison.language)
     for run, seed in zip(system.runs, system.seeds, strict=False):
         try:
             lines = read_metrics(run.run.directory)
         except UserError as error:
-            notes.append(f"a curve is not shown: {error}")
+            notes.append(f"curve not shown: {error}")
             continue
         points = [[line["epoch"], line[name]] for line in lines if line.get(name) is not None and "epoch" in line]
         if run.run.job == "train" and points:
@@ -87,7 +87,7 @@ def _curves(comparison: Comparison, system: System, notes: list[str]) -> Iterato
 
 
 def _curve_baseline(comparison: Comparison, group: Group) -> float | None:
-    """Return the score of lead-k on the validation split, if a training recorded it."""
+    """Return the validation score of lead-k, if a training run recorded it."""
     name = score_name("baseline", comparison.by, language=comparison.language)
     for system in group.systems:
         baseline = system.runs[0].run.record.get("baseline") or {}
@@ -97,7 +97,7 @@ def _curve_baseline(comparison: Comparison, group: Group) -> float | None:
 
 
 def _languages(group: Group) -> dict[int, dict[str, Any]]:
-    """Return scores and intervals by the number of a system and by language, where there are several languages."""
+    """Return scores and intervals by system number and language; empty unless there are several languages."""
     systems = [system for system in group.systems if system.values is not None]
     if len(group.languages) < 2 or not systems or group.score is None:
         return {}
@@ -105,7 +105,7 @@ def _languages(group: Group) -> dict[int, dict[str, Any]]:
     scale = group.score.scale
     for language in group.languages:
         rows = np.array(group.row_languages == language, dtype=bool)
-        values = [_of(system)[:, rows] for system in systems]
+        values = [_row_values(system)[:, rows] for system in systems]
         resampled = ResampledSystems(values, group.score, _SAMPLES, BOOTSTRAP_SEED)
         for at, system in enumerate(systems):
             value = scale * resampled.value(at)
@@ -121,7 +121,7 @@ def _languages(group: Group) -> dict[int, dict[str, Any]]:
 
 
 def _texts(group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """Return rows with the summaries of systems, and a line on those left out."""
+    """Return rows with the systems' summaries, and a note on omitted ones."""
     tested = [system for system in group.systems if system.values is not None and group.score is not None]
     systems = [system for at, system in enumerate(tested) if at < MOST_SYSTEMS or system.is_baseline]
     readable = []
@@ -129,7 +129,7 @@ def _texts(group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
         try:
             readable.append((system, texts_of(group, system)))
         except UserError as error:
-            notes.append(f"summaries are not shown: {error}")
+            notes.append(f"summaries not shown: {error}")
     if not readable:
         return [], ""
     scores = np.stack([row_scores(system, group) for system, _ in readable])
@@ -137,10 +137,10 @@ def _texts(group: Group, notes: list[str]) -> tuple[list[dict[str, Any]], str]:
     return [asdict(row) for row in rows_of(group, readable, places)], note
 
 
-def _places(scores: NDArray[np.float64], left_out: int) -> tuple[Sequence[int], str]:
-    """Return the places of the rows to show, and a line on what is left out: scores of shape (systems, rows)."""
+def _places(scores: NDArray[np.float64], omitted: int) -> tuple[Sequence[int], str]:
+    """Return the indices of the rows to show, and a note on omissions; `scores` has shape (systems, rows)."""
     rows = scores.shape[1]
-    note = f"{left_out:,} systems below the best {MOST_SYSTEMS} are left out here." if left_out else ""
+    note = f"{omitted:,} systems below rank {MOST_SYSTEMS} are omitted here." if omitted else ""
     if rows <= MOST_ROWS:
         return range(rows), note
     filled = np.nan_to_num(scores)
@@ -152,6 +152,6 @@ def _places(scores: NDArray[np.float64], left_out: int) -> tuple[Sequence[int], 
     )
 
 
-def _of(system: System) -> NDArray[np.float64]:
+def _row_values(system: System) -> NDArray[np.float64]:
     assert system.values is not None
     return system.values

@@ -1,4 +1,4 @@
-"""The runs that are not compared: a table with a line for each, and one line for all that a search has pruned."""
+"""Runs that are not compared: a table, and a single line for those that a search pruned."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MOST_NAMED = 5
 
 
 def listed(comparison: Comparison) -> list[OtherRun]:
-    """Return the runs that tables list one by one: all that are not compared, except for pruned ones."""
+    """Return the excluded runs that tables list individually: all but the pruned ones."""
     return [other for other in comparison.others if other.status != PRUNED]
 
 
 def pruned_line(comparison: Comparison) -> str | None:
-    """Return a line that counts and names the pruned runs; None if there are none."""
+    """Return a line with the number and names of the pruned runs; None without any."""
     pruned = [other for other in comparison.others if other.status == PRUNED]
     if not pruned:
         return None
     named = ", ".join(str(from_here(other.directory)) for other in pruned[:_MOST_NAMED])
     more = f" and {len(pruned) - _MOST_NAMED:,} more" if len(pruned) > _MOST_NAMED else ""
     are = "pruned run is" if len(pruned) == 1 else "pruned runs are"
-    return f"{len(pruned):,} {are} not compared, because the training was stopped early: {named}{more}"
+    return f"{len(pruned):,} {are} not compared because training was stopped early: {named}{more}"
 
 
 def others_table(comparison: Comparison) -> Table:

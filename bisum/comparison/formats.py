@@ -1,4 +1,4 @@
-"""A comparison in the formats of other programs: Markdown, LaTeX, CSV and JSON."""
+"""Export of a comparison as Markdown, LaTeX, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBERS = re.compile(r"-?[\d.]+(e[+-]?\d+)?( -?[\d.]+(e[+-]?\d+)?)*")
 
 
 def as_markdown(comparison: Comparison, found: Where | None) -> str:
-    """Return a comparison as Markdown: the tables of systems and of tests, wins and losses, and notes."""
+    """Return a comparison as Markdown: tables of systems, of tests and of wins and losses, then notes."""
     lines: list[str] = []
     for group in comparison.groups:
         if group.why:
@@ -46,7 +46,7 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
             titles = ["pair", "difference", "95 % interval", "p", "p, adjusted", "p, randomization"]
             lines += [*_markdown_table(titles, rows), ""]
     if found is not None and found.buckets:
-        titles = [f"{found.first.number} against {found.second.number}", "rows", "wins", "ties", "losses"]
+        titles = [f"{found.first.number} vs. {found.second.number}", "rows", "wins", "ties", "losses"]
         titles += ["difference", "95 % interval"]
         rows = [
             [
@@ -70,16 +70,16 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
 
 
 def as_latex(comparison: Comparison) -> str:
-    """Return the tables of systems in LaTeX, for the package booktabs.
+    """Return the tables of systems in LaTeX, for the booktabs package.
 
-    A dagger marks the systems that are not distinguishable from the best.
+    A dagger marks systems that are not distinguishable from the best.
     """
     parts = []
     for group in comparison.groups:
         titles, rows = _cells(comparison, group)
         marks = [system.verdict for system in group.systems]
         score = 2 + max(len(group.keys), 1)
-        titles, rows = titles[:-1], [row[:-1] for row in rows]  # marks take the place of the last column
+        titles, rows = titles[:-1], [row[:-1] for row in rows]  # marks replace the last column
         lines = [
             f"% {one_line(heading(comparison, group))}",
             rf"\begin{{tabular}}{{{'l' * score}{'r' * (len(titles) - score)}}}",
@@ -96,13 +96,13 @@ def as_latex(comparison: Comparison) -> str:
         lines += [r"\bottomrule", r"\end{tabular}"]
         lines += [f"% {one_line(line)}" for line in explanations(comparison, group, marks=False)]
         if SAME in marks:
-            lines.append(r"% \dagger: not distinguishable from the best at the level of 5 %")
+            lines.append(r"% \dagger: not distinguishable from the best at the 5 % level")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return a line for each system, with numbers in full."""
+    """Return a line per system, with numbers at full precision."""
     output = StringIO()
     rows = comparison.to_arrow().to_pylist()
     writer = csv.writer(output, lineterminator="\n")
@@ -113,13 +113,13 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_data(comparison: Comparison, found: Where | None) -> str:
-    """Return everything as JSON: the comparison, and under `where` where two systems differ."""
+    """Return the comparison as JSON, with the breakdown of two systems under `where`."""
     data = finite({**comparison.to_dict(), "where": found.to_dict() if found else None})
     return as_json(data, indent=1) + "\n"
 
 
 def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[str]]]:
-    """Return the titles and the cells of a table of systems."""
+    """Return the headers and cells of a table of systems."""
     keys = list(group.keys) or ["system"]
     titles = [
         "",
@@ -168,21 +168,21 @@ def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Ite
 
 
 def _md(text: str) -> str:
-    """Return a text that Markdown shows as it is."""
+    """Escape a text for Markdown."""
     text = one_line(text)
     entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
     return "".join(entities.get(sign, f"\\{sign}" if sign in "\\`*_[]|#~$" else sign) for sign in text)
 
 
 def _tex(text: str) -> str:
-    """Return a text that LaTeX shows as it is."""
+    """Escape a text for LaTeX."""
     signs = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     signs |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"<": r"\textless{}", ">": r"\textgreater{}"}
     return "".join(signs.get(letter, letter) for letter in one_line(text))
 
 
 def _csv(value: object) -> object:
-    """Return a value for a cell; a list is joined by blanks, and no text begins as a spreadsheet's formula does."""
+    """Return a value for a cell: lists are joined by spaces, and texts that look like formulas are quoted."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
     if isinstance(value, str):

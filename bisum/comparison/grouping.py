@@ -1,4 +1,4 @@
-"""Runs put together: those that scored the same rows, and among them those that differ in their seed alone."""
+"""Grouping of runs: by the rows that they scored and, among those, into systems that differ only in the seed."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Member:
     scored: ScoredRun
     settings: Mapping[str, Any]
     seed: int | None
-    """None if it is not known, or of a baseline."""
+    """None if unknown, and for a baseline."""
     rows: RowValues | None
     lead: str = ""
     """Name of the baseline, such as lead-3; "" for a model."""
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What the runs of one system have in common."""
+        """Key shared by the runs of one system."""
         return (self.lead,) if self.lead else ("", *hashable(self.settings))
 
 
 def grouped(runs: Sequence[ScoredRun], by: str, language: str, notes: list[str]) -> list[list[Member]]:
-    """Return the runs that scored the same rows, each group with its baselines, the largest first.
+    """Group the runs that scored the same rows, with their baselines; the largest group comes first.
 
-    `notes` gets a line on each file of scores that cannot be read.
+    Unreadable score files are reported in `notes`.
     """
     members: dict[tuple[Any, ...], list[Member]] = {}
     for run in runs:
         rows = _rows(run, run.predictions, by, notes)
         group = members.setdefault((*_key(rows, run), settings_of_metric(run.run, by)), [])
-        rows = _like_the_others(rows, group, run, notes)
+        rows = _with_same_counts(rows, group, run, notes)
         if run.prefix == "baseline":
             lead = str(run.lead_metrics.get("system"))
             if all(member.lead != lead for member in group):
@@ -51,8 +51,8 @@ def grouped(runs: Sequence[ScoredRun], by: str, language: str, notes: list[str])
             seed, settings = None, {**settings, "run": str(run.run.directory)}
         if unknown := from_environment(run.run, settings):
             notes.append(
-                f"'{run.run.directory}': {', '.join(unknown)} came from the environment, and the values are not "
-                "recorded, so the run is a system of its own"
+                f"'{run.run.directory}': {', '.join(unknown)} came from the environment without a recorded value; "
+                "the run is treated as a separate system"
             )
             settings = {**settings, "run": str(run.run.directory)}
         group.append(Member(run, settings, seed, rows))
@@ -62,16 +62,16 @@ def grouped(runs: Sequence[ScoredRun], by: str, language: str, notes: list[str])
             continue
         of_lead = _rows(run, run.lead, by, notes)
         if rows is not None and of_lead is not None and _key(of_lead, run) != _key(rows, run):
-            notes.append(f"{lead} of '{run.run.directory}' was scored on other rows; it is shown but not tested")
+            notes.append(f"{lead} of '{run.run.directory}' was scored on different rows; it is shown but not tested")
             of_lead = None
         if known is not None:
             group.remove(known)
-        group.append(Member(run, {}, None, _like_the_others(of_lead, group, run, notes), lead))
+        group.append(Member(run, {}, None, _with_same_counts(of_lead, group, run, notes), lead))
     return sorted(members.values(), key=lambda group: -sum(not member.lead for member in group))
 
 
 def _rows(run: ScoredRun, predictions: str, by: str, notes: list[str]) -> RowValues | None:
-    """Return the values of rows; None, with a note, if they cannot be read."""
+    """Return the row values; None, with a note, if they cannot be read."""
     try:
         return read_rows(run.run, predictions, by)
     except UserError as error:
@@ -80,14 +80,14 @@ def _rows(run: ScoredRun, predictions: str, by: str, notes: list[str]) -> RowVal
 
 
 def _key(rows: RowValues | None, run: ScoredRun) -> tuple[Any, ...]:
-    """Return what runs that scored the same rows have in common; the run itself if its rows are not known."""
+    """Return a key shared by runs that scored the same rows; the run's own if its rows are unknown."""
     return ("", run.run.directory) if rows is None else (rows.fingerprint, *rows.ids, *rows.languages)
 
 
-def _like_the_others(
+def _with_same_counts(
     rows: RowValues | None, group: Sequence[Member], run: ScoredRun, notes: list[str]
 ) -> RowValues | None:
-    """Return the values of rows; without them, and with a note, if the group has other counts for each row."""
+    """Return `rows`; drop the values, with a note, if their counts per row differ from the group's."""
     first = next((own.rows.values for own in group if own.rows is not None and own.rows.values is not None), None)
     if rows is None or rows.values is None or first is None or rows.values.shape == first.shape:
         return rows
@@ -98,7 +98,7 @@ def _like_the_others(
 
 
 def systems_of(members: Sequence[Member]) -> list[list[Member]]:
-    """Put together the runs that differ in their seed alone; a repeated seed begins another system."""
+    """Group the runs that differ only in the seed into systems; a repeated seed starts another system."""
     systems: dict[tuple[Any, ...], list[list[Member]]] = {}
     for member in sorted(members, key=lambda member: str(member.scored.run.record.get("started", ""))):
         repeats = systems.setdefault(member.key, [])
@@ -114,20 +114,20 @@ def systems_of(members: Sequence[Member]) -> list[list[Member]]:
     return [sorted(own, key=lambda member: member.seed or 0) for repeats in systems.values() for own in repeats]
 
 
-def why_apart(members: Sequence[Member], first: Sequence[Member]) -> str:
+def untested_reason(members: Sequence[Member], first: Sequence[Member]) -> str:
     """Return why systems cannot be tested against those of the first group."""
-    ours, theirs = (_rows_of_models(own) for own in (members, first))
+    ours, theirs = (_model_rows(own) for own in (members, first))
     if ours is None or theirs is None:
-        return "the scores of rows are missing"
+        return "row scores are missing"
     if ours.fingerprint == theirs.fingerprint and ours.ids == theirs.ids:
-        return "the score was computed with other settings"
+        return "the score was computed with different settings"
     own, other = set(ours.ids), set(theirs.ids)
     if own == other:
-        return "the rows have the same ids, but other documents or references"
+        return "the row ids match, but the documents or references differ"
     return f"{len(own):,} rows were scored instead of {len(other):,} ({len(own & other):,} in common)"
 
 
-def _rows_of_models(members: Sequence[Member]) -> RowValues | None:
-    """Return the rows that a group's models scored; those of its baselines if it has no models."""
+def _model_rows(members: Sequence[Member]) -> RowValues | None:
+    """Return the rows that a group's models scored, or its baselines if it has no models."""
     models = [member for member in members if not member.lead] or members
     return next((member.rows for member in models if member.rows), None)

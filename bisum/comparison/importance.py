@@ -1,4 +1,4 @@
-"""How much each setting that differs matters for the score: its importance."""
+"""Importance: how much each differing setting matters for the score."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ if TYPE_CHECKING:
 METHOD = "PED-ANOVA"
 SOURCE = "Watanabe et al. 2023, arXiv:2304.10255"
 FEWEST_SYSTEMS = 8
-"""Fewest systems for which importance is computed.
+"""Minimum number of systems for which importance is computed.
 
-Where one of three settings of the same kind determines the score, it has the largest share in 69 to 89 % of simulated
-studies of 8 systems, by `tests/benchmarks/importance.py`; of 6 systems, in 66 to 85 %. One of two
-options beside numbers has it in 35 %, which is chance; of 20 systems, in 64 %.
+In the simulations of `tests/benchmarks/importance.py`, one of three settings of the same kind determines the score. It
+has the largest share in 69 to 89 % of the studies of 8 systems, and in 66 to 85 % of those of 6. A setting with two
+options beside numeric ones has it in 35 %, which is chance, and in 64 % with 20 systems.
 """
 SYSTEMS_PER_SETTING = 2
-"""Fewest systems for each setting: with fewer, noise makes some setting look important."""
+"""Minimum number of systems per setting; with fewer, noise makes some setting look important."""
 _BETTER_SHARE = 0.5
-"""The share of the systems that counts as the better ones.
+"""Share of the systems that count as better.
 
-Optuna's default, a tenth, leaves one system of ten: whatever its settings are would look important. In the simulations
-above, with 8 systems, it finds the decisive setting in 26 to 61 %, and a half finds it most often.
+Optuna's default, a tenth, leaves one system of ten, so any of its settings looks important. In the simulations above,
+with 8 systems, it finds the decisive setting in 26 to 61 %; a half finds it most often.
 """
 _LOG_RATIO = 10
-"""Positive numbers that span at least this ratio are taken by their logarithm."""
+"""Positive numbers that span at least this ratio are put on a log scale."""
 _LARGEST = 1e300
-"""The difference of two numbers up to it is finite."""
+"""Largest absolute value; differences up to it stay finite."""
 _EXACT = 2**53
-"""Whole numbers below it are exact as floats."""
+"""Integers below it are exact as floats."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much each setting that differs matters for the score, by PED-ANOVA.
+    """How much each differing setting matters for the score, by PED-ANOVA.
 
     PED-ANOVA (Watanabe, Bansal & Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
-    Arbitrary Subspaces", https://arxiv.org/abs/2304.10255) measures how far the values of a setting among the better
-    half of the systems are distributed unlike those among all of them. It is Optuna's default evaluator.
+    Arbitrary Subspaces", https://arxiv.org/abs/2304.10255) measures how far the distribution of a setting's values in
+    the better half of the systems differs from the distribution in all systems. It is Optuna's default evaluator.
     """
 
     shares: Mapping[str, float]
-    """The importance of each setting by its key, the most important first; their sum is 1."""
+    """Importance by key, the most important first; the sum is 1."""
     systems: int
-    """Systems that they are computed from."""
+    """Number of systems that the shares are computed from."""
     left_out: tuple[str, ...] = ()
-    """Keys without an importance: most systems have a value of their own, which is no number."""
+    """Keys without an importance: most of their values are unique and not numeric."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the importance as plain data."""
         return {
             "method": METHOD,
             "source": SOURCE,
@@ -73,18 +73,18 @@ def importance_of(
     higher_is_better: bool | None,
     notes: list[str],
 ) -> Importance | None:
-    """Return the importance of settings for a score, which is the same whenever it is computed: nothing is drawn.
+    """Return the importance of settings for a score. The computation is deterministic.
 
     Args:
         systems: the settings of each system.
-        values: its score.
+        values: the score of each system.
         keys: the settings that differ.
         higher_is_better: which direction of the score is better.
         notes: gets a line if optuna is missing.
 
     Returns:
-        None if there are too few systems or settings, if neither direction is better, if the better half cannot be told
-        because too many systems have the same score, or if optuna is missing.
+        None if there are too few systems or settings, neither direction is better, too many equal scores leave the
+        better half undefined, or optuna is missing.
     """
     found = {key: _column([settings.get(key, ...) for settings in systems]) for key in keys}
     columns = {key: column for key, column in found.items() if column is not None}
@@ -107,7 +107,7 @@ def importance_of(
 def _column(values: Sequence[Any]) -> list[Any] | None:
     """Return the values of a setting as numbers or as texts, with None for a system without a number.
 
-    None if they say nothing: where most systems have a value of their own, any better half looks unlike the rest.
+    None if they are uninformative: if most values are unique, any better half looks unlike the rest.
     """
     numbers = [value if is_number(value) and abs(value) < _LARGEST else None for value in values]
     if None not in numbers:
@@ -122,7 +122,7 @@ def _column(values: Sequence[Any]) -> list[Any] | None:
 def _ped_anova(
     columns: Mapping[str, Sequence[Any]], values: Sequence[float], higher_is_better: bool
 ) -> dict[str, float]:
-    """Return the importance of settings, which have any sum; raises `ImportError` without optuna."""
+    """Return the unnormalized importance of settings; raises `ImportError` without optuna."""
     import optuna  # takes half a second
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
@@ -154,7 +154,7 @@ def _distribution(column: Sequence[Any]) -> BaseDistribution:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep optuna from logging and warning: what it says of few systems, the report says itself."""
+    """Silence optuna's logs and warnings; the report has its own note on few systems."""
     import optuna
 
     before = optuna.logging.get_verbosity()

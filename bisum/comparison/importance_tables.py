@@ -1,4 +1,4 @@
-"""The importance of settings as a table for the terminal, and what a reader must know of it."""
+"""Terminal table of the importance of settings, and its explanation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bisum.comparison.settings import short_names
 from bisum.display.tables import new_table
 
 _BAR = 20
-"""Width of a bar of 100 %."""
+"""Width of a 100 % bar."""
 
 
 def importance_report(found: Importance) -> Iterator[RenderableType]:
-    """Yield the table of importance, and the lines below it."""
+    """Yield the table of importance and the notes below it."""
     yield ""
     yield _table(found)
     yield ""
@@ -35,15 +35,15 @@ def _table(found: Importance) -> Table:
 
 
 def percentage(share: float) -> str:
-    """Return a share as tables show it."""
+    """Format a share for tables."""
     return f"{share:.0%}".replace("%", " %")
 
 
 def importance_explanations(found: Importance) -> Iterator[str]:
-    """Yield what importance is, and what it leaves out."""
+    """Yield the explanation of importance and the omitted settings."""
     yield (
-        f"Importance is by {METHOD} ({SOURCE}) over {found.systems:,} systems: how far the values of a setting differ "
-        "between the better half of them and all. The shares sum to 100 %; with few runs they are rough."
+        f"Importance by {METHOD} ({SOURCE}) over {found.systems:,} systems: how far the distribution of a setting's "
+        "values differs between the better half and all systems. Shares sum to 100 % and are rough with few runs."
     )
     if found.left_out:
-        yield f"Left out, since most systems have a unique value: {', '.join(found.left_out)}."
+        yield f"Omitted, as most of their values are unique: {', '.join(found.left_out)}."

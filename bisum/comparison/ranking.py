@@ -1,4 +1,4 @@
-"""A group of systems ranked by a score, with an interval for each and a test for each pair."""
+"""Ranking of a group of systems by a score, with intervals and pairwise tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bisum.comparison.aggregates import score_of_rows
-from bisum.comparison.grouping import Member, systems_of, why_apart
+from bisum.comparison.grouping import Member, systems_of, untested_reason
 from bisum.comparison.recorded_scores import ScoredRun
 from bisum.comparison.result import ALPHA, BEST, DIFFERENT, SAME, UNTESTED, WORSE, Group, Pair, System
 from bisum.comparison.significance import PairedTest, ResampledSystems, holm
@@ -21,9 +21,9 @@ from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS
 from bisum.interfaces.score import Score
 
 _FEWEST_SAMPLES = 100
-"""Fewest resamples that a configuration may ask for."""
+"""Minimum number of resamples that a configuration can set."""
 MOST_PAIRED = 20
-"""Most systems of which all pairs are tested; of more, each is tested against the best."""
+"""Maximum number of systems for testing all pairs; with more, each is tested only against the best."""
 
 
 def ranked(
@@ -35,7 +35,7 @@ def ranked(
     before: int,
     notes: list[str],
 ) -> Group:
-    """Return a group: its systems, ranked, and their tests. Their numbers follow those of `before` other systems."""
+    """Return a group of ranked systems with their tests; numbering continues after `before` other systems."""
     known = next((member.rows for member in members if member.rows is not None), None)
     languages = known.languages if known is not None else np.array([], dtype=object)
     chosen = languages == language if language else np.ones(len(languages), bool)
@@ -66,7 +66,7 @@ def ranked(
         ids=[key for key, is_chosen in zip(known.ids, chosen, strict=True) if is_chosen] if known is not None else [],
         row_languages=languages[chosen],
         languages=counts,
-        why=why_apart(members, first) if first else "",
+        why=untested_reason(members, first) if first else "",
         tests=tests,
         equal=equal,
         score=score,
@@ -74,13 +74,13 @@ def ranked(
 
 
 class _Results:
-    """The tests between systems. Those with equal scores in every row are one: they count once for Holm's method."""
+    """Tests between systems. Systems with equal scores on every row count as one in Holm's method."""
 
     def __init__(self, systems: Sequence[System], score: Score, samples: int) -> None:
         self._systems = systems
         self._scale = score.scale
         self._places: list[int] = []
-        """For each system, its place among the different ones."""
+        """Index of each system among the distinct ones."""
         place_of: dict[tuple[Any, ...], int] = {}
         different: list[System] = []
         for system in systems:
@@ -94,7 +94,7 @@ class _Results:
 
     @property
     def equal(self) -> tuple[tuple[int, int], ...]:
-        """The pairs of systems with equal scores in every row, seed by seed."""
+        """Pairs of systems with equal scores on every row, seed by seed."""
         return tuple(
             (first.number, second.number)
             for a, first in enumerate(self._systems)
@@ -104,19 +104,19 @@ class _Results:
 
     @property
     def tests(self) -> int:
-        """The pairs that count for Holm's method."""
+        """Number of pairs in Holm's method."""
         count = len(set(self._places))
         return count * (count - 1) // 2
 
     def seed_values(self, at: int) -> list[float]:
-        """Return the score of each seed of a system, from its rows."""
+        """Return the score of each seed of a system, computed from the rows."""
         assert self._resampled is not None
         return [self._scale * float(value) for value in self._resampled.seed_values[self._places[at]]]
 
     def interval(self, at: int, bounds: Sequence[float | None]) -> tuple[float, float]:
         """Return the ends of a system's interval, within the bounds of its score.
 
-        With one seed, as many resamples are used as its run took, so the interval is the one that the run recorded.
+        With one seed, the number of resamples is that of the run, which reproduces its recorded interval.
         """
         assert self._resampled is not None
         system = self._systems[at]
@@ -127,9 +127,9 @@ class _Results:
         return max(self._scale * low, lowest), min(self._scale * high, max(highest, lowest))
 
     def pairs(self) -> list[Pair]:
-        """Return the tests of all pairs, or of the best against each other if there are many different systems.
+        """Return the tests of all pairs, or only of pairs with the best if there are many distinct systems.
 
-        The best is the best because of these scores. So all pairs count for Holm's method, also those passed over.
+        The best is selected by these same scores, so Holm's method also counts the pairs that are not tested.
         """
         count = len(set(self._places))
         if self._resampled is None:
@@ -149,10 +149,10 @@ class _Results:
                 if low == high:
                     pairs.append(Pair(first.number, second.number, 0, 0, 0, 1, 1, 1, first.rows))
                 elif (low, high) in found:
-                    pairs.append(self._pair(first, second, *found[low, high], turned=low != self._places[a]))
+                    pairs.append(self._pair(first, second, *found[low, high], swapped=low != self._places[a]))
         return [pair for pair in pairs if pair.rows >= FEWEST_ROWS]
 
-    def _pair(self, first: System, second: System, test: PairedTest, p_adjusted: float, *, turned: bool) -> Pair:
+    def _pair(self, first: System, second: System, test: PairedTest, p_adjusted: float, *, swapped: bool) -> Pair:
         pair = Pair(
             first=first.number,
             second=second.number,
@@ -164,23 +164,23 @@ class _Results:
             p_randomization=test.p_randomization,
             rows=test.rows,
         )
-        return replace(pair.turned, first=first.number, second=second.number) if turned else pair
+        return replace(pair.swapped, first=first.number, second=second.number) if swapped else pair
 
 
 def _agrees(system: System, of_rows: Sequence[float], by: str, notes: list[str]) -> bool:
-    """Return whether a system's recorded scores are those of its rows; add a note if they are not."""
+    """Return whether a system's recorded scores match its rows; add a note if they do not."""
     for run, recorded, found in zip(system.runs, system.seed_values, of_rows, strict=True):
         if not math.isclose(recorded, found, rel_tol=1e-6, abs_tol=1e-6):
             notes.append(
-                f"'{run.run.directory}': the recorded {by}, {recorded:.4g}, is not that of its rows, {found:.4g}; "
-                "it is shown but not tested"
+                f"'{run.run.directory}': the recorded {by} is {recorded:.4g}, but its rows give {found:.4g}; "
+                "the score is shown but not tested"
             )
             return False
     return True
 
 
 def score_of(systems: Sequence[System], by: str, notes: list[str]) -> Score | None:
-    """Return the score of rows; None, with a note, if it cannot be computed again."""
+    """Return the score's definition; None, with a note, if it cannot be recomputed from rows."""
     if not systems:
         return None
     values = systems[0].values
@@ -193,7 +193,7 @@ def score_of(systems: Sequence[System], by: str, notes: list[str]) -> Score | No
 
 
 def _rank(value: float | None, higher_is_better: bool | None) -> tuple[bool, float]:
-    """Return a sorting key that puts the best first, and what has no score last."""
+    """Return a sort key that puts the best first and systems without a score last."""
     if value is None:
         return True, 0.0
     return False, value if higher_is_better is False else -value
@@ -208,7 +208,7 @@ def _system(
     chosen: np.ndarray[Any, Any],
     languages: Iterable[str],
 ) -> System:
-    """Return a system without its number, interval and verdict; `group` are all runs that scored the same rows."""
+    """Return a system without number, interval and verdict; `group` has all runs that scored the same rows."""
     lead = members[0].lead
     runs = [member.scored for member in members]
 
@@ -247,7 +247,7 @@ def _system(
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Return a mean; None if a value is missing."""
+    """Return the mean; None if a value is missing."""
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known and len(known) == len(values) else None
 
@@ -255,7 +255,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _with_verdict(
     system: System, systems: Sequence[System], pairs: Sequence[Pair], higher: bool | None, notes: list[str]
 ) -> System:
-    """Return a system with what its test against the best says."""
+    """Return a system with the verdict of its test against the best."""
     best = systems[0].number
     if system.value is None:
         return system
@@ -267,6 +267,6 @@ def _with_verdict(
     if pair.p_adjusted > ALPHA:
         return replace(system, verdict=SAME)
     if higher is not None and (pair.difference > 0) != higher:
-        notes.append(f"{system.number} scores better than {best} on the {pair.rows:,} rows in which both have a value")
+        notes.append(f"{system.number} scores better than {best} on the {pair.rows:,} rows where both have a value")
         return system
     return replace(system, verdict=WORSE if higher is not None else DIFFERENT)

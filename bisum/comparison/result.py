@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALPHA = 0.05
-"""Level of the tests."""
+"""Significance level."""
 BEST = "best"
 SAME = "not distinguishable from the best"
 WORSE = "worse than the best"
@@ -29,38 +29,38 @@ UNTESTED = "not tested"
 
 @dataclass(frozen=True)
 class System:
-    """Runs that differ in their seed alone, or a baseline."""
+    """Runs that differ only in the seed, or a baseline."""
 
     number: int
-    """Its place in the table, from 1: the best first."""
+    """Rank in the table, from 1 for the best."""
     label: str
-    """What distinguishes it, as words of a command line; or lead-k."""
+    """The settings that distinguish it, as command-line arguments; or lead-k."""
     settings: Mapping[str, Any]
-    """Its values of the keys that differ."""
+    """Values of the keys that differ."""
     is_baseline: bool
     seeds: tuple[int | None, ...]
     runs: tuple[ScoredRun, ...]
-    """One for each seed; a baseline's are those of a run that scored it."""
+    """One per seed; for a baseline, the run that scored it."""
     value: float | None
-    """The score: the mean of the seeds."""
+    """The score, averaged over seeds."""
     low: float | None
-    """Lower end of its 95 % interval."""
+    """Lower end of the 95 % interval of `value`."""
     high: float | None
     seed_values: tuple[float, ...]
     by_language: Mapping[str, float | None]
-    """The score over the rows of each language."""
+    """The score on the rows of each language."""
     metrics: Mapping[str, float | None]
-    """Further scores that were asked for, each the mean of the seeds."""
+    """Further requested scores, averaged over seeds."""
     rows_per_second: float | None
     parameters: int | None
     verdict: str
     rows: int
     """Rows with a value of the score."""
     values: NDArray[np.float64] | None = field(repr=False, compare=False)
-    """Values of rows before scaling: (seeds, rows), or (seeds, rows, counts)."""
+    """Unscaled row values: shape (seeds, rows) or (seeds, rows, counts)."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the system as plain data."""
         return {
             "number": self.number,
             "label": self.label,
@@ -84,7 +84,7 @@ class System:
 
 @dataclass(frozen=True)
 class Pair:
-    """The test of two systems over the same rows."""
+    """The test of two systems on the same rows."""
 
     first: int
     """Number of a system."""
@@ -96,15 +96,15 @@ class Pair:
     p: float
     """Two-sided p-value of no difference."""
     p_adjusted: float
-    """The same by Holm's method over all pairs of the group."""
+    """`p` adjusted by Holm's method over all pairs of the group."""
     p_randomization: float
-    """By approximate randomization of rows, not adjusted."""
+    """Unadjusted p-value by approximate randomization of rows."""
     rows: int
-    """Rows in which both have a value."""
+    """Number of rows where both have a value."""
 
     @property
-    def turned(self) -> Pair:
-        """The same test with the systems exchanged."""
+    def swapped(self) -> Pair:
+        """The same test with the systems swapped."""
         return replace(
             self,
             first=self.second,
@@ -117,7 +117,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Group:
-    """Systems that were scored over the same rows, and the tests between them."""
+    """Systems that were scored on the same rows, and the tests between them."""
 
     systems: tuple[System, ...]
     """The best first."""
@@ -125,40 +125,40 @@ class Group:
     ids: list[str] = field(repr=False, compare=False)
     row_languages: NDArray[np.object_] = field(repr=False, compare=False)
     languages: Mapping[str, int]
-    """Rows of each language."""
+    """Number of rows of each language."""
     why: str
     """Why the group is not compared with the first; "" for the first."""
     tests: int = 0
-    """Pairs that Holm's method counts: all pairs of systems that are not equal in every row."""
+    """Number of pairs in Holm's method: all pairs of systems, except those equal on every row."""
     equal: tuple[tuple[int, int], ...] = ()
-    """Pairs of systems with the same score in every row, seed by seed."""
+    """Pairs of systems with equal scores on every row, seed by seed."""
     keys: tuple[str, ...] = ()
     """Configuration keys that differ between its systems."""
     shared: Mapping[str, Any] = field(default_factory=dict)
     """Values of the keys that differ only between groups."""
     importance: Importance | None = None
-    """How much each key matters for the score; None except in the first group, if it has enough systems."""
+    """How much each key matters for the score; only for a first group with enough systems, otherwise None."""
     score: Score | None = field(default=None, repr=False, compare=False)
-    """The score of rows; None if it has no values of rows, or cannot be computed from counts."""
+    """Definition of the score; None without row values, or if it cannot be computed from counts."""
 
     @property
     def rows(self) -> int:
-        """Rows that were scored and are compared."""
+        """Number of rows compared."""
         return sum(self.languages.values())
 
     def pair(self, first: int, second: int) -> Pair | None:
-        """Return the test of two systems by their numbers, the first minus the second; None if they were not tested."""
+        """Return the test of two systems, the first minus the second, by number; None if they were not tested."""
         both = (pair for pair in self.pairs if {pair.first, pair.second} == {first, second})
         found = next(both, None)
-        return found.turned if found is not None and found.first != first else found
+        return found.swapped if found is not None and found.first != first else found
 
     def minus_best(self, system: System) -> Pair | None:
-        """Return the test of a system minus the best; None of the best itself, or if it was not tested."""
+        """Return the test of a system minus the best; None for the best itself and untested systems."""
         best = self.systems[0]
         return self.pair(system.number, best.number) if system is not best else None
 
     def verdict(self, pair: Pair) -> str:
-        """Return what a test says, such as `3 is better`."""
+        """Return the outcome of a test, such as `3 is better`."""
         if not pair.p_adjusted <= ALPHA:
             return "not distinguishable"
         higher_is_better = None if self.score is None else self.score.higher_is_better
@@ -168,7 +168,7 @@ class Group:
         return f"{upper if higher_is_better else lower} is better"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the group as plain data."""
         return {
             "rows": self.rows,
             "languages": dict(self.languages),
@@ -189,22 +189,22 @@ class Comparison:
 
     split: str
     by: str
-    """The score that ranks, such as rougeL."""
+    """The score that systems are ranked by, such as rougeL."""
     language: str
     """Code of the language whose rows are compared; "" for all."""
     score: Mapping[str, Any]
-    """What the score is: description, higher_is_better, range, scale, unit."""
+    """Description of the score: description, higher_is_better, range, scale, unit."""
     metrics: Mapping[str, Mapping[str, Any]]
-    """What the further scores are, by name."""
+    """Descriptions of the further scores, by name."""
     keys: tuple[str, ...]
     """Configuration keys that differ between the systems."""
     groups: tuple[Group, ...]
-    """The largest first. Systems of different groups were scored over different rows, and are not tested."""
+    """The largest first. Systems of different groups were scored on different rows, so no test compares them."""
     others: tuple[OtherRun, ...]
     """Runs without scores to compare."""
     notes: tuple[str, ...]
     samples: int
-    """Resamples behind each test."""
+    """Number of resamples per test."""
 
     @property
     def systems(self) -> tuple[System, ...]:
@@ -217,7 +217,7 @@ class Comparison:
         return next((system for system in self.systems if system.verdict == BEST), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data, ready for JSON."""
+        """Return the comparison as plain data, ready for JSON."""
         return {
             "split": self.split,
             "by": self.by,
@@ -234,7 +234,7 @@ class Comparison:
         }
 
     def to_arrow(self) -> pa.Table:
-        """Return a table with a row for each system; `.to_pandas()` and `polars.from_arrow` take it from there."""
+        """Return a table with a row per system; convert it with `.to_pandas()` or `polars.from_arrow`."""
         import pyarrow as pa
 
         rows = list(self.rows())
@@ -242,14 +242,14 @@ class Comparison:
         return pa.table({name: [row.get(name) for row in rows] for name in names})
 
     def pairs_to_arrow(self) -> pa.Table:
-        """Return a table with a row for each test."""
+        """Return a table with a row per test."""
         import pyarrow as pa
 
         rows = [{"group": at, **asdict(pair)} for at, group in enumerate(self.groups, 1) for pair in group.pairs]
         return pa.Table.from_pylist(rows)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the numbers of each system by the names of their columns; no text has what UTF-8 cannot encode."""
+        """Yield the values of each system by column name; all texts can be encoded as UTF-8."""
         for at, group in enumerate(self.groups, start=1):
             for system in group.systems:
                 own = system.to_dict()
@@ -268,7 +268,7 @@ class Comparison:
 
 
 def _encodable(value: Any) -> Any:
-    """Return a value with halves of surrogate pairs as escapes: the bytes of a name that is not UTF-8."""
+    """Escape lone surrogates in a value; they stand for the bytes of a name that is not UTF-8."""
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""The settings of runs: what they have in common, and what distinguishes one system from another."""
+"""The settings of runs and the keys that distinguish systems."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bisum.config.checking import LIST_GROUPS
 from bisum.config.identity import identity
 
 Settings = Mapping[str, Any]
-"""Values by dotted key; a group of options is also a key, with the chosen option."""
+"""Values by dotted key; a config group is also a key, with the chosen option as its value."""
 _LONGEST_NUMBER = 8
-"""Characters of the longest number that a table shows whole."""
+"""Maximum length of a number that a table shows in full."""
 
-_CHANGES_NO_SUMMARY = {
-    "seed",  # runs that differ in it alone are one system
+_IGNORED = {
+    "seed",  # runs that differ only in the seed are one system
     "metric",
     "split",
     "run",
@@ -28,13 +28,13 @@ _CHANGES_NO_SUMMARY = {
     "trainer.keep_checkpoints",
     "trainer.save_every",
 }
-"""Keys, and nodes with all keys below them, that do not change what a system writes, or are handled apart."""
+"""Keys, and nodes with all keys below them, that do not change the summaries or are handled separately."""
 
 
 def settings_of(run: FoundRun) -> dict[str, Any]:
-    """Return what determines the summaries of a run, apart from its seed."""
+    """Return the settings that determine a run's summaries, except the seed."""
     kept = _flat(identity(run.config))
-    kept = {key: value for key, value in kept.items() if not _is_below(key, _CHANGES_NO_SUMMARY)}
+    kept = {key: value for key, value in kept.items() if not _is_below(key, _IGNORED)}
     named, checkpoint = run.config.get("run"), _text(run.config.get("model", {}).get("checkpoint"))
     if run.job == "evaluate":
         in_run = checkpoint is not None and Path(checkpoint).parent.name == "checkpoints"
@@ -43,38 +43,38 @@ def settings_of(run: FoundRun) -> dict[str, Any]:
             if not in_run:
                 kept["run"] = named
             elif Path(str(named)).name == Path(str(checkpoint)).name:
-                kept["checkpoint"] = Path(str(named)).name  # of each seed, not the best but this one
-        if not in_run:  # what trained it is not known
+                kept["checkpoint"] = Path(str(named)).name  # this one instead of the best, for each seed
+        if not in_run:  # its training is unknown
             kept = {key: value for key, value in kept.items() if not _is_below(key, {"trainer"})}
     options: dict[str, Any] = {}
     for group, option in (run.record.get("choices") or {}).items():
         if isinstance(run.config.get(group), Mapping) and any(_is_below(key, {group}) for key in kept):
             options[group] = option
     for group in LIST_GROUPS:
-        if group not in _CHANGES_NO_SUMMARY and isinstance(chosen := run.config.get(group), Mapping):
+        if group not in _IGNORED and isinstance(chosen := run.config.get(group), Mapping):
             options[group] = "+".join(chosen) or "none"
     return {"job": run.job, **options, **{key: value for key, value in kept.items() if key not in options}}
 
 
 def from_environment(run: FoundRun, settings: Settings) -> list[str]:
-    """Return the settings that a run took from the environment: the record has their expressions, not their values."""
+    """Return the settings taken from the environment; the record has their expressions but not their values."""
     keys = {str(key) for key in run.record.get("from_environment") or ()}
     return [key for key in settings if _is_below(key, keys)]
 
 
 def distinguishing_keys(systems: Sequence[Settings]) -> list[str]:
-    """Return the keys whose values differ, without those that follow from the option of their group.
+    """Return the keys whose values differ, except those determined by their group's option.
 
-    A key below a group is left out if all systems with the same option of the group have the same value.
+    A key below a group is omitted if all systems with the same option share one value.
     """
     keys = list(dict.fromkeys(key for settings in systems for key in settings))
     differing = [key for key in keys if len({comparable(settings.get(key, ...)) for settings in systems}) > 1]
     groups = [key for key in differing if any(other.startswith(f"{key}.") for other in keys)]
-    return [key for key in differing if not _follows(key, groups, systems)]
+    return [key for key in differing if not _is_determined(key, groups, systems)]
 
 
-def _follows(key: str, groups: Sequence[str], systems: Sequence[Settings]) -> bool:
-    """Return whether a key has one value for each option of its group."""
+def _is_determined(key: str, groups: Sequence[str], systems: Sequence[Settings]) -> bool:
+    """Return whether a key has a single value per option of its group."""
     for group in groups:
         if key.startswith(f"{group}."):
             pairs = {(comparable(settings.get(group, ...)), comparable(settings.get(key, ...))) for settings in systems}
@@ -83,19 +83,19 @@ def _follows(key: str, groups: Sequence[str], systems: Sequence[Settings]) -> bo
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return names for keys: the last part of each, or all of it where two have the same last part."""
+    """Return a name per key: its last part, or the full key where last parts collide."""
     last = [key.rpartition(".")[2] for key in keys]
     return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
 
 
-def words_of(settings: Settings, keys: Sequence[str]) -> str:
+def settings_label(settings: Settings, keys: Sequence[str]) -> str:
     """Return the settings that distinguish a system, such as `learning_rate=0.001 trainer=accelerate`."""
     names = short_names(keys)
     return " ".join(f"{names[key]}={brief(settings[key])}" for key in keys if key in settings)
 
 
 def with_short_paths(systems: Sequence[Settings]) -> list[dict[str, Any]]:
-    """Return settings whose paths are cut to their last components, as many as keep different paths different."""
+    """Return settings with paths cut to the fewest trailing components that keep different paths distinct."""
     short = [dict(settings) for settings in systems]
     for key in dict.fromkeys(key for settings in systems for key in settings):
         paths = {value for settings in systems if isinstance(value := settings.get(key), str) and "/" in value}
@@ -110,7 +110,7 @@ def with_short_paths(systems: Sequence[Settings]) -> list[dict[str, Any]]:
 
 
 def shown(value: Any) -> str:
-    """Return the value of a setting as a word of a command line has it."""
+    """Format a setting's value as on the command line."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list | tuple):
@@ -119,25 +119,25 @@ def shown(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """Return the value of a setting for a table: a number that was drawn at random has four digits."""
+    """Format a setting's value for a table; long numbers, such as random draws, get four digits."""
     is_long = isinstance(value, float) and len(repr(value)) > _LONGEST_NUMBER
     return f"{value:.4g}" if is_long else shown(value)
 
 
 def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """Return settings as a key of a dictionary."""
+    """Return settings as a dictionary key."""
     return tuple(sorted((key, comparable(value)) for key, value in settings.items()))
 
 
 def comparable(value: Any) -> str:
-    """Return a value as a text that equal values share; `...` stands for a missing one."""
+    """Return a text that is the same for equal values; `...` stands for a missing one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value)) if abs(value) < 2**53 else repr(value)
     return "..." if value is ... else repr(value)
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested mappings as one, by dotted key."""
+    """Flatten nested mappings into one, by dotted key."""
     flat: dict[str, Any] = {}
     pending: list[tuple[str, Any]] = list(config.items())[::-1]
     while pending:

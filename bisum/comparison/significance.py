@@ -1,12 +1,12 @@
-"""Tests between systems that were scored over the same rows, with one seed or several.
+"""Tests between systems that were scored on the same rows, with one seed or several.
 
-A system is the mean of its seeds. Its score varies for two reasons: the rows that were drawn, and the seeds.
-Rows are resampled with replacement, the same for all systems (paired bootstrap; Koehn 2004, aclanthology.org/W04-3250).
-To each resample of a system with several seeds, the variation of its seeds is added: a normal draw. Its variance is
-drawn too, as the variance of a few seeds is known poorly; without rows, the sum would have Student's t distribution.
-Seeds also differ because few rows were drawn. The resampled rows include this part already, so it is taken off each
-drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355).
-`docs/how-to/compare.md` has the measured sizes of this test and of others.
+A system's score is the mean over its seeds. It varies with the sampled rows and with the seeds. Rows are resampled with
+replacement, the same rows for all systems (paired bootstrap; Koehn 2004, aclanthology.org/W04-3250). For a system with
+several seeds, a normal draw adds the variation between seeds to each resample. The variance of that draw is itself
+drawn, since a few seeds estimate it poorly; without row variation, the sum would follow Student's t distribution.
+Part of the difference between seeds is due to the sampled rows. Resampling already covers that part, so it is
+subtracted from each drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355).
+`docs/how-to/compare.md` reports the measured size of this test and of alternatives.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from bisum.interfaces.score import Score
 Floats = NDArray[np.float64]
 
 _FEWEST_BEYOND = 10
-"""Resamples beyond 0 from which on their share is a p-value; with fewer, its tail is computed."""
+"""Minimum number of resamples beyond 0 for taking the p-value from their share; with fewer, it is computed."""
 _SINGLE, _DOUBLE = 1e-6, 1e-12
-"""Relative errors of sums in single and in double precision."""
+"""Relative errors of sums in single and double precision."""
 _CHUNK = 1024
 
 
@@ -43,15 +43,15 @@ class PairedTest:
     """Lower end of the 95 % interval."""
     high: float
     p: float
-    """Two-sided p-value of no difference, by the bootstrap; not adjusted for other tests."""
+    """Two-sided bootstrap p-value of no difference, not adjusted for other tests."""
     p_randomization: float
-    """The same by approximate randomization of rows (Noreen 1989), as a check; it takes the seeds as given."""
+    """The p-value by approximate randomization of rows (Noreen 1989), as a check; it treats the seeds as fixed."""
     rows: int
-    """Rows in which both have a value."""
+    """Number of rows where both have a value."""
 
 
 class ResampledSystems:
-    """The values of several systems over the same rows, and their resamples, drawn once for all of them."""
+    """The values of several systems on the same rows, and resamples of the rows shared by all systems."""
 
     def __init__(
         self, values: Sequence[Floats], score: Score, samples: int, seed: int, seedless: Container[int] = ()
@@ -59,12 +59,12 @@ class ResampledSystems:
         """Resample rows.
 
         Args:
-            values: for each system, the values of its seeds before `Score.scale`: shape (seeds, rows), NaN for a row
-                without a value; or (seeds, rows, counts) for a score that aggregates counts.
-            score: what the values are.
+            values: for each system, the unscaled values of its seeds: shape (seeds, rows), NaN for a row without a
+                value; or (seeds, rows, counts) for a score computed from counts.
+            score: the definition of the score.
             samples: number of resamples.
             seed: seed of the resampling.
-            seedless: the systems that have no seed, such as lead-k.
+            seedless: the indices of systems without a seed, such as lead-k.
         """
         self._seedless = seedless
         self.values = list(values)
@@ -83,7 +83,7 @@ class ResampledSystems:
         ]
 
     def value(self, system: int) -> float:
-        """Return the score of a system, the mean of its seeds."""
+        """Return the score of a system, averaged over its seeds."""
         return float(self.seed_values[system].mean())
 
     def interval(self, system: int, samples: int | None = None) -> tuple[float, float]:
@@ -94,7 +94,7 @@ class ResampledSystems:
         return float(low), float(high)
 
     def tests(self, pairs: Sequence[tuple[int, int]]) -> list[PairedTest]:
-        """Compare pairs of systems, each over the rows in which all seeds of both have a value."""
+        """Compare pairs of systems, each on the rows where all seeds of both have a value."""
         if not pairs:
             return []
         both = [_present(self.values[first]) & _present(self.values[second]) for first, second in pairs]
@@ -117,22 +117,22 @@ class ResampledSystems:
     ) -> tuple[float, float, float, float]:
         """Return the difference of two systems, the ends of its interval, and its p-value.
 
-        `draw` chooses the random numbers, `has_seeds` is as for `Variation.of`, and `rows` is the number of rows.
+        `draw` selects the random numbers, `has_seeds` is passed to `Variation.of`, and `rows` is the number of rows.
         """
         first, second = pair
         seeds = [self.seed_values[first], self.seed_values[second]]
         resampled = [self._resampled[first], self._resampled[second]]
         size = max(float(np.abs(own).max()) for own in seeds)
-        apart = without_rounding(resampled[0].mean(axis=1) - resampled[1].mean(axis=1), size)
+        delta = without_rounding(resampled[0].mean(axis=1) - resampled[1].mean(axis=1), size)
         difference = float(without_rounding(np.array(seeds[0].mean() - seeds[1].mean()), size))
-        variation = Variation.of(seeds, resampled, apart, has_seeds)
-        sign = 1 if draw[0] <= draw[1] else -1  # so that exchanged systems have the opposite difference exactly
-        drawn = sign * variation.added(sign * apart, [self.seed, 2, *sorted(draw)])
+        variation = Variation.of(seeds, resampled, delta, has_seeds)
+        sign = 1 if draw[0] <= draw[1] else -1  # so that swapping the systems negates the result exactly
+        drawn = sign * variation.added(sign * delta, [self.seed, 2, *sorted(draw)])
         low, high = bounds(drawn)
         return difference, float(low), float(high), _p_value(difference, drawn, variation, rows)
 
     def _of_means(self, means: Floats) -> Floats:
-        """Return scores from means over rows: (..., numbers) -> (...)."""
+        """Compute scores from means over rows: (..., numbers) -> (...)."""
         if self.score.aggregate is not None:
             return aggregated(self.score, means)
         if means.shape[-1] == 1:
@@ -142,9 +142,9 @@ class ResampledSystems:
         return scores
 
     def _randomized(self, pairs: Sequence[tuple[int, int]], both: Sequence[NDArray[np.bool_]]) -> list[float]:
-        """Return, for each pair, the share of random exchanges of its systems' rows whose difference is as large.
+        """Return, for each pair, the share of random swaps of its systems' rows with at least as large a difference.
 
-        The seeds of a system are averaged first, so only rows are exchanged.
+        The seeds of a system are averaged first, so only rows are swapped.
         """
         own, other = (
             np.stack([_of_rows(self.values[pair[side]], rows) for pair, rows in zip(pairs, both, strict=True)], axis=1)
@@ -152,9 +152,9 @@ class ResampledSystems:
         )  # shape (rows, pairs, counts)
         is_mean = self.score.aggregate is None
         precision = np.dtype(np.float32 if is_mean else np.float64)
-        apart, total = (own - other).reshape(self.rows, -1).astype(precision), (own + other).sum(axis=0)
-        found = np.abs(self._exchanged((own - other).sum(axis=0), total))
-        # Sums that differ by rounding alone are equal.
+        delta, total = (own - other).reshape(self.rows, -1).astype(precision), (own + other).sum(axis=0)
+        found = np.abs(self._swapped((own - other).sum(axis=0), total))
+        # Sums that differ only by rounding count as equal.
         size = np.abs(own - other).sum(axis=(0, 2)) if is_mean else np.abs(aggregated(self.score, total / 2))
         rounding = size * (_SINGLE if is_mean else _DOUBLE)
         generator = np.random.default_rng([self.seed, 3])
@@ -162,24 +162,23 @@ class ResampledSystems:
         for start in range(0, self.samples, _CHUNK):
             count = min(_CHUNK, self.samples - start)
             signs = 2 * generator.integers(2, size=(count, self.rows), dtype=np.int8).astype(precision) - 1
-            moved = (signs @ apart).reshape(count, *total.shape)
-            beyond += (np.abs(self._exchanged(moved, total)) >= found - rounding).sum(axis=0)
+            moved = (signs @ delta).reshape(count, *total.shape)
+            beyond += (np.abs(self._swapped(moved, total)) >= found - rounding).sum(axis=0)
         shares = (1 + beyond) / (1 + self.samples)
         return [float(share) if rows.any() else math.nan for share, rows in zip(shares, both, strict=True)]
 
-    def _exchanged(self, apart: NDArray[Any], total: Floats) -> Floats:
-        """Return differences of scores from summed differences and totals: (..., pairs, counts) -> (..., pairs)."""
+    def _swapped(self, delta: NDArray[Any], total: Floats) -> Floats:
+        """Compute score differences from summed differences and totals: (..., pairs, counts) -> (..., pairs)."""
         if self.score.aggregate is None:
-            return np.asarray(apart[..., 0], dtype=np.float64)
-        return aggregated(self.score, (total + apart) / 2) - aggregated(self.score, (total - apart) / 2)
+            return np.asarray(delta[..., 0], dtype=np.float64)
+        return aggregated(self.score, (total + delta) / 2) - aggregated(self.score, (total - delta) / 2)
 
 
 def holm(p_values: Sequence[float], untested: int = 0) -> list[float]:
-    """Return p-values adjusted for the number of tests, so that the chance of any false finding is at most the level.
+    """Return p-values adjusted for multiple tests, which bounds the family-wise error rate by the level.
 
-    The step-down method of Holm (1979), www.jstor.org/stable/4615733. A p-value that is NaN counts for no test.
-    `untested` is the number of tests that were passed over for what the data showed, as those that leave out the best
-    are: they count as well.
+    The step-down method of Holm (1979), www.jstor.org/stable/4615733. NaN p-values do not count as tests. `untested`
+    is the number of tests skipped because of the data, such as those between systems that are not the best; they count.
     """
     values = np.array(p_values, dtype=np.float64)
     order = np.argsort(values)  # NaN comes last
@@ -193,8 +192,8 @@ def holm(p_values: Sequence[float], untested: int = 0) -> list[float]:
 def _p_value(difference: float, drawn: Floats, variation: Variation, rows: int) -> float:
     """Return twice the smaller share of resampled differences on either side of 0.
 
-    If very few lie there, the share says little. The p-value is then that of normal rows with the same variance, but
-    no smaller than an exact test of that many rows can give, 2 / 2**rows.
+    If that side has very few, the share is unreliable. The p-value then assumes normal rows with the same variance, and
+    is at least 2 / 2**rows, the smallest that an exact test of that many rows can return.
     """
     if not difference:
         return 1.0
@@ -207,28 +206,28 @@ def _p_value(difference: float, drawn: Floats, variation: Variation, rows: int) 
 
 
 def _present(values: Floats) -> NDArray[np.bool_]:
-    """Return the rows in which all seeds have a value: shape (rows,)."""
+    """Return a mask of the rows where all seeds have a value: shape (rows,)."""
     axes = (0, *range(2, values.ndim))
     return np.array(np.isfinite(values).all(axis=axes), dtype=bool)
 
 
 def _masked(values: Floats, rows: NDArray[np.bool_]) -> Floats:
-    """Return values with NaN in all other rows."""
+    """Return the values with NaN in all other rows."""
     masked = values.copy()
     masked[:, ~rows] = math.nan
     return masked
 
 
 def _of_rows(values: Floats, rows: NDArray[np.bool_]) -> Floats:
-    """Return the mean over seeds of each row, 0 in all other rows: (seeds, rows, ...) -> (rows, numbers)."""
+    """Return each row's mean over seeds, 0 in all other rows: (seeds, rows, ...) -> (rows, numbers)."""
     mean = np.where(rows.reshape(-1, *[1] * (values.ndim - 2)), values.mean(axis=0), 0)
     return mean.reshape(len(rows), -1)
 
 
 def _numbers(values: Floats) -> Floats:
-    """Return what is resampled: (seeds, rows, ...) -> (rows, seeds, numbers).
+    """Return the numbers to resample: (seeds, rows, ...) -> (rows, seeds, numbers).
 
-    A row's numbers are its counts, or its value; beside it whether there is one, if some rows have none.
+    A row's numbers are its counts or its value. If some rows lack a value, a second number marks its presence.
     """
     has_value = np.isfinite(values)
     if values.ndim == 2:

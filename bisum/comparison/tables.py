@@ -1,4 +1,4 @@
-"""A comparison as tables for the terminal."""
+"""Terminal tables of a comparison."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from rich.text import Text
 from bisum.comparison.excluded import listed, others_table, pruned_line
 from bisum.comparison.importance_tables import importance_report
 from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Group, System
-from bisum.comparison.settings import brief, short_names, words_of
+from bisum.comparison.settings import brief, settings_label, short_names
 from bisum.display.metric_tables import BETTER, number
 from bisum.display.tables import Fitting, new_table
 from bisum.evaluation.bootstrap import FEWEST_ROWS
 
 MOST_PAIRS = 15
-"""Most pairs of systems that the terminal lists."""
+"""Maximum number of pairs listed on the terminal."""
 MOST_LISTED = 100
-"""Most systems that the terminal lists, besides the baselines."""
+"""Maximum number of systems listed on the terminal; baselines are always listed."""
 _MOST_LANGUAGES = 4
 _METRICS_PER_TABLE = 6
 DASH = "-"
 
 
 def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[RenderableType]:
-    """Yield the tables of all groups, of all tests if `pairs`, and the notes."""
+    """Yield the tables of all groups, those of all tests if `pairs`, and the notes."""
     for at, group in enumerate(comparison.groups):
         if at:
             yield f"\nNot tested against the systems above: {group.why}."
         yield f"{heading(comparison, group)}\n"
         if len(comparison.groups) > 1 and group.shared:
-            yield f"all with {words_of(group.shared, list(group.shared))}\n"
+            yield f"shared settings: {settings_label(group.shared, list(group.shared))}\n"
         count, group = len(group.systems), _listed(group)
         yield Fitting([_systems(comparison, group, shape) for shape in _SHAPES])
         if len(group.systems) < count:
-            yield Text(f"{count - len(group.systems):,} more systems are below these; format=csv lists them.", "dim")
+            yield Text(f"{count - len(group.systems):,} more systems rank lower; format=csv lists them.", "dim")
         yield ""
         yield from map(Text, explanations(comparison, group))
         yield from _metrics(comparison, group)
@@ -59,13 +59,13 @@ def report(comparison: Comparison, *, pairs: bool = True) -> Iterator[Renderable
 
 
 def _listed(group: Group) -> Group:
-    """Return a group with the systems that the terminal lists."""
+    """Return a group with only the systems to list on the terminal."""
     shown_here = (system for system in group.systems if system.number <= MOST_LISTED or system.is_baseline)
     return replace(group, systems=tuple(shown_here))
 
 
 def heading(comparison: Comparison, group: Group) -> str:
-    """Return the line above a table: the split, the rows, and what the score is."""
+    """Return the line above a table: the split, the rows and the description of the score."""
     counts = ", ".join(f"{language} {rows:,}" for language, rows in group.languages.items())
     rows = f"{group.rows:,} rows" + (f" ({counts})" if len(group.languages) > 1 else "")
     of = f" in {comparison.language}" if comparison.language else ""
@@ -75,42 +75,42 @@ def heading(comparison: Comparison, group: Group) -> str:
 
 
 def explanations(comparison: Comparison, group: Group, *, marks: bool = True) -> Iterator[str]:
-    """Yield what a reader must know of intervals and tests, and of marks if the table has them."""
+    """Yield notes on the intervals and tests and, if `marks`, on the marks in the table."""
     seeds = [len(system.seeds) for system in group.systems if not system.is_baseline]
     if not group.pairs:
         if group.rows and group.rows < FEWEST_ROWS:
             yield f"Not tested: too few rows ({group.rows}; at least {FEWEST_ROWS} are needed)."
         elif len(group.systems) > 1:
-            yield f"Not tested: there is no {comparison.by} of each row."
+            yield f"Not tested: no row values of {comparison.by}."
         return
     several = f", Holm-adjusted over {group.tests:,} pairs" if group.tests > 1 else ""
     if marks and any(system.verdict == SAME for system in group.systems):
         first = "best" if group.systems[0].verdict == BEST else "first"
-        yield f"= not distinguishable from the {first} at the level of 5 %."
-    yield f"p is by paired bootstrap with {comparison.samples:,} resamples{several}; intervals are not adjusted."
+        yield f"= not distinguishable from the {first} at the 5 % level."
+    yield f"p-values: paired bootstrap, {comparison.samples:,} resamples{several}. Intervals are not adjusted."
     if len(set(seeds)) == 1 and seeds[0] > 1:
-        yield f"{seeds[0]} seeds each: intervals and tests cover the variation of rows and of seeds."
+        yield f"{seeds[0]} seeds per system: intervals and tests account for variation across rows and seeds."
     elif max(seeds, default=0) == 1:
-        yield "One seed each: intervals and tests cover the variation of rows only, not of seeds."
+        yield "One seed per system: intervals and tests account for variation across rows, not seeds."
     elif seeds:
         yield (
-            "Tests cover the variation of rows and of seeds. A system with one seed is taken to vary with its seed as "
-            "the other one does."
+            "Tests account for variation across rows and seeds. A system with one seed is assumed to vary across seeds "
+            "as much as the system it is compared with."
         )
     if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
         if group.systems[0].values is None:
-            yield "The first has no scores of rows, so nothing is tested against it."
+            yield "The first system has no row scores, so no system is tested against it."
         else:
-            yield f"A system without p has no scores of rows, or shares fewer than {FEWEST_ROWS} rows with the first."
+            yield f"Systems without p have no row scores or share fewer than {FEWEST_ROWS} rows with the first."
     yield randomization(group)
     for same in _equal_systems(group):
-        yield f"{', '.join(same[:-1])} and {same[-1]} score the same on every row with every seed."
+        yield f"{', '.join(same[:-1])} and {same[-1]} have identical scores on every row with every seed."
     if comparison.split == "test" and len(seeds) > 2:
-        yield "To choose a system, compare on validation (split=validation); the test split is for the one you chose."
+        yield "To choose a system, compare on validation (split=validation); report its score on test."
 
 
 def _equal_systems(group: Group) -> list[list[str]]:
-    """Return the numbers of systems that score the same in every row, together."""
+    """Return sets of systems with equal scores on every row, by number."""
     sets: list[list[int]] = []
     for first, second in group.equal:
         known = next((same for same in sets if first in same or second in same), None)
@@ -122,31 +122,31 @@ def _equal_systems(group: Group) -> list[list[str]]:
 
 
 def randomization(group: Group) -> str:
-    """Return how the check by approximate randomization compares with the bootstrap."""
-    unlike = [pair for pair in group.pairs if (pair.p <= ALPHA) != (pair.p_randomization <= ALPHA)]
+    """Return a line on whether approximate randomization agrees with the bootstrap."""
+    differing = [pair for pair in group.pairs if (pair.p <= ALPHA) != (pair.p_randomization <= ALPHA)]
     several = any(len(system.seeds) > 1 for system in group.systems)
-    check = f"Approximate randomization{' (of rows alone)' if several else ''}"
-    if not unlike:
-        return f"{check} agrees with it at the level of 5 %, before adjustment, for every pair."
-    named = ", ".join(f"{pair.first} and {pair.second}" for pair in unlike[:5])
-    more = f"; and {len(unlike) - 5} more pairs" if len(unlike) > 5 else ""
-    return f"{check} disagrees with it at the level of 5 %, before adjustment, for {named.replace(', ', '; ')}{more}."
+    check = f"Approximate randomization of rows{' (seeds fixed)' if several else ''}"
+    if not differing:
+        return f"{check} agrees for every pair at the 5 % level, before adjustment."
+    named = ", ".join(f"{pair.first} vs. {pair.second}" for pair in differing[:5])
+    more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    return f"{check} disagrees at the 5 % level, before adjustment, for {named}{more}."
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What a table of systems has room for."""
+    """Content of a table of systems, depending on its width."""
 
     columns: bool
-    """Each key that differs has a column of its own; else one column has them all."""
+    """Each differing key has its own column; otherwise one column contains them all."""
     intervals: bool
-    """Differences to the best have intervals."""
+    """Differences from the best have intervals."""
     speed: bool
-    """There are columns of rows a second and parameters."""
+    """Columns for rows per second and parameters."""
     languages: bool = True
-    """There is a column of the languages' scores."""
+    """A column for the scores of each language."""
     own_interval: bool = True
-    """The score of a system has its interval."""
+    """Scores have intervals."""
 
 
 _SHAPES = (
@@ -178,7 +178,7 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
         *(["seeds"] if has_seeds else []),
         comparison.by,
         *([" / ".join(group.languages)] if has_languages else []),
-        "minus\nbest",
+        "vs.\nbest",
         "p,\nadjusted",
         *(title for title in ("rows/s", "parameters") if of_model[title]),
     ):
@@ -200,17 +200,17 @@ def _systems(comparison: Comparison, group: Group, shape: _Shape) -> Table:
 
 
 def speed(system: System) -> str:
-    """Return the rows a second of a system."""
+    """Return a system's rows per second."""
     return DASH if system.rows_per_second is None else f"{system.rows_per_second:.0f}"
 
 
 def size(system: System) -> str:
-    """Return the number of parameters of a system."""
+    """Return a system's number of parameters."""
     return DASH if system.parameters is None else f"{system.parameters / 1e6:.1f} M"
 
 
 def _metrics(comparison: Comparison, group: Group) -> Iterator[RenderableType]:
-    """Yield tables of the further scores, a few in each, with the best in bold."""
+    """Yield tables of the further scores, a few per table, with the best in bold."""
     named = list(comparison.metrics.items())
     for start in range(0, len(named), _METRICS_PER_TABLE):
         shown_here = named[start : start + _METRICS_PER_TABLE]
@@ -231,7 +231,7 @@ def _metrics(comparison: Comparison, group: Group) -> Iterator[RenderableType]:
 
 
 def _best(group: Group, name: str, higher_is_better: bool | None) -> float | None:
-    """Return the best of several different values of a score; None if there is none."""
+    """Return the best value of a score; None without a direction or different values."""
     known = {value for system in group.systems if (value := system.metrics[name]) is not None}
     if higher_is_better is None or len(known) < 2:
         return None
@@ -239,7 +239,7 @@ def _best(group: Group, name: str, higher_is_better: bool | None) -> float | Non
 
 
 def mark(system: System) -> str:
-    """Return the mark of a system in tables: best, or = if it is not distinguishable from the best."""
+    """Return a system's mark in tables: best, or = if it is not distinguishable from the best."""
     return {BEST: "best", SAME: "="}.get(system.verdict, "")
 
 
@@ -251,13 +251,13 @@ def _score(comparison: Comparison, system: System, has_interval: bool) -> Text:
 
 
 def interval(comparison: Comparison, low: float, high: float, sign: bool = False) -> str:
-    """Return the ends of an interval."""
+    """Format the ends of an interval."""
     joint = " to " if sign or low < 0 else "-"
     return joint.join(number(end, comparison.score) for end in (low, high))
 
 
 def _against_best(comparison: Comparison, group: Group, system: System, intervals: bool) -> list[str | Text]:
-    """Return the cells of the difference to the best, and of its p-value."""
+    """Return two cells: the difference from the best, and its p-value."""
     pair = group.minus_best(system)
     if pair is None:
         return ["", ""]
@@ -268,14 +268,14 @@ def _against_best(comparison: Comparison, group: Group, system: System, interval
 
 
 def p_value(p: float) -> str:
-    """Return a p-value as tables show it."""
+    """Format a p-value for tables."""
     if not math.isfinite(p):
         return DASH
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _pairs(comparison: Comparison, group: Group, every_p: bool) -> Table:
-    """Return the table of all tests, with adjusted p-values alone where there is little room."""
+    """Return the table of all tests, with only the adjusted p-values unless `every_p`."""
     table = new_table("pair")
     titles = ("p", "p, adjusted", "p, randomization") if every_p else ("p, adjusted",)
     for title in ("difference", "95 % interval", *titles):

@@ -1,6 +1,6 @@
-"""A saved W&B workspace that shows runs side by side, written as JSON and uploaded by a process of its own.
+"""A W&B workspace that shows runs side by side, saved as JSON and uploaded by a separate process.
 
-`python -m bisum.comparison.workspace FILE` uploads a written workspace, and prints its address.
+`python -m bisum.comparison.workspace FILE` uploads a saved workspace and prints its URL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bisum.display.terminal import from_here
 from bisum.errors import UserError, complain, one_line, reason
 from bisum.interfaces.score import score_name
 from bisum.runs.files import replace_file
-from bisum.trackers.wandb_host import host, mode_of_environment, set_up, why_offline
+from bisum.trackers.wandb_host import environment_mode, host, offline_reason, set_up
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import LinePlot
@@ -34,12 +34,12 @@ _UPLOAD_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """Where a workspace was saved."""
+    """Location of a saved workspace."""
 
     path: Path
     """File of the specification."""
     url: str | None
-    """Address of the workspace; None if it was not uploaded."""
+    """URL of the workspace; None if it was not uploaded."""
     why: str
     """Why it was not uploaded, on one line; "" if it was."""
 
@@ -62,12 +62,12 @@ def workspace(
     best_metric: str,
     baseline: str,
 ) -> View:
-    """Return the specification of a workspace, with the runs grouped by their system so that seeds are averaged.
+    """Return the specification of a workspace that groups runs by system, which averages over seeds.
 
-    It has line plots of the scores over epochs, each with the baseline as a line of its own, overall and per language;
-    parallel coordinates over what was swept; bars of the best evaluation of each system, with the range of its seeds;
-    and the table of predictions. W&B first concatenates the runs' tables: to see their summaries of the same document
-    side by side, choose "Join" and the column `id` in the settings of that panel.
+    It contains line plots of the scores by epoch with the baseline as a separate line, overall and per language;
+    parallel coordinates of the swept settings; bars of each system's best evaluation with the range over its seeds; and
+    the table of predictions. W&B concatenates the runs' tables by default. To see the summaries of a document side by
+    side, choose "Join" and the column `id` in the settings of that panel.
 
     Args:
         entity: user or team that owns the project; None: the default of the API key that uploads the workspace.
@@ -78,10 +78,10 @@ def workspace(
         languages: the language codes of the runs.
         scores: scores to plot, such as `rougeL`, `unicode/rougeL` or `chrf`.
         best_metric: the metric that selected the checkpoints, such as `eval/rougeL`.
-        baseline: name of the baseline, for the titles.
+        baseline: name of the baseline in the titles.
 
     Raises:
-        UserError: wandb-workspaces is not installed, or refuses the name.
+        UserError: wandb-workspaces is not installed or rejects the name.
     """
     with _library():
         import wandb_workspaces.reports.v2.interface as panels
@@ -89,7 +89,7 @@ def workspace(
         from wandb_workspaces.expr import Config
     best = f"best/{best_metric}"
     bars = panels.BarPlot(
-        title=f"{best}: mean over seeds, and their range",
+        title=f"{best}: mean and range over seeds",
         metrics=[best],
         groupby=panels.Config("system"),
         groupby_aggfunc="mean",
@@ -100,7 +100,7 @@ def workspace(
         for key in swept
     ]
     columns.append(panels.ParallelCoordinatesPlotColumn(metric=panels.SummaryMetric(best), display_name=best))
-    swept_plot = [panels.ParallelCoordinatesPlot(title="what was swept", columns=columns)] if swept else []
+    swept_plot = [panels.ParallelCoordinatesPlot(title="swept settings", columns=columns)] if swept else []
     table = panels.WeavePanelSummaryTable(table_name="predictions/validation")
     sections = [
         ws.Section(name="systems", panels=[bars, *swept_plot], is_open=True),
@@ -115,24 +115,24 @@ def workspace(
     try:
         built = ws.Workspace(entity=entity or "", project=project, name=name, sections=sections, runset_settings=runs)
     except ValueError as error:
-        raise UserError(f"format=wandb: the workspace '{name}' is refused: {one_line(error)}") from error
+        raise UserError(f"format=wandb: W&B rejects the workspace '{name}': {one_line(error)}") from error
     return built._to_model()
 
 
 def save_workspace(specification: View, path: Path, mode: str = "auto") -> Saved:
-    """Write a workspace to a JSON file, and upload it if there is an API key and the host answers.
+    """Write a workspace to a JSON file, and upload it if an API key is set and the host responds.
 
     Args:
-        specification: as `workspace` returns it.
+        specification: the result of `workspace`.
         path: the file to write.
-        mode: auto, online or offline; with auto, WANDB_MODE may ask for offline.
+        mode: auto, online or offline; auto follows WANDB_MODE.
     """
     replace_file(path, [specification.model_dump_json(by_alias=True, exclude_none=True, indent=1)])
-    mode = mode if mode != "auto" else mode_of_environment()
+    mode = mode if mode != "auto" else environment_mode()
     if mode in ("offline", "disabled"):
-        return Saved(path=path, url=None, why="offline, as asked")
-    # W&B's library prints, starts processes and keeps its first settings, so it gets a process of its own. The output
-    # goes to files, because W&B's service would keep a pipe open.
+        return Saved(path=path, url=None, why="offline, as requested")
+    # W&B's library prints, starts processes and keeps its first settings, so it runs in a separate process. The output
+    # goes to files because W&B's service would keep a pipe open.
     with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
         try:
             code = subprocess.run(
@@ -156,11 +156,11 @@ def save_workspace(specification: View, path: Path, mode: str = "auto") -> Saved
 
 
 def upload_workspace(path: Path) -> str:
-    """Upload a workspace that `save_workspace` wrote, as a new view, and return its address.
+    """Upload a workspace written by `save_workspace` as a new view, and return its URL.
 
     Raises:
-        UserError: the file is unreadable, wandb-workspaces is not installed, there is no API key, or the host refuses
-            the workspace.
+        UserError: the file is unreadable, wandb-workspaces is not installed, the API key is missing, or the host
+            rejects the workspace.
     """
     with _library():
         import wandb
@@ -171,9 +171,9 @@ def upload_workspace(path: Path) -> str:
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"'{path}' is not a workspace that bisum wrote: {one_line(error)}") from error
+        raise UserError(f"'{path}' is not a workspace written by bisum: {one_line(error)}") from error
     set_up()
-    why, _ = why_offline("online", log=None)
+    why, _ = offline_reason("online", log=None)
     if why is not None:
         raise UserError(f"'{path}': {why}")
     with contextlib.chdir("/"):  # as in `set_up`
@@ -186,11 +186,11 @@ def upload_workspace(path: Path) -> str:
             shown._internal_name = saved["name"]
             return str(shown.url)
         except Exception as error:
-            raise UserError(f"'{path}': {host()} refused the workspace: {reason(error)}") from error
+            raise UserError(f"'{path}': {host()} rejected the workspace: {reason(error)}") from error
 
 
 def _curves(language: str, scores: Sequence[str], baseline: str) -> Section:
-    """Return the plots of the scores of a language, or of all rows if it is ""."""
+    """Return the score plots of a language; of all rows if it is ""."""
     import wandb_workspaces.reports.v2.interface as panels
     import wandb_workspaces.workspaces as ws
 
@@ -206,7 +206,7 @@ def _curves(language: str, scores: Sequence[str], baseline: str) -> Section:
 
 
 def _quoted(text: str) -> str:
-    """Return a literal for W&B's filters, whose parser rewrites = and < within quotes too."""
+    """Return a literal for W&B's filters, whose parser also rewrites = and < within quotes."""
     escaped = (char if char.isalnum() else f"\\U{ord(char):08x}" for char in text)
     return f"'{''.join(escaped)}'"
 
@@ -219,15 +219,15 @@ def _library() -> Iterator[None]:
         raise UserError("format=wandb: wandb-workspaces is not installed; pip install 'bisum[workspaces]'") from error
 
 
-def main(words: Sequence[str]) -> int:
-    """Upload the workspace in a file and print its address; return the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Upload the workspace in a file and print its URL; return the exit code."""
     os.environ["WANDB_SILENT"] = "true"
-    os.environ.pop("WANDB_MODE", None)  # whoever calls this asks for an upload
+    os.environ.pop("WANDB_MODE", None)  # this command always uploads
     try:
-        if len(words) != 1:
+        if len(arguments) != 1:
             raise UserError("usage: python -m bisum.comparison.workspace FILE")
         with contextlib.redirect_stdout(sys.stderr):
-            url = upload_workspace(Path(words[0]))
+            url = upload_workspace(Path(arguments[0]))
         print(url)
     except UserError as error:
         complain(error)
@@ -239,4 +239,4 @@ if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # an ordinary exit may wait for W&B's service
+    os._exit(code)  # a normal exit can wait for W&B's service

@@ -1,4 +1,4 @@
-"""Rich consoles for text that others wrote: it can neither control the terminal nor style itself."""
+"""Rich consoles for untrusted text, which can neither control the terminal nor style itself."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bisum.printing import clean, uncleaned
 
 
 class Console(RichConsole):
-    """A console that shows texts as they are, without markup or control sequences; rich's own colors and moves remain.
+    """A console that shows texts verbatim, without markup or control sequences; rich's own ones still work.
 
-    Styles are objects: `Text` and `Text.assemble`.
+    Style texts with `Text` and `Text.assemble`.
     """
 
     def __init__(self, file: IO[str] | None = None, *, stderr: bool = False, **options: Any) -> None:
@@ -37,7 +37,7 @@ class Console(RichConsole):
         return super().render_str(clean(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Clean every text, whatever object it comes from."""
+        """Clean every text, whatever its source."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
@@ -50,14 +50,14 @@ class _Output:
 
     def write(self, text: str) -> None:
         """Write text, ignoring errors."""
-        with suppress(OSError, ValueError):  # ValueError: whoever opened the stream has closed it
+        with suppress(OSError, ValueError):  # ValueError: the stream was closed elsewhere
             self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
 
     def flush(self) -> None:
         """Flush; on an error, discard pending and later output, so that Python does not retry at exit."""
         try:
             self._stream.flush()
-        except ValueError:  # whoever opened the stream has closed it
+        except ValueError:  # the stream was closed elsewhere
             return
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

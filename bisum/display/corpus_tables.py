@@ -15,7 +15,7 @@ from bisum.display.tables import new_table
 from bisum.errors import one_line
 from bisum.interfaces.filter import Filter
 
-_COLUMN_WIDTH = 36  # the narrowest that is comfortable to read
+_COLUMN_WIDTH = 36  # minimum for comfortable reading
 _SHOWN_LINES = 8
 
 
@@ -36,7 +36,7 @@ def samples_tables(samples: Mapping[str, Sequence[Mapping[str, Any]]], width: in
             )
             table.add_row(*heads)
             table.add_row(*(Text(one_line(row["summary"]), style="bold") for row in rows))
-            table.add_row(*(Text(_beginning(row["document"], cell_width * _SHOWN_LINES)) for row in rows))
+            table.add_row(*(Text(_truncated(row["document"], cell_width * _SHOWN_LINES)) for row in rows))
             table.add_row("")
             yield table
 
@@ -51,7 +51,7 @@ def categories_tables(
         for language in group:
             table.add_column(language, justify="right")
         for name in names:
-            table.add_row(_clipped(name), *(_share(counts[name][language], totals[language]) for language in group))
+            table.add_row(_category(name), *(_share(counts[name][language], totals[language]) for language in group))
         if others := list(counts)[shown:]:
             rest = {language: sum(counts[name][language] for name in others) for language in group}
             table.add_row(f"{len(others)} more", *(_share(rest[language], totals[language]) for language in group))
@@ -59,7 +59,7 @@ def categories_tables(
 
 
 def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a filter's settings, from its config node, and its class' first docstring line ("" if it has none)."""
+    """Return a filter's settings, from its config node, and the first line of its class docstring, or ""."""
     settings = {name: value for name, value in node.items() if name != "_target_"}
     about = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]
     if about.startswith(f"{type(row_filter).__name__}("):  # the default docstring of a dataclass
@@ -68,7 +68,7 @@ def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]
 
 
 def filter_table(effects: Sequence[FilterEffect], languages: Sequence[str]) -> Table:
-    """Return the rows that one filter drops, per split and language, and what it drops `alone` where that differs."""
+    """Return the rows that a filter drops per split and language, and those it drops `alone` if they differ."""
     table = new_table("dropped")
     for effect in effects:
         table.add_column(effect.split, justify="right")
@@ -105,7 +105,7 @@ def lengths_table(
 
 
 def repeats_table(before: Sequence[Repeats], after: Sequence[Repeats]) -> Table:
-    """Return the number of rows that repeat another, before and after the filters."""
+    """Return the number of repeated rows, before and after the filters."""
     table = new_table("rows with the same")
     for text in dict.fromkeys(repeats.text for repeats in before):
         table.add_column(text, justify="right")
@@ -115,14 +115,14 @@ def repeats_table(before: Sequence[Repeats], after: Sequence[Repeats]) -> Table:
         numbers = [
             f"{r.rows:,}" for pair in zip(before, after, strict=True) for r in pair if (r.split, r.of) == (split, of)
         ]
-        table.add_row(f"within {split}" if split == of else f"{split}, in {of} too", *numbers)
+        table.add_row(f"within {split}" if split == of else f"{split}, also in {of}", *numbers)
     return table
 
 
 def dropped_lines(effect: FilterEffect, units: Mapping[str, str]) -> Iterator[str]:
     """Yield a line per example of a dropped row: the lengths of its summary and document, and the summary."""
     if any(effect.examples.values()):
-        yield f"  of {effect.split}, for example (lengths of summary/document):"
+        yield f"  examples from {effect.split} (summary/document length):"
     for language, rows in effect.examples.items():
         for row in rows:
             lengths = f"{row['summary_words']}/{row['document_words']} {units[language]}"
@@ -146,14 +146,14 @@ def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-def _beginning(text: str, cells: int) -> str:
-    """Return the beginning of a text that fits into `cells` terminal cells."""
+def _truncated(text: str, cells: int) -> str:
+    """Return a text truncated to `cells` terminal cells."""
     text = one_line(text)
     return text if cell_len(text) <= cells else f"{chop_cells(text, max(cells - 1, 2))[0].rstrip()}…"
 
 
-def _clipped(name: str | None) -> Text:
-    return Text(_beginning(name, 24)) if name is not None else Text("(no category)", style="dim")
+def _category(name: str | None) -> Text:
+    return Text(_truncated(name, 24)) if name is not None else Text("(no category)", style="dim")
 
 
 def _listed(value: Any) -> str:

@@ -18,7 +18,7 @@ def prefix_of(split: str) -> str:
 
 
 def difference_table(metrics: Mapping[str, float], rows: ScoredRows) -> Fitting:
-    """Return the differences in ROUGE, their 95 % intervals and the share of resamples that are better in ROUGE-L.
+    """Return differences in ROUGE, their 95 % intervals and the share of resamples with a better ROUGE-L.
 
     Args:
         metrics: scores that include `difference/...`.
@@ -47,7 +47,7 @@ def _difference(metrics: Mapping[str, float], rows: ScoredRows, intervals: Seque
 
 
 def verdicts(metrics: Mapping[str, float], rows: ScoredRows, baseline: str) -> Iterator[str]:
-    """Yield a sentence for all rows and per language on whether the system's ROUGE-L is above the baseline's.
+    """Yield a verdict on the system's ROUGE-L against the baseline's, for all rows and per language.
 
     Args:
         metrics: scores that include `difference/...`.
@@ -59,9 +59,10 @@ def verdicts(metrics: Mapping[str, float], rows: ScoredRows, baseline: str) -> I
         mean, interval = metrics[key], f"95 % interval {_interval(metrics, key, 2)}"
         label, count = language or "all", rows.count(language)
         if count < FEWEST_ROWS:
-            yield f"{label}: {count} {'row is' if count == 1 else 'rows are'} too few to tell ROUGE-L from {baseline}'s"
+            rows_are = "row is" if count == 1 else "rows are"
+            yield f"{label}: {count} {rows_are} too few to compare ROUGE-L with {baseline}'s"
         elif metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:
-            yield f"{label}: ROUGE-L is not distinguishable from {baseline}'s ({interval}, which holds 0)"
+            yield f"{label}: ROUGE-L is not distinguishable from {baseline}'s ({interval}, which includes 0)"
         else:
             where, verdict = ("above", "better") if mean > 0 else ("below", "worse")
             yield f"{label}: ROUGE-L is {abs(mean):.2f} {where} {baseline} ({interval}): {verdict}"

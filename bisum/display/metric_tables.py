@@ -1,4 +1,4 @@
-"""Tables of the chosen metrics, which stand below those of ROUGE: one line per score."""
+"""Tables of the chosen metrics, shown below the ROUGE tables: one line per score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGE = 1e6
 def metrics_table(
     metrics: Mapping[str, Any], prefix: str, rows: ScoredRows, beside: tuple[str, Mapping[str, Any]] | None = None
 ) -> list[str | Fitting]:
-    """Return the scores of the chosen metrics, overall and per language, below an empty line; nothing without them.
+    """Return an empty line and the scores of the chosen metrics, overall and per language; [] without any.
 
     Args:
         metrics: scores, named as in `metrics.jsonl`.
@@ -64,7 +64,7 @@ def _filled(
     intervals: bool,
     last: Callable[[str], list[str]],
 ) -> Table:
-    """Return a table with a line for each score, all rows and each language, and the cells that `last` returns."""
+    """Fill a table with a line per score: values for all rows and per language, then the cells from `last`."""
     counts = []
     for name in names:
         score, cells = rows.metrics[name], []
@@ -75,13 +75,13 @@ def _filled(
             counts += [counted] if has_interval else []
         table.add_row(_label(name, score), BETTER[score["higher_is_better"]], *cells, *last(name))
     explain_mark(table, counts)
-    lines = [*filter(None, [table.caption, _valued(names, metrics, prefix, rows)])]
+    lines = [*filter(None, [table.caption, _value_counts(names, metrics, prefix, rows)])]
     table.caption, table.caption_justify = "\n".join(map(str, lines)) or None, "left"
     return table
 
 
-def _valued(names: Sequence[str], metrics: Mapping[str, Any], prefix: str, rows: ScoredRows) -> str:
-    """Return a line on how many rows have a value, for scores that some rows lack; "" if there are none."""
+def _value_counts(names: Sequence[str], metrics: Mapping[str, Any], prefix: str, rows: ScoredRows) -> str:
+    """Return a line with the number of rows with a value, for scores that some rows lack; "" without any."""
     some = []
     for name in names:
         keys = {language: score_name(prefix, name, language=language) for language in _parts(rows)}
@@ -90,7 +90,7 @@ def _valued(names: Sequence[str], metrics: Mapping[str, Any], prefix: str, rows:
             total = counts.pop("")
             languages = ", ".join(f"{language} {count:,}" for language, count in counts.items())
             some.append(f"{name} {total:,}" + (f" ({languages})" if languages else ""))
-    return f"rows with a value, of {rows.total:,}: {', '.join(some)}" if some else ""
+    return f"rows with a value (of {rows.total:,}): {', '.join(some)}" if some else ""
 
 
 def _rows(metrics: Mapping[str, Any], key: str, rows: ScoredRows, language: str) -> int:
@@ -101,7 +101,7 @@ def _rows(metrics: Mapping[str, Any], key: str, rows: ScoredRows, language: str)
 def _value(
     metrics: Mapping[str, Any], key: str, score: Mapping[str, Any], rows: int, has_interval: bool, sign: str
 ) -> Text:
-    """Return a score, and its interval after it."""
+    """Return a cell with a score and its interval."""
     cell = Text(number(metrics.get(key), score, sign), "bold")
     if has_interval:
         ends = (number(metrics[f"{key}{end}"], score) for end in ("_low", "_high"))
@@ -110,7 +110,7 @@ def _value(
 
 
 def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> list[str | Fitting]:
-    """Return the differences in the chosen metrics with their 95 % intervals and verdicts, below an empty line."""
+    """Return an empty line and the differences in the chosen metrics, with 95 % intervals and verdicts."""
     names = [name for name in rows.metrics if score_name("difference", name) in metrics]
     if not names:
         return []
@@ -124,7 +124,7 @@ def _differences(names: Sequence[str], metrics: Mapping[str, Any], rows: ScoredR
 
 
 def _verdict(metrics: Mapping[str, Any], name: str, rows: ScoredRows) -> str:
-    """Return what the interval of a difference over all rows says; "" if there is none."""
+    """Return the verdict on a difference over all rows; "" without an interval."""
     key, higher_is_better = score_name("difference", name), rows.metrics[name]["higher_is_better"]
     low, high = (metrics.get(f"{key}{end}") for end in ("_low", "_high"))
     if low is None or high is None or not math.isfinite(high - low) or few_rows_mark(_rows(metrics, key, rows, "")):
@@ -141,7 +141,7 @@ def _label(name: str, score: Mapping[str, Any]) -> Text:
 
 
 def number(value: float | None, score: Mapping[str, Any], sign: str = "") -> str:
-    """Return a score as tables show it: with one decimal on a scale to 100, else with two; - if there is none."""
+    """Format a score for tables: one decimal on a scale up to 100, otherwise two; - if it is missing."""
     if value is None:
         return "-"
     decimals = 1 if score["range"][1] == _PERCENT else 2

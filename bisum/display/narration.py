@@ -1,4 +1,4 @@
-"""Messages of a running command: the model, the scores as they arrive and the location of the results."""
+"""Messages of a running command: the model, incoming scores and the location of the results."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def narrate_model(
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
     """Show where a resumed run continues."""
     screen.note(
-        f"continuing from {checkpoint.name}" if checkpoint else "no sound checkpoint: starting from the beginning"
+        f"continuing from {checkpoint.name}" if checkpoint else "no intact checkpoint; starting from the beginning"
     )
 
 
 def narrate_profile(screen: Screen, profile: str, lost: Sequence[str]) -> None:
-    """Show which ROUGE profile the tables have, if it is not the usual one; `lost` are the languages that decide."""
+    """Report a ROUGE profile other than the default; `lost` are the languages that require it."""
     if profile != "rouge":
         screen.note(
-            f"ROUGE is shown in the profile {profile}: rouge_score keeps only a-z and 0-9, and so loses most letters "
-            f"of {', '.join(lost)}"
+            f"ROUGE uses the {profile} profile: rouge_score keeps only a-z and 0-9, which drops most letters of "
+            f"{', '.join(lost)}"
         )
 
 
@@ -57,9 +57,9 @@ def narrate_baseline(
     screen: Screen, metrics: Mapping[str, float], lead: int, split: str, rows: ScoredRows, *, kind: Kind = "detail"
 ) -> None:
     """Show the scores of lead-k on a split."""
-    role = ": the baseline" if kind == "detail" else ""
+    name = f"lead-{lead} baseline" if kind == "detail" else f"lead-{lead}"
     screen.print(
-        f"\nlead-{lead} on {split}, {rows.total:,} rows{role} (ROUGE F and its 95 % interval)",
+        f"\n{name} on {split}, {rows.total:,} rows (ROUGE F1 with 95 % intervals)",
         scores_table(metrics, "baseline", rows),
         *metrics_table(metrics, "baseline", rows),
         kind=kind,
@@ -80,10 +80,8 @@ def narrate_validation(
     shown = [f"ROUGE-L {metrics[rows.name('eval', 'rougeL')]:.1f}"]
     if best_metric not in ("eval/loss", rows.name("eval", "rougeL")):
         shown.append(f"{best_metric.removeprefix('eval/')} {metrics.get(best_metric, math.nan):.4g}")
-    screen.print(
-        f"epoch {epoch:.4g}: loss {train_loss:.3f}, on validation {metrics['eval/loss']:.3f}, {', '.join(shown)}",
-        kind="news",
-    )
+    losses = f"loss {train_loss:.3f} (validation {metrics['eval/loss']:.3f})"
+    screen.print(f"epoch {epoch:.4g}: {losses}, {', '.join(shown)}", kind="news")
     screen.print(scores_table(metrics, "eval", rows, baseline), *metrics_table(metrics, "eval", rows, baseline))
 
 
@@ -100,7 +98,7 @@ def narrate_test(
 ) -> None:
     """Show the scores of the test split and the location of the results."""
     screen.print(
-        f"\ntest, {rows.total:,} rows, with the best checkpoint by {best_metric}, {scores['checkpoint']}",
+        f"\ntest, {rows.total:,} rows, best checkpoint by {best_metric}: {scores['checkpoint']}",
         scores_table(scores, "test", rows, (f"lead-{lead}", scores)),
         *metrics_table(scores, "test", rows, (f"lead-{lead}", scores)),
         kind="result",
@@ -111,7 +109,7 @@ def narrate_test(
         f"best model     {run / 'checkpoints' / scores['checkpoint']}",
         f"summaries      {run / 'predictions'}",
     )
-    screen.lines("next           bisum --help shows what else there is", kind="detail")
+    screen.lines("next           bisum --help lists the other commands", kind="detail")
 
 
 def narrate_evaluation(
@@ -123,13 +121,13 @@ def narrate_evaluation(
     *,
     in_sweep: bool,
 ) -> None:
-    """Show an evaluation's scores, their difference to the baseline and the location of the results."""
+    """Show an evaluation's scores, their difference from the baseline and the location of the results."""
     split, lead = scores["split"], scores["baseline"]
     screen.print(
-        f"\n{split}, {rows.total:,} rows: {scores['model']} (ROUGE F and its 95 % interval)",
+        f"\n{split}, {rows.total:,} rows: {scores['model']} (ROUGE F1 with 95 % intervals)",
         scores_table(scores, prefix_of(split), rows, (lead, baseline)),
         *metrics_table(scores, prefix_of(split), rows, (lead, baseline)),
-        f"\ndifference to {lead} over the same rows, its 95 % interval by paired bootstrap",
+        f"\ndifference from {lead} on the same rows, with 95 % paired-bootstrap intervals",
         difference_table(scores, rows),
         *metric_differences_table(scores, rows),
         kind="result",

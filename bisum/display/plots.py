@@ -40,7 +40,7 @@ _STYLE = {
     "svg.hashsalt": "bisum",
     "text.parse_math": False,
 }
-# Used, if installed, for names in scripts that matplotlib's default font lacks.
+# Used, if installed, for scripts that matplotlib's default font lacks.
 _FALLBACK_FONTS = (
     "Noto Sans CJK JP", "Noto Sans JP", "Noto Sans SC", "Hiragino Sans", "Yu Gothic", "WenQuanYi Micro Hei",
     "Droid Sans Fallback", "Unifont", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Hebrew", "Noto Sans Thai",
@@ -50,11 +50,11 @@ _BINS = 50
 _PANELS_PER_ROW = 5
 _LABEL_LETTERS = 24
 _LIMIT_TOP = 0.86
-"""Height of a limit's line and label, in shares of the axis; the note on the rows beyond stands above it."""
+"""Height of a limit's line and label, as a share of the axis; the note on rows beyond the axis is above it."""
 _FEWEST_LENGTHS = 10
-"""Lengths that an axis has room for, however short nearly all rows are."""
+"""Minimum end of a length axis."""
 _COMPARABLE = 4
-"""Greatest ratio of the languages' axes that are drawn to one scale."""
+"""Maximum ratio of the languages' axis ends for a shared scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Histogram:
     before: Integers | None = None
     """The lengths before any filter, drawn as an outline; shape (rows before,)."""
     limit: int | None = None
-    """The greatest length that the model reads."""
+    """Maximum length that the model reads."""
     cut: int = 0
     """Number of rows cut at `limit`."""
 
@@ -76,8 +76,8 @@ class Histogram:
 def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, Histogram]]) -> list[Path]:
     """Plot two panels for each language, documents and summaries, and return the files written.
 
-    An axis ends at the longest row of those up to twice the length of 95 % of the rows. A note says how many rows lie
-    beyond. The languages share a scale unless their lengths are very different.
+    An axis ends at the longest row within twice the 95th percentile. A note reports the rows beyond. The languages
+    share a scale unless their lengths differ greatly.
 
     Args:
         path: path of the files, without suffix.
@@ -100,7 +100,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
                 if row + 1 == len(panels) or panels[row + 1].unit != panel.unit:
                     scale = "" if shared else " (each language on its own scale)"
                     axis.set_xlabel(f"{panel.unit} of a {name}{scale}")
-            axes[0, column].set_ylim(0, 1.3 * max(axes[0, column].get_ylim()[1], 0.001))  # room for two lines of notes
+            axes[0, column].set_ylim(0, 1.3 * max(axes[0, column].get_ylim()[1], 0.001))  # room for two notes
         figure.supylabel("share of the language's rows", fontsize=9)
         if any(panel.before is not None for panels in histograms.values() for panel in panels.values()):
             keys = [
@@ -143,9 +143,9 @@ def plot_categories(
         for axis in axes.flat[len(totals) :]:
             axis.set_visible(False)
         axes[0, 0].set_ylim(len(counts) - 0.4, -0.6)
-        # The longest label, about half an inch, must fit beside the longest bar.
+        # The longest label, about half an inch, must fit next to the longest bar.
         axes[0, 0].set_xlim(0, max(map(max, shares.values())) * (1.05 + 0.1 * columns))
-        figure.supxlabel("share of the language's rows; the numbers are rows", fontsize=9)
+        figure.supxlabel("share of the language's rows; labels are row counts", fontsize=9)
         return _save(figure, path)
 
 
@@ -170,7 +170,7 @@ def _draw_histogram(axis: Axes, panel: Histogram, longest: int, color: str) -> N
 
 
 def _note_rows_beyond(axis: Axes, panel: Histogram, end: float) -> None:
-    """Write above the limit's label how many rows the axis leaves out, and the longest of them."""
+    """Note the number of rows beyond the axis and the longest one, above the limit's label."""
     beyond = int((panel.lengths > end).sum())
     before = 0 if panel.before is None else int((panel.before > end).sum())
     if not max(beyond, before):
@@ -191,15 +191,15 @@ def _note_rows_beyond(axis: Axes, panel: Histogram, end: float) -> None:
 
 
 def _draw_limit(axis: Axes, panel: Histogram, limit: int, end: float) -> None:
-    """Mark the greatest length that the model reads, or point to it beyond the end of the axis."""
-    said = f"limit {limit:,}: {panel.cut / max(len(panel.lengths), 1):.1%} cut"
+    """Mark the maximum length that the model reads, or point to it beyond the end of the axis."""
+    label = f"limit {limit:,}: {panel.cut / max(len(panel.lengths), 1):.1%} cut"
     shown = limit < end
     left = limit < 0.55 * end
     if shown:
         axis.axvline(limit + 0.5, ymax=_LIMIT_TOP, color=_LIMIT_COLOR, linestyle="--")
         axis.axvspan(limit + 0.5, end, ymax=_LIMIT_TOP, color=_LIMIT_COLOR, alpha=0.08, linewidth=0)
     axis.annotate(
-        said if shown else f"{said} →",
+        label if shown else f"{label} →",
         (min(limit + 0.5, end), _LIMIT_TOP),
         xycoords=("data", "axes fraction"),
         xytext=(4 if left else -4, 0),
@@ -223,19 +223,19 @@ def _rows(number: int) -> str:
 
 
 def _shared_end(panels: Sequence[Histogram]) -> int | None:
-    """Return the end of an axis for all panels with rows, or None if it would squeeze some of them."""
+    """Return a shared axis end for all panels with rows, or None if it would squeeze some of them."""
     ends = [_axis_end(panel) for panel in panels if len(_all_lengths(panel))] or [_FEWEST_LENGTHS]
     return max(ends) if max(ends) <= _COMPARABLE * max(min(ends), _FEWEST_LENGTHS) else None
 
 
 def _axis_end(panel: Histogram) -> int:
-    """Return the longest row up to twice the length of 95 % of the rows, or a limit that is not far beyond it."""
+    """Return the longest row within twice the 95th percentile, or a limit not far beyond it."""
     lengths = _all_lengths(panel)
     if not lengths.size:
         return _FEWEST_LENGTHS
-    # No interpolation, which would lead to the one outlier of a few rows.
-    usual = max(2 * int(np.percentile(lengths, 95, method="lower")), _FEWEST_LENGTHS)
-    end = int(lengths[lengths <= usual].max())
+    # Without interpolation, which would include the one outlier among a few rows.
+    most = max(2 * int(np.percentile(lengths, 95, method="lower")), _FEWEST_LENGTHS)
+    end = int(lengths[lengths <= most].max())
     return max(end, math.ceil(1.05 * panel.limit)) if panel.limit and panel.limit < 2 * end else end
 
 
@@ -249,8 +249,8 @@ def _shares(lengths: Integers, edges: np.ndarray[Any, Any]) -> np.ndarray[Any, A
 
 @contextmanager
 def _figure(height: float) -> Iterator[Figure]:
-    """Create a figure of this height in inches, in bisum's style, without changing matplotlib's global settings."""
-    os.environ["MPLBACKEND"] = "agg"  # matplotlib would refuse to be imported with one that it does not know
+    """Create a figure in bisum's style, with its height in inches, without changing matplotlib's global settings."""
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib fails to import with an unknown one
     import matplotlib.style
     from matplotlib import font_manager
     from matplotlib.figure import Figure
@@ -263,7 +263,7 @@ def _figure(height: float) -> Iterator[Figure]:
 def _save(figure: Figure, path: Path) -> list[Path]:
     from matplotlib.text import Text
 
-    for text in figure.findobj(Text):  # names of models and categories, which may hold what XML forbids
+    for text in figure.findobj(Text):  # names can contain characters that XML forbids
         text.set_text(clean(text.get_text()).encode(errors="backslashreplace").decode())
     path.parent.mkdir(exist_ok=True)
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
@@ -273,7 +273,7 @@ def _save(figure: Figure, path: Path) -> list[Path]:
 
 
 def _readable(name: str | None, rank: int) -> str:
-    """Return a label of bounded width; a number replaces a name that no available font can draw."""
+    """Return a label of limited width; names that no available font can draw are replaced by a number."""
     import matplotlib
     from matplotlib import font_manager
 
@@ -285,4 +285,4 @@ def _readable(name: str | None, rank: int) -> str:
     fonts = [font_manager.get_font(font_manager.findfont(font)) for font in matplotlib.rcParams["font.family"]]
     if all(any(ord(letter) in font.get_charmap() for font in fonts) for letter in name):
         return name
-    return f"no. {rank} of the table"
+    return f"category {rank} (see table)"

@@ -12,7 +12,7 @@ from bisum.display.screen import Screen
 from bisum.display.tables import new_table
 
 OPERATORS = 10
-"""Operators that the table shows."""
+"""Number of operators in the table."""
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,25 @@ class Operator:
     """An operator in one step."""
 
     name: str
-    """As torch calls it, such as aten::mm."""
+    """Name in torch, such as aten::mm."""
     seconds: float
-    """Self time: without the operators that it calls."""
+    """Self time, without the operators that it calls."""
     calls: float
-    """Calls, in the mean over the recorded steps."""
+    """Mean number of calls per recorded step."""
 
 
 def narrate_profiled(
     screen: Screen, operators: Sequence[Operator], steps: int, seconds: float, device: str, trace: Path
 ) -> None:
-    """Show the most expensive operators of a step, and where the trace is.
+    """Show the most expensive operators of a step and the location of the trace.
 
     Args:
-        screen: where to show them.
+        screen: the screen to print on.
         operators: all operators, the most expensive first.
-        steps: recorded steps.
-        seconds: time of a step while it is recorded.
+        steps: number of recorded steps.
+        seconds: time per step while recording.
         device: the device whose time is counted: CPU or GPU.
-        trace: file of the trace.
+        trace: the trace file.
     """
     counted = "1 step" if steps == 1 else f"{steps} steps"
     screen.print(f"\nprofile of {counted} ({1000 * seconds:,.1f} ms each while recording): self time on the {device}")
@@ -47,12 +47,12 @@ def narrate_profiled(
 
 
 def show_trace(screen: Screen, trace: Path) -> None:
-    """Show where a trace is, and what opens it."""
-    screen.lines(f"profile        {trace}  (to see it, drop it on https://ui.perfetto.dev)", kind="detail")
+    """Show the location of a trace and how to view it."""
+    screen.lines(f"profile        {trace}  (open it at https://ui.perfetto.dev)", kind="detail")
 
 
 def profile_table(operators: Sequence[Operator]) -> Table:
-    """Return a table of the first operators, with their share of the time of all, and of the others together."""
+    """Return a table of the first operators with their share of the total time, and the sum of the others."""
     table = new_table("operator")
     table.columns[0].overflow, table.columns[0].no_wrap = "ellipsis", True
     for title in ("ms", "share", "calls"):

@@ -1,4 +1,4 @@
-"""Redirection of the libraries' messages and suppression of their progress bars."""
+"""Redirection of library messages and suppression of their progress bars."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tempfile import TemporaryFile
 
 
 def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "datasets")) -> None:
-    """Send the libraries' messages to Python's logging, which the run's screen shows, and disable their progress bars.
+    """Route library messages to Python's logging, which the run's screen handles, and disable progress bars.
 
-    Each library is imported first, because importing it sets up its own logging.
+    Each library is imported first, because its import sets up its own logging.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     for name in names:
@@ -31,11 +31,11 @@ def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "
 
 @contextmanager
 def captured_stderr(report: Callable[[str], None]) -> Iterator[None]:
-    """Give `report` each line that the block, compiled code included, writes to standard error."""
+    """Pass each line that the block writes to standard error, including from compiled code, to `report`."""
     sys.stderr.flush()
     try:
         own = os.dup(2)
-    except OSError:  # it is closed
+    except OSError:  # standard error is closed
         yield
         return
     with TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""The rows behind the scores of a table, and the mark of intervals from too few of them."""
+"""Row counts behind scores, and the mark for intervals from too few rows."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ _FEW_ROWS_CAPTION = f"* fewer than {FEWEST_ROWS} rows: the interval is not relia
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRows:
-    """The rows behind scores, and the ROUGE profile in which the scores are shown."""
+    """The rows behind scores, and the ROUGE profile to show."""
 
     counts: Mapping[str, int]
-    """Rows of each language."""
+    """Number of rows of each language."""
     profile: str
     """`rouge` or `unicode`; see `bisum.evaluation.rouge`."""
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What each score of the chosen metrics is, by name; see `bisum.interfaces.score.Score.described`."""
+    """Descriptions of the chosen metrics' scores, by name; see `bisum.interfaces.score.Score.described`."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any], split: str) -> Self:
-        """Return the rows of a split that a run recorded."""
+        """Return the recorded rows of a split."""
         counts = {language: count["kept"] for language, count in record["data"]["rows"][split].items()}
         return cls(counts=counts, profile=record["profile"], metrics=chosen_scores(record))
 
     @property
     def total(self) -> int:
-        """Rows in all languages."""
+        """Number of rows in all languages."""
         return sum(self.counts.values())
 
     def count(self, language: str) -> int:
-        """Return the rows of a language; of all if it is ""."""
+        """Return the number of rows of a language; of all if it is ""."""
         return self.counts[language] if language else self.total
 
     def name(self, prefix: str, name: str, language: str = "") -> str:
-        """Return the name of a score in the profile that is shown."""
+        """Return the name of a score in the shown profile."""
         return score_name(prefix, name, language=language, profile=self.profile)
 
     def interval(self, metrics: Mapping[str, float], name: str, language: str = "") -> str:
-        """Return the ends of a score's interval, marked if there are too few rows for it."""
+        """Format a score's interval, marked if it has too few rows."""
         return f"{metrics[f'{name}_low']:.1f}-{metrics[f'{name}_high']:.1f}{few_rows_mark(self.count(language))}"
 
 
 def chosen_scores(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the recorded descriptions of the scores of a run's chosen metrics, by name."""
+    """Return the recorded descriptions of the chosen metrics' scores, by name."""
     scores = record.get("scores", {})
     return {name: score for name, score in scores.items() if name not in ROUGE_SCORES and name not in MODEL_SCORES}
 
 
 def few_rows_mark(rows: int) -> str:
-    """Return the mark of an interval from too few rows; "" if there are enough."""
+    """Return the mark for an interval from too few rows; "" if there are enough."""
     return "*" if rows < FEWEST_ROWS else ""
 
 
 def explain_mark(table: Table, counts: Iterable[int]) -> None:
-    """Explain the mark of intervals from too few rows below a table, if any of `counts` gets it."""
+    """Explain the mark for too few rows below a table, if any of `counts` needs it."""
     if any(map(few_rows_mark, counts)):
         table.caption, table.caption_justify = _FEW_ROWS_CAPTION, "left"

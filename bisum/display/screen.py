@@ -24,8 +24,8 @@ _SHOWN: dict[str, set[Kind]] = {
     "info": {"detail", "news", "result", "warning"},
     "quiet": {"result", "warning"},
 }
-_SHOWN_OF_A_JOB: dict[str, set[Kind]] = {**_SHOWN, "info": {"news", "warning"}, "quiet": {"warning"}}
-"""A sweep ends with a table of its jobs' scores, so a job does not show its own."""
+_SHOWN_IN_JOB: dict[str, set[Kind]] = {**_SHOWN, "info": {"news", "warning"}, "quiet": {"warning"}}
+"""For sweep jobs, which omit their scores because the sweep ends with a table of them."""
 
 
 class Screen(Terminal):
@@ -48,14 +48,14 @@ class Screen(Terminal):
 
         Args:
             file: the log file.
-            log: what the terminal shows.
+            log: verbosity of the terminal.
             job: whether the run belongs to a sweep.
-            mask: removes secrets from a text.
+            mask: a function that removes secrets from a text.
             detached: show nothing on the terminal, and write progress beside the log file.
         """
         self._mask = mask
         super().__init__(bars=log != "quiet", progress_file=file.with_name(PROGRESS) if detached else None)
-        self._kinds = (_SHOWN_OF_A_JOB if job else _SHOWN)[log]
+        self._kinds = (_SHOWN_IN_JOB if job else _SHOWN)[log]
         self._file = CleanStream(file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1))
         self._log = Console(cast("IO[str]", self._file), width=120, color_system=None, force_terminal=False)
         self._handler = LogHandler(self._show_record)
@@ -66,7 +66,7 @@ class Screen(Terminal):
         logging.captureWarnings(True)
 
     def print(self, *items: RenderableType, kind: Kind = "detail") -> None:
-        """Show texts and tables, each on its own lines."""
+        """Show texts and tables, each starting on a new line."""
         for item in items:
             item = self._mask(item) if isinstance(item, str) else item
             if kind in self._kinds:
@@ -74,14 +74,14 @@ class Screen(Terminal):
             self._log.print(item)
 
     def clip(self, text: str) -> None:
-        """Show one line, cut at the terminal's width; the log has all of it."""
+        """Show one line, truncated to the terminal's width; the log has the full line."""
         text = self._mask(text)
         if "detail" in self._kinds:
             self.console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
         self._write(text)
 
     def lines(self, *texts: str, kind: Kind = "result") -> None:
-        """Show lines without wrapping them, so that users can copy paths and the like."""
+        """Show lines without wrapping, so that users can copy paths."""
         for text in map(self._mask, texts):
             if kind in self._kinds:
                 self.console.print(text, soft_wrap=True)

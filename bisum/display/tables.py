@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
 
 
-_ROW_LIMIT = "max rows"  # name of the step of corpus.max_train_rows and corpus.max_eval_rows
+_ROW_LIMIT = "max rows"  # column of the rows dropped by corpus.max_train_rows and corpus.max_eval_rows
 SHOWN = (("ROUGE-1", "rouge1"), ("ROUGE-2", "rouge2"), ("ROUGE-L", "rougeL"))
 
 
@@ -54,7 +54,7 @@ def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str
 def scores_table(
     metrics: Mapping[str, float], prefix: str, rows: ScoredRows, beside: tuple[str, Mapping[str, float]] | None = None
 ) -> Fitting:
-    """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals if there is room for them.
+    """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals if they fit.
 
     Args:
         metrics: scores, named as in `metrics.jsonl`.
@@ -67,7 +67,7 @@ def scores_table(
 
 @dataclass(frozen=True)
 class Fitting:
-    """The first of several tables that fits the width of the screen, or else the last."""
+    """The first of several tables that fits the screen's width, otherwise the last."""
 
     tables: Sequence[Table]
 

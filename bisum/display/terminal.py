@@ -19,12 +19,12 @@ from bisum.display.console import Console
 from bisum.printing import clean_standard_streams
 from bisum.runs.progress import StageProgress, write_progress
 
-_SILENCE = 2.0
-"""Seconds before a stage prints its first line, where no terminal shows a bar."""
-_PULSE = 30.0
-"""Seconds between the progress lines after that."""
-_SECOND = 1.0
-"""Fewest seconds between two states of a progress file."""
+_FIRST_LINE = 2.0
+"""Seconds before a stage prints its first line, without a terminal."""
+_INTERVAL = 30.0
+"""Seconds between further progress lines."""
+_FILE_INTERVAL = 1.0
+"""Minimum seconds between updates of a progress file."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,23 @@ class _Lines:
         self._tasks: dict[TaskID, dict[str, Any]] = {}
 
     def add_task(self, title: str, **fields: Any) -> TaskID:
-        """Begin a stage of `total` steps (None: unknown); it silences the stages around it."""
+        """Begin a stage of `total` steps (None: unknown) and silence the enclosing stages."""
         for outer in self._tasks.values():
             outer["timer"].cancel()
-        timer = threading.Timer(_SILENCE, self._say, [f"{title} ..."])
+        timer = threading.Timer(_FIRST_LINE, self._print, [f"{title} ..."])
         timer.daemon = True
         timer.start()
         task = TaskID(len(self._tasks))
-        self._tasks[task] = {"title": title, **fields, "timer": timer, "said": time.monotonic()}
+        self._tasks[task] = {"title": title, **fields, "timer": timer, "printed": time.monotonic()}
         return task
 
     def update(self, task: TaskID, **fields: Any) -> None:
         """Set the number of `completed` steps and the `text` to show with it."""
         stage = self._tasks[task]
         stage.update(fields)
-        if time.monotonic() - stage["said"] >= _PULSE:
-            stage["said"] = time.monotonic()
-            self._say(f"{stage['title']} {stage['completed']:,} of {stage['total'] or 0:,}  {stage['text']}".rstrip())
+        if time.monotonic() - stage["printed"] >= _INTERVAL:
+            stage["printed"] = time.monotonic()
+            self._print(f"{stage['title']} {stage['completed']:,} of {stage['total'] or 0:,}  {stage['text']}".rstrip())
 
     def remove_task(self, task: TaskID) -> None:
         """End a stage."""
@@ -74,12 +74,12 @@ class _Lines:
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
 
 class _File:
-    """Progress in a file, for a process that watches this one: the innermost stage, at most once a second."""
+    """Progress in a file, for a watching process: the innermost stage, at most once per second."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,7 +96,7 @@ class _File:
     def update(self, task: TaskID, **fields: Any) -> None:
         """Set the number of `completed` steps and the `text` to show with it."""
         self._stages[task].update(fields)
-        if time.monotonic() - self._written >= _SECOND:
+        if time.monotonic() - self._written >= _FILE_INTERVAL:
             self._write()
 
     def remove_task(self, task: TaskID) -> None:
@@ -118,7 +118,7 @@ _Display = Progress | _Lines | _File
 
 
 class _Count(ProgressColumn):
-    """Column with the steps done, their total and the time left if known, or else the elapsed time."""
+    """Column with the steps done, their total and the time left if known, otherwise the elapsed time."""
 
     def render(self, task: Task) -> Text:
         """Return the text behind a bar."""
@@ -128,14 +128,14 @@ class _Count(ProgressColumn):
 
 
 def clock(time: float | None) -> str:
-    """Return seconds as minutes and seconds, 2:05, or hours, minutes and seconds, 1:02:05."""
+    """Format seconds as minutes and seconds, 2:05, or hours, minutes and seconds, 1:02:05."""
     minutes, seconds = divmod(int(time or 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def from_here(path: Path) -> Path:
-    """Return a path relative to the current folder if it lies there."""
+    """Return a path relative to the current folder if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -144,7 +144,7 @@ class Terminal:
     """Standard output and the progress bars of the running stages."""
 
     def __init__(self, *, bars: bool = True, progress_file: Path | None = None) -> None:
-        """Open standard output; `progress_file`: show nothing there, and write the progress to this file."""
+        """Open standard output; with `progress_file`, show nothing and write the progress to this file."""
         self.console = Console(quiet=progress_file is not None)
         self._bars = bars or progress_file is not None
         self._progress_file = progress_file
@@ -152,9 +152,9 @@ class Terminal:
 
     @contextmanager
     def progress(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
-        """Show a bar over `total` steps (None: unknown) during the block; a nested bar stands below the outer one.
+        """Show a bar over `total` steps (None: unknown) during the block, below any enclosing bar.
 
-        Without a terminal that can move its cursor, occasional lines show the progress.
+        Without a terminal that can move its cursor, print occasional progress lines.
         """
         if not self._bars:
             yield Bar(None, None)
@@ -163,7 +163,7 @@ class Terminal:
         outermost, self._display = self._display is None, display
         task = display.add_task(title, total=total, completed=done, text="")
         display.start()
-        if outermost and isinstance(display, Progress):  # which shows what others print above its bars, as ANSI text
+        if outermost and isinstance(display, Progress):  # it prints other output above its bars, as ANSI text
             clean_standard_streams()
         try:
             yield Bar(display, task)

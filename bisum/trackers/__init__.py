@@ -1,1 +1,1 @@
-"""Trackers: Weights & Biases, trackio, the tracker's process and its client in the run."""
+"""Experiment trackers: Weights & Biases, trackio, the tracker's process and its client in the run."""

@@ -1,4 +1,4 @@
-"""The run's client for its tracker, which sends everything to a separate process without waiting.
+"""The run's client for its tracker: sends everything to a separate process without waiting.
 
 A tracker that fails, hangs or returns garbage costs one warning and, at the end, up to `tracker.finish_seconds`.
 """
@@ -34,7 +34,7 @@ from bisum.runs.signals import Interrupted
 from bisum.trackers.run_name import run_name, system_name
 
 EXTRAS = "tracked.jsonl"
-"""File of the tables and histograms sent to the tracker, by their line number in `metrics.jsonl`."""
+"""File of the tables and histograms sent to the tracker, by line number in `metrics.jsonl`."""
 
 Histograms = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -51,7 +51,7 @@ class Tracking:
             tracker: the tracker's settings.
             provenance: the origin of the run's configuration.
             directory: the run directory.
-            record: its `run.json`, whose `tracker` entry is kept up to date.
+            record: the content of `run.json`, whose `tracker` entry is kept up to date.
             screen: shows warnings and links.
 
         Raises:
@@ -78,7 +78,7 @@ class Tracking:
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 text=True,
-                start_new_session=True,  # Ctrl-C must reach only the training, which tells the tracker how it ended
+                start_new_session=True,  # Ctrl-C must reach only the training, which reports its status
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -99,7 +99,7 @@ class Tracking:
                     extras[extra.pop("line")] = extra
         replace_file(path, (json.dumps({"line": number, **extra}) for number, extra in extras.items()))
         for number, line in enumerate(kept):
-            self._hand_over(line, **extras.get(number, {"tables": {}, "histograms": {}}))
+            self._forward(line, **extras.get(number, {"tables": {}, "histograms": {}}))
 
     def log(self, line: Mapping[str, Any], histograms: Histograms) -> None:
         """Send a line of `metrics.jsonl`, with the tables set since the previous line."""
@@ -107,10 +107,10 @@ class Tracking:
         if tables or histograms:
             with (self._directory / EXTRAS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"line": self._lines, "tables": tables, "histograms": histograms}) + "\n")
-        self._hand_over(line, tables, histograms)
+        self._forward(line, tables, histograms)
         self._receive()
 
-    def _hand_over(self, line: Mapping[str, Any], tables: Mapping[str, Any], histograms: Histograms) -> None:
+    def _forward(self, line: Mapping[str, Any], tables: Mapping[str, Any], histograms: Histograms) -> None:
         metrics = {name: value for name, value in line.items() if value is not None}
         self._baseline |= {name: value for name, value in metrics.items() if name.startswith("baseline/")}
         if "eval/loss" in metrics:
@@ -147,7 +147,7 @@ class Tracking:
         self._send("finish", status=status)
 
     def close(self) -> None:
-        """Wait up to `finish_seconds` for the process to end, and show where to view the run.
+        """Wait up to `finish_seconds` for the process to end, then show where to view the run.
 
         Ctrl-C ends the wait and kills the process.
         """
@@ -158,7 +158,7 @@ class Tracking:
                 self._process.wait(self._tracker.finish_seconds)
         except (subprocess.TimeoutExpired, Interrupted, KeyboardInterrupt):
             seconds = time.perf_counter() - began
-            self._inbox.put({"warning": f"not done {seconds:.0f} s after the run, so it was stopped (see {LOG})"})
+            self._inbox.put({"warning": f"still busy {seconds:.0f} s after the run; stopped (see {LOG})"})
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join()
@@ -167,7 +167,7 @@ class Tracking:
             self._screen.lines(f"> {view}")
 
     def _receive(self) -> None:
-        """Store the tracker's reports and show the new ones, but only the first warning."""
+        """Store the tracker's reports and show new ones, with only the first warning."""
         with suppress(Empty):
             while True:
                 report = self._inbox.get_nowait()
@@ -192,13 +192,13 @@ class Tracking:
             for line in stream:
                 self._inbox.put(json.loads(line))
         if (code := self._process.wait()) != 0:
-            self._inbox.put({"warning": f"its process died with exit code {code} (see {LOG})"})
+            self._inbox.put({"warning": f"the process exited with code {code} (see {LOG})"})
 
 
 def sample(rows: Iterable[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
     """Return at most `count` rows, alternating between languages, ordered by a hash of their ids.
 
-    The order gives runs on the same split the same rows, and lets runs on parts of it overlap.
+    Runs on the same split get the same rows, and runs on parts of it get overlapping rows.
     """
     languages: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).digest()):

@@ -1,24 +1,24 @@
-"""Which of the hundreds of logged metrics a dashboard shows by default."""
+"""Selection of the logged metrics that a dashboard shows by default."""
 
 from __future__ import annotations
 
 from bisum.interfaces.score import RESERVED_ENDS, ROUGE_SCORES, ROUGE_TYPES, rouge_name, split_score_name
 
 HIDDEN_PREFIXES = ("histograms", "charts")
-"""First parts of names that are never shown: histograms, and the tables behind the charts of `Curves`."""
+"""Prefixes of names that are never shown: histograms, and the tables behind the charts of `Curves`."""
 _SCORE_PREFIXES = ("eval", "test", "baseline", "difference")
 
 
 def is_shown(metric: str, *, profile: str, has_charts: bool) -> bool:
     """Return whether a dashboard shows a logged name by default.
 
-    Shown are the training curves, the loss, the length, ROUGE F1 in one profile and the scores of the chosen metrics,
-    overall and per language. What stands beside a score (`_low`, `_rows`, ...) is hidden, and so are the axes.
+    Training curves, loss, length, ROUGE F1 in one profile and the scores of the chosen metrics are shown, overall and
+    per language. Values that accompany a score (`_low`, `_rows`, ...) and the axes are hidden.
 
     Args:
-        metric: a name from a line of `metrics.jsonl`, or that of a table or a histogram.
-        profile: the ROUGE profile in which the run is shown, rouge or unicode.
-        has_charts: whether charts draw the baseline, which then needs no panels of its own.
+        metric: a name from `metrics.jsonl`, or the name of a table or histogram.
+        profile: the ROUGE profile to show, rouge or unicode.
+        has_charts: whether charts show the baseline, so that it needs no separate panels.
     """
     prefix, _, name = metric.partition("/")
     if not name or prefix in HIDDEN_PREFIXES or (prefix == "baseline" and has_charts):

@@ -1,4 +1,4 @@
-"""The ROUGE of a training's evaluations and of its baseline, as lines of the same chart."""
+"""ROUGE of a training run's evaluations and its baseline, as lines of one chart."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ Line = dict[float, float]
 
 
 class Curves:
-    """A chart for each ROUGE type, with lines of a run and of its baseline, overall and per language."""
+    """A chart per ROUGE type, with lines for a run and its baseline, overall and per language."""
 
     def __init__(self, run: str, baseline: str, profile: str) -> None:
         """Begin without points.
 
         Args:
-            run: names the run's lines. It distinguishes them where a chart shows several runs.
-            baseline: names the baseline's lines, such as `lead-3`.
+            run: name of the run's lines, which distinguishes them in a chart of several runs.
+            baseline: name of the baseline's lines, such as `lead-3`.
             profile: the ROUGE profile, rouge or unicode.
         """
         self._systems = {"eval": run, "baseline": baseline}
         self.charts: dict[str, dict[str, Line]] = {rouge_name(profile, rouge_type): {} for rouge_type in ROUGE_TYPES}
-        """Lines by their names, such as `lead-3 es`, by the score that the chart shows."""
+        """Lines by name, such as `lead-3 es`, for each score with a chart."""
 
     def add(self, metrics: Mapping[str, float]) -> bool:
-        """Add the points of a line of `metrics.jsonl`; return whether it is an evaluation of the run."""
-        grown = False
+        """Add the scores in a line of `metrics.jsonl`; return whether it is an evaluation of the run."""
+        is_evaluation = False
         for metric, value in metrics.items():
             prefix = metric.partition("/")[0]
             if prefix not in self._systems:
@@ -36,5 +36,5 @@ class Curves:
             if score in self.charts:
                 line = f"{self._systems[prefix]} {language}".rstrip()
                 self.charts[score].setdefault(line, {})[metrics["epoch"]] = value
-                grown = grown or prefix == "eval"
-        return grown
+                is_evaluation = is_evaluation or prefix == "eval"
+        return is_evaluation

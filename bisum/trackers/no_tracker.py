@@ -1,4 +1,4 @@
-"""The tracker of a run that is not tracked."""
+"""The tracker of an untracked run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class NoTracker(Tracker):
 
     wanted = False
 
-    def start(self, run: RunFacts) -> TrackedRun:  # noqa: ARG002 - the interface's
+    def start(self, run: RunFacts) -> TrackedRun:  # noqa: ARG002 - part of the interface
         """Return a run that discards everything."""
         return TrackedRun()

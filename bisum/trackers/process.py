@@ -1,7 +1,7 @@
 """The tracker's process, started by `bisum.trackers.client`.
 
-Each message is a JSON line on standard input: [method, arguments] for the `TrackedRun`. The first message instead
-holds the tracker's configuration node and the `RunFacts`. Reports to the run are JSON lines on standard output. If the
+Each message is a JSON line on standard input: [method, arguments] for the `TrackedRun`. The first message contains the
+tracker's configuration node and the `RunFacts` instead. Reports to the run are JSON lines on standard output. If the
 input ends without a `finish`, the training has crashed.
 """
 
@@ -24,12 +24,12 @@ from bisum.errors import reason
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 
 GRACE_SECONDS = 5.0
-"""Seconds after the run stops waiting for this process until the process kills itself."""
+"""Seconds until this process kills itself after the run stops waiting for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """The part of the first message that is validated."""
+    """The validated part of the first message."""
 
     tracker: Tracker
 
@@ -46,20 +46,20 @@ class Reporter:
         self._warned = self._warned or "warning" in report
         print(json.dumps(dict(report)), file=self._stream, flush=True)
 
-    def failed(self, doing: str, error: BaseException) -> None:
-        """Log a traceback, and send a warning if there was none before."""
+    def report_failure(self, method: str, error: BaseException) -> None:
+        """Log a traceback, and send a warning if it is the first."""
         traceback.print_exc()
         if not self._warned:
-            self.send({"warning": f"{doing} failed: {reason(error)} (see {LOG})"})
+            self.send({"warning": f"{method} failed: {reason(error)} (see {LOG})"})
 
 
 def main() -> None:
     """Track a run until its messages end."""
-    # A library that prints or prompts must not interfere with the messages.
+    # Libraries that print or prompt must not interfere with the messages.
     messages, reporter = os.fdopen(os.dup(0)), Reporter(os.fdopen(os.dup(1), "w"))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    fcntl.flock(2, fcntl.LOCK_EX)  # on tracker.log: waits until the tracker of the run before a resume has ended
+    fcntl.flock(2, fcntl.LOCK_EX)  # on tracker.log: wait for the tracker of the run before a resume to end
     inbox: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_receive, args=(messages, inbox), daemon=True).start()
     first = inbox.get()
@@ -68,8 +68,8 @@ def main() -> None:
     try:
         tracked = build(Start, {"tracker": first["tracker"]}).tracker.start(RunFacts(**first["run"]))
         reporter.send(dict(tracked.report))
-    except BaseException as error:  # a tracker may also fail with SystemExit
-        reporter.failed("start", error)
+    except BaseException as error:  # a tracker can also fail with SystemExit
+        reporter.report_failure("start", error)
         return
     _follow(tracked, inbox, reporter)
 
@@ -79,8 +79,8 @@ def _follow(tracked: TrackedRun, inbox: SimpleQueue[Any], reporter: Reporter) ->
         try:
             getattr(tracked, method)(**arguments)
         except BaseException as error:
-            reporter.failed(method, error)
-        if method == "finish":  # the input may stay open in other children of the training
+            reporter.report_failure(method, error)
+        if method == "finish":  # other children of the training can keep the input open
             return
     tracked.finish("crashed")
 

@@ -12,26 +12,26 @@ from bisum.config.provenance import Provenance
 _SHORT = {"trainer.learning_rate": "lr", "seed": "s", "trainer.batch_size": "bs", "trainer.epochs": "ep"}
 _LONGEST = 100
 _UNNAMED = ("model", "tracker", "hardware", "hydra", "cache_dir", "resume", "log")
-"""Keys left out of a run name, except that the model comes first."""
+"""Keys omitted from a run name, except that the model comes first."""
 
 
 def run_name(provenance: Provenance) -> str:
     """Return a name from the model and the other overrides, such as `mt5_small-lr5e-05-s1`.
 
-    If the name is too long, the earliest overrides are left out.
+    If the name is too long, the earliest overrides are omitted.
     """
     return _name(provenance, provenance.overrides)
 
 
 def system_name(provenance: Provenance) -> str:
-    """Return the name without the seed, such as `mt5_small-lr5e-05`; runs that differ only in their seed share it."""
-    return _name(provenance, [word for word in provenance.overrides if _key(word) != "seed"])
+    """Return the run name without the seed, such as `mt5_small-lr5e-05`; runs that differ only in the seed share it."""
+    return _name(provenance, [override for override in provenance.overrides if _key(override) != "seed"])
 
 
 def _name(provenance: Provenance, overrides: Iterable[str]) -> str:
     parts = [provenance.choices.get("model", "model")]
-    for word in overrides:
-        key, option = _key(word), word.partition("=")[2]
+    for override in overrides:
+        key, option = _key(override), override.partition("=")[2]
         if key == "model.checkpoint":
             parts[0] = _shown(provenance, key)
         elif key in provenance.choices or key in LIST_GROUPS:
@@ -43,12 +43,12 @@ def _name(provenance: Provenance, overrides: Iterable[str]) -> str:
     return "-".join(parts)[:_LONGEST]
 
 
-def _key(word: str) -> str:
-    return word.lstrip("+").partition("=")[0]
+def _key(override: str) -> str:
+    return override.lstrip("+").partition("=")[0]
 
 
 def _shown(provenance: Provenance, key: str) -> str:
-    """Return the value of a dotted key in brief; a path is reduced to its last component."""
+    """Return a short form of a dotted key's value; paths are reduced to the last component."""
     node: Any = provenance.recorded.config
     for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None

@@ -19,10 +19,10 @@ _SERVERS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 @dataclass(frozen=True, kw_only=True)
 class TrackioTracker(Tracker):
-    """Tracker that logs to trackio; online, to the Space or server that its environment variables name."""
+    """Tracker that logs to trackio; online, to the Space or server set by trackio's environment variables."""
 
     directory: Name | None
-    """Folder of trackio's files, shared by all runs to be compared; null: trackio's default (TRACKIO_DIR)."""
+    """Folder of trackio's files, shared by all runs to compare; null: trackio's default (TRACKIO_DIR)."""
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("trackio") is None:
@@ -44,7 +44,7 @@ class TrackioRun(TrackedRun):
             for name in _SERVERS:
                 os.environ.pop(name, None)
         elif tracker.mode == "online" and not any(os.environ.get(name) for name in _SERVERS):
-            warning = {"warning": f"neither {' nor '.join(_SERVERS)} is set; tracking on this machine"}
+            warning = {"warning": f"neither {' nor '.join(_SERVERS)} is set; tracking locally"}
         import trackio
 
         self._trackio = trackio
@@ -58,12 +58,12 @@ class TrackioRun(TrackedRun):
         self._step = 0
         self._summary: dict[str, Any] = {}
         directory = f"TRACKIO_DIR={os.environ['TRACKIO_DIR']} " if tracker.directory else ""
-        view = f"tracked by trackio.  View: {directory}trackio show --project {tracker.project}"
+        view = f"tracked with trackio.  View: {directory}trackio show --project {tracker.project}"
         self.report = {"id": self._run.id, "view": view, **warning}
 
     def log(
         self,
-        number: int,  # noqa: ARG002 - the interface's
+        number: int,  # noqa: ARG002 - part of the interface
         metrics: Mapping[str, float],
         tables: Mapping[str, Sequence[Mapping[str, str]]],
         histograms: Mapping[str, Mapping[str, Sequence[float]]],
@@ -89,7 +89,7 @@ class TrackioRun(TrackedRun):
         """Store values to log at the end, because trackio has no run summary."""
         self._summary |= values
 
-    def finish(self, status: str) -> None:  # noqa: ARG002 - the interface's
+    def finish(self, status: str) -> None:  # noqa: ARG002 - part of the interface
         """Log the summary and finish the run."""
         if best := {name: value for name, value in self._summary.items() if name != "status"}:
             self._run.log(best, step=self._step)

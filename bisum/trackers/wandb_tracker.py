@@ -15,7 +15,7 @@ from bisum.interfaces.text import Name
 from bisum.interfaces.tracker import LOG, RunFacts, TrackedRun, Tracker
 from bisum.trackers.curation import HIDDEN_PREFIXES, is_shown
 from bisum.trackers.curves import Curves
-from bisum.trackers.wandb_host import host, mode_of_environment, set_up, why_offline
+from bisum.trackers.wandb_host import environment_mode, host, offline_reason, set_up
 
 if TYPE_CHECKING:
     import wandb
@@ -25,12 +25,12 @@ _INIT_SECONDS = 20.0
 """Time limit for the host to create the run."""
 _SCORED = ("eval", "test", "baseline", "difference", "histograms", "predictions")
 _AXES = {"train": "step", **dict.fromkeys(_SCORED, "epoch")}
-"""The x-axis of metrics, by the first part of their names."""
+"""X-axes of metrics by prefix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WandbTracker(Tracker):
-    """Tracker that logs to W&B; WANDB_BASE_URL and WANDB_API_KEY choose the server and the account.
+    """Tracker that logs to W&B; WANDB_BASE_URL and WANDB_API_KEY select the server and the account.
 
     WANDB_MODE, WANDB_NAME and WANDB_RUN_GROUP apply where the configuration sets nothing.
     """
@@ -39,14 +39,14 @@ class WandbTracker(Tracker):
     """User or team that owns the project; null: the API key's default."""
 
     @property
-    def asked(self) -> str:
-        """The mode set by the configuration, or else by the environment."""
-        return self.mode if self.mode != "auto" else mode_of_environment()
+    def requested_mode(self) -> str:
+        """The mode set by the configuration, otherwise by the environment."""
+        return self.mode if self.mode != "auto" else environment_mode()
 
     @property
     def wanted(self) -> bool:
         """See `Tracker.wanted`."""
-        return self.asked != "disabled"
+        return self.requested_mode != "disabled"
 
     def start(self, run: RunFacts) -> TrackedRun:
         """Start a W&B run; its files, including those waiting for upload, are in `wandb/` in the run directory."""
@@ -56,9 +56,9 @@ class WandbTracker(Tracker):
 class WandbRun(TrackedRun):
     """A W&B run whose steps count the lines of `metrics.jsonl`.
 
-    W&B cannot continue a transaction log. A resumed run therefore writes a new, complete log under the same id, which
+    W&B cannot continue a transaction log. A resumed run therefore writes a new, complete log with the same id, which
     replaces earlier logs that were not uploaded. Online, the lines that a resumed run keeps are not sent again. Lines
-    that it logs again are sent, and appear beside those that W&B already has.
+    that it logs again are sent, and W&B keeps both versions.
     """
 
     def __init__(self, tracker: WandbTracker, facts: RunFacts) -> None:
@@ -66,19 +66,19 @@ class WandbRun(TrackedRun):
         self._folder.mkdir(exist_ok=True)
         self._kept = facts.kept
         os.environ["WANDB_DATA_DIR"] = str(self._folder)  # tables and checkpoints waiting for upload
-        mode = tracker.asked
-        os.environ.pop("WANDB_MODE", None)  # tracker.asked has read it
+        mode = tracker.requested_mode
+        os.environ.pop("WANDB_MODE", None)  # tracker.requested_mode has read it
         import wandb
 
         self._wandb = wandb
         set_up()
-        offline, warn = why_offline(mode)
+        offline, warn = offline_reason(mode)
         if offline is None:
             try:
                 self._run = self._init(tracker, facts, "online")
             except Exception:
                 traceback.print_exc()
-                offline, warn = f"{host()} did not accept the run (see {LOG})", True
+                offline, warn = f"{host()} rejected the run (see {LOG})", True
         if offline is not None:
             self._run = self._init(tracker, facts, "offline")
         self._profile = facts.profile
@@ -112,7 +112,7 @@ class WandbRun(TrackedRun):
             media[name] = self._wandb.Histogram(np_histogram=bins)  # type: ignore[arg-type]
         step = number + max(0, self._run.starting_step - self._kept)
         self._run.log(dict(metrics), step=step, commit=not media)
-        if media:  # after the metrics, which are logged even if the host refuses a table
+        if media:  # after the metrics, which are logged even if the host rejects a table
             self._run.log(media, step=step, commit=True)
 
     def image(self, name: str, path: str) -> None:
@@ -130,11 +130,11 @@ class WandbRun(TrackedRun):
         self._run.summary.update(dict(values))
 
     def finish(self, status: str) -> None:
-        """End the run; W&B shows it as failed unless it is finished, or a search has pruned it."""
+        """End the run; W&B shows it as failed unless it finished or a search pruned it."""
         self._run.finish(exit_code=0 if status in ("finished", "pruned") else 1)
 
     def _hide(self, names: Iterable[str]) -> None:
-        """Hide new names that the default workspace does not show; a pattern can only name the beginning of a name."""
+        """Hide new names that the default workspace omits, one by one, since patterns match only prefixes."""
         for name in names:
             if name not in self._seen:
                 self._seen.add(name)
@@ -145,7 +145,7 @@ class WandbRun(TrackedRun):
         self._run.define_metric(name, step_metric=_AXES.get(name.partition("/")[0]), hidden=hidden)
 
     def _charts(self) -> dict[str, Any]:
-        """Return a chart for each ROUGE type, with the lines of the run and of its baseline."""
+        """Return a chart per ROUGE type, with the lines of the run and its baseline."""
         assert self._curves is not None
         return {
             f"charts/{score}": self._wandb.plot.line_series(
@@ -185,20 +185,20 @@ class WandbRun(TrackedRun):
         )
 
     def _remove_superseded(self) -> None:
-        """Remove earlier transaction logs of this run that were not uploaded; the new log has all their lines."""
+        """Remove earlier transaction logs of this run that were not uploaded; the new log contains their lines."""
         own = Path(self._run.dir).parent
         for old in self._folder.glob(f"offline-run-*-{self._run.id}"):
             if old != own and not list(old.glob("*.synced")):
                 shutil.rmtree(old, ignore_errors=True)
 
     def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
-        """Return where to view the run, the folder to upload if it is offline, and the warning, if any."""
+        """Return how to view the run, the folder to upload if it is offline, and the warning, if any."""
         from bisum.display.terminal import from_here
 
         shown = shlex.quote(str(from_here(self._folder)))
         if offline is None:
             url = self._run.url or ""
-            return {"url": url, "view": f"tracked at {url}  Missing there? wandb sync {shown}"}
+            return {"url": url, "view": f"tracked at {url}  If data is missing: wandb sync {shown}"}
         view = f"tracked offline: {offline}.  View: wandb leet {shown}  Upload: wandb sync {shown}"
         return {"view": view, "upload": str(self._folder)} | (
             {"warning": f"{offline}; tracking offline"} if warn else {}

@@ -1,9 +1,9 @@
-"""How many summaries equal those of transformers' usual call, for each family, decoding and mix of languages.
+"""Number of summaries that match plain transformers calls, by family, decoding and mix of languages.
 
     PYTHONPATH=tests python tests/benchmarks/beams.py [ROWS]
 
-Each family is a small checkpoint of `tests/checkpoints.py`, each usual call is in `tests/plain.py`: one row at a time,
-without padding. ROWS (100 unless given) are documents of the sample, English and Spanish in turn.
+The families are the small checkpoints of `tests/checkpoints.py`. The plain calls are in `tests/plain.py`: one row at a
+time, without padding. ROWS (default 100) documents come from the sample, alternating English and Spanish.
 """
 
 import sys
@@ -28,7 +28,7 @@ DECODING = {
 
 
 def main(count: int) -> None:
-    """Print a line for each family and decoding."""
+    """Print a line per family and decoding."""
     logging.set_verbosity_error()
     rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1.0).load(["en", "es"])["train"]
     texts = {code: [row["document"] for row in rows.to_pylist() if row["language"] == code] for code in ("en", "es")}
@@ -41,7 +41,7 @@ def main(count: int) -> None:
         plain = Plain(family, folder)
         for name, decoding in DECODING.items():
             own_settings = {**decoding, "no_repeat_ngram_size": 0}  # BART's checkpoint says 3
-            usual = [
+            expected = [
                 plain.text(plain.generate(plain.document(text, code), code, **own_settings)) for code, text in mixed
             ]
             options = replace(config.generation, **decoding)
@@ -52,7 +52,7 @@ def main(count: int) -> None:
                 at = [number for number, language in enumerate(codes) if language == code]
                 own = summarize(loaded, [documents[number] for number in at], [code] * len(at), options, 8, "float32")
                 alone |= dict(zip(at, own, strict=True))
-            same = [sum(map(str.__eq__, usual, found)) for found in (together, alone.values())]
+            same = [sum(map(str.__eq__, expected, found)) for found in (together, alone.values())]
             print(f"{family:8} {name:20} {same[0]} of {len(mixed)} mixed, {same[1]} one language at a time", flush=True)
 
 

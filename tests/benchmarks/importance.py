@@ -1,11 +1,11 @@
-"""How often the importance of settings finds the one that matters, on simulated studies.
+"""How often the importance of settings identifies the decisive one, in simulated studies.
 
     python tests/benchmarks/importance.py [STUDIES]
 
-A study has systems with three settings, whose values are drawn uniformly. The first setting determines the score; noise
-with 15 % of its standard deviation is added. The table has the percentage of studies in which the first setting has the
-largest share, out of `STUDIES` (300 unless given, so the standard error is at most 2.9 %, and it takes two minutes);
-chance would be 33 %. Each is measured with the better tenth (the default of Optuna), quarter and half of the systems.
+A study has systems with three settings, whose values are drawn uniformly. The first setting determines the score, plus
+noise with 15 % of its standard deviation. The table shows the percentage of `STUDIES` (default 300; standard error at
+most 2.9 %, two minutes) in which the first setting has the largest share; chance is 33 %. Each percentage is measured
+with the better tenth (Optuna's default), quarter and half of the systems.
 """
 
 import sys
@@ -46,11 +46,11 @@ KINDS: dict[str, tuple[Draw, Draw, Callable[[Any], float]]] = {
     "two options among numbers": (options(2), numbers, option),
     "a number among three options": (numbers, options(3), float),
 }
-"""How the first setting and the other two are drawn, and the score of the first."""
+"""How the first setting and the other two are drawn, and the score as a function of the first."""
 
 
 def is_found(generator: np.random.Generator, kind: str, size: int) -> bool | None:
-    """Whether the first setting has the largest share in a study; None if the study says nothing."""
+    """Return whether the first setting has the largest share in a study; None if the study has no importance."""
     first, other, score = KINDS[kind]
     columns = {"first": first(generator, size), "second": other(generator, size), "third": other(generator, size)}
     if any(len(set(column)) < 2 for column in columns.values()):

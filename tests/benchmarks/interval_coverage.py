@@ -1,12 +1,12 @@
-"""How often a 95 % interval of the mean ROUGE holds the true mean, by the method that makes it and the number of rows.
+"""Coverage of 95 % intervals of the mean ROUGE, by method and number of rows.
 
     python tests/benchmarks/interval_coverage.py [DRAWS]
 
 The population is the ROUGE F of lead-1 and of lead-3, and their difference, on all rows of the sample's validation and
-test splits. `DRAWS` times (2,000 unless given), n of its rows are drawn with replacement, an interval is made of them,
-and it is noted whether the population's mean lies in it. The methods:
+test splits. In each of `DRAWS` draws (default 2,000), n rows are drawn with replacement and used to compute an
+interval, which covers the population's mean or does not. The methods:
 
-- percentile: the function that bisum uses, `bisum.evaluation.bootstrap.interval`.
+- percentile: bisum's own function, `bisum.evaluation.bootstrap.interval`.
 - BCa: the same resamples, corrected for bias and skewness (Efron & Tibshirani 1993, section 14.3).
 - t: the mean and its standard error, with Student's quantiles.
 - bootstrap-t: the same with the quantiles of the resamples (section 12.5).
@@ -45,7 +45,7 @@ def populations():
 
 
 def resample(values, seed):
-    """Return mean and standard deviation of each resample, both of shape (SAMPLES, columns)."""
+    """Return the mean and standard deviation of each resample, both of shape (SAMPLES, columns)."""
     rows = len(values)
     generator = np.random.default_rng(seed)
     counts = np.array([np.bincount(generator.integers(rows, size=rows), minlength=rows) for _ in range(SAMPLES)])
@@ -78,7 +78,7 @@ def student(values):
 
 
 def bootstrap_t(values, means, deviations):
-    """Return the ends of the bootstrap-t interval of each column; a resample without spread is left out."""
+    """Return the ends of the bootstrap-t interval of each column; resamples without spread are ignored."""
     mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = (means - mean) / (deviations / np.sqrt(len(values)))
@@ -100,15 +100,15 @@ def intervals(values, seed):
 
 
 def coverage(population, rows, draws):
-    """Return by method the share of draws whose interval holds the mean, and the mean width, per column."""
+    """Return, by method and column, the share of draws whose interval covers the mean, and the mean width."""
     truth = population.mean(axis=0)
-    held, widths = {}, {}
+    covered, widths = {}, {}
     for draw in range(draws):
         values = population[np.random.default_rng([draw, rows]).integers(len(population), size=rows)]
         for method, (low, high) in intervals(values, draw).items():
-            held[method] = held.get(method, 0) + ((low <= truth) & (truth <= high)) / draws
+            covered[method] = covered.get(method, 0) + ((low <= truth) & (truth <= high)) / draws
             widths[method] = widths.get(method, 0) + (high - low) / draws
-    return held, widths
+    return covered, widths
 
 
 def main(draws):
@@ -118,11 +118,11 @@ def main(draws):
         print(f"\n{name}: {len(population)} rows, means {means} ({', '.join(SHOWN)})")
         for rows in STUDENT:
             began = time.perf_counter()
-            held, widths = coverage(population, rows, draws)
-            for method, shares in held.items():
+            covered, widths = coverage(population, rows, draws)
+            for method, shares in covered.items():
                 percent = "  ".join(f"{100 * share:5.1f}" for share in shares)
                 wide = "  ".join(f"{100 * width:5.1f}" for width in widths[method])
-                print(f"  {rows:3d} rows  {method:12s} held {percent} %   width {wide}")
+                print(f"  {rows:3d} rows  {method:12s} covered {percent} %   width {wide}")
             print(f"            {time.perf_counter() - began:.0f} s", flush=True)
 
 

@@ -1,19 +1,19 @@
-"""Every metric on the starter, lead-1 and lead-3 over the sample's test split, and what each costs.
+"""Scores and cost of every metric for the starter, lead-1 and lead-3 on the sample's test split.
 
     python tests/benchmarks/metrics.py [ROUNDS]
 
-The first table has each score over all rows, in English and in Spanish. BERTScore is that of all-MiniLM-L6-v2, layer 5,
-an English encoder that `make test` installs, so it has no values in Spanish. No NLI model is installed, so entailment
-has no values.
+The first table shows each score for all rows, English and Spanish. BERTScore uses layer 5 of all-MiniLM-L6-v2, an
+English encoder that `make test` installs, so it has no values for Spanish. No NLI model is installed, so entailment has
+no values.
 
-The second table has the median seconds per 1,000 rows over ROUNDS (3 unless given) on this machine, for the starter's
+The second table shows the median seconds per 1,000 rows over ROUNDS (default 3) on this machine, for the starter's
 summaries. BERTScore and entailment are timed with random weights in the sizes of the default checkpoints (mBERT up to
 layer 9, and mDeBERTa-v3-base), since only the sizes matter; entailment is timed once, on the first 50 rows.
 
-The third table is for `metric.language.threshold`: the share of the references in the sample's validation and test
-splits that `wrong_language` calls wrong, in the right language and with the languages swapped. In the last column, the
-language of the summary is not among those it is compared with. Before it stands the share of references for which the
-most probable of all languages is another.
+The third table supports the choice of `metric.language.threshold`: the share of references in the sample's validation
+and test splits that `wrong_language` flags, with the right language and with the languages swapped. In the last column,
+the summary's language is not among the candidates. A line per language before the table gives the share of references
+for which another language is the most probable of all.
 """
 
 import statistics
@@ -67,7 +67,7 @@ class SlowRouge(Rouge):
 
 
 def evaluations(config):
-    """Return the evaluation of each system, by name, on the rows of the test split."""
+    """Return the rows of the test split, the starter's summaries, and the evaluation of each system by name."""
     rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, ["test"]).splits["test"]
     evaluator = Evaluator(config, no_progress, lambda: None)
     documents, languages = rows["document"].to_pylist(), rows["language"].to_pylist()
@@ -139,7 +139,7 @@ def print_thresholds():
 
 
 def first(summaries, count):
-    """Return the first rows of some."""
+    """Return the first `count` rows of `summaries`."""
     lists = {name: values[:count] for name, values in vars(summaries).items() if isinstance(values, list)}
     return replace(summaries, **lists)
 
@@ -161,14 +161,14 @@ def main(rounds):
     )
     with tempfile.TemporaryDirectory() as folder:
         bert, deberta = random_encoders(Path(folder))
-        usual = {"revision": None, "languages": ["en", "es"], "batch_size": 64, "device": "cpu"}
+        common = {"revision": None, "languages": ["en", "es"], "batch_size": 64, "device": "cpu"}
         metrics = {
             "rouge": Rouge(),
             "rouge, by rouge_score itself": SlowRouge(),
             **{name: metric for name, metric in config.metric.items() if name != "bertscore"},
-            "bertscore (MiniLM)": BertScore(checkpoint=MINILM, layer=5, **usual),
-            "bertscore (mBERT's size)": BertScore(checkpoint=bert, layer=9, **usual),
-            "entailment (mDeBERTa's size)": Entailment(checkpoint=deberta, **usual),
+            "bertscore (MiniLM)": BertScore(checkpoint=MINILM, layer=5, **common),
+            "bertscore (mBERT's size)": BertScore(checkpoint=bert, layer=9, **common),
+            "entailment (mDeBERTa's size)": Entailment(checkpoint=deberta, **common),
         }
         print("\n| metric | seconds per 1,000 rows |\n| --- | --- |")
         for name, metric in metrics.items():

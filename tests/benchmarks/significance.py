@@ -1,9 +1,9 @@
-"""How good the tests between systems are, on simulated scores whose true differences are known.
+"""Size, power and coverage of the tests between systems, on simulated scores with known differences.
 
     python tests/benchmarks/significance.py [DRAWS]
 
-It measures the functions that `bisum compare` uses (`bisum.comparison.significance`), over `DRAWS` simulated
-comparisons for each number of rows and seeds (1,000 unless given, so the standard error of a share of 5 % is 0.7 %).
+It measures the functions behind `bisum compare` (`bisum.comparison.significance`) in `DRAWS` simulated comparisons for
+each number of rows and seeds (default 1,000, so the standard error of a share of 5 % is 0.7 %).
 
 The score of a row, in ROUGE points, is a sum of
 
@@ -14,18 +14,17 @@ The score of a row, in ROUGE points, is a sum of
 - the seed on all rows: normal.
 
 The second and third are drawn from the differences between lead-3 and lead-1 on the same splits, centered and scaled,
-so they have the heavy tails of differences of ROUGE. `KINDS` has their standard deviations.
+so they have the heavy tails of ROUGE differences. `KINDS` has the standard deviations.
 
 The other methods, for comparison:
 
-- rows: the paired bootstrap over rows; the mean of the seeds is taken as given.
-- n of n: the hierarchical bootstrap, which also draws n seeds of n with replacement, for each system.
-- n-1 of n: the same with n - 1 seeds, so the variance is right.
-- t: the paired bootstrap over rows, to which a draw from Student's t for the seeds is added, with the degrees of
-  freedom of Welch (1947). What the seeds differ by on single rows then counts twice.
-- anova: a two-way analysis of variance with rows and seeds at random (Clark 1973,
-  doi.org/10.1016/S0022-5371(73)80014-3). The degrees of freedom are those of Satterthwaite (1946,
-  www.jstor.org/stable/3002019). Nothing is resampled.
+- rows: the paired bootstrap over rows, which treats the mean of the seeds as fixed.
+- n of n: the hierarchical bootstrap, which also draws n of n seeds with replacement for each system.
+- n-1 of n: the same with n - 1 seeds, which gives the right variance.
+- t: the paired bootstrap over rows plus a draw from Student's t for the seeds, with the degrees of freedom of Welch
+  (1947). It counts the variation of seeds on single rows twice.
+- anova: a two-way analysis of variance with random rows and seeds (Clark 1973, doi.org/10.1016/S0022-5371(73)80014-3)
+  and the degrees of freedom of Satterthwaite (1946, www.jstor.org/stable/3002019), without resampling.
 """
 
 import os
@@ -47,9 +46,9 @@ SAMPLES = 1000
 ROWS = (30, 100, 307)
 SEEDS = (1, 2, 3, 5)
 BATCH = 25
-"""Comparisons that share the drawn rows of their resamples, though no data."""
+"""Comparisons that share the drawn rows of their resamples, but no data."""
 SHIFTS = (1, 2)
-"""True differences for the power."""
+"""True differences for measuring power."""
 BASE = 18
 KINDS = {
     "no seed effect": (8.6, 0, 0),
@@ -67,9 +66,9 @@ class Population:
     def __init__(self):
         column = SHOWN.index("rougeL")
         scores = populations()
-        base, apart = scores["lead-3"][:, column], scores["lead-3 minus lead-1"][:, column]
+        base, differences = scores["lead-3"][:, column], scores["lead-3 minus lead-1"][:, column]
         self.base = BASE * base / base.std()
-        self.apart = (apart - apart.mean()) / apart.std()
+        self.differences = (differences - differences.mean()) / differences.std()
         self.mean = self.base.mean()
 
     def draw(self, generator, kind, shape):
@@ -77,13 +76,13 @@ class Population:
         return self.scores(generator, KINDS[kind], shape)
 
     def scores(self, generator, deviations, shape):
-        """Return scores with the standard deviations that `KINDS` describes."""
+        """Return scores with standard deviations as in `KINDS`."""
         comparisons, systems, seeds, rows = shape
         of_system, of_row, of_seed = deviations
         return (
             generator.choice(self.base, (comparisons, 1, 1, rows))
-            + of_system * generator.choice(self.apart, (comparisons, systems, 1, rows))
-            + of_row * generator.choice(self.apart, shape)
+            + of_system * generator.choice(self.differences, (comparisons, systems, 1, rows))
+            + of_row * generator.choice(self.differences, shape)
             + of_seed * generator.standard_normal((comparisons, systems, seeds, 1))
         )
 
@@ -94,14 +93,14 @@ def p_values(drawn):
 
 
 def of_drawn_seeds(means, count, generator):
-    """Return resampled differences whose `count` seeds are drawn too: (samples, comparisons, 2, seeds) -> (..., 2)."""
+    """Return resampled differences with `count` drawn seeds: (samples, comparisons, 2, seeds) -> (samples, ...)."""
     drawn = generator.integers(means.shape[-1], size=(*means.shape[:-1], count))
     systems = np.take_along_axis(means, drawn, axis=-1).mean(axis=-1)
     return systems[..., 0] - systems[..., 1]
 
 
 def seed_noise(values, generator):
-    """Return draws from Student's t for the error that comes from the seeds: (samples, comparisons)."""
+    """Return draws from Student's t for the error due to the seeds: (samples, comparisons)."""
     seeds = values.shape[2]
     variance = np.maximum(values.mean(axis=3).var(axis=2, ddof=1), 1e-20)  # shape (comparisons, 2)
     freedom = (seeds - 1) * variance.sum(axis=1) ** 2 / (variance**2).sum(axis=1)
@@ -112,14 +111,14 @@ def anova(values, shift=0):
     """Return p-values by an analysis of variance: (comparisons, 2, seeds, rows) -> (comparisons,)."""
     seeds, rows = values.shape[2:]
     by_row, by_seed = values.mean(axis=2), values.mean(axis=3)
-    apart = by_row[:, 0] - by_row[:, 1]
+    differences = by_row[:, 0] - by_row[:, 1]
     rest = values - by_row[:, :, None] - by_seed[..., None] + values.mean(axis=(2, 3), keepdims=True)
     explained = (rest**2).sum(axis=(1, 2, 3)) / ((rows - 1) * (seeds - 1)) / rows / seeds
     observed = by_seed.var(axis=2, ddof=1) / seeds  # shape (comparisons, 2)
-    of_rows = apart.var(axis=1, ddof=1) / rows
+    of_rows = differences.var(axis=1, ddof=1) / rows
     variance = of_rows + np.maximum(observed.sum(axis=1) - explained, 0)
     freedom = variance**2 / (of_rows**2 / (rows - 1) + (observed**2).sum(axis=1) / (seeds - 1))
-    return 2 * stats.t.sf(np.abs(apart.mean(axis=1) + shift) / np.sqrt(variance), freedom)
+    return 2 * stats.t.sf(np.abs(differences.mean(axis=1) + shift) / np.sqrt(variance), freedom)
 
 
 def others(values, seed):
@@ -139,13 +138,13 @@ def others(values, seed):
 
 
 def batches(draws):
-    """Yield the number of each batch, which is its seed, and its size."""
+    """Yield each batch's number, which seeds it, and its size."""
     for batch, start in enumerate(range(0, draws, BATCH)):
         yield batch, min(BATCH, draws - start)
 
 
 def measured(population, kind, rows, seeds, draws):
-    """Return shares of comparisons by name."""
+    """Return shares of comparisons with each property, by name."""
     found = {}
 
     def note(name, holds):
@@ -159,8 +158,8 @@ def measured(population, kind, rows, seeds, draws):
         last = len(first) * size
         tests = systems.tests([(at, last + at % size) for at in range(last)])
         low, high = np.transpose([systems.interval(at) for at in range(size)])
-        note("one system held", (low <= population.mean) & (population.mean <= high))
-        note("difference held", [test.low <= 0 <= test.high for test in tests[:size]])
+        note("one system covered", (low <= population.mean) & (population.mean <= high))
+        note("difference covered", [test.low <= 0 <= test.high for test in tests[:size]])
         note("width", [test.high - test.low for test in tests[:size]])
         for at, shift in enumerate((0, *SHIFTS)):
             own = tests[at * size : (at + 1) * size]
@@ -168,7 +167,7 @@ def measured(population, kind, rows, seeds, draws):
             note(f"randomization {shift}", [test.p_randomization <= ALPHA for test in own])
         for name, drawn in others(values, batch).items():
             low, high = bounds(drawn)
-            note(f"{name} held", (low <= 0) & (high >= 0))
+            note(f"{name} covered", (low <= 0) & (high >= 0))
             for shift in (0, *SHIFTS):
                 note(f"{name} {shift}", p_values(drawn + shift) <= ALPHA)
         for shift in (0, *SHIFTS) if seeds > 1 else ():
@@ -177,7 +176,7 @@ def measured(population, kind, rows, seeds, draws):
 
 
 def false_findings(population, kind, rows, seeds, draws, count=5):
-    """Return shares of comparisons of equal systems with a finding: unadjusted, by Holm, and by Holm after anova."""
+    """Return the family-wise error rate among equal systems: unadjusted, by Holm, and by Holm after anova."""
     found = np.zeros(3)
     places = [(a, b) for a in range(count) for b in range(a + 1, count)]
     for batch, size in batches(draws):
@@ -192,8 +191,8 @@ def false_findings(population, kind, rows, seeds, draws, count=5):
     return found / draws
 
 
-def unlike(population, counts, deviations, rows, draws):
-    """Return the share of p <= 0.05 for two equal systems whose seeds differ in number or in their deviation.
+def unequal_seeds(population, counts, deviations, rows, draws):
+    """Return the share of p <= 0.05 for two equal systems whose seeds differ in number or deviation.
 
     Args:
         population: the simulated scores.
@@ -214,10 +213,10 @@ def unlike(population, counts, deviations, rows, draws):
 
 
 def best_of_many(population, count, rows, draws):
-    """Return the share of comparisons of equal systems in which the best is found to differ from another.
+    """Return the share of comparisons of equal systems in which the best differs significantly from another.
 
-    The systems have one seed, and only the best is tested against the others: first as if its pairs were all pairs,
-    then as `bisum compare` does, with the pairs that were passed over.
+    The systems have one seed, and only the best is tested against the others. Holm's method counts only its pairs in
+    the first share, and all pairs, as in `bisum compare`, in the second.
     """
     found = np.zeros(2)
     for batch, size in batches(draws):
@@ -227,8 +226,8 @@ def best_of_many(population, count, rows, draws):
             ranked = own[np.argsort(-own.mean(axis=(1, 2)))]
             tests = ResampledSystems([*ranked], SCORE, SAMPLES, batch).tests([(0, at) for at in range(1, count)])
             p = [test.p for test in tests]
-            passed_over = count * (count - 1) // 2 - len(p)
-            found += [min(holm(p, untested)) <= ALPHA for untested in (0, passed_over)]
+            skipped = count * (count - 1) // 2 - len(p)
+            found += [min(holm(p, untested)) <= ALPHA for untested in (0, skipped)]
     return found / draws
 
 
@@ -245,8 +244,8 @@ def main(draws):
     for kind in KINDS:
         found = {(r, s): measured(population, kind, r, s, draws) for r in ROWS for s in SEEDS}
         print(f"\n{kind}, {draws} comparisons ({time.perf_counter() - began:.0f} s)")
-        titles = {"0": "size: % with p <= 0.05 without a difference"}
-        titles |= {str(shift): f"power: % with p <= 0.05 with a difference of {shift}" for shift in SHIFTS}
+        titles = {"0": "size: % with p <= 0.05 for equal systems"}
+        titles |= {str(shift): f"power: % with p <= 0.05 for a difference of {shift}" for shift in SHIFTS}
         for key, title in titles.items():
             print(title)
             line(["rows", "seeds", *methods])
@@ -255,9 +254,9 @@ def main(draws):
         print("coverage of 95 % intervals: one system, difference; difference by the other methods; width in points")
         line(["rows", "seeds", "one", "diff.", *methods[2:-1], "width"])
         for (rows, seeds), own in found.items():
-            held = [own.get(f"{method} held", "-") for method in keys[2:-1]]
+            covered = [own.get(f"{method} covered", "-") for method in keys[2:-1]]
             width = f"{own['width']:.2f}"
-            line([rows, seeds, own["one system held"], own["difference held"], *held, width])
+            line([rows, seeds, own["one system covered"], own["difference covered"], *covered, width])
         sys.stdout.flush()
     print("\nfive equal systems, 10 pairs: % with any p <= 0.05: unadjusted, by Holm, by Holm after anova")
     for kind in list(KINDS)[1::2]:
@@ -267,14 +266,14 @@ def main(draws):
             for seeds in SEEDS:
                 line([rows, seeds, *false_findings(population, kind, rows, seeds, draws)])
         sys.stdout.flush()
-    print(f"\nsystems unlike, 307 rows: size ({time.perf_counter() - began:.0f} s)")
+    print(f"\nunequal seeds, 307 rows: size ({time.perf_counter() - began:.0f} s)")
     line(["seeds", "seeds", "points", "points", "size"])
     for counts in ((2, 2), (3, 3), (5, 5)):
         for deviations in ((1.5, 0), (3, 0)):
-            line([*counts, *map(str, deviations), unlike(population, counts, deviations, 307, draws)])
+            line([*counts, *map(str, deviations), unequal_seeds(population, counts, deviations, 307, draws)])
     for counts in ((3, 1), (5, 1)):
         for deviations in ((0.4, 0.4), (1.5, 1.5), (0, 1.5)):
-            line([*counts, *map(str, deviations), unlike(population, counts, deviations, 307, draws)])
+            line([*counts, *map(str, deviations), unequal_seeds(population, counts, deviations, 307, draws)])
     print(f"\nbest of 25 equal systems, 100 rows: % with a finding ({time.perf_counter() - began:.0f} s)")
     print("Holm over the pairs of the best; Holm over all pairs")
     line(best_of_many(population, 25, 100, min(draws, 500)))

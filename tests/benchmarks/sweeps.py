@@ -1,8 +1,8 @@
-"""What a process for each job costs, what jobs at once save, and the memory of jobs one after the other.
+"""Cost of a process per job, time saved by parallel jobs, and memory over many jobs.
 
-PYTHONPATH=tests python tests/benchmarks/sweeps.py start      # seconds from a job's start to its first stage
-PYTHONPATH=tests python tests/benchmarks/sweeps.py parallel   # 8 jobs at sweep.parallel=2 against 1
-PYTHONPATH=tests python tests/benchmarks/sweeps.py memory     # 60 jobs: the peak of each process, and of the sweep's
+PYTHONPATH=tests python tests/benchmarks/sweeps.py start      # cost of a process per job, in seconds
+PYTHONPATH=tests python tests/benchmarks/sweeps.py parallel   # 8 jobs with sweep.parallel=2 and 1
+PYTHONPATH=tests python tests/benchmarks/sweeps.py memory     # 60 jobs: peak memory of the jobs and of the sweep
 """
 
 import json
@@ -28,14 +28,14 @@ BISUM = [sys.executable, "-m", "bisum"]
 
 
 def sweep(folder: Path, *words: str) -> float:
-    """Run a sweep and return its seconds."""
+    """Run a sweep and return its duration in seconds."""
     began = time.perf_counter()
     subprocess.run([*BISUM, "-m", *words, f"hydra.sweep.dir={folder}"], check=True, capture_output=True)
     return time.perf_counter() - began
 
 
 def start(folder: Path) -> None:
-    """Alternate sweeps of four jobs in processes of their own and in one process."""
+    """Alternate sweeps of four jobs in separate processes and in one process."""
     seeds = "seed=1,2,3,4"
     pairs = [
         (
@@ -45,23 +45,23 @@ def start(folder: Path) -> None:
         for number in range(3)
     ]
     own, one = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(f"4 jobs: {own:.1f} s in processes of their own, {one:.1f} s in one (medians of 3)")
-    print(f"a process more costs {(own - one) / 3:.1f} s")
+    print(f"4 jobs: {own:.1f} s in separate processes, {one:.1f} s in one (medians of 3)")
+    print(f"each additional process costs {(own - one) / 3:.1f} s")
 
 
 def parallel(folder: Path) -> None:
-    """Alternate sweeps of eight jobs, two at once and one after the other."""
+    """Alternate sweeps of eight jobs, two at a time and one at a time."""
     seeds = "seed=1,2,3,4,5,6,7,8"
     pairs = [
         [sweep(folder / f"{number}-{jobs}", *LONGER, seeds, f"sweep.parallel={jobs}") for jobs in (1, 2)]
         for number in range(2)
     ]
     one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(f"8 jobs: {one:.0f} s one after the other, {two:.0f} s two at once (medians of 2): {one / two:.2f} times")
+    print(f"8 jobs: {one:.0f} s one at a time, {two:.0f} s two at a time (medians of 2): {one / two:.2f} times as fast")
 
 
 def memory(folder: Path) -> None:
-    """Run 60 jobs, and print the memory of the first and the last ones."""
+    """Run 60 jobs and print the memory of the first and last ones."""
     seeds = "seed=" + ",".join(map(str, range(60)))
     words = ["-m", *SMALL, "trainer.epochs=1", seeds, "sweep.parallel=2", f"hydra.sweep.dir={folder / 'sweep'}"]
     done = subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True, text=True)

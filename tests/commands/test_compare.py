@@ -88,34 +88,34 @@ def test_the_table_is_followed_by_the_tests_and_the_rows_that_differ(call_bisum,
     for part in (
         "test, 40 rows (en 20, es 20): rougeL",
         "1 minus 2",
-        "2 against 3",
+        "2 vs. 3",
         "rows with the largest differences",
     ):
         assert part in done.out
     assert done.out.count("\ndocument   ") == 2
     assert "rows with the largest differences" not in call_bisum("compare", str(sweep), FEW, "rows=0").out
-    assert "3 against 1" in call_bisum("compare", str(sweep), FEW, "pair=[3,1]").out
+    assert "3 vs. 1" in call_bisum("compare", str(sweep), FEW, "pair=[3,1]").out
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         ([], "compare: give run directories, or folders that contain them, such as outputs"),
-        (["nowhere"], "'nowhere' does not exist; give run directories, or folders that hold some"),
-        (["."], "'.' holds no run: neither it nor a folder below it has a run.json"),
-        (["{}", "by=rougel"], "by: no run has a score 'rougel', did you mean 'rougeL'?"),
+        (["nowhere"], "'nowhere' does not exist; give run directories or folders that contain them"),
+        (["."], "'.' contains no run; neither it nor a folder below it has a run.json"),
+        (["{}", "by=rougel"], "by: no run has the score 'rougel', did you mean 'rougeL'?"),
         (["{}", "by=test/rougeL"], "by: 'test/rougeL' includes a split or a language; use by=rougeL"),
-        (["{}", "metrics=[bleu]"], "metrics: no run has a score 'bleu'"),
+        (["{}", "metrics=[bleu]"], "metrics: no run has the score 'bleu'"),
         (["{}", "metrics=chrf"], "metrics: "),
         (["{}", "language=fr"], "language: no run has scored rows in 'fr' (valid: en, es)"),
         (["{}", "split=dev"], "split: "),
         (["{}", "samples=1e5"], "samples: expected a whole number >= 1000, not '1e5'"),
         (["{}", "samples=999"], "samples: expected a whole number >= 1000, not 999"),
         (["{}", "rows=-1"], "rows: expected a whole number >= 0, not -1"),
-        (["{}", "pair=[1,9]"], "pair: no system 9 with scores of rows; give two of 1, 2, 3"),
-        (["{}", "pair=[1,1]"], "pair: 1 is named twice; give two of 1, 2, 3"),
+        (["{}", "pair=[1,9]"], "pair: no system 9 with row scores; choose two of 1, 2, 3"),
+        (["{}", "pair=[1,1]"], "pair: 1 is repeated; choose two of 1, 2, 3"),
         (["{}", "pair=[1]"], "pair: "),
-        (["{}", "pair=[1,2]", "by=loss"], "pair: no system has scores of rows"),
+        (["{}", "pair=[1,2]", "by=loss"], "pair: no system has row scores"),
         (["{}", "format=pdf"], "format: "),
         (["{}", "output=table.txt"], "output: name a format too, such as format=markdown"),
         (["{}", "colour=red"], "colour: no such key (valid: by, split, language,"),

@@ -32,9 +32,7 @@ def corpus(tmp_path):
 def test_tables_show_the_profile_that_reads_the_language(corpus, call_bisum, tmp_path):
     done = call_bisum("baseline", *corpus(ar=ARABIC), "evaluation.lead=1")
     assert done.code == 0, done.err
-    line = (
-        "> ROUGE is shown in the profile unicode: rouge_score keeps only a-z and 0-9, and so loses most letters of ar"
-    )
+    line = "> ROUGE uses the unicode profile: rouge_score keeps only a-z and 0-9, which drops most letters of ar"
     assert done.out.count(line) == 1
     assert re.search(r"^all +100\.0 100\.0-100\.0 ", done.out, re.M)
     assert record(tmp_path / "run")["profile"] == "unicode"
@@ -55,7 +53,7 @@ def train(call_bisum, corpus, *words):
 def test_the_best_checkpoint_is_by_the_profile_that_reads_every_language(corpus, call_bisum, tmp_path):
     done = train(call_bisum, corpus)
     assert done.code == 0, done.err
-    assert "with the best checkpoint by eval/unicode/rougeL, epoch-" in done.out
+    assert "best checkpoint by eval/unicode/rougeL: epoch-" in done.out
     assert record(tmp_path / "run")["best_metric"] == "eval/unicode/rougeL"
     evaluations = [line for line in metrics(tmp_path / "run") if "eval/loss" in line]
     best = max(evaluations, key=lambda line: (line["eval/unicode/rougeL"], -line["eval/loss"]))

@@ -1,4 +1,4 @@
-"""A sweep, evaluations of it and a baseline, which tests read, and a copy of the sweep that a test may change."""
+"""Shared runs: a sweep, its evaluations and a baseline to read, and a copy of the sweep to edit."""
 
 from compared_runs import baseline, evaluations, runs, sweep
 

@@ -1,4 +1,4 @@
-"""Where two systems differ, counted by hand from the predictions of their runs."""
+"""Where two systems differ, against counts from their predictions."""
 
 import json
 import statistics
@@ -22,7 +22,7 @@ def comparison(sweep):
 
 @pytest.fixture(scope="module")
 def rows(sweep):
-    """Each row with its score by learning rate, the mean of two seeds, from rouge_score."""
+    """Rows with rouge_score's scores by learning rate, one per seed."""
     found = {}
     for run in sorted(sweep.glob("[0-9]")):
         rate = record(run)["config"]["trainer"]["learning_rate"]
@@ -32,7 +32,7 @@ def rows(sweep):
             score = ROUGE.score(row["reference"], row["prediction"])["rougeL"].fmeasure
             own["scores"][rate].append(100 * score)
     for row in found.values():
-        row["apart"] = statistics.fmean(row["scores"][RATES[0]]) - statistics.fmean(row["scores"][RATES[1]])
+        row["difference"] = statistics.fmean(row["scores"][RATES[0]]) - statistics.fmean(row["scores"][RATES[1]])
     return found
 
 
@@ -42,9 +42,9 @@ def numbers(comparison) -> list[int]:
     return [by_rate[rate] for rate in RATES]
 
 
-def counted(apart: list[float]) -> tuple[int, int, int, int]:
-    won, lost = (sum(sign * number > 1e-9 for number in apart) for sign in (1, -1))
-    return len(apart), won, len(apart) - won - lost, lost
+def counted(differences: list[float]) -> tuple[int, int, int, int]:
+    won, lost = (sum(sign * number > 1e-9 for number in differences) for sign in (1, -1))
+    return len(differences), won, len(differences) - won - lost, lost
 
 
 @pytest.mark.parametrize("division", ["language", "category"])
@@ -52,14 +52,14 @@ def test_wins_and_losses_are_counted_by_language_and_category(comparison, rows, 
     found = where(comparison, numbers(comparison), 3).buckets[division]
     by_hand = defaultdict(list)
     for row in rows.values():
-        by_hand[row[division]].append(row["apart"])
+        by_hand[row[division]].append(row["difference"])
     named = [bucket for bucket in found if bucket.name in by_hand]
     for bucket in named:
         assert (bucket.rows, bucket.wins, bucket.ties, bucket.losses) == counted(by_hand[bucket.name])
         assert bucket.difference == pytest.approx(statistics.fmean(by_hand[bucket.name]))
         assert (bucket.low is None) == (bucket.rows < 10)
         assert bucket.low is None or bucket.low <= bucket.difference <= bucket.high
-    rest = [row["apart"] for row in rows.values() if row[division] not in {bucket.name for bucket in named}]
+    rest = [row["difference"] for row in rows.values() if row[division] not in {bucket.name for bucket in named}]
     others = [bucket for bucket in found if bucket not in named]
     assert [(bucket.rows, bucket.wins, bucket.ties, bucket.losses) for bucket in others] == (
         [counted(rest)] if rest else []
@@ -71,12 +71,12 @@ def test_lengths_are_counted_in_words(comparison, rows):
     (first, *_, last) = where(comparison, numbers(comparison), 3).buckets["reference length"]
     lengths = Counter(len(row["reference"].split()) for row in rows.values())
     low, high = (int(word) for bucket, word in ((first, first.name.split("-")[0]), (last, last.name.split("-")[1][:2])))
-    assert abs(low - min(lengths)) <= 1  # words, not blanks: a hyphen divides
+    assert abs(low - min(lengths)) <= 1  # hyphens separate words
     assert abs(high - max(lengths)) <= 2
 
 
 def test_every_row_is_in_one_bucket_of_each_division(comparison, rows):
-    total = counted([row["apart"] for row in rows.values()])
+    total = counted([row["difference"] for row in rows.values()])
     found = where(comparison, numbers(comparison), 3)
     assert set(found.buckets) == {"language", "document length", "reference length", "category"}
     for buckets in found.buckets.values():
@@ -85,7 +85,7 @@ def test_every_row_is_in_one_bucket_of_each_division(comparison, rows):
         assert len({bucket.name for bucket in buckets}) == len(buckets) > 1
 
 
-def test_the_other_order_of_a_pair_exchanges_wins_and_losses(comparison):
+def test_reversing_a_pair_swaps_wins_and_losses(comparison):
     one, other = (where(comparison, pair, 3) for pair in (numbers(comparison), numbers(comparison)[::-1]))
     for division, buckets in one.buckets.items():
         for bucket, mirrored in zip(buckets, other.buckets[division], strict=True):
@@ -94,11 +94,11 @@ def test_the_other_order_of_a_pair_exchanges_wins_and_losses(comparison):
     assert [row.id for row in one.rows] == [row.id for row in other.rows]
 
 
-def test_the_rows_that_differ_most_are_shown_with_their_texts(comparison, rows):
+def test_most_different_rows_are_shown_with_their_texts(comparison, rows):
     pair = numbers(comparison)
     found = where(comparison, pair, 5)
-    most = sorted((abs(row["apart"]) for row in rows.values()), reverse=True)[:5]
-    assert [abs(rows[row.id]["apart"]) for row in found.rows] == pytest.approx(most)
+    most = sorted((abs(row["difference"]) for row in rows.values()), reverse=True)[:5]
+    assert [abs(rows[row.id]["difference"]) for row in found.rows] == pytest.approx(most)
     for shown in found.rows:
         row = rows[shown.id]
         assert (shown.document, shown.reference) == (row["document"], row["reference"])
@@ -108,13 +108,13 @@ def test_the_rows_that_differ_most_are_shown_with_their_texts(comparison, rows):
             assert shown.scores[str(number)] == pytest.approx(statistics.fmean(row["scores"][rate]))
 
 
-def test_rows_that_do_not_differ_are_not_shown(comparison, rows):
+def test_equal_rows_are_not_shown(comparison, rows):
     found = where(comparison, numbers(comparison), 1000)
-    assert len(found.rows) == sum(abs(row["apart"]) > 1e-9 for row in rows.values())
+    assert len(found.rows) == sum(abs(row["difference"]) > 1e-9 for row in rows.values())
     assert where(comparison, None, 0).rows == ()
 
 
-def test_the_best_model_and_the_next_are_chosen_unless_a_pair_is_named(comparison):
+def test_pair_defaults_to_the_best_two_models(comparison):
     found = where(comparison, None, 3)
     models = [system for system in comparison.systems if not system.is_baseline]
     assert (found.first, found.second) == (models[0], models[1])
@@ -123,24 +123,24 @@ def test_the_best_model_and_the_next_are_chosen_unless_a_pair_is_named(compariso
     assert (named.first.label, named.second) == ("lead-2", models[1])
 
 
-def test_one_model_is_compared_with_its_baseline(sweep):
+def test_single_model_is_compared_with_its_baseline(sweep):
     found = where(compare(sweep / "0", samples=1000), None, 3)
     assert {found.first.is_baseline, found.second.is_baseline} == {True, False}
 
 
-def test_only_the_rows_of_the_chosen_language_are_counted(sweep, rows):
+def test_only_rows_of_the_selected_language_count(sweep, rows):
     comparison = compare(sweep, language="es", samples=1000)
     found = where(comparison, numbers(comparison), 1000)
     assert {row.language for row in found.rows} == {"es"}
     assert "language" not in found.buckets
-    spanish = [row["apart"] for row in rows.values() if row["language"] == "es"]
+    spanish = [row["difference"] for row in rows.values() if row["language"] == "es"]
     sums = [
         sum(getattr(b, name) for b in found.buckets["document length"]) for name in ("rows", "wins", "ties", "losses")
     ]
     assert tuple(sums) == counted(spanish)
 
 
-def test_a_lower_score_wins_where_lower_is_better(runs):
+def test_lower_score_wins_if_lower_is_better(runs):
     for run in runs.glob("[0-9]"):
         entries = record(run)["scores"]
         change(run, scores={**entries, "words": {**entries["words"], "higher_is_better": False}})
@@ -154,20 +154,20 @@ def test_a_lower_score_wins_where_lower_is_better(runs):
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        ([1, 9], "pair: no system 9 with scores of rows; give two of 1, 2, 3"),
-        ([2, 2], "pair: 2 is named twice; give two of 1, 2, 3"),
+        ([1, 9], "pair: no system 9 with row scores; choose two of 1, 2, 3"),
+        ([2, 2], "pair: 2 is repeated; choose two of 1, 2, 3"),
     ],
 )
-def test_a_pair_that_is_none_is_refused(comparison, pair, message):
+def test_invalid_pair_is_rejected(comparison, pair, message):
     with pytest.raises(UserError, match=r"^pair: ") as raised:
         where(comparison, pair, 3)
     assert str(raised.value) == message
 
 
-def test_a_pair_of_a_score_without_values_of_rows_is_refused(sweep):
+def test_pair_is_rejected_for_a_score_without_row_values(sweep):
     comparison = compare(sweep, by="loss", samples=1000)
     assert where(comparison, None, 3) is None
-    with pytest.raises(UserError, match="pair: no system has scores of rows"):
+    with pytest.raises(UserError, match="pair: no system has row scores"):
         where(comparison, [1, 2], 3)
 
 
@@ -176,23 +176,23 @@ def edited(path, edit) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows if row is not None), "utf-8")
 
 
-def test_texts_of_other_rows_are_refused(runs):
+def test_texts_of_different_rows_are_rejected(runs):
     for run in runs.glob("[0-9]"):
         edited(scores_path(run, ".jsonl"), lambda at, row: {**row, "id": f"other-{at}"})
-    with pytest.raises(UserError, match=r"\.jsonl' lacks the row '.*', which has scores"):
+    with pytest.raises(UserError, match=r"\.jsonl': missing row '.*', which has scores"):
         where(compare(runs, samples=1000), None, 3)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 41: is not a prediction that bisum wrote"),
+        ("{", "line 41: not a bisum prediction"),
         ('{"id": 1}', "line 41"),
         ("[" * 10_000, "line 41"),
         ("\xff", "line 41"),
     ],
 )
-def test_a_damaged_line_of_texts_is_named(runs, line, message):
+def test_damaged_line_is_reported_with_its_number(runs, line, message):
     for run in runs.glob("[0-9]"):
         with scores_path(run, ".jsonl").open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
@@ -200,7 +200,7 @@ def test_a_damaged_line_of_texts_is_named(runs, line, message):
         where(compare(runs, samples=1000), None, 3)
 
 
-def test_categories_that_are_no_text_are_rows_without_one(runs):
+def test_non_text_category_counts_as_none(runs):
     kinds = [["a"], 5, {"a": 1}, None, "libs"]
     for run in runs.glob("[0-9]"):
         edited(scores_path(run, ".jsonl"), lambda at, row: {**row, "category": kinds[at % 5]})
@@ -208,7 +208,7 @@ def test_categories_that_are_no_text_are_rows_without_one(runs):
     assert {bucket.name: bucket.rows for bucket in buckets} == {"(none)": 32, "libs": 8}
 
 
-def test_rows_without_a_number_are_in_no_bucket(runs):
+def test_rows_without_a_score_are_in_no_bucket(runs):
     values = [None] * 15 + [0.5] * 25
     rewrite(runs / "0", with_column("rougeL", values))
     found = where(compare(runs, samples=1000), None, 1000)
@@ -217,7 +217,7 @@ def test_rows_without_a_number_are_in_no_bucket(runs):
     assert all(None not in row.scores.values() for row in found.rows)
 
 
-def test_counts_of_rows_are_scored_one_by_one(sweep):
+def test_rows_of_counts_are_scored_individually(sweep):
     from sacrebleu.metrics import CHRF
 
     comparison = compare(sweep / "0", sweep / "2", by="chrf", samples=1000)

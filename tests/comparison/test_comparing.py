@@ -1,4 +1,4 @@
-"""A comparison of real runs: its numbers follow from their predictions, and what has none is said with its reason."""
+"""Comparison of real runs: numbers match their predictions, and runs without scores are listed with a reason."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def runs_of(folder: Path, rate: float) -> list[Path]:
 
 
 def models(comparison) -> dict:
-    """The systems of all groups that are no baselines, by learning rate."""
+    """The systems of all groups except baselines, by learning rate."""
     return {s.settings.get("trainer.learning_rate"): s for s in all_found(comparison) if not s.is_baseline}
 
 
@@ -49,7 +49,7 @@ def compared(sweep):
     return compare(sweep, metrics=["rouge1", "words"], **FEW)
 
 
-def test_a_system_is_the_runs_that_differ_in_their_seed_and_its_score_that_of_rouge_score(sweep, compared):
+def test_runs_that_differ_in_their_seed_form_a_system_with_the_mean_rouge_score(sweep, compared):
     assert set(models(compared)) == set(RATES)
     for rate, system in models(compared).items():
         files = [scores_path(run, ".jsonl") for run in runs_of(sweep, rate)]
@@ -61,7 +61,7 @@ def test_a_system_is_the_runs_that_differ_in_their_seed_and_its_score_that_of_ro
         words = [len(row["prediction"].split()) for path in files for row in texts_of(path)]
         assert system.metrics["words"] == pytest.approx(
             statistics.fmean(words), rel=0.2
-        )  # counted as words, not blanks
+        )  # tokens, not blank-separated words
         for language in ("en", "es"):
             assert system.by_language[language] == pytest.approx(statistics.fmean(rouge_of(p, language) for p in files))
     lead = next(system for system in compared.systems if system.is_baseline)
@@ -70,7 +70,7 @@ def test_a_system_is_the_runs_that_differ_in_their_seed_and_its_score_that_of_ro
     assert lead.seeds == ()
 
 
-def test_the_best_is_first_and_others_are_worse_or_not_distinguishable(compared):
+def test_best_system_is_first_and_others_are_worse_or_not_distinguishable(compared):
     values = [system.value for system in compared.systems]
     assert values == sorted(values, reverse=True)
     assert [system.number for system in compared.systems] == [1, 2, 3]
@@ -84,7 +84,7 @@ def test_the_best_is_first_and_others_are_worse_or_not_distinguishable(compared)
         assert pair.rows == 40
 
 
-def test_all_pairs_are_tested_and_adjusted_together(compared):
+def test_all_pairs_are_tested_and_jointly_adjusted(compared):
     pairs = compared.groups[0].pairs
     assert [(pair.first, pair.second) for pair in pairs] == [(1, 2), (1, 3), (2, 3)]
     adjusted = multipletests([pair.p for pair in pairs], method="holm")[1]
@@ -92,18 +92,18 @@ def test_all_pairs_are_tested_and_adjusted_together(compared):
 
 
 @pytest.mark.parametrize("by", ["rougeL", "rouge1", "unicode/rougeL", "chrf", "words"])
-def test_the_interval_of_one_seed_is_the_one_that_its_run_recorded(sweep, by):
+def test_interval_of_one_seed_matches_its_run(sweep, by):
     systems = all_found(compare(sweep / "0", sweep / "2", by=by, **FEW))
     assert len(systems) == 3
     for system in systems:
         own = record(system.runs[0].run.directory)["test" if not system.is_baseline else "baseline"]
-        if system.is_baseline:  # whose interval on test only the training's report has
+        if system.is_baseline:  # its `baseline` entry covers validation, not test
             continue
         ends = (own[f"test/{by}_low"], own[f"test/{by}_high"])
         assert (system.low, system.high) == pytest.approx(ends)
 
 
-def test_chrf_is_that_of_sacrebleu(sweep):
+def test_chrf_matches_sacrebleu(sweep):
     comparison = compare(sweep, by="chrf", **FEW)
     for rate, system in models(comparison).items():
         rows = [texts_of(scores_path(run, ".jsonl")) for run in runs_of(sweep, rate)]
@@ -124,7 +124,7 @@ def without_runs(comparison) -> dict:
     return data
 
 
-def test_copied_directories_give_the_same_in_any_order(sweep, runs, compared):
+def test_copied_directories_compare_equal_in_any_order(sweep, runs, compared):
     options = {"metrics": ["rouge1", "words"], **FEW}
     assert without_runs(compare(runs, **options)) == without_runs(compared)
     (runs / "elsewhere/deep").mkdir(parents=True)
@@ -134,7 +134,7 @@ def test_copied_directories_give_the_same_in_any_order(sweep, runs, compared):
     assert without_runs(compare(str(runs), sweep / "..", **options)) != without_runs(compared)  # each run twice
 
 
-def test_the_same_comparison_gives_the_same_numbers(sweep, compared):
+def test_comparison_is_deterministic(sweep, compared):
     assert compare(sweep, metrics=["rouge1", "words"], **FEW).to_dict() == compared.to_dict()
 
 
@@ -146,7 +146,7 @@ def test_the_same_comparison_gives_the_same_numbers(sweep, compared):
         ("interrupted", "Ctrl-C", "Ctrl-C"),
     ],
 )
-def test_an_unfinished_run_is_a_line_with_its_reason(runs, status, reason, line):
+def test_unfinished_run_is_listed_with_its_reason(runs, status, reason, line):
     best = record(change(runs / "1", status=status, reason=reason))["best"]
     comparison = compare(runs, **FEW)
     (other,) = comparison.others
@@ -155,7 +155,7 @@ def test_an_unfinished_run_is_a_line_with_its_reason(runs, status, reason, line)
     assert models(comparison)[RATES[0]].seeds == (1,)
 
 
-def test_a_running_run_and_one_that_was_killed_are_told_apart_by_their_lock(runs):
+def test_lock_distinguishes_running_from_killed_runs(runs):
     for at in "01":
         change(runs / at, status="running", best=None)
     held = lock(runs / "0", "")
@@ -169,7 +169,7 @@ def test_a_running_run_and_one_that_was_killed_are_told_apart_by_their_lock(runs
     ]
 
 
-def test_nothing_finished_is_a_comparison_without_systems(runs):
+def test_comparison_of_unfinished_runs_has_no_systems(runs):
     for at in "0123":
         change(runs / at, status="failed", reason="why")
     comparison = compare(runs, metrics=["rouge1"], **FEW)
@@ -179,7 +179,7 @@ def test_nothing_finished_is_a_comparison_without_systems(runs):
     assert comparison.to_arrow().num_rows == 0
 
 
-def test_runs_over_other_rows_stand_apart_with_the_reason(sweep, evaluations):
+def test_runs_on_different_rows_form_a_separate_group_with_the_reason(sweep, evaluations):
     comparison = compare(sweep, evaluations / "fewer", **FEW)
     first, second = comparison.groups
     few = {row["id"] for row in texts_of(sorted((evaluations / "fewer/0/predictions").glob("test-epoch*.jsonl"))[0])}
@@ -190,31 +190,31 @@ def test_runs_over_other_rows_stand_apart_with_the_reason(sweep, evaluations):
     assert first.why == ""
 
 
-def test_the_same_ids_with_other_references_stand_apart(runs):
+def test_same_ids_with_different_references_form_a_separate_group(runs):
     path = scores_path(runs / "0")
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"bisum.rows": "0" * 64}), path)
     comparison = compare(runs, **FEW)
     assert [group.why for group in comparison.groups] == [
         "",
-        "the rows have the same ids, but other documents or references",
+        "the row ids match, but the documents or references differ",
     ]
     (alone,) = [system for system in comparison.groups[1].systems if not system.is_baseline]
     assert alone.runs[0].run.directory == runs / "0"
 
 
-def test_other_settings_of_the_metric_stand_apart_by_its_score_alone(runs):
+def test_different_metric_settings_separate_groups_only_for_its_score(runs):
     for at in "01":
         metric = record(runs / at)["config"]["metric"]["chrf"]
         change(runs / at, config__metric__chrf={**metric, "beta": 1})
     assert [group.why for group in compare(runs, by="chrf", **FEW).groups] == [
         "",
-        "the score was computed with other settings",
+        "the score was computed with different settings",
     ]
     assert len(compare(runs, by="rougeL", **FEW).groups) == 1
 
 
-def test_the_rows_of_one_language_are_compared(sweep):
+def test_rows_of_one_language_are_compared(sweep):
     comparison = compare(sweep, language="es", **FEW)
     for rate, system in models(comparison).items():
         files = [scores_path(run, ".jsonl") for run in runs_of(sweep, rate)]
@@ -223,7 +223,7 @@ def test_the_rows_of_one_language_are_compared(sweep):
     assert comparison.groups[0].languages == {"es": 20}
 
 
-def test_validation_is_compared_where_it_is_asked_for_or_nothing_else_was_scored(sweep, runs):
+def test_validation_scores_are_compared_on_request(sweep, runs):
     comparison = compare(sweep, split="validation", **FEW)
     for rate, system in models(comparison).items():
         best = [record(run)["best"]["eval/rougeL"] for run in runs_of(sweep, rate)]
@@ -233,7 +233,7 @@ def test_validation_is_compared_where_it_is_asked_for_or_nothing_else_was_scored
         compare(sweep, split="dev")
 
 
-def test_loss_is_ranked_from_below_and_not_tested(sweep):
+def test_lowest_loss_ranks_first_and_is_not_tested(sweep):
     comparison = compare(sweep, by="loss", **FEW)
     golden = {
         rate: statistics.fmean(record(run)["test"]["test/loss"] for run in runs_of(sweep, rate)) for rate in RATES
@@ -244,13 +244,13 @@ def test_loss_is_ranked_from_below_and_not_tested(sweep):
     assert comparison.best.settings["trainer.learning_rate"] == min(golden, key=golden.get)
 
 
-def test_a_score_without_a_direction_has_no_best(sweep):
+def test_score_without_a_direction_has_no_best(sweep):
     comparison = compare(sweep, by="words", **FEW)
     assert comparison.best is None
     assert BEST not in {system.verdict for system in comparison.systems}
 
 
-def test_a_score_that_lead_k_lacks_ranks_the_models(sweep):
+def test_score_missing_for_lead_k_ranks_only_models(sweep):
     comparison = compare(sweep, by="at_limit", **FEW)
     assert {system.is_baseline for system in comparison.systems} == {False}
     assert len(comparison.groups[0].pairs) == 1
@@ -259,27 +259,27 @@ def test_a_score_that_lead_k_lacks_ranks_the_models(sweep):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": "rougel"}, "by: no run has a score 'rougel', did you mean 'rougeL'? (valid: "),
+        ({"by": "rougel"}, "by: no run has the score 'rougel', did you mean 'rougeL'? (valid: "),
         ({"by": "test/rougeL"}, "by: 'test/rougeL' includes a split or a language; use by=rougeL"),
         ({"by": "eval/es/chrf"}, "by: 'eval/es/chrf' includes a split or a language; use by=chrf language=es"),
-        ({"metrics": ["rougeL", "bleu"]}, "metrics: no run has a score 'bleu'"),
+        ({"metrics": ["rougeL", "bleu"]}, "metrics: no run has the score 'bleu'"),
         ({"language": "fr"}, "language: no run has scored rows in 'fr' (valid: en, es)"),
         ({"samples": 10}, "samples: expected a whole number >= 1000, not 10"),
     ],
 )
-def test_wrong_options_are_named_with_what_is_valid(sweep, options, message):
+def test_invalid_option_is_reported_with_valid_values(sweep, options, message):
     with pytest.raises(UserError) as raised:
         compare(sweep, **options)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_nothing_named_is_said():
+def test_missing_paths_are_reported():
     with pytest.raises(UserError, match="compare: give run directories"):
         compare()
 
 
-def test_a_repeated_seed_becomes_a_system_of_its_own_named_by_its_run(runs):
+def test_repeated_seed_becomes_a_separate_system_labelled_by_its_run(runs):
     copied(runs / "0", runs / "again")
     change(runs / "again", started="2099-01-01T00:00:00+00:00")
     comparison = compare(runs, **FEW)
@@ -321,14 +321,14 @@ def damaged(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "empty", "truncated", "other bytes", "text", "folder", "pipe"])
-def test_a_run_without_readable_scores_of_rows_is_shown_and_not_tested(runs, how):
+def test_run_without_readable_row_scores_is_shown_but_not_tested(runs, how):
     damaged(scores_path(runs / "3"), how)
     comparison = compare(runs, **FEW)
     (note,) = comparison.notes
     assert str(scores_path(runs / "3")) in note
     assert note.endswith("the recorded score is shown but not tested")
     first, second = comparison.groups
-    assert second.why == "the scores of rows are missing"
+    assert second.why == "row scores are missing"
     (alone,) = [system for system in second.systems if not system.is_baseline]
     assert alone.value == record(runs / "3")["test"]["test/rougeL"]
     assert (alone.low, alone.rows) == (None, 0)
@@ -346,8 +346,8 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_rows_are_paired_only_with_the_same_rows(runs, edit):
-    rewrite(runs / "0", edit)  # while the fingerprint stays
+def test_rows_are_paired_only_with_identical_rows(runs, edit):
+    rewrite(runs / "0", edit)  # the fingerprint stays the same
     comparison = compare(runs, **FEW)
     alone = next(
         s for s in all_found(comparison) if [run.run.directory for run in s.runs] == [runs / "0"] and not s.is_baseline
@@ -373,11 +373,11 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("edit", UNFIT.values(), ids=UNFIT)
-def test_a_table_that_bisum_did_not_write_is_noted(runs, edit):
+def test_malformed_table_is_noted(runs, edit):
     rewrite(runs / "0", edit)
     comparison = compare(runs, **FEW)
     assert [str(scores_path(runs / "0")) in note for note in comparison.notes] == [True]
-    assert comparison.groups[1].why == "the scores of rows are missing"
+    assert comparison.groups[1].why == "row scores are missing"
 
 
 COUNTS = {
@@ -391,7 +391,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("counts", COUNTS.values(), ids=COUNTS)
-def test_counts_that_the_score_does_not_have_are_noted_and_do_not_stop_the_others(runs, counts):
+def test_malformed_counts_are_noted_and_other_runs_are_compared(runs, counts):
     rewrite(runs / "3", with_column("chrf", counts))
     comparison = compare(runs, by="chrf", **FEW)
     assert any(str(runs / "3") in note and note.endswith("not tested") for note in comparison.notes)
@@ -405,16 +405,16 @@ def recorded(run, name, value):
     (run / "run.json").write_text(json.dumps(entries), "utf-8")
 
 
-def test_a_recorded_score_that_is_not_that_of_its_rows_is_said_and_not_tested(runs):
+def test_recorded_score_that_contradicts_its_rows_is_noted_and_not_tested(runs):
     recorded(runs / "0", "test/rougeL", 99.0)
     comparison = compare(runs, **FEW)
     edited = models(comparison)[RATES[0]]
     assert edited.verdict in (BEST, UNTESTED)
     assert not any(edited.number in (pair.first, pair.second) for pair in comparison.groups[0].pairs)
-    assert any("the recorded rougeL, 99, is not that of its rows" in note for note in comparison.notes)
+    assert any("the recorded rougeL is 99, but its rows give" in note for note in comparison.notes)
 
 
-def test_rows_without_a_number_are_left_out_of_the_tests(runs):
+def test_rows_without_a_number_are_excluded_from_tests(runs):
     values = pq.read_table(scores_path(runs / "0"))["rougeL"].to_pylist()
     rewrite(runs / "0", with_column("rougeL", [math.nan, math.inf, -math.inf, None, *values[4:]]))
     recorded(runs / "0", "test/rougeL", 100 * statistics.fmean(values[4:]))
@@ -429,7 +429,7 @@ def test_rows_without_a_number_are_left_out_of_the_tests(runs):
     assert np.isfinite(numbers).all()
 
 
-def test_counts_that_are_no_numbers_leave_out_their_row(runs):
+def test_non_numeric_counts_exclude_their_row(runs):
     counts = pq.read_table(scores_path(runs / "0"))["chrf"].to_pylist()
     rest = CHRF(eps_smoothing=False)._compute_f_score(np.sum(counts[3:], axis=0).tolist())
     recorded(runs / "0", "test/chrf", rest)
@@ -442,7 +442,7 @@ def test_counts_that_are_no_numbers_leave_out_their_row(runs):
     assert 0 <= edited.low <= edited.high <= 100
 
 
-def test_a_run_whose_rows_have_no_number_at_all_is_not_tested(runs):
+def test_run_without_any_numeric_row_is_not_tested(runs):
     for at in "01":
         rewrite(runs / at, with_column("rougeL", [math.nan] * 40))
     comparison = compare(runs, **FEW)
@@ -453,7 +453,7 @@ def test_a_run_whose_rows_have_no_number_at_all_is_not_tested(runs):
     assert len(comparison.groups[0].pairs) == 1
 
 
-def test_many_systems_are_tested_against_the_best_alone(sweep, tmp_path):
+def test_many_systems_are_tested_only_against_the_best(sweep, tmp_path):
     generator = np.random.default_rng(0)
     lead = pq.read_table(sweep / "0/predictions/test-lead2.scores.parquet")["rougeL"].to_numpy()
     for at in range(25):
@@ -464,7 +464,7 @@ def test_many_systems_are_tested_against_the_best_alone(sweep, tmp_path):
     (group,) = compare(tmp_path / "many", **FEW).groups
     assert len(group.systems) == 26
     assert [(pair.first, pair.second) for pair in group.pairs] == [(1, second) for second in range(2, 27)]
-    # The best is the best because of these scores, so the pairs without it count too.
+    # The best is selected by these scores, so pairs without it count too.
     every = [*(pair.p for pair in group.pairs), *[1.0] * (26 * 25 // 2 - 25)]
     assert [pair.p_adjusted for pair in group.pairs] == pytest.approx(multipletests(every, method="holm")[1][:25])
     assert group.tests == 26 * 25 // 2
@@ -486,7 +486,7 @@ def test_too_few_rows_are_not_tested(runs):
     assert [system.value for system in group.systems] == [s.value for s in compare(runs, by="rougeL", **FEW).systems]
 
 
-def test_one_system_alone_is_not_tested(baseline, sweep):
+def test_single_system_is_not_tested(baseline, sweep):
     comparison = compare(baseline, **FEW)
     (system,) = comparison.systems
     assert system.label == "lead-1"
@@ -498,14 +498,14 @@ def test_one_system_alone_is_not_tested(baseline, sweep):
     )
 
 
-def test_runs_of_baseline_are_compared_with_trainings(baseline, sweep):
+def test_baseline_runs_are_compared_with_training_runs(baseline, sweep):
     comparison = compare(baseline, sweep, **FEW)
     assert len(comparison.groups) == 1
     assert {system.label for system in comparison.systems if system.is_baseline} == {"lead-1", "lead-2"}
     assert len(comparison.groups[0].pairs) == 6
 
 
-def test_an_evaluation_of_a_run_scores_what_its_training_did(sweep, evaluations):
+def test_evaluation_of_a_run_matches_its_training_scores(sweep, evaluations):
     comparison = compare(sweep / "0", sweep / "2", evaluations / "same", **FEW)
     by_job = {
         (s.settings["job"], s.settings["trainer.learning_rate"]): s for s in all_found(comparison) if not s.is_baseline
@@ -516,7 +516,7 @@ def test_an_evaluation_of_a_run_scores_what_its_training_did(sweep, evaluations)
         assert (first, second) in comparison.groups[0].equal
 
 
-def test_explorations_are_left_out_with_a_note(runs):
+def test_explorations_are_skipped_with_a_note(runs):
     change(runs / "0", job="explore")
     comparison = compare(runs, **FEW)
     assert comparison.notes[0] == "1 bisum explore run skipped"
@@ -534,7 +534,7 @@ def test_no_heavy_library_is_imported(sweep, by):
     assert done.stdout == "[]\n"
 
 
-def test_the_result_is_plain_data_and_a_table(compared):
+def test_result_converts_to_plain_data_and_tables(compared):
     data = json.loads(json.dumps(compared.to_dict(), allow_nan=False))
     assert data == compared.to_dict()
     table = compared.to_arrow()
@@ -548,7 +548,7 @@ def test_the_result_is_plain_data_and_a_table(compared):
     assert pairs["p"].to_pylist() == [pair.p for pair in compared.groups[0].pairs]
 
 
-def test_the_table_has_the_languages_of_all_groups(sweep, runs):
+def test_table_has_the_languages_of_all_groups(sweep, runs):
     only = runs / "0"
     rewrite(only, with_column("language", ["fr"] * 40))
     entries = record(only)
@@ -569,22 +569,22 @@ def test_the_table_has_the_languages_of_all_groups(sweep, runs):
     ],
     ids=["nan", "huge", "none", "no descriptions"],
 )
-def test_a_run_without_a_score_is_a_line(runs, entries):
+def test_run_without_a_score_is_listed(runs, entries):
     change(runs / "0", **entries)
     comparison = compare(runs, **FEW)
     assert [(other.directory, other.reason) for other in comparison.others] == [
-        (runs / "0", "has no score rougeL on test")
+        (runs / "0", "has no rougeL score on test")
     ]
 
 
-def test_a_record_without_descriptions_of_its_scores_does_not_stop_the_others(runs):
+def test_record_without_score_descriptions_does_not_stop_the_comparison(runs):
     entries = record(runs / "0")
     del entries["scores"]
     (runs / "0/run.json").write_text(json.dumps(entries), "utf-8")
     assert len(compare(runs, **FEW).others) == 1
 
 
-def test_strange_settings_stay_values(runs):
+def test_unusual_settings_are_accepted(runs):
     nested: object = 1
     for _ in range(300):
         nested = {"a": nested}
@@ -595,7 +595,7 @@ def test_strange_settings_stay_values(runs):
     assert comparison.to_arrow().num_rows == len(all_found(comparison))
 
 
-def test_a_folder_whose_name_is_not_utf_8_is_compared(runs):
+def test_folder_with_a_non_utf_8_name_is_compared(runs):
     (runs / "0").rename(runs / os.fsdecode(b"se\xf1al"))
     comparison = compare(runs, **FEW)
     assert models(comparison)[RATES[0]].seeds == SEEDS
@@ -603,25 +603,27 @@ def test_a_folder_whose_name_is_not_utf_8_is_compared(runs):
     assert any(run.endswith("se\\udcf1al") for own in comparison.to_arrow()["runs"].to_pylist() for run in own)
 
 
-def test_a_run_reads_no_file_outside_its_directory(runs):
+def test_files_outside_the_run_directory_are_not_read(runs):
     path = scores_path(runs / "0")
     path.rename(runs / "elsewhere.parquet")
     path.symlink_to(runs / "elsewhere.parquet")
     comparison = compare(runs, **FEW)
-    assert comparison.notes == (f"'{path}' leads out of the run directory; the recorded score is shown but not tested",)
-    # A name in the record becomes a part of a path.
+    assert comparison.notes == (
+        f"'{path}' links outside the run directory; the recorded score is shown but not tested",
+    )
+    # A value in the record becomes part of a path.
     shutil.copytree(runs / "1/predictions", runs / "secret")
     change(runs / "2", config__evaluation__lead="/../../../secret/test-lead2")
     assert not any("secret" in run.lead for system in compare(runs, **FEW).systems for run in system.runs)
 
 
-def test_a_baseline_of_other_rows_is_not_tested(runs):
+def test_baseline_on_different_rows_is_not_tested(runs):
     path = runs / "0/predictions/test-lead2.scores.parquet"
     rewrite(runs / "0", lambda table: table.slice(0, 30), path)
     comparison = compare(runs / "0", runs / "1", runs / "2", **FEW)
-    assert comparison.notes == (f"lead-2 of '{runs / '0'}' was scored on other rows; it is shown but not tested",)
+    assert comparison.notes == (f"lead-2 of '{runs / '0'}' was scored on different rows; it is shown but not tested",)
     (lead,) = (system for system in comparison.systems if system.is_baseline)
-    assert lead.runs[0].run.directory == runs / "1"  # which scored lead-2 on the same rows
+    assert lead.runs[0].run.directory == runs / "1"  # it scored lead-2 on the same rows
     alone = compare(runs / "0", **FEW)
     assert [system.low for system in alone.systems if system.is_baseline] == [None]
     assert alone.groups[0].pairs == ()

@@ -1,4 +1,4 @@
-"""What the report gets of real runs, and how it reaches the page."""
+"""Report data from real runs, and its embedding in the page."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def compared(sweep):
     return comparison, report_data(comparison, where(comparison, None, 2), "a sweep", "bisum compare sweep")
 
 
-def test_curves_are_the_validations_of_each_run(compared):
+def test_curves_contain_each_runs_validation_scores(compared):
     comparison, data = compared
     for system, shown in zip(comparison.systems, data["groups"][0]["systems"], strict=True):
         curves = {curve["run"]: curve["points"] for curve in shown["curves"]}
@@ -35,7 +35,7 @@ def test_curves_are_the_validations_of_each_run(compared):
         assert all(len(points) == 2 for points in curves.values())
 
 
-def test_intervals_of_languages_hold_the_recorded_scores(compared):
+def test_language_intervals_contain_the_recorded_scores(compared):
     comparison, data = compared
     for system, shown in zip(comparison.systems, data["groups"][0]["systems"], strict=True):
         for language, value in system.by_language.items():
@@ -61,7 +61,7 @@ def test_every_row_has_the_summaries_of_all_systems(compared, sweep):
     assert group["systems"][1]["minus_best"]["difference"] == pytest.approx(other.value - best.value)
 
 
-def test_the_page_holds_all_of_it(compared):
+def test_page_embeds_all_data(compared):
     _, data = compared
     html = html_report(data)
     embedded = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]
@@ -69,7 +69,7 @@ def test_the_page_holds_all_of_it(compared):
 
 
 @pytest.mark.parametrize(("score", "first_is_better"), [("rougeL", True), ("empty", False), ("words", None)])
-def test_a_verdict_follows_the_direction_of_the_score(sweep, score, first_is_better):
+def test_verdict_follows_the_direction_of_the_score(sweep, score, first_is_better):
     (group, *_) = compare(sweep, by=score, samples=1000).groups
     for pair in group.pairs:
         if pair.p_adjusted > 0.05:

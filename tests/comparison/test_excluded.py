@@ -1,4 +1,4 @@
-"""Runs that are not compared: one line for all that a search has pruned, and one for each of the rest."""
+"""Runs that are not compared: one line for all pruned runs, and one per other run."""
 
 import json
 
@@ -18,7 +18,7 @@ WHY = "eval/rougeL 12.3 at evaluation 2 is below the median of the trials before
 
 
 def prune(run):
-    """Make of a finished run one that was stopped before its test."""
+    """Turn a finished run into one that was pruned before its test."""
     entries = {key: value for key, value in record(run).items() if key != "test"}
     (run / "run.json").write_text(json.dumps({**entries, "status": "pruned", "reason": WHY, "exit_code": 0}), "utf-8")
     return run
@@ -26,7 +26,7 @@ def prune(run):
 
 @pytest.fixture
 def pruned(runs):
-    """Runs of which six are pruned, and one has failed."""
+    """Runs with six pruned ones and a failed one."""
     for at in range(4, 10):
         prune(copied(runs / "3", runs / str(at)))
     change(copied(runs / "3", runs / "10"), status="failed", reason="out of memory")
@@ -35,7 +35,7 @@ def pruned(runs):
 
 def line(folder):
     named = ", ".join(str(folder / str(at)) for at in range(4, 9))
-    return f"6 pruned runs are not compared, because the training was stopped early: {named} and 1 more"
+    return f"6 pruned runs are not compared because training was stopped early: {named} and 1 more"
 
 
 @pytest.mark.parametrize("split", ["auto", "validation"])
@@ -45,20 +45,20 @@ def test_pruned_runs_are_not_ranked(pruned, sweep, split):
     assert [system.seeds for system in comparison.systems] == [system.seeds for system in before.systems]
 
 
-def test_they_are_counted_and_named_in_one_line(pruned, monkeypatch, capfd):
+def test_pruned_runs_are_counted_and_named_in_one_line(pruned, monkeypatch, capfd):
     comparison = compare(pruned, **FEW)
     monkeypatch.setenv("COLUMNS", "1000")
     Console().print(*report(comparison), sep="\n")
     terminal, markdown = capfd.readouterr().out, as_markdown(comparison, None)
     assert pruned_line(comparison) == line(pruned)
     assert f"> {line(pruned)}\n" in terminal
-    assert markdown.count("pruned") == 1
+    assert markdown.count(" pruned ") == 1
     for text in (terminal, markdown):
         assert "out of memory" in text
         assert WHY not in text
 
 
-def test_json_lists_each_with_its_reason(pruned):
+def test_json_lists_pruned_runs_with_their_reasons(pruned):
     others = json.loads(as_data(compare(pruned, **FEW), None))["others"]
     found = {other["run"]: other["reason"] for other in others if other["status"] == "pruned"}
     assert list(found) == [str(pruned / str(at)) for at in range(4, 10)]
@@ -68,7 +68,7 @@ def test_json_lists_each_with_its_reason(pruned):
     }
 
 
-def test_the_report_has_a_note_and_no_lines_of_a_table(pruned):
+def test_report_has_a_note_instead_of_table_rows(pruned):
     comparison = compare(pruned, **FEW)
     html = html_report(report_data(comparison, None, "runs", ""))
     page = html.partition('<script type="application/json"')[0]
@@ -77,18 +77,16 @@ def test_the_report_has_a_note_and_no_lines_of_a_table(pruned):
     assert WHY not in page
 
 
-def test_one_pruned_run_alone_is_a_comparison_without_systems(runs, capfd):
+def test_comparison_of_a_single_pruned_run_has_no_systems(runs, capfd):
     comparison = compare(prune(runs / "0"), **FEW)
     assert comparison.systems == ()
-    assert pruned_line(comparison) == (
-        f"1 pruned run is not compared, because the training was stopped early: {runs / '0'}"
-    )
+    assert pruned_line(comparison) == (f"1 pruned run is not compared because training was stopped early: {runs / '0'}")
     Console().print(*report(comparison), sep="\n")
     assert "1 pruned run" in capfd.readouterr().out
     assert pruned_line(compare(runs / "1", **FEW)) is None
 
 
-def test_what_is_pruned_is_said_on_standard_error_beside_csv(pruned, monkeypatch, capfd):
+def test_csv_reports_pruned_runs_on_standard_error(pruned, monkeypatch, capfd):
     from bisum.commands.compare import run
     from bisum.config.checking import build
     from bisum.config.options import CompareOptions

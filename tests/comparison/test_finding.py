@@ -1,4 +1,4 @@
-"""Folders stand for the runs below them, each once; what cannot be read is listed with its reason."""
+"""Folders stand for the runs below them, without duplicates; unreadable runs are listed with a reason."""
 
 import json
 import os
@@ -22,19 +22,19 @@ def names(paths: list, folder: Path) -> list[str]:
     return [str(run.directory.relative_to(folder)) for run in find_runs(paths)[0]]
 
 
-def test_a_folder_stands_for_the_runs_below_it_in_natural_order(tmp_path):
+def test_folder_stands_for_the_runs_below_it_in_natural_order(tmp_path):
     for name in ("10", "9", "lr-2/1", "lr-10/1", "2", "a/b/c"):
         run_at(tmp_path / name)
     assert names([tmp_path], tmp_path) == ["2", "9", "10", "a/b/c", "lr-2/1", "lr-10/1"]
 
 
-def test_runs_come_in_the_order_of_the_paths(tmp_path):
+def test_runs_keep_the_order_of_the_paths(tmp_path):
     for name in ("1", "2", "3"):
         run_at(tmp_path / name)
     assert names([tmp_path / "3", tmp_path], tmp_path) == ["3", "1", "2"]
 
 
-def test_a_run_counts_once_however_it_is_named(tmp_path, monkeypatch):
+def test_run_counts_once_under_several_paths(tmp_path, monkeypatch):
     run = run_at(tmp_path / "outputs/1")
     (tmp_path / "link").symlink_to(run)
     (tmp_path / "folder").symlink_to(tmp_path / "outputs")
@@ -45,7 +45,7 @@ def test_a_run_counts_once_however_it_is_named(tmp_path, monkeypatch):
     assert others == []
 
 
-def test_links_to_a_run_and_to_a_folder_stand_for_what_they_lead_to(tmp_path):
+def test_links_stand_for_their_targets(tmp_path):
     run_at(tmp_path / "outputs/1")
     (tmp_path / "run").symlink_to(tmp_path / "outputs/1")
     (tmp_path / "folder").symlink_to(tmp_path / "outputs")
@@ -53,33 +53,33 @@ def test_links_to_a_run_and_to_a_folder_stand_for_what_they_lead_to(tmp_path):
     assert names([tmp_path / "folder"], tmp_path) == ["folder/1"]
 
 
-def test_a_folder_that_holds_itself_by_a_link_ends(tmp_path):
+def test_link_cycle_ends(tmp_path):
     run_at(tmp_path / "outputs/1")
     (tmp_path / "outputs/again").symlink_to(tmp_path / "outputs")
     assert names([tmp_path / "outputs"], tmp_path) == ["outputs/1"]
 
 
-def test_nothing_below_a_run_is_taken_for_a_run(tmp_path):
+def test_folders_below_a_run_are_not_searched(tmp_path):
     run_at(tmp_path / "1")
     run_at(tmp_path / "1/wandb/copy")
     run_at(tmp_path / "1/0")
     assert names([tmp_path], tmp_path) == ["1"]
     assert names([tmp_path / "1"], tmp_path) == ["1"]
-    assert names([tmp_path / "1/0"], tmp_path) == ["1/0"]  # but where it is named itself
+    assert names([tmp_path / "1/0"], tmp_path) == ["1/0"]  # unless named explicitly
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("missing", "'missing' does not exist; give run directories, or folders that hold some"),
+        ("missing", "'missing' does not exist; give run directories or folders that contain them"),
         ("~nobody-of-this-name/x", "'~nobody-of-this-name/x' does not exist; give run directories"),
-        ("file.txt", "'file.txt' is a file; give run directories, or folders that hold some"),
-        ("empty", "'empty' holds no run: neither it nor a folder below it has a run.json"),
+        ("file.txt", "'file.txt' is a file; give run directories or folders that contain them"),
+        ("empty", "'empty' contains no run; neither it nor a folder below it has a run.json"),
         ("file.txt/below", "'file.txt/below'"),
         ("x" * 300, "File name too long"),
     ],
 )
-def test_a_path_that_holds_no_run_is_named(tmp_path, monkeypatch, path, message):
+def test_path_without_runs_is_reported(tmp_path, monkeypatch, path, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.txt").write_text("", "utf-8")
     (tmp_path / "empty/below").mkdir(parents=True)
@@ -108,7 +108,7 @@ def test_a_path_that_holds_no_run_is_named(tmp_path, monkeypatch, path, message)
         (json.dumps({**RECORD, "evaluation": {"split": "test", "predictions": "../../x"}}), "evaluation.predictions"),
     ],
 )
-def test_a_record_that_bisum_did_not_write_is_a_line(tmp_path, text, reason):
+def test_malformed_record_is_listed_as_unreadable(tmp_path, text, reason):
     run_at(tmp_path / "broken", text)
     run_at(tmp_path / "whole")
     found, (other,) = find_runs([tmp_path])
@@ -118,7 +118,7 @@ def test_a_record_that_bisum_did_not_write_is_a_line(tmp_path, text, reason):
     assert "\n" not in other.reason
 
 
-def test_a_record_in_another_encoding_and_one_that_is_no_file_are_lines(tmp_path):
+def test_non_utf_8_and_non_file_records_are_listed_as_unreadable(tmp_path):
     run_at(tmp_path / "latin")
     (tmp_path / "latin/run.json").write_bytes('{"job": "señal"}'.encode("latin-1"))
     (tmp_path / "pipe").mkdir()
@@ -133,14 +133,14 @@ def test_a_record_in_another_encoding_and_one_that_is_no_file_are_lines(tmp_path
     ]
 
 
-def test_a_folder_whose_name_is_not_utf_8_is_found(tmp_path):
+def test_folder_with_a_non_utf_8_name_is_found(tmp_path):
     name = os.fsdecode(b"se\xf1al")
     run_at(tmp_path / name)
     assert names([tmp_path], tmp_path) == [name]
 
 
-def test_what_a_comparison_writes_goes_into_the_folder_that_was_compared(tmp_path):
+def test_output_folder_is_the_compared_folder(tmp_path):
     run_at(tmp_path / "sweep/0")
     assert folder_of([tmp_path / "sweep"]) == tmp_path / "sweep"
-    assert folder_of([tmp_path / "sweep/0"]) == Path()  # a run's own directory stays as it is
+    assert folder_of([tmp_path / "sweep/0"]) == Path()  # nothing is written into a run directory
     assert folder_of([tmp_path / "sweep", tmp_path]) == Path()

@@ -1,4 +1,4 @@
-"""The importance of settings: that of Optuna's evaluator and of a calculation by hand, and none if it says nothing."""
+"""Importance of settings, against Optuna's evaluator and hand calculations; none if it would be uninformative."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ def importance(systems, values, higher=True, notes=None):
 
 
 def golden(distributions, systems, values, direction="maximize"):
-    """The shares of a study that is built here, by a half of its trials."""
+    """Shares from a study built here, with the better half of its trials."""
     study = optuna.create_study(direction=direction)
     for params, value in zip(systems, values, strict=True):
         own = {key: distributions[key] for key in params}
@@ -61,7 +61,7 @@ SCORES = [30.1, 22.5, 31.0, 19.7, 28.8, 25.0, 33.3, 21.2, 30.9, 18.1, 29.5, 26.6
 
 
 @pytest.mark.parametrize(("higher", "direction"), [(True, "maximize"), (False, "minimize")])
-def test_shares_are_those_of_optuna(higher, direction):
+def test_shares_match_optuna(higher, direction):
     found = importance(MIXED, SCORES, higher)
     assert dict(found.shares) == pytest.approx(golden(RANGES, MIXED, SCORES, direction))
     assert sum(found.shares.values()) == pytest.approx(1)
@@ -70,7 +70,7 @@ def test_shares_are_those_of_optuna(higher, direction):
 
 
 def divergence(better: list[int], every: list[int]) -> float:
-    """The Pearson divergence of two categorical settings from their counts, as the method of 2023 defines it.
+    """The Pearson divergence of two categorical distributions from their counts, as PED-ANOVA defines it.
 
     Each density is a mixture of a kernel for each observed value, weighted by its count, and of a uniform prior. A
     kernel is 1 at its value, plus a share of the prior everywhere, and is scaled to sum to 1.
@@ -90,7 +90,7 @@ def divergence(better: list[int], every: list[int]) -> float:
     return float((all_ * (top / all_ - 1) ** 2).sum())
 
 
-def test_shares_follow_by_hand_from_how_often_each_value_is_among_the_better_half():
+def test_shares_match_a_hand_calculation():
     systems = [{"trainer": a, "model": b} for a, b in zip("aaabbbbb", "xyzxyzxy", strict=True)]
     values = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]  # the better half: aaab, xyzx
     trainer, model = divergence([3, 1], [3, 5]), divergence([2, 1, 1], [3, 3, 2])
@@ -101,7 +101,7 @@ def test_shares_follow_by_hand_from_how_often_each_value_is_among_the_better_hal
 
 
 @pytest.mark.parametrize("decisive", ["rate", "beams", "trainer"])
-def test_the_setting_that_determines_the_score_has_nearly_all_of_it(decisive):
+def test_setting_that_determines_the_score_has_nearly_all_importance(decisive):
     values = {"rate": [1e-5, 1e-4, 1e-3, 1e-2], "beams": [1, 2, 4, 8], "trainer": ["a", "b", "c", "d"]}
     systems = [dict(zip(values, own, strict=True)) for own in itertools.product(*values.values())]
     noise = random.Random(0)
@@ -109,7 +109,7 @@ def test_the_setting_that_determines_the_score_has_nearly_all_of_it(decisive):
     assert importance(systems, scores).shares[decisive] > 0.9
 
 
-def test_shares_do_not_depend_on_the_order_of_systems_and_leave_optuna_as_it_was():
+def test_shares_are_independent_of_order_and_optuna_keeps_its_verbosity():
     verbosity = optuna.logging.get_verbosity()
     pairs = list(zip(MIXED, SCORES, strict=True))
     random.Random(1).shuffle(pairs)
@@ -119,14 +119,14 @@ def test_shares_do_not_depend_on_the_order_of_systems_and_leave_optuna_as_it_was
     assert optuna.logging.get_verbosity() == verbosity
 
 
-def test_nothing_is_logged_or_warned(capfd):
+def test_optuna_logs_and_warns_nothing(capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert importance([{**system, "only": 0.5 + at} for at, system in enumerate(MIXED)], SCORES)
     assert capfd.readouterr() == ("", "")
 
 
-NOTHING = {
+UNINFORMATIVE = {
     "too few systems": (MIXED[: FEWEST_SYSTEMS - 1], SCORES[: FEWEST_SYSTEMS - 1], True),
     "too few for their settings": ([{**s, "x": at, "y": -at} for at, s in enumerate(MIXED[:11])], SCORES[:11], True),
     "one setting": ([{"rate": system["rate"]} for system in MIXED], SCORES, True),
@@ -137,10 +137,10 @@ NOTHING = {
 }
 
 
-@pytest.mark.parametrize("name", NOTHING)
-def test_what_says_nothing_has_no_importance_and_no_note(name, monkeypatch):
+@pytest.mark.parametrize("name", UNINFORMATIVE)
+def test_uninformative_systems_have_no_importance_and_no_note(name, monkeypatch):
     notes = []
-    assert importance(*NOTHING[name], notes) is None
+    assert importance(*UNINFORMATIVE[name], notes) is None
     assert notes == []
 
 
@@ -149,14 +149,14 @@ def test_eight_systems_have_an_importance():
     assert importance(systems[:FEWEST_SYSTEMS], SCORES[:FEWEST_SYSTEMS]).systems == FEWEST_SYSTEMS
 
 
-def test_names_that_hardly_repeat_are_left_out():
+def test_mostly_unique_names_are_omitted():
     systems = [{**system, "run": f"runs/{at}", "prefix": f"{at}: "} for at, system in enumerate(MIXED)]
     found = importance(systems, SCORES)
     assert found.left_out == ("run", "prefix")
     assert found.shares == importance(MIXED, SCORES).shares
 
 
-def test_a_value_that_is_missing_counts_as_one_if_values_repeat():
+def test_missing_counts_as_a_value_if_values_repeat():
     systems = [{**system, "clip": (None, 1.0, 5)[at % 3]} for at, system in enumerate(MIXED)]
     for system in systems[::3]:
         del system["beams"]
@@ -168,7 +168,7 @@ def test_a_value_that_is_missing_counts_as_one_if_values_repeat():
     assert dict(importance(systems, SCORES).shares) == pytest.approx(golden(ranges, columns, SCORES))
 
 
-def test_a_number_that_only_some_systems_have_is_compared_among_them():
+def test_partly_missing_number_is_compared_where_present():
     systems = [{**system, "rank": 1.5 * at} for at, system in enumerate(MIXED)]
     for system in systems[:4]:
         del system["rank"]
@@ -184,7 +184,7 @@ def test_a_number_that_only_some_systems_have_is_compared_among_them():
     ],
     ids=repr,
 )  # fmt: skip
-def test_strange_values_are_values(values):
+def test_unusual_values_are_accepted(values):
     systems = [{**system, "strange": values[at % 2]} for at, system in enumerate(MIXED)]
     found = importance(systems, SCORES)
     assert "strange" in found.shares
@@ -194,7 +194,7 @@ def test_strange_values_are_values(values):
 
 @pytest.fixture(scope="module")
 def many(sweep, tmp_path_factory):
-    """Runs whose learning rate determines their score: twelve systems, the first of which has two seeds."""
+    """Twelve systems whose learning rate determines the score; the first has two seeds."""
     folder = tmp_path_factory.mktemp("many")
     grid = [(rate, beams, 1) for rate in RATES for beams in BEAMS]
     for at, (rate, beams, seed) in enumerate([*grid, (RATES[0], BEAMS[0], 2)]):
@@ -222,7 +222,7 @@ def means(rate, beams):
     return (score + 60) / 2 if (rate, beams) == (RATES[0], BEAMS[0]) else score
 
 
-def test_a_comparison_has_the_importance_of_its_keys_over_the_means_of_seeds(many):
+def test_importance_uses_means_over_seeds(many):
     (group,) = compare(many, **FEW).groups
     systems = [{"rate": rate, "beams": beams} for rate in RATES for beams in BEAMS]
     ranges = {"rate": FloatDistribution(RATES[0], RATES[-1], log=True), "beams": IntDistribution(1, 4)}
@@ -233,7 +233,7 @@ def test_a_comparison_has_the_importance_of_its_keys_over_the_means_of_seeds(man
     assert group.importance.shares["trainer.learning_rate"] > 0.8
 
 
-def test_runs_without_a_value_and_other_groups_take_no_part(many, sweep, evaluations, tmp_path):
+def test_runs_without_a_value_and_other_groups_are_ignored(many, sweep, evaluations, tmp_path):
     alone = change(copied(many / "5", tmp_path / "alone"), test={"checkpoint": "epoch-2"})
     comparison = compare(many, alone, evaluations / "fewer", **FEW)
     first, second = comparison.groups
@@ -242,7 +242,7 @@ def test_runs_without_a_value_and_other_groups_take_no_part(many, sweep, evaluat
     assert [group["importance"] is None for group in comparison.to_dict()["groups"]] == [False, True]
 
 
-def test_few_systems_have_null(sweep):
+def test_importance_of_few_systems_is_null(sweep):
     assert json.loads(as_data(compare(sweep, **FEW), None))["groups"][0]["importance"] is None
 
 
@@ -254,20 +254,20 @@ def shown(comparison, monkeypatch, capfd, width=100) -> str:
 
 
 @pytest.mark.parametrize("width", [60, 100])
-def test_the_terminal_shows_a_line_for_each_setting(many, monkeypatch, capfd, width):
+def test_terminal_shows_a_line_per_setting(many, monkeypatch, capfd, width):
     comparison = compare(many, **FEW)
     text = shown(comparison, monkeypatch, capfd, width)
     for key, share in comparison.groups[0].importance.shares.items():
         line = re.search(rf"^{key.partition('.')[2]} +(\d+) % +(━*) *$", text, re.MULTILINE)
         assert int(line[1]) == round(100 * share)
         assert len(line[2]) == round(20 * share)
-    said = " ".join(text.split())
-    assert "Importance is by PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255) over 12 systems" in said
-    assert "with few runs they are rough" in said
+    joined = " ".join(text.split())
+    assert "Importance by PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255) over 12 systems" in joined
+    assert "rough with few runs" in joined
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_markdown_json_and_the_report_hold_it(many):
+def test_markdown_json_and_report_contain_importance(many):
     comparison = compare(many, **FEW)
     found = comparison.groups[0].importance
     share = found.shares["trainer.learning_rate"]
@@ -289,7 +289,7 @@ def test_markdown_json_and_the_report_hold_it(many):
     assert "importance" not in as_csv(comparison)
 
 
-def test_without_optuna_a_note_says_so_only_where_importance_would_be_shown(many, sweep, monkeypatch, capfd):
+def test_missing_optuna_is_noted_only_if_importance_would_be_shown(many, sweep, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "optuna", None)
     comparison = compare(many, **FEW)
     assert comparison.groups[0].importance is None
@@ -300,7 +300,7 @@ def test_without_optuna_a_note_says_so_only_where_importance_would_be_shown(many
     assert compared([many], options, importance=False).notes == ()
 
 
-def test_optuna_is_imported_only_for_it(many, sweep):
+def test_optuna_is_imported_only_for_importance(many, sweep):
     code = (
         "import sys, bisum\n"
         f"bisum.compare({str(sweep)!r}, samples=1000); print('optuna' in sys.modules)\n"

@@ -1,4 +1,4 @@
-"""The HTML report: one file that loads nothing, in which data stays text, whatever it is."""
+"""The HTML report: a single file that loads nothing and escapes all data."""
 
 import base64
 import copy
@@ -62,7 +62,7 @@ def text(number: int) -> dict[str, Any]:
 
 
 def comparison() -> dict[str, Any]:
-    """What `compare` hands to the report."""
+    """Report data as `compare` builds it."""
     baseline = {"is_baseline": True, "label": "lead-3", "settings": {}, "curves": [], "seeds": [], "seed_values": []}
     buckets = {"wins": 2, "ties": 1, "losses": 1, "difference": 0.2, "low": -0.5, "high": 0.9, "rows": 4}
     return {
@@ -91,7 +91,7 @@ def comparison() -> dict[str, Any]:
                     "shares": {"trainer.learning_rate": 0.87, "trainer": 0.13},
                     "left_out": [],
                 },
-                "importance_explanations": ["Importance is by PED-ANOVA over 8 systems."],
+                "importance_explanations": ["Importance by PED-ANOVA over 8 systems."],
                 "curve_baseline": 18.3,
                 "where": {"first": 1, "second": 2, "buckets": {"language": [{"name": "en", **buckets}]}},
                 "texts": [text(number) for number in range(4)],
@@ -102,7 +102,7 @@ def comparison() -> dict[str, Any]:
             {"run": "outputs/lr/7", "status": "failed", "reason": "out of memory"},
             {"run": "outputs/lr/8", "status": "pruned", "reason": "below the median"},
         ],
-        "notes": ["Runs were made with two versions of bisum."],
+        "notes": ["The runs used two versions of bisum."],
     }
 
 
@@ -116,7 +116,7 @@ def changed(value: Any, change: Any) -> Any:
 
 
 def hostile() -> dict[str, Any]:
-    """A comparison all of whose texts and keys are hostile."""
+    """A comparison with hostile texts and keys."""
     data = changed(comparison(), lambda leaf: HOSTILE + leaf if isinstance(leaf, str) else leaf)
     group = data["groups"][0]
     data["metrics"][HOSTILE] = SCORE
@@ -165,7 +165,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("data", [comparison(), hostile()], ids=["usual", "hostile"])
-def test_the_report_is_one_file_that_loads_nothing(data):
+def test_report_is_a_single_file_that_loads_nothing(data):
     page = Page(html_report(data))
     loading = {"src", "srcset", "href", "data", "action", "poster", "background", "xlink:href", "style"}
     found = {(tag, *item) for tag, attributes in page.elements for item in attributes.items() if item[0] in loading}
@@ -174,7 +174,7 @@ def test_the_report_is_one_file_that_loads_nothing(data):
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
-def test_the_policy_forbids_every_load_and_allows_the_scripts_of_the_report_alone():
+def test_policy_blocks_loading_and_allows_only_the_reports_scripts():
     page = Page(html_report(hostile()))
     (policy,) = [
         attributes["content"]
@@ -193,7 +193,7 @@ def test_the_policy_forbids_every_load_and_allows_the_scripts_of_the_report_alon
     }
 
 
-def test_the_report_holds_every_system_row_and_run_without_scores():
+def test_report_contains_all_systems_rows_and_unscored_runs():
     data = comparison()
     page = Page(html_report(data))
     assert page.data == data
@@ -217,14 +217,14 @@ def test_hostile_text_stays_text():
     assert not re.search("[<>&\u2028\u2029\u202e\x00]", embedded)
 
 
-def test_halves_of_surrogate_pairs_can_be_written_as_utf_8():
+def test_lone_surrogates_are_encodable():
     data = comparison() | {"title": "half \ud83d", "notes": ["\udc27"]}
     html = html_report(data).encode().decode()
     assert Page(html).data["title"] == "half \ud83d"
     assert '<h1 dir="auto">half ?</h1>' in html
 
 
-def test_numbers_that_json_lacks_become_missing():
+def test_non_finite_numbers_become_missing():
     data = comparison()
     data["groups"][0]["systems"][0] |= {"value": float("nan"), "high": float("inf")}
     first = Page(html_report(data)).data["groups"][0]["systems"][0]
@@ -241,15 +241,15 @@ def every_leaf_missing() -> dict[str, Any]:
     [every_leaf_missing(), dict.fromkeys(comparison()), comparison() | {"groups": []}],
     ids=["every leaf", "every part", "no groups"],
 )
-def test_anything_may_be_missing(data):
+def test_missing_data_is_accepted(data):
     assert Page(html_report(data)).data == data
 
 
-def test_the_report_without_data_takes_little_room():
+def test_report_without_data_is_small():
     assert len(html_report(comparison() | {"groups": []}).encode()) < 700_000  # bytes
 
 
-def test_the_vendored_libraries_are_those_that_their_description_names():
+def test_vendored_libraries_match_their_description():
     described = (ASSETS / "vendor/README.md").read_text(encoding="utf-8")
     libraries = sorted((ASSETS / "vendor").glob("*.js"))
     assert len(libraries) == 2
@@ -259,12 +259,12 @@ def test_the_vendored_libraries_are_those_that_their_description_names():
         assert (ASSETS / "vendor" / f"{library.name.split('.')[0]}.LICENSE").is_file()
 
 
-def test_every_asset_of_the_report_is_used():
+def test_every_report_script_is_used():
     scripts = {path.relative_to(ASSETS).as_posix() for path in ASSETS.rglob("*.js")}
     assert scripts == set(report._SCRIPTS)
 
 
-def test_the_report_imports_nothing_heavy():
+def test_report_imports_nothing_heavy():
     code = (
         "import sys, bisum.comparison.report; print(*{'torch', 'numpy', 'pyarrow', 'transformers'} & set(sys.modules))"
     )
@@ -288,10 +288,10 @@ def two_groups() -> dict[str, Any]:
 
 @pytest.fixture
 def shown_by_a_browser(tmp_path):
-    """A function from data to the page that a browser makes of the report and what it logs to the console."""
+    """Return a function that renders report data in a browser, returning the page and the console log."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        pytest.skip("showing the report needs chromium on PATH")
+        pytest.skip("chromium is not on PATH")
     options = ["--headless", "--dump-dom", "--virtual-time-budget=5000", "--enable-logging=stderr", "--no-sandbox"]
     options += ["--disable-gpu", "--disable-quic", "--disable-sync", "--disable-background-networking"]
     options += ["--disable-component-update", "--no-first-run"]
@@ -338,7 +338,7 @@ def test_a_browser_shows_systems_pairs_and_rows(shown_by_a_browser):
 
 
 @pytest.mark.slow
-def test_bars_are_as_long_as_the_shares_of_importance(shown_by_a_browser):
+def test_bar_lengths_match_importance(shown_by_a_browser):
     page, _ = shown_by_a_browser(comparison())
     chart = page.partition('aria-label="Importance of each setting"')[2].partition("</svg>")[0]
     first, second = (float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', chart))

@@ -1,4 +1,4 @@
-"""A system is named by the settings that distinguish it, and by no others."""
+"""Systems are labelled by exactly the settings that distinguish them."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from bisum.comparison.finding import FoundRun
 from bisum.comparison.settings import (
     distinguishing_keys,
     hashable,
+    settings_label,
     settings_of,
     short_names,
     shown,
     with_short_paths,
-    words_of,
 )
 
 CONFIG = {
@@ -38,7 +38,7 @@ CHOICES = {
 
 
 def run(job: str = "train", choices: dict | None = None, **changes: dict | int | str) -> FoundRun:
-    """A run whose nodes have other entries: run(trainer={"learning_rate": 0.1})."""
+    """A run with changed config entries: run(trainer={"learning_rate": 0.1})."""
     config = dict(CONFIG)
     for key, value in changes.items():
         config[key] = {**CONFIG.get(key, {}), **value} if isinstance(value, dict) and key != "filter" else value
@@ -46,10 +46,10 @@ def run(job: str = "train", choices: dict | None = None, **changes: dict | int |
 
 
 def named(*runs: FoundRun) -> tuple[list[str], list[str]]:
-    """The keys that distinguish runs, and the words for each run."""
+    """The keys that distinguish runs, and the label of each run."""
     settings = [settings_of(own) for own in runs]
     keys = distinguishing_keys(settings)
-    return keys, [words_of(own, keys) for own in settings]
+    return keys, [settings_label(own, keys) for own in settings]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def named(*runs: FoundRun) -> tuple[list[str], list[str]]:
     ],
     ids=lambda change: "-".join(change),
 )
-def test_what_changes_no_summary_distinguishes_nothing(change):
+def test_settings_without_effect_on_summaries_are_ignored(change):
     assert hashable(settings_of(run())) == hashable(settings_of(run(**change)))
     assert named(run(), run(**change)) == ([], ["", ""])
 
@@ -80,37 +80,37 @@ def test_what_changes_no_summary_distinguishes_nothing(change):
         ({"evaluation": {"batch_size": 4}}, "evaluation.batch_size"),
     ],
 )
-def test_what_may_change_a_summary_distinguishes(change, key):
+def test_settings_that_can_change_summaries_distinguish_runs(change, key):
     assert named(run(), run(**change))[0] == [key]
     assert hashable(settings_of(run())) != hashable(settings_of(run(**change)))
 
 
-def test_the_options_of_a_group_hide_the_keys_that_follow_from_them():
+def test_group_option_hides_the_keys_that_it_determines():
     other = run(choices={"trainer": "seq2seq_trainer"}, trainer={"_target_": "bisum.training.Other", "arguments": 1})
     assert named(run(), other) == (["trainer"], ["trainer=accelerate", "trainer=seq2seq_trainer"])
 
 
-def test_a_key_that_varies_within_an_option_is_shown_beside_it():
+def test_key_that_varies_within_an_option_is_shown_with_it():
     other = run(choices={"trainer": "seq2seq_trainer"}, trainer={"_target_": "bisum.training.Other"})
-    keys, words = named(run(), run(trainer={"learning_rate": 0.002}), other)
+    keys, labels = named(run(), run(trainer={"learning_rate": 0.002}), other)
     assert set(keys) == {"trainer", "trainer.learning_rate"}
-    assert [set(line.split()) for line in words] == [
+    assert [set(line.split()) for line in labels] == [
         {"trainer=accelerate", "learning_rate=0.001"},
         {"trainer=accelerate", "learning_rate=0.002"},
         {"trainer=seq2seq_trainer", "learning_rate=0.001"},
     ]
 
 
-def test_filters_are_named_as_a_list():
+def test_filters_are_listed_by_name():
     books = {"books": {"_target_": "bisum.corpus.filters.Books"}}
     runs = run(), run(filter={**books, **CONFIG["filter"]}), run(filter={})
     assert named(*runs) == (["filter"], ["filter=long_titles", "filter=books+long_titles", "filter=none"])
-    keys, words = named(run(), run(filter={"long_titles": {**CONFIG["filter"]["long_titles"], "words": 5}}))
+    keys, labels = named(run(), run(filter={"long_titles": {**CONFIG["filter"]["long_titles"], "words": 5}}))
     assert keys == ["filter.long_titles.words"]
-    assert words == ["words=20", "words=5"]
+    assert labels == ["words=20", "words=5"]
 
 
-def test_evaluations_of_runs_are_named_by_the_settings_that_trained_them():
+def test_evaluations_of_runs_are_labelled_by_training_settings():
     runs = [
         run("evaluate", run=f"outputs/{at}", trainer={"learning_rate": rate}, model={"checkpoint": path})
         for at, rate, path in (
@@ -122,7 +122,7 @@ def test_evaluations_of_runs_are_named_by_the_settings_that_trained_them():
     assert named(runs[0], run(trainer={"learning_rate": 0.1}))[1][0].startswith("job=evaluate")
 
 
-def test_evaluations_of_two_checkpoints_of_a_run_are_named_by_them():
+def test_evaluations_of_checkpoints_are_labelled_by_checkpoint():
     folder = "/a/outputs/1/checkpoints"
     runs = [
         run("evaluate", run=f"{folder}/epoch-{epoch}", model={"checkpoint": f"{folder}/epoch-{epoch}"})
@@ -131,7 +131,7 @@ def test_evaluations_of_two_checkpoints_of_a_run_are_named_by_them():
     assert named(*runs) == (["checkpoint"], ["checkpoint=epoch-1", "checkpoint=epoch-2"])
 
 
-def test_evaluations_of_hub_models_are_named_by_them_alone():
+def test_evaluations_of_hub_models_are_labelled_only_by_model():
     runs = [
         run("evaluate", run=name, trainer={"learning_rate": rate}, model={"checkpoint": name})
         for name, rate in (("google/mt5-small", 0.1), ("facebook/bart-large-cnn", 0.2))
@@ -140,7 +140,7 @@ def test_evaluations_of_hub_models_are_named_by_them_alone():
     assert not any(key.startswith("trainer") for key in settings_of(runs[0]))
 
 
-def test_keys_are_named_by_their_last_part_unless_two_have_the_same():
+def test_keys_are_shortened_to_their_last_part_if_unique():
     keys = ["trainer.learning_rate", "corpus.path", "corpus.test.path", "seed"]
     assert short_names(keys) == {
         "trainer.learning_rate": "learning_rate",
@@ -164,18 +164,18 @@ def test_keys_are_named_by_their_last_part_unless_two_have_the_same():
         ("", ""),
     ],
 )
-def test_a_value_is_shown_as_the_command_line_takes_it(value, text):
+def test_value_is_shown_in_command_line_syntax(value, text):
     assert shown(value) == text
 
 
-def test_a_missing_key_is_another_value_than_null_and_1_than_true():
+def test_missing_differs_from_null_and_1_from_true():
     assert distinguishing_keys([{"a": None}, {}]) == ["a"]
     assert distinguishing_keys([{"a": 1}, {"a": True}]) == ["a"]
     assert distinguishing_keys([{"a": 1}, {"a": 1}]) == []
     assert distinguishing_keys([]) == []
 
 
-def test_paths_are_cut_as_far_as_they_stay_different():
+def test_paths_are_shortened_but_stay_distinct():
     settings = [{"corpus.path": f"/data{at}/news/train.csv", "seed": at} for at in range(2)]
     assert [of["corpus.path"] for of in with_short_paths(settings)] == ["data0/news/train.csv", "data1/news/train.csv"]
     settings.append({"corpus.path": "https://host/news/train.csv"})
@@ -183,5 +183,5 @@ def test_paths_are_cut_as_far_as_they_stay_different():
     assert with_short_paths(settings[:1])[0]["corpus.path"] == "news/train.csv"
 
 
-def test_a_whole_number_is_the_same_value_as_a_float():
+def test_integer_equals_the_same_float():
     assert distinguishing_keys([{"trainer.epochs": 1, "x": True}, {"trainer.epochs": 1.0, "x": 1}]) == ["x"]

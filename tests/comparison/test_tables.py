@@ -1,4 +1,4 @@
-"""Tables for people and programs: what stands in them, and that texts of others stay texts."""
+"""Tables for people and programs: their content, and the escaping of untrusted texts."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ def comparison(sweep):
 
 @pytest.fixture
 def hostile(runs):
-    """Runs with a strange setting, id, summary and reason."""
+    """Runs with hostile settings, summaries and reasons."""
     for at in "01":
         change(runs / at, config__model__prefix=HOSTILE)
     for path in runs.glob("*/predictions/test-*.jsonl"):
@@ -41,7 +41,7 @@ def hostile(runs):
 
 @pytest.fixture
 def printed(monkeypatch, capfd):
-    """Print a comparison as the terminal shows it, at a width."""
+    """Render a comparison as terminal text of a given width."""
 
     def text(comparison, width: int = 200) -> str:
         monkeypatch.setenv("COLUMNS", str(width))
@@ -55,11 +55,11 @@ def printed(monkeypatch, capfd):
 
 
 def line_of(text: str, number: int) -> str:
-    """The first line of a table for a system."""
+    """The first table line for a system."""
     return next(line for line in text.splitlines() if re.match(rf"{number} ", line))
 
 
-def test_a_line_has_the_score_its_interval_the_difference_and_the_mark(comparison, printed):
+def test_line_has_score_interval_difference_and_mark(comparison, printed):
     text = printed(comparison)
     best = comparison.systems[0]
     for system in comparison.systems:
@@ -82,7 +82,7 @@ def test_a_line_has_the_score_its_interval_the_difference_and_the_mark(compariso
 def test_tables_fit_their_terminal(sweep, printed, width, by):
     text = printed(compare(sweep, by=by, metrics=["rouge1", "rouge2", "chrf", "gen_len"], samples=1000), width)
     assert max(map(len, text.splitlines())) <= width
-    tables = re.sub(r"^document .*?^reference ", "", text, flags=re.MULTILINE | re.DOTALL)  # cut on purpose
+    tables = re.sub(r"^document .*?^reference ", "", text, flags=re.MULTILINE | re.DOTALL)  # truncated on purpose
     assert "…" not in tables
     assert "0.005" in tables
 
@@ -97,17 +97,17 @@ def test_many_long_settings_fit_80_columns(runs, printed):
         assert f"num_beams={at + 1}" in "".join(text.split())
 
 
-def test_the_best_of_each_further_score_is_marked(comparison, monkeypatch, capfd):
+def test_best_of_each_further_score_is_bold(comparison, monkeypatch, capfd):
     monkeypatch.setenv("FORCE_COLOR", "1")
     capfd.readouterr()
     Console(force_terminal=True, width=120).print(*report(comparison), sep="\n")
     bold = re.findall(r"\x1b\[1m *([\d.]+)", capfd.readouterr().out)
     chrf = max(system.metrics["chrf"] for system in comparison.systems)
     assert f"{chrf:.1f}" in bold
-    assert f"{min(system.metrics['words'] for system in comparison.systems):.2f}" not in bold  # neither direction
+    assert f"{min(system.metrics['words'] for system in comparison.systems):.2f}" not in bold  # no better direction
 
 
-def test_a_terminal_shows_hostile_texts_as_texts(hostile, printed):
+def test_terminal_escapes_hostile_texts(hostile, printed):
     comparison = compare(hostile, samples=1000)
     text = printed(comparison, 400)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
@@ -117,11 +117,11 @@ def test_a_terminal_shows_hostile_texts_as_texts(hostile, printed):
 
 
 def cells(line: str) -> list[str]:
-    """The cells of a line of a Markdown table: a backslash takes a bar its meaning."""
+    """The cells of a Markdown table line, which escaped bars do not separate."""
     return re.split(r"(?<!\\)\|", line)[1:-1]
 
 
-def test_markdown_has_a_table_whose_cells_are_texts(hostile):
+def test_markdown_escapes_hostile_texts_in_cells(hostile):
     comparison = compare(hostile, samples=1000)
     text = as_markdown(comparison, where(comparison, None, 3))
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
@@ -136,7 +136,7 @@ def test_markdown_has_a_table_whose_cells_are_texts(hostile):
     assert "failed" in tables[3][2]
 
 
-def test_markdown_has_the_numbers_of_the_terminal(comparison):
+def test_markdown_has_the_same_numbers_as_the_terminal(comparison):
     text = as_markdown(comparison, None)
     rows = [cells(line) for line in text.splitlines() if re.match(r"\| \d ", line)]
     assert len([row for row in rows if "minus" not in row[0]]) == len(comparison.systems)
@@ -146,7 +146,7 @@ def test_markdown_has_the_numbers_of_the_terminal(comparison):
     assert all(line in text.replace("\\", "") for line in explanations(comparison, comparison.groups[0]))
 
 
-def test_latex_marks_the_best_and_what_equals_it(comparison):
+def test_latex_marks_the_best_and_indistinguishable_systems(comparison):
     text = as_latex(comparison)
     body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
     lines = [line for line in body.splitlines() if line]
@@ -160,7 +160,7 @@ def test_latex_marks_the_best_and_what_equals_it(comparison):
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 
 
-def test_latex_escapes_what_has_a_meaning(hostile):
+def test_latex_escapes_special_characters(hostile):
     text = as_latex(compare(hostile, samples=1000))
     assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e]", text)
     body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
@@ -176,7 +176,7 @@ def read_csv(comparison) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(as_csv(comparison), newline="")))
 
 
-def test_csv_has_a_line_for_each_system_with_numbers_in_full(comparison):
+def test_csv_has_a_line_per_system_with_full_precision(comparison):
     lines = read_csv(comparison)
     assert len(lines) == len(comparison.systems)
     for system, line in zip(comparison.systems, lines, strict=True):
@@ -215,7 +215,7 @@ def test_json_keeps_every_text(hostile):
     assert {row["document"] for row in data["where"]["rows"]} == {HOSTILE}
 
 
-def test_json_holds_no_number_that_json_lacks(runs):
+def test_json_has_no_non_finite_numbers(runs):
     change(runs / "0", config__trainer__learning_rate=float("nan"))
     change(runs / "1", config__trainer__learning_rate=float("inf"))
     json.loads(as_data(compare(runs, samples=1000), None), parse_constant=pytest.fail)
@@ -229,14 +229,14 @@ def test_p_values_have_three_decimals(p, text):
 
 
 def test_seeds_are_explained(sweep, runs):
-    def said(*paths) -> str:
+    def notes(*paths) -> str:
         comparison = compare(*paths, samples=1000)
         return " ".join(explanations(comparison, comparison.groups[0]))
 
-    assert "2 seeds each: intervals and tests cover the variation of rows and of seeds." in said(sweep)
-    assert "One seed each: intervals and tests cover the variation of rows only, not of seeds." in said(
+    assert "2 seeds per system: intervals and tests account for variation across rows and seeds." in notes(sweep)
+    assert "One seed per system: intervals and tests account for variation across rows, not seeds." in notes(
         sweep / "0", sweep / "2"
     )
-    mixed = said(sweep / "0", sweep / "1", sweep / "2")
-    assert "A system with one seed is taken to vary with its seed as the other one does." in mixed
-    assert "p is by paired bootstrap with 1,000 resamples, Holm-adjusted over 3 pairs" in mixed
+    mixed = notes(sweep / "0", sweep / "1", sweep / "2")
+    assert "A system with one seed is assumed to vary across seeds as much as the system it is compared with." in mixed
+    assert "p-values: paired bootstrap, 1,000 resamples, Holm-adjusted over 3 pairs." in mixed

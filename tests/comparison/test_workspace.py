@@ -1,4 +1,4 @@
-"""The saved workspace, parsed by W&B's own library, and what a host is sent."""
+"""The saved workspace, parsed by W&B's own library, and the requests to a host."""
 
 import json
 import os
@@ -34,13 +34,13 @@ def built(**changes):
 
 
 def parsed(view):
-    """The workspace that the library reads from the JSON of a specification."""
+    """The workspace as the library parses it from a specification's JSON."""
     text = view.model_dump_json(by_alias=True, exclude_none=True)
     return ws.Workspace._from_model(internal.View.model_validate_json(text))
 
 
 def upload(saved, folder):
-    """Run the command line that uploads a file; its output goes to files, as W&B's service would keep a pipe open."""
+    """Run the upload command; its output goes to files because W&B's service would keep a pipe open."""
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         code = subprocess.run(saved.upload, shell=True, stdout=out, stderr=err, timeout=60).returncode
         out.seek(0)
@@ -50,16 +50,16 @@ def upload(saved, folder):
 
 @pytest.fixture
 def host(monkeypatch):
-    """Start a host that knows the key and keeps the views that it is sent; returns those views."""
+    """Start a host that accepts the key and records uploaded views; returns the views and its address."""
     views = []
 
     class Host(BaseHTTPRequestHandler):
         def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or "{}")
+            request = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or "{}")
             data = {"viewer": VIEWER}
-            if "upsertView" in asked.get("query", ""):
-                views.append(asked["variables"])
-                data = {"upsertView": {"view": {"id": "v1", "name": asked["variables"]["name"]}, "inserted": True}}
+            if "upsertView" in request.get("query", ""):
+                views.append(request["variables"])
+                data = {"upsertView": {"view": {"id": "v1", "name": request["variables"]["name"]}, "inserted": True}}
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps({"data": data}).encode())
@@ -79,7 +79,7 @@ def host(monkeypatch):
     server.server_close()
 
 
-def test_every_score_is_plotted_beside_its_baseline():
+def test_every_score_is_plotted_with_its_baseline():
     sections = {section.name: section.panels for section in parsed(built()).sections}
     assert list(sections) == ["systems", "scores, all", "scores, en", "scores, es", "predictions"]
     for language in ("", "en", "es"):
@@ -95,7 +95,7 @@ def test_every_score_is_plotted_beside_its_baseline():
     assert plots[0].config.metrics == ["eval/unicode/ar/rougeL", "baseline/unicode/ar/rougeL"]
 
 
-def test_what_was_swept_and_the_systems_are_compared_in_the_best_evaluation():
+def test_systems_and_swept_settings_are_compared_by_best_evaluation():
     bars, swept = parsed(built()).sections[0].panels
     assert (bars.groupby.name, bars.groupby_aggfunc, bars.groupby_rangefunc) == ("system", "mean", "minmax")
     assert [metric.name for metric in bars.metrics] == ["best/eval/rougeL"]
@@ -108,13 +108,13 @@ def test_what_was_swept_and_the_systems_are_compared_in_the_best_evaluation():
     assert len(parsed(built(swept=[])).sections[0].panels) == 1
 
 
-def test_the_table_is_the_one_that_is_logged():
+def test_table_is_the_logged_one():
     (table,) = built().spec.section.panel_bank_config.sections[-1].panels
     assert "predictions/validation" in json.dumps(table.config)
 
 
 @pytest.mark.parametrize("groups", [["rates"], ["a", "b"], ["lr=1e-3,seed<2", 'it\'s "x" \\ é']])
-def test_the_runs_are_those_of_the_groups_by_system(groups):
+def test_runs_are_filtered_by_group_and_grouped_by_system(groups):
     view = built(groups=groups)
     (runs,) = view.spec.section.run_sets
     (chosen,) = runs.filters["filters"]
@@ -124,17 +124,17 @@ def test_the_runs_are_those_of_the_groups_by_system(groups):
     assert built(groups=[]).spec.section.run_sets[0].filters["filters"] == []
 
 
-def test_the_file_holds_what_the_library_would_send(tmp_path):
+def test_file_matches_the_librarys_request(tmp_path):
     view = built()
     saved = save_workspace(view, tmp_path / "workspace.json", mode="offline")
-    assert saved == Saved(path=tmp_path / "workspace.json", url=None, why="offline, as asked")
+    assert saved == Saved(path=tmp_path / "workspace.json", url=None, why="offline, as requested")
     read = internal.View.model_validate_json(saved.path.read_text("utf-8"))
     sent = {"by_alias": True, "exclude_none": True}
     assert read.spec.model_dump_json(**sent) == view.spec.model_dump_json(**sent)
     assert (read.entity, read.project, read.display_name) == ("lab", "titles", "rates")
 
 
-def test_a_host_that_answers_is_sent_the_workspace(host, tmp_path):
+def test_workspace_is_uploaded_to_a_responding_host(host, tmp_path):
     views, address = host
     view = built()
     saved = save_workspace(view, tmp_path / "workspace.json")
@@ -147,7 +147,7 @@ def test_a_host_that_answers_is_sent_the_workspace(host, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["workspace.json"]
 
 
-def test_the_command_line_uploads_the_file_later(host, tmp_path, monkeypatch):
+def test_command_line_uploads_the_file_later(host, tmp_path, monkeypatch):
     views, address = host
     monkeypatch.chdir(tmp_path)
     saved = save_workspace(built(entity=None), tmp_path / "a workspace.json", mode="offline")
@@ -165,7 +165,7 @@ def test_the_command_line_uploads_the_file_later(host, tmp_path, monkeypatch):
     assert len({view["name"] for view in views}) == 2
 
 
-def test_without_a_key_or_a_host_the_file_is_left(host, tmp_path, monkeypatch):
+def test_file_is_kept_without_a_key_or_host(host, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY")
     saved = save_workspace(built(), tmp_path / "workspace.json")
     assert (saved.url, saved.why) == (None, "no API key (wandb login)")
@@ -173,7 +173,7 @@ def test_without_a_key_or_a_host_the_file_is_left(host, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     saved = save_workspace(built(), tmp_path / "workspace.json")
     assert saved.url is None
-    assert saved.why == "127.0.0.1 does not confirm the API key"
+    assert saved.why == "127.0.0.1 did not confirm the API key"
     assert saved.path.exists()
     done = upload(saved, tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -181,27 +181,27 @@ def test_without_a_key_or_a_host_the_file_is_left(host, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(None, "cannot be read: No such file or directory"), ("{", "is not a workspace"), ("{}", "is not a workspace")],
 )
-def test_a_file_that_is_no_workspace_is_refused_in_one_line(content, said, tmp_path):
+def test_invalid_workspace_file_is_rejected_in_one_line(content, message, tmp_path):
     if content is not None:
         (tmp_path / "x.json").write_text(content, encoding="utf-8")
     command = [sys.executable, "-m", "bisum.comparison.workspace", str(tmp_path / "x.json")]
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith(f"bisum: '{tmp_path / 'x.json'}' {said}")
+    assert done.stderr.startswith(f"bisum: '{tmp_path / 'x.json'}' {message}")
 
 
-def test_without_the_extra(monkeypatch, tmp_path):
+def test_missing_extra_is_reported(monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.partition(".")[0] == "wandb_workspaces"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
-    said = r"^format=wandb: wandb-workspaces is not installed; pip install 'bisum\[workspaces\]'$"
-    with pytest.raises(UserError, match=said):
+    message = r"^format=wandb: wandb-workspaces is not installed; pip install 'bisum\[workspaces\]'$"
+    with pytest.raises(UserError, match=message):
         built()
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         upload_workspace(tmp_path / "x.json")
 
 

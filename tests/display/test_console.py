@@ -1,4 +1,4 @@
-"""Texts that others wrote neither control the terminal nor style themselves, whatever shows them."""
+"""Untrusted texts neither control the terminal nor style themselves, in any renderable."""
 
 import io
 import re
@@ -24,7 +24,7 @@ def shown(*items, **options):
 
 
 def everywhere(text):
-    """Everything of rich's that a command shows, with a text in each of its places."""
+    """All rich objects that commands show, with a text in every position."""
     table = Table(title=text, caption=text)
     table.add_column(text, justify="right")
     table.add_column(Text(text), overflow="fold")
@@ -35,25 +35,25 @@ def everywhere(text):
     return [text, Text(text), table, grid]
 
 
-def test_no_control_character_comes_out_of_any_object():
+def test_control_characters_are_removed_from_all_objects():
     out = STYLES.sub("", shown(*everywhere(f"a{EVIL}b")))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", out)
     assert out.count("a]0;title[2J3J8;;file:///xb") == 10
 
 
 @pytest.mark.parametrize("text", MARKUP)
-def test_markup_in_data_is_text(text):
+def test_markup_in_data_is_not_interpreted(text):
     out = shown(*everywhere(text))
     assert STYLES.sub("", out).count(text) == 10
     assert "\x1b]8" not in out
     assert "\x1b[31m" not in out
 
 
-def test_styles_of_bisum_remain():
+def test_style_objects_are_kept():
     assert "\x1b[1mbold\x1b[0m" in shown(Text("bold", "bold"))
 
 
-def test_a_table_is_as_wide_as_its_clean_text():
+def test_table_width_follows_its_clean_text():
     def table(text):
         table = Table()
         table.add_column(text)
@@ -63,7 +63,7 @@ def test_a_table_is_as_wide_as_its_clean_text():
     assert table("a\u2028\x1b]b\tc\x85") == table("a ]b c ")
 
 
-def test_titles_and_texts_of_bars_are_text():
+def test_bar_titles_and_texts_are_not_interpreted():
     console = Console(io.StringIO(), width=100, force_terminal=True)
     terminal = Terminal()
     terminal.console = console
@@ -75,11 +75,11 @@ def test_titles_and_texts_of_bars_are_text():
     out = console.file.getvalue()
     assert "[red]reading[/red] ]0;title[2J" in STYLES.sub("", out)
     assert "[/] ]0;title[2J" in STYLES.sub("", out)
-    assert "\x1b[2K" in out  # rich's own moves of the cursor
+    assert "\x1b[2K" in out  # rich's own cursor movements
     assert not re.search(r"\x1b\]|\x1b\[2J|[\x80-\x9f\u202e]", out)
 
 
-def test_what_others_print_beside_a_bar_is_clean_and_not_styled(monkeypatch):
+def test_other_output_during_a_bar_is_clean_and_unstyled(monkeypatch):
     console = Console(io.StringIO(), width=100, force_terminal=True, color_system="truecolor")
     terminal = Terminal()
     terminal.console = console

@@ -1,4 +1,4 @@
-"""What is said of a difference, from numbers written out here."""
+"""Verdicts and tables of differences, for explicit numbers."""
 
 import io
 import re
@@ -18,7 +18,7 @@ def rows(profile="rouge", **counts):
 
 
 def differences(profile="", **parts):
-    """`difference/...` metrics, ROUGE-1, -2 and -L alike, from (mean, low, high, better) by language."""
+    """`difference/...` metrics, equal for ROUGE-1, -2 and -L, from (mean, low, high, better) by language."""
     return {
         f"difference/{profile}{'' if part == 'all' else f'{part}/'}rouge{n}{end}": value
         for part, values in parts.items()
@@ -27,42 +27,42 @@ def differences(profile="", **parts):
     }
 
 
-def test_a_difference_is_better_or_worse_only_if_its_interval_leaves_out_0():
+def test_difference_is_better_or_worse_only_if_its_interval_excludes_0():
     metrics = differences(all=(3.4, 2.1, 4.7, 100), en=(0.5, -0.81, 1.934, 77.2), es=(-12.6, -13.8, -11.4, 0))
     assert list(verdicts(metrics, rows(en=50, es=10, de=0), "lead-3")) == [
         "all: ROUGE-L is 3.40 above lead-3 (95 % interval 2.10 to 4.70): better",
-        "en: ROUGE-L is not distinguishable from lead-3's (95 % interval -0.81 to 1.93, which holds 0)",
+        "en: ROUGE-L is not distinguishable from lead-3's (95 % interval -0.81 to 1.93, which includes 0)",
         "es: ROUGE-L is 12.60 below lead-3 (95 % interval -13.80 to -11.40): worse",
     ]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 0.0), (0.0, 0.0)])
-def test_an_interval_that_ends_at_0_holds_it(low, high):
+def test_interval_that_ends_at_0_includes_it(low, high):
     (line,) = verdicts(differences(all=(0.4, low, high, 60)), rows(en=10), "lead-1")
     assert "is not distinguishable from lead-1's" in line
 
 
-def test_one_language_is_told_once():
+def test_single_language_has_one_verdict():
     values = (3.4, 2.1, 4.7, 100)
     assert len(list(verdicts(differences(all=values, en=values), rows(en=10), "lead-3"))) == 1
 
 
-def test_a_handful_of_rows_tells_nothing():
+def test_few_rows_have_no_verdict():
     values = (-25.8, -25.8, -25.8, 0)
     lines = list(verdicts(differences(all=values, en=values, es=values), rows(en=9, es=10), "lead-3"))
     assert lines[0].startswith("all: ROUGE-L is 25.80 below lead-3")
-    assert lines[1] == "en: 9 rows are too few to tell ROUGE-L from lead-3's"
+    assert lines[1] == "en: 9 rows are too few to compare ROUGE-L with lead-3's"
     assert lines[2].endswith(": worse")
 
 
-def test_a_single_row_is_said_in_the_singular():
+def test_single_row_uses_the_singular():
     values = (-25.8, -25.8, -25.8, 0)
     assert list(verdicts(differences(all=values, en=values), rows(en=1), "lead-1")) == [
-        "all: 1 row is too few to tell ROUGE-L from lead-1's"
+        "all: 1 row is too few to compare ROUGE-L with lead-1's"
     ]
 
 
-def test_verdicts_and_differences_are_those_of_the_profile():
+def test_verdicts_and_differences_follow_the_profile():
     metrics = differences(all=(0, 0, 0, 0)) | differences("unicode/", all=(3.4, 2.1, 4.7, 100))
     assert list(verdicts(metrics, rows("unicode", ar=50), "lead-3")) == [
         "all: ROUGE-L is 3.40 above lead-3 (95 % interval 2.10 to 4.70): better"
@@ -87,7 +87,7 @@ def shown(*items, width=80, color=None):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_differences_fit_the_screen_with_as_many_intervals_as_there_is_room_for(width):
+def test_differences_fit_the_screen_with_as_many_intervals_as_possible(width):
     values = (-17.6, -18.9, -16.4, 0.2)
     out = shown(difference_table(differences(all=values, en=values, es=values), rows(en=5671, es=156)), width=width)
     assert max(map(len, out.splitlines())) <= width

@@ -1,4 +1,4 @@
-"""The tables of chosen metrics, from numbers written out here."""
+"""Tables of the chosen metrics, for explicit numbers."""
 
 import io
 
@@ -35,7 +35,7 @@ def cells(text, name):
     return next(line for line in text.splitlines() if line.startswith(name)).split()
 
 
-def test_a_line_for_each_score_with_its_direction_and_its_interval():
+def test_each_score_has_a_line_with_direction_and_interval():
     metrics = {
         **with_ends("test/empty", 12.34, 10.0, 15.04),
         **with_ends("test/en/empty", 20, 11, 30),
@@ -52,19 +52,19 @@ def test_a_line_for_each_score_with_its_direction_and_its_interval():
     assert cells(narrow, "empty") == ["empty", "%", "lower", "12.3", "20.0", "0.0", "-"]
 
 
-def test_without_chosen_metrics_there_is_no_table():
+def test_no_table_without_chosen_metrics():
     assert metrics_table({"test/rougeL": 3.0}, "test", rows(en=20)) == []
     assert metric_differences_table({"difference/rougeL": 3.0}, rows(en=20)) == []
 
 
-def test_rows_without_a_value_are_counted_and_few_of_them_are_marked():
+def test_rows_with_a_value_are_counted_and_small_counts_are_marked():
     metrics = {
         **with_ends("test/gain", 4, 4, 4), "test/gain_rows": 1,
         **with_ends("test/en/gain", 4, 4, 4), "test/en/gain_rows": 1, "test/es/gain_rows": 0,
     }  # fmt: skip
     text, _ = shown(metrics_table(metrics, "test", rows(en=150, es=150)))
     assert cells(text, "gain") == ["gain", "higher", "4.00", "4.00-4.00*", "4.00", "4.00-4.00*", "-"]
-    assert "rows with a value, of 300: gain 1 (en 1, es 0)" in text
+    assert "rows with a value (of 300): gain 1 (en 1, es 0)" in text
     assert "* fewer than 10 rows" in text
 
 
@@ -82,18 +82,18 @@ def test_rows_without_a_value_are_counted_and_few_of_them_are_marked():
         ("gain", (2, None, 3), []),
     ],
 )
-def test_a_verdict_follows_the_direction(name, values, verdict):
+def test_verdict_follows_the_direction(name, values, verdict):
     found = {key: value for key, value in with_ends(f"difference/{name}", *values).items() if value is not None}
     text, _ = shown(metric_differences_table(found, rows(en=20)), 40)
     start = {"gain": 3, "empty": 4, "words": 2}[name]
     assert cells(text, name)[start:] == verdict
 
 
-def test_one_row_with_a_value_gives_no_verdict():
+def test_one_row_with_a_value_has_no_verdict():
     found = {**with_ends("difference/gain", 4, 4, 4), "difference/gain_rows": 1}
     text, _ = shown(metric_differences_table(found, rows(en=300)))
     assert cells(text, "gain") == ["gain", "higher", "+4.00", "4.00", "to", "4.00*"]
-    assert "rows with a value, of 300: gain 1" in text
+    assert "rows with a value (of 300): gain 1" in text
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_one_row_with_a_value_gives_no_verdict():
         (7, WORDS, "7.00"),
     ],
 )
-def test_numbers(value, score, expected):
+def test_number_format(value, score, expected):
     assert number(value, score) == expected

@@ -1,4 +1,4 @@
-"""Figures: the same numbers give the same files, everything is inside the picture, and the words in it are right."""
+"""Figures: reproducible files, no clipped content and correct labels."""
 
 import re
 import warnings
@@ -15,7 +15,7 @@ from bisum.display.plots import Histogram, plot_categories, plot_lengths
 COUNTS = {
     "book": {"en": 12345, "es": 10, "de": 7, "ja": 3, "zh": 0},
     None: {"en": 500, "es": 5, "de": 0, "ja": 1, "zh": 9},
-    "a name of a category that is much too long to stand beside a bar": {"en": 1, "es": 0, "de": 0, "ja": 0, "zh": 1},
+    "a name of a category that is much too long to fit next to a bar": {"en": 1, "es": 0, "de": 0, "ja": 0, "zh": 1},
     "$5 and $10": {"en": 2, "es": 1, "de": 1, "ja": 1, "zh": 1},
     "本・雑誌": {"en": 3, "es": 1, "de": 1, "ja": 1, "zh": 1},
 }
@@ -34,31 +34,31 @@ def histograms(languages, **options):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_warned_of():
-    """A glyph that no font has is a warning of matplotlib's."""
+def _warnings_are_errors():
+    """Matplotlib warns of glyphs that no font has."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
 
 
 def words(svg):
-    """What is written in a figure: matplotlib notes each text in a comment beside its outlines."""
+    """The texts of a figure; matplotlib writes each one as a comment before its outlines."""
     return [
         line.strip()[5:-4] for line in svg.read_text(encoding="utf-8").splitlines() if line.strip().startswith("<!--")
     ]
 
 
-def test_categories_show_rows_of_every_language_and_names_of_bounded_length(tmp_path):
+def test_categories_show_rows_of_every_language_and_truncated_names(tmp_path):
     png, svg = plot_categories(tmp_path / "plots/categories", "Rows per category", COUNTS, TOTALS)
     shown = words(svg)
     assert {"Rows per category", "en: 20,000 rows", "zh: 12 rows", "12,345", "book", "(no category)"} <= set(shown)
     assert "a name of a category th…" in shown
-    assert max(map(len, shown)) == len("share of the language's rows; the numbers are rows")
+    assert max(map(len, shown)) == len("share of the language's rows; labels are row counts")
     assert png.name == "categories.png"
 
 
-def test_names_that_others_gave_are_drawn_as_text(tmp_path):
-    """Matplotlib reads $ as mathematics, and XML forbids control characters."""
+def test_untrusted_names_are_drawn_as_text(tmp_path):
+    """Matplotlib parses $ as math, and XML forbids control characters."""
     title = "Tokens as a\x1b[2J\x9b\u202e\ufffe\udc9b$\\frac{$ reads them"
     names = ["\x1b[2J\x07evil\u202e", r"$\frac{$", "<b>&amp;--></b>"]
     counts = {name: {"en": 3} for name in names}
@@ -71,14 +71,14 @@ def test_names_that_others_gave_are_drawn_as_text(tmp_path):
     assert {"[2Jevil", r"$\frac{$"} <= set(words(tmp_path / "categories.svg"))
 
 
-def test_the_limit_is_drawn_with_the_share_of_rows_cut(tmp_path):
+def test_limit_is_drawn_with_the_share_of_cut_rows(tmp_path):
     _, svg = plot_lengths(tmp_path / "tokens", "Lengths", histograms(["en", "ja"], limit=512, cut=50))
     assert words(svg).count("limit 512: 25.0% cut") == 2
-    assert words(svg).count("limit 512: 25.0% cut →") == 2  # far beyond every summary: it would squeeze them
+    assert words(svg).count("limit 512: 25.0% cut →") == 2  # far beyond every summary, which it would squeeze
     assert {"tokens of a document", "tokens of a summary"} <= set(words(svg))
 
 
-def test_a_panels_title_tells_its_rows(tmp_path):
+def test_panel_title_describes_its_rows(tmp_path):
     lengths = np.arange(1, 2002)
     panels = {"en": dict.fromkeys(("document", "summary"), Histogram(lengths=lengths, unit="words", before=lengths))}
     _, svg = plot_lengths(tmp_path / "words", "Lengths", panels)
@@ -86,7 +86,7 @@ def test_a_panels_title_tells_its_rows(tmp_path):
     assert {"kept rows", "before filters"} <= set(words(svg))
 
 
-def test_a_language_without_rows_has_a_panel_that_says_so(tmp_path):
+def test_language_without_rows_has_a_labelled_panel(tmp_path):
     empty = Histogram(lengths=np.array([], dtype=np.int64), unit="tokens", limit=512)
     panels = histograms(["en"]) | {"es": {"document": empty, "summary": empty}}
     _, svg = plot_lengths(tmp_path / "tokens", "Lengths", panels)
@@ -113,7 +113,7 @@ LENGTHS = {
 
 @pytest.fixture
 def draw(tmp_path, monkeypatch):
-    """Draw histograms by language, document and summary alike; return the axes of the documents and what is written."""
+    """Draw the same histogram for documents and summaries, by language; return the document axes and all texts."""
     figures = []
     save = plots._save
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure) or save(figure, path))
@@ -128,7 +128,7 @@ def draw(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-def test_an_axis_shows_nearly_all_rows_and_says_what_it_leaves_out(name, draw):
+def test_axis_shows_nearly_all_rows_and_reports_the_rest(name, draw):
     lengths = LENGTHS[name]
     (axis,), shown = draw(en=Histogram(lengths=lengths, unit="words"))
     end = axis.get_xlim()[1]
@@ -143,13 +143,13 @@ def test_an_axis_shows_nearly_all_rows_and_says_what_it_leaves_out(name, draw):
     assert notes == ([f"{rows} beyond, longest {lengths.max():,} →"] * 2 if len(beyond) else [])
 
 
-def test_lengths_are_marked_in_whole_numbers(draw):
+def test_length_ticks_are_integers(draw):
     for longest in (1, 7, 12, 16, 19, 23, 31, 120):
         (axis,), _ = draw(en=Histogram(lengths=np.arange(longest + 1), unit="words"))
         assert all(tick == round(tick) for tick in axis.get_xticks()), longest
 
 
-def test_a_few_outliers_squeeze_nothing(draw):
+def test_few_outliers_do_not_squeeze_the_axis(draw):
     (axis,), shown = draw(en=Histogram(lengths=HEAVY, unit="words"))
     assert BODY.max() <= axis.get_xlim()[1] < 2 * BODY.max()
     assert "21 rows beyond, longest 50,000 →" in shown
@@ -158,7 +158,7 @@ def test_a_few_outliers_squeeze_nothing(draw):
 
 @pytest.mark.parametrize(("limit", "shown"), [(20, True), (100, True), (150, True), (512, False), (4096, False)])
 @pytest.mark.parametrize("name", ["a few far out", "skewed", "equal"])
-def test_limit_and_note_overlap_neither_each_other_nor_the_bars(limit, shown, name, draw):
+def test_limit_and_note_do_not_overlap_each_other_or_the_bars(limit, shown, name, draw):
     lengths = LENGTHS[name]
     panel = Histogram(lengths=lengths, unit="tokens", limit=limit, cut=int((lengths > limit).sum()))
     (axis, *_), _ = draw(**dict.fromkeys(["en", "es", "de"], panel))
@@ -177,7 +177,7 @@ def test_limit_and_note_overlap_neither_each_other_nor_the_bars(limit, shown, na
         assert axis.texts[-1].get_text().endswith("cut" if shown else "→")
 
 
-def test_languages_of_very_different_lengths_have_scales_of_their_own(draw):
+def test_languages_of_very_different_lengths_have_separate_scales(draw):
     texts = {"en": BODY, "es": BODY + 40, "de": 20 * BODY}
     apart, shown = draw(**{name: Histogram(lengths=lengths, unit="words") for name, lengths in texts.items()})
     assert [axis.get_xlim()[1] < 2 * lengths.max() for axis, lengths in zip(apart, texts.values(), strict=True)] == [
@@ -189,7 +189,7 @@ def test_languages_of_very_different_lengths_have_scales_of_their_own(draw):
     assert "words of a document" in shown
 
 
-def test_rows_beyond_that_a_filter_drops_are_noted(draw):
+def test_filtered_rows_beyond_the_axis_are_noted(draw):
     panel = Histogram(lengths=BODY, unit="words", before=HEAVY)
     _, shown = draw(en=panel)
     assert "0 rows beyond (21 before filters) →" in shown
@@ -197,7 +197,7 @@ def test_rows_beyond_that_a_filter_drops_are_noted(draw):
     assert axis.get_xlim()[1] < 200
 
 
-def test_nothing_is_cut_off_at_the_edges(tmp_path):
+def test_edges_are_blank(tmp_path):
     languages = ["en", "es", "de", "ja", "zh", "pt_BR"]
     drawn = [
         plot_categories(tmp_path / "categories", "Rows", COUNTS, TOTALS),
@@ -213,7 +213,7 @@ def test_nothing_is_cut_off_at_the_edges(tmp_path):
         assert picture.shape[1] == 1350
 
 
-def test_the_same_numbers_give_the_same_files_whatever_matplotlib_is_set_to(tmp_path):
+def test_files_are_reproducible_under_any_matplotlib_settings(tmp_path):
     before = dict(matplotlib.rcParams)
     first = plot_categories(tmp_path / "a/categories", "Rows", COUNTS, TOTALS)
     assert dict(matplotlib.rcParams) == before

@@ -1,4 +1,4 @@
-"""What a run shows: as much as `log` says, without control codes where there is no terminal."""
+"""Output of a run: filtered by `log`, and without control codes unless on a terminal."""
 
 import io
 import logging
@@ -29,7 +29,7 @@ KINDS = ("step", "detail", "news", "result", "warning")
         ("quiet", True, ("warning",)),
     ],
 )
-def test_the_terminal_shows_what_log_says_and_the_file_all(tmp_path, capsys, log, job, shown):
+def test_terminal_follows_log_and_the_file_has_everything(tmp_path, capsys, log, job, shown):
     screen = Screen(tmp_path / "train.log", log, job=job)
     screen.log("a step")
     screen.print("a detail")
@@ -44,7 +44,7 @@ def test_the_terminal_shows_what_log_says_and_the_file_all(tmp_path, capsys, log
     assert all(f"a {kind}" in file for kind in KINDS)
 
 
-def test_logging_ends_on_the_screen_and_is_as_it_was_afterwards(tmp_path, capsys):
+def test_logging_goes_to_the_screen_and_is_restored_afterwards(tmp_path, capsys):
     root = logging.getLogger()
     before = (list(root.handlers), root.level, logging.getLogger("bisum").level)
     screen = Screen(tmp_path / "train.log")
@@ -64,9 +64,9 @@ def test_logging_ends_on_the_screen_and_is_as_it_was_afterwards(tmp_path, capsys
     assert "never" not in file
 
 
-def test_without_a_terminal_a_long_stage_says_a_line_and_a_short_one_nothing(capsys, monkeypatch):
-    monkeypatch.setattr(module, "_SILENCE", 0.2)
-    monkeypatch.setattr(module, "_PULSE", 0.2)
+def test_without_a_terminal_only_long_stages_print_lines(capsys, monkeypatch):
+    monkeypatch.setattr(module, "_FIRST_LINE", 0.2)
+    monkeypatch.setattr(module, "_INTERVAL", 0.2)
     terminal = Terminal()
     with terminal.progress("short", 3) as bar:
         bar.advance(1)
@@ -79,7 +79,7 @@ def test_without_a_terminal_a_long_stage_says_a_line_and_a_short_one_nothing(cap
     assert capsys.readouterr().out == ""
 
 
-def test_nothing_of_a_text_controls_the_terminal_or_the_log(tmp_path, capsys):
+def test_texts_do_not_control_the_terminal_or_the_log(tmp_path, capsys):
     evil = "\x1b]0;title\x07\x1b[2J \x9b3J [/] [red]x[/red]"
     screen = Screen(tmp_path / "train.log", "debug")
     screen.print(evil, Text(evil))
@@ -98,7 +98,7 @@ def test_nothing_of_a_text_controls_the_terminal_or_the_log(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_scores_fit_the_screen_whole(width):
+def test_scores_fit_the_screen_untruncated(width):
     names = [f"{infix}{rouge}" for infix in ("", "en/", "es/") for rouge in ("rouge1", "rouge2", "rougeL")]
     metrics = {
         f"{p}/{name}{end}": 21.8 for p in ("eval", "baseline") for name in names for end in ("", "_low", "_high")
@@ -113,7 +113,7 @@ def test_scores_fit_the_screen_whole(width):
     assert ("21.8-21.8" in out) == (width >= 80)
 
 
-def test_the_interval_of_a_single_row_is_marked():
+def test_interval_of_a_single_row_is_marked():
     metrics = {f"eval/rouge{n}{end}": 80.0 for n in "12L" for end in ("", "_low", "_high")}
     console = Console(width=80, file=io.StringIO())
     console.print(scores_table(metrics, "eval", ScoredRows(counts={"en": 1}, profile="rouge")))

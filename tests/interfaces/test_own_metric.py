@@ -128,10 +128,10 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
     }
     assert "> metric.distance: distance of en, es" in done.out
     table = done.out[done.out.rindex("test, 24 rows") :]
-    assert "with the best checkpoint by eval/es/distance" in table
+    assert "best checkpoint by eval/es/distance" in table
     words = next(line for line in table.splitlines() if line.startswith("distance")).split()
     assert words[:3] == ["distance", "lower", f"{run['test']['test/distance']:.2f}"]
-    assert "rows with a value, of 24: language_tag 12" in table
+    assert "rows with a value (of 24): language_tag 12" in table
     assert f"es/distance {values[0]:.4g}" in done.out
     assert run["seconds"].keys() >= {"metric.rouge", "metric.chrf", "metric.distance"}
 
@@ -156,7 +156,7 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
     assert low < evaluation["difference/distance"] < high
     assert better == 100  # in all resamples, lead-3 is further off
     assert high < 0
-    shown = done.out[done.out.index("difference to lead-3") :]
+    shown = done.out[done.out.index("difference from lead-3") :]
     words = next(line for line in shown.splitlines() if line.startswith("distance")).split()
     assert words[:2] == ["distance", "lower"]
     assert words[-1] == "better"

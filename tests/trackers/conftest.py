@@ -1,4 +1,4 @@
-"""Tracked runs of seconds on the sample."""
+"""Fixtures for tracked runs on the sample that take seconds."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def small() -> list[str]:
 
 @pytest.fixture(scope="session")
 def read():
-    """The readers of a run directory: `read.lines` of a JSON-lines file, `read.record`."""
+    """Readers for run directories: `read.lines` for JSON-lines files and `read.record`."""
 
     class Readers:
         @staticmethod
@@ -49,7 +49,7 @@ def read():
 
 @pytest.fixture(scope="session")
 def command(tmp_path_factory):
-    """Run a command line in this process, as `command(*arguments, cwd=FOLDER)`; returns its exit code."""
+    """Run a command line in this process as `command(*arguments, cwd=FOLDER)`; returns the exit code."""
     from bisum.cli.main import main
 
     def run(*arguments: str, cwd: Path | None = None) -> int:

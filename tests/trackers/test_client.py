@@ -1,4 +1,4 @@
-"""A tracker of one's own, and trackers that fail in every way: none ends, changes or delays a training."""
+"""A user's tracker, and failing trackers, which do not end, change or delay a training run."""
 
 import json
 import os
@@ -48,40 +48,40 @@ class InNotebook(Tracker):
 
 
 class Bad(Notebook):
-    def __init__(self, run, way):
-        self.way = way
-        super().__init__(run, way)
-        if way == "fails in start":
+    def __init__(self, run, fault):
+        self.fault = fault
+        super().__init__(run, fault)
+        if fault == "fails in start":
             raise ValueError("no paper")
-        if way == "leaves in start":
+        if fault == "exits in start":
             sys.exit(3)
-        if way == "sleeps in start":
+        if fault == "sleeps in start":
             time.sleep(3600)
 
     def log(self, *arguments, **named):
-        if self.way == "fails in log":
+        if self.fault == "fails in log":
             raise ValueError("no paper\\n\\x1b[31mat\\x9b all")
-        if self.way == "exits in log":
+        if self.fault == "exits in log":
             os._exit(3)
-        if self.way == "sleeps in log":
+        if self.fault == "sleeps in log":
             time.sleep(3600)
-        if self.way == "prints garbage":
+        if self.fault == "prints garbage":
             print("{]" * 100000, flush=True)
             os.write(1, b"\\xff\\xfe")
             input()
 
     def finish(self, status):
-        if self.way == "sleeps in finish":
+        if self.fault == "sleeps in finish":
             time.sleep(3600)
         super().finish(status)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Badly(Tracker):
-    way: str
+    fault: str
 
     def start(self, run):
-        return Bad(run, self.way)
+        return Bad(run, self.fault)
 """
 
 YAML = "defaults: [_base]\n_target_: diary.{}\n"
@@ -89,11 +89,11 @@ YAML = "defaults: [_base]\n_target_: diary.{}\n"
 
 @pytest.fixture
 def tracker(tmp_path, monkeypatch, small):
-    """Compose a small run with a tracker of diary.py, in a folder that bisum knows nothing of."""
+    """Compose a small run with a tracker from diary.py, outside bisum's own folders."""
     (tmp_path / "diary.py").write_text(CODE, encoding="utf-8")
     (tmp_path / "conf/tracker").mkdir(parents=True)
     (tmp_path / "conf/tracker/notebook.yaml").write_text(YAML.format("InNotebook") + "ink: blue\n")
-    (tmp_path / "conf/tracker/badly.yaml").write_text(YAML.format("Badly") + "way: ???\n")
+    (tmp_path / "conf/tracker/badly.yaml").write_text(YAML.format("Badly") + "fault: ???\n")
     monkeypatch.setenv(ALLOW_VARIABLE, "diary")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "diary", raising=False)
@@ -109,7 +109,7 @@ def untracked(small, tmp_path_factory):
     """The metrics of a run without tracker, and its seconds."""
     directory = tmp_path_factory.mktemp("run") / "run"
     config = compose([*small, "trainer.epochs=1", "tracker=none", "tracker.mode=online"])
-    train(config, tmp_path_factory.mktemp("first") / "run")  # imports what is imported once
+    train(config, tmp_path_factory.mktemp("first") / "run")  # a first run, so that imports are not timed
     began = time.perf_counter()
     train(config, directory)
     assert not {path.name for path in directory.iterdir()} & {"wandb", "tracker.log", "tracked.jsonl"}
@@ -121,7 +121,7 @@ def values(directory):
     return [{name: value for name, value in line.items() if name != "train/examples_per_second"} for line in lines]
 
 
-def test_a_tracker_of_ones_own(tracker, tmp_path, capfd, read):
+def test_user_tracker_records_the_run(tracker, tmp_path, capfd, read):
     train(tracker("tracker=notebook", "tracker.ink=red", "seed=7"), tmp_path / "run")
     first, *logged, last = read.lines(tmp_path / "run/notebook.jsonl")
     name = read.record(tmp_path / "run")["tracker"]["name"]
@@ -139,33 +139,33 @@ def test_a_tracker_of_ones_own(tracker, tmp_path, capfd, read):
 
 
 @pytest.mark.parametrize(
-    ("way", "said"),
+    ("fault", "message"),
     [
         ("fails in start", "start failed: ValueError: no paper (see tracker.log)"),
-        ("leaves in start", "start failed: SystemExit: 3 (see tracker.log)"),
-        ("sleeps in start", "not done 2 s after the run, so it was stopped (see tracker.log)"),
+        ("exits in start", "start failed: SystemExit: 3 (see tracker.log)"),
+        ("sleeps in start", "still busy 2 s after the run; stopped (see tracker.log)"),
         ("fails in log", "log failed: ValueError: no paper at all (see tracker.log)"),
-        ("exits in log", "its process died with exit code 3 (see tracker.log)"),
-        ("sleeps in log", "not done 2 s after the run, so it was stopped (see tracker.log)"),
+        ("exits in log", "the process exited with code 3 (see tracker.log)"),
+        ("sleeps in log", "still busy 2 s after the run; stopped (see tracker.log)"),
         ("prints garbage", "log failed: EOFError: EOF when reading a line (see tracker.log)"),
-        ("sleeps in finish", "not done 2 s after the run, so it was stopped (see tracker.log)"),
+        ("sleeps in finish", "still busy 2 s after the run; stopped (see tracker.log)"),
     ],
 )
-def test_a_tracker_that(way, said, tracker, tmp_path, untracked, capfd):
+def test_failing_tracker_costs_one_warning(fault, message, tracker, tmp_path, untracked, capfd):
     metrics, seconds = untracked
-    config = tracker("tracker=badly", f"tracker.way={way}", "tracker.finish_seconds=2")
+    config = tracker("tracker=badly", f"tracker.fault={fault}", "tracker.finish_seconds=2")
     began = time.perf_counter()
     train(config, tmp_path / "run")
     assert time.perf_counter() - began < 3 * seconds + 2 + 5
     assert values(tmp_path / "run") == metrics
     out, err = capfd.readouterr()
     assert err == ""
-    assert [line for line in out.splitlines() if "warning" in line] == [f"> warning: tracker: {said}"]
+    assert [line for line in out.splitlines() if "warning" in line] == [f"> warning: tracker: {message}"]
     assert not children()
 
 
 def children():
-    """Processes that this one has started and not seen the end of, zombies included."""
+    """Unreaped child processes, including zombies."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     lines = [Path(f"/proc/{child}/cmdline") for child in listed.read_text().split()] if listed.exists() else []
     return [
@@ -173,7 +173,7 @@ def children():
     ]
 
 
-def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
+def test_table_rows_are_shared_by_runs_on_overlapping_rows():
     rows = [{"id": f"{number}", "language": "es" if number % 10 == 0 else "en"} for number in range(200)]
     some = sample(rows, 8)
     assert [row["language"] for row in some] == ["en", "es"] * 4
@@ -198,7 +198,7 @@ def test_rows_of_a_table_are_shared_by_runs_on_other_rows():
         (["tracker=none", "hydra.run.dir=x", "++generation.num_beams=4", "languages=[en]"], "starter-num_beams4-en"),
     ],
 )
-def test_a_run_is_named_by_what_differs(arguments, name):
+def test_run_is_named_by_its_overrides(arguments, name):
     assert run_name(compose(arguments).provenance) == name.replace("-en", "-languagesen")
 
 
@@ -210,12 +210,12 @@ def test_a_run_is_named_by_what_differs(arguments, name):
         (["trainer.learning_rate=5e-5", "++seed=4"], "starter-lr5e-05"),
     ],
 )
-def test_runs_that_differ_in_their_seed_are_one_system(arguments, system):
+def test_runs_that_differ_only_in_the_seed_share_a_system_name(arguments, system):
     assert system_name(compose(arguments).provenance) == system
 
 
 @pytest.mark.parametrize("option", ["wandb", "trackio", "none"])
-def test_every_tracker_takes_the_common_keys(option):
+def test_every_tracker_accepts_the_common_keys(option):
     arguments = ["mode=offline", "project=titles", "name=a", "group=b", "tags=[c]", "table_rows=0", "finish_seconds=1"]
     config = compose([f"tracker={option}", *(f"tracker.{argument}" for argument in arguments)])
     assert (config.tracker.mode, config.tracker.project, config.tracker.tags) == ("offline", "titles", ["c"])
@@ -223,7 +223,7 @@ def test_every_tracker_takes_the_common_keys(option):
     assert not compose([f"tracker={option}", "tracker.mode=disabled"]).tracker.wanted
 
 
-def test_the_environment_fills_what_the_configuration_leaves_open(monkeypatch):
+def test_environment_fills_unset_keys(monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "mine")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_RUN_GROUP", "42")
@@ -232,19 +232,19 @@ def test_the_environment_fills_what_the_configuration_leaves_open(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("environment", "mode", "asked"),
+    ("environment", "mode", "expected"),
     [("offline", "auto", "offline"), ("dryrun", "auto", "offline"), ("disabled", "auto", "disabled"),
      ("disabled", "online", "online"), ("", "auto", "auto"), ("shared", "auto", "auto")],
 )  # fmt: skip
-def test_wandbs_own_mode_holds_where_the_configuration_leaves_it_open(environment, mode, asked, monkeypatch):
+def test_wandb_mode_applies_if_the_configuration_sets_none(environment, mode, expected, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", environment)
     tracker = compose([f"tracker.mode={mode}"]).tracker
-    assert tracker.asked == asked
-    assert tracker.wanted == (asked != "disabled")
+    assert tracker.requested_mode == expected
+    assert tracker.wanted == (expected != "disabled")
 
 
-def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
-    """As other children of the training, such as data loaders, keep it."""
+def test_process_ends_with_the_run_even_if_its_input_stays_open():
+    """Other children of the training, such as data loaders, keep it open."""
     config = compose(["tracker=none"]).provenance.resolved["tracker"]
     facts = {"directory": ".", "id": "a", "name": "a", "system": "a", "profile": "rouge", "group": None, "tags": []}
     facts |= {"job": "train", "config": {}, "commit": None, "process": 1, "resumed": False, "kept": 0}
@@ -264,7 +264,7 @@ def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"),
+    ("argument", "message"),
     [
         ("tracker=wandbb", "tracker=wandbb: no such option, did you mean 'wandb'? (valid: none, trackio, wandb)"),
         ("tracker=null", "tracker=null: one is needed (valid: none, trackio, wandb)"),
@@ -275,5 +275,5 @@ def test_the_process_ends_with_the_run_even_if_its_input_stays_open():
         ("tracker.table_rows=-1", "tracker.table_rows: expected a whole number >= 0, not -1"),
     ],
 )
-def test_a_mistake_is_told(argument, said, call_bisum, one_line):
-    assert said in one_line(call_bisum(argument))
+def test_invalid_option_is_reported(argument, message, call_bisum, one_line):
+    assert message in one_line(call_bisum(argument))

@@ -1,4 +1,4 @@
-"""What a dashboard shows of a run by default, and the lines of its charts."""
+"""Metrics that a dashboard shows by default, and the lines of its charts."""
 
 import pytest
 
@@ -18,11 +18,11 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize(("names", "shown"), [(SHOWN, True), (HIDDEN, False)])
-def test_what_is_shown(names, shown):
+def test_default_metrics_are_shown_and_others_hidden(names, shown):
     assert [name for name in names if is_shown(name, profile="rouge", has_charts=True) != shown] == []
 
 
-def test_only_the_profile_of_the_run_is_shown():
+def test_only_the_runs_profile_is_shown():
     profiles = {"eval/rougeL": "rouge", "eval/ar/rougeL": "rouge", "eval/unicode/ar/rougeL": "unicode"}
     for name, own in profiles.items():
         for profile in ("rouge", "unicode"):
@@ -30,12 +30,12 @@ def test_only_the_profile_of_the_run_is_shown():
     assert is_shown("eval/chrf", profile="unicode", has_charts=True)
 
 
-def test_the_baseline_is_shown_where_no_chart_draws_it():
+def test_baseline_is_shown_if_no_chart_shows_it():
     assert is_shown("baseline/es/rougeL", profile="rouge", has_charts=False)
     assert not is_shown("baseline/es/rougeL_low", profile="rouge", has_charts=False)
 
 
-def test_the_lines_of_a_chart():
+def test_charts_have_lines_for_run_and_baseline():
     curves = Curves("night", "lead-2", "unicode")
     baseline = {"baseline/unicode/rougeL": 18.0, "baseline/unicode/es/rougeL": 17.0, "baseline/rougeL": 1.0}
     assert not curves.add({"step": 0, "epoch": 0.0, **baseline})

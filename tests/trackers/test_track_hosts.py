@@ -1,4 +1,4 @@
-"""W&B hosts that are not there, hang or answer nonsense: the training does not notice."""
+"""W&B hosts that are unreachable, hang or return garbage do not affect a training run."""
 
 import json
 import re
@@ -17,17 +17,17 @@ VIEWER = {"data": {"viewer": {"id": "x", "entity": "me", "username": "me", "emai
 
 @pytest.fixture
 def host():
-    """Start a host that answers as `kind` says; returns its address."""
+    """Start a host that behaves as `kind` says; returns its address."""
     servers = []
 
     def start(kind):
         class Host(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                if kind == "hangs" or (kind == "knows the key and then hangs" and b"Viewer" not in body):
+                if kind == "hangs" or (kind == "accepts the key and then hangs" and b"Viewer" not in body):
                     time.sleep(60)
-                answer = b"<html>login" if kind == "answers garbage" else json.dumps(VIEWER).encode()
-                self.send_response(403 if kind == "refuses the key" else 200)
+                answer = b"<html>login" if kind == "returns garbage" else json.dumps(VIEWER).encode()
+                self.send_response(403 if kind == "rejects the key" else 200)
                 self.end_headers()
                 self.wfile.write(answer)
 
@@ -46,8 +46,8 @@ def host():
 
 
 @pytest.fixture
-def takes_everything():
-    """A host that behaves as W&B does, but has every table already; keeps the history it is sent."""
+def accepting_host():
+    """A host that behaves like W&B but already has every table; records the history it receives."""
     history = []
 
     class Host(BaseHTTPRequestHandler):
@@ -55,14 +55,14 @@ def takes_everything():
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            asked = json.loads(body) if body.startswith(b"{") else {}
-            for name, chunk in (asked.get("files") or {}).items():
+            request = json.loads(body) if body.startswith(b"{") else {}
+            for name, chunk in (request.get("files") or {}).items():
                 if name == "wandb-history.jsonl":
                     assert chunk["offset"] == len(history)
                     history.extend(json.loads(line) for line in chunk["content"])
-            named = re.search(r"(?:query|mutation) (\w+)", asked.get("query", ""))
-            operation = asked.get("operationName") or (named and named[1])
-            answer = json.dumps({"data": self.answer(operation, asked.get("variables"))}).encode()
+            named = re.search(r"(?:query|mutation) (\w+)", request.get("query", ""))
+            operation = request.get("operationName") or (named and named[1])
+            answer = json.dumps({"data": self.answer(operation, request.get("variables"))}).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
@@ -92,7 +92,7 @@ def takes_everything():
                 files = [{"name": name, "uploadUrl": f"{server.address}/{name}"} for name in given["files"]]
                 return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
             if operation == "ArtifactType":
-                return {} if server.refuses_tables else {"project": None}
+                return {} if server.rejects_tables else {"project": None}
             if operation == "CreateArtifact":
                 return {"createArtifact": {"artifact": {"id": "a", "state": "COMMITTED"}}}
             return VIEWER["data"] if operation == "Viewer" else {}
@@ -101,7 +101,7 @@ def takes_everything():
             pass
 
     server = Server(Host)
-    server.history, server.refuses_tables = history, False
+    server.history, server.rejects_tables = history, False
     yield server
     server.shutdown()
     server.server_close()
@@ -122,7 +122,7 @@ def values(directory):
 
 @pytest.fixture
 def _tracked(monkeypatch):
-    """Without what the tests' environment sets, `WANDB_MODE=disabled`."""
+    """Remove `WANDB_MODE=disabled` from the tests' environment."""
     monkeypatch.delenv("WANDB_MODE")
 
 
@@ -134,17 +134,17 @@ def closed_port():
 
 @pytest.mark.usefixtures("_tracked")
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
-        ("is not there", "tracking offline"),
+        ("is unreachable", "tracking offline"),
         ("hangs", "tracking offline"),
-        ("answers garbage", "tracking offline"),
-        ("refuses the key", "tracking offline"),
-        ("knows the key and then hangs", "was stopped"),
+        ("returns garbage", "tracking offline"),
+        ("rejects the key", "tracking offline"),
+        ("accepts the key and then hangs", "stopped"),
     ],
 )
-def test_a_host_that(kind, said, host, small, untracked, tmp_path, monkeypatch, capfd):
-    monkeypatch.setenv("WANDB_BASE_URL", closed_port() if kind == "is not there" else host(kind))
+def test_failing_host_costs_one_warning(kind, message, host, small, untracked, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("WANDB_BASE_URL", closed_port() if kind == "is unreachable" else host(kind))
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     arguments = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
     began = time.perf_counter()
@@ -154,30 +154,30 @@ def test_a_host_that(kind, said, host, small, untracked, tmp_path, monkeypatch, 
     out, err = capfd.readouterr()
     assert err == ""
     (warning,) = (line for line in out.splitlines() if "warning" in line)
-    assert said in warning
+    assert message in warning
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
 
 @pytest.mark.usefixtures("_tracked")
 @pytest.mark.parametrize("mode", ["auto", "online"])
-def test_without_a_key(mode, small, untracked, tmp_path, capfd):
+def test_missing_key_warns_only_online(mode, small, untracked, tmp_path, capfd):
     train(compose([*small, "trainer.epochs=1", f"tracker.mode={mode}"]), tmp_path / "run")
     assert values(tmp_path / "run") == untracked
     lines = [line for line in capfd.readouterr().out.splitlines() if "API key" in line]
     assert [line.partition(":")[0] for line in lines] == ["> warning"] * (mode == "online") + ["> tracked offline"]
 
 
-def test_disabled_by_the_environment(small, tmp_path):
-    """`WANDB_MODE=disabled`, which the tests' own environment sets."""
+def test_environment_disables_tracking(small, tmp_path):
+    """The tests' own environment sets `WANDB_MODE=disabled`."""
     train(compose([*small, "trainer.epochs=1"]), tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert not names & {"wandb", "tracker.log", "tracked.jsonl"}
 
 
-def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp_path, monkeypatch, capfd, read):
-    """The history that the host was sent has every line once; of a longer run, what it logs anew follows."""
-    address, history = takes_everything.address, takes_everything.history
+def test_resumed_run_continues_online(accepting_host, small, command, tmp_path, monkeypatch, capfd, read):
+    """The host receives every line once, followed by the lines that the resumed run logs."""
+    address, history = accepting_host.address, accepting_host.history
     monkeypatch.setenv("WANDB_BASE_URL", address)
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     directory = tmp_path / "run"
@@ -185,7 +185,7 @@ def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp
     assert command(*arguments, f"hydra.run.dir={directory}") == 0
     out, err = capfd.readouterr()
     identity = read.record(directory)["tracker"]["id"]
-    assert out.count(f"> tracked at {address}/me/bisum/runs/{identity}") == 2  # when it begins and when it ends
+    assert out.count(f"> tracked at {address}/me/bisum/runs/{identity}") == 2  # at the start and at the end
     assert (err, out.count("warning")) == ("", 0)
     first = read.lines(directory / "metrics.jsonl")
     assert [line["_step"] for line in history] == list(range(len(first)))
@@ -201,27 +201,27 @@ def test_online_a_resumed_run_is_continued(takes_everything, small, command, tmp
     assert SECRET not in "".join(path.read_text("utf-8", "replace") for path in directory.rglob("*.log"))
 
 
-def test_a_table_that_is_refused_costs_no_metric(takes_everything, small, command, tmp_path, monkeypatch, capfd, read):
-    takes_everything.refuses_tables = True
-    monkeypatch.setenv("WANDB_BASE_URL", takes_everything.address)
+def test_rejected_table_loses_no_metrics(accepting_host, small, command, tmp_path, monkeypatch, capfd, read):
+    accepting_host.rejects_tables = True
+    monkeypatch.setenv("WANDB_BASE_URL", accepting_host.address)
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     assert command(*small, "tracker.mode=online", f"hydra.run.dir={tmp_path / 'run'}") == 0
     (warning,) = (line for line in capfd.readouterr().out.splitlines() if "warning" in line)
     assert "log failed: " in warning
     lines = read.lines(tmp_path / "run/metrics.jsonl")
-    assert [line["_step"] for line in takes_everything.history] == list(range(len(lines)))
-    for line, sent in zip(lines, takes_everything.history, strict=True):
+    assert [line["_step"] for line in accepting_host.history] == list(range(len(lines)))
+    for line, sent in zip(lines, accepting_host.history, strict=True):
         assert sent | line == sent
 
 
 @pytest.mark.usefixtures("_tracked")
-def test_a_strangers_folder_chooses_no_host(small, tmp_path, monkeypatch):
-    """W&B reads `wandb/settings` in the current folder, whose `base_url` would get the key."""
-    asked = []
+def test_settings_in_an_untrusted_folder_are_ignored(small, tmp_path, monkeypatch):
+    """W&B reads `wandb/settings` in the current folder and would send the key to its `base_url`."""
+    requests = []
 
     class Host(BaseHTTPRequestHandler):
         def do_POST(self):
-            asked.append(self.headers.get("authorization"))
+            requests.append(self.headers.get("authorization"))
             self.send_response(200)
             self.end_headers()
 
@@ -238,9 +238,9 @@ def test_a_strangers_folder_chooses_no_host(small, tmp_path, monkeypatch):
         (folder / "settings").write_text(f"[default]\nbase_url = {server.address}\n", encoding="utf-8")
     arguments = [*small, "trainer.epochs=1", "tracker.mode=auto", "tracker.finish_seconds=8"]
     train(compose(arguments), tmp_path / "run")
-    assert asked == []
+    assert requests == []
     monkeypatch.setenv("WANDB_BASE_URL", server.address)  # the user's own choice
     train(compose(arguments), tmp_path / "other")
-    assert asked
+    assert requests
     server.shutdown()
     server.server_close()

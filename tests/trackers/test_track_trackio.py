@@ -1,4 +1,4 @@
-"""What trackio is given, read from its database."""
+"""Runs logged to trackio, read from its database."""
 
 import json
 import sqlite3
@@ -32,7 +32,7 @@ def directory(command, small, store, tmp_path_factory):
 
 
 def rows(store, run_id):
-    """The logged rows of a run, in their order: step and values."""
+    """The logged rows of a run in order, as (step, values)."""
     with sqlite3.connect(store / "bisum.db") as database:
         query = "SELECT step, metrics FROM metrics WHERE run_id = ? ORDER BY id"
         return [(step, json.loads(values)) for step, values in database.execute(query, (run_id,))]
@@ -44,8 +44,8 @@ def check(store, directory, read):
     assert len(logged) == len(lines)
     (baseline,) = (line for line in lines if "baseline/rouge1" in line)
     for line, (step, values) in zip(lines, logged, strict=True):
-        beside = {name: value for name, value in baseline.items() if name.startswith("baseline/")}
-        expected = (beside | line) if "eval/loss" in line else line
+        baselines = {name: value for name, value in baseline.items() if name.startswith("baseline/")}
+        expected = (baselines | line) if "eval/loss" in line else line
         plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
         assert {"step": step, **plain} == expected
     best = {f"best/{name}": value for name, value in record["best"].items()}
@@ -53,7 +53,7 @@ def check(store, directory, read):
     return logged
 
 
-def test_every_line_with_its_step(directory, store, read):
+def test_every_line_is_logged_at_its_step(directory, store, read):
     logged = check(store, directory, read)
     tables = [values["predictions/validation"]["_value"] for _, values in logged if "predictions/validation" in values]
     assert len(tables) == 2
@@ -62,7 +62,7 @@ def test_every_line_with_its_step(directory, store, read):
     assert sum(logged[0][1]["histograms/baseline/rougeL"]["values"]) == 8
 
 
-def test_configuration_and_group(directory, store, read):
+def test_configuration_and_group_are_logged(directory, store, read):
     record = read.record(directory)
     with sqlite3.connect(store / "bisum.db") as database:
         query = "SELECT run_name, config FROM configs WHERE run_id = ?"
@@ -75,7 +75,7 @@ def test_configuration_and_group(directory, store, read):
     assert {key: config[key] for key in record["config"]} == record["config"]
 
 
-def test_a_resumed_run_takes_its_own_place(directory, store, read, command):
+def test_resumed_run_replaces_its_earlier_version(directory, store, read, command):
     before = read.record(directory)["tracker"]["id"]
     assert command(f"resume={directory}", "trainer.epochs=3") == 0
     assert rows(store, before) == [] or before == read.record(directory)["tracker"]["id"]
@@ -85,12 +85,12 @@ def test_a_resumed_run_takes_its_own_place(directory, store, read, command):
         assert database.execute("SELECT count(DISTINCT run_id) FROM metrics").fetchone() == (1,)
 
 
-def test_the_way_to_the_dashboard_is_shown(directory, store, read):
+def test_dashboard_command_is_shown(directory, store, read):
     view = read.record(directory)["tracker"]["view"]
-    assert view == f"tracked by trackio.  View: TRACKIO_DIR={store} trackio show --project bisum"
+    assert view == f"tracked with trackio.  View: TRACKIO_DIR={store} trackio show --project bisum"
 
 
-def test_without_the_extra(call_bisum, one_line, monkeypatch):
+def test_missing_extra_is_reported(call_bisum, one_line, monkeypatch):
     monkeypatch.setitem(sys.modules, "trackio", None)
     assert "pip install 'bisum[trackio]'" in one_line(call_bisum("tracker=trackio"))
     assert compose(["tracker=none"]).tracker.mode == "auto"

@@ -1,4 +1,4 @@
-"""What W&B is given, read back from its transaction log: every value of `metrics.jsonl`, and what stands beside."""
+"""Runs logged to W&B, read from the transaction log: every value of `metrics.jsonl`, tables, charts and summary."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def log_folder(directory):
 
 
 def records(directory):
-    """The records of a run's transaction log, as W&B's own reader gives them, by type."""
+    """The records of a run's transaction log by type, read with W&B's own reader."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log_folder(directory))]
     found = {}
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
@@ -35,7 +35,7 @@ def records(directory):
 
 
 def summary(found):
-    """The summary as it stands at the end."""
+    """The final summary."""
     values = {}
     for record in found["summary"]:
         values |= record["update"]
@@ -43,7 +43,7 @@ def summary(found):
 
 
 def check_history(found, directory):
-    """Every key of every line is there with its value; besides, only what belongs to the line."""
+    """Check that the history has every value of every line, and otherwise only media of the line."""
     lines = read_metrics(directory)
     rows = found["history"]
     assert [row["step"].get("num", 0) for row in rows] == list(range(len(lines)))
@@ -59,7 +59,7 @@ def check_history(found, directory):
 
 @pytest.fixture(scope="module")
 def sweep(command, small, tmp_path_factory):
-    """Four jobs of two systems, tracked."""
+    """A tracked sweep: two systems with two seeds."""
     directory = tmp_path_factory.mktemp("sweeps") / "rates"
     arguments = ["-m", *small, *TRACKED, "trainer.learning_rate=1e-3,2e-2", "seed=1,2", "hydra/launcher=basic"]
     arguments.append(f"hydra.sweep.dir={directory}")
@@ -69,7 +69,7 @@ def sweep(command, small, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def other_backend(command, small, tmp_path_factory):
-    """A run from within a repository, its checkpoint an artifact."""
+    """A run inside a git repository, with its checkpoint logged as an artifact."""
     repository = tmp_path_factory.mktemp("repository")
     directory = repository / "run"
     for arguments in ("init", "-c user.name=a -c user.email=a@b.c commit --allow-empty -m first"):
@@ -91,7 +91,7 @@ def found(other_backend):
     return records(other_backend)
 
 
-def test_the_jobs_of_a_sweep_are_runs_of_a_group(sweep, read):
+def test_sweep_jobs_are_runs_of_one_group(sweep, read):
     ids, systems = set(), []
     for job, (rate, seed) in enumerate(product(("0.001", "0.02"), (1, 2))):
         directory = sweep / str(job)
@@ -113,11 +113,11 @@ def test_the_jobs_of_a_sweep_are_runs_of_a_group(sweep, read):
     assert {path.name for path in sweep.iterdir()} == {"0", "1", "2", "3", *files}
 
 
-def test_history_of_the_other_backend(found, other_backend):
+def test_other_backend_logs_the_full_history(found, other_backend):
     check_history(found, other_backend)
 
 
-def test_the_run_and_its_configuration(found, other_backend, read):
+def test_run_and_configuration_are_logged(found, other_backend, read):
     (run,) = found["run"]
     record = read.record(other_backend)
     config = {name: value for name, value in run["config"]["update"].items() if name != "_wandb"}
@@ -133,14 +133,14 @@ def test_the_run_and_its_configuration(found, other_backend, read):
     assert [end["exit_code"] for end in found["exit"]] == [0]
 
 
-def test_axes(found):
+def test_metrics_have_their_axes(found):
     axes = {record["glob_name"]: record["step_metric"] for record in found["metric"] if "glob_name" in record}
     assert axes["train/*"] == "step"
     assert {axes[f"{prefix}/*"] for prefix in ("eval", "test", "baseline")} == {"epoch"}
 
 
 def panels(found):
-    """The logged names that the default workspace shows, and those that are hidden; each value counts by its key."""
+    """The logged names that the default workspace shows, and those it hides; media count once."""
     logged = set()
     for row in found["history"]:
         logged |= {re.sub(r"\.[a-z_\d]+$", "", name).removesuffix("._type") for name in row["item"]}
@@ -150,7 +150,7 @@ def panels(found):
 
 
 def rouges(*prefixes, profile=""):
-    """The ROUGE F1 of all rows and of each language."""
+    """The names of ROUGE F1 for all rows and per language."""
     return {
         f"{prefix}/{profile}{language}{rouge}"
         for prefix in prefixes
@@ -159,7 +159,7 @@ def rouges(*prefixes, profile=""):
     }
 
 
-def test_the_default_workspace_is_curated(found):
+def test_default_workspace_is_curated(found):
     shown, hidden = panels(found)
     curves = {"train/loss", "train/learning_rate", "train/grad_norm", "train/examples_per_second"}
     lengths = {f"{prefix}/{name}" for prefix in ("eval", "test") for name in ("loss", "gen_len")}
@@ -170,13 +170,13 @@ def test_the_default_workspace_is_curated(found):
     assert rouges("baseline") | rouges("eval", "test", "baseline", profile="unicode/") <= hidden
 
 
-def test_every_hidden_metric_is_defined_before_it_is_logged_and_keeps_its_axis(found):
+def test_hidden_metrics_are_defined_once_and_keep_their_axis(found):
     hidden = {record["name"]: record for record in found["metric"] if "name" in record}
     assert {record.get("step_metric") for name, record in hidden.items() if name.startswith("eval/")} == {"epoch"}
-    assert len(hidden) == sum("name" in record for record in found["metric"])  # each once
+    assert len(hidden) == sum("name" in record for record in found["metric"])  # no duplicates
 
 
-def test_charts_show_the_run_beside_its_baseline(found, other_backend, read):
+def test_charts_show_the_run_and_its_baseline(found, other_backend, read):
     name, lines = found["run"][0]["display_name"], read_metrics(other_backend)
     for rouge in ("rouge1", "rouge2", "rougeL", "rougeLsum"):
         expected = [
@@ -202,7 +202,7 @@ def test_charts_show_the_run_beside_its_baseline(found, other_backend, read):
     assert {f"_wandb.visualize.charts/{rouge}" for rouge in ("rouge1", "rouge2", "rougeL", "rougeLsum")} <= charts
 
 
-def test_the_differences_to_the_baseline_are_in_the_summary(found, other_backend, read):
+def test_differences_from_the_baseline_are_in_the_summary(found, other_backend, read):
     record, values = read.record(other_backend), summary(found)
     for name, prefix, of in (("test", "", "test"), ("best", "best/", "eval")):
         scores = record[name] | ({} if name == "test" else record["baseline"])
@@ -223,8 +223,8 @@ def test_best_and_last_are_in_the_summary(found, other_backend, read):
         assert name in ("step", "epoch") or name.startswith("difference/") or values[name] == value
 
 
-def test_the_same_rows_are_in_every_table(found, other_backend, read):
-    """Read from the files that the log names."""
+def test_every_table_has_the_same_rows(found, other_backend, read):
+    """Tables are read from the logged files."""
     ids = {}
     for row in found["history"]:
         for name, path in row["item"].items():
@@ -267,13 +267,13 @@ def test_histograms_count_every_row(found, other_backend, read):
         if "eval/gen_len" in row["item"]:
             counts, edges = (row["item"][f"histograms/eval/gen_len.{part}"] for part in ("values", "bins"))
             assert sum(counts) == 8
-            # Bins are a token wide, the last holds the two largest lengths.
+            # Bins are one token wide; the last one contains the two largest lengths.
             assert edges == list(range(13))
             low = sum(count * edge for count, edge in zip(counts, edges, strict=False)) / 8
             assert low <= row["item"]["eval/gen_len"] <= low + counts[-1] / 8
 
 
-def test_the_best_checkpoint_is_an_artifact(found, other_backend, read):
+def test_best_checkpoint_is_an_artifact(found, other_backend, read):
     (artifact,) = (artifact for artifact in found["artifact"] if artifact["type"] == "model")
     best = read.record(other_backend)["test"]["checkpoint"]
     assert {best, "best"} <= set(artifact["aliases"])
@@ -281,13 +281,13 @@ def test_the_best_checkpoint_is_an_artifact(found, other_backend, read):
     assert files["model.safetensors"] == str(other_backend / "checkpoints" / best / "model.safetensors")
 
 
-def test_everything_lies_in_the_run_directory(found, other_backend):
+def test_all_files_are_in_the_run_directory(found, other_backend):
     for artifact in found["artifact"]:
         for entry in artifact["manifest"]["contents"]:
             assert entry["local_path"].startswith(str(other_backend))
 
 
-def test_the_commands_that_are_shown_work(other_backend, read):
+def test_displayed_commands_work(other_backend, read):
     view = read.record(other_backend)["tracker"]["view"]
     folder = "run/wandb"
     assert view.endswith("View: wandb leet run/wandb  Upload: wandb sync run/wandb")
@@ -300,7 +300,7 @@ def test_the_commands_that_are_shown_work(other_backend, read):
 
 @pytest.fixture(scope="module")
 def resumed(command, small, tmp_path_factory, read):
-    """A run that was killed with -9 in its second epoch, and resumed; the logs of both."""
+    """A run that was killed in its second epoch and resumed, with the record and log of the killed one."""
     directory = tmp_path_factory.mktemp("killed") / "run"
     arguments = [*small, *TRACKED, "corpus.max_train_rows=128", "trainer.save_every=4", "seed=3"]
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
@@ -314,7 +314,7 @@ def resumed(command, small, tmp_path_factory, read):
     process.kill()
     process.wait()
     killed = read.record(directory)["tracker"]
-    for _ in range(300):  # the tracker's process notices and ends
+    for _ in range(300):  # until the tracker's process ends
         first = records(directory)
         if "exit" in first:
             break
@@ -324,13 +324,13 @@ def resumed(command, small, tmp_path_factory, read):
     return directory, killed, first
 
 
-def test_a_killed_run_is_marked_as_crashed(resumed):
+def test_killed_run_is_marked_as_crashed(resumed):
     _, killed, first = resumed
     assert first["exit"][0]["exit_code"] == 1
     assert first["run"][0]["run_id"] == killed["id"]
 
 
-def test_a_resumed_run_has_one_log_that_is_complete(resumed, read):
+def test_resumed_run_has_a_single_complete_log(resumed, read):
     directory, killed, _ = resumed
     found = records(directory)
     check_history(found, directory)
@@ -342,7 +342,7 @@ def test_a_resumed_run_has_one_log_that_is_complete(resumed, read):
     assert run["config"]["update"]["choices"]["model"] == "tiny"
 
 
-def test_an_exploration_is_tracked_with_its_plots(command, tmp_path):
+def test_exploration_is_tracked_with_its_plots(command, tmp_path):
     arguments = [*TRACKED, "corpus.max_train_rows=24", "corpus.max_eval_rows=8", f"hydra.run.dir={tmp_path / 'run'}"]
     assert command("explore", *arguments) == 0
     (line,) = read_metrics(tmp_path / "run")
@@ -356,7 +356,7 @@ def test_an_exploration_is_tracked_with_its_plots(command, tmp_path):
     assert found["run"][0]["job_type"] == "explore"
 
 
-def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
+def test_readme_sweep_composes_with_the_agents_arguments():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -378,7 +378,7 @@ def test_the_sweep_of_the_readme_composes_as_its_agent_would_call_it():
 
 
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("failed", 1), ("interrupted", 1)])
-def test_a_pruned_run_does_not_show_as_failed(tmp_path, status, code):
+def test_pruned_run_is_not_shown_as_failed(tmp_path, status, code):
     script = (
         "from pathlib import Path; import wandb\n"
         "from bisum.trackers.wandb_tracker import WandbRun\n"

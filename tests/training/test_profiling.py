@@ -57,7 +57,7 @@ def test_the_table_is_that_of_the_recorded_steps(backend, profiled, tmp_path):
     assert shares[:10] == sorted(shares[:10], reverse=True)
     multiplied = sum(event.get("name") == "aten::mm" and event.get("ph") == "X" for event in events)
     assert float(table["aten::mm"][2]) == multiplied / 2
-    assert out.count("(to see it, drop it on https://ui.perfetto.dev)") == 2
+    assert out.count("(open it at https://ui.perfetto.dev)") == 2
     assert "aten::mm" in (tmp_path / "run/train.log").read_text("utf-8")
 
 

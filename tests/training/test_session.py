@@ -84,7 +84,7 @@ def test_the_loss_shown_after_an_epoch_is_the_mean_of_its_steps(words, trained, 
     directory = trained("trainer=accelerate", *words)
     steps = [line["step"] for line in evaluations(read, directory)]
     log = (directory / "train.log").read_text("utf-8")
-    shown = [float(loss) for loss in re.findall(r"^epoch [\d.]+: loss ([\d.]+), on validation", log, re.MULTILINE)]
+    shown = [float(loss) for loss in re.findall(r"^epoch [\d.]+: loss ([\d.]+) \(validation", log, re.MULTILINE)]
     means = [sum(single[a:b]) / (b - a) for a, b in zip([0, *steps], steps, strict=False)]
     assert shown == [pytest.approx(mean, abs=6e-4) for mean in means]
 

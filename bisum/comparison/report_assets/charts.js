@@ -1,12 +1,12 @@
 "use strict";
-// What the charts share. Colors are CSS variables, so that they follow the theme.
+// Shared parts of the charts. Colors are CSS variables, so they follow the theme.
 
 const DASHES = ["none", "9,5", "3,3", "12,3,3,3", "6,6", "2,5", "9,3,2,3,2,3"];
 
-/** What draws the chart of a figure anew. */
+/** Redraw functions by figure. */
 const redraws = new WeakMap();
 
-/** Create a figure whose chart is drawn anew whenever its width changes; `draw(width)` returns an SVG element. */
+/** Create a figure whose chart is redrawn when its width changes; `draw(width)` returns an SVG element. */
 function chart(label, draw, { note = null, above = null, least = 260 } = {}) {
   const frame = element("div", {
     class: "chart",
@@ -29,7 +29,7 @@ function chart(label, draw, { note = null, above = null, least = 260 } = {}) {
   return figure;
 }
 
-/** Create a chart of a few items with a button that shows them all; `draw(width, items)` returns an SVG element. */
+/** Create a chart of a few items with a button to show all; `draw(width, items)` returns an SVG element. */
 function growingChart(label, what, few, all, draw, options = {}) {
   let shown = few;
   const figure = chart(label, (width) => draw(width, shown), options);
@@ -59,11 +59,11 @@ function metricLabel(data) {
   return `${short(data.by ?? "value", 40)}${notes.length ? ` (${notes.join(", ")})` : ""} →`;
 }
 
-/** Return the text of a tooltip: the system, then lines. */
+/** Return the text of a tooltip: the system, then further lines. */
 const tooltip = (system, ...lines) =>
   [`${system.number}  ${isolated(short(system.label, 120))}`, ...lines.filter(Boolean)].join("\n");
 
-/** Return marks: one interval and one dot for each item with a system, `y`, `value`, `low` and `high`. */
+/** Return an interval and a dot for each item, which has a system, `y`, `value`, `low` and `high`. */
 function intervalMarks(items, digits, facet = {}) {
   const common = { y: "y", ...facet };
   const bounded = items.filter((item) => isNumber(item.low) && isNumber(item.high));
@@ -80,7 +80,7 @@ function intervalMarks(items, digits, facet = {}) {
   ];
 }
 
-/** Return the lines of all systems: the grey ones at the bottom, and dashes above so that no line hides another. */
+/** Return the lines of all systems: grey ones at the bottom, dashed ones above, so that no line hides another. */
 function lineMarks(points, options) {
   const prominent = [...new Set(points.map((point) => point.system))].filter((system) => system.prominent);
   const grey = points.filter((point) => !point.system.prominent);
@@ -99,7 +99,7 @@ function lineMarks(points, options) {
   ];
 }
 
-/** Return a dashed line at each baseline's value, with its name. */
+/** Return a dashed line at each baseline's value. */
 function baselineMarks(systems) {
   const lines = systems.filter((system) => system.is_baseline && isNumber(system.value));
   return [Plot.ruleX(lines, { x: "value", stroke: "var(--baseline)", strokeDasharray: "5,4" })];

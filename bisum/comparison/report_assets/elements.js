@@ -3,7 +3,7 @@
 
 const MISSING = "–";
 
-/** Create an element; attributes that are null or false are left out, `onclick` and the like become listeners. */
+/** Create an element; null and false attributes are omitted, and `on...` attributes become listeners. */
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -19,7 +19,7 @@ function element(tag, attributes = {}, ...children) {
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** Return a number with a fixed number of decimals and a true minus sign. */
+/** Format a number with fixed decimals and a typographic minus sign. */
 function fixed(value, digits, signed = false) {
   if (!isNumber(value)) return MISSING;
   const size = Math.abs(value).toLocaleString("en-US", {
@@ -47,7 +47,7 @@ function probability(value) {
 const interval = (low, high, digits, signed = false) =>
   isNumber(low) && isNumber(high) ? `${fixed(low, digits, signed)} to ${fixed(high, digits, signed)}` : "";
 
-/** Return a value of the configuration as text; fractions have at most six digits. */
+/** Format a configuration value as text; fractions have at most six digits. */
 function asText(value) {
   if (value === null || value === undefined) return MISSING;
   if (isNumber(value) && !Number.isInteger(value)) {
@@ -57,7 +57,7 @@ function asText(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Return a text on one line, cut at a number of letters. */
+/** Return a text on one line, truncated to a number of letters. */
 function short(text, letters) {
   const start = String(text ?? "")
     .slice(0, 4 * letters)
@@ -67,10 +67,10 @@ function short(text, letters) {
   return all.length > letters ? `${all.slice(0, letters - 1).join("")}…` : start;
 }
 
-/** Return a text whose direction does not change the order of what surrounds it. */
+/** Isolate a text's direction from its surroundings. */
 const isolated = (text) => `\u2068${text}\u2069`;
 
-/** Return the shortest endings of dotted keys that still differ: `trainer.epochs` becomes `epochs`. */
+/** Return the shortest distinct endings of dotted keys: `trainer.epochs` becomes `epochs`. */
 function shortKeys(keys) {
   const ending = (key, parts) => key.split(".").slice(-parts).join(".");
   return new Map(
@@ -85,7 +85,7 @@ function shortKeys(keys) {
   );
 }
 
-/** Call a function when no further call has come for some milliseconds. */
+/** Delay a function until no call has arrived for some milliseconds. */
 function debounced(action, milliseconds) {
   let timer = null;
   return (...values) => {

@@ -1,5 +1,5 @@
 "use strict";
-// The importance of the settings that differ: a bar for each.
+// Bars of the importance of the settings that differ.
 
 const FEW_SETTINGS = 20;
 
@@ -9,7 +9,7 @@ function importanceChart(importance, keys) {
   const names = shortKeys([...new Set([...keys, ...all.map(([key]) => key)])]);
   const draw = (width, shown) => {
     const letters = width >= 640 ? 40 : 16;
-    const items = shown.map(([key, share]) => ({ key, percent: 100 * share, said: `${fixed(100 * share, 0)} %` }));
+    const items = shown.map(([key, share]) => ({ key, percent: 100 * share, text: `${fixed(100 * share, 0)} %` }));
     const labels = new Map(shown.map(([key]) => [key, short(names.get(key), letters)]));
     const longest = Math.max(...Array.from(labels.values(), (label) => label.length));
     return drawn({
@@ -31,10 +31,10 @@ function importanceChart(importance, keys) {
       marks: [
         Plot.barX(items, { y: "key", x: "percent", fill: "var(--series-1)" }),
         Plot.ruleX([0], { stroke: "currentColor" }),
-        Plot.text(items, { y: "key", x: "percent", text: "said", textAnchor: "start", dx: 6, fill: "currentColor" }),
+        Plot.text(items, { y: "key", x: "percent", text: "text", textAnchor: "start", dx: 6, fill: "currentColor" }),
         Plot.tip(
           items,
-          Plot.pointerY({ y: "key", x: "percent", title: (item) => `${short(item.key, 120)}: ${item.said}` }),
+          Plot.pointerY({ y: "key", x: "percent", title: (item) => `${short(item.key, 120)}: ${item.text}` }),
         ),
       ],
     });

@@ -1,5 +1,5 @@
 "use strict";
-// The page: a part for each group of systems, and the theme.
+// The page: a section per group of systems, and the theme.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -26,7 +26,7 @@ function groupSections(group, prefix) {
     section(
       `${prefix}systems`,
       "Systems",
-      "A system is a configuration; its value is the mean over its seeds. Click a column header to sort.",
+      "A system is a configuration; its score is the mean over its seeds. Click a column header to sort.",
       systemsTable({ ...data, keys }, systems),
       (group.explanations ?? []).map((line) => element("p", { class: "muted" }, asText(line))),
     ),
@@ -48,16 +48,16 @@ function groupSections(group, prefix) {
     section(
       `${prefix}pairs`,
       "Pairs",
-      `Differences in ${by} over the rows that both systems share. ` +
-        "A Holm-adjusted p of at most 0.05 counts as a difference.",
+      `Differences in ${by} on the rows that both systems share. ` +
+        "A difference is significant if its Holm-adjusted p is at most 0.05.",
       group.pairs?.length ? pairsTable(data, group, systems) : null,
     ),
     section(
       `${prefix}where`,
       "Where they differ",
       where
-        ? `Wins are the rows on which system ${where.first} scores better than system ${where.second}, losses those on ` +
-            `which it scores worse. The difference is the mean of ${where.first} minus ${where.second}.`
+        ? `Wins are rows where system ${where.first} scores better than system ${where.second}; losses are rows where ` +
+            `it scores worse. The difference is the mean of ${where.first} minus ${where.second}.`
         : null,
       where
         ? [
@@ -84,7 +84,7 @@ function groupTitle(group, number) {
   return `Set ${number}: ${plural(group.rows ?? 0, "row", "rows")}${listed}`;
 }
 
-/** Return links to sections, or to the groups if there are several. */
+/** Return navigation links to sections or groups. */
 function contents(targets) {
   const links = targets.map(([id, text]) => element("a", { href: `#${id}` }, text));
   return element("nav", { "aria-label": "Contents" }, links);
@@ -94,7 +94,7 @@ function build() {
   const groups = data.groups ?? [];
   const main = document.getElementById("main");
   if (!groups.length) {
-    main.append(element("p", { class: "empty" }, `No run has scores on the split ${asText(data.split)}.`));
+    main.append(element("p", { class: "empty" }, `No run has scores on the ${asText(data.split)} split.`));
     return;
   }
   const parts = groups.map((group, place) => groupSections(group, `g${place + 1}-`));
@@ -112,7 +112,7 @@ function build() {
       "p",
       { class: "note" },
       `The systems were scored on ${count(groups.length)} different sets of rows. ` +
-        "Systems of different sets are not tested against each other.",
+        "Systems in different sets are not tested against each other.",
     ),
     ...groups.map((group, place) =>
       group.why ? element("p", { class: "muted" }, `Set ${place + 1}: ${asText(group.why)}.`) : null,
@@ -123,7 +123,7 @@ function build() {
   );
 }
 
-/** Cycle through the themes; the choice is kept where the browser lets a file keep one. */
+/** Set up the theme button; the choice is stored where the browser allows it. */
 function themes() {
   const names = ["auto", "light", "dark"];
   const key = "bisum-report-theme";
@@ -132,7 +132,7 @@ function themes() {
   try {
     chosen = names.includes(localStorage.getItem(key)) ? localStorage.getItem(key) : "auto";
   } catch {
-    // Storage is refused to files in some browsers.
+    // Some browsers deny storage to local files.
   }
   const apply = () => {
     document.documentElement.dataset.theme = chosen;

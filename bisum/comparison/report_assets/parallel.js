@@ -1,5 +1,5 @@
 "use strict";
-// Parallel coordinates: one axis for each key that differs and one for the score, one line for each system.
+// Parallel coordinates: an axis per differing key and one for the score; a line per system.
 
 const MOST_TICKS = 8;
 
@@ -21,7 +21,7 @@ function axis(name, title, values, format = asText) {
       name,
       title: log ? `${title} (log scale)` : title,
       place,
-      ticks: [...apart(ticks.map((tick) => [place(tick), format(tick)])), ...missing],
+      ticks: [...spaced(ticks.map((tick) => [place(tick), format(tick)])), ...missing],
     };
   }
   const named = [...new Set(present.map(asText))].sort((one, two) =>
@@ -34,8 +34,8 @@ function axis(name, title, values, format = asText) {
   return { name, title, place, ticks: [...ticks, ...missing] };
 }
 
-/** Leave out ticks whose texts would overlap. */
-function apart(ticks) {
+/** Drop ticks whose labels would overlap. */
+function spaced(ticks) {
   const kept = [];
   for (const tick of [...ticks].sort((one, two) => one[0] - two[0])) {
     if (!kept.length || tick[0] - kept.at(-1)[0] >= 0.06) kept.push(tick);
@@ -141,14 +141,14 @@ function parallelChart(data, systems) {
     above: few ? legend(lines) : null,
     least: 110 * axes.length,
     note: [
-      "One line for each system.",
+      "One line per system.",
       data.score?.higher_is_better === false ? "Lower scores are better." : "",
       few ? "" : "Stronger colors mean better scores.",
     ].join(" "),
   });
 }
 
-/** Return a function from a value to its color, from faint for the worst to strong for the best. */
+/** Return a function that maps a value to its color, from faint for the worst to strong for the best. */
 function shades(values, sign) {
   const sorted = values.map((value) => sign * value).sort((one, two) => one - two);
   return (value) => {

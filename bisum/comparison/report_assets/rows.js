@@ -1,10 +1,10 @@
 "use strict";
-// Rows: documents, references and the summaries of two systems, searched, sorted and shown some at a time.
+// Rows: documents, references and the summaries of two systems, with search, sorting and paging.
 
 const PAGE_ROWS = 20;
 const FOLDED_LETTERS = 420;
 
-/** Return a text as it is searched: without case, accents and differences of white space. */
+/** Normalize a text for search: ignore case, accents and white space. */
 const folded = (text) =>
   String(text ?? "")
     .normalize("NFKD")
@@ -43,16 +43,16 @@ function rowsExplorer(data, group, systems) {
       },
     ],
     first: [
-      "first higher",
+      "first system higher",
       (row) => {
         const value = difference(row);
         return value === null ? null : -value;
       },
     ],
-    second: ["second much higher", difference],
-    low: ["first's score, lowest first", (row) => scoreOf(row, state.first)],
+    second: ["second system higher", difference],
+    low: ["first system's score, ascending", (row) => scoreOf(row, state.first)],
     high: [
-      "first's score, highest first",
+      "first system's score, descending",
       (row) => {
         const value = scoreOf(row, state.first);
         return isNumber(value) ? -value : null;
@@ -93,7 +93,7 @@ function rowsExplorer(data, group, systems) {
   }
 
   function card(row) {
-    const apart = difference(row);
+    const delta = difference(row);
     const facts = [row.language, row.category].filter((fact) => fact !== null && fact !== undefined && fact !== "");
     const shown = [...new Set([state.first, state.second])].filter((number) => of.has(number));
     return element(
@@ -104,13 +104,13 @@ function rowsExplorer(data, group, systems) {
         { class: "row-head" },
         element("bdi", { class: "path" }, asText(row.id)),
         facts.map((fact) => element("bdi", { class: "tag" }, short(fact, 60))),
-        apart === null
+        delta === null
           ? null
           : element(
               "span",
-              { class: "apart" },
+              { class: "delta" },
               `${state.first} − ${state.second}: `,
-              element("strong", {}, fixed(apart, digits, true)),
+              element("strong", {}, fixed(delta, digits, true)),
             ),
       ),
       part("Document", row.document, row.language, true),
@@ -173,7 +173,7 @@ function rowsExplorer(data, group, systems) {
   return element("div", { class: "explorer" }, controls, found, list, more);
 }
 
-/** Return a titled text in the direction and language of its own; a long one is folded to some lines. */
+/** Return a titled text with its own direction and language; long texts are folded. */
 function part(title, text, language, foldable = false) {
   const lang = /^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$/.test(language ?? "") ? language.replaceAll("_", "-") : null;
   const whole = text === null || text === undefined ? MISSING : String(text);

@@ -1,5 +1,5 @@
 "use strict";
-// Charts of scores: by system, by epoch, by language, and by bucket of rows for two systems.
+// Charts of scores by system, epoch, language and, for two systems, bucket of rows.
 
 const FEW_SYSTEMS = 20;
 const FEW_LANGUAGES = 12;
@@ -129,7 +129,7 @@ function curvesChart(data, group, systems) {
   const prominent = having.filter((system) => system.prominent);
   return chart("Curves by epoch", draw, {
     above: legend(prominent, having.length - prominent.length),
-    note: "One line for each run; runs that differ only in their seed share a color.",
+    note: "One line per run; runs that differ only in the seed share a color.",
   });
 }
 
@@ -184,7 +184,7 @@ function languagesChart(data, group, systems) {
   const omitted = valued.length - shownSystems.length;
   const note =
     omitted > 0
-      ? `The seven best systems and the baselines; ${plural(omitted, "other is", "others are")} left out.`
+      ? `The seven best systems and the baselines; ${plural(omitted, "other is", "others are")} omitted.`
       : null;
   return growingChart("Scores by language", "languages", languages.slice(0, FEW_LANGUAGES), languages, draw, {
     above: legend(shownSystems),
@@ -192,7 +192,7 @@ function languagesChart(data, group, systems) {
   });
 }
 
-/** Draw the differences between two systems in each bucket, around zero. */
+/** Draw the difference between two systems in each bucket. */
 function whereChart(data, where) {
   const digits = decimals(data.score);
   const items = Object.entries(where.buckets ?? {}).flatMap(([dimension, buckets]) =>
@@ -202,12 +202,12 @@ function whereChart(data, where) {
       .map((bucket, place) => ({ ...bucket, dimension, y: `${dimension} ${place}` })),
   );
   if (!items.length) return null;
-  const said = new Map(items.map((item) => [item.y, item]));
+  const itemOf = new Map(items.map((item) => [item.y, item]));
   const bounded = items.filter((item) => isNumber(item.low) && isNumber(item.high));
   const draw = (width) => {
     const wide = width >= 640;
     const first = items.filter((item, place) => item.dimension !== items[place - 1]?.dimension);
-    // A slot without a bucket before each dimension holds its name.
+    // An empty slot before each dimension leaves room for its name.
     const domain = items.flatMap((item) => (first.includes(item) ? [`heading ${item.dimension}`, item.y] : [item.y]));
     return drawn({
       width,
@@ -224,7 +224,7 @@ function whereChart(data, where) {
         tickSize: 0,
         label: null,
         padding: 0.5,
-        tickFormat: (y) => (said.has(y) ? short(said.get(y).name ?? MISSING, wide ? 27 : 16) : ""),
+        tickFormat: (y) => (itemOf.has(y) ? short(itemOf.get(y).name ?? MISSING, wide ? 27 : 16) : ""),
       },
       marks: [
         Plot.ruleX([0], { stroke: "currentColor" }),
@@ -261,6 +261,6 @@ function whereChart(data, where) {
     });
   };
   return chart("Differences by bucket", draw, {
-    note: "Dot: difference. Line: 95 % interval. If the interval contains 0, the rows do not separate the two.",
+    note: "Dot: difference. Line: 95 % interval. If the interval contains 0, the systems are not distinguishable.",
   });
 }

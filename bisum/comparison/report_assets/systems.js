@@ -1,5 +1,5 @@
 "use strict";
-// Systems: how they are marked everywhere, and the tables about them.
+// Systems: their colors, symbols and tables.
 
 const VERDICTS = {
   best: "best",
@@ -7,7 +7,7 @@ const VERDICTS = {
   "worse than the best": "worse",
 };
 
-/** Give each system its color and symbol: seven hues for the best seven, grey for the others and the baselines. */
+/** Assign colors and symbols: seven hues to the best seven systems, grey to the others and the baselines. */
 function styled(group, keys) {
   const names = shortKeys(keys);
   const symbols = ["circle", "square", "triangle", "diamond", "star", "cross", "wye"];
@@ -37,7 +37,7 @@ function badge(system) {
   return element("span", { class: "badge" }, svg.node(), String(system.number));
 }
 
-/** Return the symbols, numbers and settings of systems, as the legend of a chart. */
+/** Return a chart's legend: the symbols, numbers and settings of its systems. */
 function legend(systems, rest = 0) {
   const items = systems.map((system) =>
     element("li", { title: short(system.label, 400) }, badge(system), " ", element("bdi", {}, short(system.brief, 60))),
@@ -51,13 +51,13 @@ function verdict(system) {
   const tags = [];
   if (system.is_baseline) tags.push(element("span", { class: "tag" }, "baseline"));
   if (system.verdict || system.is_best) {
-    const said = system.is_best ? "best" : system.verdict;
-    tags.push(element("span", { class: `tag ${VERDICTS[said] ?? ""}` }, said));
+    const label = system.is_best ? "best" : system.verdict;
+    tags.push(element("span", { class: `tag ${VERDICTS[label] ?? ""}` }, label));
   }
   return element("span", { class: "tags" }, tags);
 }
 
-/** Return the value of a system, its interval and the values of its seeds. */
+/** Return a system's score, its interval and the scores of its seeds. */
 function valueCell(system, digits) {
   const seeds = (system.seed_values ?? []).filter(isNumber);
   const lines = [element("strong", {}, fixed(system.value, digits))];
@@ -107,15 +107,15 @@ function systemsTable(data, systems) {
     first,
     {
       name: data.by ?? "value",
-      title: [data.score?.description, "with its 95 % interval and the values of the seeds"].filter(Boolean).join(", "),
+      title: [data.score?.description, "with its 95 % interval and the scores of the seeds"].filter(Boolean).join(", "),
       numeric: true,
       descending: data.score?.higher_is_better !== false,
       value: (system) => system.value,
       cell: (system) => valueCell(system, digits),
     },
     {
-      name: "minus best",
-      title: "Difference to the best, with its 95 % interval, and the Holm-adjusted p",
+      name: "vs. best",
+      title: "Difference from the best, with its 95 % interval and Holm-adjusted p",
       numeric: true,
       value: (system) => system.minus_best?.difference,
       cell: (system) => {
@@ -128,7 +128,7 @@ function systemsTable(data, systems) {
     ...settings,
     {
       name: "seeds",
-      title: "Seeds whose runs make up the system",
+      title: "Seeds of the system's runs",
       value: (system) => system.seeds?.length,
       numeric: true,
       cell: (system) =>
@@ -141,7 +141,7 @@ function systemsTable(data, systems) {
     ...metrics,
     {
       name: "rows/s",
-      title: "Rows trained in a second; in an evaluation, rows summarized",
+      title: "Rows per second in training; for evaluations, in summarization",
       numeric: true,
       descending: true,
       value: (system) => system.rows_per_second,
@@ -178,7 +178,7 @@ function pairsTable(data, group, systems) {
     },
     ...[
       ["p", "p", null],
-      ["p_adjusted", "p, Holm-adjusted", "Adjusted for the number of pairs by Holm's method"],
+      ["p_adjusted", "p, Holm-adjusted", "Adjusted over all pairs by Holm's method"],
       ["p_randomization", "p, randomization", "By approximate randomization"],
     ].map(([name, label, title]) => ({
       name: label,
@@ -192,18 +192,18 @@ function pairsTable(data, group, systems) {
       name: "verdict",
       value: (pair) => pairVerdict(pair)[0],
       cell: (pair) => {
-        const [said, kind] = pairVerdict(pair);
-        return element("span", { class: `tag ${kind}` }, said);
+        const [text, kind] = pairVerdict(pair);
+        return element("span", { class: `tag ${kind}` }, text);
       },
     },
   ];
   return table("Pairs of systems", columns, group.pairs ?? []);
 }
 
-/** Return what the test of a pair says, and the class of its tag. */
+/** Return the verdict on a pair and the class of its tag. */
 function pairVerdict(pair) {
-  const said = asText(pair.verdict ?? "not tested");
-  return [said, said === "not distinguishable" ? "tied" : said === "not tested" ? "" : "best"];
+  const text = asText(pair.verdict ?? "not tested");
+  return [text, text === "not distinguishable" ? "tied" : text === "not tested" ? "" : "best"];
 }
 
 function differenceCell(of, digits) {
@@ -213,7 +213,7 @@ function differenceCell(of, digits) {
   return element("span", { class: "lines" }, lines);
 }
 
-/** Return one table for each way of dividing the rows: wins, ties and losses of the first of two systems. */
+/** Return a table per division of the rows, with the wins, ties and losses of the first of two systems. */
 function whereTables(data, where, systems) {
   const digits = decimals(data.score);
   const [ours, theirs] = [where.first, where.second].map(
@@ -229,7 +229,7 @@ function whereTables(data, where, systems) {
       { name: "rows", numeric: true, cell: (bucket) => count(bucket.rows) },
       {
         name: "wins / ties / losses",
-        title: `Rows on which system ${where.first} is better, equal, and worse`,
+        title: `Rows where system ${where.first} is better, tied and worse`,
         cell: (bucket) => outcomes(bucket, colors),
       },
       {
@@ -243,7 +243,7 @@ function whereTables(data, where, systems) {
   });
 }
 
-/** Return a bar of wins, ties and losses in the colors of the two systems, with their numbers below. */
+/** Return a bar of wins, ties and losses in the two systems' colors, with the counts below. */
 function outcomes(bucket, colors) {
   const numbers = [bucket.wins, bucket.ties, bucket.losses].map((value) => (isNumber(value) ? value : 0));
   const parts = numbers.map((number, place) => {
@@ -252,6 +252,6 @@ function outcomes(bucket, colors) {
     part.style.background = colors[place];
     return part;
   });
-  const said = element("span", { class: "bounds" }, numbers.map(count).join(" / "));
-  return element("span", { class: "outcomes" }, element("span", { class: "bar", "aria-hidden": "true" }, parts), said);
+  const counts = element("span", { class: "bounds" }, numbers.map(count).join(" / "));
+  return element("span", { class: "outcomes" }, element("span", { class: "bar", "aria-hidden": "true" }, parts), counts);
 }

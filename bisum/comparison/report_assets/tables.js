@@ -1,9 +1,9 @@
 "use strict";
-// Tables that are sorted by their headers and grow on demand.
+// Tables that sort by column and grow on demand.
 
 const SHOWN_ROWS = 100;
 
-/** Order values: numbers by size, others as text, missing ones last in either direction. */
+/** Compare values: numbers by size, others as text; missing ones are last in either direction. */
 function compareValues(one, two, sign) {
   const missing = (value) => value === null || value === undefined || value === "" || Number.isNaN(value);
   if (missing(one) || missing(two)) return missing(one) - missing(two);
@@ -15,8 +15,8 @@ function compareValues(one, two, sign) {
 /**
  * Create a table.
  *
- * A column has a `name`, a `cell(row)` (text or a node) and, if the table is sorted by it, a `value(row)`. `numeric`
- * aligns it to the right, `descending` puts large values first at the first click, `title` explains its header.
+ * A column has a `name`, a `cell(row)` (text or a node) and, if sortable, a `value(row)`. `numeric` aligns it to the
+ * right, `descending` puts large values first on the first click, and `title` explains its header.
  * `mark(row)` returns the class of a row.
  */
 function table(caption, columns, rows, { mark = () => "", sticky = false } = {}) {
@@ -85,7 +85,7 @@ function table(caption, columns, rows, { mark = () => "", sticky = false } = {})
   return element("div", { class: "table" }, element("div", frame, whole), more);
 }
 
-/** Return a dotted or slashed name that may wrap after its separators. */
+/** Return a dotted or slashed name that can wrap after its separators. */
 function breakable(text) {
   const parts = String(text)
     .slice(0, 500)
@@ -94,9 +94,9 @@ function breakable(text) {
   return parts.flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
 }
 
-/** Return a text of at most three lines; the whole of it is its tooltip. */
+/** Return a text of at most three lines, with the full text as its tooltip. */
 function clamped(text) {
-  const [said, whole] = [asText(text), String(text)];
-  const title = said.length > 40 ? said : isNumber(text) && said !== whole ? whole : null;
-  return element("span", { class: "clamp", title, dir: "auto" }, said);
+  const [shown, whole] = [asText(text), String(text)];
+  const title = shown.length > 40 ? shown : isNumber(text) && shown !== whole ? whole : null;
+  return element("span", { class: "clamp", title, dir: "auto" }, shown);
 }
