@@ -1,4 +1,4 @@
-"""Choice of an epoch's rows when the languages' shares of the epoch differ from their shares of the rows."""
+"""Choice of an epoch's rows if the languages' shares of the epoch differ from their shares of the rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class LanguageBalance:
 
     This is the sampling of Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild",
     https://arxiv.org/abs/1907.05019; mT5's alpha (Xue et al. 2021, https://arxiv.org/abs/2010.11934) is 1/T. The shares
-    are exact, by largest remainder, and an epoch has as many rows as the split. Each language's rows are taken from an
-    endless sequence of permutations of them, so that no row is repeated before all others have been used as often.
+    are exact, by largest remainder, and an epoch has as many rows as the split. Each language's rows come from an
+    endless sequence of their permutations, so no row repeats before all others have been used as often.
     """
 
     def __init__(self, languages: pa.ChunkedArray, temperature: float, seed: int) -> None:
@@ -55,5 +55,5 @@ class LanguageBalance:
 
 
 def balance_languages(languages: pa.ChunkedArray, temperature: float, seed: int) -> LanguageBalance | None:
-    """Return the balance of rows in these languages; None at temperature 1, where each epoch has every row once."""
+    """Return the balance of rows in these languages; None at temperature 1, when each epoch has every row once."""
     return None if temperature == 1 else LanguageBalance(languages, temperature, seed)
