@@ -133,7 +133,7 @@ def _found(pattern: str, key: str, timeout: float) -> list[str]:
             raise UserError(f"{key}: {file} is a folder; name its files, for example '{file.rstrip('/')}/*.csv'")
         if is_local and not path.exists():
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-            raise UserError(f"{key}: no such file {file}{near}")
+            raise UserError(f"{key}: file {file} does not exist{near}")
         if is_local and not path.is_file():
             raise UserError(f"{key}: {file} is not a regular file; save its rows to a file first")
         _, extension = split_extension(file)

@@ -87,7 +87,7 @@ def _check(file: str) -> None:
         raise UserError(f"files: {file} is a folder; name its files, for example {file.rstrip('/')}/*.txt")
     elif "://" not in file and not path.exists():
         near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-        raise UserError(f"files: no such file {file}{near}")
+        raise UserError(f"files: file {file} does not exist{near}")
 
 
 def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:

@@ -101,7 +101,7 @@ def test_another_code_of_the_language_is_pointed_out(corpus, call_bisum, one_lin
     done = call_bisum("baseline", *corpus(eng=ENGLISH), "languages=[en]")
     assert done.code == 2
     assert done.err.strip() == (
-        "bisum: languages: no row of train is in 'en'; it has rows in eng (15); use languages=[eng]"
+        "bisum: languages: train has no rows in 'en', only in eng (15); use languages=[eng]"
     )
 
 
@@ -122,7 +122,7 @@ def test_a_split_without_a_language_is_reported(corpus, call_bisum, tmp_path):
     rows = (tmp_path / "rows.jsonl").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "en.jsonl").write_text("".join(row for row in rows if '"lang": "en"' in row), encoding="utf-8")
     done = call_bisum("baseline", *words, "corpus.validation=en.jsonl")
-    assert "> validation has no rows in ar; its scores are of en alone" in done.out
+    assert "> validation has no rows in ar; its scores cover en only" in done.out
 
 
 def test_documents_that_splits_share_are_counted(corpus, call_bisum):
