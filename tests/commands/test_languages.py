@@ -100,9 +100,7 @@ def test_a_name_is_read_as_its_code_and_an_unknown_one_reported(corpus, call_bis
 def test_another_code_of_the_language_is_pointed_out(corpus, call_bisum, one_line):
     done = call_bisum("baseline", *corpus(eng=ENGLISH), "languages=[en]")
     assert done.code == 2
-    assert done.err.strip() == (
-        "bisum: languages: train has no rows in 'en', only in eng (15); use languages=[eng]"
-    )
+    assert done.err.strip() == ("bisum: languages: train has no rows in 'en', only in eng (15); use languages=[eng]")
 
 
 def test_a_filter_that_drops_one_language_is_reported(corpus, call_bisum):
