@@ -49,7 +49,7 @@ class LanguageBalance:
         permutations = -(-(skipped + count) // rows)
         stream = np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(language,)))
         keys = stream.advance(first * rows).random_raw((permutations, rows))  # one step of the stream per key
-        bits = rows.bit_length()  # the lowest bits hold the row number, since sort is faster than argsort
+        bits = rows.bit_length()  # the lowest bits contain the row number, since sort is faster than argsort
         order = np.sort((keys >> bits << bits) | np.arange(rows, dtype=np.uint64), axis=1) & ((1 << bits) - 1)
         return order.ravel()[skipped : skipped + count].astype(np.int64)
 

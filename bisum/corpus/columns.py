@@ -56,8 +56,8 @@ class Columns:
         found: dict[str, ColumnPath] = {}
         missing: dict[str, str] = {}
         for role in (field.name for field in fields(self)):
-            wanted: str | list[str] | None = getattr(self, role)
-            choices = [wanted] if isinstance(wanted, str) else wanted or []
+            given: str | list[str] | None = getattr(self, role)
+            choices = [given] if isinstance(given, str) else given or []
             matches = next(
                 filter(None, ([name] if name in names else by_casefold.get(name.casefold()) for name in choices)), []
             )
@@ -65,8 +65,8 @@ class Columns:
                 found[role] = names[matches[0]]
             elif matches:
                 missing[role] = f"{' and '.join(matches)}; name one of them"
-            elif isinstance(wanted, str):
-                missing[role] = f"no column '{wanted}'{nearest(wanted, names)}"
+            elif isinstance(given, str):
+                missing[role] = f"no column '{given}'{nearest(given, names)}"
             elif role in required:
                 missing[role] = f"none of {', '.join(choices)}; name the column to use"
         if missing:

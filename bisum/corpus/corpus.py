@@ -129,7 +129,7 @@ def select_rows(
 def drop_blank(rows: pa.Table) -> pa.Table:
     """Return the rows whose document and summary are neither missing nor blank."""
     blank = pc.or_(is_blank(rows["document"]), is_blank(rows["summary"]))
-    return _filtered(rows, pc.invert(blank))  # a null text gives null, which drops the row
+    return _filtered(rows, pc.invert(blank))  # a null text yields null, which drops the row
 
 
 def _filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
@@ -260,8 +260,8 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
             raise UserError(f"{split}: the source returns no column {column}; it must return {', '.join(COLUMNS)}")
     rows = _as_strings(rows)
     found = set(pc.unique(rows["language"]).to_pylist())
-    wanted = set(languages) if split == "train" else found & set(languages)
-    if found != wanted or not found:
+    expected = set(languages) if split == "train" else found & set(languages)
+    if found != expected or not found:
         raise UserError(
             f"languages={list(languages)}: the source's {split} rows are in {sorted(map(str, found))}; "
             "they must be in these languages only, and train in all of them"

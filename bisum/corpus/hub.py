@@ -75,15 +75,15 @@ class Hub(Tables):
         elif configuration is not None and language is not None:
             configuration = configuration.replace("{language}", language)
         splits = self._load(configuration)
-        wanted = {split: getattr(self, split) for split in SPLITS if getattr(self, split) is not None}
-        for split, name in wanted.items():
+        names = {split: getattr(self, split) for split in SPLITS if getattr(self, split) is not None}
+        for split, name in names.items():
             if name not in splits:
                 raise UserError(
                     f"corpus.{split}: {self.repo} has no split '{name}' (splits: {', '.join(splits)}; "
                     "null takes a share of train)"
                 )
         place = f"{self.repo}/{configuration}" if configuration else self.repo
-        return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in wanted.items()}
+        return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in names.items()}
 
     def _load(self, configuration: str | None) -> DatasetDict | dict[str, Dataset]:
         """Load a configuration, or the folder of that name, since the hub's own Parquet branch has only folders."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TEXTS = ("document", "summary")
-"""Fields of `Columns` that must be text, or lists of texts; the others may be whole numbers."""
+"""Fields of `Columns` that must be text, or lists of texts; the others can also be whole numbers."""
 
 
 class Misfit(UserError):

@@ -42,8 +42,8 @@ class ColumnNames:
         known = {name.casefold() for name in names}
         common = {}
         for role in (field.name for field in fields(Columns)):
-            wanted: str | list[str] | None = getattr(self.columns, role)
-            choices = [wanted] if isinstance(wanted, str) else wanted or []
+            given: str | list[str] | None = getattr(self.columns, role)
+            choices = [given] if isinstance(given, str) else given or []
             if role not in self._must_exist and not known & {name.casefold() for name in choices}:
                 common[role] = getattr(self._common, role)
         return replace(self.columns, **common).find(names, place, required)

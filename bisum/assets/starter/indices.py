@@ -31,7 +31,7 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
         for fields in _paragraphs(path, {"Package", "Description-md5", f"Description-{language}"}):
             if len(fields) != 3:
                 raise UserError(
-                    f"{path}: an entry is not a complete translation; it has only {', '.join(fields)}: {fields}"
+                    f"{path}: an entry lacks fields of a translation; it has only {', '.join(fields)}: {fields}"
                 )
             summary, _, rest = fields[f"Description-{language}"].partition("\n")
             paragraphs = [" ".join(part.split()) for part in re.split(r"(?m)^ \.\s*$", rest)]

@@ -102,7 +102,7 @@ class _HeldOut:
         return not self.names.isdisjoint({package, *self._sources.get(package, ())})
 
     def is_revealed_by(self, package: str, row: dict[str, Any]) -> bool:
-        """Return whether a row of `package` shares source, document or summary with a held-out row, or has no source."""
+        """Return whether a row of `package` shares source or text with a held-out row, or its source is unknown."""
         texts = {normalized(row["document"]), normalized(row["summary"])}
         return package not in self._sources or self.has_source_of(package) or not self._texts.isdisjoint(texts)
 

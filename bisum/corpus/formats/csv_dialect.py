@@ -51,7 +51,7 @@ class CsvLines:
 
 
 def find_first_line(lines: Iterator[str]) -> FirstLine:
-    """Read up to the first line that is neither blank nor states the separator."""
+    """Read up to the first line that is not blank and does not state the separator."""
     separator = None
     for skipped, line in enumerate(lines):
         stated = _STATED_SEPARATOR.fullmatch(line) if separator is None else None

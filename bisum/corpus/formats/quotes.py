@@ -120,7 +120,7 @@ def _share(values: Sequence[str], fit: Callable[[str], bool]) -> float:
 
 
 def _shape(value: str) -> str:
-    """Return a value with each run of letters as `a` and each run of digits as `9`: `en-0042` gives `a-9`."""
+    """Return a value with each run of letters as `a` and each run of digits as `9`: `en-0042` becomes `a-9`."""
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value))
 
 
