@@ -1,4 +1,4 @@
-"""The command line of the programs that build bisum's sample corpus and models."""
+"""The command line of the scripts that build bisum's sample corpus and models."""
 
 import sys
 from collections.abc import Callable
@@ -7,17 +7,17 @@ from bisum.errors import UserError, complain
 
 
 def script(main: Callable[..., None], parameters: str) -> None:
-    """Call `main` with the words of the command line; report bad input in one line with exit code 2, as `bisum` does.
+    """Call `main` with the command-line arguments; report bad input in one line with exit code 2, like `bisum`.
 
-    `parameters` names the words. If it ends in `...`, more words may follow.
+    `parameters` names the arguments. If it ends in `...`, more can follow.
     """
-    words, names = sys.argv[1:], parameters.split()
-    if len(words) < len(names) or (len(words) > len(names) and not parameters.endswith("...")):
+    arguments, names = sys.argv[1:], parameters.split()
+    if len(arguments) < len(names) or (len(arguments) > len(names) and not parameters.endswith("...")):
         spec = sys.modules["__main__"].__spec__
         complain(f"usage: python -m {spec.name if spec else 'PROGRAM'} {parameters}")
         sys.exit(2)
     try:
-        main(*words)
+        main(*arguments)
     except (UserError, OSError) as error:
         complain(error)
         sys.exit(2)

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def train_unigram(texts: Iterable[str], pieces: int) -> PreTrainedTokenizerFast:
-    """Return a tokenizer with `pieces` tokens (Kudo 2018, https://arxiv.org/abs/1804.10959), the same on every run.
+    """Return a tokenizer with `pieces` tokens (Kudo 2018, https://arxiv.org/abs/1804.10959), identical on every run.
 
     Special tokens are T5's: `<pad>` 0, `</s>` 1, `<unk>` 2, and `</s>` after every text. Texts are normalized to NFKC,
-    and each run of white space to one space.
+    and each run of white space becomes one space.
     """
     from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -23,7 +23,7 @@ def train_unigram(texts: Iterable[str], pieces: int) -> PreTrainedTokenizerFast:
     normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
-    # SentencePiece trains the pieces, since the trainer in `tokenizers` gives different scores on every run.
+    # SentencePiece trains the pieces, since the trainer in `tokenizers` yields different scores on every run.
     trained = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=(normalizer.normalize_str(text) for text in texts),
@@ -32,7 +32,7 @@ def train_unigram(texts: Iterable[str], pieces: int) -> PreTrainedTokenizerFast:
         vocab_size=pieces,
         normalization_rule_name="identity",
         character_coverage=1.0,
-        max_sentence_length=100_000,  # bytes; longer texts would be left out
+        max_sentence_length=100_000,  # bytes; longer texts are left out
         num_threads=1,
         pad_id=0,
         eos_id=1,

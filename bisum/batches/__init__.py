@@ -1,1 +1,1 @@
-"""Building of batches from rows: tokenization, shapes, collation, sampling."""
+"""Batches from rows: tokenization, shapes, collation, sampling."""

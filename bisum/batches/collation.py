@@ -1,4 +1,4 @@
-"""Collation of the token ids of rows into the tensors that a model takes."""
+"""Collation of rows' token ids into a model's input tensors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bisum.models.loading import LoadedModel
 class Collator:
     """A function that pads rows to the longest in their batch, or to `shapes`, and builds the model's arguments.
 
-    A batch holds int64 tensors: `labels`, shape (rows, summary tokens), padded with -100, which the loss ignores,
+    A batch contains int64 tensors: `labels`, shape (rows, summary tokens), padded with -100, which the loss ignores,
     and those of `Family.model_inputs`.
     """
 
     loaded: LoadedModel
     shapes: Shapes | None = None
-    """The shapes of batches; each is then filled to `rows` rows with copies of its first document without labels."""
+    """Shapes of batches; each batch is filled up to `rows` rows with copies of its first document without labels."""
     rows: int = 0
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:

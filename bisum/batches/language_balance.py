@@ -1,4 +1,4 @@
-"""Choice of an epoch's rows when the languages' shares of the epoch differ from their shares of the rows."""
+"""Choice of an epoch's rows if the languages' shares of the epoch differ from their shares of the rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class LanguageBalance:
 
     This is the sampling of Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild",
     https://arxiv.org/abs/1907.05019; mT5's alpha (Xue et al. 2021, https://arxiv.org/abs/2010.11934) is 1/T. The shares
-    are exact, by largest remainder, and an epoch has as many rows as the split. Each language's rows are taken from an
-    endless sequence of permutations of them, so that no row is repeated before all others have been used as often.
+    are exact, by largest remainder, and an epoch has as many rows as the split. Each language's rows come from an
+    endless sequence of their permutations, so no row repeats before all others have been used as often.
     """
 
     def __init__(self, languages: pa.ChunkedArray, temperature: float, seed: int) -> None:
@@ -49,11 +49,11 @@ class LanguageBalance:
         permutations = -(-(skipped + count) // rows)
         stream = np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(language,)))
         keys = stream.advance(first * rows).random_raw((permutations, rows))  # one step of the stream per key
-        bits = rows.bit_length()  # the lowest bits hold the row number, since sort is faster than argsort
+        bits = rows.bit_length()  # the lowest bits contain the row number, since sort is faster than argsort
         order = np.sort((keys >> bits << bits) | np.arange(rows, dtype=np.uint64), axis=1) & ((1 << bits) - 1)
         return order.ravel()[skipped : skipped + count].astype(np.int64)
 
 
 def balance_languages(languages: pa.ChunkedArray, temperature: float, seed: int) -> LanguageBalance | None:
-    """Return the balance of rows in these languages; None at temperature 1, where each epoch has every row once."""
+    """Return the balance of rows in these languages; None at temperature 1, when each epoch has every row once."""
     return None if temperature == 1 else LanguageBalance(languages, temperature, seed)

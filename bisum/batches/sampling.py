@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, the same in every backend and after every resume."""
+"""Batches of rows of similar length, identical in every backend and after every resume."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SimilarLengthBatches(Sampler[list[int]]):
 
 
 class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
-    """A loader of training batches. It has its own generator, so that it does not affect the model's random numbers."""
+    """A loader of training batches. Its own generator keeps it from affecting the model's random numbers."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class Shapes:
     """The lengths to which batches are padded."""
 
     document_lengths: tuple[int, ...]
-    """In tokens, ascending; a batch takes the first that fits its longest document."""
+    """In tokens, ascending; a batch uses the first that fits its longest document."""
     summary_length: int
     """Tokens of the summaries in every batch."""
 
@@ -47,7 +47,7 @@ def choose_shapes(lengths: Iterable[Lengths], loaded: LoadedModel, buckets: int 
     if buckets is None:
         return None
     if not isinstance(loaded.family, EncoderDecoder):
-        raise UserError("hardware.length_buckets: only encoder-decoder models run in fixed shapes, as a TPU needs them")
+        raise UserError("hardware.length_buckets: only encoder-decoder models support fixed shapes, as TPUs need")
     chosen = (
         min(length, loaded.max_document_tokens) for length in choose_lengths(np.concatenate(list(lengths)), buckets)
     )

@@ -1,4 +1,4 @@
-"""Files of token ids that runs share. A file's name holds its SHA-256, so that damage is detected."""
+"""Files of token ids that runs share. A file's name contains its SHA-256, so damage is detected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bisum.runs.files import digest
 
 _logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 60
-"""Age from which a partial file that no process has locked is left over from a killed one."""
+"""Age from which a partial file without a lock counts as left over from a killed process."""
 
 
 class TokenCache:
@@ -38,13 +38,13 @@ class TokenCache:
             raise UserError(f"cache_dir: '{folder}' cannot be created: {error.strerror}") from error
 
     def read(self, key: str) -> pa.Table | None:
-        """Return what was stored under a key, or None; report and delete a damaged file."""
+        """Return the table stored under a key, or None; report and delete a damaged file."""
         for path in sorted(self._folder.glob(f"tokens-{key}-*.arrow")):
             try:
                 if not path.is_file():
-                    raise OSError("it is not a file")
+                    raise OSError("not a file")
                 if digest(path)[:16] != path.stem.rpartition("-")[2]:
-                    raise OSError("its contents have changed")
+                    raise OSError("contents have changed")
                 return _table(path)
             except (OSError, pa.ArrowException) as error:
                 _logger.warning("cache_dir: %s is damaged (%s); its rows are tokenized again", path, one_line(error))
@@ -61,7 +61,7 @@ class TokenCache:
         try:
             self._clean_up()
             with partial.open("xb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # shows other processes that this one still lives
+                fcntl.flock(file, fcntl.LOCK_EX)  # shows other processes that this one is alive
                 with pa.ipc.new_stream(file, schema) as stream:
                     for batch in batches:
                         stream.write_batch(batch)
@@ -91,7 +91,7 @@ def _table(path: Path) -> pa.Table:
 
 
 def _delete(path: Path) -> None:
-    """Delete whatever stands in the place of a cache file, if possible; a sound file replaces another in any case."""
+    """Delete whatever has a cache file's name, if possible; a new file replaces an undeletable one anyway."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

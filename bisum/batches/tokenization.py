@@ -22,7 +22,7 @@ from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel
 
 ENCODING_VERSION = 3
-"""Part of the cache key; raise it when the same rows and tokenizer give different ids."""
+"""Part of the cache key; raise it when the same rows and tokenizer yield different ids."""
 _BATCH_ROWS = 1000
 _SCHEMA = pa.schema(
     {
@@ -100,7 +100,7 @@ def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: TokenCache, progress: ShowProgress
 ) -> pa.Table:
     key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
-    order = pc.sort_indices(rows["id"])  # the cache is in the order of ids, so that runs with other seeds share it
+    order = pc.sort_indices(rows["id"])  # the cache is in the order of ids, so runs with other seeds share it
 
     def batches() -> Iterator[pa.RecordBatch]:
         texts = take(rows.select(["document", "summary", "language"]), order)
@@ -131,7 +131,7 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str)
         "special": tokenizer.special_tokens_map,
         "family": [repr(loaded.family), _source(type(loaded.family))],
         "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
-        "empty": loaded.encode([""], [""], [language]),  # a template may contain the date
+        "empty": loaded.encode([""], [""], [language]),  # a template can contain the date
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]

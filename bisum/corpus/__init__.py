@@ -1,1 +1,1 @@
-"""Sources of rows, and the choice of the rows of an experiment."""
+"""Sources of rows, and the selection of an experiment's rows."""

@@ -1,4 +1,4 @@
-"""What counts as blank: a text of white space and of characters that Unicode shows as nothing."""
+"""Blank texts: those with only white space and characters that Unicode renders invisible."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _IGNORABLE = (
 
 
 _WHITE_SPACE = r"\s\v\x1c-\x1f\x85\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-"""What `str.isspace` takes for white space, as ranges of RE2, whose `\\s` is that of ASCII."""
+"""White space as defined by `str.isspace`, as RE2 ranges, since RE2's `\\s` covers ASCII only."""
 
 _RANGES = "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _IGNORABLE)
 _VISIBLE = f"[^{_WHITE_SPACE}{_RANGES}]"
 
 
 def is_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return whether each text is empty, or all white space and default-ignorable characters (null for null)."""
+    """Return whether each text is empty, or only white space and default-ignorable characters (null for null)."""
     import pyarrow.compute as pc
 
     return pc.invert(pc.match_substring_regex(texts, _VISIBLE))

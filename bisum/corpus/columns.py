@@ -1,4 +1,4 @@
-"""Conversion of a user's tables to bisum's columns: found by name, as text, with one row for each summary."""
+"""Conversion of a user's tables to bisum's columns: found by name, as text, with one row per summary."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ColumnPath = tuple[str, ...]
 """Path to a value in a row: the name of a column, then the names of fields inside it."""
 
 Pick = Callable[[Mapping[str, ColumnPath]], Mapping[str, ColumnPath]]
-"""Function that takes a table's columns by dotted name, and returns the one chosen for each field of `Columns`."""
+"""Function from a table's columns by dotted name to the one chosen for each field of `Columns`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The names of a corpus' columns. If a list is given, the first name that exists is used.
+    """The names of a corpus' columns. From a list, the first name that exists is used.
 
-    A dot leads into a nested column (`article.document`); case is ignored.
+    A dot selects a field of a nested column (`article.document`); case is ignored.
     """
 
     document: str | list[str]
@@ -44,31 +44,31 @@ class Columns:
     """Category of the row, used by `filter.books` and the row counts (null: none)."""
 
     group: str | list[str] | None
-    """Group of the row. When bisum splits, a group, such as translations, stays together (null: each row alone)."""
+    """Group of the row, such as its translations; bisum keeps a group in one split (null: each row alone)."""
 
     def find(
         self, names: Mapping[str, ColumnPath], place: str, required: Collection[str] = TEXTS
     ) -> dict[str, ColumnPath]:
-        """Return the column for each field that has one. Raises `UserError`, naming `place` and all that is missing."""
-        alike: dict[str, list[str]] = {}
+        """Return the column for each field that has one. Raises `UserError`, naming `place` and all missing columns."""
+        by_casefold: dict[str, list[str]] = {}
         for name in names:
-            alike.setdefault(name.casefold(), []).append(name)
+            by_casefold.setdefault(name.casefold(), []).append(name)
         found: dict[str, ColumnPath] = {}
         missing: dict[str, str] = {}
         for role in (field.name for field in fields(self)):
-            wanted: str | list[str] | None = getattr(self, role)
-            choices = [wanted] if isinstance(wanted, str) else wanted or []
-            fitting = next(
-                filter(None, ([name] if name in names else alike.get(name.casefold()) for name in choices)), []
+            given: str | list[str] | None = getattr(self, role)
+            choices = [given] if isinstance(given, str) else given or []
+            matches = next(
+                filter(None, ([name] if name in names else by_casefold.get(name.casefold()) for name in choices)), []
             )
-            if len(fitting) == 1:
-                found[role] = names[fitting[0]]
-            elif fitting:
-                missing[role] = f"{' and '.join(fitting)}; name one of them"
-            elif isinstance(wanted, str):
-                missing[role] = f"no column '{wanted}'{nearest(wanted, names)}"
+            if len(matches) == 1:
+                found[role] = names[matches[0]]
+            elif matches:
+                missing[role] = f"{' and '.join(matches)}; name one of them"
+            elif isinstance(given, str):
+                missing[role] = f"no column '{given}'{nearest(given, names)}"
             elif role in required:
-                missing[role] = f"none of {', '.join(choices)}; name its column"
+                missing[role] = f"none of {', '.join(choices)}; name the column to use"
         if missing:
             (first, problem), *others = missing.items()
             more = "".join(f"; corpus.columns.{role}: {problem}" for role, problem in others)
@@ -76,11 +76,11 @@ class Columns:
         return found
 
     def may_leave_out(self, role: str) -> bool:
-        """Return whether a field's column may be left out: it is optional, and was found among several names."""
+        """Return whether a field's column can be left out: it is optional and chosen from a list of names."""
         return role in ("language", "category") and isinstance(getattr(self, role), list)
 
     def guesses(self, found: Mapping[str, ColumnPath]) -> str:
-        """Describe which columns were chosen among several names; "" if all have bisum's own names."""
+        """Describe the columns chosen from lists of names; "" if all have bisum's own names."""
         chosen = {
             role: ".".join(found[role]) for role in COLUMNS if role in found and isinstance(getattr(self, role), list)
         }
@@ -102,17 +102,17 @@ def nested_paths(schema: pa.Schema) -> list[ColumnPath]:
 
 
 def pick_once(paths: Sequence[ColumnPath], pick: Pick, place: str, what: str) -> Mapping[str, ColumnPath]:
-    """Pick among paths by their dotted names. Raises `UserError` if `what` (the header) names a picked one twice."""
+    """Pick paths by their dotted names. Raises `UserError` if `what` (the header) contains a picked one twice."""
     picked = pick({".".join(path): path for path in paths})
     for path in picked.values():
         for outer in (path[:depth] for depth in range(1, len(path) + 1)):
             if paths.count(outer) > 1:
-                raise UserError(f"{place}: the {what} contains '{'.'.join(outer)}' twice; must be once")
+                raise UserError(f"{place}: the {what} contains '{'.'.join(outer)}' twice; it must occur once")
     return picked
 
 
 def pick_columns(table: pa.Table, paths: Mapping[str, ColumnPath]) -> pa.Table:
-    """Return a table with the column at each path, named by the path's key; lists of objects give lists of values."""
+    """Return a table with the column at each path, named by the path's key; lists of objects become lists of values."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -131,10 +131,10 @@ def pick_columns(table: pa.Table, paths: Mapping[str, ColumnPath]) -> pa.Table:
 
 
 def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> pa.Table:
-    """Return a table of `Columns`' fields as strings (null where there is none), with `place`, `row` and `part`.
+    """Return a table of `Columns`' fields as strings (null if missing), with `place`, `row` and `part`.
 
     If documents and summaries are lists of equal lengths, each pair becomes a row, with `part` 1, 2, ... of `row`
-    (otherwise null). Raises `UserError` for a value that is not text, and if there are no rows.
+    (otherwise null). Raises `UserError` for a value that is not text, or if there are no rows.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -145,11 +145,11 @@ def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> p
     if {"document", "summary"} <= set(lists):
         table = pa.concat_tables([_exploded(batch, lists, place, names) for batch in table.to_batches()] or [table])
     if not table.num_rows:
-        raise UserError(f"{place}: no rows; must have at least one")
+        raise UserError(f"{place}: has no rows; at least one is required")
     columns = {role: as_text(table, role, place, name) for role, name in names.items()}
     empty = pa.nulls(table.num_rows, pa.string())
     texts = {field.name: columns.get(field.name, empty) for field in fields(Columns)}
-    for role in ("category", "group", "id", "language"):  # CSV cannot express null otherwise
+    for role in ("category", "group", "id", "language"):  # CSV has no other null
         blank = is_blank(texts[role])
         if role in ("category", "group") or pc.all(blank).as_py():
             texts[role] = pc.if_else(blank, None, texts[role])
@@ -170,8 +170,8 @@ def _exploded(batch: pa.RecordBatch, lists: Sequence[str], place: str, names: Ma
         if len(uneven):
             i = int(uneven[0])
             raise UserError(
-                f"{place}, row {batch['row'][i]}: {names['document']} has {length[i]} parts and {names[role]} "
-                f"{lengths[role][i]}; must be as many"
+                f"{place}, row {batch['row'][i]}: {names['document']} has {length[i]} parts but {names[role]} has "
+                f"{lengths[role][i]}; the numbers must be equal"
             )
     parents = np.repeat(np.arange(len(length)), length)
     part = np.arange(len(parents)) - np.repeat(np.cumsum(length) - length, length) + 1

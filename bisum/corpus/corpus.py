@@ -79,7 +79,7 @@ def load_corpus(
 
 
 def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] = SPLITS) -> dict[str, pa.Table]:
-    """Return all rows of every split that the source has, after checking them; raises as `load_corpus`."""
+    """Return all rows of every split that the source has, after checking them; raises like `load_corpus`."""
     if len(set(languages)) < len(languages) or not languages:
         raise UserError(f"languages={list(languages)}: name at least one language, and each only once")
     for line in describe_codes(languages):
@@ -88,8 +88,8 @@ def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] 
     return {split: _checked(split, tables[split], languages) for split in SPLITS if split in tables}
 
 
-def _refuse(line: str) -> None:
-    raise UserError(line)
+def _refuse(message: str) -> None:
+    raise UserError(message)
 
 
 def select_rows(
@@ -102,10 +102,10 @@ def select_rows(
 ) -> Corpus:
     """Select the rows of the corpus, as `load_corpus` does, from the result of `read_splits`.
 
-    `complain` gets a line for each step that leaves a split without rows; it raises `UserError` unless given.
+    `complain` receives a message for each step that leaves a split without rows; by default it raises `UserError`.
     """
     if reserved := {"empty", "sample"} & set(filters):
-        raise UserError(f"filter.{min(reserved)}: the row counts use this name themselves; rename the filter")
+        raise UserError(f"filter.{min(reserved)}: the row counts reserve this name; rename the filter")
     filled = {split: drop_blank(rows) for split, rows in loaded.items()}
     splits: dict[str, pa.Table] = {}
     report: dict[str, dict[str, RowCounts]] = {}
@@ -118,7 +118,7 @@ def select_rows(
             rows = apply_filter(name, row_filter, split, rows, filled)
             ledger.record(name, rows, f"loosen filter.{name} or leave it out")
         kind, limit = ("train", limits.max_train_rows) if split == "train" else ("eval", limits.max_eval_rows)
-        # The rows to score depend on no seed, so that runs with different seeds can be compared.
+        # Scored rows do not depend on the seed, so runs with different seeds can be compared.
         keys = np.random.default_rng([seed, number]).random(rows.num_rows) if split == "train" else None
         rows = _shuffled_sample(rows, languages, limit, keys)
         splits[split] = ledger.record("sample", rows, f"raise corpus.max_{kind}_rows")
@@ -129,11 +129,11 @@ def select_rows(
 def drop_blank(rows: pa.Table) -> pa.Table:
     """Return the rows whose document and summary are neither missing nor blank."""
     blank = pc.or_(is_blank(rows["document"]), is_blank(rows["summary"]))
-    return _filtered(rows, pc.invert(blank))  # a null text gives null, which drops the row
+    return _filtered(rows, pc.invert(blank))  # a null text yields null, which drops the row
 
 
 def _filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Return the rows for which the mask is true; if it is for all, without a copy, which may be of gigabytes."""
+    """Return the rows where the mask is true, without a copy (possibly gigabytes) if all are."""
     keeps_all = len(mask) == len(rows) and not mask.null_count and pc.all(mask).as_py()
     return rows if keeps_all else rows.filter(mask)
 
@@ -141,8 +141,8 @@ def _filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
 def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, filled: Mapping[str, pa.Table]) -> pa.Table:
     """Return the `rows` of a split that a filter keeps.
 
-    `filled` are the non-blank rows of all splits; the splits after `split` are held out from it. Raises `UserError`,
-    naming the filter, if the filter fails.
+    `filled` contains the non-blank rows of all splits; the splits after `split` are held out from it. Raises
+    `UserError`, naming the filter, if the filter fails.
     """
     later = [filled[name] for name in SPLITS[SPLITS.index(split) + 1 :] if name in filled]
     held_out = pa.concat_tables([SCHEMA.empty_table(), *later])
@@ -150,7 +150,7 @@ def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, fill
         return _filtered(rows, row_filter.keep(rows, held_out))
     except UserError as error:
         raise UserError(f"filter.{name} on {split}: {error}") from error
-    except Exception as error:  # a user's own class may raise anything
+    except Exception as error:  # a user's own class can raise anything
         must = f"keep must return a boolean for each of {rows.num_rows:,} rows"
         raise UserError(f"filter.{name} on {split}: {reason(error)}; {must}") from error
 
@@ -162,13 +162,13 @@ def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Ma
         tables = source.load(languages)
     except UserError:
         raise
-    except Exception as error:  # a user's own class may raise anything
+    except Exception as error:  # a user's own class can raise anything
         raise UserError(f"{name} failed: {reason(error)}") from error
     for split in needed if isinstance(tables, Mapping) else SPLITS:
         table = tables.get(split) if isinstance(tables, Mapping) else None
         if not isinstance(table, pa.Table) or not table.num_rows:
             raise UserError(
-                f"{name} gave no rows for {split}; it must give a pyarrow.Table for each of {', '.join(needed)}"
+                f"{name} returned no rows for {split}; it must return a pyarrow.Table for each of {', '.join(needed)}"
             )
     return tables
 
@@ -189,7 +189,7 @@ def fingerprint(splits: Mapping[str, pa.Table]) -> str:
 def scored_rows_fingerprint(rows: pa.Table) -> str:
     """Return the SHA-256 (hex) of the ids, documents and references of rows, independent of their order.
 
-    Scores of two systems can be compared row by row if those of their rows are the same.
+    Two systems' scores can be compared row by row if the fingerprints of their rows are equal.
     """
     digest = hashlib.sha256()
     _hash_rows(pa.table({name: to_strings(rows[name]) for name in ("id", "document", "summary")}), digest.update)
@@ -206,14 +206,14 @@ def _hash_rows(rows: pa.Table, update: Callable[[Any], None]) -> None:
 
 
 def _utf8(strings: pa.StringArray) -> memoryview:
-    """Return the bytes of all strings, one after the other."""
+    """Return the concatenated bytes of all strings."""
     _, offsets, data = strings.buffers()
     ends = np.frombuffer(offsets, "<i4", len(strings) + 1, strings.offset * 4)
     return memoryview(data or b"")[ends[0] : ends[-1]]
 
 
 class _Ledger:
-    """A record of a split's rows by language after each step, which complains of a step that leaves none."""
+    """Row counts of a split by language after each step; complains about a step that leaves none."""
 
     def __init__(self, split: str, languages: Sequence[str], loaded: pa.Table, complain: Callable[[str], None]) -> None:
         self._complain = complain
@@ -257,21 +257,19 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
     """Cast a source's rows to `SCHEMA`, after checking what `Source.load` promises."""
     for column in COLUMNS:
         if column not in rows.column_names:
-            raise UserError(f"{split}: the source gives no column {column}; it must give {', '.join(COLUMNS)}")
+            raise UserError(f"{split}: the source returns no column {column}; it must return {', '.join(COLUMNS)}")
     rows = _as_strings(rows)
     found = set(pc.unique(rows["language"]).to_pylist())
-    wanted = set(languages) if split == "train" else found & set(languages)
-    if found != wanted or not found:
+    expected = set(languages) if split == "train" else found & set(languages)
+    if found != expected or not found:
         raise UserError(
             f"languages={list(languages)}: the source's {split} rows are in {sorted(map(str, found))}; "
-            "must be in these languages alone, and in all of them for train"
+            "they must be in these languages only, and train in all of them"
         )
     counts = pc.value_counts(rows["id"])
     bad = counts.filter(pc.or_(pc.is_null(counts.field("values")), pc.greater(counts.field("counts"), 1)))
     if len(bad):
-        raise UserError(
-            f"{split}: {bad[0]['counts']} rows have the id {bad[0]['values']}; each row needs one of its own"
-        )
+        raise UserError(f"{split}: {bad[0]['counts']} rows have the id {bad[0]['values']}; each row needs a unique id")
     return rows
 
 
@@ -285,8 +283,8 @@ def _shuffled_sample(
 ) -> pa.Table:
     """Order `rows` by keys, shape (rows,), and keep the first ones of each language, up to its share of `limit`.
 
-    `keys` are those of the rows in the order of their ids (random ones rather than `rng.permutation`, whose stream
-    numpy may change between releases); None: a hash of each id.
+    `keys` follow the order of the rows' ids (random keys, not `rng.permutation`, whose stream numpy can change between
+    releases); None: a hash of each id.
     """
     ordered = by_id(rows).to_numpy()
     order = np.argsort(hashes(rows["id"].take(ordered)) if keys is None else keys, kind="stable")

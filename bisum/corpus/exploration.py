@@ -32,7 +32,7 @@ _NO_LIMIT = sys.maxsize
 
 
 def count_categories(rows: pa.Table, languages: Sequence[str]) -> dict[str | None, dict[str, int]]:
-    """Return each category's rows by language; None stands for a missing or blank name.
+    """Return each category's rows by language; None is a missing or blank name.
 
     Categories are in descending order of their share of a language's rows, averaged over the languages, so that a large
     language does not dominate.
@@ -92,7 +92,7 @@ def filter_effects(
         filters: the filters in order.
         languages: the languages of the rows.
         count: number of dropped rows per language to return as examples.
-        seed: seed of the choice of examples.
+        seed: the seed for choosing examples.
 
     Raises:
         UserError: a filter does not fit the corpus.
@@ -120,14 +120,14 @@ def filter_effects(
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """The rows of one split whose text also occurs elsewhere."""
+    """Rows of one split whose text also occurs elsewhere."""
 
     split: str
     """The split whose rows are counted."""
     of: str
-    """Split in which the text also occurs: `split` itself (not counting the first occurrence) or a later one."""
+    """Split where the text also occurs: `split` itself (not counting the first occurrence) or a later one."""
     text: str
-    """Text that is equal, ignoring white space at its ends: document, summary, or the pair of both."""
+    """The repeated text, ignoring white space at its ends: document, summary, or the pair of both."""
     rows: int
     example: tuple[str, str] | None
     """Ids of a counted row in `split` and of the row in `of` that it repeats."""
@@ -177,9 +177,9 @@ class Tokens:
 def count_tokens(
     rows: pa.Table, languages: Sequence[str], reader: TextReader, advance: Callable[[int], None]
 ) -> Tokens:
-    """Tokenize rows as training does, with the model's prompt, family and limits; cut rows again without limits.
+    """Tokenize rows as in training, with the model's prompt, family and limits; cut rows again without limits.
 
-    `advance` gets the number of rows done so far.
+    `advance` receives the number of rows done so far.
     """
     without_limits = replace(reader, max_document_tokens=_NO_LIMIT, max_summary_tokens=_NO_LIMIT)
     batches = []

@@ -46,35 +46,35 @@ class Files(Tables):
     """Files of test (null: a share of train)."""
 
     quoting: Quoting = from_conf("corpus/files", "quoting")
-    """What double quotes mean in CSV and TSV, by the names of Python's csv: minimal, none, or auto.
+    """Meaning of double quotes in CSV and TSV, named as in Python's csv: minimal, none, or auto.
 
-    minimal: they surround values that hold separators, line ends or double quotes, which are doubled (RFC 4180). none:
-    they are text like any other. auto: as minimal in CSV, but a value that seems to hold rows is refused; as none in
-    TSV, unless the header is quoted, or only quoted values give all rows as many values as the header.
+    minimal: they enclose values that contain separators, line ends or double quotes, which are doubled (RFC 4180).
+    none: they are ordinary text. auto: minimal in CSV, except that a value that seems to contain rows is refused; none
+    in TSV, unless the header is quoted or only quoting gives all rows as many values as the header.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None and self.train is not None:
-            raise UserError("path: give either path (files of all rows) or train (files of train), not both")
+            raise UserError("path: conflicts with train; set path (files of all rows) or train (files of train)")
         if not self._names():
-            raise UserError("path: give path, files of all rows, or train, validation, test")
+            raise UserError("path: no files given; set path (files of all rows), or train, validation and test")
         if self.path is not None and (self.validation is not None or self.test is not None):
-            raise UserError("path: with files for validation or test, name the others corpus.train")
+            raise UserError("path: conflicts with validation and test; give the other files as corpus.train")
         for key, patterns in self._names().items():
             if not patterns:
                 raise UserError(f"{key}: must name at least one file")
             for pattern in patterns:
                 if re.search(r"://.*[?;#]\.\.\.$", pattern):
-                    raise UserError(f"{key}: '{pattern}' stands for a URL that is not recorded whole; give all of it")
+                    raise UserError(f"{key}: '{pattern}' is a URL recorded without its secrets; give the whole URL")
                 if _login(pattern):
                     raise UserError(
-                        f"{key}: a URL must hold no login (NAME:PASSWORD@); put it where fsspec reads it, its "
-                        "configuration or environment"
+                        f"{key}: a URL must not contain a login (NAME:PASSWORD@); put it into fsspec's configuration "
+                        "or environment"
                     )
                 if (LANGUAGE in pattern) != self.per_language:
                     raise UserError(
-                        f"{key}: '{without_secrets(pattern)}' must have {LANGUAGE} in it, as must all files or none"
+                        f"{key}: '{without_secrets(pattern)}' lacks {LANGUAGE}; put it into all names or none"
                     )
 
     @property
@@ -123,7 +123,7 @@ def _found(pattern: str, key: str, timeout: float) -> list[str]:
 
     files = _expanded(pattern, key, timeout)
     if not files:
-        raise UserError(f"{key}: no file fits '{pattern}'")
+        raise UserError(f"{key}: no file matches '{pattern}'")
     for file in files:
         is_local = "://" not in file
         path = Path(file).expanduser()
@@ -133,7 +133,7 @@ def _found(pattern: str, key: str, timeout: float) -> list[str]:
             raise UserError(f"{key}: {file} is a folder; name its files, for example '{file.rstrip('/')}/*.csv'")
         if is_local and not path.exists():
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-            raise UserError(f"{key}: there is no file {file}{near}")
+            raise UserError(f"{key}: file {file} does not exist{near}")
         if is_local and not path.is_file():
             raise UserError(f"{key}: {file} is not a regular file; save its rows to a file first")
         _, extension = split_extension(file)
@@ -141,14 +141,14 @@ def _found(pattern: str, key: str, timeout: float) -> list[str]:
             raise UserError(f"{key}: {file} {saved}")
         if extension not in FORMATS:
             raise UserError(
-                f"{key}: {file} has the extension '{extension}'; must be one of {', '.join(FORMATS)}, and may have one "
-                f"of {', '.join(COMPRESSIONS)} after it"
+                f"{key}: {file} has the extension '{extension}'; it must be one of {', '.join(FORMATS)}, optionally "
+                f"followed by one of {', '.join(COMPRESSIONS)}"
             )
     return files
 
 
 def _saved_to_disk(folder: Path) -> str:
-    """Say how to read a folder that `save_to_disk` of `datasets` wrote, or a split in one; "" for any other folder."""
+    """Describe how to read a folder, or a split in one, written by `save_to_disk` of `datasets`; "" if it is not."""
     top = next((path for path in (folder.parent, folder) if is_saved(path)), None)
     return f"belongs to a data set written by save_to_disk; read it with corpus=hub corpus.repo={top}" if top else ""
 

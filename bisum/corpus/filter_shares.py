@@ -1,4 +1,4 @@
-"""Languages that filters treat very differently, or of which they leave no rows, which is rarely intended."""
+"""Languages that filters treat very differently or leave without rows, which is rarely intended."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LEAST_GAP = 0.05
 _LEAST_FACTOR = 2
 _LEAST_ERRORS = 2
 _FEWEST_EXPECTED = 1
-"""Fewest rows that the smaller language would lose, and keep, at the common share: below it, the test does not hold
+"""Fewest rows that the smaller language would lose, and keep, at the common share for the test to be valid
 (Campbell 2007, https://doi.org/10.1002/sim.2832)."""
 
 
 @dataclass(frozen=True)
 class _Loss:
-    """The rows that a filter drops of those in one language."""
+    """The rows of one language that a filter drops."""
 
     language: str
     dropped: int
@@ -35,7 +35,7 @@ def uneven_filters(report: CorpusReport) -> Iterator[str]:
 
     The shares differ by at least 5 points, by at least a factor of 2, and by 2 standard errors (a test of two
     proportions, https://www.itl.nist.gov/div898/handbook/prc/section3/prc33.htm). Of several such pairs of languages,
-    the one whose shares are farthest apart is named.
+    the line names the one with the largest gap.
     """
     splits = list(report.splits.values())
     before = {language: sum(counts[language].loaded for counts in splits) for language in splits[0]}
@@ -59,7 +59,7 @@ def absent_languages(report: CorpusReport) -> Iterator[str]:
         absent = [language for language, count in counts.items() if not count.kept]
         if absent and len(absent) < len(counts):
             others = " and ".join(language for language in counts if language not in absent)
-            yield f"{split} has no rows in {' and '.join(absent)}; its scores are of {others} alone"
+            yield f"{split} has no rows in {' and '.join(absent)}; its scores cover {others} only"
 
 
 def _differ(most: _Loss, least: _Loss) -> bool:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
-    """Keep the rows of some categories (the recipe: those that hold books)."""
+    """Keep the rows of some categories (the recipe: those of books)."""
 
     categories: Annotated[list[Name], MinLen(1)] = from_conf("filter/books", "categories")
     """Names of the categories to keep, as spelled in the corpus (at least one must occur)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
-        """See `Filter.keep`. Raises `UserError`, listing the categories that occur, if none of `categories` does."""
+        """See `Filter.keep`. Raises `UserError`, listing the categories found, if none of `categories` does."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -34,7 +34,7 @@ class Books:
             counts.sort(key=lambda count: (-count["counts"], count["values"]))
             found = ", ".join(f"{count['values']} ({count['counts']})" for count in counts[:10]) or "none"
             raise UserError(
-                f"no row has a category in {self.categories}; categories that occur, with their rows: {found}"
+                f"no row has a category in {self.categories}; categories found, with row counts: {found}"
                 + (f" and {len(counts) - 10} more" if len(counts) > 10 else "")
             )
         return mask
@@ -42,10 +42,10 @@ class Books:
 
 @dataclass(frozen=True, kw_only=True)
 class LongTitles:
-    """Keep the rows whose summary is long enough to say something (the recipe: more than two words)."""
+    """Keep the rows whose summary is long enough to be informative (the recipe: more than two words)."""
 
     min_words: Annotated[int, Ge(1), Le(10_000_000)] = from_conf("filter/long_titles", "min_words")
-    """Fewest words in a kept summary (at least 1; characters where no blanks separate words)."""
+    """Fewest words in a kept summary (at least 1; characters where no spaces separate words)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
         """See `Filter.keep`."""
@@ -59,22 +59,22 @@ class Length:
     """Keep the rows whose document and summary lengths lie within inclusive bounds."""
 
     min_document_words: Annotated[int, Ge(0), Le(10_000_000)] | None = from_conf("filter/length", "min_document_words")
-    """Fewest words in a kept document (characters where no blanks separate words; null: no bound)."""
+    """Fewest words in a kept document (characters where no spaces separate words; null: no bound)."""
 
     max_document_words: Annotated[int, Ge(1), Le(10_000_000)] | None = from_conf("filter/length", "max_document_words")
-    """Most words in a kept document (characters where no blanks separate words; null: no bound)."""
+    """Most words in a kept document (characters where no spaces separate words; null: no bound)."""
 
     min_summary_words: Annotated[int, Ge(0), Le(10_000_000)] | None = from_conf("filter/length", "min_summary_words")
-    """Fewest words in a kept summary (characters where no blanks separate words; null: no bound)."""
+    """Fewest words in a kept summary (characters where no spaces separate words; null: no bound)."""
 
     max_summary_words: Annotated[int, Ge(1), Le(10_000_000)] | None = from_conf("filter/length", "max_summary_words")
-    """Most words in a kept summary (characters where no blanks separate words; null: no bound)."""
+    """Most words in a kept summary (characters where no spaces separate words; null: no bound)."""
 
     def __post_init__(self) -> None:
         for column, low, high in self._bounds():
             if low is not None and high is not None and low > high:
                 raise UserError(
-                    f"min_{column}_words: {low} is above max_{column}_words, {high}; the smaller bound must come first"
+                    f"min_{column}_words: {low} is above max_{column}_words, {high}; lower it or raise the maximum"
                 )
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
@@ -102,7 +102,7 @@ class Length:
 class Deduplicate:
     """Drop all but the first of a split's repeated rows, and rows whose document is also in a held-out split.
 
-    White space at the ends of texts is ignored.
+    Leading and trailing white space is ignored.
     """
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Hub(Tables):
-    """Rows of a hub data set, in any files that the `datasets` library reads; scripts are never run.
+    """Rows of a hub data set, in any format that the `datasets` library reads; scripts are never run.
 
     Loaded data is kept in the hub's cache (under `HF_HOME`); with `HF_HUB_OFFLINE=1` only the cache is used.
     """
 
     repo: Name
-    """The repository's name (`esdurmus/wiki_lingua`), or a local folder: laid out as one, or from `save_to_disk`."""
+    """The repository's name (`esdurmus/wiki_lingua`), or a local folder: a copy of one, or from `save_to_disk`."""
 
     revision: Name | None = from_conf("corpus/hub", "revision")
-    """Commit, branch or tag (null: the main branch as it is now)."""
+    """Commit, branch or tag (null: the current main branch)."""
 
     configurations: dict[Language, Name] | Name | None = from_conf("corpus/hub", "configurations")
     """Configuration or folder, for each language (`{en: english}`) or for all (null: the default configuration)."""
@@ -70,20 +70,20 @@ class Hub(Tables):
         if isinstance(configuration, dict):
             if language not in configuration:
                 known = ", ".join(configuration) or "none"
-                raise UserError(f"corpus.configurations: names none for language '{language}' (languages: {known})")
+                raise UserError(f"corpus.configurations: missing language '{language}' (languages: {known})")
             configuration = configuration[language]
         elif configuration is not None and language is not None:
             configuration = configuration.replace("{language}", language)
         splits = self._load(configuration)
-        wanted = {split: getattr(self, split) for split in SPLITS if getattr(self, split) is not None}
-        for split, name in wanted.items():
+        names = {split: getattr(self, split) for split in SPLITS if getattr(self, split) is not None}
+        for split, name in names.items():
             if name not in splits:
                 raise UserError(
                     f"corpus.{split}: {self.repo} has no split '{name}' (splits: {', '.join(splits)}; "
                     "null takes a share of train)"
                 )
         place = f"{self.repo}/{configuration}" if configuration else self.repo
-        return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in wanted.items()}
+        return {split: [(f"{place}/{name}", partial(_read, splits[name]))] for split, name in names.items()}
 
     def _load(self, configuration: str | None) -> DatasetDict | dict[str, Dataset]:
         """Load a configuration, or the folder of that name, since the hub's own Parquet branch has only folders."""
@@ -98,11 +98,11 @@ class Hub(Tables):
         if saved and saved.is_dir() and (inside := sorted(path.name for path in saved.iterdir() if is_saved(path))):
             named = ", ".join(f"{name[:2]}: {name}" for name in inside[:3])
             raise UserError(
-                f"corpus.configurations: {self.repo} has several folders that save_to_disk wrote; name one, or one for "
+                f"corpus.configurations: {self.repo} has several folders written by save_to_disk; name one, or one for "
                 f"each language, such as {{{named}}}"
             )
-        with TemporaryDirectory() as scratch, _quiet(), _waiting(self.timeout):
-            # The library would read a local folder from its cache even if its files have changed.
+        with TemporaryDirectory() as scratch, _quiet(), _client_timeout(self.timeout):
+            # Otherwise the library reads a local folder from its cache even after its files change.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
             repo = folder or self.repo
             try:
@@ -115,26 +115,26 @@ class Hub(Tables):
                 else:
                     with suppress(FileNotFoundError):
                         return load_dataset(repo, data_dir=configuration, **options)
-            except Exception as error:  # libraries that find, download or read files may raise anything
+            except Exception as error:  # the libraries involved can raise anything
                 is_script = "Dataset scripts" in str(error)
-                hint = "; corpus.revision=refs/convert/parquet is the hub's own copy without one" if is_script else ""
+                hint = "; corpus.revision=refs/convert/parquet is the hub's copy without a script" if is_script else ""
                 raise UserError(f"corpus.repo: {self.repo}: {_reason(error)}{hint}") from error
-        problem = "must name one of several" if configuration is None else f"there is no '{configuration}'"
-        raise UserError(f"corpus.configurations: {problem} in {self.repo} (configurations: {', '.join(known)})")
+        problem = "several; name one" if configuration is None else f"no configuration '{configuration}'"
+        raise UserError(f"corpus.configurations: {self.repo} has {problem} (configurations: {', '.join(known)})")
 
     def _load_saved(self, folder: Path) -> DatasetDict | dict[str, Dataset]:
-        """Load what `save_to_disk` wrote; a single Dataset, whatever its split was, is train."""
+        """Load a folder written by `save_to_disk`; a single Dataset becomes train, whatever its split."""
         from datasets import Dataset, load_from_disk
 
         try:
             with _quiet():
                 saved = load_from_disk(str(folder))
-        except Exception as error:  # depends on what of the folder is damaged
+        except Exception as error:  # the type depends on the damage
             raise UserError(f"corpus.repo: {folder}: {_reason(error)}") from error
         return {"train": saved} if isinstance(saved, Dataset) else saved
 
     def _folder(self) -> str | None:
-        """Return the local folder to read, which is the cached one if offline; None to read from the hub."""
+        """Return the local folder to read (the cached one if offline); None to read from the hub."""
         from huggingface_hub import constants, snapshot_download
 
         folder = Path(self.repo).expanduser()
@@ -150,12 +150,11 @@ class Hub(Tables):
             return snapshot_download(self.repo, repo_type="dataset", revision=self.revision, local_files_only=True)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"corpus.repo: '{self.repo}' is no folder and was not loaded before, "
-                "and HF_HUB_OFFLINE is set: unset it"
+                f"corpus.repo: '{self.repo}' is neither a folder nor in the cache; unset HF_HUB_OFFLINE to download it"
             ) from error
 
     def _check_hub(self) -> None:
-        """Ask the hub for the repository once, since the libraries would retry, and log it, for half a minute."""
+        """Query the hub for the repository once, since the libraries retry, and log it, for half a minute."""
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import (
             GatedRepoError,
@@ -177,18 +176,18 @@ class Hub(Tables):
             raise UserError(f"corpus.revision: '{self.repo}' has no revision '{self.revision}'") from error
         except (RepositoryNotFoundError, HFValidationError) as error:
             raise UserError(
-                f"corpus.repo: neither a folder nor a data set on the hub is named '{self.repo}'; a private one needs "
-                "hf auth login"
+                f"corpus.repo: no local folder or hub data set is named '{self.repo}'; a private one needs a login"
+                " (hf auth login)"
             ) from error
-        except Exception as error:  # depends on the HTTP library of the hub's client
+        except Exception as error:  # the type depends on the hub client's HTTP library
             raise UserError(
-                f"corpus.repo: the hub, {constants.ENDPOINT}, cannot be reached for '{self.repo}' ({_reason(error)}); "
-                "HF_HUB_OFFLINE=1 uses what was loaded before, and corpus.repo may be a local folder"
+                f"corpus.repo: cannot reach the hub at {constants.ENDPOINT} for '{self.repo}' ({_reason(error)}); "
+                "set HF_HUB_OFFLINE=1 to use the cache, or name a local folder"
             ) from error
 
 
 def is_saved(folder: Path) -> bool:
-    """Return whether `save_to_disk` of `datasets` wrote a folder."""
+    """Return whether a folder was written by `save_to_disk` of `datasets`."""
     return (folder / "dataset_dict.json").is_file() or all(
         (folder / name).is_file() for name in ("dataset_info.json", "state.json")
     )
@@ -216,8 +215,8 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _waiting(seconds: float) -> Iterator[None]:
-    """Let the hub's client wait that long for an answer, or for a further part of one, during the block."""
+def _client_timeout(seconds: float) -> Iterator[None]:
+    """Set how long the hub client waits for an answer, or for a further part of one, during the block."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT
@@ -230,7 +229,7 @@ def _waiting(seconds: float) -> Iterator[None]:
 
 
 def _refuse_pipes(folder: str) -> None:
-    """Refuse a folder that holds a pipe, a socket or a device, which the library would wait for."""
+    """Refuse a folder that contains a pipe, a socket or a device, since the library would wait for it."""
     for top, _, names in os.walk(folder):
         for name in names:
             path = Path(top, name)
@@ -246,6 +245,6 @@ def _read(dataset: Dataset, pick: Pick) -> pa.Table:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the message of an error, or of the one that it wraps, on one line."""
+    """Return the message of an error, or of the error that it wraps, on one line."""
     cause = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
     return one_line(cause or error)

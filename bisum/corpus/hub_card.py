@@ -1,4 +1,4 @@
-"""The card of a data set in a local folder, README.md or .huggingface.yaml, which may name files to read."""
+"""The card of a data set in a local folder, README.md or .huggingface.yaml, which can name files to read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bisum.errors import UserError, without_secrets
 
 
 def refuse_files_elsewhere(folder: Path) -> None:
-    """Refuse a card that names files outside of its folder: the `datasets` library would read or download them.
+    """Refuse a card that names files outside its folder, which the `datasets` library would read or download.
 
     Raises:
         UserError: the card names a URL or another folder.
@@ -22,7 +22,7 @@ def refuse_files_elsewhere(folder: Path) -> None:
 
     for path in (folder / config.REPOCARD_FILENAME, folder / config.REPOYAML_FILENAME):
         found: Any = None
-        with suppress(Exception):  # what cannot be parsed is refused by the library
+        with suppress(Exception):  # the library refuses a card that cannot be parsed
             is_card = path.name == config.REPOCARD_FILENAME
             text = path.read_text(encoding="utf-8")
             card: Any = DatasetCard(text, ignore_metadata_errors=True) if is_card else None
@@ -34,8 +34,8 @@ def _refuse_names(path: Path, configurations: Any) -> None:
     for name in _names(configurations):
         if "://" in name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise UserError(
-                f"corpus.repo: {path} names '{without_secrets(name)}', outside of its folder; remove it there, or read "
-                "it with corpus=files"
+                f"corpus.repo: {path} names '{without_secrets(name)}', outside its folder; remove that entry, or "
+                "read the file with corpus=files"
             )
 
 

@@ -1,7 +1,7 @@
-"""What bisum knows of a language: how it ends sentences, separates and stems words, and writes its capitals.
+"""Properties of languages: ends of sentences, separation and stemming of words, and capital letters.
 
-One table serves filters, lengths, passages, sentence splitting and ROUGE. The `langcodes` library reads the codes, and
-finds the script in which a language is usually written (likely subtags of the Unicode CLDR).
+One table serves filters, lengths, passages, sentence splitting and ROUGE. The `langcodes` library parses the codes
+and finds the usual script of a language (likely subtags of the Unicode CLDR).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class LanguageTools:
     language: str | None
     """Shortest ISO 639 code, such as `es` for `spa_Latn`; None: the language is unknown."""
     punkt: str
-    """Name of the sentence model in the `punkt` package: a trained one if it exists, else the rules of the script."""
+    """Name of the sentence model in the `punkt` package: a trained one if any, otherwise the rules of the script."""
     stemmer: str | None
     """Name of the Snowball stemmer in nltk; None: words are compared unchanged."""
     spaced: bool
-    """Whether blanks separate words. If not, lengths are counted and texts compared by characters."""
+    """Whether spaces separate words. If not, lengths and comparisons of texts use characters."""
     ends_sentences: bool
-    """Whether a mark ends a sentence, as in nearly all languages."""
+    """Whether a punctuation mark ends a sentence, as in nearly all languages."""
     dotless_i: bool
     """Whether I is the capital of ı, and İ that of i."""
 
@@ -92,7 +92,7 @@ _SCRIPT_RULES = {
     "Thai": "thai",
     **dict.fromkeys(_INDIC_SCRIPTS, "hindi"),
 }
-"""Punkt's rules for each script that has some; the others get the English model, which splits at `.`, `?` and `!`."""
+"""Punkt's rules for each script that has some; the others use the English model, which splits at `.`, `?` and `!`."""
 
 _UNSPACED_SCRIPTS = frozenset(
     (
@@ -126,10 +126,10 @@ _NO_LANGUAGE = frozenset(("mis", "mul", "und", "zxx"))
 
 @cache
 def tools_for(code: str) -> LanguageTools:
-    """Return the tools for a language code in any usual form, or for the name of a language.
+    """Return the tools for a language code in any common form, or for the name of a language.
 
-    `es`, `spa`, `es-MX`, `es_XX` and `spa_Latn` are one language. A member of a macrolanguage gets the tools of the
-    macrolanguage if it has none of its own, as Egyptian Arabic does. A script subtag counts: `ja-Latn` has blanks
+    `es`, `spa`, `es-MX`, `es_XX` and `spa_Latn` are one language. A member of a macrolanguage without tools of
+    its own, such as Egyptian Arabic, gets those of the macrolanguage. A script subtag counts: `ja-Latn` has spaces
     between words. Text in an unknown language is treated as English without a stemmer.
     """
     tag = _parsed(code) or _named(code)
@@ -150,14 +150,14 @@ def tools_for(code: str) -> LanguageTools:
 
 
 def macrolanguage_of(language: str) -> str:
-    """Return the code of the macrolanguage of which a language is a member, such as `ar` of `arz`; "" if none."""
+    """Return the code of a language's macrolanguage, such as `ar` for `arz`; "" if it has none."""
     from langcodes.data_dicts import MACROLANGUAGES
 
     return str(MACROLANGUAGES.get(language, ""))
 
 
 def describe_codes(codes: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each code that is unknown, and for each name that stands for a code."""
+    """Yield a line for each unknown code and for each name used as a code."""
     for code in codes:
         if _parsed(code) is not None:
             continue
@@ -171,7 +171,7 @@ def describe_codes(codes: Iterable[str]) -> Iterator[str]:
 def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
     """Return the number of words in each row's text as int32, separated by white space as in `str.split()`.
 
-    In a language written without blanks between words, count the characters (code points) that are not white space.
+    In a language written without spaces between words, count the characters (code points) that are not white space.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -187,7 +187,7 @@ def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
 
 
 def _parsed(code: str) -> langcodes.Language | None:
-    """Return a code as a BCP 47 tag in its standard form; None if it is no code of one language."""
+    """Return a code as a BCP 47 tag in its standard form; None if it is not the code of one language."""
     import langcodes
 
     try:
@@ -203,7 +203,7 @@ def _named(name: str) -> langcodes.Language | None:
     """Return the tag of a language's name in any language, such as `Chinese` or `chinese_simplified`."""
     import langcodes
 
-    if len(name.strip()) <= len("eng"):  # rather a mistyped code
+    if len(name.strip()) <= len("eng"):  # more likely a mistyped code
         return None
     try:
         return _parsed(str(langcodes.find(name.replace("_", " "))))
@@ -212,13 +212,13 @@ def _named(name: str) -> langcodes.Language | None:
 
 
 def _script(tag: langcodes.Language) -> str:
-    """Return the script that a tag states, or in which its language, or else its macrolanguage, is usually written."""
+    """Return the script stated by a tag, or the usual one of its language or, failing that, its macrolanguage."""
     import langcodes
     from langcodes.data_dicts import LIKELY_SUBTAGS
 
-    whole = macrolanguage_of(tag.language or "")
-    is_listed = tag.script is not None or tag.language in LIKELY_SUBTAGS or not whole
-    return (tag if is_listed else langcodes.Language.get(whole)).maximize().script or "Latn"
+    macrolanguage = macrolanguage_of(tag.language or "")
+    is_listed = tag.script is not None or tag.language in LIKELY_SUBTAGS or not macrolanguage
+    return (tag if is_listed else langcodes.Language.get(macrolanguage)).maximize().script or "Latn"
 
 
 def _first(table: Mapping[str, str], names: Iterable[str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 
 _LEAST_SHARE = 0.05
-"""Share of a split's documents in train that is worth a line; `bisum explore` counts all."""
+"""Share of a split's documents in train above which it is reported; `bisum explore` counts all."""
 _BATCH_ROWS = 100
 
 

@@ -1,4 +1,4 @@
-"""How messages name a file or URL."""
+"""Names of files and URLs in messages."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from bisum.errors import printable, without_secrets
 
 
 def readable(text: str) -> str:
-    """Return a path, a URL, or a text that names some, without secrets, and with escapes for what cannot be shown."""
+    """Return a path, a URL, or a text that contains some, without secrets and with unprintable characters escaped."""
     return printable(without_secrets(text))

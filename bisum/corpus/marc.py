@@ -30,7 +30,7 @@ class Marc(RowSettings):
     """
 
     path: Name
-    """The folder that holds `json`, or the `json` folder itself."""
+    """The folder that contains `json`, or the `json` folder itself."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""
@@ -39,7 +39,7 @@ class Marc(RowSettings):
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
-            raise UserError(f"corpus.path: {folder} {what}; give the folder that holds json/train, json/dev, json/test")
+            raise UserError(f"corpus.path: {folder} {what}; it must contain json/train, json/dev, json/test")
         if (folder / "json").is_dir():
             folder = folder / "json"
         # Find all files before reading any, so that a missing one is reported at once.

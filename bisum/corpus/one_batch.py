@@ -17,9 +17,9 @@ STEP = "one batch"
 
 
 def one_batch(corpus: Corpus, languages: Sequence[str], rows: int) -> Corpus:
-    """Return a corpus whose splits are all the same training rows, the first of each language by its share.
+    """Return a corpus whose splits all contain the same training rows, the first of each language by its share.
 
-    There are `rows` of them, or all training rows if there are fewer.
+    Each split has `rows` rows, or all training rows if there are fewer.
     """
     train, before = corpus.splits["train"], corpus.report.splits["train"]
     counts = count_languages(train, languages)

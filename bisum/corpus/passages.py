@@ -27,24 +27,24 @@ class Passages(RowSettings):
     """
 
     of: Source
-    """The corpus whose documents are cut into passages; set the row settings on this corpus, not on that one."""
+    """The corpus whose documents are cut into passages; set the row settings on this corpus, not on the other."""
 
     min_words: Annotated[int, Ge(1), Le(100_000)] = from_conf("corpus/passages", "min_words")
-    """Words in the shortest passages (at least 1; characters where no blanks separate words)."""
+    """Words in the shortest passages (at least 1; characters where no spaces separate words)."""
 
     max_words: Annotated[int, Ge(1), Le(100_000)] = from_conf("corpus/passages", "max_words")
     """Words in the longest passages (at least `min_words`); passages cycle through the lengths between.
 
-    A document that is shorter than the next length is one whole passage.
+    A document shorter than the next length becomes a single passage.
     """
 
     def __post_init__(self) -> None:
         if self.min_words > self.max_words:
             raise UserError(f"min_words: {self.min_words} is above max_words, {self.max_words}")
-        usual = {"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1}
-        for name, value in usual.items():
+        defaults = {"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1}
+        for name, value in defaults.items():
             if getattr(self.of, name) != value:
-                raise UserError(f"of.{name} has no effect: set corpus.{name}, which counts passages")
+                raise UserError(f"of.{name}: has no effect; set corpus.{name}, which counts passages")
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`. The end of a document is dropped if it is too short for the next passage."""
@@ -54,18 +54,18 @@ class Passages(RowSettings):
 
         try:
             of = self.of.load(languages)
-        except UserError as error:  # which names the key without the `of` of the nesting
+        except UserError as error:  # its key lacks the `of` of the nesting
             raise UserError(re.sub(r"^corpus\.", "corpus.of.", str(error))) from error
         passages = {}
         for split, table in of.items():
             rows = table.to_pylist()
             passages[split] = pa.Table.from_pylist(list(self._passages(rows)), schema=SCHEMA)
-            without = {row["language"] for row in rows} - set(passages[split]["language"].to_pylist())
-            if without and (split == "train" or not passages[split]):
-                language = min(without)
+            missing = {row["language"] for row in rows} - set(passages[split]["language"].to_pylist())
+            if missing and (split == "train" or not passages[split]):
+                language = min(missing)
                 longest = max(len(_words(row)[0]) for row in rows if row["language"] == language)
-                text = f"but the longest document of {split} in '{language}' has {longest}"
-                raise UserError(f"corpus.min_words: {self.min_words}, {text}")
+                limit = f"the longest document of {split} in '{language}', which has {longest}"
+                raise UserError(f"corpus.min_words: {self.min_words} exceeds {limit}; lower it")
         return passages
 
     def _passages(self, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A reader of tables as rows of text, which reports the columns that it guesses and those that it leaves out."""
+"""A reader of tables as rows of text; it reports the columns that it guesses or leaves out."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ logger = logging.getLogger(__name__)
 
 
 class RowReader:
-    """A reader of tables whose column names `columns` states. It reports each guess once, for all tables."""
+    """A reader of tables with the column names in `columns`. It reports each guess once for all tables."""
 
     def __init__(self, columns: Columns, find: Find | None = None) -> None:
         """`find` replaces `columns.find`."""
         self._columns = columns
         self._find = find or columns.find
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._left_out: set[str] = set()
 
     def read(self, place: str, read: Callable[[Pick], pa.Table]) -> pa.Table:
-        """Return the rows of a table, named `place`, as `text_rows` does.
+        """Return the rows of the table named `place`, like `text_rows`.
 
-        A guessed column whose values do not fit is left out, also in later tables.
+        A guessed column whose values do not fit is left out of this and later tables.
 
         Raises:
-            UserError: a column is missing, or one that was named or is needed has a value that does not fit.
+            UserError: a column is missing, or a named or required one has a value that does not fit.
         """
         paths: dict[str, ColumnPath] = {}
 
@@ -53,27 +53,27 @@ class RowReader:
             if role in TEXTS:
                 raise
             if not self._columns.may_leave_out(role):
-                remedy = "numbers the rows instead" if role == "id" else "reads no such column"
+                remedy = "numbers the rows instead" if role == "id" else "ignores the column"
                 raise UserError(f"{misfit} ({key}=null {remedy})") from misfit
-            self._say(f"{role} {misfit.name}", f"{role} is left out: {misfit} ({key} names another column)")
+            self._report(f"{role} {misfit.name}", f"{role} is left out: {misfit} (set {key} to use another column)")
             self._left_out.add(role)
             return self.read(place, read)
         if guess := self._columns.guesses(paths):
-            self._say(guess, f"{guess} in {place} (guessed; corpus.columns names others)")
+            self._report(guess, f"{guess} in {place} (guessed; set corpus.columns to use others)")
         return rows
 
-    def _say(self, subject: str, line: str) -> None:
+    def _report(self, subject: str, line: str) -> None:
         if self._is_new(subject):
             logger.info("%s", line)
 
     def _is_new(self, subject: str) -> bool:
-        is_new = subject not in self._said
-        self._said.add(subject)
+        is_new = subject not in self._reported
+        self._reported.add(subject)
         return is_new
 
     @contextmanager
     def _reporting_once(self) -> Iterator[None]:
-        """Let a reader report each line once, since several splits may read the same file."""
+        """Log each line of a reader once, since several splits can read the same file."""
 
         def is_new(record: logging.LogRecord) -> bool:
             return self._is_new(record.getMessage())

@@ -1,4 +1,4 @@
-"""Columns of text that may hold more than 2 GiB, as many chunks of Arrow's strings, which hold up to 2 GiB each."""
+"""Columns of text that can exceed 2 GiB, as chunks of Arrow strings of up to 2 GiB each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 CHUNK_BYTES = 2**31 - 1
-"""The most bytes of text in a chunk: the offsets of strings are signed 32-bit integers."""
+"""Maximum number of bytes of text in a chunk: the offsets of strings are signed 32-bit integers."""
 
 
 def to_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cast a column to strings, in more chunks if a chunk's text is too long for one. Raises ArrowException."""
+    """Cast a column to strings; a chunk whose text is too long is split. Raises ArrowException."""
     if pa.types.is_string(column.type):
         return column
     return pa.chunked_array([piece for chunk in column.chunks for piece in _cast(chunk)], pa.string())
@@ -23,7 +23,7 @@ def to_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _cast(array: pa.Array) -> Iterator[pa.Array]:
     if array.nbytes <= CHUNK_BYTES or len(array) < 2:
-        # An array may be a part of longer buffers, and keep their offsets; a copy has its own, which fit.
+        # A slice of longer buffers keeps their offsets; a copy has its own, which fit.
         is_part = array.get_total_buffer_size() > CHUNK_BYTES
         yield (pa.concat_arrays([array]) if is_part else array).cast(pa.string())
         return
@@ -36,13 +36,13 @@ def take(rows: pa.Table, order: pa.Array | Sequence[int]) -> pa.Table:
     """Return the rows of a table of strings at the positions in `order`."""
     if all(column.nbytes <= CHUNK_BYTES for column in rows.columns):
         return rows.take(order)
-    # `take` puts all chunks of a column into one, which large strings can be.
+    # `take` joins the chunks of a column into one, which only large strings can hold.
     large = rows.cast(pa.schema([(name, pa.large_string()) for name in rows.column_names])).take(order)
     return pa.table({name: to_strings(large[name]) for name in rows.column_names})
 
 
 def trimmed(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return texts without white space at their ends, as large strings, which comparisons may join to one array."""
+    """Return texts without white space at their ends, as large strings, which can be joined into one array."""
     return pc.utf8_trim_whitespace(texts.cast(pa.large_string()))
 
 

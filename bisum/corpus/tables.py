@@ -1,4 +1,4 @@
-"""The base of sources that read a user's tables: columns by name, languages, ids, and missing splits."""
+"""Base class of sources that read a user's tables: columns by name, languages, ids, and missing splits."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 class Tables(RowSettings, ABC):
     """A corpus in tables with arbitrary column names.
 
-    A split without a table takes its share of train's rows: those for which the SHA-256 of the group (`columns.group`,
-    else the id, else the document) falls into the share's range. So the split of a row depends on no other row or seed.
+    A split without a table takes its share of train's rows: those whose group (`columns.group`, otherwise the id,
+    otherwise the document) has a SHA-256 in the share's range. A row's split therefore depends on no other row or seed.
 
     Rows without an id are numbered `en-1`, `en-2`, ... in each split. If ids occur in several languages, they get the
     language as a prefix in the same way.
@@ -54,13 +54,13 @@ class Tables(RowSettings, ABC):
     """Share of train's rows that become test if it has no table (0 to 1)."""
 
     timeout: Annotated[float, Gt(0), Le(86_400)] = from_conf("corpus/_base_tables", "timeout")
-    """Seconds to wait for a server's answer, and for each further part of it, before the run is refused."""
+    """Seconds to wait for a server's answer, and for each further part of it, before giving up."""
 
     def __post_init__(self) -> None:
         if self.language is not None and not self.language.strip():
             raise UserError(f"language: '{self.language}' is not a language code; use codes such as en, es, pt_BR")
         if self.validation_share + self.test_share >= 1:
-            raise UserError("test_share: must be below 1 together with validation_share, to leave rows for train")
+            raise UserError("test_share: leaves train no rows; test_share + validation_share must be below 1")
 
     @property
     @abstractmethod
@@ -69,7 +69,7 @@ class Tables(RowSettings, ABC):
 
     @abstractmethod
     def parts(self, language: str | None) -> Mapping[str, Sequence[Part]]:
-        """Find the tables of a language, or all tables if it is None, for each split that has some."""
+        """Return the tables of a language, or all tables if it is None, for each split that has any."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""
@@ -86,15 +86,17 @@ class Tables(RowSettings, ABC):
         if unused:
             counts = [f"{rows:,} in {language}" for language, rows in unused.most_common(10)]
             counts += [f"others in {len(unused) - 10:,} languages"] if len(unused) > 10 else []
-            total, asked = f"{unused.total():,}", ",".join(languages)
+            total, requested = f"{unused.total():,}", ",".join(languages)
             known = {tools_for(language).language for language in languages} - {None}
             same = [language for language in unused if tools_for(language).language in known]
             hint = f"; other codes for these languages: {', '.join(same[:5])}" if same else ""
-            logger.info("%s rows are left out: %s (languages=[%s])%s", total, " and ".join(counts), asked, hint)
+            logger.info("%s rows are left out: %s (languages=[%s])%s", total, " and ".join(counts), requested, hint)
 
         by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
         if any(_share_ids(tables) for tables in by_split.values()):
-            logger.info("ids occur in several languages: each now begins with its language, as in %s-...", languages[0])
+            logger.info(
+                "ids occur in several languages; each is prefixed with its language, as in %s-...", languages[0]
+            )
             by_split = {split: _with_languages(tables) for split, tables in by_split.items()}
         joined = {split: pa.concat_tables(tables.values()) for split, tables in by_split.items()}
         if "train" in joined and (missing := [split for split in SPLITS if split not in joined]):
@@ -113,13 +115,13 @@ class Tables(RowSettings, ABC):
         only = key or self.language or (languages[0] if unknown and len(languages) == 1 else None)
         if only is not None:
             if key is None and list(languages) != [only]:
-                raise UserError(f"languages: {list(languages)}, but corpus.language says that all rows are in '{only}'")
+                raise UserError(f"languages: {list(languages)} conflicts with corpus.language, '{only}' for all rows")
             _refuse_other(rows, only)
             return {only: rows.drop_columns("language").append_column("language", pa.repeat(only, rows.num_rows))}
         if unknown:
             raise UserError(
-                f"corpus.language: {rows['place'][0]} does not tell its rows' language; name it (corpus.language=en) "
-                "or its column (corpus.columns.language=lang)"
+                f"corpus.language: {rows['place'][0]} does not state its language; set it (corpus.language=en) "
+                "or name its column (corpus.columns.language=lang)"
             )
         _refuse_empty(rows, "language")
         tables = {language: rows.filter(pc.equal(column, language)) for language in languages}
@@ -130,7 +132,7 @@ class Tables(RowSettings, ABC):
                 same = [code for code in counts if tools_for(code).language == tools_for(language).language]
                 same = same or ([*counts] if len(counts) == 1 else [])
                 hint = f"; use languages=[{same[0]}]" if same else ""
-                raise UserError(f"languages: no row of {split} is in '{language}'; it has rows in {found}{hint}")
+                raise UserError(f"languages: {split} has no rows in '{language}', only in {found}{hint}")
         unused.update({code: number for code, number in counts.items() if code not in languages})
         return tables
 
@@ -146,8 +148,8 @@ class Tables(RowSettings, ABC):
             splits[split] = train.filter((positions >= taken) & (positions < taken + shares[split]))
             taken += shares[split]
             if not splits[split].num_rows:
-                problem = f"{shares[split]} of {train.num_rows:,} rows came out as none"
-                raise UserError(f"corpus.{split}_share: {problem}; raise it, or give corpus.{split}")
+                problem = f"{shares[split]} of {train.num_rows:,} rows leaves {split} empty"
+                raise UserError(f"corpus.{split}_share: {problem}; raise it, or set corpus.{split}")
         splits["train"] = train.filter(positions >= taken)
         sizes = ", ".join(f"{splits[split].num_rows:,} {split}" for split in SPLITS if split in splits)
         logger.info("train's rows are split by a hash: %s (corpus.validation_share, corpus.test_share)", sizes)
@@ -155,7 +157,7 @@ class Tables(RowSettings, ABC):
 
 
 def _numbered(tables: Sequence[pa.Table]) -> pa.Table:
-    """Concatenate tables, and number the rows of all in the column `number`."""
+    """Concatenate tables and number all rows in the column `number`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -187,7 +189,7 @@ def _with_ids(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
             other = "" if second["place"] == first["place"] else f"{second['place']}, "
             raise UserError(
                 f"{first['place']}, row {first['row']} and {other}row {second['row']}: both have the id "
-                f"'{repeated[0]}'; must differ (corpus.columns.id=null numbers the rows instead)"
+                f"'{repeated[0]}'; ids must be unique (corpus.columns.id=null numbers the rows instead)"
             )
     return identified
 
@@ -214,11 +216,11 @@ def _with_languages(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
 def _refuse_other(rows: pa.Table, language: str) -> None:
     import pyarrow.compute as pc
 
-    says = pc.and_not(pc.not_equal(rows["language"], language), is_blank(rows["language"]))
-    for row in rows.filter(says).slice(0, 1).to_pylist():
+    differs = pc.and_not(pc.not_equal(rows["language"], language), is_blank(rows["language"]))
+    for row in rows.filter(differs).slice(0, 1).to_pylist():
         raise UserError(
-            f"{row['place']}, row {row['row']}: language is {shown(row['language'])}; must be '{language}', as for all "
-            "rows there (corpus.columns.language=null reads no such column)"
+            f"{row['place']}, row {row['row']}: language is {shown(row['language'])}; must be '{language}', like all "
+            "rows there (corpus.columns.language=null ignores the column)"
         )
 
 
@@ -227,7 +229,7 @@ def _refuse_empty(rows: pa.Table, column: str) -> None:
 
     empty = rows.filter(pc.fill_null(is_blank(rows[column]), True)).slice(0, 1).to_pylist()
     for row in empty:
-        raise UserError(f"{row['place']}, row {row['row']}: no {column}; all rows must have one, or no row")
+        raise UserError(f"{row['place']}, row {row['row']}: missing {column}; set it on every row or on none")
 
 
 def _position(group: str) -> float:

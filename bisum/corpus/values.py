@@ -1,4 +1,4 @@
-"""Values of a user's columns as text: which fit, and the row of the first that does not."""
+"""Conversion of a user's columns to text; an error names the row of the first value that does not fit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TEXTS = ("document", "summary")
-"""Fields of `Columns` that must be text, or lists of texts; the others may be whole numbers."""
+"""Fields of `Columns` that must be text, or lists of texts; the others can also be whole numbers."""
 
 
 class Misfit(UserError):
-    """A value of a type that its column cannot have."""
+    """A value whose type does not fit its column."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class Misfit(UserError):
         fitting_row: int | None = None,
         a_list: bool = False,
     ) -> None:
-        """Name a misfit's row and an earlier one whose value fits, and whether (`a_list`) such values are lists."""
+        """Name the row and, if known, an earlier one whose value fits; `a_list`: values that fit are lists."""
         must = "text" if role in TEXTS else "text or a whole number"
         if a_list and not isinstance(value, list):
             must = "a list"
         if isinstance(value, dict) and value:
-            must += f"; a dot leads to a field inside it, as in {name}.{next(iter(value))}"
+            must += f"; select a field with a dot, as in {name}.{next(iter(value))}"
         if isinstance(value, list) and role in TEXTS and not a_list:
-            must += ", or a list in documents and summaries alike"
+            must += ", or a list in both documents and summaries"
         if fitting_row is not None and role in TEXTS:
             must += f", as in row {fitting_row}"
         super().__init__(f"{place}, row {row}: {name} is {shown(value)}; must be {must}")
@@ -46,7 +46,7 @@ class Misfit(UserError):
 def from_json(values: Sequence[Any], role: str, name: str, place: str) -> pa.Array | pa.ChunkedArray:
     """Return JSON values as an array of texts, of whole numbers, or of lists of either.
 
-    Whole numbers of any size beside texts, or of more than 64 bits, become texts. Raises `Misfit` for the first value
+    Whole numbers mixed with texts, or of more than 64 bits, become texts. Raises `Misfit` for the first value
     of another type, and `UserError` for text that is not Unicode.
     """
     import pyarrow as pa
@@ -66,8 +66,8 @@ def from_json(values: Sequence[Any], role: str, name: str, place: str) -> pa.Arr
             raise Misfit(place, row, role, name, value, fitting_row, is_list)
         if not all(isinstance(item, int | None) or _is_unicode(item) for item in items):
             raise UserError(
-                f"{place}, row {row}: {name} has an escape \\ud800 to \\udfff without its other half; "
-                "must be a pair, or the character itself"
+                f"{place}, row {row}: {name} contains a lone surrogate (\\ud800 to \\udfff); "
+                "write the pair, or the character itself"
             )
         fitting_row = fitting_row or row
     try:
@@ -79,7 +79,7 @@ def from_json(values: Sequence[Any], role: str, name: str, place: str) -> pa.Arr
 def as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArray:
     """Return a column as strings; the table's column `row` numbers its rows.
 
-    Whole numbers, decimals without a fraction and binary values that are UTF-8 are text as well; NaN is null. Raises
+    Whole numbers, decimals without a fraction and binary values that are UTF-8 count as text; NaN is null. Raises
     `Misfit` for another type, and `UserError` for bytes that are not UTF-8.
     """
     import pyarrow as pa
@@ -93,7 +93,7 @@ def as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArra
         column = column.cast(column.type.value_type)
     if types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-    if column.null_count == len(column):  # of any type, since pandas writes an empty column as floats
+    if column.null_count == len(column):  # of any type: pandas writes an empty column as floats
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     kind = column.type
     is_number = types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0)
@@ -104,11 +104,11 @@ def as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArra
         raise Misfit(place, row, role, name, value.as_py())
     try:
         text = to_strings(column)
-        text.validate(full=True)  # Parquet may hold bytes that are not UTF-8
+        text.validate(full=True)  # Parquet can contain bytes that are not UTF-8
     except pa.ArrowException as error:
         for row, value in zip(table["row"].to_pylist(), column, strict=True):
             if value.is_valid and not _is_utf8(value):
-                raise UserError(f"{place}, row {row}: {name} is not UTF-8; write the file anew, in UTF-8") from error
+                raise UserError(f"{place}, row {row}: {name} is not UTF-8; save the file again in UTF-8") from error
         raise UserError(f"{place}: {name}: {one_line(error)}") from error
     return text
 

@@ -15,10 +15,10 @@ class Document:
     language: str | None = None
     """Language code, such as es; None: the language given for all documents."""
     id: str | int | None = None
-    """The id in the input, or else the position, such as `notes.txt:3`."""
+    """The id in the input, otherwise the position, such as `notes.txt:3`."""
     reference: str | None = None
     """A human-written summary."""
     others: Mapping[str, Any] = field(default_factory=dict)
-    """What else the input says of it: the further keys of a JSON line, the category of a table's row."""
+    """Other metadata from the input: further keys of a JSON line, the category of a table's row."""
     place: str = ""
-    """Position, as error messages name it, such as `notes.txt, line 3`."""
+    """Position in error messages, such as `notes.txt, line 3`."""

@@ -24,9 +24,9 @@ _JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
 
 
 def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Document]:
-    """Return the documents that the command line names: texts, files and rows, in this order, or else stdin.
+    """Return the documents that the command line names: texts, files and rows, in this order, otherwise stdin.
 
-    `given` holds the texts. Files and stdin are read lazily, so a bad line does not affect the documents before it.
+    `given` contains the texts. Files and stdin are read lazily, so a bad line does not affect the documents before it.
 
     Raises:
         UserError: a file, row or id is missing (raised at once); a line is invalid (raised when it is reached).
@@ -41,7 +41,7 @@ def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Documen
         _check(file)
     if rows and (tables := [file for file in config.files if is_table(file)]):
         raise UserError(
-            f"files: rows, ids and split name rows of the corpus, not of {tables[0]}; leave one of the two out "
+            f"files: rows, ids and split select rows of the corpus, not of {tables[0]}; drop one "
             f"(corpus=files corpus.path={tables[0]} makes it the corpus)"
         )
     names = ColumnNames(config)
@@ -64,13 +64,13 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
     positions = {id_: position for position, id_ in enumerate(rows["id"].to_pylist())}
     for number, row in enumerate(config.rows or []):
         if not 0 <= row < len(rows):
-            raise UserError(f"rows[{number}]: {split} has no row {row} (its {len(rows):,} are 0 to {len(rows) - 1})")
+            raise UserError(f"rows[{number}]: {split} has no row {row} (it has {len(rows):,}, 0 to {len(rows) - 1})")
     for number, id_ in enumerate(config.ids or []):
         if id_ not in positions:
             known = ", ".join(list(positions)[:3])
-            raise UserError(f"ids[{number}]: no row of {split} has the id '{id_}' (there are {known}, ...)")
-    asked = [*(config.rows or []), *(positions[id_] for id_ in config.ids or [])]
-    for row in (take(rows, asked) if asked else rows).to_pylist():
+            raise UserError(f"ids[{number}]: no row of {split} has the id '{id_}' (its ids are {known}, ...)")
+    requested = [*(config.rows or []), *(positions[id_] for id_ in config.ids or [])]
+    for row in (take(rows, requested) if requested else rows).to_pylist():
         place = f"row {row['id']} of {split}"
         yield Document(
             text=row["document"], language=row["language"], id=row["id"], reference=row["summary"], place=place
@@ -78,16 +78,16 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
 
 
 def _check(file: str) -> None:
-    """Reject a missing file."""
+    """Reject a missing file or a folder."""
     path = Path(file).expanduser()
     if file == STDIN:
         if sys.stdin is None:
-            raise UserError("files: standard input is closed; name a file, or give texts after --")
+            raise UserError("files: standard input is closed; name a file, or pass texts after --")
     elif path.is_dir():
         raise UserError(f"files: {file} is a folder; name its files, for example {file.rstrip('/')}/*.txt")
     elif "://" not in file and not path.exists():
         near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-        raise UserError(f"files: there is no file {file}{near}")
+        raise UserError(f"files: file {file} does not exist{near}")
 
 
 def _read(file: str, unit: str, names: ColumnNames) -> Iterator[Document]:
@@ -127,21 +127,21 @@ def _from_lines(lines: Iterable[str], name: str, has_json: bool | None, names: C
 
 
 def _from_json(line: str, id_: str, place: str, names: ColumnNames) -> Document:
-    """Parse a JSON line, whose keys have the names of a table's columns; `reference` goes before a summary."""
+    """Parse a JSON line, whose keys are a table's column names; `reference` takes precedence over a summary."""
     try:
         value = json.loads(line, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg}, character {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise UserError(f"{place}: broken JSON ({reason}); must be one JSON object a line") from error
+        raise UserError(f"{place}: invalid JSON ({reason}); each line must be one JSON object") from error
     if not isinstance(value, dict):
-        raise UserError(f"{place}: {shown(value)} in place of a JSON object; must be one JSON object a line")
+        raise UserError(f"{place}: {shown(value)} is not a JSON object; each line must be one")
     columns = {role: path[0] for role, path in names.find({key: (key,) for key in value}, place, ()).items()}
     if value.get("reference") is not None:
         columns["summary"] = "reference"
     if "document" not in columns:
         wanted = names.columns.document
         expected = wanted if isinstance(wanted, str) else ", ".join(wanted)
-        raise UserError(f"{place}: none of the keys {expected}; its keys: {', '.join(value) or 'none'}")
+        raise UserError(f"{place}: has none of the keys {expected}; its keys: {', '.join(value) or 'none'}")
 
     def text_of(role: str) -> str | None:
         found = value.get(columns.get(role, ""))
@@ -174,7 +174,7 @@ def unicode_text(value: object, name: str, place: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"{place}: {name} holds half of a character (a lone \\ud800 to \\udfff); must be text"
+            f"{place}: {name} contains a lone surrogate (\\ud800 to \\udfff); must be valid Unicode"
         ) from error
     return value
 

@@ -62,6 +62,6 @@ def windows(items: Iterable[T], first: int, most: int) -> Iterator[list[T]]:
             raise end.error
     finally:
         stopped.set()
-        with suppress(Empty):  # make room, so that a blocked thread can end
+        with suppress(Empty):  # make room for a blocked thread to end
             while True:
                 queue.get_nowait()

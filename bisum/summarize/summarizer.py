@@ -17,7 +17,7 @@ from bisum.summarize.read_ahead import windows
 D = TypeVar("D", str, Document)
 
 _MOST_BATCHES = 8
-"""Most batches in one window of a stream; a large window lets texts of similar length share a batch."""
+"""Maximum number of batches in one window of a stream; a large window lets texts of similar length share a batch."""
 
 
 class Summarizer:
@@ -40,7 +40,7 @@ class Summarizer:
 
         Args:
             run: a run directory (for its best checkpoint), a checkpoint directory or the name of a hub model;
-                None: the model that `overrides` choose, or else bisum's own starter model.
+                None: the model that `overrides` choose, otherwise bisum's own starter model.
             overrides: as on the command line, such as `["generation.num_beams=4", "hardware=cpu"]`; other settings
                 come from the run or are the defaults.
             config_dir: a folder of further YAML files.
@@ -49,7 +49,7 @@ class Summarizer:
             UserError: the run or model does not exist, or an override is invalid.
         """
         if isinstance(overrides, str):
-            raise UserError(f"overrides: expected a list of words, such as ['{overrides}'], not one text")
+            raise UserError(f"overrides: expected a list of strings, such as ['{overrides}'], not one string")
         from bisum.config.composition import Composer
         from bisum.config.hydra_app import global_hydra
         from bisum.config.jobs import configure
@@ -134,8 +134,8 @@ class Summarizer:
                 except UserError as error:
                     problem = UserError(f"{place}: {error}" if place else str(error))
                     break
-            sound = window[: len(codes)]
-            yield from zip(sound, self._summaries(list(map(_text, sound)), codes), strict=True)
+            valid = window[: len(codes)]
+            yield from zip(valid, self._summaries(list(map(_text, valid)), codes), strict=True)
             if problem is not None:
                 raise problem
 
@@ -148,7 +148,7 @@ class Summarizer:
         if not family.needs_language or not text.strip():
             return code or languages[0]
         if code is None:
-            raise UserError(f"language: the model must be told it; give language=, one of {', '.join(languages)}")
+            raise UserError(f"language: the model requires it; set language= to one of {', '.join(languages)}")
         if code not in self._known:
             self.loaded.encode([""], [""], [code])
             self._known.add(code)

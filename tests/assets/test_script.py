@@ -1,4 +1,4 @@
-"""The programs that make the models that come with bisum, from the command line."""
+"""The command lines of the scripts that build bisum's bundled models."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["make_corpus", "one"], "usage: python -m bisum.assets.starter.make_corpus DESCRIPTIONS INDICES OUT"),
         (["make_corpus", "nowhere", "indices", "out"], "corpus.path: nowhere does not exist"),
@@ -18,11 +18,11 @@ import pytest
         (["make_curves", "nowhere", "nor here"], "nowhere/metrics.jsonl"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(words, said, tmp_path):
-    program, *further = words
-    command = [sys.executable, "-m", f"bisum.assets.starter.{program}", *further]
+def test_mistakes_are_reported_in_one_line(arguments, message, tmp_path):
+    program, *parameters = arguments
+    command = [sys.executable, "-m", f"bisum.assets.starter.{program}", *parameters]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert said in line
+    assert message in line
     assert not list(tmp_path.iterdir())

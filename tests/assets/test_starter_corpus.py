@@ -1,4 +1,4 @@
-"""The corpus of the starter: which translations are added, and that none tells of a held-out row."""
+"""The corpus of the starter: the added translations, none of which reveals a held-out row."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ ENGLISH = "This is a program that packs the files of the folder into one archive
 TRANSLATIONS = {  # package, MD5 of the English text, summary, document
     "debian-12": [
         ("added", "1", "programa de ficheros", f"{LONG} nuevo."),
-        ("chess-data", "2", "programa del usuario", f"{LONG} de datos."),  # of the source package that builds chess
+        ("chess-data", "2", "programa del usuario", f"{LONG} de datos."),  # from the source package that builds chess
         ("chess", "3", "programa con dos archivos", f"{LONG} que juega."),
         ("renamed", "3", "programa con otro archivo", f"{LONG} que jugaba."),  # chess' English text, elsewhere
         ("other", "4", "Juego de  ajedrez", f"{LONG} otro."),  # the summary of a test row
@@ -52,8 +52,8 @@ TRANSLATIONS = {  # package, MD5 of the English text, summary, document
         ),
         ("short", "7", "programa del archivo", "Este es un programa."),
         ("browser", "10", "navegador de la consola", DESCRIPTIONS["dev", "es"][0][2]),  # the document of a held-out row
-        ("stray-es", "11", "programa sin fuente", f"{LONG} sin fuente."),  # of no known source
-        ("zip", "8", "programa de los ficheros zip", f"{LONG} en zip."),  # has a row already
+        ("stray-es", "11", "programa sin fuente", f"{LONG} sin fuente."),  # without a known source
+        ("zip", "8", "programa de los ficheros zip", f"{LONG} en zip."),  # already has a row
     ],
     "debian-11": [
         ("added", "1", "programa viejo de ficheros", f"{LONG} viejo."),
@@ -95,7 +95,7 @@ def corpus(tmp_path):
     return tmp_path / "corpus"
 
 
-def test_translations_are_added_that_tell_of_no_held_out_row(corpus):
+def test_translations_that_reveal_no_held_out_row_are_added(corpus):
     rows = pq.read_table(corpus / "train.parquet").to_pylist()
     assert [row["id"].rsplit("_", 1)[0] for row in rows] == [
         *("en_zip", "en_cal", "es_zip", "es_tetris", "es_added", "es_partly"),
@@ -106,7 +106,7 @@ def test_translations_are_added_that_tell_of_no_held_out_row(corpus):
     assert {row["language"] for row in rows[-2:]} == {"es"}
 
 
-def test_what_was_trained_on_is_told_by_hashes(corpus):
+def test_training_rows_are_recorded_as_hashes(corpus):
     hashes = np.load(corpus / "training_rows.npz")
     assert {name: len(hashes[name]) for name in hashes if name != "fingerprint"} == {
         **{"held_out": 2, "package": 5, "source": 1, "document": 6, "summary": 6},

@@ -1,4 +1,4 @@
-"""The figure of the starter's training: one run's steps follow on the other's."""
+"""The figure of the starter's training: the steps of consecutive runs are joined."""
 
 import json
 
@@ -13,7 +13,7 @@ def write_run(folder, steps):
     return str(folder)
 
 
-def test_the_runs_follow_one_another(tmp_path):
+def test_steps_continue_from_run_to_run(tmp_path):
     runs = [write_run(tmp_path / "one", [10, 20]), write_run(tmp_path / "two", [10])]
     assert [record["step"] for record in read_records(runs)] == [0, 10, 20, 20, 30]
     main(runs, tmp_path / "curves.png")

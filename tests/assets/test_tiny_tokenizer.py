@@ -32,12 +32,12 @@ def test_accents_survive_a_round_trip(tokenizer):
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
-def test_accents_make_other_tokens(tokenizer):
+def test_accents_and_case_change_the_tokens(tokenizer):
     assert tokenizer("año").input_ids != tokenizer("ano").input_ids
     assert tokenizer("Linux").input_ids != tokenizer("linux").input_ids
 
 
-def test_white_space_and_compatibility_forms_are_one(tokenizer):
+def test_white_space_and_compatibility_forms_are_normalized(tokenizer):
     # An n with a combining tilde, a no-break space, a line break and a ligature.
     assert tokenizer(" an\u0303o\u00a0nuevo\n \ufb01n ").input_ids == tokenizer("año nuevo fin").input_ids
 
@@ -49,7 +49,7 @@ def test_training_text_has_no_unknown_pieces(tokenizer):
 
 
 @pytest.mark.slow
-def test_training_again_gives_the_same_pieces(tmp_path):
+def test_training_again_yields_the_same_pieces(tmp_path):
     main(tmp_path)
     one, other = (json.loads((folder / "tokenizer.json").read_text("utf-8")) for folder in (FOLDER, tmp_path))
     assert one == other

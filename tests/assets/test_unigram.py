@@ -1,4 +1,4 @@
-"""A trained tokenizer cuts text as SentencePiece's own does, in T5's conventions."""
+"""A trained tokenizer cuts text like SentencePiece, with T5's conventions."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def test_special_tokens_are_t5s(tokenizer):
     assert tokenizer("año", "new").input_ids == one + other
 
 
-def test_texts_that_it_has_not_seen_are_cut_as_sentencepiece_cuts_them(tokenizer, texts, rows):
+def test_unseen_texts_are_cut_as_by_sentencepiece(tokenizer, texts, rows):
     trained = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=iter([" ".join(unicodedata.normalize("NFKC", text).split()) for text in texts]),
@@ -54,7 +54,7 @@ def test_texts_that_it_has_not_seen_are_cut_as_sentencepiece_cuts_them(tokenizer
     assert len(unseen) > 100
 
 
-def test_seen_texts_come_back_whole(tokenizer, texts):
+def test_seen_texts_survive_a_round_trip(tokenizer, texts):
     ids = tokenizer(texts).input_ids
     assert not any(2 in row for row in ids)
     for text, row in zip(texts, ids, strict=True):
@@ -62,18 +62,18 @@ def test_seen_texts_come_back_whole(tokenizer, texts):
         assert tokenizer.decode(row, skip_special_tokens=True) == plain
 
 
-def test_white_space_and_compatibility_forms_are_one(tokenizer):
+def test_white_space_and_compatibility_forms_are_normalized(tokenizer):
     # An n with a combining tilde, a no-break space, a line break and a ligature.
     assert tokenizer(" an\u0303o\u00a0nuevo\n \ufb01n ").input_ids == tokenizer("año nuevo fin").input_ids
 
 
-def test_the_same_texts_give_the_same_pieces(tokenizer, texts):
+def test_same_texts_yield_the_same_pieces(tokenizer, texts):
     again = train_unigram(iter(texts), PIECES)
     one, other = (json.loads(trained.backend_tokenizer.to_str()) for trained in (tokenizer, again))
     assert one == other
 
 
-def test_a_text_of_any_length_is_read(texts):
-    """SentencePiece leaves out what is longer than 4,192 bytes, unless it is told not to."""
+def test_texts_of_any_length_are_used(texts):
+    """By default, SentencePiece leaves out texts longer than 4,192 bytes."""
     long = "zyx " * 5_000
     assert any("zyx" in piece for piece in train_unigram([*texts, long], PIECES).get_vocab())

@@ -1,4 +1,4 @@
-"""Trainings of seconds on the sample."""
+"""Trainings on the sample that take seconds."""
 
 from training_runs import read, small, trained
 

@@ -1,4 +1,4 @@
-"""Batches of similar length: every row once, a function of (seed, epoch) alone, little padding."""
+"""Batches of similar length: every row once, determined by (seed, epoch), little padding."""
 
 import random
 
@@ -18,20 +18,20 @@ def batches(seed=1, epoch=0, lengths=LENGTHS, size=8):
 
 
 def padding(groups):
-    """Share of the tokens of padded batches that is padding."""
+    """Return the share of padding in the tokens of padded batches."""
     padded = sum(len(rows) * max(LENGTHS[row] for row in rows) for rows in groups)
     return 1 - sum(LENGTHS) / padded
 
 
 @pytest.mark.parametrize("size", [1, 8, 4000])
-def test_every_row_once_an_epoch(size):
+def test_every_row_occurs_once_per_epoch(size):
     groups = batches(size=size)
     assert sorted(row for rows in groups for row in rows) == list(range(3003))
     assert len(groups) == len(SimilarLengthBatches(LENGTHS, size, 1)) == -(-3003 // size)
     assert sorted(len(rows) for rows in groups)[1:] == [size] * (len(groups) - 1)
 
 
-def test_a_function_of_seed_and_epoch_alone():
+def test_batches_depend_only_on_seed_and_epoch():
     one = batches(seed=3, epoch=2)
     torch.manual_seed(99)
     np.random.seed(99)
@@ -46,11 +46,11 @@ def test_a_function_of_seed_and_epoch_alone():
     assert all(len({frozenset(rows) for rows in one} & other) < 5 for other in sets)
 
 
-def test_smallest_and_largest_seed():
+def test_smallest_and_largest_seeds_are_accepted():
     assert batches(seed=0) != batches(seed=2**32 - 1)
 
 
-def test_rows_of_a_batch_are_of_similar_length():
+def test_rows_of_a_batch_have_similar_lengths():
     rows = np.random.default_rng(5).permutation(3003)
     at_random = [rows[start : start + 8] for start in range(0, 3003, 8)]
     assert padding(at_random) > 0.4
@@ -58,12 +58,12 @@ def test_rows_of_a_batch_are_of_similar_length():
 
 
 def test_batches_come_in_random_order():
-    """Neither short ones first nor, as in one sort of all rows, the same companions in every epoch."""
+    """Short rows do not come first, and a row's companions change from epoch to epoch."""
     means = [LENGTHS[rows].mean() for rows in batches()]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
 
 
-def test_no_random_number_of_torchs_is_used(small, tmp_path):
+def test_loading_uses_no_random_numbers_of_torch(small, tmp_path):
     from bisum import compose
     from bisum.batches.collation import Collator
     from bisum.batches.sampling import TrainingLoader

@@ -1,4 +1,4 @@
-"""Few lengths with the least padding, and weights that stay as shared as they were wherever the model goes."""
+"""Few lengths with the least padding, and weights that stay shared when the model moves."""
 
 from itertools import combinations
 
@@ -16,13 +16,13 @@ def padded(lengths, chosen):
     return sum(min(bound for bound in chosen if bound >= length) for length in lengths)
 
 
-def test_lengths_by_hand():
-    """Rows of 1 to 8 tokens cost 8; with 100 rows of 20 tokens, 24 is worth a bucket before 496 is left alone."""
+def test_lengths_match_those_computed_by_hand():
+    """Rows of 1 to 8 tokens cost 8; with 100 rows of 20 tokens, 24 is the most useful bucket besides 496."""
     lengths = np.array([1, 7, 8, *[20] * 100, 490])
     assert choose_lengths(lengths, 1) == [496]
     assert choose_lengths(lengths, 2) == [24, 496]
     assert choose_lengths(lengths, 3) == [8, 24, 496]
-    assert choose_lengths(lengths, 9) == [8, 24, 496]  # no more than there are multiples of 8
+    assert choose_lengths(lengths, 9) == [8, 24, 496]  # at most as many as occurring multiples of 8
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,14 +37,14 @@ def test_no_other_lengths_pad_less(count, seed):
     assert all(length % 8 == 0 for length in chosen)
 
 
-def test_a_batch_takes_the_first_length_that_holds_it():
+def test_batch_uses_the_first_length_that_fits():
     shapes = Shapes((16, 64, 509), 30)
     assert [shapes.document_length(longest) for longest in (1, 16, 17, 64, 65, 509)] == [16, 16, 64, 64, 509, 509]
 
 
 @pytest.fixture
 def _parameters_are_replaced():
-    """Let a moved module get parameters of its own, as on the way to an XLA device."""
+    """Give a moved module new parameters, as a move to an XLA device does."""
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     yield
     torch.__future__.set_overwrite_module_params_on_conversion(False)
@@ -52,10 +52,10 @@ def _parameters_are_replaced():
 
 @pytest.mark.usefixtures("_parameters_are_replaced")
 @pytest.mark.parametrize("own_head", [False, True])
-def test_weights_stay_as_shared_as_they_were(own_head):
+def test_moving_a_model_keeps_its_weights_shared(own_head):
     from transformers import MT5Config, MT5ForConditionalGeneration
 
-    model = MT5ForConditionalGeneration(MT5Config(**SIZES, decoder_start_token_id=0))  # declares its head tied
+    model = MT5ForConditionalGeneration(MT5Config(**SIZES, decoder_start_token_id=0))  # declares a tied head
     if own_head:
         model.lm_head.weight = torch.nn.Parameter(torch.randn(50, 8))
     head, embedding = model.lm_head.weight.detach().clone(), model.shared.weight.detach().clone()

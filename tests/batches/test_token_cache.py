@@ -1,4 +1,4 @@
-"""The cache of token ids: what is damaged is reported and made again, and processes do not disturb one another."""
+"""The cache of token ids: damaged files are reported and replaced, and processes do not interfere."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_tokens_are_read_back(tmp_path):
     assert TokenCache(tmp_path).read(KEY) is None
     assert write(tmp_path).to_pylist() == ROWS
     (name,) = files(tmp_path)
@@ -74,14 +74,14 @@ def make_a_dangling_link(path):
     path.symlink_to("nowhere")
 
 
-HARMS = [alter_two_bytes, truncate, empty, lengthen, make_a_folder, make_a_pipe, make_a_dangling_link]
+DAMAGES = [alter_two_bytes, truncate, empty, lengthen, make_a_folder, make_a_pipe, make_a_dangling_link]
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_a_damaged_file_is_reported_and_replaced(harm, tmp_path, caplog):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_file_is_reported_and_replaced(damage, tmp_path, caplog):
     write(tmp_path)
     (name,) = files(tmp_path)
-    harm(tmp_path / name)
+    damage(tmp_path / name)
     with caplog.at_level(logging.WARNING, "bisum"):
         assert TokenCache(tmp_path).read(KEY) is None
     (warning,) = caplog.messages
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_reported_and_replaced(harm, tmp_path, caplog):
 
 
 def in_a_child(work, user=None):
-    """Do work in a forked process, and return its process id."""
+    """Run `work` in a forked process and return its process id."""
     if (child := os.fork()) == 0:
         try:
             if user is not None:
@@ -112,7 +112,7 @@ def ended(child):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs to become another user")
-def test_without_permissions(capfd, request):
+def test_missing_permissions_are_reported(capfd, request):
     tmp_path = Path(tempfile.mkdtemp(prefix="bisum-tests-"))  # another user cannot enter pytest's folders
     request.addfinalizer(lambda: shutil.rmtree(tmp_path))
     tmp_path.chmod(0o755)
@@ -132,13 +132,13 @@ def test_without_permissions(capfd, request):
     assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
 
 
-def test_a_file_in_place_of_the_folder(tmp_path):
+def test_file_in_place_of_the_folder_is_reported(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(UserError, match=r"cache_dir: '.*/cache' cannot be created"):
         TokenCache(tmp_path / "cache")
 
 
-def test_a_full_disk(tmp_path, capfd):
+def test_full_disk_is_reported(tmp_path, capfd):
     import resource
 
     def work():
@@ -150,7 +150,7 @@ def test_a_full_disk(tmp_path, capfd):
     assert files(tmp_path) == []
 
 
-def test_processes_at_once_on_an_empty_cache(tmp_path):
+def test_concurrent_processes_fill_an_empty_cache(tmp_path):
     def work():
         cache = TokenCache(tmp_path)
         table = cache.read(KEY)
@@ -160,7 +160,7 @@ def test_processes_at_once_on_an_empty_cache(tmp_path):
     assert len(files(tmp_path)) == 1
 
 
-def test_killed_in_the_middle_of_writing(tmp_path, monkeypatch):
+def test_partial_file_of_a_killed_process_is_deleted(tmp_path, monkeypatch):
     def slow():
         for number, batch in enumerate(batches()):
             if number == 3:
@@ -172,11 +172,11 @@ def test_killed_in_the_middle_of_writing(tmp_path, monkeypatch):
         time.sleep(0.01)
     (partial,) = files(tmp_path)
     os.utime(tmp_path / partial, (0, 0))
-    write(tmp_path, ROWS[:100])  # a living process keeps its file, however old it is
+    write(tmp_path, ROWS[:100])  # the file of a live process stays, however old
     assert partial in files(tmp_path)
     os.kill(child, signal.SIGKILL)
     assert ended(child) == -signal.SIGKILL
-    shutil.copy(tmp_path / partial, tmp_path / ".tokens-x.partial")  # a young one, which may not be locked yet
+    shutil.copy(tmp_path / partial, tmp_path / ".tokens-x.partial")  # a recent one, which might not be locked yet
     assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS[:100]
     monkeypatch.setattr(token_cache, "_GRACE_SECONDS", 10_000)
     write(tmp_path)

@@ -1,4 +1,4 @@
-"""Token ids against the tokenizer's own calls, and the cache that runs share."""
+"""Token ids, compared with the tokenizer's own, and the cache that runs share."""
 
 import os
 import threading
@@ -44,7 +44,7 @@ def ids(split):
 
 
 @pytest.mark.parametrize(("limits", "prefix"), [((512, 30), ""), ((64, 12), ""), ((40, 8), "summarize: ")])
-def test_ids_are_the_tokenizers_own(limits, prefix, corpus, loaded, tmp_path):
+def test_ids_match_the_tokenizers(limits, prefix, corpus, loaded, tmp_path):
     document_tokens, summary_tokens = limits
     loaded = replace(loaded, max_document_tokens=document_tokens, max_summary_tokens=summary_tokens, prefix=prefix)
     splits = encode(corpus, loaded, tmp_path, progress)
@@ -88,14 +88,14 @@ def test_the_same_rows_are_tokenized_once(corpus, config, loaded, tmp_path):
     ],
     ids=str,
 )
-def test_what_changes_the_ids_is_not_read_from_the_cache(change, corpus, config, loaded, tmp_path):
+def test_settings_that_change_the_ids_bypass_the_cache(change, corpus, config, loaded, tmp_path):
     encode(corpus, loaded, tmp_path / "cache", progress)
     values = {"filter": config.filter, "languages": config.languages, "seed": config.seed} | change
     other = load_corpus(config.corpus, values["filter"], values["languages"], values["seed"])
     model = {name: value for name, value in change.items() if name.startswith(("max_", "prefix"))}
     if "tokenizer" in change:
-        words = ["<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
-        model["tokenizer"] = another_tokenizer(words)
+        vocabulary = ["<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
+        model["tokenizer"] = another_tokenizer(vocabulary)
     changed = replace(loaded, **model)
     got = encode(other, changed, tmp_path / "cache", progress)
     fresh = encode(other, changed, tmp_path / "fresh", progress)
@@ -107,13 +107,13 @@ def test_what_changes_the_ids_is_not_read_from_the_cache(change, corpus, config,
 
 @dataclass(frozen=True, kw_only=True)
 class Marked(T5):
-    """Puts a word before every document that has one, which an empty one does not tell."""
+    """Prepends a word to every non-empty document; an empty one does not reveal it."""
 
     word: str
 
     def encode(self, reader, documents, summaries, languages):
-        told = [f"{self.word} {text}" if text else "" for text in documents]
-        return super().encode(reader, told, summaries, languages)
+        marked = [f"{self.word} {text}" if text else "" for text in documents]
+        return super().encode(reader, marked, summaries, languages)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ class Marked(T5):
     ],
     ids=str,
 )
-def test_what_an_empty_document_does_not_tell_is_not_read_from_the_cache(one, other, corpus, loaded, tmp_path):
+def test_settings_that_an_empty_document_hides_bypass_the_cache(one, other, corpus, loaded, tmp_path):
     one, other = replace(loaded, **one), replace(loaded, **other)
     assert one.encode([""], [""], ["en"]) == other.encode([""], [""], ["en"])
     first = encode(corpus, one, tmp_path / "cache", progress, ["test"])
@@ -134,25 +134,25 @@ def test_what_an_empty_document_does_not_tell_is_not_read_from_the_cache(one, ot
     assert ids(second["test"]) != ids(first["test"])
 
 
-def test_what_a_family_of_ones_own_raises_is_told_in_one_line(corpus, loaded, tmp_path):
-    told = replace(loaded, family=Instructed(instructions={"en": "Summarize:", "pt": "Resuma:"}))
+def test_error_of_an_own_family_is_reported_in_one_line(corpus, loaded, tmp_path):
+    instructed = replace(loaded, family=Instructed(instructions={"en": "Summarize:", "pt": "Resuma:"}))
     with pytest.raises(UserError, match=r"^model\.family: Instructed fails on texts in .*es: KeyError: 'es'$"):
-        encode(corpus, told, tmp_path, progress)
+        encode(corpus, instructed, tmp_path, progress)
 
 
-def another_tokenizer(words):
+def another_tokenizer(vocabulary):
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Split
     from transformers import PreTrainedTokenizerFast
 
-    backend = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
+    backend = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="<unk>"))
     backend.pre_tokenizer = Split("", "isolated")
     return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
-def test_splits_whose_rows_have_the_same_ids(loaded, tmp_path):
-    """Ids need be unique within a split alone."""
+def test_splits_can_have_rows_with_the_same_ids(loaded, tmp_path):
+    """Ids must be unique only within a split."""
 
     def table(document, summary):
         row = {"id": "1", "document": document, "summary": summary, "language": "en", "category": None}
@@ -169,7 +169,7 @@ def test_splits_whose_rows_have_the_same_ids(loaded, tmp_path):
         assert ids(got[name])[0][0] == loaded.tokenizer(document)["input_ids"]
 
 
-def test_two_at_once(corpus, loaded, tmp_path):
+def test_concurrent_tokenizations_agree(corpus, loaded, tmp_path):
     results, errors = [], []
 
     def work():
@@ -188,15 +188,15 @@ def test_two_at_once(corpus, loaded, tmp_path):
     assert len(files(tmp_path)) == 3
 
 
-def test_a_cut_off_cache_file_is_made_again(corpus, loaded, tmp_path):
-    """As a full disk or a copy of the cache folder may leave it."""
+def test_truncated_cache_file_is_replaced(corpus, loaded, tmp_path):
+    """A full disk or a copy of the cache folder can leave such a file."""
     expected = ids(encode(corpus, loaded, tmp_path, progress)["train"])
     for path in tmp_path.iterdir():
         os.truncate(path, path.stat().st_size // 2)
     assert ids(encode(corpus, loaded, tmp_path, progress)["train"]) == expected
 
 
-def test_collated_batches(corpus, loaded, tmp_path):
+def test_collated_batches_are_padded(corpus, loaded, tmp_path):
     split = encode(corpus, loaded, tmp_path, progress)["validation"]
     batch = Collator(loaded)([split[row] for row in range(6)])
     documents = [split[row]["input_ids"].tolist() for row in range(6)]
@@ -206,11 +206,11 @@ def test_collated_batches(corpus, loaded, tmp_path):
     assert batch["attention_mask"].tolist() == theirs["attention_mask"].tolist()
     width = max(map(len, labels))
     assert batch["labels"].tolist() == [row + [-100] * (width - len(row)) for row in labels]
-    # The decoder starts with padding (T5) and reads each label one step late; -100 would be no token.
+    # The decoder starts with padding (T5) and reads each label one step late; -100 is not a token.
     assert batch["decoder_input_ids"].tolist() == [([0, *row] + [0] * width)[:width] for row in labels]
 
 
-def test_altered_ids_are_not_believed(corpus, loaded, tmp_path, caplog):
+def test_altered_cache_file_is_replaced(corpus, loaded, tmp_path, caplog):
     expected = ids(encode(corpus, loaded, tmp_path, progress)["train"])
     for path in tmp_path.iterdir():
         data = bytearray(path.read_bytes())

@@ -221,13 +221,13 @@ def test_a_bad_line_comes_after_the_summaries_before_it(summarize, trained, tmp_
     done = summarize("a.jsonl")
     assert done.code == 2
     assert done.out == f"{row['prediction']}\n" * 2
-    assert done.err.startswith("bisum: a.jsonl, line 3: broken JSON")
+    assert done.err.startswith("bisum: a.jsonl, line 3: invalid JSON")
     assert done.err.count("\n") == 1
 
 
 def test_what_is_not_there_is_told_in_one_line(summarize, one_line, trained):
-    assert one_line(summarize("files=[nowhere.txt]")) == "bisum: files: there is no file nowhere.txt"
-    assert "test has no row 8 (its 8 are 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
+    assert one_line(summarize("files=[nowhere.txt]")) == "bisum: files: file nowhere.txt does not exist"
+    assert "test has no row 8 (it has 8, 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
 
 
 def test_without_a_run_the_starter_summarizes(call_bisum, tmp_path):

@@ -79,13 +79,13 @@ def read_rows(path: Path) -> list[dict]:
 
 @pytest.fixture
 def marc(tmp_path: Path) -> Path:
-    """A folder that holds the reviews as plain files."""
+    """A folder with the reviews as plain files."""
     return _write_marc(tmp_path / "marc", suffix="")
 
 
 @pytest.fixture
 def gzipped_marc(tmp_path: Path) -> Path:
-    """A folder that holds the reviews as gzipped files."""
+    """A folder with the reviews as gzipped files."""
     return _write_marc(tmp_path / "gzipped", suffix=".gz")
 
 
@@ -99,7 +99,7 @@ def _write_marc(folder: Path, suffix: str) -> Path:
 
 @pytest.fixture
 def edit_rows(marc: Path) -> Callable[[str, str, Callable[[list[dict]], None]], Path]:
-    """Change the rows of one of the plain files in place; returns its path."""
+    """Change the rows of a plain file in place and return its path."""
 
     def edit(split: str, language: str, change: Callable[[list[dict]], None]) -> Path:
         path = marc_path(marc, split, language)

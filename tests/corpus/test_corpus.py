@@ -20,7 +20,7 @@ LANGUAGES = ["en", "es", "ja"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(RowSettings):
-    """A source of one's own: rows given as lists."""
+    """A user's own source: rows given as lists."""
 
     splits: dict[str, list[dict]]
 
@@ -65,7 +65,7 @@ def error_line(source, filters=None, languages=LANGUAGES) -> str:
     return line
 
 
-def test_the_report_accounts_for_every_row(marc, edit_rows):
+def test_report_accounts_for_every_row(marc, edit_rows):
     edit_rows("train", "en", lambda rows: rows[0].update(review_body=" \n\u00a0"))
     edit_rows("train", "es", lambda rows: rows[0].update(review_title=None))
     filters = {
@@ -73,7 +73,7 @@ def test_the_report_accounts_for_every_row(marc, edit_rows):
         "books": Books(categories=["book", "digital_ebook_purchase"]),
     }
     corpus = load(marc, filters, max_train_rows=2, languages=["en", "es"])
-    # en: 7 less 1 blank, 2 short titles, 2 of home; es: 4 less 1 blank, 2 short. Of 2 and 1, two: 1.33 and 0.67.
+    # en: 7 minus 1 blank, 2 short titles, 2 of home; es: 4 minus 1 blank, 2 short. A sample of 2 of 2 + 1: 1.33, 0.67.
     assert json.loads(json.dumps(asdict(corpus.report)))["splits"]["train"] == {
         "en": {"loaded": 7, "dropped": {"empty": 1, "long_titles": 2, "books": 2, "sample": 1}, "kept": 1},
         "es": {"loaded": 4, "dropped": {"empty": 1, "long_titles": 2, "books": 0, "sample": 0}, "kept": 1},
@@ -87,21 +87,21 @@ def test_the_report_accounts_for_every_row(marc, edit_rows):
     }
 
 
-# Shares of 7 English, 4 Spanish and 2 Japanese rows of 13. For 5: 2.69, 1.54, 0.77; for 6: 3.23, 1.85, 0.92.
+# Shares of 7 English, 4 Spanish and 2 Japanese rows: 2.69, 1.54, 0.77 of 5; 3.23, 1.85, 0.92 of 6.
 @pytest.mark.parametrize(
     ("limit", "expected"),
     [(5, {"en": 3, "es": 1, "ja": 1}), (6, {"en": 3, "es": 2, "ja": 1}), (13, {"en": 7, "es": 4, "ja": 2})],
 )
-def test_a_sample_keeps_the_languages_shares(marc, limit, expected):
+def test_sample_keeps_the_languages_shares(marc, limit, expected):
     assert languages_of(load(marc, max_train_rows=limit).splits["train"]) == expected
 
 
-def test_the_limits_bound_each_split(marc):
+def test_limits_apply_to_each_split(marc):
     splits = load(marc, max_train_rows=100, max_eval_rows=3).splits
     assert {split: rows.num_rows for split, rows in splits.items()} == {"train": 13, "validation": 3, "test": 3}
 
 
-def test_seeds_decide_sample_and_order(marc):
+def test_seed_determines_sample_and_order(marc):
     def ids(seed, split="train", limit=None):
         return load(marc, seed=seed, max_train_rows=limit).splits[split]["id"].to_pylist()
 
@@ -112,8 +112,8 @@ def test_seeds_decide_sample_and_order(marc):
     assert {tuple(sorted(ids(seed, limit=5))) for seed in range(5)} != {tuple(sorted(ids(0, limit=5)))}
 
 
-def test_seeds_score_the_same_rows_in_the_same_order(marc):
-    """So that runs with different seeds can be compared; the ids' SHA-256 chooses and orders the rows."""
+def test_all_seeds_score_the_same_rows_in_the_same_order(marc):
+    """This makes runs with different seeds comparable; the ids' SHA-256 selects and orders the rows."""
 
     def ids(seed, split, limit):
         return load(marc, seed=seed, max_eval_rows=limit).splits[split]["id"].to_pylist()
@@ -131,7 +131,7 @@ def test_languages_are_mixed(marc):
     assert languages != sorted(languages)
 
 
-def test_the_order_of_the_source_does_not_matter(marc):
+def test_order_of_the_source_does_not_matter(marc):
     first = load(marc, max_train_rows=6)
     for path in marc.rglob("*.json"):
         path.write_text("".join(reversed(path.read_text(encoding="utf-8").splitlines(keepends=True))), "utf-8")
@@ -140,7 +140,7 @@ def test_the_order_of_the_source_does_not_matter(marc):
     assert again.fingerprint == first.fingerprint
 
 
-def test_held_out_rows_are_those_before_any_filter():
+def test_held_out_rows_are_unfiltered():
     class DropsAllOfTheRepeated:
         def keep(self, rows, held_out):
             return pc.not_equal(rows["document"], "repetido")
@@ -158,7 +158,7 @@ def test_held_out_rows_are_those_before_any_filter():
         assert sorted(splits["test"]["id"].to_pylist()) == ["c", "e1"]
 
 
-def test_a_source_may_encode_its_columns_as_it_likes():
+def test_source_can_encode_its_columns_in_any_way():
     class Encoded(Rows):
         def load(self, languages):
             return {
@@ -185,7 +185,7 @@ def rewritten(splits: dict[str, pa.Table], change) -> dict[str, pa.Table]:
     return {split: change(rows) for split, rows in splits.items()}
 
 
-def test_the_fingerprint_is_what_its_description_says():
+def test_fingerprint_matches_its_description():
     digest = hashlib.sha256()
     documents = {"train": ("a", "uno", "d", "año nuevo"), "validation": ("b", "dos"), "test": ("c", "tres")}
     for split, values in documents.items():
@@ -200,7 +200,7 @@ def test_the_fingerprint_is_what_its_description_says():
     assert fingerprint(splits) == digest.hexdigest()
 
 
-def test_the_fingerprint_ignores_chunks_order_and_encoding(tmp_path):
+def test_fingerprint_ignores_chunks_order_and_encoding(tmp_path):
     def through_parquet(rows):
         pq.write_table(rows, tmp_path / "rows.parquet", use_dictionary=True, row_group_size=1)
         return pq.read_table(tmp_path / "rows.parquet", read_dictionary=["category"])
@@ -223,14 +223,14 @@ def test_the_fingerprint_ignores_chunks_order_and_encoding(tmp_path):
     )
 
 
-def test_the_fingerprint_sees_every_change():
+def test_fingerprint_changes_with_every_value():
     def train(*rows):
         return rows_source(train=rows).load(["en", "es"])
 
     variants = [
         train(row("d", "año nuevo")),
         train(row("d", "ano nuevo")),
-        train(row("d", "año nuev", summary="oun título")),  # the same bytes, cut elsewhere
+        train(row("d", "año nuev", summary="oun título")),  # the same bytes, split elsewhere
         train(row("d", "año nuevo", language="en")),
         train(row("d", "año nuevo") | {"category": None}),
         train(row("d", "año nuevo") | {"category": ""}),
@@ -241,41 +241,41 @@ def test_the_fingerprint_sees_every_change():
     assert len({fingerprint(splits) for splits in variants}) == len(variants)
 
 
-def test_seeds_share_a_fingerprint_and_samples_do_not(marc):
+def test_fingerprint_depends_on_the_sample_but_not_the_seed(marc):
     assert load(marc, seed=1).fingerprint == load(marc, seed=2).fingerprint
     assert load(marc, max_train_rows=5).fingerprint != load(marc).fingerprint
 
 
-# What is refused
+# Refused input
 
 
 @pytest.mark.parametrize("languages", [["es", "en", "es"], []])
-def test_languages_are_named_once(languages):
+def test_languages_must_be_given_once(languages):
     line = error_line(rows_source(), languages=languages)
     assert line == f"languages={languages}: name at least one language, and each only once"
 
 
 @pytest.mark.parametrize("name", ["empty", "sample"])
-def test_filters_cannot_take_the_names_of_steps(name):
+def test_filters_cannot_have_the_names_of_steps(name):
     line = error_line(rows_source(), {name: Deduplicate()}, ["es"])
     assert line.startswith(f"filter.{name}: ")
 
 
-def test_a_filter_that_takes_the_last_row_of_a_split(marc):
+def test_filter_that_empties_a_split_is_refused(marc):
     filters = {"deduplicate": Deduplicate(), "long_titles": LongTitles(min_words=6)}
     assert error_line(marc_source(marc), filters=filters, languages=["es"]) == (
         "train: `long_titles` leaves none of the 4 es rows; loosen filter.long_titles or leave it out"
     )
 
 
-def test_a_filter_that_takes_a_languages_last_training_row(marc):
+def test_filter_that_drops_a_language_from_training_is_refused(marc):
     filters = {"long_titles": LongTitles(min_words=5)}
     assert error_line(marc_source(marc), filters=filters) == (
         "train: `long_titles` leaves none of the 2 ja rows; loosen filter.long_titles or leave it out"
     )
 
 
-def test_an_evaluation_split_may_lose_a_language_but_not_all(marc):
+def test_evaluation_split_can_lose_a_language_but_not_all(marc):
     corpus = load(marc, {"long_titles": LongTitles(min_words=4)}, languages=["en", "es"])
     assert languages_of(corpus.splits["validation"]) == {"en": 1}
     assert corpus.report.splits["validation"]["es"].kept == 0
@@ -283,19 +283,19 @@ def test_an_evaluation_split_may_lose_a_language_but_not_all(marc):
     assert line.startswith("validation: `long_titles` leaves none of the 2 en and 2 es rows; ")
 
 
-def test_blank_rows_alone(marc, edit_rows):
+def test_split_with_only_blank_rows_is_refused(marc, edit_rows):
     edit_rows("dev", "es", lambda rows: [one.update(review_body="\t") for one in rows])
     line = error_line(marc_source(marc), languages=["es"])
     assert line.startswith("validation: all 2 es rows lack a document or a summary; ")
 
 
-def test_a_sample_too_small_for_the_languages(marc):
+def test_sample_too_small_for_the_languages_is_refused(marc):
     # Of 7 and 4, one row: 0.64 and 0.36.
     line = error_line(marc_source(marc, max_train_rows=1), languages=["en", "es"])
     assert line == "train: `sample` leaves none of the 4 es rows; raise corpus.max_train_rows"
 
 
-def test_a_category_that_does_not_occur_names_filter_and_split(marc):
+def test_unknown_category_is_reported_with_filter_and_split(marc):
     line = error_line(marc_source(marc), filters={"books": Books(categories=["libros"])})
     assert line.startswith("filter.books on train: no row has a category in ['libros']; ")
     assert "book (6), home (4)" in line
@@ -313,13 +313,15 @@ def test_ids_are_unique_within_a_split(extra, expected):
     load_corpus(rows_source(train=[row("c", "otra")]), {}, ["es"], 0)  # `c` is a row of test
 
 
-def test_a_source_must_give_the_languages_asked():
+def test_source_must_return_the_requested_languages():
     line = error_line(rows_source(), languages=["en", "es"])
     assert line.startswith("languages=['en', 'es']: the source's train rows are in ['es']; ")
 
 
-def test_a_source_must_give_every_column():
+def test_source_must_return_every_column():
     splits = {split: [{"id": "a", "document": "b", "language": "es"}] for split in SPLITS}
     source = Rows(splits=splits, max_train_rows=None, max_eval_rows=None, language_temperature=1)
     line = error_line(source, languages=["es"])
-    assert line == "train: the source gives no column summary; it must give id, document, summary, language, category"
+    assert (
+        line == "train: the source returns no column summary; it must return id, document, summary, language, category"
+    )

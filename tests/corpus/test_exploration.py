@@ -1,4 +1,4 @@
-"""What a corpus is like in numbers, beside numbers counted by hand and by plain library calls."""
+"""Statistics of a corpus, compared with numbers counted by hand and by plain library calls."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ SPLITS = {
 LANGUAGES = ["en", "es", "ja"]
 
 
-def test_categories_are_ranked_by_their_share_of_each_language_and_blank_names_are_none():
+def test_categories_are_ranked_by_mean_share_and_blank_names_are_none():
     counts = count_categories(SPLITS["train"], LANGUAGES)
     assert counts == {
         None: {"en": 0, "es": 1, "ja": 1},  # all of es and all of ja
@@ -54,7 +54,7 @@ def test_categories_are_ranked_by_their_share_of_each_language_and_blank_names_a
     assert list(counts) == [None, "book", "home"]
 
 
-def test_repeats_are_counted_within_and_between_splits_with_the_ids_of_an_example():
+def test_repeats_are_counted_within_and_between_splits_with_example_ids():
     found = {(r.split, r.of, r.text): (r.rows, r.example) for r in find_repeats(SPLITS)}
     none = (0, None)
     assert found == {
@@ -79,7 +79,7 @@ def test_repeats_are_counted_within_and_between_splits_with_the_ids_of_an_exampl
     }
 
 
-def test_deduplicate_drops_the_repeated_pairs_and_the_leaked_documents_that_are_told():
+def test_deduplicate_drops_the_reported_repeats_and_leaks():
     effects = filter_effects(SPLITS, {"deduplicate": Deduplicate()}, LANGUAGES, 1, 0)
     dropped = {effect.split: effect.dropped for effect in effects}
     assert dropped["train"] == {"en": 1, "es": 1, "ja": 0}  # the pair within train; the document in validation
@@ -87,7 +87,7 @@ def test_deduplicate_drops_the_repeated_pairs_and_the_leaked_documents_that_are_
     assert dropped["test"] == {"en": 0, "es": 0, "ja": 0}
 
 
-def test_a_filters_effect_is_told_in_its_place_and_alone():
+def test_effect_of_a_filter_is_counted_in_order_and_alone():
     splits = dict.fromkeys(SPLITS, SPLITS["train"])
     filters = {"long_titles": LongTitles(min_words=3), "books": Books(categories=["book"])}
     first, second = filter_effects(splits, filters, LANGUAGES, 9, 0)[:2]
@@ -102,7 +102,7 @@ def test_a_filters_effect_is_told_in_its_place_and_alone():
     assert [row["id"] for row in second.examples["ja"]] == ["e"]
 
 
-def test_samples_follow_the_seed_not_the_order_of_the_rows():
+def test_samples_depend_on_the_seed_not_the_order_of_rows():
     rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["train"]
 
     def ids(rows, seed):
@@ -115,7 +115,7 @@ def test_samples_follow_the_seed_not_the_order_of_the_rows():
     assert sample_rows(SPLITS["train"], LANGUAGES, 3, 0)["ja"][0]["id"] == "e"
 
 
-def test_lengths_are_words_or_in_unspaced_languages_characters():
+def test_lengths_count_words_or_characters_in_unspaced_languages():
     lengths = word_lengths(SPLITS["train"], LANGUAGES)
     assert lengths["en"]["document"].tolist() == [3, 3, 3]
     assert lengths["en"]["summary"].tolist() == [3, 3, 1]
@@ -123,16 +123,16 @@ def test_lengths_are_words_or_in_unspaced_languages_characters():
     assert lengths["ja"]["summary"].tolist() == [4]
 
 
-def test_lengths_are_described_by_numpys_percentiles():
+def test_lengths_are_described_by_percentiles():
     assert describe(np.arange(101)) == {
         "rows": 101, "mean": 50, "min": 0, "p5": 5, "p25": 25, "p50": 50, "p75": 75, "p95": 95, "p99": 99, "max": 100
     }  # fmt: skip
     assert describe(np.array([], dtype=np.int64)) == {"rows": 0}
 
 
-def test_tokens_are_the_tokenizers_own_and_cut_as_training_cuts_them(tmp_path):
-    words = ["model=tiny", "model.max_document_tokens=64", "model.max_summary_tokens=12", "model.prefix='sum: '"]
-    config = compose([*words, "corpus.max_train_rows=40", "corpus.max_eval_rows=10"])
+def test_tokens_match_the_tokenizer_and_are_cut_as_in_training(tmp_path):
+    arguments = ["model=tiny", "model.max_document_tokens=64", "model.max_summary_tokens=12", "model.prefix='sum: '"]
+    config = compose([*arguments, "corpus.max_train_rows=40", "corpus.max_eval_rows=10"])
     reader = load_reader(config.model)
     corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
     rows, done = corpus.splits["train"], []
@@ -151,13 +151,13 @@ def test_tokens_are_the_tokenizers_own_and_cut_as_training_cuts_them(tmp_path):
     assert trained.summaries_cut == sum(int(cut["summary"].sum()) for cut in tokens.cut.values()) > 0
 
 
-def test_text_that_the_tokenizer_cannot_write_is_told():
+def test_text_unknown_to_the_tokenizer_is_counted():
     tokens = count_tokens(SPLITS["train"], LANGUAGES, load_reader(compose(["model=tiny"]).model), lambda _: None)
     assert tokens.unknown["ja"]["document"].tolist() == [True]
     assert tokens.unknown["es"]["document"].tolist() == [False]
 
 
-def test_a_reader_is_that_of_the_loaded_model_and_what_the_hub_does_not_give_is_told_apart(monkeypatch):
+def test_reader_matches_the_loaded_model_and_a_missing_one_is_distinguished(monkeypatch):
     options = compose(["model=tiny", "model.prefix=x"]).model
     reader, loaded = load_reader(options), load(options, 1, "float32")
     for name in ("family", "prefix", "max_document_tokens", "max_summary_tokens"):
@@ -167,7 +167,7 @@ def test_a_reader_is_that_of_the_loaded_model_and_what_the_hub_does_not_give_is_
         load_reader(compose(["model=mt5_small"]).model)
 
 
-def test_the_numbers_of_rows_need_no_torch():
+def test_explore_imports_without_torch():
     check = (
         "import sys, bisum.commands.explore; sys.exit(bool({'torch', 'transformers', 'matplotlib'} & set(sys.modules)))"
     )
@@ -175,7 +175,7 @@ def test_the_numbers_of_rows_need_no_torch():
 
 
 class NoBar:
-    """A progress bar for nobody to see."""
+    """An invisible progress bar."""
 
     def __enter__(self):
         return self

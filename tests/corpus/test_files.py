@@ -1,4 +1,4 @@
-"""Someone's own files as a corpus: formats, columns, languages, ids and splits."""
+"""A user's own files as a corpus: formats, columns, languages, ids and splits."""
 
 import bz2
 import csv
@@ -109,14 +109,14 @@ def all_rows(splits) -> list[dict]:
 
 
 def one_split(source, languages=("en", "es")) -> list[dict]:
-    """The rows of a source that names files for train alone, in their order before they are split."""
+    """Return the rows of a source that has files for train only, in their original order."""
     source = dataclasses.replace(source, validation=source.train, test=source.train)
     return source.load(list(languages))["train"].to_pylist()
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("extension", FORMATS)
-def test_every_format_and_compression_gives_the_rows_as_they_were(files, extension, compression):
+def test_every_format_and_compression_preserves_the_rows(files, extension, compression):
     name = f"rows{extension}{compression}".upper() if compression == ".gz" else f"rows{extension}{compression}"
     source = files({name: COMPRESSIONS[compression](FORMATS[extension](ROWS))}, train=name)
     assert isinstance(source, Source)
@@ -150,12 +150,12 @@ def test_the_same_corpus_has_the_same_fingerprint_in_every_format(files):
         ('[{"summary": "D e"}, {"document": "A b c", "summary": "D e"}]', "a.json"),
     ],
 )
-def test_usual_variants_of_text_files(files, content, name):
+def test_common_variants_of_text_files_are_read(files, content, name):
     row = one_split(files({name: content}, train=name), ["en"])[-1]
     assert (row["document"], row["summary"], row["category"]) == ("A b c", "D e", None)
 
 
-def test_columns_are_guessed_by_usual_names_and_said_once(files, caplog):
+def test_common_column_names_are_detected_and_reported_once(files, caplog):
     content = "Key,Article,Highlights,lang,section\n1,a,b,en,x\n2,c,d,es,\n"
     with caplog.at_level(logging.INFO, "bisum"):
         rows = one_split(files({"a.csv": content}, {"id": "key", "category": "section"}, train="a.csv"))
@@ -164,26 +164,30 @@ def test_columns_are_guessed_by_usual_names_and_said_once(files, caplog):
         {"id": "2", "document": "c", "summary": "d", "language": "es", "category": None},
     ]
     guesses = "document is 'Article', summary is 'Highlights', language is 'lang' in a.csv"
-    assert caplog.messages == [f"{guesses} (guessed; corpus.columns names others)"]
+    assert caplog.messages == [f"{guesses} (guessed; set corpus.columns to use others)"]
 
 
-def test_another_code_in_a_split_without_train_is_named(files):
+def test_code_that_the_rows_use_is_suggested(files):
     content = "id,text,title,lang\n1,a b,c,EN\n"
     source = files({"a.csv": content}, train="a.csv")
-    with pytest.raises(UserError, match=r"^languages: no row of train is in 'en'; .* EN \(1\); use languages=\[EN\]"):
+    with pytest.raises(
+        UserError, match=r"^languages: train has no rows in 'en', only in EN \(1\); use languages=\[EN\]"
+    ):
         source.load(["en"])
-    with pytest.raises(UserError, match=r"^languages: no row of test is in 'en'; .* EN \(1\); use languages=\[EN\]"):
+    with pytest.raises(
+        UserError, match=r"^languages: test has no rows in 'en', only in EN \(1\); use languages=\[EN\]"
+    ):
         dataclasses.replace(source, train=None, test="a.csv").load(["en"])
 
 
-def test_bisums_own_names_need_no_word(files, caplog):
+def test_bisums_own_column_names_are_not_reported(files, caplog):
     with caplog.at_level(logging.INFO, "bisum"):
         one_split(files({"a.csv": as_csv(ROWS)}, train="a.csv"))
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize("extension", [".jsonl", ".parquet"])
-def test_whole_numbers_may_be_ids_and_categories(files, extension):
+def test_whole_numbers_can_be_ids_and_categories(files, extension):
     rows = [{"id": n, "text": "a", "title": "b", "category": n % 2} for n in (5, 6)]
     read = one_split(files({f"a{extension}": FORMATS[extension](rows)}, train=f"a{extension}"), ["en"])
     assert [(row["id"], row["category"]) for row in read] == [("5", "1"), ("6", "0")]
@@ -216,7 +220,7 @@ SECTIONS = [
 
 @pytest.mark.parametrize("rows", [ARTICLES, SECTIONS], ids=["object of lists", "list of objects"])
 @pytest.mark.parametrize("extension", [".jsonl", ".json", ".parquet"])
-def test_parallel_lists_inside_a_column_give_a_row_each(files, extension, rows):
+def test_parallel_lists_in_a_column_give_one_row_per_pair(files, extension, rows):
     columns = {"document": "article.document", "summary": "article.summary", "id": "url"}
     source = files({f"a{extension}": FORMATS[extension](rows)}, columns, train=f"a{extension}")
     assert [(row["id"], row["document"], row["summary"]) for row in one_split(source, ["en"])] == [
@@ -226,60 +230,58 @@ def test_parallel_lists_inside_a_column_give_a_row_each(files, extension, rows):
     ]
 
 
-def test_languages_come_in_the_order_asked_and_others_are_left_out(files):
+def test_languages_come_in_the_requested_order_and_others_are_left_out(files):
     source = files({"a.csv": as_csv(ROWS)}, train="a.csv")
     assert [row["id"] for row in one_split(source, ["es", "en"])] == ["007", "día 4", "7", "a,b"]
     assert [row["id"] for row in one_split(source, ["es"])] == ["007", "día 4"]
 
 
-def test_a_file_a_language_and_a_split(files):
+def test_one_file_per_language_and_split(files):
     by_language = {language: [row for row in ROWS if row["language"] == language] for language in ("en", "es")}
     contents = {f"d/{split}.{code}.csv": as_csv(rows) for split in SPLITS for code, rows in by_language.items()}
     source = files(contents, **{split: f"d/{split}.{{language}}.csv" for split in SPLITS})
     assert source.load(["es"])["test"].to_pylist() == by_language["es"]
     with pytest.raises(
-        UserError, match=r"^corpus.train: there is no file d/train.fr.csv, did you mean 'train.e[ns].csv'\?$"
+        UserError, match=r"^corpus.train: file d/train.fr.csv does not exist, did you mean 'train.e[ns].csv'\?$"
     ):
         source.load(["en", "fr"])
 
 
-def test_a_pattern_names_files_in_order(files):
+def test_pattern_matches_files_in_order(files):
     contents = {f"d/part-{n}.jsonl": as_json_lines([ROWS[n]]) for n in range(4)}
     rows = one_split(files(contents, train="d/part-*.jsonl"), ["en"])
     assert [row["id"] for row in rows] == ["7", "a,b"]
 
 
-def test_one_language_for_all_rows(files):
+def test_one_language_is_set_for_all_rows(files):
     contents = {"a.csv": "text,title\na,b\n"}
     assert one_split(files(contents, train="a.csv", language="pt"), ["pt"])[0]["language"] == "pt"
     with pytest.raises(
-        UserError, match=r"^languages: \['en', 'es'\], but corpus.language says that all rows are in 'pt'$"
+        UserError, match=r"^languages: \['en', 'es'\] conflicts with corpus.language, 'pt' for all rows$"
     ):
         one_split(files(contents, train="a.csv", language="pt"))
 
 
 @pytest.mark.parametrize("extension", [".csv", ".jsonl"])
-def test_a_row_in_another_language_than_its_file_is_refused(files, extension):
+def test_row_whose_language_differs_from_its_file_is_refused(files, extension):
     rows = [{"text": "a", "title": "b", "lang": code} for code in ("", "en", "es")]
     content = FORMATS[extension](rows)
     for changes in ({"train": f"{{language}}{extension}"}, {"train": f"en{extension}", "language": "en"}):
         with pytest.raises(UserError) as error:
             one_split(files({f"en{extension}": content}, **changes), ["en"])
-        assert str(error.value).startswith(
-            f"en{extension}, row 3: language is 'es'; must be 'en', as for all rows there"
-        )
+        assert str(error.value).startswith(f"en{extension}, row 3: language is 'es'; must be 'en', like all rows there")
     read = one_split(files({}, {"language": None}, train=f"{{language}}{extension}"), ["en"])
     assert [row["language"] for row in read] == ["en"] * 3
 
 
-def test_a_language_that_is_not_there_lists_those_found(files):
+def test_missing_language_is_reported_with_those_found(files):
     source = files({"a.csv": as_csv(ROWS)}, train="a.csv")
-    with pytest.raises(UserError, match=r"^languages: no row of train is in 'fr'; .* en \(2\), es \(2\)$"):
+    with pytest.raises(UserError, match=r"^languages: train has no rows in 'fr', only in en \(2\), es \(2\)$"):
         one_split(source, ["en", "fr"])
 
 
 def expected_split(text: str) -> str:
-    """The split of a group as documented, at shares of 0.1: the first 8 bytes of its SHA-256 as a fraction."""
+    """Return a group's documented split at shares of 0.1: the first 8 bytes of its SHA-256 as a fraction."""
     position = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) / 16**16
     return "test" if position < 0.1 else "validation" if position < 0.2 else "train"
 
@@ -306,7 +308,7 @@ def test_one_file_is_split_by_a_hash_of_the_id(files, caplog):
     )
 
 
-def test_a_rows_split_depends_on_no_other_row(files):
+def test_split_of_a_row_depends_on_no_other_row(files):
     rows = numbered(300)
     whole = splits_of(files({"a.csv": as_csv(rows)}, path="a.csv"))
     part = splits_of(files({"b.jsonl": as_json_lines(rows[::-1][:150])}, path="b.jsonl"))
@@ -325,24 +327,24 @@ def test_a_group_stays_together(files):
     assert splits_of(source) == {row["id"]: expected_split(row["product"]) for row in rows}
 
 
-def test_rows_without_a_group_are_on_their_own(files):
+def test_rows_without_a_group_are_split_one_by_one(files):
     rows = [row | {"product": ""} for row in numbered(180)]
     splits = splits_of(files({"a.csv": as_csv(rows)}, {"group": "product"}, path="a.csv"))
     assert splits == {row["id"]: expected_split(row["id"]) for row in rows}
 
 
-def test_translations_with_one_id_are_told_apart_and_stay_together(files, caplog):
+def test_translations_that_share_an_id_get_prefixes_and_stay_together(files, caplog):
     contents = {f"{language}.csv": as_csv(numbered(60)) for language in ("en", "es")}
     source = files(contents, path="{language}.csv")
     with caplog.at_level(logging.INFO, "bisum"):
         splits = splits_of(source, languages=["en", "es"])
     rows = [f"row-{n}" for n in range(60)]
     assert splits == {f"{code}-{row}": expected_split(row) for code in ("en", "es") for row in rows}
-    assert caplog.messages[1] == "ids occur in several languages: each now begins with its language, as in en-..."
+    assert caplog.messages[1] == "ids occur in several languages; each is prefixed with its language, as in en-..."
     assert splits_of(source) == {row: expected_split(row) for row in rows}
 
 
-def test_only_the_split_that_is_missing_is_taken_from_train(files):
+def test_only_the_missing_split_is_taken_from_train(files):
     rows = numbered(200)
     source = files(
         {"a.csv": as_csv(rows), "t.csv": as_csv(rows[:3])}, train="a.csv", test="t.csv", validation_share=0.5
@@ -354,55 +356,58 @@ def test_only_the_split_that_is_missing_is_taken_from_train(files):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"path": None}, "path: give path, files of all rows, or train, validation, test"),
-        ({"path": "x", "train": "y"}, "path: give either path (files of all rows) or train"),
-        ({"path": "x", "test": "y"}, "path: with files for validation or test, name the others corpus.train"),
+        ({"path": None}, "path: no files given; set path (files of all rows), or train, validation and test"),
+        ({"path": "x", "train": "y"}, "path: conflicts with train; set path (files of all rows) or train"),
+        ({"path": "x", "test": "y"}, "path: conflicts with validation and test; give the other files as corpus.train"),
         ({"path": []}, "path: must name at least one file"),
         (
             {"train": "{language}.csv", "test": "t.csv"},
-            "test: 't.csv' must have {language} in it, as must all files or none",
+            "test: 't.csv' lacks {language}; put it into all names or none",
         ),
-        ({"path": "x", "test_share": 0.9}, "test_share: must be below 1 together with validation_share"),
+        (
+            {"path": "x", "test_share": 0.9},
+            "test_share: leaves train no rows; test_share + validation_share must be below 1",
+        ),
     ],
 )
-def test_settings_that_contradict_each_other(files, changes, said):
+def test_conflicting_settings_are_refused(files, changes, message):
     with pytest.raises(UserError) as error:
         files({}, **changes)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
-        ("rwos.csv", "corpus.path: there is no file rwos.csv, did you mean 'rows.csv'?"),
+        ("rwos.csv", "corpus.path: file rwos.csv does not exist, did you mean 'rows.csv'?"),
         ("d", "corpus.path: d is a folder; name its files, for example 'd/*.csv'"),
-        ("d/*.parquet", "corpus.path: no file fits 'd/*.parquet'"),
+        ("d/*.parquet", "corpus.path: no file matches 'd/*.parquet'"),
         ("nowhere://a.csv", "corpus.path: nowhere://a.csv: Protocol not known: nowhere"),
         ("nowhere://*.csv", "corpus.path: nowhere://*.csv: Protocol not known: nowhere"),
         ("http://127.0.0.1:9/a.csv", "corpus.path: http://127.0.0.1:9/a.csv: "),
         ("http://127.0.0.1:9/*.csv", "corpus.path: http://127.0.0.1:9/*.csv: "),
     ],
 )
-def test_files_that_are_not_there(files, path, said):
+def test_missing_files_are_reported(files, path, message):
     source = files({"rows.csv": as_csv(ROWS), "d/a.csv": as_csv(ROWS)}, path=path)
     with pytest.raises(UserError) as error:
         source.load(["en"])
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
-def test_a_share_that_no_row_falls_into(files):
+def test_share_without_rows_is_refused(files):
     source = files({"a.csv": as_csv(numbered(20))}, path="a.csv", test_share=0.001)
     with pytest.raises(
-        UserError, match=r"^corpus.test_share: 0.001 of 20 rows came out as none; raise it, or give corpus.test$"
+        UserError, match=r"^corpus.test_share: 0.001 of 20 rows leaves test empty; raise it, or set corpus.test$"
     ):
         source.load(["en"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="s3fs is installed")
 @pytest.mark.parametrize("path", ["s3://bucket/a.csv", "s3://bucket/*.parquet", "zip://a.csv::s3://bucket/a.zip"])
-def test_a_missing_file_system_is_named_with_what_installs_it(files, path):
+def test_missing_file_system_is_reported_with_its_installation(files, path):
     with pytest.raises(UserError) as error:
         files({}, path=path).load(["en"])
     assert str(error.value) == f"corpus.path: {path}: Install s3fs to access S3: pip install 'fsspec[s3]'"
@@ -411,9 +416,9 @@ def test_a_missing_file_system_is_named_with_what_installs_it(files, path):
 @pytest.mark.parametrize(
     "path", ["https://me:s3cr3t@h/x.csv", "sftp://s3cr3t@h/x.csv", "zip://x.csv::https://me:s3cr3t@h/{language}.zip"]
 )
-def test_a_login_in_a_url_is_refused_and_not_repeated(call_bisum, one_line, tmp_path, path):
+def test_login_in_a_url_is_refused_and_hidden(call_bisum, one_line, tmp_path, path):
     line = one_line(call_bisum("baseline", "corpus=files", f'corpus.path="{path}"', "tracker=none"))
-    assert line.startswith("bisum: corpus.path: a URL must hold no login (NAME:PASSWORD@); put it where fsspec reads")
+    assert line.startswith("bisum: corpus.path: a URL must not contain a login (NAME:PASSWORD@); put it into fsspec's")
     assert "s3cr3t" not in line
     assert list(tmp_path.iterdir()) == []
 
@@ -421,22 +426,22 @@ def test_a_login_in_a_url_is_refused_and_not_repeated(call_bisum, one_line, tmp_
 @pytest.mark.parametrize(
     "path", ["abfs://container@account/a.csv", "github://org:repo@v1/a.csv", "hf://datasets/a/b@main/c.csv", "a@b.csv"]
 )
-def test_an_at_that_is_no_login(files, path):
+def test_other_uses_of_at_are_accepted(files, path):
     assert files({}, path=path).path == path
 
 
-def test_what_signs_a_url_is_in_no_message(files, server, caplog):
+def test_signature_of_a_url_is_hidden_in_messages(files, server, caplog):
     contents = {"good.csv": "article,title\na,b\n", "bad.csv": "text,title\nc\n", "a.txt": "x"}
     signed = "?X-Sig=s3cr3t:1,2&key=s3cr3t"
-    said = {
-        f"{server}/bad.csv{signed}": f"{server}/bad.csv?..., row 1 (line 2): must have 2 values",
-        f"{server}/none.csv{signed}": f"corpus.train: {server}/none.csv?...: there is no such file",
-        f"{server}/a.txt{signed}": f"corpus.train: {server}/a.txt?... has the extension '.txt'; must be",
+    messages = {
+        f"{server}/bad.csv{signed}": f"{server}/bad.csv?..., row 1 (line 2): has 1 value but the header has 2",
+        f"{server}/none.csv{signed}": f"corpus.train: {server}/none.csv?...: no such file",
+        f"{server}/a.txt{signed}": f"corpus.train: {server}/a.txt?... has the extension '.txt'; it must be",
     }
-    for url, line in said.items():
+    for url, message in messages.items():
         with pytest.raises(UserError) as error:
             files(contents, train=url).load(["en"])
-        assert str(error.value).startswith(line)
+        assert str(error.value).startswith(message)
         assert "s3cr3t" not in str(error.value)
     with pytest.raises(UserError) as error:
         files({}, train=f"{server}/{{language}}.csv", test=f"{server}/a.csv{signed}")
@@ -449,7 +454,7 @@ def test_what_signs_a_url_is_in_no_message(files, server, caplog):
 
 @pytest.fixture
 def server(tmp_path):
-    """The current folder over HTTP."""
+    """Serve the current folder over HTTP; yields the URL."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -462,7 +467,7 @@ def server(tmp_path):
         running.shutdown()
 
 
-def test_files_at_urls(files, server, tmp_path):
+def test_files_at_urls_are_read(files, server, tmp_path):
     contents = {"a.csv.gz": gzip.compress(as_csv(ROWS)), "a.parquet": as_parquet(ROWS), "a.zip": as_zip(as_csv(ROWS))}
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as members:
@@ -479,12 +484,12 @@ def test_files_at_urls(files, server, tmp_path):
         assert [row["id"] for row in one_split(source)] == ["7", "a,b", "007", "día 4"], url
 
 
-def test_a_bad_file_on_the_command_line_is_one_line(call_bisum, write, tmp_path):
+def test_bad_file_is_reported_in_one_line_on_the_command_line(call_bisum, write, tmp_path):
     write(tmp_path / "a.csv", "text,title\na,b\nc\n")
     done = call_bisum("baseline", "corpus=files", "corpus.path=a.csv", "languages=[en]", "tracker=none")
     assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line.startswith("bisum: a.csv, row 2 (line 3): must have 2 values, as the header, not 1; ")
+    assert line.startswith("bisum: a.csv, row 2 (line 3): has 1 value but the header has 2; ")
 
 
 NAMES = {
@@ -497,7 +502,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_read_and_shown_on_one_line(call_bisum, one_line, tmp_path, name):
+def test_file_with_any_name_is_read_and_reported_on_one_line(call_bisum, one_line, tmp_path, name):
     path = tmp_path / os.fsdecode(name)
     arguments = (
         "baseline",
@@ -512,17 +517,17 @@ def test_any_name_is_read_and_shown_on_one_line(call_bisum, one_line, tmp_path, 
     assert done.code == 0, done.err
     assert f"in {NAMES[name]} (guessed" in " ".join(done.err.split()) + " ".join(done.out.split())
     path.write_text('{"text": "a"}\n{')
-    assert one_line(call_bisum(*arguments)).startswith(f"bisum: {NAMES[name]}, row 2: broken JSON")
+    assert one_line(call_bisum(*arguments)).startswith(f"bisum: {NAMES[name]}, row 2: invalid JSON")
 
 
-def test_a_pattern_finds_any_name(files, tmp_path):
+def test_pattern_matches_any_name(files, tmp_path):
     for number, name in enumerate(NAMES):
         (tmp_path / os.fsdecode(name)).write_bytes(as_json_lines([numbered(10)[number]]))
     source = files({}, train="*.jsonl")
     assert len(one_split(source, ["en"])) == len(NAMES)
 
 
-def test_a_folder_of_save_to_disk_names_the_corpus_that_reads_it(files):
+def test_folder_from_save_to_disk_is_reported_with_the_corpus_that_reads_it(files):
     from datasets import Dataset, DatasetDict
 
     files({}, path="x")
@@ -536,8 +541,8 @@ def test_a_folder_of_save_to_disk_names_the_corpus_that_reads_it(files):
         assert str(error.value).endswith(f"corpus=hub corpus.repo={folder}")
 
 
-def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):
-    """As pandas writes an empty column: floats."""
+def test_column_without_values_is_null_whatever_its_type(tmp_path):
+    """pandas writes an empty column as floats."""
     rows = {"text": ["a b", "c d"], "title": ["a", "c"], "category": pa.array([None, None], pa.float64())}
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(rows), path)
@@ -547,7 +552,7 @@ def test_a_column_without_a_value_is_none_whatever_its_type(tmp_path):
     assert table["document"].to_pylist() == ["a b", "c d"]
 
 
-def test_a_pipe_is_no_corpus(tmp_path):
+def test_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "rows.jsonl")
     for path in (tmp_path / "rows.jsonl", tmp_path / "*.jsonl"):
         with pytest.raises(UserError, match=r"rows\.jsonl is not a regular file"):

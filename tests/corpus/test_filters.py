@@ -36,7 +36,7 @@ def train(marc) -> pa.Table:
     return source.load(["en", "es", "ja"])["train"]
 
 
-def test_words_are_those_of_str_split():
+def test_words_match_str_split():
     spaces = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
     texts = [
         "", " ", "\t\n", "uno", " uno", "uno\t", "el niño  está aquí", "año\u00a0nuevo", "\u3000uno\u3000\u3000dos",
@@ -69,24 +69,24 @@ def test_books_keeps_the_named_categories(train):
     assert kept(Books(categories=["drugstore", "nowhere"]), train) == ["en_train_4"]
 
 
-def test_books_lists_the_categories_that_occur_most_frequent_first(train):
+def test_books_lists_the_most_frequent_categories_first(train):
     with pytest.raises(UserError) as error:
         Books(categories=["books"]).keep(train, NONE_HELD_OUT)
     assert str(error.value) == (
-        "no row has a category in ['books']; categories that occur, with their rows: "
+        "no row has a category in ['books']; categories found, with row counts: "
         "book (6), home (4), digital_ebook_purchase (2), drugstore (1)"
     )
 
 
-def test_books_lists_ten_categories_at_most():
+def test_books_lists_at_most_ten_categories():
     rows = table(*[("x", "y", "en")] * 12).drop_columns("category")
     rows = rows.append_column("category", pa.array([f"c{number:02}" for number in range(12)]))
-    with pytest.raises(UserError, match=r"rows: c00 \(1\), .*, c09 \(1\) and 2 more$"):
+    with pytest.raises(UserError, match=r"counts: c00 \(1\), .*, c09 \(1\) and 2 more$"):
         Books(categories=["book"]).keep(rows, NONE_HELD_OUT)
 
 
-def test_books_without_any_category():
-    with pytest.raises(UserError, match=r"with their rows: none$"):
+def test_books_reports_a_corpus_without_categories():
+    with pytest.raises(UserError, match=r"with row counts: none$"):
         Books(categories=["book"]).keep(table(("x", "y", "en")), NONE_HELD_OUT)
 
 
@@ -106,13 +106,13 @@ def test_length_bounds_are_inclusive():
 
 
 @pytest.mark.parametrize("column", ["document", "summary"])
-def test_length_refuses_bounds_that_cross(column):
+def test_length_refuses_a_minimum_above_the_maximum(column):
     with pytest.raises(UserError, match=rf"^min_{column}_words: 5 is above max_{column}_words, 4"):
         bounds(**{f"min_{column}_words": 5, f"max_{column}_words": 4})
     bounds(**{f"min_{column}_words": 5, f"max_{column}_words": 5})
 
 
-def test_deduplicate_drops_repeated_pairs_but_the_first():
+def test_deduplicate_keeps_the_first_of_repeated_pairs():
     rows = table(
         ("Llegó roto.", "Roto", "es"),
         ("Llegó roto.", "Mal", "es"),  # another summary
@@ -128,13 +128,13 @@ def test_deduplicate_drops_held_out_documents():
     assert kept(Deduplicate(), rows, held_out=table(("En test\n", "z", "es"))) == ["0"]
 
 
-def test_deduplicate_sees_through_chunks():
+def test_deduplicate_compares_rows_across_chunks():
     rows = pa.concat_tables([table(("x", "y", "en"))] * 3)
     assert rows["document"].num_chunks == 3
     assert Deduplicate().keep(rows, NONE_HELD_OUT).to_pylist() == [True, False, False]
 
 
-def test_a_filter_of_ones_own_needs_only_keep(train):
+def test_own_filter_needs_only_keep(train):
     class NoLamps:
         def keep(self, rows, held_out):
             return pc.invert(pc.match_substring(rows["document"], "lámpara"))

@@ -1,4 +1,4 @@
-"""Hub data sets, from local folders that are laid out as their repositories are, and a hub that is not there."""
+"""Hub data sets from local folders with the layout of repositories, and an unreachable hub."""
 
 import dataclasses
 import hashlib
@@ -26,7 +26,7 @@ def write_parquet(path: Path, rows: list[dict]) -> None:
 
 
 def write_card(folder: Path, splits: list[str], language_names: dict[str, str] = NAMES) -> None:
-    """The header of a README.md that names each configuration's files, as `push_to_hub` writes it."""
+    """Write a README.md whose header names each configuration's files, as `push_to_hub` does."""
     lines = ["---", "configs:"]
     for name in language_names.values():
         lines += [f"- config_name: {name}", "  data_files:"]
@@ -42,7 +42,7 @@ def sample() -> dict[str, pa.Table]:
 
 @pytest.fixture
 def repository(tmp_path, sample) -> Path:
-    """A repository with a configuration for each language and column names of its own."""
+    """A repository with a configuration per language and its own column names."""
     folder = tmp_path / "summaries"
     for split, rows in sample.items():
         for language, name in NAMES.items():
@@ -64,13 +64,13 @@ def hub(option="hub", columns=None, **changes):
 OWN = {"id": "key", "category": "section"}
 
 
-def test_a_repository_gives_the_fingerprint_of_its_rows(repository, sample):
+def test_repository_has_the_fingerprint_of_its_rows(repository, sample):
     source = hub(columns=OWN, repo=str(repository), configurations=NAMES)
     assert isinstance(source, Source)
     assert load_corpus(source, {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
 
 
-def test_a_template_names_the_configurations_and_one_name_is_for_all(repository, sample):
+def test_configurations_are_given_by_a_template_or_one_name(repository, sample):
     for name in NAMES.values():
         (repository / name).rename(repository / f"lang-{name[:2]}")
     write_card(repository, list(SPLITS), {"en": "lang-en", "es": "lang-sp"})
@@ -82,7 +82,7 @@ def test_a_template_names_the_configurations_and_one_name_is_for_all(repository,
     ]
 
 
-def test_a_folder_of_plain_files_with_a_column_of_languages(tmp_path, sample):
+def test_folder_of_plain_files_with_a_language_column_is_read(tmp_path, sample):
     folder = tmp_path / "plain"
     folder.mkdir()
     for split, rows in sample.items():
@@ -91,7 +91,7 @@ def test_a_folder_of_plain_files_with_a_column_of_languages(tmp_path, sample):
     assert load_corpus(hub(repo=str(folder)), {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
 
 
-def test_what_save_to_disk_wrote_is_read(tmp_path, sample):
+def test_folders_from_save_to_disk_are_read(tmp_path, sample):
     from datasets import Dataset, DatasetDict
 
     whole = DatasetDict({split: Dataset.from_list(rows.to_pylist()) for split, rows in sample.items()})
@@ -99,7 +99,7 @@ def test_what_save_to_disk_wrote_is_read(tmp_path, sample):
     source = hub(repo=str(tmp_path / "all"))
     assert load_corpus(source, {}, ["en", "es"], seed=1).fingerprint == fingerprint(sample)
 
-    shuffled = whole["train"].shuffle(seed=1).select(range(40))  # saved with its order in a file of its own
+    shuffled = whole["train"].shuffle(seed=1).select(range(40))  # saved with its order in a separate file
     shuffled.save_to_disk(tmp_path / "one")
     source = hub(repo=str(tmp_path / "one"), validation=None, test=None)
     splits = source.load(["en", "es"])
@@ -109,7 +109,7 @@ def test_what_save_to_disk_wrote_is_read(tmp_path, sample):
     )
 
 
-def test_folders_of_save_to_disk_for_each_language(tmp_path, sample):
+def test_one_folder_from_save_to_disk_per_language_is_read(tmp_path, sample):
     from datasets import Dataset
 
     for language, name in NAMES.items():
@@ -120,17 +120,17 @@ def test_folders_of_save_to_disk_for_each_language(tmp_path, sample):
     assert sum(splits[split].num_rows for split in SPLITS) == sample["train"].num_rows
 
 
-def test_folders_of_save_to_disk_are_never_joined(tmp_path, sample):
+def test_folders_from_save_to_disk_are_never_joined(tmp_path, sample):
     from datasets import Dataset
 
     for language, name in NAMES.items():
         rows = [row for row in sample["train"].to_pylist() if row["language"] == language]
         Dataset.from_list(rows).save_to_disk(tmp_path / name)
-    with pytest.raises(UserError, match=r"^corpus.configurations: .* several folders that save_to_disk wrote; name"):
+    with pytest.raises(UserError, match=r"^corpus.configurations: .* several folders written by save_to_disk; name"):
         hub(repo=str(tmp_path), validation=None, test=None).load(["en"])
 
 
-def test_a_damaged_folder_of_save_to_disk_is_one_line(tmp_path, sample):
+def test_damaged_folder_from_save_to_disk_is_reported_in_one_line(tmp_path, sample):
     from datasets import Dataset
 
     Dataset.from_list(sample["test"].to_pylist()).save_to_disk(tmp_path / "one")
@@ -139,7 +139,7 @@ def test_a_damaged_folder_of_save_to_disk_is_one_line(tmp_path, sample):
     assert line.startswith(f"corpus.repo: {tmp_path}/one: ")
 
 
-def test_changed_files_are_read_anew(repository):
+def test_changed_files_are_read_again(repository):
     source = hub(columns=OWN, repo=str(repository), configurations=NAMES)
     before = source.load(["en"])["test"].num_rows
     write_parquet(
@@ -148,8 +148,8 @@ def test_changed_files_are_read_anew(repository):
     assert (before, source.load(["en"])["test"].num_rows) == (30, 1)
 
 
-def test_wikilinguas_layout(tmp_path):
-    """Sections are parallel lists; a translation, which names its English article, stays in that one's split."""
+def test_layout_of_wikilingua_is_read(tmp_path):
+    """Sections are parallel lists; a translation goes into the split of the English article that it names."""
 
     def article(language: str, n: int) -> dict:
         parts = {
@@ -180,8 +180,8 @@ def test_wikilinguas_layout(tmp_path):
         assert {rows[f"{code}-{n + 1}-{part}"][0] for code in NAMES for part in (1, 2)} == {expected}
 
 
-def test_xlsums_layout(tmp_path):
-    """The hub's Parquet branch has no README.md: a folder for each language, a folder in it for each split."""
+def test_layout_of_xlsum_is_read(tmp_path):
+    """The hub's Parquet branch has no README.md but a folder per language, with a folder per split."""
     for language, name in NAMES.items():
         for split in SPLITS:
             rows = [
@@ -214,14 +214,14 @@ def error_line(source, languages=("en", "es")) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({}, "corpus.configurations: must name one of several in {repo} (configurations: english, spanish)"),
+        ({}, "corpus.configurations: {repo} has several; name one (configurations: english, spanish)"),
         (
             {"configurations": "{language}"},
-            "corpus.configurations: there is no 'en' in {repo} (configurations: english, spanish)",
+            "corpus.configurations: {repo} has no configuration 'en' (configurations: english, spanish)",
         ),
-        ({"configurations": {"es": "spanish"}}, "corpus.configurations: names none for language 'en' (languages: es)"),
+        ({"configurations": {"es": "spanish"}}, "corpus.configurations: missing language 'en' (languages: es)"),
         (
             {"configurations": NAMES, "test": "tset"},
             "corpus.test: {repo} has no split 'tset' (splits: train, validation, test; null takes a share of train)",
@@ -233,12 +233,12 @@ def error_line(source, languages=("en", "es")) -> str:
         ),
     ],
 )
-def test_what_a_repository_does_not_have(repository, changes, said):
+def test_missing_parts_of_a_repository_are_reported(repository, changes, message):
     line = error_line(hub(repo=str(repository), **changes))
-    assert line.startswith(said.replace("{repo}", str(repository)))
+    assert line.startswith(message.replace("{repo}", str(repository)))
 
 
-def test_a_row_in_another_language_than_its_configuration_is_refused(repository):
+def test_row_whose_language_differs_from_its_configuration_is_refused(repository):
     rows = [{"key": key, "body": "a", "headline": "b", "lang": key} for key in ("en", "es")]
     for split in SPLITS:
         write_parquet(repository / f"english/{split}-00000-of-00001.parquet", rows)
@@ -259,7 +259,7 @@ def test_a_row_in_another_language_than_its_configuration_is_refused(repository)
         ({"train.csv": "a\n", "README.md": "---\nconfigs:\n- config_name: [x\n---\n"}, None, "while parsing a flow"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(tmp_path, write, capfd, files, configurations, reason):
+def test_unreadable_repository_is_reported_in_one_line(tmp_path, write, capfd, files, configurations, reason):
     folder = tmp_path / "bad"
     folder.mkdir()
     for name, text in files.items():
@@ -269,7 +269,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path, write, capfd, files, configur
     assert capfd.readouterr().err == ""
 
 
-def test_loading_shows_nothing_and_leaves_the_libraries_as_they_were(repository, capfd):
+def test_loading_is_silent_and_restores_the_libraries_settings(repository, capfd):
     import datasets
     from huggingface_hub import utils
 
@@ -284,39 +284,37 @@ def test_loading_shows_nothing_and_leaves_the_libraries_as_they_were(repository,
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_id_that_two_rows_have_is_told_with_both(repository):
+def test_repeated_id_is_reported_with_both_rows(repository):
     rows = [{"key": key, "body": "a", "headline": "b", "section": "c"} for key in ("k1", "k2", "k1")]
     write_parquet(repository / "english/train-00000-of-00001.parquet", rows)
     line = error_line(hub(columns=OWN, repo=str(repository), configurations=NAMES))
-    assert line.startswith(f"{repository}/english/train, row 1 and row 3: both have the id 'k1'; must differ")
+    assert line.startswith(f"{repository}/english/train, row 1 and row 3: both have the id 'k1'; ids must be unique")
 
 
-def test_a_file_is_no_repository(repository):
+def test_file_in_place_of_a_repository_is_refused(repository):
     path = repository / "README.md"
     line = error_line(hub(repo=str(path)))
     assert line == f"corpus.repo: {path} is a file; read it with corpus=files corpus.path={path}"
 
 
-def test_a_repositorys_script_is_not_run(tmp_path):
+def test_script_of_a_repository_is_not_run(tmp_path):
     (tmp_path / "scripted").mkdir()
     (tmp_path / "scripted/scripted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     line = error_line(hub(repo=str(tmp_path / "scripted")))
-    assert line.endswith("corpus.revision=refs/convert/parquet is the hub's own copy without one")
+    assert line.endswith("corpus.revision=refs/convert/parquet is the hub's copy without a script")
     assert not (tmp_path / "ran").exists()
 
 
-def test_offline_says_so():
+def test_uncached_repository_is_reported_when_offline():
     line = error_line(hub(repo="nobody/nothing"))
-    said = "is no folder and was not loaded before, and HF_HUB_OFFLINE is set: unset it"
-    assert line == f"corpus.repo: 'nobody/nothing' {said}"
+    message = "is neither a folder nor in the cache; unset HF_HUB_OFFLINE to download it"
+    assert line == f"corpus.repo: 'nobody/nothing' {message}"
 
 
-def test_a_hub_that_cannot_be_reached_is_one_line_and_no_wait(run_bisum, tmp_path):
+def test_unreachable_hub_is_reported_at_once_in_one_line(run_bisum, tmp_path):
     environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
     done = run_bisum("baseline", "corpus=wikilingua", "tracker=none", cwd=tmp_path, env=os.environ | environment)
     assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line.startswith(
-        "bisum: corpus.repo: the hub, http://127.0.0.1:9, cannot be reached for 'esdurmus/wiki_lingua'"
-    )
-    assert done.seconds < 20  # datasets by itself goes on trying for 23
+    assert line.startswith("bisum: corpus.repo: cannot reach the hub at http://127.0.0.1:9 for 'esdurmus/wiki_lingua'")
+    assert done.seconds < 20  # datasets itself keeps trying for 23

@@ -1,4 +1,4 @@
-"""A data set in a local folder reads files of this folder alone, whatever its card says."""
+"""A data set in a local folder reads files of this folder only, whatever its card says."""
 
 import json
 
@@ -29,21 +29,21 @@ def write_card(folder, names):
     "name",
     ["http://127.0.0.1:9/rows.jsonl?sig=abcdef", "/etc/hosts", "../secret.jsonl", "hf://datasets/a/b/rows.jsonl"],
 )
-def test_a_card_names_no_files_elsewhere(name, folder, tmp_path):
+def test_card_that_names_files_elsewhere_is_refused(name, folder, tmp_path):
     for names in (name, ["rows.jsonl", name]):
         write_card(folder, names)
-        with pytest.raises(UserError, match=r"^corpus.repo: .*README.md names '.*', outside of its folder; remove it"):
+        with pytest.raises(UserError, match=r"^corpus.repo: .*README.md names '.*', outside its folder; remove that"):
             Hub(repo=str(folder)).load(["en"])
 
 
-def test_the_librarys_other_card_is_read_too(folder):
+def test_other_kind_of_card_is_also_checked(folder):
     text = "configs:\n- config_name: default\n  data_files: [{split: train, path: ../secret.jsonl}]\n"
     (folder / ".huggingface.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"^corpus.repo: .*\.huggingface\.yaml names '\.\./secret\.jsonl', outside of"):
+    with pytest.raises(UserError, match=r"^corpus.repo: .*\.huggingface\.yaml names '\.\./secret\.jsonl', outside its"):
         Hub(repo=str(folder)).load(["en"])
 
 
-def test_a_card_names_files_of_its_folder(folder):
+def test_card_can_name_files_of_its_folder(folder):
     write_card(folder, "rows.jsonl")
     splits = Hub(repo=str(folder), validation=None, test=None, validation_share=0.3, test_share=0.3).load(["en"])
     assert sorted(row for rows in splits.values() for row in rows["id"].to_pylist()) == [str(n) for n in range(8)]

@@ -1,4 +1,4 @@
-"""A hub on this machine: what it has is loaded, and found again offline; each way in which it refuses is one line."""
+"""A hub on this machine: its data sets load, and load again offline; each refusal is one line."""
 
 import hashlib
 import http.server
@@ -26,9 +26,9 @@ from bisum.errors import UserError
 for repo in sys.argv[1:]:
     repo, _, revision = repo.partition("@")
     names = "corpus.configurations={en: english, es: spanish}"
-    words = ["corpus=hub", f"corpus.repo={repo}", f"corpus.revision={revision or 'null'}", names, "tracker=none"]
+    arguments = ["corpus=hub", f"corpus.repo={repo}", f"corpus.revision={revision or 'null'}", names, "tracker=none"]
     try:
-        rows = compose(words).corpus.load(["en", "es"])["test"].to_pylist()
+        rows = compose(arguments).corpus.load(["en", "es"])["test"].to_pylist()
         print(*(row["document"] for row in rows), sep=", ")
     except UserError as error:
         print(error)
@@ -42,7 +42,7 @@ def parquet(text: str) -> bytes:
 
 
 def repository() -> dict[str, bytes]:
-    """The files of a repository with three configurations, of which one is never asked for."""
+    """Return the files of a repository with three configurations, one of them never requested."""
     splits, names = ("train", "validation", "test"), (*LANGUAGES.values(), "french")
     files = {f"{name}/{split}.parquet": parquet(f"{name} {split}") for name in names for split in splits}
     card = ["---", "configs:"]
@@ -58,7 +58,7 @@ REPOSITORIES = {"me/open": WITH_CARD, "me/gated": WITH_CARD, "me/folders": FOLDE
 
 
 def entries_of(files: dict[str, bytes]) -> dict[str, dict]:
-    """What the hub tells of each file and folder of a repository."""
+    """Return the hub's metadata of each file and folder of a repository."""
     entries = {path.split("/")[0]: {"type": "directory", "size": 0, "oid": COMMIT} for path in files}
     for path, content in files.items():
         entries[path] = {"type": "file", "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
@@ -70,7 +70,7 @@ def as_json(value) -> bytes:
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """The few answers of https://huggingface.co/docs/hub/api that reading a data set takes."""
+    """The parts of https://huggingface.co/docs/hub/api that reading a data set requires."""
 
     protocol_version = "HTTP/1.1"
 
@@ -89,39 +89,39 @@ class Hub(http.server.BaseHTTPRequestHandler):
         parts = self.path.partition("?")[0].strip("/").removeprefix("api/").split("/")
         parts = [urllib.parse.unquote(part) for part in parts]
         name, rest = "/".join(parts[1:3]), parts[3:]
-        what, revision, path = (*rest, "", "")[0], (*rest, "", "")[1], "/".join(rest[2:])
+        action, revision, path = (*rest, "", "")[0], (*rest, "", "")[1], "/".join(rest[2:])
         files = REPOSITORIES.get(name, {})
         entries = entries_of(files)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not files:
             self.answer(401, X_Error_Code="RepoNotFound")
-        elif name == "me/gated" and what in ("auth-check", "resolve"):
+        elif name == "me/gated" and action in ("auth-check", "resolve"):
             self.answer(403, X_Error_Code="GatedRepo")
         elif revision not in ("", "main", BRANCH, COMMIT):
             self.answer(404, X_Error_Code="RevisionNotFound")
-        elif what in ("", "revision"):
+        elif action in ("", "revision"):
             gated = "manual" if name == "me/gated" else False
             self.answer(200, as_json({"id": name, "sha": COMMIT, "gated": gated}))
-        elif what == "tree":
+        elif action == "tree":
             below = {entry for entry in entries if entry.startswith(path)}
             is_deep = "recursive=true" in self.path.lower()
             wanted = below if is_deep else {entry for entry in below if entry.rpartition("/")[0] == path}
             self.answer(200, as_json(entries[entry] for entry in sorted(wanted)))
-        elif what == "paths-info":
+        elif action == "paths-info":
             fields = json.loads(body) if body.startswith(b"{") else urllib.parse.parse_qs(body.decode())
             self.answer(200, as_json(entries[path] for path in fields["paths"] if path in entries))
-        elif what == "resolve" and path in files:
+        elif action == "resolve" and path in files:
             content = files[path]
             self.answer(200, content, ETag=f'"{entries[path]["oid"]}"', X_Repo_Commit=COMMIT)
         else:
             self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
 
-    do_HEAD = do_POST = do_GET  # noqa: N815 - as http.server names them
+    do_HEAD = do_POST = do_GET  # noqa: N815 - the names of http.server
 
 
 @pytest.fixture
 def load(tmp_path):
-    """Load data sets in a process of their own, since the libraries look for the hub when they are imported."""
+    """Load data sets in a separate process, since the libraries look up the hub when they are imported."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{running.server_port}"
@@ -143,20 +143,20 @@ def load(tmp_path):
         running.shutdown()
 
 
-def test_what_a_hub_has_and_how_it_refuses(load):
+def test_data_sets_of_a_hub_are_loaded_or_refused(load):
     found = "A english test document, A spanish test document"
-    unknown = "corpus.repo: neither a folder nor a data set on the hub is named 'me/nothing'; a private one needs"
-    asked = ["me/open", f"me/folders@{BRANCH}", f"me/open@{COMMIT}", "me/open@v9", "me/nothing", "me/gated"]
-    assert load(*asked) == [
+    unknown = "corpus.repo: no local folder or hub data set is named 'me/nothing'; a private one needs"
+    repositories = ["me/open", f"me/folders@{BRANCH}", f"me/open@{COMMIT}", "me/open@v9", "me/nothing", "me/gated"]
+    assert load(*repositories) == [
         found,
         found,
         found,
         "corpus.revision: 'me/open' has no revision 'v9'",
-        f"{unknown} hf auth login",
+        f"{unknown} a login (hf auth login)",
         "corpus.repo: 'me/gated' is gated; accept its terms on HUB/datasets/me/gated and log in (hf auth login)",
     ]
     assert load("me/open", f"me/folders@{BRANCH}", "me/nothing", offline=True) == [
         found,
         found,
-        "corpus.repo: 'me/nothing' is no folder and was not loaded before, and HF_HUB_OFFLINE is set: unset it",
+        "corpus.repo: 'me/nothing' is neither a folder nor in the cache; unset HF_HUB_OFFLINE to download it",
     ]

@@ -1,4 +1,4 @@
-"""What is known of a language by its code: against the codes of ISO 639 and BCP 47, and the libraries' own lists."""
+"""Properties of languages by code, checked against ISO 639, BCP 47 and the libraries' own lists."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from bisum.interfaces.defaults import conf_directory
 
 
 def test_every_tool_in_the_tables_exists():
-    # punkt itself takes any name without a word and then splits by English rules.
+    # punkt itself silently accepts any name and applies English rules.
     assert set(languages._TRAINED.values()) == set(punkt.available_languages()) - {"english_web"}
     assert all(presets.for_language(name) for name in languages._SCRIPT_RULES.values())
     assert set(languages._STEMMERS.values()) == set(SnowballStemmer.languages) - {"porter"}
@@ -38,16 +38,17 @@ def test_every_tool_in_the_tables_exists():
         ("fil tl tgl", "fil"),
     ],
 )
-def test_every_form_of_a_code_is_one_language(codes, language):
+def test_all_forms_of_a_code_are_one_language(codes, language):
     assert {code: tools_for(code).language for code in codes.split()} == dict.fromkeys(codes.split(), language)
     assert len({tools_for(code) for code in codes.split()}) == 1
 
 
 @pytest.mark.parametrize(
-    ("member", "whole"), [("yue", "zh"), ("wuu", "zh"), ("arz", "ar"), ("apc", "ar"), ("azj", "az"), ("nb", "no")]
+    ("member", "macrolanguage"),
+    [("yue", "zh"), ("wuu", "zh"), ("arz", "ar"), ("apc", "ar"), ("azj", "az"), ("nb", "no")],
 )
-def test_a_member_of_a_macrolanguage_gets_its_tools(member, whole):
-    own, theirs = tools_for(member), tools_for(whole)
+def test_member_of_a_macrolanguage_gets_its_tools(member, macrolanguage):
+    own, theirs = tools_for(member), tools_for(macrolanguage)
     assert (own.punkt, own.stemmer, own.spaced, own.dotless_i) == (
         theirs.punkt, theirs.stemmer, theirs.spaced, theirs.dotless_i
     )  # fmt: skip
@@ -60,14 +61,14 @@ def test_a_member_of_a_macrolanguage_gets_its_tools(member, whole):
         ("en ko vi hi am ka ja-Latn zh-Latn-pinyin", True),
     ],
 )
-def test_the_script_says_whether_blanks_separate_words(codes, spaced):
+def test_script_determines_whether_spaces_separate_words(codes, spaced):
     assert {code: tools_for(code).spaced for code in codes.split()} == dict.fromkeys(codes.split(), spaced)
 
 
 @pytest.mark.parametrize(
     "code", ["xx", "tlhx", "", "en ", "en-", "x-private", "und", "mul", "qaa", "en_US.UTF-8", "no such", "1"]
 )
-def test_an_unknown_code_is_reported_and_read_as_english_without_a_stemmer(code):
+def test_unknown_code_is_reported_and_treated_as_english_without_a_stemmer(code):
     tools = tools_for(code)
     assert (tools.language, tools.punkt, tools.stemmer, tools.spaced) == (None, "english", None, True)
     (line,) = describe_codes([code])
@@ -90,7 +91,7 @@ def test_lengths_are_in_characters_under_any_code(code):
     assert count_words(rows, "summary").to_pylist() == [4, 4, 0]
 
 
-def test_classes_named_in_configurations_import_fast():
+def test_configured_classes_import_fast():
     heavy = "{'numpy', 'nltk', 'evaluate', 'datasets', 'pyarrow', 'torch', 'transformers', 'langcodes'}"
     named = " ".join(path.read_text("utf-8") for path in conf_directory().rglob("*.yaml"))
     modules = {target.rpartition(".")[0] for target in re.findall(r"_target_: (bisum\.\S+)", named)}

@@ -1,4 +1,4 @@
-"""The first training rows of each language, by its share, as a corpus of their own."""
+"""The first training rows of each language, by its share, as a separate corpus."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def corpus():
     return load_corpus(Sample(max_train_rows=30, max_eval_rows=4, language_temperature=1), {}, ["en", "es"], 1)
 
 
-def test_all_splits_are_the_same_rows_of_train(corpus):
+def test_all_splits_contain_the_same_rows_of_train(corpus):
     batch = one_batch(corpus, ["en", "es"], 6)
     (rows,) = {id(rows): rows for rows in batch.splits.values()}.values()
     assert list(batch.splits) == ["train", "validation", "test"]
@@ -26,6 +26,6 @@ def test_all_splits_are_the_same_rows_of_train(corpus):
         assert count.loaded == count.kept + sum(count.dropped.values())
 
 
-def test_a_batch_larger_than_train_is_all_of_it(corpus):
+def test_batch_larger_than_train_is_all_of_train(corpus):
     batch = one_batch(corpus, ["en", "es"], 1000)
     assert batch.splits["test"].to_pylist() == corpus.splits["train"].to_pylist()

@@ -1,4 +1,4 @@
-"""Passages of another corpus' documents: cut as a person would by hand, and used as the settings say."""
+"""Passages of another corpus' documents, compared with passages cut by hand."""
 
 import json
 import re
@@ -20,25 +20,25 @@ DOCUMENTS = [
     ("d", "en", "ten eleven twelve thirteen"),
     ("e", "es", "el año pasado\u00a0fue bueno"),
 ]
-"""Id, language, document. The no-break space parts words as any white space does."""
+"""Id, language, document. The no-break space separates words like any white space."""
 
 PASSAGES = [
     ("a:0", "en", "one two"),
     ("a:1", "en", "three four five"),
     ("a:2", "en", "six seven"),
-    # three words come next: b has but two, and is a passage whole
+    # three words come next, but b has only two and becomes a single passage
     ("b:0", "en", "eight nine"),
-    # two words; then three, of which d has two
+    # two words, then three, but d has only two left
     ("d:0", "en", "ten eleven"),
     ("e:0", "es", "el año pasado"),
     ("e:1", "es", "fue bueno"),
 ]
-"""The same by hand, in passages of two and three words in turn."""
+"""The same texts cut by hand into passages of two and three words in turn."""
 
 
 @pytest.fixture
-def words(tmp_path):
-    """The words that compose passages of two and three words of `DOCUMENTS`, the same in each split."""
+def arguments(tmp_path):
+    """Arguments that compose passages of two and three words of `DOCUMENTS`, the same in each split."""
     rows = [
         {"id": id_, "document": text, "summary": "A title.", "language": language, "category": f"kind of {id_}"}
         for id_, language, text in DOCUMENTS
@@ -54,8 +54,8 @@ def shown(rows):
     return [(row["id"], row["language"], row["document"]) for row in rows.to_pylist()]
 
 
-def test_passages_are_those_of_a_person_and_each_is_its_own_summary(words):
-    splits = compose(words).corpus.load(["en", "es"])
+def test_passages_match_those_cut_by_hand_and_are_their_own_summaries(arguments):
+    splits = compose(arguments).corpus.load(["en", "es"])
     assert tuple(splits) == SPLITS
     for rows in splits.values():
         assert rows.column_names == ["id", "document", "summary", "language", "category"]
@@ -64,20 +64,20 @@ def test_passages_are_those_of_a_person_and_each_is_its_own_summary(words):
         assert rows["category"].to_pylist() == [f"kind of {id_[0]}" for id_, _, _ in PASSAGES]
 
 
-def test_languages_are_those_that_are_asked_for(words):
-    # the lengths begin anew: two words, three words
+def test_only_the_requested_languages_are_loaded(arguments):
+    # the lengths start over: two words, three words
     passages = [("e:0", "es", "el año"), ("e:1", "es", "pasado fue bueno")]
-    assert shown(compose(words).corpus.load(["es"])["train"]) == passages
+    assert shown(compose(arguments).corpus.load(["es"])["train"]) == passages
 
 
-def test_all_passages_may_be_of_one_length(words):
-    rows = compose([*words, "corpus.min_words=3"]).corpus.load(["en"])["test"]
+def test_all_passages_can_have_one_length(arguments):
+    rows = compose([*arguments, "corpus.min_words=3"]).corpus.load(["en"])["test"]
     assert [row[2] for row in shown(rows)] == ["one two three", "four five six", "ten eleven twelve"]
 
 
-def test_its_own_settings_count(words):
+def test_row_settings_count_passages(arguments):
     own = ["corpus.max_train_rows=4", "corpus.max_eval_rows=3", "corpus.language_temperature=5"]
-    config = compose([*words, *own])
+    config = compose([*arguments, *own])
     assert config.corpus.language_temperature == 5
     corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
     languages = {"train": ["en"] * 3 + ["es"], "validation": ["en"] * 2 + ["es"], "test": ["en"] * 2 + ["es"]}
@@ -87,12 +87,12 @@ def test_its_own_settings_count(words):
 
 
 @pytest.mark.parametrize("setting", ["max_train_rows=1", "max_eval_rows=1", "language_temperature=2"])
-def test_the_other_corpus_settings_would_have_no_effect(words, setting):
+def test_row_settings_of_the_other_corpus_are_refused(arguments, setting):
     name = setting.partition("=")[0]
     with pytest.raises(
-        UserError, match=rf"^corpus\.of\.{name} has no effect: set corpus\.{name}, which counts passages$"
+        UserError, match=rf"^corpus\.of\.{name}: has no effect; set corpus\.{name}, which counts passages$"
     ):
-        compose([*words, f"corpus.of.{setting}"])
+        compose([*arguments, f"corpus.of.{setting}"])
 
 
 def test_languages_without_spaces_are_cut_by_characters():
@@ -109,7 +109,7 @@ def test_languages_without_spaces_are_cut_by_characters():
     assert rows["document"].to_pylist() == rows["summary"].to_pylist() == ["面白い", "本です。"]
 
 
-def test_of_the_sample_by_default():
+def test_default_corpus_is_the_sample():
     rows = compose(["corpus=passages"]).corpus.load(["en", "es"])["test"]
     lengths = [len(text.split()) for text in rows["document"].to_pylist()]
     assert lengths[:3] == [4, 5, 6]
@@ -118,7 +118,7 @@ def test_of_the_sample_by_default():
 
 
 @pytest.mark.parametrize(
-    ("further", "said"),
+    ("overrides", "message"),
     [
         (["corpus.min_words=4"], "corpus.min_words: 4 is above max_words, 3"),
         (["corpus.min_words=0"], "corpus.min_words: expected a whole number >= 1, not 0"),
@@ -127,58 +127,60 @@ def test_of_the_sample_by_default():
         (["corpus@corpus.of=nope"], "corpus=nope: no such option"),
     ],
 )
-def test_what_is_wrong_is_told_by_key(further, said, words):
-    with pytest.raises(UserError, match=f"^{re.escape(said)}") as raised:
-        compose([*words, *further])
+def test_mistakes_are_reported_by_key(overrides, message, arguments):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}") as raised:
+        compose([*arguments, *overrides])
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_language_that_the_other_corpus_has_not_is_told():
+def test_language_missing_from_the_other_corpus_is_reported():
     with pytest.raises(UserError, match=r"^languages: the sample corpus has no 'fr'; it has en, es$"):
         compose(["corpus=passages"]).corpus.load(["en", "fr"])
 
 
-def test_lengths_take_turns(words, tmp_path):
+def test_passages_cycle_through_the_lengths(arguments, tmp_path):
     rows = [{"id": str(n), "document": "w " * 60, "summary": "A title.", "language": "en"} for n in range(30)]
     for split in SPLITS:
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     own = ["corpus.min_words=4", "corpus.max_words=16"]
-    rows = compose([*words, *own]).corpus.load(["en"])["train"]["document"].to_pylist()
+    rows = compose([*arguments, *own]).corpus.load(["en"])["train"]["document"].to_pylist()
     counts = Counter(len(text.split()) for text in rows)
     assert set(counts) == set(range(4, 17))
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_a_held_out_split_may_lack_a_language(words, tmp_path):
+def test_held_out_split_can_lack_a_language(arguments, tmp_path):
     row = {"id": "f", "document": "Nada", "summary": "A title.", "language": "es"}
     kept = [line for line in (tmp_path / "test.jsonl").read_text().splitlines() if '"es"' not in line]
     (tmp_path / "test.jsonl").write_text("\n".join([*kept, json.dumps(row)]))
-    assert compose(words).corpus.load(["en", "es"])["test"]["language"].unique().to_pylist() == ["en"]
+    assert compose(arguments).corpus.load(["en", "es"])["test"]["language"].unique().to_pylist() == ["en"]
 
 
-def test_a_name_of_a_file_is_told_as_it_is(words):
-    with pytest.raises(UserError, match=r"^corpus\.of\.train: there is no file corpus\.path\.csv"):
-        compose([*words, "corpus.of.train=corpus.path.csv"]).corpus.load(["en", "es"])
+def test_file_named_like_a_key_is_reported_unchanged(arguments):
+    with pytest.raises(UserError, match=r"^corpus\.of\.train: file corpus\.path\.csv does not exist"):
+        compose([*arguments, "corpus.of.train=corpus.path.csv"]).corpus.load(["en", "es"])
 
 
-def test_documents_that_are_all_too_short_are_told(words):
+def test_documents_that_are_all_too_short_are_reported(arguments):
     with pytest.raises(UserError) as raised:
-        compose([*words, "corpus.min_words=6", "corpus.max_words=9"]).corpus.load(["en", "es"])
-    assert str(raised.value) == "corpus.min_words: 6, but the longest document of train in 'es' has 5"
+        compose([*arguments, "corpus.min_words=6", "corpus.max_words=9"]).corpus.load(["en", "es"])
+    assert str(raised.value) == (
+        "corpus.min_words: 6 exceeds the longest document of train in 'es', which has 5; lower it"
+    )
 
 
-def test_a_length_that_no_document_has_costs_no_other_passage(words):
-    rows = compose([*words, "corpus.max_words=1000"]).corpus.load(["en", "es"])["train"]
+def test_unreachable_lengths_leave_the_other_passages(arguments):
+    rows = compose([*arguments, "corpus.max_words=1000"]).corpus.load(["en", "es"])["train"]
     assert [row[0] for row in shown(rows)] == ["a:0", "a:1", "b:0", "d:0", "e:0"]
 
 
 @pytest.mark.parametrize(
-    ("further", "said"),
+    ("overrides", "message"),
     [
-        ("corpus.of.train=nope.csv", "corpus.of.train: there is no file nope.csv"),
+        ("corpus.of.train=nope.csv", "corpus.of.train: file nope.csv does not exist"),
         ("corpus.of.columns.document=nope", "corpus.of.columns.document: "),
     ],
 )
-def test_the_other_corpus_keys_are_told_as_they_are_written(further, said, words):
-    with pytest.raises(UserError, match=f"^{re.escape(said)}"):
-        compose(["corpus=passages", "corpus@corpus.of=files", *words[2:5], further]).corpus.load(["en", "es"])
+def test_keys_of_the_other_corpus_are_reported_as_written(overrides, message, arguments):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        compose(["corpus=passages", "corpus@corpus.of=files", *arguments[2:5], overrides]).corpus.load(["en", "es"])

@@ -26,30 +26,30 @@ def test_rows_are_complete(splits):
         assert len(set(rows["id"].to_pylist())) == rows.num_rows
 
 
-def test_no_document_is_in_two_splits(splits):
+def test_splits_share_no_document(splits):
     documents = [{text.strip() for text in rows["document"].to_pylist()} for rows in splits.values()]
     assert sum(map(len, documents)) == len(set.union(*documents)) == sum(rows.num_rows for rows in splits.values())
 
 
-def test_no_package_is_in_two_splits(splits):
+def test_splits_share_no_package(splits):
     packages = [
         {re.fullmatch(r"e[ns]_(.+)_\w{8}", name)[1] for name in rows["id"].to_pylist()} for rows in splits.values()
     ]
     assert sum(map(len, packages)) == len(set.union(*packages))
 
 
-def test_the_data_card_counts_the_rows(splits):
+def test_data_card_states_the_row_counts(splits):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     stated = {name: [int(en), int(es)] for name, en, es in re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \|$", card, re.M)}
     counted = {split: Counter(rows["language"].to_pylist()) for split, rows in splits.items()}
     assert stated == {split: [counted[split][language] for language in LANGUAGES] for split in SPLITS}
 
 
-def test_the_sample_is_small():
+def test_sample_is_small():
     assert sum(path.stat().st_size for path in FOLDER.glob("*.parquet")) < 1_500_000
 
 
-def test_making_it_takes_all_spanish_rows_and_as_many_english(marc, tmp_path, capsys):
+def test_sample_has_all_spanish_rows_and_equally_many_english_ones(marc, tmp_path, capsys):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         main(str(marc), tmp_path / name)

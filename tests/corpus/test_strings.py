@@ -1,4 +1,4 @@
-"""Text of more than 2 GiB, with that limit set low."""
+"""Text above the limit of 2 GiB, with the limit set low."""
 
 import hashlib
 
@@ -22,7 +22,7 @@ TEXTS = [f"text {n} " + "x" * (n % 17) for n in range(100)] + [None, "", "ñ"]
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.large_binary(), pa.binary_view()])
-def test_long_columns_become_chunks_of_strings(limit, kind):
+def test_long_columns_are_split_into_chunks(limit, kind):
     long = pa.chunked_array([pa.array(TEXTS).cast(kind), pa.array(TEXTS).cast(kind).slice(40, 30)])
     column = strings.to_strings(long)
     assert column.type == pa.string()
@@ -37,14 +37,14 @@ def test_rows_are_taken_in_any_order(limit):
     assert strings.take(rows, pa.array(order)).to_pylist() == [rows.slice(n, 1).to_pylist()[0] for n in order]
 
 
-def test_a_corpus_is_the_same_whatever_the_limit(monkeypatch):
+def test_corpus_does_not_depend_on_the_limit(monkeypatch):
     source = Sample(max_train_rows=50, max_eval_rows=20, language_temperature=1)
-    usual = load_corpus(source, {}, ["en", "es"], seed=1)
+    default = load_corpus(source, {}, ["en", "es"], seed=1)
     monkeypatch.setattr(strings, "CHUNK_BYTES", 2000)
-    assert load_corpus(source, {}, ["en", "es"], seed=1) == usual
+    assert load_corpus(source, {}, ["en", "es"], seed=1) == default
 
 
-def test_a_fingerprint_is_of_the_rows_in_the_order_of_their_ids():
+def test_fingerprint_hashes_the_rows_in_the_order_of_their_ids():
     rows = [
         {"id": name, "document": f"d{name}ñ", "summary": "s", "language": "en", "category": category}
         for name, category in (("b", None), ("c", "x"), ("a", ""))

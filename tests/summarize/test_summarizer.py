@@ -1,4 +1,4 @@
-"""A summarizer gives what the run's evaluation and plain transformers give, in order, and needs the run alone."""
+"""A summarizer returns the summaries of the run's evaluation and of transformers, in order, from the run alone."""
 
 import json
 import queue
@@ -22,7 +22,7 @@ def read_lines(path):
 
 @pytest.fixture(scope="module")
 def home(checkpoints, tmp_path_factory):
-    """A folder with a corpus, a checkpoint and `run`, which was trained from that checkpoint on that corpus."""
+    """A folder with a corpus, a checkpoint and `run`, trained from that checkpoint on that corpus."""
     home = tmp_path_factory.mktemp("home")
     (home / "corpus").mkdir()
     sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
@@ -30,7 +30,7 @@ def home(checkpoints, tmp_path_factory):
         some = [*rows.to_pylist()[:24], *rows.to_pylist()[-24:]]
         (home / f"corpus/{split}.jsonl").write_text("\n".join(map(json.dumps, some)), "utf-8")
     shutil.copytree(checkpoints("mt5"), home / "mt5")
-    words = [
+    arguments = [
         "corpus=files",
         *(f"corpus.{split}={home}/corpus/{split}.jsonl" for split in ("train", "validation", "test")),
         f"model.checkpoint={home}/mt5",
@@ -43,7 +43,7 @@ def home(checkpoints, tmp_path_factory):
         "hardware=cpu",
         "tracker=none",
     ]
-    bisum.train(bisum.compose(words), home / "run")
+    bisum.train(bisum.compose(arguments), home / "run")
     return home
 
 
@@ -54,14 +54,14 @@ def summarizer(home):
 
 @pytest.fixture(scope="module")
 def scored(home):
-    """The rows of the test split, as the run scored them."""
+    """The rows of the test split with the run's predictions."""
     rows = read_lines(home / "run/predictions/test-epoch-1.jsonl")
-    assert len({row["prediction"] for row in rows}) > 20  # so that an order can be seen
+    assert len({row["prediction"] for row in rows}) > 20  # distinct enough to reveal a wrong order
     return rows
 
 
 def plain_summaries(checkpoint, texts, **options):
-    """Summaries by transformers alone, a text at a time."""
+    """Return summaries by transformers alone, one text at a time."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
@@ -74,7 +74,7 @@ def plain_summaries(checkpoint, texts, **options):
     return found
 
 
-def test_summaries_are_those_of_the_run_and_of_transformers(home, summarizer, scored):
+def test_summaries_match_the_run_and_transformers(home, summarizer, scored):
     texts = [row["document"] for row in scored]
     found = summarizer(texts)
     assert found == [row["prediction"] for row in scored]
@@ -83,7 +83,7 @@ def test_summaries_are_those_of_the_run_and_of_transformers(home, summarizer, sc
     assert summarizer(texts[0]) == found[0]
 
 
-def test_words_replace_what_the_run_says(home, scored):
+def test_overrides_replace_settings_of_the_run(home, scored):
     texts = [row["document"] for row in scored[:6]]
     summarizer = Summarizer(str(home / "run"), ["generation.num_beams=3", "generation.length_penalty=0.5"])
     beams = plain_summaries(home / "run/checkpoints/epoch-1", texts, num_beams=3, length_penalty=0.5)
@@ -92,7 +92,7 @@ def test_words_replace_what_the_run_says(home, scored):
     assert checkpoint(texts) == [row["prediction"] for row in scored[:6]]
 
 
-def test_a_run_needs_nothing_but_its_directory(home, scored, tmp_path, monkeypatch):
+def test_run_needs_only_its_directory(home, scored, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     shutil.copytree(home / "run", tmp_path / "elsewhere")
     home.rename(away := home.with_name("away"))
@@ -104,7 +104,7 @@ def test_a_run_needs_nothing_but_its_directory(home, scored, tmp_path, monkeypat
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_blank_text_never_meets_the_model(summarizer, scored):
+def test_blank_texts_bypass_the_model(summarizer, scored):
     calls = []
     hook = summarizer.loaded.model.register_forward_pre_hook(lambda *_: calls.append(1))
     try:
@@ -120,7 +120,7 @@ def test_a_blank_text_never_meets_the_model(summarizer, scored):
         hook.remove()
 
 
-def test_a_stream_shows_what_is_done_before_it_waits_for_more(summarizer, scored):
+def test_stream_yields_finished_summaries_before_it_waits_for_more(summarizer, scored):
     given = queue.Queue()
 
     def texts():
@@ -130,12 +130,15 @@ def test_a_stream_shows_what_is_done_before_it_waits_for_more(summarizer, scored
     stream = summarizer.stream(texts())
     for row in scored[:3]:
         given.put(row["document"])
-        assert next(stream) == (row["document"], row["prediction"])  # else nobody puts the next, and it raises Empty
+        assert next(stream) == (
+            row["document"],
+            row["prediction"],
+        )  # otherwise nobody puts the next text and get() raises Empty
     given.put(None)
     assert list(stream) == []
 
 
-def test_a_long_stream_keeps_its_order_and_reads_only_a_little_ahead(home, scored):
+def test_long_stream_keeps_its_order_and_reads_only_a_little_ahead(home, scored):
     summarizer = Summarizer(home / "run", ["evaluation.batch_size=2"])
     taken = []
 
@@ -156,7 +159,7 @@ def test_a_long_stream_keeps_its_order_and_reads_only_a_little_ahead(home, score
             assert not thread.is_alive()
 
 
-def test_what_reading_raises_comes_after_the_summaries_before_it(summarizer, scored):
+def test_error_while_reading_is_raised_after_the_preceding_summaries(summarizer, scored):
     def texts():
         yield scored[0]["document"]
         yield scored[1]["document"]
@@ -168,7 +171,7 @@ def test_what_reading_raises_comes_after_the_summaries_before_it(summarizer, sco
         next(stream)
 
 
-def test_what_cannot_be_summarized(summarizer, home):
+def test_invalid_arguments_are_refused(summarizer, home):
     with pytest.raises(UserError, match="documents: expected text, not float"):
         summarizer(["one", float("nan")])
     with pytest.raises(UserError, match="documents: expected text, not NoneType"):
@@ -183,27 +186,27 @@ def test_what_cannot_be_summarized(summarizer, home):
         Summarizer(home / "run", ["generation.num_beam=2"])
 
 
-def test_what_is_no_text_or_no_code(summarizer, scored, home):
+def test_invalid_texts_and_language_codes_are_refused(summarizer, scored, home):
     for given in (b"abc", None, 5, {"a": 1}):
         with pytest.raises(UserError, match=rf"^documents: .* a list of texts, not {type(given).__name__}$"):
             summarizer(given)
     with pytest.raises(UserError, match=r"^documents: .* a list of texts, not str$"):
         list(summarizer.stream("abc"))
-    with pytest.raises(UserError, match=r"half of a character"):
+    with pytest.raises(UserError, match=r"lone surrogate"):
         summarizer("a \ud800 b")
     for language in (5, [5]):
         with pytest.raises(UserError, match=r"^language: expected a code such as es.* not int$"):
             summarizer(["a text"], language=language)
-    with pytest.raises(UserError, match=r"^overrides: expected a list of words"):
+    with pytest.raises(UserError, match=r"^overrides: expected a list of strings"):
         Summarizer(home / "run", "generation.num_beams=2 seed=3")
 
     stream = summarizer.stream([scored[0]["document"], Document(text="a \udc00 b", place="row 2"), "a text"])
     assert next(stream)[1] == scored[0]["prediction"]
-    with pytest.raises(UserError, match=r"^row 2: documents: .*half of a character"):
+    with pytest.raises(UserError, match=r"^row 2: documents: .*lone surrogate"):
         next(stream)
 
 
-def test_the_precision_is_that_of_the_hardware(home, scored):
+def test_precision_follows_the_hardware_settings(home, scored):
     seen = set()
     for precision in ("float32", "bf16"):
         summarizer = Summarizer(home / "run", [f"hardware.precision={precision}"])
@@ -213,9 +216,9 @@ def test_the_precision_is_that_of_the_hardware(home, scored):
     assert seen == {("float32", torch.float32), ("bf16", torch.bfloat16)}
 
 
-def test_a_model_that_must_be_told_the_language(checkpoints):
-    words = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu"]
-    several = Summarizer(checkpoints("mbart50"), [*words, "languages=[en,es]"])
+def test_model_that_requires_a_language(checkpoints):
+    arguments = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu"]
+    several = Summarizer(checkpoints("mbart50"), [*arguments, "languages=[en,es]"])
     texts = ["A library that reads files.", "Una biblioteca que lee ficheros."]
     assert several.language is None
     in_english, in_spanish = several(texts, language="en"), several(texts, "es")
@@ -225,11 +228,11 @@ def test_a_model_that_must_be_told_the_language(checkpoints):
         several(texts)
     assert several(["", " "]) == ["", ""]
 
-    one = Summarizer(checkpoints("mbart50"), [*words, "languages=[es]"])
+    one = Summarizer(checkpoints("mbart50"), [*arguments, "languages=[es]"])
     assert one.language == "es"
     assert one(texts) == in_spanish
-    told = Summarizer(checkpoints("mbart50"), [*words, "languages=[es]", "language=en"])
-    assert told(texts) == in_english
+    overridden = Summarizer(checkpoints("mbart50"), [*arguments, "languages=[es]", "language=en"])
+    assert overridden(texts) == in_english
     with pytest.raises(UserError, match="tlh") as error:
         one(texts, language="tlh")
     assert "es" in str(error.value)
@@ -246,14 +249,14 @@ def test_a_model_that_must_be_told_the_language(checkpoints):
         next(stream)
 
 
-def test_a_checked_configuration_is_enough(checkpoints):
+def test_summarizer_is_created_from_a_checked_configuration(checkpoints):
     config = bisum.compose([f"model.checkpoint={checkpoints('t5')}", "model.max_document_tokens=64", "hardware=cpu"])
     summary = Summarizer.from_config(config)("A library that reads files.")
     assert summary == Summarizer(checkpoints("t5"), ["model.max_document_tokens=64"])("A library that reads files.")
     assert summary
 
 
-def test_without_a_run_the_starter_or_the_model_that_the_words_choose(checkpoints):
+def test_without_a_run_the_starter_or_an_overriding_model_is_loaded(checkpoints):
     limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "generation.no_repeat_ngram_size=2"]
     texts = ["A library that reads files.", "Una biblioteca que lee ficheros."]
     starter = Summarizer(overrides=limits)

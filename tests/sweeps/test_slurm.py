@@ -93,7 +93,7 @@ def test_workers_share_the_trials_of_a_search(on_slurm, tmp_path):
 def test_a_job_that_fails_fails_the_sweep(on_slurm, tmp_path):
     done = on_slurm("-m", "seed=1,2", *QUICK, "corpus=files", "corpus.path=missing.csv", *ON_SLURM)
     assert done.code == 1
-    assert done.err.count("failed: corpus.path: there is no file missing.csv") == 2
+    assert done.err.count("failed: corpus.path: file missing.csv does not exist") == 2
     assert "Traceback" not in done.err
     assert [entry["final"] for entry in entries(tmp_path / "sweep")] == [True, True]
 

@@ -30,4 +30,4 @@ def test_what_trainer_takes_is_no_hindrance(call_bisum):
     done = call_bisum(
         *WORDS, "+trainer.arguments.torch_empty_cache_steps=5", "+trainer.arguments.full_determinism=true"
     )
-    assert done.err == "bisum: corpus.path: there is no file absent.csv\n"
+    assert done.err == "bisum: corpus.path: file absent.csv does not exist\n"

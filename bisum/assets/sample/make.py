@@ -1,7 +1,7 @@
-"""Make the sample corpus: `python -m bisum.assets.sample.make PATH`, PATH a corpus in MARC's layout.
+"""Make the sample corpus: `python -m bisum.assets.sample.make PATH`, where PATH is a corpus in MARC's layout.
 
-Every Spanish row, and in each split as many English rows, chosen with a fixed seed. The three Parquet files replace
-those beside this script; the numbers in README.md are a person's to update, and a test compares them.
+It contains every Spanish row and, in each split, equally many English rows, chosen with a fixed seed. The three Parquet
+files replace those next to this script; update the numbers in README.md by hand (a test compares them).
 """
 
 from pathlib import Path

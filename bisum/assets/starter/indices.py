@@ -1,4 +1,4 @@
-"""The package indices that Debian's and Ubuntu's archives publish for each release."""
+"""Readers of the package indices in the archives of Debian and Ubuntu releases."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ from bisum.errors import UserError
 
 
 def read_sources(indices: Path) -> dict[str, set[str]]:
-    """Return the source packages that have built each package, in any release: files `*Sources*`."""
+    """Return the source packages that build each package in any release, from the files `*Sources*`."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for path in sorted(indices.glob("*Sources*")):
         for fields in _paragraphs(path, {"Package", "Binary"}):
@@ -22,7 +22,7 @@ def read_sources(indices: Path) -> dict[str, set[str]]:
 
 
 def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
-    """Yield the descriptions translated into `language`, of the releases whose files' names sort last first.
+    """Yield the descriptions translated into `language`, in reverse order of their files' names.
 
     A row has `document` (paragraphs separated by a line break), `summary`, `language`, `package` and `original`, the
     MD5 of the English description.
@@ -30,7 +30,9 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
     for path in sorted(indices.glob(f"*Translation-{language}*"), reverse=True):
         for fields in _paragraphs(path, {"Package", "Description-md5", f"Description-{language}"}):
             if len(fields) != 3:
-                raise UserError(f"{path}: an entry has only {', '.join(fields)} of what a translation needs: {fields}")
+                raise UserError(
+                    f"{path}: an entry lacks fields of a translation; it has only {', '.join(fields)}: {fields}"
+                )
             summary, _, rest = fields[f"Description-{language}"].partition("\n")
             paragraphs = [" ".join(part.split()) for part in re.split(r"(?m)^ \.\s*$", rest)]
             document = "\n".join(filter(None, paragraphs))
@@ -40,7 +42,7 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
 
 
 def _paragraphs(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Yield the wanted fields of each paragraph of an index, compressed or not; continuation lines stay lines."""
+    """Yield the wanted fields of each paragraph of an index, compressed or not; continuation lines stay separate."""
     fields: dict[str, str] = {}
     name = ""
     with fsspec.open(path, "rt", compression="infer", encoding="utf-8", errors="replace") as file:

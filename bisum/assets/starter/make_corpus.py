@@ -2,16 +2,16 @@
 
 DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few of its rows are Spanish, so Spanish
 training rows are added from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish) and
-`*Sources*` (which source package a package is built from) of releases of Debian and Ubuntu. `train.parquet`,
-`validation.parquet` and `test.parquet` are written into OUT; the last two are the sample corpus', some of the held-out
-rows of DESCRIPTIONS. `training_rows.npz`, of which bisum's tests keep a copy, tells the corpus' fingerprint as
-`experiment=starter` uses it, and as hashes the packages, source packages, documents and summaries in `train.parquet`,
-and the packages and source packages held out.
+`*Sources*` (the source package of each package) of releases of Debian and Ubuntu. The script writes `train.parquet`,
+`validation.parquet` and `test.parquet` into OUT; the last two are those of the sample corpus, a part of the held-out
+rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, contains the fingerprint of the corpus in
+`experiment=starter` and hashes of the packages, source packages, documents and summaries in `train.parquet`, and of the
+held-out packages and source packages.
 
-A row is left out, of DESCRIPTIONS too, if it could tell of a validation or test row of theirs: its package, or any of
-the source packages that have built its package in any of the releases, is one of theirs (or no source is known); or its
-document or summary is one of theirs. An added translation is left out, too, if the English text that it is made from,
-which the indices name by its MD5, is one of such a source package.
+A row, also one of DESCRIPTIONS, is left out if it could reveal a validation or test row of DESCRIPTIONS: they share the
+package, a source package that builds it in any release, the document or the summary, or the row's source is unknown. An
+added translation is also left out if its English original, identified by MD5 in the indices, belongs to such a source
+package.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
     sources = read_sources(indices)
     held_out = _HeldOut(pa.concat_tables([splits["validation"], splits["test"]]), sources)
     own = splits["train"].to_pylist()
-    rows = [row for row in own if not held_out.tells_of(package_of(row["id"]), row)]
-    print(f"{len(own) - len(rows):,} of {len(own):,} training rows left out, which could tell of the other splits")
+    rows = [row for row in own if not held_out.is_revealed_by(package_of(row["id"]), row)]
+    print(f"{len(own) - len(rows):,} of {len(own):,} training rows left out, which could reveal the other splits")
     packages = {package_of(row["id"]) for row in rows if row["language"] == LANGUAGE}
     documents = {normalized(row["document"]) for row in rows}
     categories = {package_of(row["id"]): row["category"] for row in rows}
@@ -55,12 +55,12 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
     originals = {row["original"] for row in translations if held_out.has_source_of(row["package"])}
     detector = _Languages(rows)
     kept = len(rows)
-    for row in translations:  # newest release first: of several translations the latest is kept
+    for row in translations:  # newest release first, so the latest of several translations is kept
         package = row["package"]
-        if package in packages or row["original"] in originals or held_out.tells_of(package, row):
+        if package in packages or row["original"] in originals or held_out.is_revealed_by(package, row):
             continue
         cleaned = _in_spanish(row, detector)
-        if cleaned is None or normalized(cleaned["document"]) in documents or held_out.tells_of(package, cleaned):
+        if cleaned is None or normalized(cleaned["document"]) in documents or held_out.is_revealed_by(package, cleaned):
             continue
         packages.add(package)
         documents.add(normalized(cleaned["document"]))
@@ -89,7 +89,7 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
 
 
 class _HeldOut:
-    """The rows that nothing in the training rows may tell of."""
+    """The rows that no training row may reveal."""
 
     def __init__(self, rows: pa.Table, sources: dict[str, set[str]]) -> None:
         self._sources = sources
@@ -98,17 +98,17 @@ class _HeldOut:
         self._texts = {normalized(text) for name in ("document", "summary") for text in rows[name].to_pylist()}
 
     def has_source_of(self, package: str) -> bool:
-        """Return whether a held-out row's package comes from a source package of `package`, in any release."""
+        """Return whether a held-out row has a source package of `package` in any release."""
         return not self.names.isdisjoint({package, *self._sources.get(package, ())})
 
-    def tells_of(self, package: str, row: dict[str, Any]) -> bool:
-        """Return whether a row of `package` has a source, a document or a summary of a held-out row, or no source."""
+    def is_revealed_by(self, package: str, row: dict[str, Any]) -> bool:
+        """Return whether a row of `package` shares source or text with a held-out row, or its source is unknown."""
         texts = {normalized(row["document"]), normalized(row["summary"])}
         return package not in self._sources or self.has_source_of(package) or not self._texts.isdisjoint(texts)
 
 
 def _in_spanish(row: dict[str, Any], languages: "_Languages") -> dict[str, Any] | None:
-    """Return a row without the paragraphs that are not translated; None if its summary or first paragraph is not."""
+    """Return a row without untranslated paragraphs; None if its summary or first paragraph is untranslated."""
     paragraphs = row["document"].split("\n")
     if not (languages.is_spanish(row["summary"]) and languages.is_spanish(paragraphs[0])):
         return None
@@ -117,17 +117,17 @@ def _in_spanish(row: dict[str, Any], languages: "_Languages") -> dict[str, Any] 
 
 
 def package_of(row_id: str) -> str:
-    """Return the package of a row: ids are `<language>_<package>_<hash>`, and no package's name has an underscore."""
+    """Return the package in a row's id, `<language>_<package>_<hash>`; package names have no underscores."""
     return row_id.split("_")[1]
 
 
 def normalized(text: str) -> str:
-    """Return the words of `text` in lower case with one space between them, by which texts are compared."""
+    """Return the words of `text` in lower case, separated by single spaces, for comparisons."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
 class _Languages:
-    """Tells English from Spanish by its words: naive Bayes on the words of `rows`, each counted once a row."""
+    """A classifier of English and Spanish: naive Bayes on the words of `rows`, each counted once per row."""
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self._rows: Counter[str] = Counter()
@@ -137,7 +137,7 @@ class _Languages:
             self._counts[row["language"]].update(set(_words(row["document"] + " " + row["summary"])))
 
     def is_spanish(self, text: str) -> bool:
-        """Return whether `text` is more likely in Spanish; where no word tells, it is not."""
+        """Return whether `text` is more likely Spanish; False if its words are undecided."""
         return sum(max(-4.0, min(4.0, self._log_odds(word))) for word in _words(text)) > 0
 
     def _log_odds(self, word: str) -> float:

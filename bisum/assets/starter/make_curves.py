@@ -1,6 +1,6 @@
-"""Draw the starter's training, one run after the other: `python -m bisum.assets.starter.make_curves RUN...`.
+"""Draw the starter's training over consecutive runs: `python -m bisum.assets.starter.make_curves RUN...`.
 
-Loss in training and on validation, and validation's ROUGE-L of each language beside lead-3, by optimizer step.
+The plots show the training and validation loss, and each language's validation ROUGE-L with lead-3, by optimizer step.
 """
 
 import json
@@ -15,7 +15,7 @@ LANGUAGES = {"en": "#0072B2", "es": "#E69F00"}
 
 
 def main(runs: Sequence[str], file: Path) -> None:
-    """Write the figure into `file`, from the runs' metrics.jsonl."""
+    """Write the figure of the runs' metrics.jsonl into `file`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 3.2), layout="constrained")
@@ -37,7 +37,7 @@ def main(runs: Sequence[str], file: Path) -> None:
 
 
 def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the records of all runs, their steps counted on from run to run."""
+    """Return the records of all runs; each run's steps continue those of the previous run."""
     records: list[dict[str, Any]] = []
     start = 0
     for run in runs:

@@ -1,8 +1,8 @@
-"""Put the best checkpoint of a run here as the `starter` model: `python -m bisum.assets.starter.make_model RUN`.
+"""Copy a run's best checkpoint here as the `starter` model: `python -m bisum.assets.starter.make_model RUN`.
 
-Its weights are rounded to half precision; bisum computes with them in float32. Its `config.json` tells the fingerprint
-of the corpus that the run was trained on, and the dropout that it is to be fine-tuned with: it was trained without, and
-small corpora overfit without (T5 1.1 is handed over in the same way).
+Its weights are rounded to half precision; bisum computes with them in float32. Its `config.json` states the fingerprint
+of the training corpus and the dropout for fine-tuning: the model was trained without dropout, but small corpora overfit
+without it (T5 1.1 is published in the same way).
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ def main(run: str, folder: Path) -> None:
     """Write `config.json`, `generation_config.json` and `model.safetensors` into `folder`."""
     checkpoint, directory = model_of(run)
     if directory is None:
-        raise UserError(f"run: '{run}' is not the directory of a run")
+        raise UserError(f"run: '{run}' is not a run directory")
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint).half()
     model.config.dropout_rate = DROPOUT
     model.config.trained_on = read_record(directory)["data"]["fingerprint"]

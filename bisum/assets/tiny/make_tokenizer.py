@@ -1,7 +1,7 @@
 """Train the tokenizer of the `tiny` model: `python -m bisum.assets.tiny.make_tokenizer`.
 
-A Unigram tokenizer of 8,000 pieces in T5's conventions, trained on the sample corpus' training rows alone, documents
-and summaries of both languages, and saved beside this script, the same bytes on every run.
+A Unigram tokenizer of 8,000 pieces with T5's conventions is trained on the documents and summaries of both languages
+in the sample corpus' training rows only. It is saved next to this script, with identical bytes on every run.
 """
 
 from collections.abc import Iterator

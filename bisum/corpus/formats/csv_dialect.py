@@ -1,4 +1,4 @@
-"""How a CSV file is written: its line ends, the line that states its separator, and the separator itself."""
+"""The dialect of a CSV file: its line ends, the line that states its separator, and the separator itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from bisum.corpus.formats.decoding import has_lone_return, split_lines
 
 LONE_RETURN = "\0"
-"""Stands for a CR inside a line while csv parses it, since csv takes a CR outside quotes for the end of a row."""
+"""Replaces a CR inside a line while csv parses it, since csv ends a row at a CR outside quotes."""
 
 _STATED_SEPARATOR = re.compile(r'"?sep=(\\t|[^"\r\n])"?[\r\n]*', re.IGNORECASE)
 
@@ -23,16 +23,16 @@ class FirstLine(NamedTuple):
     text: str
     """The line, or "" if the file is blank."""
     separator: str | None
-    """The separator that a line before it, `sep=;`, states for Excel."""
+    """The separator that an earlier line, such as `sep=;`, states for Excel."""
 
 
 class CsvLines:
-    """The lines of a CSV file; they end in CR if the first does, and other lone CRs become `LONE_RETURN`."""
+    """The lines of a CSV file. CR ends lines if it ends the first; otherwise, lone CRs become `LONE_RETURN`."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.has_lone_returns = False
-        """Whether any line so far held a CR that became `LONE_RETURN`."""
+        """Whether any line so far contained a CR that became `LONE_RETURN`."""
 
     def __iter__(self) -> Iterator[str]:
         """Yield the lines with their line ends; none contains a NUL."""
@@ -51,7 +51,7 @@ class CsvLines:
 
 
 def find_first_line(lines: Iterator[str]) -> FirstLine:
-    """Read up to the first line that is neither blank nor states the separator."""
+    """Read up to the first line that is not blank and does not state the separator."""
     separator = None
     for skipped, line in enumerate(lines):
         stated = _STATED_SEPARATOR.fullmatch(line) if separator is None else None
@@ -63,16 +63,16 @@ def find_first_line(lines: Iterator[str]) -> FirstLine:
 
 
 def likely_separator(head: Sequence[str], separators: str, quoting: Literal[0, 3]) -> str:
-    """Return the separator with which most rows of a file's head have as many values as the header.
+    """Return the separator that gives the most rows of a file's head as many values as the header.
 
-    Among equals, the one that gives the header the most values; `head` begins with the header.
+    Ties go to the one that gives the header the most values; `head` begins with the header.
     """
 
     def score(separator: str) -> tuple[float, int]:
         header, *rows = csv.reader(head, delimiter=separator, quoting=quoting)
         width = len(header)
         filled = [row for row in rows if any(row)]
-        alike = sum(len(row) == width or (len(row) > width and not any(row[width:])) for row in filled)
-        return (alike / max(len(filled), 1) if width > 1 else -1), width
+        matching = sum(len(row) == width or (len(row) > width and not any(row[width:])) for row in filled)
+        return (matching / max(len(filled), 1) if width > 1 else -1), width
 
     return max(separators, key=score)

@@ -1,6 +1,6 @@
-"""Readers of CSV and TSV, as spreadsheets and databases write them, which report what is wrong with a bad row.
+"""Readers of CSV and TSV as written by spreadsheets and databases; an error names the bad row.
 
-Rows are counted from 1, without a header and blank lines; lines are numbered as in an editor.
+Rows are counted from 1, excluding the header and blank lines; lines are numbered as in an editor.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ import pyarrow.compute as pc
 from bisum.corpus.columns import Pick, pick_once
 from bisum.corpus.formats.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
 from bisum.corpus.formats.decoding import text_lines
-from bisum.corpus.formats.quotes import Suspect, first_swallower, lines_inside, may_hold_rows
+from bisum.corpus.formats.quotes import Suspect, first_merged, lines_inside, may_contain_rows
 from bisum.corpus.formats.quoting import Quoting
 from bisum.errors import UserError, shown
 
 logger = logging.getLogger(__package__)
 
 _HEAD_LINES = 100
-"""Number of lines after the header that show which separator a file has."""
+"""Number of lines after the header that determine a file's separator."""
 
 _NULL = r"\N"
-"""What MySQL and PostgreSQL write for a missing value."""
-_WORDS_FOR_MISSING = ("NULL", "NA")
-"""What MySQL's client and R write for a missing value, although it may also be text."""
+"""A missing value as MySQL and PostgreSQL write it."""
+_MISSING_WORDS = ("NULL", "NA")
+"""Missing values as MySQL's client and R write them; they can also be text."""
 
 
 def read_csv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
-    """Read a file whose first row names the columns, separated by comma, semicolon, bar or tab."""
+    """Read a file whose first row names the columns; commas, semicolons, bars or tabs separate the values."""
     return _Csv(file, url, ",;|\t", quoted=quoting != "none", checked=quoting == "auto").table(pick)
 
 
 def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
     """Read tab-separated values.
 
-    If `quoting` is auto, quotation marks are text, unless those of the header or equal numbers of values say otherwise.
+    If `quoting` is auto, quotation marks are text, unless the header is quoted or only quoting gives all rows the same
+    number of values.
     """
     if quoting != "auto":
         return _Csv(file, url, "\t", quoted=quoting == "minimal", checked=False).table(pick)
@@ -60,14 +61,14 @@ def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Tabl
         table = _Csv(file, url, "\t", quoted=True, checked=True).table(pick)
     except UserError as error:
         raise literal or error from None
-    logger.info("%s: quoted values are read without their quotation marks, because %s (corpus.quoting)", url, reason)
+    logger.info("%s: quotation marks around values are removed because %s (corpus.quoting)", url, reason)
     return table
 
 
 def _with_quotes_reported(table: pa.Table, url: str) -> pa.Table:
     quoted = sum(pc.sum(pc.match_substring_regex(column, '^"([^"]|"")*"$')).as_py() or 0 for column in table.columns)
     if quoted:
-        kept = "values that keep the quotation marks around them (corpus.quoting=minimal removes these)"
+        kept = "values that keep their surrounding quotation marks (corpus.quoting=minimal removes them)"
         logger.info("%s: %s: %s", url, kept, f"{quoted:,}")
     return table
 
@@ -77,17 +78,17 @@ class _WrongWidth(UserError):
 
 
 class _Csv:
-    """A CSV file whose header is read."""
+    """A CSV file read up to its header."""
 
     def __init__(self, file: IO[bytes], url: str, separators: str, quoted: bool, checked: bool) -> None:
-        """Read the header. `quoted`: values may be in double quotes; `checked`: such values must not hold rows."""
+        """Read the header. `quoted`: values can be in double quotes; `checked`: such values must not contain rows."""
         csv.field_size_limit(sys.maxsize)
         self._url, self._quoted, self._checked = url, quoted, checked
         self._source = CsvLines(text_lines(file, url))
         lines = iter(self._source)
         self._skipped, first, separator = find_first_line(lines)
         if not first:
-            raise UserError(f"{url}: no rows; must have at least one")
+            raise UserError(f"{url}: has no rows; at least one is required")
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         head = [first, *islice(lines, _HEAD_LINES)]
         self._separator = separator or likely_separator(head, separators, quoting)
@@ -103,12 +104,12 @@ class _Csv:
         self.header_is_quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in header)
         self._names = [_bare(name.replace(LONE_RETURN, " ")) for name in header]
         if not any(self._names):
-            raise UserError(f"{url}: a blank header; the first line must name the columns")
+            raise UserError(f"{url}: the header is blank; the first line must name the columns")
         while not self._names[-1]:
             self._names.pop()
         inside = lines_inside(header, self._separator)
-        if checked and may_hold_rows(header, self._separator, len(inside[0])):
-            raise self._swallowed(f"header ({self._lines(header)})")
+        if checked and may_contain_rows(header, self._separator, len(inside[0])):
+            raise self._merged(f"header ({self._lines(header)})")
 
     def table(self, pick: Pick) -> pa.Table:
         """Return the picked columns of all rows. Raises `UserError` for a row that does not fit the header."""
@@ -119,16 +120,16 @@ class _Csv:
             texts = {role: pc.replace_substring(column, LONE_RETURN, "\r") for role, column in texts.items()}
         nulls = sum(pc.sum(pc.equal(column, _NULL)).as_py() or 0 for column in texts.values())
         if nulls:
-            written = "as MySQL and PostgreSQL write them"
-            logger.info("%s: values %s read as missing, %s: %s", self._url, _NULL, written, f"{nulls:,}")
+            convention = "as written by MySQL and PostgreSQL"
+            logger.info("%s: %s values read as missing (%s): %s", self._url, _NULL, convention, f"{nulls:,}")
             texts = {role: pc.if_else(pc.equal(column, _NULL), None, column) for role, column in texts.items()}
-        for word in _WORDS_FOR_MISSING:
+        for word in _MISSING_WORDS:
             if count := sum(pc.sum(pc.equal(column, word)).as_py() or 0 for column in texts.values()):
-                logger.info("%s: values %s read as text, not as missing: %s", self._url, word, f"{count:,}")
+                logger.info("%s: %s values read as text, not as missing: %s", self._url, word, f"{count:,}")
         return pa.table(texts)
 
     def _columns(self, indices: Sequence[int]) -> list[list[str]]:
-        """Read all rows, and return the values at `indices`."""
+        """Read all rows and return the values at `indices`."""
         columns: list[list[str]] = [[] for _ in indices]
         appends = [(column.append, index) for column, index in zip(columns, indices, strict=True)]
         rows, named, width = self._rows, len(self._names), 0
@@ -138,22 +139,22 @@ class _Csv:
         try:
             for values in rows:
                 line, before = rows.line_num, line
-                if line != before + 1 and self._checked and may_hold_rows(values, self._separator, width or named):
+                if line != before + 1 and self._checked and may_contain_rows(values, self._separator, width or named):
                     inside = lines_inside(values, self._separator)
                     suspects.append(Suspect(row + 1, self._place(row + 1, values), inside))
                 if values == header:
                     headers += 1
                     continue
-                if len(values) != named or not values[0]:  # all others are as they should be
+                if len(values) != named or not values[0]:  # all other rows are valid
                     if not any(map(str.strip, values)):
                         empty += len(values) > 1
                         continue
                     width = width or (named if any(values[named:]) else max(len(values), named))
                     if len(values) != width or any(values[named:]):
                         if suspects and suspects[-1].row == row + 1:
-                            raise self._swallowed(suspects[-1].place)
+                            raise self._merged(suspects[-1].place)
                         raise self._wrong_width(self._place(row + 1, values), values)
-                elif width > named:  # so the first row has an empty value too many
+                elif width > named:  # so the first row has one empty value too many
                     raise self._wrong_width(*first)
                 if not row:
                     width, first = width or named, (self._place(1, values), values)
@@ -162,8 +163,8 @@ class _Csv:
                     append(values[index])
         except csv.Error as error:
             raise self._broken(f"row {row + 1}", error) from error
-        if suspect := first_swallower(suspects, dict(zip(indices, columns, strict=True)), width):
-            raise self._swallowed(suspect.place)
+        if suspect := first_merged(suspects, dict(zip(indices, columns, strict=True)), width):
+            raise self._merged(suspect.place)
         if width > named:
             logger.info("%s: every row ends with an extra %r, which is ignored", self._url, self._separator)
         if headers:
@@ -173,14 +174,14 @@ class _Csv:
         return columns
 
     def _place(self, row: int, values: Sequence[str]) -> str:
-        """Name the row last read, and its lines."""
+        """Return the name of the last row read, with its lines."""
         return f"row {row} ({self._lines(values)})"
 
     def _lines(self, values: Sequence[str]) -> str:
         last, count = self._skipped + self._rows.line_num, len(lines_inside(values, self._separator))
         return f"line {last}" if count < 2 else f"lines {last - count + 1} to {last}"
 
-    def _swallowed(self, place: str) -> UserError:
+    def _merged(self, place: str) -> UserError:
         return UserError(
             f"{self._url}, {place}: a quoted value seems to contain several rows; use corpus.quoting=none if quotation "
             "marks are text, or corpus.quoting=minimal if the value spans these lines"
@@ -189,20 +190,21 @@ class _Csv:
     def _broken(self, place: str, error: csv.Error) -> UserError:
         return UserError(
             f"{self._url}, {place} (up to line {self._skipped + self._rows.line_num}): {error}; a value that begins "
-            'with " must end with one, and those inside it must be doubled (corpus.quoting=none reads them as text)'
+            'with " must end with " and double each " inside (corpus.quoting=none reads quotation marks as text)'
         )
 
     def _wrong_width(self, place: str, values: Sequence[str]) -> UserError:
-        hint = "" if self._quoted else ", with corpus.quoting=minimal"
+        hint = "" if self._quoted else " and set corpus.quoting=minimal"
         if self._quoted and any(self._separator in value for value in values):
             hint = "; corpus.quoting=none reads quotation marks as text"
         return _WrongWidth(
-            f"{self._url}, {place}: must have {len(self._names)} values, as the header, not {len(values)}; put a value "
-            f"that holds {shown(self._separator)} or a line break in double quotes{hint}"
+            f"{self._url}, {place}: has {len(values)} value{'s' * (len(values) != 1)} but the header has "
+            f"{len(self._names)}; put a value that contains {shown(self._separator)} or a line break in double "
+            f"quotes{hint}"
         )
 
 
 def _bare(name: str) -> str:
-    """Return a column's name without white space and quotation marks around it."""
+    """Return a column's name without surrounding white space and quotation marks."""
     name = name.strip()
     return name[1:-1].strip() if len(name) > 1 and name[0] == name[-1] == '"' else name

@@ -1,4 +1,4 @@
-"""The text of files: UTF-8, or UTF-16 and UTF-32 where a byte order mark or the first bytes state them."""
+"""Decoding of text files: UTF-8, or UTF-16 and UTF-32 if a byte order mark or the first bytes indicate them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 from bisum.errors import UserError
 
 _MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # begins with the mark of UTF-16, so it comes first
+    codecs.BOM_UTF32_LE: "UTF-32",  # first, since it begins with the mark of UTF-16
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -22,21 +22,21 @@ _ARCHIVES = {b"PK\x03\x04": "a workbook or a ZIP archive", b"\x1f\x8b": "a gzip 
 
 
 def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
-    """Yield a file's lines, which end in LF, with their line ends.
+    """Yield a file's lines, split at LF, with their line ends.
 
-    Raises UserError for a line that is not UTF-8, and for a file that is not in the encoding that it states.
+    Raises UserError for a line that is not UTF-8 and for a file that does not match its stated encoding.
     """
     first = file.readline()
     for start, what in _ARCHIVES.items():
         if first.startswith(start):
-            raise UserError(f"{url}: is {what}, not text; save what it contains as text, or give it its extension")
-    if encoding := _wide(first):
+            raise UserError(f"{url}: is {what}, not text; save its contents as text, or add the right extension")
+    if encoding := _wide_encoding(first):
         yield from io.StringIO(_decoded(first + file.read(), url, encoding), newline="\n")
         return
     number = 1
     try:
         if not first:
-            return  # a terminal would be asked for more
+            return  # a terminal would wait for more input
         for number, line in enumerate(chain([first.removeprefix(codecs.BOM_UTF8)], file), start=1):
             if b"\0" in line:
                 raise UserError(
@@ -49,14 +49,14 @@ def text_lines(file: IO[bytes], url: str) -> Iterator[str]:
 
 
 def every_line(file: IO[bytes], url: str) -> Iterator[str]:
-    """Yield a file's lines, which end in LF, CR or both. Raises UserError as `text_lines`."""
+    """Yield a file's lines, split at LF, CR or CRLF. Raises UserError like `text_lines`."""
     for line in text_lines(file, url):
         yield from split_lines(line) if has_lone_return(line) else (line,)
 
 
 def decoded(content: bytes, url: str) -> str:
-    """Return the text of a whole file. Raises UserError as `text_lines`."""
-    return _decoded(content, url, _wide(content))
+    """Return the text of a whole file. Raises UserError like `text_lines`."""
+    return _decoded(content, url, _wide_encoding(content))
 
 
 def _decoded(content: bytes, url: str, encoding: str | None) -> str:
@@ -64,28 +64,28 @@ def _decoded(content: bytes, url: str, encoding: str | None) -> str:
         return content.decode(encoding or "utf-8-sig").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         if encoding:
-            place = f"byte {error.start + 1} of the file"
-            raise UserError(f"{url}: not {encoding}, as it begins ({place}); convert the file to UTF-8") from error
+            problem = f"begins as {encoding}, but byte {error.start + 1} is not valid"
+            raise UserError(f"{url}: {problem}; convert the file to UTF-8") from error
         before = error.object[: error.start]  # without a byte order mark
         raise _not_utf8(url, before.count(b"\n") + 1, len(before) - before.rfind(b"\n")) from error
 
 
 def split_lines(line: str) -> Iterator[str]:
-    """Yield the lines of a text, which end in CR, LF or both, with their line ends."""
+    """Yield the lines of a text, split at CR, LF or CRLF, with their line ends."""
     yield from io.StringIO(line, newline="")
 
 
 def has_lone_return(line: str) -> bool:
-    """Return whether a line that ends in LF has a CR elsewhere than before that LF."""
+    """Return whether a line has a CR anywhere but directly before its final LF."""
     return "\r" in line and line[line.find("\r") :] != "\r\n"
 
 
-def _wide(start: bytes) -> str | None:
-    """Return the encoding of a file that is certainly in UTF-16 or UTF-32, by its first bytes."""
+def _wide_encoding(start: bytes) -> str | None:
+    """Return the encoding if a file's first bytes show that it is UTF-16 or UTF-32; otherwise None."""
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):
             return encoding
-    # Without a mark: two ASCII characters at the start, as in a header or a JSON object, have a zero byte each.
+    # Without a mark: the first two characters of a header or JSON object are ASCII, each with one zero byte.
     zeros = [byte == 0 for byte in start[:4]]
     if zeros == [False, True, False, True]:
         return "UTF-16-LE"

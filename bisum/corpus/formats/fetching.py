@@ -1,4 +1,4 @@
-"""Fetch what a URL names, without waiting for ever for a server that says nothing."""
+"""Fetching of URLs, with a time limit for a server that sends nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import fsspec  # type: ignore[import-untyped]
 
 _PART = 1 << 20
-"""Bytes of a part, where a file is read in parts."""
+"""Bytes per part of a file that is read in parts."""
 
 
 def options(url: str, timeout: float) -> dict[str, Any]:
-    """Return fsspec's options for a URL: the HTTP client's timeouts, where the URL or a link of its chain needs one."""
+    """Return fsspec's options for a URL: the HTTP client's timeouts, if the URL or a link of its chain uses HTTP."""
     protocols = {link.partition("://")[0] for link in url.split("::")} & {"http", "https"}
     if not protocols:
         return {}
@@ -24,13 +24,13 @@ def options(url: str, timeout: float) -> dict[str, Any]:
 
 
 def fetch(url: str, timeout: float) -> bytes:
-    """Return what a URL names, read at once, since not every server supports seeking.
+    """Return the contents of a URL, read in full, since not every server supports seeking.
 
     Raises:
-        TimeoutError: the server gave no answer, or no further part of one, for `timeout` seconds.
+        TimeoutError: the server sends nothing for `timeout` seconds.
     """
     client = options(url, timeout)
-    if client and "::" not in url:  # the HTTP client waits itself
+    if client and "::" not in url:  # the HTTP client has its own timeout
         system, path = fsspec.url_to_fs(url, **client)
         return bytes(system.cat_file(path))
     parts: queue.Queue[bytes | BaseException] = queue.Queue()

@@ -1,4 +1,4 @@
-"""Readers of JSON lines and JSON, which report what is wrong with a bad row. Rows are counted from 1."""
+"""Readers of JSON lines and JSON; an error names the bad row, counted from 1."""
 
 from __future__ import annotations
 
@@ -28,42 +28,43 @@ def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
 
 
 def _json_lines(file: IO[bytes], url: str) -> Iterator[Any]:
-    """Yield the value of each line that is not blank; no JSON string holds a line end, so each CR ends a line."""
+    """Yield the value of each non-blank line; every CR ends a line, since no JSON string contains one."""
     for row, line in enumerate(filter(str.strip, every_line(file, url)), start=1):
         try:
             yield _parse(line)
         except json.JSONDecodeError as error:
             raise UserError(
-                f"{url}, row {row}: broken JSON ({error.msg}, character {error.colno}); must be one JSON object a line"
+                f"{url}, row {row}: invalid JSON ({error.msg}, character {error.colno}); "
+                "each line must be one JSON object"
             ) from error
         except _RepeatedKey as error:
-            raise UserError(f"{url}, row {row}: the key '{error}' occurs twice; must be once") from error
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+            raise UserError(f"{url}, row {row}: the key '{error}' occurs twice; it must occur once") from error
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits, or a thousand brackets
             raise UserError(f"{url}, row {row}: Python cannot parse this JSON ({error})") from error
 
 
 def read_json(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
-    """Read an array of objects, an object that holds one, or JSON lines."""
+    """Read an array of objects, an object that contains one, or JSON lines."""
     content = file.read()
     text = decoded(content, url)
     try:
         value = _parse(text)
     except _RepeatedKey as error:
-        raise UserError(f"{url}: the key '{error}' occurs twice in an object; must be once") from error
+        raise UserError(f"{url}: the key '{error}' occurs twice in an object; it must occur once") from error
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" or not text.strip():
             return read_json_lines(io.BytesIO(content), url, pick)
-        raise UserError(f"{url}, line {error.lineno}: broken JSON ({error.msg}, character {error.colno})") from error
+        raise UserError(f"{url}, line {error.lineno}: invalid JSON ({error.msg}, character {error.colno})") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{url}: Python cannot parse this JSON ({error})") from error
     if isinstance(value, dict):
         inside = [item for item in value.values() if isinstance(item, list) and item and isinstance(item[0], dict)]
         if len(inside) > 1:
             raise UserError(
-                f"{url}: an object with {len(inside)} arrays of objects; must be one, whose objects are rows"
+                f"{url}: the object contains {len(inside)} arrays of objects; it must contain one, the rows"
             )
         if not inside and len(value) > 1 and all(isinstance(item, dict) and "0" in item for item in value.values()):
-            raise UserError(f"{url}: an object of columns, as DataFrame.to_json() writes it; write orient='records'")
+            raise UserError(f"{url}: contains columns, as DataFrame.to_json() writes them; use orient='records'")
         value = inside[0] if inside else [value]
     return _from_objects(iter(value if isinstance(value, list) else [value]), url, pick)
 
@@ -81,7 +82,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> float | None:
-    """Return the value of NaN, which pandas writes for a missing one, or of Infinity, neither of which JSON has."""
+    """Return the value of NaN (None, since pandas writes it for a missing value) or Infinity; JSON lacks both."""
     return None if name == "NaN" else float(name)
 
 
@@ -93,7 +94,7 @@ def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> pa.Table:
     checked = (_object(value, number, url) for number, value in enumerate(rows, start=1))
     head = list(islice(checked, _HEAD_ROWS))
     if not head:
-        raise UserError(f"{url}: no rows; must have at least one")
+        raise UserError(f"{url}: has no rows; at least one is required")
     paths = pick({".".join(path): path for row in head for path in _paths(row)})
     columns: list[list[Any]] = [[] for _ in paths]
     known = {key for row in head for key in row}
@@ -112,7 +113,7 @@ def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> pa.Table:
 
 def _object(value: Any, row: int, url: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"{url}, row {row}: {shown(value)} in place of a JSON object; must be one object a row")
+        raise UserError(f"{url}, row {row}: {shown(value)} is not a JSON object; each row must be one")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Quotation marks that swallow rows: a value in a CSV file that begins with one by chance runs up to the next."""
+"""Detection of stray quotation marks in CSV: a value that begins with one merges rows up to the next mark."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _FEW = 0.01
-"""Share of a column's values up to which they count as exceptions."""
+"""Largest share of a column's values that counts as exceptions."""
 
 _FEW_SHAPES = 5
-"""Most shapes of the values of a column of ids."""
+"""Largest number of different shapes in a column of ids."""
 
 _SAMPLE_ROWS = 10_000
-"""About how many rows, evenly spread, show what is usual in a column."""
+"""Approximate number of evenly spaced rows that show a column's typical values."""
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row with a value of several lines that `may_hold_rows`."""
+    """A row with a value of several lines that may contain rows (`may_contain_rows`)."""
 
     row: int
     place: str
@@ -42,11 +42,11 @@ def lines_inside(values: Sequence[str], separator: str) -> list[list[str]]:
     return lines
 
 
-def may_hold_rows(values: Sequence[str], separator: str, width: int) -> bool:
-    """Return whether a row takes several lines that look like rows by their number of values.
+def may_contain_rows(values: Sequence[str], separator: str, width: int) -> bool:
+    """Return whether a row spans several lines that look like rows by their number of values.
 
-    Most of the lines do, or one after the first that also begins like the row itself, as with an id. This is a quick
-    look, by the number of separators; `lines_inside` has the values.
+    Either most lines do, or one after the first that also begins like the row itself, such as with an id. This quick
+    check counts separators; `lines_inside` returns the values.
     """
     ends = fits = before = 0  # line ends, lines with as many values as a row, separators so far in the current line
     parts: list[str] = []
@@ -64,22 +64,22 @@ def may_hold_rows(values: Sequence[str], separator: str, width: int) -> bool:
     fits += before == width
     if not fits or not ends or 2 * fits > ends + 1:
         return bool(fits and ends)
-    longest = 2 * len(values[0])  # most beginnings of prose are longer than an id
+    longest = 2 * len(values[0])  # prose rarely begins with text as short as an id
     heads = [head for part in parts[1:] if 0 < len(head := part.partition(separator)[0]) <= longest]
     return bool(heads) and "9" in (own := _shape(values[0])) and any(_shape(head) == own for head in heads)
 
 
-def first_swallower(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[str]], width: int) -> Suspect | None:
+def first_merged(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[str]], width: int) -> Suspect | None:
     """Return the first suspect whose lines look like the file's other rows; prose with commas does not.
 
-    A line looks like a row if it has `width` values, none of them begins with white space, and there is no white space
-    in columns that otherwise have none, such as ids. Columns whose other values break this rule are not held to it.
-    Most lines must look so, or one line after the first whose id looks like the others: letters and digits alternate
-    in the same way.
+    A line looks like a row if it has `width` values, no value begins with white space, and columns that otherwise have
+    no white space, such as ids, have none. The rules do not apply to columns whose other values break them. Most lines
+    must look like rows, or one line after the first whose id also has the shape of other ids: the same alternation of
+    letters and digits.
 
     Args:
         suspects: the rows in question.
-        columns: the values of all rows in the columns that are read, by their index.
+        columns: the values of all rows in the columns that are read, by column index.
         width: the number of values in a row.
     """
     if not suspects:
@@ -87,9 +87,9 @@ def first_swallower(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[
     doubtful = {suspect.row - 1 for suspect in suspects}
     rows = len(next(iter(columns.values())))
     sample = [row for row in range(0, rows, rows // _SAMPLE_ROWS + 1) if row not in doubtful]
-    usual = {index: [values[row] for row in sample] for index, values in columns.items()}
-    unspaced = {index for index, values in usual.items() if values and _share(values, _has_space) <= _FEW}
-    indented = {index for index, values in usual.items() if _share(values, _is_indented) > _FEW}
+    typical = {index: [values[row] for row in sample] for index, values in columns.items()}
+    unspaced = {index for index, values in typical.items() if values and _share(values, _has_space) <= _FEW}
+    indented = {index for index, values in typical.items() if _share(values, _is_indented) > _FEW}
 
     def fits(line: Sequence[str]) -> bool:
         return len(line) == width and not any(
@@ -97,20 +97,20 @@ def first_swallower(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[
             for index, value in enumerate(line)
         )
 
-    shapes = {index: {_shape(value) for value in usual[index]} for index in unspaced}
-    ids = {index: of for index, of in shapes.items() if len(of) <= _FEW_SHAPES and all("9" in shape for shape in of)}
+    shapes = {index: {_shape(value) for value in typical[index]} for index in unspaced}
+    ids = {i: known for i, known in shapes.items() if len(known) <= _FEW_SHAPES and all("9" in one for one in known)}
 
     def continues(line: Sequence[str]) -> bool:
-        return bool(ids) and fits(line) and all(_shape(line[index]) in of for index, of in ids.items())
+        return bool(ids) and fits(line) and all(_shape(line[index]) in known for index, known in ids.items())
 
-    def swallows(suspect: Suspect) -> bool:
+    def is_merged(suspect: Suspect) -> bool:
         return _most(suspect.lines, fits) or any(map(continues, suspect.lines[1:]))
 
-    return next(filter(swallows, suspects), None)
+    return next(filter(is_merged, suspects), None)
 
 
 def _most(lines: Sequence[Sequence[str]], fit: Callable[[Sequence[str]], bool]) -> bool:
-    """Return whether more than half of the lines that are not blank fit."""
+    """Return whether more than half of the non-blank lines fit."""
     filled = [line for line in lines if any(line)]
     return 2 * sum(map(fit, filled)) > len(filled)
 
@@ -120,7 +120,7 @@ def _share(values: Sequence[str], fit: Callable[[str], bool]) -> float:
 
 
 def _shape(value: str) -> str:
-    """Return a value with each run of letters as `a` and each run of digits as `9`: `en-0042` gives `a-9`."""
+    """Return a value with each run of letters as `a` and each run of digits as `9`: `en-0042` becomes `a-9`."""
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value))
 
 

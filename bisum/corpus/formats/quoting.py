@@ -1,4 +1,4 @@
-"""What double quotes mean in a CSV or TSV file."""
+"""The meaning of double quotes in a CSV or TSV file."""
 
 from typing import Literal
 

@@ -38,20 +38,20 @@ def read_file(
 ) -> pa.Table:
     """Read the columns that `pick` chooses, under the names that it gives them, in file order.
 
-    Text is UTF-8, or UTF-16 or UTF-32 where a byte order mark or the first bytes state it. The separator of a CSV file
-    is the one of `,;|` and tab that gives its first rows as many values as the header. A JSON file is an array of
+    Text is UTF-8, or UTF-16 or UTF-32 if a byte order mark or the first bytes indicate it. A CSV file's separator is
+    whichever of `,;|` and tab gives its first rows as many values as the header. A JSON file is an array of
     objects, an object that contains one, or JSON lines.
 
     Args:
         url: a path, or a URL that fsspec reads.
         pick: chooses the columns.
-        quoting: what double quotes mean in CSV and TSV; see `bisum.corpus.files.Files.quoting`.
-        extension: replaces the extension in the name.
+        quoting: meaning of double quotes in CSV and TSV; see `bisum.corpus.files.Files.quoting`.
+        extension: overrides the extension in the name.
         key: the configuration key that names the file.
-        timeout: seconds to wait for a server's answer, and for each further part of it; None: as a corpus does.
+        timeout: seconds to wait for a server's answer, and for each further part of it; None: a corpus' default.
 
     Raises:
-        UserError: names the file, and the row (1 is the first after a header) or the line that cannot be read.
+        UserError: the file cannot be read; the message names it and the row (1 is the first after a header) or line.
     """
     with open_file(url, key, timeout) as file:
         extension = extension or split_extension(url)[1]
@@ -62,7 +62,7 @@ def read_file(
 
 @contextmanager
 def open_file(url: str, key: str = "", timeout: float | None = None) -> Iterator[IO[bytes]]:
-    """Open a file, decompressed as its name says; read errors in the block become a UserError."""
+    """Open a file, decompressed according to its name; read errors in the block become a UserError."""
     compression, _ = split_extension(url)
     with ExitStack() as stack:
         timeout = timeout or ConfDefault("corpus/_base_tables", "timeout")()
@@ -90,7 +90,7 @@ def split_extension(url: str) -> tuple[str, str]:
 
 
 def find_urls(pattern: str, key: str, timeout: float) -> list[str]:
-    """Return the URLs that match a pattern, in order. Raises `UserError` as `read_file`."""
+    """Return the URLs that match a pattern, in order. Raises `UserError` like `read_file`."""
     with _reached(pattern, key, timeout):
         return sorted(file.full_name for file in fsspec.open_files(pattern, **options(pattern, timeout)))
 
@@ -102,20 +102,20 @@ def _reached(url: str, key: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, TimeoutError) as error:
-        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):  # fsspec makes one the other
-            hint = "; corpus.timeout sets how long to wait" if key.startswith("corpus.") else ""
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):  # fsspec can wrap it
+            hint = "; raise corpus.timeout to wait longer" if key.startswith("corpus.") else ""
             raise UserError(f"{place}: the server sent nothing for {timeout:g} seconds{hint}") from error
         reason = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
-        raise UserError(f"{place}: there is no such file{reason}") from error
+        raise UserError(f"{place}: no such file{reason}") from error
     except ImportError as error:
         protocol = url.rpartition("::")[2].partition("://")[0]
         raise UserError(f"{place}: {error}: pip install 'fsspec[{_EXTRAS.get(protocol, protocol)}]'") from error
-    except Exception as error:  # depends on the library that opens such URLs
+    except Exception as error:  # the type depends on the library that opens the URL
         raise UserError(f"{place}: {getattr(error, 'strerror', None) or one_line(error)}") from error
 
 
 def _opened(url: str, timeout: float) -> IO[bytes]:
-    """Open a path, or what a URL names."""
+    """Open a path or URL."""
     if "://" not in url:
         return Path(url).expanduser().open("rb")
     return io.BytesIO(fetch(url, timeout))
@@ -125,7 +125,7 @@ def _only_member(file: IO[bytes], url: str) -> IO[bytes]:
     archive = zipfile.ZipFile(file)
     members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
     if len(members) != 1:
-        raise UserError(f"{url}: {len(members)} files inside; must be one, or name one as in zip://FILE::{url}")
+        raise UserError(f"{url}: contains {len(members)} files; keep one, or name one as in zip://FILE::{url}")
     return archive.open(members[0])
 
 
@@ -159,4 +159,4 @@ FORMATS = (*_SEPARATED, *_SELF_DESCRIBING)
 """Extensions of the formats."""
 
 COMPRESSIONS = (*_DECOMPRESSED, ".zip")
-"""Extensions that may follow the extension of the format."""
+"""Extensions that can follow a format's extension."""

@@ -12,11 +12,11 @@ import pytest
 
 from bisum.errors import UserError
 
-WORDS = ["pupils", "read", "books", "in", "the", "library", "while", "rain", "fell", "on", "the", "old", "market"]
+VOCABULARY = ["pupils", "read", "books", "in", "the", "library", "while", "rain", "fell", "on", "the", "old", "market"]
 
 
 def sentence(seed: int, words: int = 9) -> str:
-    return " ".join(WORDS[(seed * 5 + n * 7 + n * n) % len(WORDS)] for n in range(words)).capitalize()
+    return " ".join(VOCABULARY[(seed * 5 + n * 7 + n * n) % len(VOCABULARY)] for n in range(words)).capitalize()
 
 
 ROWS = [[f"r{n}", sentence(n), sentence(n + 20, 4), "en"] for n in range(8)]
@@ -50,12 +50,12 @@ def refused(read):
 
 
 def plain(rows=ROWS, separator=",", end="\n", header=HEADER) -> str:
-    """A file of a program that knows no quotation marks."""
+    """A file from a program without quotation marks."""
     return "".join(separator.join(row) + end for row in [header, *rows])
 
 
 def written(rows, header=HEADER, **settings) -> str:
-    """A file of Python's csv, with quotation marks where they are needed."""
+    """A file from Python's csv, with quotation marks where needed."""
     text = io.StringIO(newline="")
     csv.writer(text, **settings).writerows([header, *rows])
     return text.getvalue()
@@ -100,7 +100,7 @@ EXPECTED = [tuple(row[:3]) for row in ROWS]
         written(ROWS, quoting=csv.QUOTE_ALL, lineterminator="\r"),
     ],
 )
-def test_eight_rows_are_eight_rows(read, content):
+def test_variants_of_csv_give_the_same_rows(read, content):
     assert read(content) == EXPECTED
     content = content.encode() if isinstance(content, str) else content
     assert read(gzip.compress(content), "a.csv.gz") == EXPECTED
@@ -110,7 +110,7 @@ def test_eight_rows_are_eight_rows(read, content):
     assert read(archive.getvalue(), "a.csv.zip") == EXPECTED
 
 
-def test_a_carriage_return_is_white_space_in_a_text(read):
+def test_carriage_return_within_a_text_is_white_space(read):
     rows = [[*row] for row in ROWS]
     rows[3][1] = "One.\rTwo"
     rows[5][1] = '"One, quoted.\rTwo"'
@@ -120,7 +120,7 @@ def test_a_carriage_return_is_white_space_in_a_text(read):
         assert len(found) == 8
 
 
-def test_pandas_reads_the_same(read, tmp_path):
+def test_rows_match_those_of_pandas(read, tmp_path):
     rows = [[*row] for row in ROWS]
     rows[2][1:3] = ['Said "no",\nthen left.', "A, b"]
     rows[4][1] = "\n\nTwo lines before, two after\n\n"
@@ -131,7 +131,7 @@ def test_pandas_reads_the_same(read, tmp_path):
         assert read(content) == [tuple(row) for row in known[HEADER[:3]].itertuples(index=False)]
 
 
-def test_what_is_left_out_is_said(read, caplog):
+def test_skipped_content_is_reported(read, caplog):
     caplog.set_level(logging.INFO, "bisum")
     read(plain([[*row, ""] for row in ROWS]))
     assert "a.csv: every row ends with an extra ',', which is ignored" in caplog.messages
@@ -140,31 +140,34 @@ def test_what_is_left_out_is_said(read, caplog):
     rows = [[*row] for row in ROWS]
     rows[1][2] = r"\N"
     assert read(plain(rows, "\t"), "a.tsv")[1] == ("r1", rows[1][1], None)
-    assert r"a.tsv: values \N read as missing, as MySQL and PostgreSQL write them: 1" in caplog.messages
+    assert r"a.tsv: \N values read as missing (as written by MySQL and PostgreSQL): 1" in caplog.messages
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({3: [*ROWS[3], "note"]}, "row 4 (line 5): must have 4 values, as the header, not 5; put a value"),
-        ({3: [*ROWS[3], ""]}, "row 4 (line 5): must have 4 values, as the header, not 5; put a value"),
-        ({0: [*ROWS[0], ""]}, "row 1 (line 2): must have 4 values, as the header, not 5; put a value"),
-        ({3: ["r3", '"a', 'b"', "en"]}, "row 4 (line 5): must have 4 values, as the header, not 3; put a value"),
-        ({3: ["r3", '"a\nb"', "c"]}, "row 4 (lines 5 to 6): must have 4 values, as the header, not 3; put a value"),
+        ({3: [*ROWS[3], "note"]}, "row 4 (line 5): has 5 values but the header has 4; put a value"),
+        ({3: [*ROWS[3], ""]}, "row 4 (line 5): has 5 values but the header has 4; put a value"),
+        ({0: [*ROWS[0], ""]}, "row 1 (line 2): has 5 values but the header has 4; put a value"),
+        ({3: ["r3", '"a', 'b"', "en"]}, "row 4 (line 5): has 3 values but the header has 4; put a value"),
+        ({3: ["r3", '"a\nb"', "c"]}, "row 4 (lines 5 to 6): has 3 values but the header has 4; put a value"),
         ({3: ["r3", "a\0b", "c", "en"]}, "line 5: contains a NUL character; save the file as UTF-8"),
     ],
 )
-def test_the_right_row_is_named(refused, change, said):
+def test_bad_rows_are_reported_with_their_line(refused, change, message):
     rows = [change.get(n, row) for n, row in enumerate(ROWS)]
-    assert refused(plain(rows)).startswith(f"a.csv, {said}")
+    assert refused(plain(rows)).startswith(f"a.csv, {message}")
 
 
-def test_a_wanted_column_occurs_once(refused):
+def test_repeated_name_of_a_picked_column_is_refused(refused):
     rows = [[*row, "b"] for row in ROWS]
-    assert refused(plain(rows, header=[*HEADER, "title"])) == "a.csv: the header contains 'title' twice; must be once"
+    assert (
+        refused(plain(rows, header=[*HEADER, "title"]))
+        == "a.csv: the header contains 'title' twice; it must occur once"
+    )
 
 
-def test_names_that_differ_in_case_alone_are_not_guessed(read, refused):
+def test_names_that_differ_only_in_case_are_not_guessed(read, refused):
     content = plain([[*row, "b"] for row in ROWS], header=["id", "Text", "title", "lang", "TEXT"])
     assert refused(content).startswith(
         "corpus.columns.document: a.csv has Text and TEXT; name one of them (columns: id,"
@@ -172,7 +175,7 @@ def test_names_that_differ_in_case_alone_are_not_guessed(read, refused):
     assert read(content, columns={"document": "Text"}) == EXPECTED
 
 
-def test_all_missing_columns_are_named_at_once(refused):
+def test_all_missing_columns_are_reported_together(refused):
     line = refused("key;lead;rest\n1;a;b\n")
     assert line.startswith("corpus.columns.document: a.csv has none of document, text, ")
     assert "(columns: key, lead, rest); corpus.columns.summary: none of summary, highlights, " in line
@@ -188,8 +191,8 @@ POSITIONS = [(column, closed) for column in range(4) for closed in (None, 0, 1, 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 7), (2, 3), (2, 6), (6, 7)])
 @pytest.mark.parametrize(("column", "closed"), POSITIONS)
-def test_a_quotation_mark_by_chance_never_merges_rows(read, refused, column, closed, first, last):
-    """A value of row `first` begins with a quotation mark; one in row `last`, or none, ends with another."""
+def test_stray_quotation_mark_never_merges_rows(read, refused, column, closed, first, last):
+    """A value of row `first` begins with a quotation mark; a value of row `last`, or no value, ends with one."""
     rows = [[*row] for row in ROWS]
     rows[first][column] = '"' + rows[first][column]
     if closed is not None:
@@ -197,15 +200,15 @@ def test_a_quotation_mark_by_chance_never_merges_rows(read, refused, column, clo
     line = refused(plain(rows))
     assert line.startswith(f"a.csv, row {first + 1} (")
     assert "corpus.quoting=none" in line
-    kept = [row for row in rows if row[3] == "en"]  # others have their quotation mark in the language
+    kept = [row for row in rows if row[3] == "en"]  # the others have the quotation mark in their language
     assert read(plain(rows), quoting="none") == [tuple(row[:3]) for row in kept]
 
 
-def test_a_quotation_mark_in_the_header_is_refused(refused):
+def test_stray_quotation_mark_in_the_header_is_refused(refused):
     assert refused('id,"text,title\nr1,a,b\nr2,c",d\n').startswith("a.csv, header (lines 1 to 3): a quoted value")
 
 
-def test_a_value_that_holds_rows_is_read_if_asked(read):
+def test_value_that_contains_rows_is_read_with_minimal_quoting(read):
     content = 'text,title\nSome text,Its title\n"1,2\n3,4\n5,6",Numbers\n'
     with pytest.raises(
         UserError, match=r"^a.csv, row 2 \(lines 3 to 5\): a quoted value seems to contain several rows"
@@ -218,7 +221,7 @@ POEMS = [
     "Roses are red, violets are blue,\nsugar is sweet, and so are you.",
     "Roses are red, yes\nViolets are blue",
     "One, two, three,\nfour, five, six,\n\nseven, eight, nine,\nten.",
-    'He said, "Stay, please."\n"No," she said, "never."',
+    'He message, "Stay, please."\n"No," she message, "never."',
     "Dear Ann,\r\nthe river, the village, and the rain are well.\r\nYours, B.",
     "A paragraph, with commas, and more, of them, to the end.\n\nAnother one, with commas, too, as many, as that.",
 ]
@@ -226,13 +229,13 @@ POEMS = [
 
 @pytest.mark.parametrize("header", [["text", "title"], ["id", "text", "title"], HEADER, HEADER[::-1]])
 @pytest.mark.parametrize("settings", [{}, {"delimiter": ";"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\n"}])
-def test_honest_values_of_several_lines_are_read(read, header, settings):
+def test_genuine_values_of_several_lines_are_read(read, header, settings):
     rows = [{"id": f"p{n}", "text": poem, "title": f"Poem, number {n}", "lang": "en"} for n, poem in enumerate(POEMS)]
     content = written([[row[name] for name in header] for row in rows], header, **settings)
     assert [row[1:] for row in read(content)] == [(row["text"], row["title"]) for row in rows]
 
 
-def test_a_tsv_value_has_no_quotation_marks(read, caplog):
+def test_quotation_marks_in_tsv_are_text(read, caplog):
     caplog.set_level(logging.INFO, "bisum")
     rows = [[*row] for row in ROWS]
     rows[1][1] = '"Never" was the answer'
@@ -240,12 +243,12 @@ def test_a_tsv_value_has_no_quotation_marks(read, caplog):
     rows[4][1] = 'closed 5"'
     rows[6][1] = '"Both ends"'
     assert read(plain(rows, "\t"), "a.tsv") == [tuple(row[:3]) for row in rows]
-    said = "a.tsv: values that keep the quotation marks around them (corpus.quoting=minimal removes these): 1"
-    assert said in caplog.messages
+    message = "a.tsv: values that keep their surrounding quotation marks (corpus.quoting=minimal removes them): 1"
+    assert message in caplog.messages
     assert read(plain(rows, "\t"), "a.tsv", quoting="none")[6][1] == '"Both ends"'
 
 
-def test_a_tsv_that_only_quoting_explains_is_read_so_and_said(read, caplog):
+def test_tsv_that_requires_quoting_is_read_with_it_and_reported(read, caplog):
     caplog.set_level(logging.INFO, "bisum")
     rows = [[*row] for row in ROWS]
     rows[3][1] = 'Two\nlines with a "word"'
@@ -258,12 +261,12 @@ def test_a_tsv_that_only_quoting_explains_is_read_so_and_said(read, caplog):
         assert any(reason in message and "corpus.quoting" in message for message in caplog.messages)
 
 
-def test_a_ragged_tsv_is_not_mended_by_quotation_marks(refused):
+def test_quotation_marks_do_not_mend_a_ragged_tsv(refused):
     rows = [[*row] for row in ROWS]
     rows[2][1], rows[4] = '"Open', rows[4][:3]
     line = refused(plain(rows, "\t"), "a.tsv")
-    assert line.startswith("a.tsv, row 5 (line 6): must have 4 values, as the header, not 3; put a value that holds")
-    assert line.endswith("in double quotes, with corpus.quoting=minimal")
+    assert line.startswith("a.tsv, row 5 (line 6): has 3 values but the header has 4; put a value that contains")
+    assert line.endswith("in double quotes and set corpus.quoting=minimal")
 
 
 def test_latin_1_is_refused_with_its_line(refused):
@@ -273,7 +276,7 @@ def test_latin_1_is_refused_with_its_line(refused):
     assert line.startswith("a.csv, line 4: not UTF-8 (byte 8 of the line); convert the file to UTF-8 (iconv -f WINDOWS")
 
 
-def test_what_a_file_is_like_is_reported_once_for_all_splits(call_bisum, tmp_path):
+def test_properties_of_a_file_are_reported_once_for_all_splits(call_bisum, tmp_path):
     (tmp_path / "a.csv").write_text("text,title,lang\nA cat sleeps.,A cat on the roof,en,\n", encoding="utf-8")
     splits = [f"corpus.{split}=a.csv" for split in ("train", "validation", "test")]
     done = call_bisum("baseline", "corpus=files", *splits, "languages=[en]", "tracker=none", "hydra.run.dir=run")
@@ -281,47 +284,47 @@ def test_what_a_file_is_like_is_reported_once_for_all_splits(call_bisum, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "swallower",
+    "merged",
     [
         'r1,"Doc one is here, sum one\nr2,Doc two here",sum two\n',
         'r1,"Doc one is here\nr2,Doc two here",sum two\n',
     ],
 )
-def test_two_rows_are_not_one(refused, swallower):
+def test_two_merged_rows_are_detected(refused, merged):
     rows = "".join(f'r{n},"Doc {n} here, yes",sum {n}\n' for n in range(3, 43))
-    line = refused(f"id,document,summary\n{swallower}{rows}")
+    line = refused(f"id,document,summary\n{merged}{rows}")
     assert line.startswith("a.csv, row 1 (lines 2 to 3): a quoted value seems to contain several rows")
 
 
 @pytest.mark.parametrize("text", ["Rome, x\nOslo,London,Paris", "A poem,\nwith, commas, here", "One,\n2,500 men,went"])
-def test_two_honest_lines_are_read(read, text):
+def test_value_of_two_genuine_lines_is_read(read, text):
     rows = "".join(f'r{n},"Doc {n} here, yes",sum {n}\n' for n in range(3, 43))
     assert len(read(f'id,document,summary\nr1,"{text}",sum one\n{rows}')) == 41
 
 
-def test_a_space_before_a_quotation_mark_is_no_part_of_the_value(read):
+def test_space_before_a_quotation_mark_is_ignored(read):
     assert read('id, "text", "title"\nr1, "a, b", "c"\n') == [("r1", "a, b", "c")]
 
 
-def test_a_repeated_header_is_left_out_and_reported(read, caplog):
+def test_repeated_header_is_left_out_and_reported(read, caplog):
     with caplog.at_level(logging.INFO, "bisum"):
         assert len(read("id,text,title\nr1,a b,c\nid,text,title\nr2,d e,f\n")) == 2
     assert "a.csv: rows that repeat the header, left out: 1" in caplog.messages
 
 
-def test_words_that_stand_for_missing_values_elsewhere_are_reported(read, caplog):
+def test_null_and_na_are_text_and_reported(read, caplog):
     with caplog.at_level(logging.INFO, "bisum"):
         read("text,title\na b,NULL\nNA,d\nc,NA\n")
-    assert "a.csv: values NULL read as text, not as missing: 1" in caplog.messages
-    assert "a.csv: values NA read as text, not as missing: 2" in caplog.messages
+    assert "a.csv: NULL values read as text, not as missing: 1" in caplog.messages
+    assert "a.csv: NA values read as text, not as missing: 2" in caplog.messages
 
 
 @pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x1f\x8b\x08"])
-def test_a_file_that_is_no_text_is_named(refused, start):
-    assert ", not text; save what it contains as text" in refused(start + b"\n\x00rest")
+def test_binary_file_is_reported(refused, start):
+    assert ", not text; save its contents as text" in refused(start + b"\n\x00rest")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
 @pytest.mark.parametrize("title", ["привет мир", "猫が寝る"])
-def test_wide_text_may_have_any_script_after_its_header(read, encoding, title):
+def test_utf_16_can_have_any_script_after_its_header(read, encoding, title):
     assert read(f"id,text,title\nr1,{title},x\n".encode(encoding)) == [("r1", title, "x")]

@@ -1,4 +1,4 @@
-"""A server that says nothing, or stops in the middle, gives a line."""
+"""A server that sends nothing or stops midway is reported in one line."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 1000000\r\
 
 @contextmanager
 def server(reply: bytes) -> Iterator[int]:
-    """Serve a beginning and nothing after it, on a port."""
+    """Serve `reply` and nothing after it, on the port yielded."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         kept = []
 
@@ -37,16 +37,16 @@ def server(reply: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("reply", [b"", HEAD], ids=["silent", "stalled"])
-def test_a_server_that_stops_gives_a_line(reply):
+def test_stalled_server_is_reported_in_one_line(reply):
     with server(reply) as port:
         began = time.perf_counter()
         with pytest.raises(UserError) as raised:
             Files(path=f"http://127.0.0.1:{port}/rows.csv", language="en", timeout=0.5).load(["en"])
         assert time.perf_counter() - began < 20
-    said = "the server sent nothing for 0.5 seconds; corpus.timeout sets how long to wait"
-    assert str(raised.value) == f"corpus.path: http://127.0.0.1:{port}/rows.csv: {said}"
+    problem = "the server sent nothing for 0.5 seconds; raise corpus.timeout to wait longer"
+    assert str(raised.value) == f"corpus.path: http://127.0.0.1:{port}/rows.csv: {problem}"
 
 
-def test_any_other_protocol_is_waited_for_no_longer():
+def test_timeout_applies_to_other_protocols():
     with server(b"") as port, pytest.raises(UserError, match="the server sent nothing for"):
         Files(path=f"ftp://127.0.0.1:{port}/rows.csv", language="en", timeout=0.5).load(["en"])

@@ -1,4 +1,4 @@
-"""Parquet as other programs write it: bytes, large strings, dictionaries, decimals, dates, repeated names."""
+"""Parquet files from other programs: bytes, large strings, dictionaries, decimals, dates, repeated names."""
 
 import dataclasses
 import datetime
@@ -44,8 +44,8 @@ def test_text_of_any_type_is_read(load, kind):
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
-def test_bytes_that_are_not_utf_8_are_refused_with_their_row(load, kind):
-    with pytest.raises(UserError, match=r"^a.parquet, row 2: title is not UTF-8; write the file anew, in UTF-8$"):
+def test_bytes_that_are_not_utf_8_are_reported_with_their_row(load, kind):
+    with pytest.raises(UserError, match=r"^a.parquet, row 2: title is not UTF-8; save the file again in UTF-8$"):
         load({"title": pa.array([b"A", "Año".encode("latin-1")], kind)})
 
 
@@ -56,7 +56,7 @@ def test_bytes_that_are_not_utf_8_are_refused_with_their_row(load, kind):
         (pa.array([decimal.Decimal(10**20), decimal.Decimal(7)], pa.decimal128(30, 0)), [str(10**20), "7"]),
     ],
 )
-def test_whole_numbers_of_any_type_are_ids(load, ids, expected):
+def test_whole_numbers_of_any_type_can_be_ids(load, ids, expected):
     assert load({"id": ids})["id"].to_pylist() == expected
 
 
@@ -72,11 +72,11 @@ ODD = {
 
 
 @pytest.mark.parametrize("column", ODD.values(), ids=ODD)
-def test_a_guessed_category_of_another_type_is_left_out_and_a_named_one_refused(load, caplog, column):
+def test_category_of_another_type_is_left_out_if_guessed_and_refused_if_named(load, caplog, column):
     caplog.set_level(logging.INFO, "bisum")
     assert load({"category": column})["category"].to_pylist() == [None, None]
     assert caplog.messages[0].startswith("category is left out: a.parquet, row 1: category is ")
-    with pytest.raises(UserError, match=r"^a.parquet, row 1: .*\(corpus.columns.category=null reads no such column\)$"):
+    with pytest.raises(UserError, match=r"^a.parquet, row 1: .*\(corpus.columns.category=null ignores the column\)$"):
         load({"category": column}, category="category")
 
 
@@ -84,11 +84,11 @@ def test_a_column_of_nan_is_empty(load):
     assert load({"category": pa.array([float("nan")] * 2)})["category"].to_pylist() == [None, None]
 
 
-def test_a_repeated_name_is_refused_if_it_is_wanted(load):
+def test_repeated_name_is_refused_if_it_is_picked(load):
     table = pa.table(PLAIN)
-    with pytest.raises(UserError, match=r"^a.parquet: the schema contains 'title' twice; must be once$"):
+    with pytest.raises(UserError, match=r"^a.parquet: the schema contains 'title' twice; it must occur once$"):
         load(table.append_column("title", table["title"]))
     assert load(table.append_column("note", table["id"]).append_column("note", table["id"])).num_rows == 2
     inner = pa.StructArray.from_arrays([pa.array(["a", "b"])] * 2, ["body", "body"])
-    with pytest.raises(UserError, match=r"^a.parquet: the schema contains 'text.body' twice; must be once$"):
+    with pytest.raises(UserError, match=r"^a.parquet: the schema contains 'text.body' twice; it must occur once$"):
         load({"text": inner}, document="text.body")
