@@ -27,7 +27,7 @@ class AccelerateTrainer(Trainer):
         accelerator = Accelerator(
             mixed_precision=session.device.accelerate_precision,
             cpu=session.device.is_cpu,
-            device_placement=False,  # everything is placed already, AdamW's step counts on the CPU
+            device_placement=False,  # everything is already placed, AdamW's step counts on the CPU
         )
         model, optimizer = accelerator.prepare(session.model, session.optimizer)
         if accelerator.scaler is not None:
