@@ -39,7 +39,7 @@ def ban_repeated_ngrams(config: GenerationConfig, prompt_length: int) -> tuple[G
 def force_first_token(tokens: torch.Tensor, prompt_length: int) -> LogitsProcessor:
     """Return a processor that forces each row's own token after the `prompt_length` tokens of the decoder's prompt.
 
-    transformers' `forced_bos_token_id` forces one token for all rows. `tokens` has the shape (rows,); the beams of a row
+    transformers' `forced_bos_token_id` forces one token for all rows. `tokens` has shape (rows,); the beams of a row
     are adjacent.
     """
     from transformers import LogitsProcessor
