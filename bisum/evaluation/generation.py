@@ -50,7 +50,7 @@ class GeneratedBatch:
     at_limit: list[bool]
     """Whether each summary reached the token limit without an end-of-sequence token."""
     loss_sum: float
-    """Cross-entropy of the references, summed over their tokens; NaN if not requested."""
+    """Cross-entropy of the references in nats, summed over their tokens; NaN if not requested."""
     loss_tokens: int
     """Number of tokens in that sum."""
 

@@ -24,7 +24,10 @@ _POSITION_BUCKETS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class T5Architecture:
-    """A T5 encoder-decoder (Raffel et al. 2020) of any size."""
+    """A T5 encoder-decoder (Raffel et al. 2020) of any size.
+
+    Raises ValueError if d_model is not a multiple of num_heads, or the model has too many parameters.
+    """
 
     tokenizer: Name
     """Directory of a tokenizer, or `pkg://PACKAGE` for one in a Python package."""
@@ -63,7 +66,7 @@ class T5Architecture:
 
         folder = located(self.tokenizer, "model.architecture.tokenizer")
         if not Path(folder).is_dir():
-            raise UserError(f"model.architecture.tokenizer: there is no directory '{self.tokenizer}'")
+            raise UserError(f"model.architecture.tokenizer: no directory '{self.tokenizer}'")
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         return tokenizer
 

@@ -32,7 +32,7 @@ def fetch(
     progress: ShowProgress | None,
     further: Sequence[str] = (),
 ) -> Path:
-    """Return the local folder of a model's files, optionally with weights (pickled only if there are no others).
+    """Return the local folder of a model's files, optionally with weights (pickled only if no others exist).
 
     `further` are names or patterns of additional files.
 

@@ -150,7 +150,7 @@ def _checkpoint(
     given = str(options.checkpoint)
     checkpoint = located(given)
     if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
-        raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
+        raise UserError(f"model.checkpoint: no directory '{checkpoint}'")
     if not Path(checkpoint).is_dir():
         pickles = weights and options.pickled_weights
         folder = _reading("model.checkpoint", given, lambda: fetch(given, options.revision, weights, pickles, progress))

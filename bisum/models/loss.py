@@ -11,7 +11,7 @@ from bisum.interfaces.family import IGNORED_LABEL
 
 
 def count_all_tokens(batches: Sequence[Mapping[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
-    """Return the number of labels that are not ignored in batches on the CPU, as a scalar tensor on `device`."""
+    """Return the number of non-ignored labels in batches on the CPU, as a scalar tensor on `device`."""
     counts = torch.stack([count_tokens(batch["labels"]) for batch in batches])
     return counts.to(device).sum()  # moved before the sum: XLA can recompile for the value of a moved scalar
 
@@ -41,5 +41,5 @@ def token_loss(
 
 
 def count_tokens(labels: torch.Tensor) -> torch.Tensor:
-    """Return the number of labels that are not ignored, as a scalar tensor."""
+    """Return the number of non-ignored labels, as a scalar tensor."""
     return (labels != IGNORED_LABEL).sum()

@@ -71,7 +71,7 @@ class AccelerateTrainer(Trainer):
 
 
 def _groups(batches: Iterable[Any], size: int, skip: int) -> Iterator[list[Any]]:
-    """Yield lists of `size` batches (the last may be shorter), skipping the first `skip` lists."""
+    """Yield lists of `size` batches (the last can be shorter), skipping the first `skip` lists."""
     iterator = iter(batches)
     next(islice(iterator, skip * size, skip * size), None)
     while group := list(islice(iterator, size)):

@@ -82,7 +82,7 @@ class CheckpointStore:
 
     @property
     def newest(self) -> Path | None:
-        """The newest checkpoint, which may be damaged."""
+        """The newest checkpoint, which can be damaged."""
         return next(reversed(checkpoints_in(self.directory)), None)
 
     def set_aside_after(self, epoch: float, why: str) -> dict[str, str]:

@@ -47,8 +47,8 @@ class Profile(Watcher):
         recorded = min(self._steps, left - self._warmup)
         if (self._warmup, recorded) != (WARMUP, self._steps):
             self._run.screen.note(
-                f"profile: {_count(left)} left, too few for {WARMUP} of warmup and {self._steps} recorded "
-                f"(debug.profile_steps); using {self._warmup} for warmup, recording {recorded}"
+                f"profile: {_count(left)} left, too few for {WARMUP} warmup and {self._steps} recorded steps "
+                f"(debug.profile_steps); using {self._warmup} for warmup and {recorded} for recording"
             )
         self._last = self._warmup + recorded
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._device.type == "cuda" else [])]

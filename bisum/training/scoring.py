@@ -61,7 +61,7 @@ class Scoring:
         """Record and show the validation scores of lead-k."""
         run, lead, baseline = self._run, self._config.evaluation.lead, self._baseline
         logged = {name for line in run.metrics() for name in line}
-        if baseline.metrics.keys() - logged:  # a resumed run may have new metrics
+        if baseline.metrics.keys() - logged:  # a resumed run can have new metrics
             run.write_evaluation(f"validation-lead{lead}", baseline)
             run.log(baseline.metrics, 0, 0.0, baseline.histograms)
         scores = {"system": f"lead-{lead}", "split": "validation", **baseline.metrics}

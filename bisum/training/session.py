@@ -126,7 +126,7 @@ class Session:
         self._since = time.perf_counter()
 
     def begin_step(self) -> None:
-        """Seed the random generators for the step, so that dropout depends only on (seed, step)."""
+        """Seed the random generators for the step: dropout depends only on (seed, step)."""
         seed_step(self.model.device, self.seed * 1_000_003 + self.progress.step)
         self.watcher.begin_step()
 

@@ -29,7 +29,7 @@ def all_finite(directory):
 
 @pytest.fixture
 def corrupt(monkeypatch):
-    """Corrupt training once, as `corrupt(STEP, change)`: `change(session, LOSS)` may return another loss."""
+    """Corrupt training once, as `corrupt(STEP, change)`: `change(session, LOSS)` can return another loss."""
 
     def corrupt_once(step, change):
         end_step = Session.end_step
@@ -190,7 +190,7 @@ def test_steps_are_counted_up_to_the_first_non_finite_one():
     steps = FiniteSteps(4)
     for loss, norm in [(1.0, 2.0), (1.5, None), (2.0, math.inf), (2.0, 1.0)]:
         steps.add(torch.tensor(loss), None if norm is None else torch.tensor(norm))
-    assert steps.checkpoint_step(8) == 5  # the weights of step 6 give the norm of step 7
+    assert steps.checkpoint_step(8) == 5  # the weights of step 6 lead to the norm of step 7
     steps.reset(8)
     steps.add(torch.tensor(1.0), None)
     assert steps.checkpoint_step(9) == 8  # a step with a finite loss can still lead to non-finite weights

@@ -39,7 +39,7 @@ class Encoder:
     def batches(
         self, texts: Sequence[str], claims: Sequence[str] | None, size: int
     ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Yield the indices and model inputs of texts in batches of similar length.
+        """Yield the indices and model inputs, shape (rows, tokens), of texts in batches of similar length.
 
         `claims` are the second texts of pairs. Inputs that are too long are cut at the end; pairs, at the end of the
         longer text.
@@ -62,7 +62,7 @@ def torch_device(name: Literal["auto", "cpu", "gpu", "tpu"]) -> torch.device:
         UserError: `name` is gpu, but no GPU is available.
     """
     if name == "gpu" and not torch.cuda.is_available():
-        raise UserError(f"device: no GPU that torch {torch.__version__} can use was found; choose cpu")
+        raise UserError(f"device: torch {torch.__version__} found no usable GPU; choose cpu")
     return torch.device("cuda" if name in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
 
 
@@ -158,7 +158,7 @@ def _find_folder(checkpoint: str, revision: str | None, progress: ShowProgress |
     if Path(folder).is_dir():
         return folder
     if checkpoint.startswith(("/", ".", "~")):
-        raise UserError(f"checkpoint: there is no directory '{checkpoint}'")
+        raise UserError(f"checkpoint: no directory '{checkpoint}'")
     try:
         return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=progress, further=("README.md",)))
     except Exception as error:  # network errors have many types

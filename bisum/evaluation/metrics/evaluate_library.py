@@ -68,7 +68,7 @@ class EvaluateMetric(Metric):
         return name if name_problem(name) is None else f"metric_{name}"
 
     def _name(self, result: str) -> str:
-        """Return a valid name for a further result, whose own can be any text."""
+        """Return a valid name for a further result, whose key can be any text."""
         name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self._label}_{result}")
         return name if name_problem(name) is None else f"{name}_value"
 
