@@ -62,6 +62,6 @@ def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int
         for at in value if name == "eos_token_id" and isinstance(value, list) else [value]:
             if at is not None and (type(at) is not int or not 0 <= at < (vocabulary or at + 1)):
                 raise UserError(
-                    f"model.checkpoint: {name} in its {file} is {value!r}; must be the id of one of its "
-                    f"{vocabulary or ''} tokens"
+                    f"model.checkpoint: {name} in its {file} is {value!r}; must be a token id"
+                    f"{f' below {vocabulary}' if vocabulary else ''}"
                 )
