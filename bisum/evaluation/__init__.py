@@ -1,1 +1,1 @@
-"""Generation, ROUGE, intervals and baselines."""
+"""Generation, metrics, confidence intervals and baselines."""

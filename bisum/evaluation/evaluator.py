@@ -1,4 +1,4 @@
-"""The scoring of models and baselines, in training and after it."""
+"""Scoring of models and baselines, during and after training."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ class Evaluation:
     """The scores of one system on one split."""
 
     scores: RowScores
-    """Scores of every row in the order of ids, so that all evaluations of a split have the same order."""
+    """Scores of every row, sorted by id: all evaluations of a split share this order."""
     fingerprint: str
     """Hash of the scored rows; see `bisum.corpus.corpus.scored_rows_fingerprint`."""
     metrics: dict[str, float]
     """Metrics by their names in `metrics.jsonl`."""
     described: dict[str, dict[str, Any]]
-    """What each score is, by name, as plain data; see `bisum.interfaces.score.Score.described`."""
+    """Description of each score by name, as plain data; see `bisum.interfaces.score.Score.described`."""
     predictions: list[dict[str, Any]]
     """Every scored row, in the order of the split: id, language, category, document, reference, prediction."""
     histograms: dict[str, dict[str, list[float]]]
-    """Histograms (`counts`, and `edges` of the bins) of ROUGE-L and of the lengths of a model's summaries in tokens."""
+    """Histograms (`counts` and bin `edges`) of ROUGE-L, 0 to 100, and of a model's summary lengths in tokens."""
     seconds: dict[str, float]
-    """Time that each metric took, by its name in the configuration."""
+    """Seconds that each metric took, by its name in the configuration."""
 
 
 class Evaluator:
-    """A scorer of every row of a split, exactly once and with the same code for every system."""
+    """Scores every row of a split exactly once, with the same code for every system."""
 
     def __init__(
         self,
@@ -63,31 +63,32 @@ class Evaluator:
         shapes: Shapes | None = None,
         profile: str = "rouge",
     ) -> None:
-        """Prepare to score as `config` says.
+        """Prepare the scoring that `config` describes.
 
         Args:
-            config: states the languages, and how to generate and score summaries.
+            config: the languages, and the settings of generation and scoring.
             progress: shows the progress of generation.
             check_interrupt: called between batches; raises if a signal asked the run to end.
             precision: number format of the forward pass: float32, bf16 or fp16.
-            shapes: the only shapes of batches; None: any shape.
-            profile: the ROUGE profile that is shown and drawn.
+            shapes: the allowed batch shapes; None: any.
+            profile: the ROUGE profile to show and plot.
         """
         self.config = config
         self.precision = precision
         self.shapes = shapes
         self.profile = profile
         self._unsplit: set[str] = set()
-        self._wholes: set[str] = set()
+        self._without_interval: set[str] = set()
         self._progress = progress
         self._check_interrupt = check_interrupt
         self._metrics: dict[str, Metric] = {"rouge": Rouge(), **config.metric}
 
     def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
-        """Generate and score; add `loss` (mean over reference tokens) and `gen_len` (mean generated tokens) to ROUGE.
+        """Generate and score summaries; add `loss` (mean over reference tokens) and `gen_len` (mean generated tokens).
 
         Raises:
             Interrupted: a signal asked the run to end; nothing is recorded.
+            UserError: see `score`.
         """
         from bisum.evaluation.generation import generate
 
@@ -109,8 +110,8 @@ class Evaluator:
                 self._check_interrupt()
         own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": sum(lengths) / len(split)}
         scored = self.score(split.rows, summaries, prefix, at_limit)
-        counted = _histogram(lengths, loaded.max_summary_tokens)
-        histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": counted}
+        lengths_histogram = _histogram(lengths, loaded.max_summary_tokens)
+        histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": lengths_histogram}
         return replace(scored, metrics=own | scored.metrics, histograms=histograms)
 
     def baseline(self, rows: pa.Table) -> Evaluation:
@@ -125,14 +126,14 @@ class Evaluator:
         return self.score(rows, leads, "baseline")
 
     def difference(self, system: Evaluation, baseline: Evaluation) -> dict[str, float]:
-        """Return how a system differs from a baseline over the same rows, as `difference/...` metrics."""
+        """Return the differences between a system and a baseline over the same rows, as `difference/...` metrics."""
         samples = self.config.evaluation.bootstrap_samples
         return difference(system.scores, baseline.scores, samples, BOOTSTRAP_SEED, self.config.languages)
 
     def score(
         self, rows: pa.Table, summaries: list[str], prefix: str, at_limit: Sequence[bool] | None = None
     ) -> Evaluation:
-        """Score one summary for each row of a table; `at_limit` says which of a model's reached its token limit.
+        """Score one summary per row of a table; `at_limit` marks a model's summaries that reached the token limit.
 
         Raises:
             UserError: a configured metric fails, or returns an invalid value.
@@ -150,9 +151,9 @@ class Evaluator:
             at_limit=None if at_limit is None else tuple(at_limit[row] for row in order),
         )
         scores, seconds = measured(self._metrics, texts, self._progress, self._check_interrupt)
-        if wholes := scores.wholes.keys() - self._wholes:
-            logger.info("no interval, since the metric gives one number for all rows: %s", ", ".join(sorted(wholes)))
-            self._wholes |= wholes
+        if new := scores.corpus_scores.keys() - self._without_interval:
+            logger.info("no interval for %s: the metric returns one number for all rows", ", ".join(sorted(new)))
+            self._without_interval |= new
         metrics = aggregate(
             scores, prefix, self.config.evaluation.bootstrap_samples, BOOTSTRAP_SEED, self.config.languages
         )
@@ -165,13 +166,13 @@ class Evaluator:
         return Evaluation(scores, fingerprint, metrics, described, predictions, histograms, seconds)
 
     def _described(self, scores: RowScores) -> dict[str, dict[str, Any]]:
-        """Return what each score is: those that metrics state, in their order, and those found besides."""
-        stated = dict(MODEL_SCORES)
+        """Return the description of each score: those that the metrics declare, in their order, then any others."""
+        declared = dict(MODEL_SCORES)
         for metric in self._metrics.values():
-            stated |= metric.scores
+            declared |= metric.scores
         found = {name: column.score for name, column in scores.columns.items()}
-        found |= {name: whole.score for name, whole in scores.wholes.items()}
-        described = {name: score.described() for name, score in {**stated, **found}.items()}
+        found |= {name: corpus_score.score for name, corpus_score in scores.corpus_scores.items()}
+        described = {name: score.described() for name, score in {**declared, **found}.items()}
         for name, values in described.items():
             if (key := self.config.metric_of(name)) is not None:
                 values["metric"] = key
@@ -179,7 +180,7 @@ class Evaluator:
 
 
 def _histogram(values: ArrayLike, highest: int) -> dict[str, list[float]]:
-    """Count values in at most 20 fixed bins over [0, highest], so that epochs can be compared."""
+    """Count values in at most 20 fixed bins over [0, highest], which are comparable across epochs."""
     counts, edges = np.histogram(values, bins=min(highest, 20), range=(0, highest))
     return {"counts": counts.tolist(), "edges": edges.tolist()}
 

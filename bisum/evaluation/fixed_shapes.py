@@ -20,20 +20,20 @@ def generate_in_shape(
     config: GenerationConfig,
     processors: LogitsProcessorList,
 ) -> torch.Tensor:
-    """Return what `model.generate` returns, but call the model with decoder inputs of one shape for all tokens.
+    """Generate as `model.generate` does, but with one shape of decoder inputs for all tokens.
 
-    transformers runs the search, with its n-grams, lengths and beams, on the host. For every token, the ids so far are
+    transformers runs the search (n-grams, lengths, beams) on the host. For every token, the ids so far are
     padded to the full length, and the causal mask hides the padding. The output embedding is applied only to the last
-    id. Its position is a tensor, so that one program serves all tokens. There is no key-value cache.
+    id, whose position is a tensor: one program serves all tokens. There is no key-value cache.
 
     Args:
         model: an encoder-decoder model, on any device.
         input_ids: token ids of the documents, on the CPU, shape (rows, document tokens).
         attention_mask: mask of the documents, on the model's device, of the same shape.
         encoder_states: the encoder's output on the model's device, shape (rows, document tokens, model size).
-        decoder_starts: the tokens that each row's decoder starts with, on the CPU, shape (rows, start tokens).
-        config: states `max_new_tokens`.
-        processors: what changes the scores of the next tokens, as the search calls it on the CPU.
+        decoder_starts: the first decoder tokens of each row, on the CPU, shape (rows, start tokens).
+        config: must set `max_new_tokens`.
+        processors: logits processors, which the search calls on the CPU.
 
     Returns:
         Token ids on the CPU, without the start tokens, shape (rows, at most max_new_tokens).

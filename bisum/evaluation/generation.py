@@ -39,18 +39,18 @@ _SPECIAL_TOKENS = (
 
 @dataclass(frozen=True)
 class GeneratedBatch:
-    """The output of a model for some rows of a split."""
+    """A model's output for some rows of a split."""
 
     rows: list[int]
     """Indices of the rows in the split."""
     summaries: list[str]
     """Generated texts, in the order of `rows`."""
     lengths: list[int]
-    """Tokens of each summary, with the end-of-sequence token, without those that its family forces before it."""
+    """Tokens of each summary: includes the end-of-sequence token, excludes tokens that its family forces before it."""
     at_limit: list[bool]
-    """Whether each summary reached the limit of tokens without its end."""
+    """Whether each summary reached the token limit without an end-of-sequence token."""
     loss_sum: float
-    """Cross-entropy of the references, summed over their tokens; NaN if not requested."""
+    """Cross-entropy of the references in nats, summed over their tokens; NaN if not requested."""
     loss_tokens: int
     """Number of tokens in that sum."""
 
@@ -58,7 +58,10 @@ class GeneratedBatch:
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
     """Return the decoding settings: special tokens from the checkpoint, the rest from the configuration.
 
-    The limits of length have room for the tokens that a family forces before the summary, such as its language.
+    The length limits leave room for the tokens that a family forces before the summary, such as its language.
+
+    Raises:
+        UserError: the checkpoint lacks a required special token.
     """
     model = loaded.model
     own = model.generation_config
@@ -68,15 +71,15 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
         found = (special[name], getattr(model.config, name, None), getattr(loaded.tokenizer, name, None))
         special[name] = next((value for value in found if value is not None), None)
         if special[name] is None:
-            raise UserError(f"model.checkpoint: its config.json and generation_config.json give no {name}")
+            raise UserError(f"model.checkpoint: {name} is missing from its config.json and generation_config.json")
     ends = end_tokens(special["eos_token_id"])
-    if (taught := loaded.tokenizer.eos_token_id) not in (None, *ends):  # summaries end with it in training
-        special["eos_token_id"] = [*ends, taught]
+    if (trained_end := loaded.tokenizer.eos_token_id) not in (None, *ends):  # summaries end with it in training
+        special["eos_token_id"] = [*ends, trained_end]
     forced = loaded.family.forced_tokens
-    of_beams = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
+    beam_options = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
     return GenerationConfig(
         **special,
-        **(of_beams if options.num_beams > 1 else {}),
+        **(beam_options if options.num_beams > 1 else {}),
         max_new_tokens=loaded.max_summary_tokens + forced,
         min_new_tokens=options.min_tokens + forced if options.min_tokens else None,
         num_beams=options.num_beams,
@@ -88,12 +91,12 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
 
 
 def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
-    """Set `generation_config` as the model's own, and return it.
+    """Make `generation_config` the model's own, and return it.
 
     transformers fills unset options of a call from the model's own, so a checkpoint's settings would leak into ours.
-    The model also saves its own, so that a plain `generate` decodes as the evaluation did; mBART-50 takes the language
-    as `forced_bos_token_id`. There is one exception: `no_repeat_ngram_size` then also counts the prompt of a
-    decoder-only model and an end token that starts the decoder.
+    The saved model also includes it: a plain `generate` decodes as the evaluation did, if mBART-50 gets the language as
+    `forced_bos_token_id`. There is one exception: `no_repeat_ngram_size` then also counts the prompt of a decoder-only
+    model and an end token that starts the decoder.
     """
     loaded.model.generation_config = generation_config(loaded, options)
     return loaded.model.generation_config
@@ -110,10 +113,10 @@ def generate(
     *,
     scored: bool = True,
 ) -> Iterator[GeneratedBatch]:
-    """Yield the summary of every row of the split once, in batches of similar length; with losses if `scored`.
+    """Yield the summary of every row of the split once, in batches of similar length; compute losses if `scored`.
 
-    `precision` (float32, bf16 or fp16) applies to the whole model, including the encoder in generation. If `shapes` are
-    given, the model is called only with those.
+    `precision` (float32, bf16 or fp16) applies to the whole model, including the encoder in generation. With
+    `shapes`, the model is called only with those.
     """
     model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
     collate = Collator(loaded, shapes, batch_size)
@@ -144,7 +147,7 @@ def generate(
                 rows,
                 family.decode(loaded.tokenizer, ids),
                 lengths,
-                [not is_over for is_over in ended],
+                [not has_end for has_end in ended],
                 float(loss),
                 int(count_tokens(collated["labels"])),
             )
@@ -158,10 +161,10 @@ def summarize(
     batch_size: int,
     precision: str = "float32",
 ) -> list[str]:
-    """Return the summary of each document, whose language has the same index.
+    """Return the summary of each document; the language at the same index is its own.
 
     Raises:
-        UserError: the model does not know a language.
+        UserError: the model does not support a language.
     """
     if not documents:
         return []
@@ -174,7 +177,7 @@ def summarize(
 
 
 def _batches(lengths: np.ndarray[Any, Any], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of rows of similar length, longest first, so that a lack of memory shows at once."""
+    """Yield the indices of rows of similar length, longest first: a lack of memory shows at once."""
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size].tolist()
@@ -186,7 +189,7 @@ def _autocast(model: PreTrainedModel, precision: str) -> torch.autocast:
 
 @contextmanager
 def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Set evaluation mode for the block."""
+    """Put the model in evaluation mode for the block."""
     was_training = model.training
     model.eval()
     try:

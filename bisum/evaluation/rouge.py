@@ -26,9 +26,9 @@ class Rouge(Metric):
     scores = ROUGE_SCORES
 
     def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
-        """Report the slow engine."""
+        """Report if only the slow engine is installed."""
         if not IS_FAST:
-            yield "rouge-score-rs is not installed; rouge_score gives the same ROUGE, about 10 times slower"
+            yield "rouge-score-rs is not installed; rouge_score computes the same ROUGE about 10 times slower"
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
         """See `Metric.compute`."""
@@ -44,14 +44,14 @@ class Rouge(Metric):
 def score_rows(predictions: Sequence[str], references: Sequence[str], languages: Sequence[str]) -> NDArray[np.float64]:
     """Score each prediction against its reference, both split into sentences by the rules of the row's language.
 
-    The profile `rouge` equals rouge_score bit for bit. Raises ValueError if the three differ in length.
+    The profile `rouge` equals rouge_score bit for bit. Raises ValueError if the arguments differ in length.
 
     Returns:
         Values in [0, 1], shape (rows, ROUGE_PROFILES, ROUGE_TYPES, ROUGE_MEASURES).
     """
     rows = list(zip(predictions, references, languages, strict=True))
-    predicted = [_one_sentence_a_line(prediction, language) for prediction, _, language in rows]
-    expected = [_one_sentence_a_line(reference, language) for _, reference, language in rows]
+    predicted = [_one_sentence_per_line(prediction, language) for prediction, _, language in rows]
+    expected = [_one_sentence_per_line(reference, language) for _, reference, language in rows]
     profiles = [
         score_pairs(expected, predicted, use_stemmer=True),
         score_tokens(expected, predicted, languages, unicode_tokens),
@@ -59,5 +59,5 @@ def score_rows(predictions: Sequence[str], references: Sequence[str], languages:
     return np.stack(profiles, axis=1)
 
 
-def _one_sentence_a_line(text: str, language: str) -> str:
+def _one_sentence_per_line(text: str, language: str) -> str:
     return "\n".join(split_sentences(text, language))

@@ -1,6 +1,6 @@
-"""The engine of ROUGE: the Rust port of rouge_score, or rouge_score itself where the port has no wheel.
+"""The ROUGE engine: the Rust port of rouge_score, or rouge_score itself where the port has no wheel.
 
-Both give the same floats; `tests/benchmarks/metrics.py` measures their speed.
+Both return the same floats; `tests/benchmarks/metrics.py` measures their speed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,9 +39,9 @@ def score_tokens(
     languages: Sequence[str],
     tokenize: Callable[[str, str], Iterable[str]],
 ) -> NDArray[np.float64]:
-    """Return ROUGE over tokens of one's own, from `tokenize(line, language)`; the shape is that of `score_pairs`.
+    """Return ROUGE over the tokens of `tokenize(line, language)`, in the shape of `score_pairs`.
 
-    Each token is replaced by a unique number. rouge_score's tokenizer keeps numbers, and ROUGE only tests equality.
+    Each token becomes a unique number: rouge_score's tokenizer keeps numbers, and ROUGE only tests for equality.
     """
     codes: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Scores of every row, and what follows from them: means, intervals, values per language and paired differences."""
+"""Scores of every row, and their means, intervals, values per language and paired differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bisum.evaluation.bootstrap import bounds, resampled_means, share_above_zero
 from bisum.interfaces.score import Score, score_name
 
 ROWS_KEY = "bisum.rows"
-"""Key of the fingerprint of the scored rows in the metadata of a table of scores."""
+"""Metadata key of the scored rows' fingerprint in a table of scores."""
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -36,12 +36,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A score that has no values of rows."""
+class CorpusScore:
+    """A corpus-level score, which has no values of rows."""
 
     score: Score
     values: Mapping[str, float]
-    """The score of all rows (language "") and of each language's."""
+    """The score of all rows (language "") and of each language's rows."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class RowScores:
     languages: tuple[str, ...]
     """Language code of each row."""
     columns: Mapping[str, Column]
-    """Scores with a value for each row, by name."""
-    wholes: Mapping[str, Whole] = field(default_factory=dict)
-    """Scores of all rows together, by name."""
+    """Scores with a value per row, by name."""
+    corpus_scores: Mapping[str, CorpusScore] = field(default_factory=dict)
+    """Corpus-level scores, by name."""
 
     def table(self, fingerprint: str) -> pa.Table:
         """Return the values of rows as a table with the columns `id`, `language` and the names of `columns`.
 
-        The values are as the metric returned them, before `Score.scale`; rows without a value are null. The table's
-        metadata holds the fingerprint of the rows under `ROWS_KEY`.
+        The values are as the metric returned them, before `Score.scale`; rows without a value are null. The
+        metadata contains the rows' fingerprint under `ROWS_KEY`.
         """
         columns = {"id": pa.array(self.ids, pa.string()), "language": pa.array(self.languages, pa.string())}
         for name, column in self.columns.items():
@@ -75,10 +75,10 @@ class RowScores:
 def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages: Iterable[str]) -> dict[str, float]:
     """Return metrics by their names in the logs: `eval/rouge1`, `eval/es/rouge1`, `eval/unicode/es/rougeL_low`, ...
 
-    Each is `Score.scale` x a mean over the rows that have a value, or the score's own aggregate of counts. `_low` and
-    `_high` bound its 95 % bootstrap interval from `samples` resamples; `_rows` is the number of rows with a value, if
-    some have none. A score without a value, or whose aggregate is not finite, has only `_rows`, which is 0. The metrics
-    are over all rows, and over those of each of `languages` that has rows. `prefix` is `eval`, `test` or `baseline`.
+    Each is `Score.scale` times the mean over the rows with a value, or the score's own aggregate of counts. `_low` and
+    `_high` bound its 95 % bootstrap interval from `samples` resamples; `_rows` counts the rows with a value if some
+    lack one. A score without values, or with a non-finite aggregate, has only `_rows`, which is 0. Metrics cover all
+    rows, and the rows of each of `languages` that has any. `prefix` is `eval`, `test` or `baseline`.
     """
     metrics: dict[str, float] = {}
     for language, rows in _parts(scores.languages, languages):
@@ -86,7 +86,8 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
         found = {
             name: _Statistic.of(scores.columns[name], rows, present[name]) for name in present if present[name].any()
         }
-        resampled = _resampled({name: of for name, of in found.items() if of.score.interval}, samples, seed)
+        with_interval = {name: statistic for name, statistic in found.items() if statistic.score.interval}
+        resampled = _resampled(with_interval, samples, seed)
         for name, mask in present.items():
             count, statistic = int(mask.sum()), found.get(name)
             key = score_name(prefix, name, language=language)
@@ -100,9 +101,10 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
             if name in resampled:
                 low, high = bounds(resampled[name])
                 metrics |= {f"{key}_low": float(scale * low), f"{key}_high": float(scale * high)}
-        for name, whole in scores.wholes.items():
-            if language in whole.values:
-                metrics[score_name(prefix, name, language=language)] = whole.score.scale * whole.values[language]
+        for name, corpus_score in scores.corpus_scores.items():
+            if language in corpus_score.values:
+                key = score_name(prefix, name, language=language)
+                metrics[key] = corpus_score.score.scale * corpus_score.values[language]
     return metrics
 
 
@@ -111,10 +113,13 @@ def difference(
 ) -> dict[str, float]:
     """Return the differences between two systems over the same rows: `difference/rouge1`, `difference/es/chrf`, ...
 
-    Each is `ours` minus `theirs` over the rows in which both have a value. `_rows` is the number of those rows, unless
-    they are all. `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better`
-    is the percentage of resamples in which `ours` is better, by the score's direction. A score of whole splits has the
-    difference alone. Scores of only one system, and those without an interval, are left out.
+    Each is `ours` minus `theirs` over the rows in which both have a value. `_rows` counts those rows if some are
+    missing. `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better` is
+    the percentage of resamples in which `ours` is better, by the score's direction. A corpus-level score has only the
+    difference. Scores of only one system, and scores without an interval, are omitted.
+
+    Raises:
+        ValueError: the two systems were not scored over the same rows.
     """
     if ours.ids != theirs.ids:
         raise ValueError("the two systems were not scored over the same rows")
@@ -127,7 +132,7 @@ def difference(
             for name in names
             if both[name].any()
         }
-        statistics = {name: of for name, of in statistics.items() if math.isfinite(of.value)}
+        statistics = {name: statistic for name, statistic in statistics.items() if math.isfinite(statistic.value)}
         metrics |= {
             f"{score_name('difference', name, language=language)}_rows": 0 for name in names if name not in statistics
         }
@@ -142,8 +147,8 @@ def difference(
                 metrics[f"{key}_better"] = float(100 * better)
             if (count := int(both[name].sum())) < rows.sum():
                 metrics[f"{key}_rows"] = count
-        for name in ours.wholes.keys() & theirs.wholes.keys():
-            own, other = ours.wholes[name], theirs.wholes[name].values
+        for name in ours.corpus_scores.keys() & theirs.corpus_scores.keys():
+            own, other = ours.corpus_scores[name], theirs.corpus_scores[name].values
             if language in own.values and language in other:
                 key = score_name("difference", name, language=language)
                 metrics[key] = own.score.scale * (own.values[language] - other[language])
@@ -152,40 +157,40 @@ def difference(
 
 @dataclass(frozen=True)
 class _Statistic:
-    """A function of the means of some columns of numbers over rows."""
+    """A function of the means over rows of some columns of numbers."""
 
     score: Score
     value: float
     numbers: Floats
     """Shape (rows, k)."""
     size: float = 1
-    """Magnitude of the scores behind a difference, by which rounding errors are told from differences."""
-    of_two: bool = False
-    """Whether the first half of the columns is ours, the second theirs, and the statistic their difference."""
+    """Magnitude of the scores behind a difference, which sets the tolerance for rounding errors."""
+    is_difference: bool = False
+    """Whether the statistic is a difference; if so, the first half of the columns is ours, the second theirs."""
 
     @classmethod
     def of(cls, column: Column, rows: Mask, present: Mask, size: float = 1) -> _Statistic:
-        """Return the score over the rows of a mask, of which those in `present` have a value."""
+        """Return the score over the rows of a mask; `present` marks those with a value."""
         numbers = _numbers(column, rows, present)
         if column.score.aggregate is None:
-            # One mean per column sums in the order of np.mean over a list of scores, so both are equal bit for bit.
+            # The mean of one column sums in the order of np.mean over a list, so both agree bit for bit.
             return cls(column.score, float(column.values[present].mean()), numbers, size)
         return cls(column.score, float(aggregated(column.score, numbers.sum(axis=0))), numbers, size)
 
     @classmethod
     def of_pair(cls, ours: Column, theirs: Column, rows: Mask, both: Mask) -> _Statistic:
-        """Return the difference of two systems in a score, over the rows of a mask in which both have a value."""
+        """Return the difference between two systems, over the rows of a mask in which both have a value."""
         if ours.score.aggregate is None:
             size = max(float(np.abs(column.values[both]).max()) for column in (ours, theirs))
             return cls.of(Column(ours.score, ours.values - theirs.values), rows, both, size)
         numbers = [_numbers(column, rows, both) for column in (ours, theirs)]
         own, other = (float(aggregated(ours.score, part.sum(axis=0))) for part in numbers)
         size = max(abs(own), abs(other))
-        return cls(ours.score, own - other, np.concatenate(numbers, axis=1), size, of_two=True)
+        return cls(ours.score, own - other, np.concatenate(numbers, axis=1), size, is_difference=True)
 
     def of_means(self, means: Floats) -> Floats:
         """Return the statistic of the columns' means: (samples, k) -> (samples,)."""
-        if self.of_two:
+        if self.is_difference:
             ours, theirs = np.split(means, 2, axis=1)
             return aggregated(self.score, ours) - aggregated(self.score, theirs)
         if self.score.aggregate is not None:
@@ -198,14 +203,14 @@ class _Statistic:
 
 
 def aggregated(score: Score, counts: Floats) -> Floats:
-    """Return the aggregate of counts: (..., k) -> (...); NaN where it is not defined, as for 0 / 0."""
+    """Return the aggregate of counts: (..., k) -> (...); NaN where it is undefined, such as 0 / 0."""
     assert score.aggregate is not None
     with np.errstate(all="ignore"):
         return np.asarray(score.aggregate(counts), dtype=np.float64)
 
 
 def _numbers(column: Column, rows: Mask, present: Mask) -> Floats:
-    """Return what to resample, shape (rows, k): values or counts; a last column marks values if some are missing."""
+    """Return the numbers to resample, shape (rows, k): values or counts, then a mask of values if some are missing."""
     columns = column.values[rows].reshape(int(rows.sum()), -1)
     has_value = present[rows]
     filled = np.where(has_value[:, None], columns, 0)
@@ -215,18 +220,18 @@ def _numbers(column: Column, rows: Mask, present: Mask) -> Floats:
 
 
 def _resampled(statistics: Mapping[str, _Statistic], samples: int, seed: int) -> dict[str, Floats]:
-    """Return `samples` resamples of each statistic, all from the same drawn rows: arrays of shape (samples,)."""
+    """Return `samples` resamples of each statistic, from the same drawn rows: arrays of shape (samples,)."""
     if not statistics:
         return {}
     parts = [statistic.numbers for statistic in statistics.values()]
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     means = np.split(resampled_means(np.concatenate(parts, axis=1), samples, seed), ends, axis=1)
-    return {name: statistic.of_means(of) for (name, statistic), of in zip(statistics.items(), means, strict=True)}
+    return {name: statistic.of_means(part) for (name, statistic), part in zip(statistics.items(), means, strict=True)}
 
 
 def _parts(row_languages: Sequence[str], languages: Iterable[str]) -> Iterator[tuple[str, Mask]]:
-    """Yield "" and a mask of all rows, then each language that has rows, and their mask."""
-    of = np.array(row_languages, dtype=object)
-    for language, rows in [("", np.ones(len(of), bool)), *((language, of == language) for language in languages)]:
+    """Yield "" with a mask of all rows, then each language that has rows with their mask."""
+    own = np.array(row_languages, dtype=object)
+    for language, rows in [("", np.ones(len(own), bool)), *((language, own == language) for language in languages)]:
         if rows.any():
             yield language, rows

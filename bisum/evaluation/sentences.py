@@ -1,4 +1,4 @@
-"""Sentence splitting with bundled models and the marks of every script, the same on every machine."""
+"""Sentence splitting with bundled models and the end marks of every script, identical on every machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import regex
 from bisum.corpus.languages import tools_for
 
 # Unicode counts the Burmese comma (U+104A) as an end mark, but not the Tibetan shad. Two Ethiopic word separators often
-# replace the full stop. Punkt decides about ! and ?, which some names contain.
+# replace the full stop. Punkt decides on ! and ?, which some names contain.
 _SHAD = r"[\u0F0D-\u0F11\u0F14]"
 _WIDE_STOP = r"(?:(?<!\p{Nd})\uFF0E|\uFF0E(?!\p{Nd}))"
 _MARK = rf"(?:[\p{{Sentence_Break=STerm}}--[!?\u104A]]|{_SHAD}(?:\s*{_SHAD})*+|\u1361\u1361|{_WIDE_STOP})"
@@ -20,10 +20,10 @@ _MORE = r"[\p{Sentence_Break=STerm}.…]*+"
 _CLOSERS = r"""(?:[\p{Close_Punctuation}\p{Final_Punctuation}]|["'](?=["']*(?:\s|$)))*+"""
 _CONTINUES = r"\s*[\p{Sentence_Break=SContinue}--[\-\u2013\u2014]]"
 _END = regex.compile(rf"{_MARK}{_MORE}{_CLOSERS}(?!{_CONTINUES})", regex.V1)
-"""A mark that always ends a sentence, with the quotation marks and brackets that it closes (rules SB8a to SB11 of
+"""A mark that always ends a sentence, with the closing quotation marks and brackets after it (rules SB8a to SB11 of
 https://www.unicode.org/reports/tr29)."""
 
-# Pronouns, prepositions and conjunctions of Russian, Ukrainian and Bulgarian. In mid-sentence they are in lower case.
+# Pronouns, prepositions and conjunctions of Russian, Ukrainian and Bulgarian, which are lower-case in mid-sentence.
 _STARTERS = (
     "Он|Она|Оно|Они|Это|Этот|Эта|Эти|Его|Её|Ее|Их|Мы|Вы|Ты|Там|Тогда|Затем|Потом|После|Но|Однако|Также|Как|Когда|Если|"
     "При|Для|По|На|За|До|От|Из|Во|Не|Так|Теперь|Сейчас|Позже|Сегодня|"
@@ -49,7 +49,7 @@ def split_sentences(text: str, language: str) -> list[str]:
     split = _tokenizer(tools.punkt).tokenize
     sentences: list[str] = []
     for part in (part.strip() for piece in _pieces(text, tools.language) for part in split(piece)):
-        if sentences and _END.fullmatch(part):  # as in `?` and then a danda
+        if sentences and _END.fullmatch(part):  # such as a danda after `?`
             sentences[-1] += part
         elif part:
             sentences.append(part)
@@ -57,7 +57,7 @@ def split_sentences(text: str, language: str) -> list[str]:
 
 
 def _pieces(text: str, language: str | None) -> list[str]:
-    """Cut a text where a sentence certainly ends."""
+    """Split a text where a sentence certainly ends."""
     if text.isascii() and language != "hy":  # most English texts
         return [text]
     patterns = [_END, _YEAR_END, *([_ARMENIAN_COLON] if language == "hy" else [])]
@@ -67,7 +67,7 @@ def _pieces(text: str, language: str | None) -> list[str]:
 
 @cache
 def _tokenizer(model: str) -> punkt.PunktSentenceTokenizer:
-    whole = punkt.tokenizer_for(model)
-    # Without the marks of `_END`, after which Punkt would also split where a comma continues the sentence.
-    ends = tuple(mark for mark in whole.rules.sent_end_chars if not _END.match(mark))
-    return punkt.PunktSentenceTokenizer(whole.params, rules=replace(whole.rules, sent_end_chars=ends))
+    full = punkt.tokenizer_for(model)
+    # Drop the marks of `_END`: Punkt would split after them even where a comma continues the sentence.
+    ends = tuple(mark for mark in full.rules.sent_end_chars if not _END.match(mark))
+    return punkt.PunktSentenceTokenizer(full.params, rules=replace(full.rules, sent_end_chars=ends))

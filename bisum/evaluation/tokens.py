@@ -1,4 +1,4 @@
-"""The tokens of the profile `unicode`: words of any script, or characters where no blanks separate words."""
+"""Tokens of the ROUGE profile `unicode`: words of any script, or characters where no spaces separate words."""
 
 import unicodedata
 from functools import cache, lru_cache
@@ -14,16 +14,16 @@ CHARACTER = regex.compile(r"[\p{Latin}\p{Nd}][\p{Latin}\p{Nd}\p{M}]*|[\p{L}\p{N}
 """A letter with its marks, or a run of Latin letters and digits."""
 
 _INVISIBLE = regex.compile(r"[\u00AD\u2060\uFEFF]")
-"""Soft hyphens and marks without width, which only say where a line may break."""
+"""Soft hyphens and zero-width marks, which only control line breaks."""
 _TONE_AFTER_VOWEL = regex.compile(r"([\u0E4D\u0ECD])([\u0E48-\u0E4B\u0EC8-\u0ECB])")
 """The first half of a Thai or Lao vowel (sara am) with a tone mark, which are typed in either order."""
 _GREEK_ACCENTS = regex.compile(r"[\u0300\u0301\u0313\u0314\u0342\u0345]")
 
 
 def unicode_tokens(text: str, language: str, *, stemmed: bool = True) -> list[str]:
-    """Return the tokens of the profile `unicode`: folded, and stemmed by Snowball where it has the language.
+    """Return the tokens of the profile `unicode`: folded, and stemmed if Snowball supports the language.
 
-    A token is a run of letters, digits and their combining marks. In a language written without blanks, it is a letter
+    A token is a run of letters, digits and their combining marks. In a language written without spaces, it is a letter
     with its marks, or a run of Latin letters and digits. Snowball removes acute accents from Spanish stems (`está` and
     `esta` match) but keeps ñ, and it removes umlauts from German stems.
     """
@@ -33,10 +33,10 @@ def unicode_tokens(text: str, language: str, *, stemmed: bool = True) -> list[st
 
 
 def _fold(text: str, tools: LanguageTools) -> str:
-    """Return a text in which variants of a character are equal: capitals, widths, ligatures, superscripts.
+    """Return a text without variants of characters: capitals, widths, ligatures, superscripts.
 
-    The form is Unicode's NFKC, to which the tokenizers of T5, mT5 and mBART-50 bring all text: none of them can write
-    `m²`, only `m2`. Case is folded by the rules of the language.
+    The form is Unicode's NFKC, which the tokenizers of T5, mT5 and mBART-50 also apply: they write `m2`, never `m²`.
+    Case is folded by the rules of the language.
     """
     if text.isascii() and not tools.dotless_i:  # most English texts
         return text.lower()
@@ -51,8 +51,8 @@ def _fold(text: str, tools: LanguageTools) -> str:
 
 @lru_cache(maxsize=2**17)
 def snowball_stem(token: str, stemmer: str) -> str:
-    """Return the stem of a token by the Snowball stemmer of that name in nltk."""
-    # nltk's Arabic stemmer remembers earlier words, so each word gets a new one.
+    """Return a token's stem by nltk's Snowball stemmer of that name."""
+    # nltk's Arabic stemmer keeps state between words, so each word gets a new one.
     stem: str = (SnowballStemmer(stemmer) if stemmer == "arabic" else _stemmer(stemmer)).stem(token)
     return stem
 

@@ -1,4 +1,4 @@
-"""Architectures, which build models with random weights."""
+"""Architectures: models built with random weights."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-_MOST_PARAMETERS = 20_000_000_000
-"""The most weights of an architecture; the largest T5 has 11 billion."""
+_MAX_PARAMETERS = 20_000_000_000
+"""Maximum number of weights of an architecture; the largest T5 has 11 billion."""
 _POSITION_BUCKETS = 32
-"""Buckets of the relative positions, for each head of the first layer of encoder and decoder."""
+"""Relative position buckets per head, in the first layer of the encoder and of the decoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class T5Architecture:
-    """A T5 encoder-decoder (Raffel et al. 2020) of any size."""
+    """A T5 encoder-decoder (Raffel et al. 2020) of any size.
+
+    Raises ValueError if d_model is not a multiple of num_heads, or the model has too many parameters.
+    """
 
     tokenizer: Name
     """Directory of a tokenizer, or `pkg://PACKAGE` for one in a Python package."""
@@ -42,13 +45,13 @@ class T5Architecture:
     def __post_init__(self) -> None:
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
-        if (parameters := self.parameters()) > _MOST_PARAMETERS:
+        if (parameters := self.parameters()) > _MAX_PARAMETERS:
             raise ValueError(
-                f"d_model, d_ff and num_layers make {parameters:,} parameters; the limit is {_MOST_PARAMETERS:,}"
+                f"d_model, d_ff and num_layers make {parameters:,} parameters; the limit is {_MAX_PARAMETERS:,}"
             )
 
     def parameters(self, vocabulary: int = 0) -> int:
-        """Return the number of weights of the layers, and of the embeddings of `vocabulary` tokens."""
+        """Return the number of weights in the layers and in the embeddings of `vocabulary` tokens."""
         attention, feed_forward = 4 * self.d_model**2, 2 * self.d_model * self.d_ff
         # An encoder layer has one attention and two norms, a decoder layer two and three.
         layers = self.num_layers * (3 * attention + 2 * feed_forward + 5 * self.d_model)
@@ -56,22 +59,25 @@ class T5Architecture:
         return layers + positions + 2 * self.d_model + vocabulary * self.d_model
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
-        """Return the tokenizer in the directory."""
+        """Return the tokenizer in the directory; raise UserError if the directory does not exist."""
         from pathlib import Path
 
         from transformers import AutoTokenizer
 
         folder = located(self.tokenizer, "model.architecture.tokenizer")
         if not Path(folder).is_dir():
-            raise UserError(f"model.architecture.tokenizer: there is no directory '{self.tokenizer}'")
+            raise UserError(f"model.architecture.tokenizer: no directory '{self.tokenizer}'")
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         return tokenizer
 
     def build_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-        """Return a `T5ForConditionalGeneration` with random weights and embeddings tied to the head."""
+        """Return a `T5ForConditionalGeneration` with random weights and embeddings tied to the head.
+
+        Raises UserError if the weights exceed the machine's memory.
+        """
         from transformers import T5Config, T5ForConditionalGeneration
 
-        self._refuse_more_than_memory(len(tokenizer))
+        self._check_memory(len(tokenizer))
         config = T5Config(
             vocab_size=len(tokenizer),
             d_model=self.d_model,
@@ -88,8 +94,8 @@ class T5Architecture:
         config.decoder_start_token_id = tokenizer.pad_token_id
         return T5ForConditionalGeneration(config)
 
-    def _refuse_more_than_memory(self, vocabulary: int) -> None:
-        """Refuse weights that the machine's memory cannot hold, where the operating system says how much it has."""
+    def _check_memory(self, vocabulary: int) -> None:
+        """Refuse weights that exceed the machine's memory, where the operating system reports it."""
         try:
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         except (AttributeError, OSError, ValueError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError, reason
 from bisum.interfaces.family import IGNORED_LABEL, Family
-from bisum.models.decoding import fresh_ngrams
+from bisum.models.decoding import ban_repeated_ngrams
 from bisum.models.prompts import columns, cut, encode_prompts
 from bisum.models.weights import load_weights
 
@@ -30,36 +30,37 @@ if TYPE_CHECKING:
 class DecoderOnly(Family):
     """Causal language models: GPT-2 (Radford et al. 2019, who summarize with `TL;DR:`) and instruction-tuned models.
 
-    The prompt is prefix, document and suffix. If the tokenizer has a chat template, the prompt is the user's turn and
-    the summary is the assistant's.
+    The prompt consists of prefix, document and suffix. With a chat template, it is the user's turn and the summary is
+    the assistant's.
     """
 
     left_padded: ClassVar[bool] = True
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
-        """Return the tokenizer; if it has no padding token, as in GPT-2, it pads with the end-of-sequence token."""
+        """Return the tokenizer; without a padding token, as in GPT-2, it pads with the end-of-sequence token."""
         tokenizer = super().load_tokenizer(checkpoint, **options)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model of the checkpoint; raises UserError if it lacks weights or a required argument."""
+        """Return the model of the checkpoint; raise UserError if it lacks weights or a required argument."""
         from transformers import AutoModelForCausalLM
 
         model = load_weights(AutoModelForCausalLM, checkpoint, config, options)
-        if lacking := {"logits_to_keep", "position_ids"} - set(inspect.signature(model.forward).parameters):
-            raise UserError(f"model.checkpoint: a {type(model).__name__} takes no {min(lacking)}, which bisum needs")
+        if missing := {"logits_to_keep", "position_ids"} - set(inspect.signature(model.forward).parameters):
+            kind = type(model).__name__
+            raise UserError(f"model.checkpoint: {kind} does not accept {min(missing)}, which bisum needs")
         return model
 
     def check(self, reader: TextReader) -> None:
-        """Refuse limits that together exceed the model's positions, and a prompt without an instruction."""
+        """Refuse token limits that together exceed the model's positions, and a prompt without an instruction."""
         positions = getattr(reader.config, "max_position_embeddings", None)
         left = None if positions is None else positions - reader.max_summary_tokens
         if left is not None and reader.max_document_tokens > left:
             raise UserError(
-                f"model.max_document_tokens: {reader.max_document_tokens} and model.max_summary_tokens, "
-                f"{reader.max_summary_tokens}, share the model's {positions} positions; at most {max(left, 0)} are left"
+                f"model.max_document_tokens: {reader.max_document_tokens} and model.max_summary_tokens "
+                f"{reader.max_summary_tokens} exceed the model's {positions} positions; {max(left, 0)} remain"
             )
         self.check_prompt(reader)
 
@@ -67,10 +68,10 @@ class DecoderOnly(Family):
         """Refuse a prompt without an instruction; a family whose `encode` writes the whole prompt overrides this."""
         if not _is_chat(reader) and not reader.suffix.strip():
             raise UserError(
-                "model.suffix: a decoder-only model must be told where the summary begins; model=gpt2 uses TL;DR:"
+                "model.suffix: a decoder-only model needs a marker where the summary begins; model=gpt2 uses TL;DR:"
             )
         if not (reader.prefix + reader.suffix).strip():
-            raise UserError("model.prefix: a chat model must be told what to do; model=qwen_instruct does so")
+            raise UserError("model.prefix: a chat model needs an instruction; model=qwen_instruct has one")
         _prompt(reader, "")
 
     def encode(
@@ -121,9 +122,9 @@ class DecoderOnly(Family):
         config: GenerationConfig,
         states: torch.Tensor | None,  # noqa: ARG002 - there is no encoder
     ) -> torch.Tensor:
-        """Return the text generated after the prompts; n-grams may repeat the document's but not the summary's own."""
+        """Return the tokens generated after the prompts; the ban on repeated n-grams ignores the prompts."""
         prompt = int(inputs["logits_to_keep"][0]) + 1
-        config, processors = fresh_ngrams(config, prompt)
+        config, processors = ban_repeated_ngrams(config, prompt)
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
             input_ids=inputs["input_ids"][:, :prompt],
             attention_mask=inputs["attention_mask"][:, :prompt],
@@ -145,5 +146,5 @@ def _prompt(reader: TextReader, document: str) -> str:
     turns = [{"role": "user", "content": text}]
     try:
         return str(reader.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # jinja2 or a function that a template calls may raise anything
-        raise UserError(f"model.checkpoint: its chat template fails on a user's turn ({reason(error)})") from error
+    except Exception as error:  # jinja2 and the functions of a template can raise anything
+        raise UserError(f"model.checkpoint: its chat template fails on a user turn ({reason(error)})") from error

@@ -11,44 +11,44 @@ if TYPE_CHECKING:
 
 
 def end_tokens(eos_token_id: int | list[int]) -> list[int]:
-    """Return the end tokens of a generation config, which states one id or a list, as a list."""
+    """Return the end-of-sequence ids of a generation config, which contains one id or a list, as a list."""
     return eos_token_id if isinstance(eos_token_id, list) else [eos_token_id]
 
 
-def fresh_ngrams(config: GenerationConfig, started: int) -> tuple[GenerationConfig, LogitsProcessorList]:
-    """Return the settings that ban repeated n-grams in a summary, ignoring the `started` tokens before it.
+def ban_repeated_ngrams(config: GenerationConfig, prompt_length: int) -> tuple[GenerationConfig, LogitsProcessorList]:
+    """Return settings and processors that ban repeated n-grams, ignoring the first `prompt_length` tokens.
 
-    transformers would count them: with `no_repeat_ngram_size=1`, BART could never end, since its start token is its end
+    transformers would count these: with `no_repeat_ngram_size=1`, BART could never end, since it starts with its end
     token.
     """
     from transformers import LogitsProcessor, LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
     if not (size := config.no_repeat_ngram_size):
         return config, LogitsProcessorList()
-    usual = NoRepeatNGramLogitsProcessor(size)
+    ban = NoRepeatNGramLogitsProcessor(size)
 
-    class FreshNGrams(LogitsProcessor):
+    class NoRepeatedNGrams(LogitsProcessor):
         def __call__(self, input_ids: Any, scores: Any) -> Any:
-            return usual(input_ids[:, started:], scores)
+            return ban(input_ids[:, prompt_length:], scores)
 
     config = copy(config)
     config.no_repeat_ngram_size = 0
-    return config, LogitsProcessorList([FreshNGrams()])
+    return config, LogitsProcessorList([NoRepeatedNGrams()])
 
 
-def force_first(tokens: torch.Tensor, started: int) -> LogitsProcessor:
-    """Return a processor that makes each row's own token the first after the `started` tokens of the decoder's prompt.
+def force_first_token(tokens: torch.Tensor, prompt_length: int) -> LogitsProcessor:
+    """Return a processor that forces each row's own token after the `prompt_length` tokens of the decoder's prompt.
 
-    transformers' `forced_bos_token_id` does the same with one token for all rows. `tokens` has the shape (rows,); the
-    beams of a row are adjacent.
+    transformers' `forced_bos_token_id` forces one token for all rows. `tokens` has shape (rows,); the beams of a row
+    are adjacent.
     """
     from transformers import LogitsProcessor
 
-    class ForcedFirst(LogitsProcessor):
+    class ForcedFirstToken(LogitsProcessor):
         def __call__(self, input_ids: Any, scores: Any) -> Any:
-            if input_ids.shape[1] > started:
+            if input_ids.shape[1] > prompt_length:
                 return scores
-            of_beams = tokens.to(scores.device).repeat_interleave(len(scores) // len(tokens))
-            return scores.new_full(scores.shape, -float("inf")).scatter_(1, of_beams[:, None], 0)
+            beam_tokens = tokens.to(scores.device).repeat_interleave(len(scores) // len(tokens))
+            return scores.new_full(scores.shape, -float("inf")).scatter_(1, beam_tokens[:, None], 0)
 
-    return ForcedFirst()
+    return ForcedFirstToken()

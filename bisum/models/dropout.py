@@ -7,9 +7,9 @@ from torch.nn.modules.dropout import _DropoutNd
 
 
 def remove_dropout(model: nn.Module) -> None:
-    """Set every probability of dropout and of skipped layers in a model to 0; its configuration stays as it is.
+    """Set all probabilities of dropout and of skipped layers in a model to 0; do not change its configuration.
 
-    Modules hold them as `nn.Dropout` or, for functional dropout, as numbers such as BART's `activation_dropout`.
+    Modules store them as `nn.Dropout` or, for functional dropout, as numbers such as BART's `activation_dropout`.
     """
     for module in model.modules():
         if isinstance(module, _DropoutNd):

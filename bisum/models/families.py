@@ -1,6 +1,6 @@
 """The built-in model families, and the choice of a checkpoint's family.
 
-Your own family is a class that inherits from one of these. `model.family._target_` names it.
+Your own family is a class that inherits from one of these; set `model.family._target_` to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
 from bisum.interfaces.family import IGNORED_LABEL, Family
 from bisum.models.decoder_only import DecoderOnly
-from bisum.models.decoding import end_tokens, force_first, fresh_ngrams
+from bisum.models.decoding import ban_repeated_ngrams, end_tokens, force_first_token
 from bisum.models.prompts import columns, cut, encode_prompts
 from bisum.models.weights import load_weights
 
@@ -36,21 +36,21 @@ class EncoderDecoder(Family):
     """Encoder-decoder models with one source and one target text, such as BART (Lewis et al. 2020)."""
 
     start_tokens: ClassVar[int] = 1
-    """Number of decoder tokens before the first generated one, which may be a forced one."""
+    """Number of decoder tokens before the first generated one, which can be a forced one."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model of the checkpoint; raises UserError if it lacks weights or the decoder's start token."""
+        """Return the model of the checkpoint; raise UserError if it lacks weights or the decoder's start token."""
         from transformers import AutoModelForSeq2SeqLM
 
         model = load_weights(AutoModelForSeq2SeqLM, checkpoint, config, options)
         if model.config.decoder_start_token_id is None:
             model.config.decoder_start_token_id = getattr(model.generation_config, "decoder_start_token_id", None)
         if model.config.decoder_start_token_id is None:
-            raise UserError(f"model.checkpoint: config.json of '{checkpoint}' gives no decoder_start_token_id")
+            raise UserError(f"model.checkpoint: config.json of '{checkpoint}' has no decoder_start_token_id")
         return model
 
     def check(self, reader: TextReader) -> None:
-        """Refuse limits above the model's positions."""
+        """Refuse token limits above the model's positions."""
         positions = getattr(reader.config, "max_position_embeddings", None)
         if positions is None:
             return
@@ -60,17 +60,15 @@ class EncoderDecoder(Family):
         }
         for key, (tokens, others) in limits.items():
             if tokens + others > positions:
-                besides = f", {others} of them not for the summary" if others else ""
-                raise UserError(
-                    f"model.max_{key}_tokens: {tokens} is more than the model's {positions} positions{besides}"
-                )
+                reserved = f", {others} of them reserved" if others else ""
+                raise UserError(f"model.max_{key}_tokens: {tokens} exceeds the model's {positions} positions{reserved}")
 
     def encode(
         self,
         reader: TextReader,
         documents: Sequence[str],
         summaries: Sequence[str],
-        languages: Sequence[str],  # noqa: ARG002 - these models treat all languages alike
+        languages: Sequence[str],  # noqa: ARG002 - the encoding is the same for all
     ) -> dict[str, list[Any]]:
         """Tokenize documents as source text and summaries as target text."""
         tokenizer, end = reader.tokenizer, reader.tokenizer.eos_token_id
@@ -127,8 +125,8 @@ class EncoderDecoder(Family):
     ) -> tuple[torch.Tensor, GenerationConfig, LogitsProcessorList]:
         """Return the decoder's prompt, shape (rows, start_tokens), and the settings and processors of `generate`."""
         starts = inputs["decoder_input_ids"][:, : self.start_tokens]
-        started = self.start_tokens if config.decoder_start_token_id in end_tokens(config.eos_token_id) else 0
-        return starts, *fresh_ngrams(config, started)
+        prompt_length = self.start_tokens if config.decoder_start_token_id in end_tokens(config.eos_token_id) else 0
+        return starts, *ban_repeated_ngrams(config, prompt_length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +134,7 @@ class T5(EncoderDecoder):
     """T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and related models."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
-        """Return the model; keep a separate head, as in mT5 and T5 v1.1, separate.
+        """Return the model; a separate head, as in mT5 and T5 v1.1, stays separate.
 
         transformers' MT5Config declares the head tied, so resizing or re-tying would overwrite it with the embedding.
         This corrects the flag on the loaded model.
@@ -148,13 +146,13 @@ class T5(EncoderDecoder):
         return model
 
     def precision_problem(self, precision: str) -> str | None:
-        """Refuse fp16: activations of models trained in bf16 overflow its range."""
+        """Return why fp16 fails: activations of models trained in bf16 overflow its range."""
         if precision == "fp16":
             return "T5-family activations overflow fp16 and the loss becomes NaN; use bf16 or float32"
         return None
 
     def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:
-        """Return the sentinels of pretraining, and the ids that only pad the vocabulary."""
+        """Return the sentinels of pretraining and the ids that only pad the vocabulary."""
         sentinels = [at for token, at in tokenizer.get_vocab().items() if re.fullmatch(r"▁?<extra_id_\d+>", token)]
         return sorted({*sentinels, *range(len(tokenizer), vocabulary)})
 
@@ -164,7 +162,7 @@ class Pegasus(EncoderDecoder):
     """PEGASUS (Zhang et al. 2020), which writes line breaks as `<n>`."""
 
     def precision_problem(self, precision: str) -> str | None:
-        """Refuse fp16, which transformers' documentation of PEGASUS advises against."""
+        """Return why fp16 fails; transformers' documentation of PEGASUS advises against it."""
         return "PEGASUS overflows fp16; use bf16 or float32" if precision == "fp16" else None
 
     def encode(
@@ -184,8 +182,8 @@ class Pegasus(EncoderDecoder):
 class MBart50(EncoderDecoder):
     """mBART-50 (Tang et al. 2020): `[language] text </s>` on both sides; the decoder starts with `</s>`.
 
-    As in transformers, the loss includes the language token, and generation forces it as the first token, so that it
-    counts in the length that normalizes beams. Unlike `forced_bos_token_id`, each row of a batch has its own.
+    As in transformers, the loss includes the language token, and generation forces it as the first token, so it
+    counts toward the length that normalizes beams. Unlike `forced_bos_token_id`, each row of a batch has its own.
     `model.max_summary_tokens`, `generation.min_tokens` and `eval/gen_len` do not count it.
     """
 
@@ -196,7 +194,7 @@ class MBart50(EncoderDecoder):
         """Also refuse a tokenizer without language tokens."""
         super().check(reader)
         if (kind := type(reader.tokenizer).__name__) != "MBart50Tokenizer":
-            raise UserError(f"model.checkpoint: its tokenizer is a {kind}, not the MBart50Tokenizer of mBART-50")
+            raise UserError(f"model.checkpoint: its tokenizer is a {kind}; mBART-50 needs MBart50Tokenizer")
 
     def encode(
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
@@ -219,19 +217,19 @@ class MBart50(EncoderDecoder):
         """Return the decoder's prompt, and the settings and processors, which force each row's language."""
         starts, config, processors = super().decoding(inputs, config)
         languages = inputs["decoder_input_ids"][:, self.start_tokens]
-        processors.append(force_first(languages, self.start_tokens))
+        processors.append(force_first_token(languages, self.start_tokens))
         return starts, config, processors
 
     @staticmethod
     def _token(tokenizer: PreTrainedTokenizerBase, language: str) -> int:
-        """Return the id of a language's token: `en_XX` for `en`, `eng`, `en-US` and the like."""
+        """Return the id of a language's token, such as `en_XX` for `en`, `eng` or `en-US`."""
         tokens: dict[str, int] = tokenizer.lang_code_to_id
         by_language = {tools_for(token).language: at for token, at in tokens.items()}
         code = tools_for(language).language
         at = tokens.get(language.replace("-", "_")) or (by_language.get(code) if code else None)
         if at is None:
             known = ", ".join(sorted(filter(None, by_language)))
-            raise UserError(f"languages: mBART-50 knows no '{language}' (known: {known})")
+            raise UserError(f"languages: mBART-50 does not support '{language}'; choose from {known}")
         return at
 
 
@@ -244,21 +242,21 @@ FAMILIES: dict[str, Family] = {
     "pegasus": Pegasus(),
     "gpt2": DecoderOnly(),
 }
-"""Family of each `model_type` of a checkpoint's config.json; other decoder-only models are known by their class."""
+"""Family of each `model_type` of a checkpoint's config.json; their class identifies other decoder-only models."""
 
 
 def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
     """Return the family of a model by its `model_type`, or of any causal language model by its architecture.
 
     Raises:
-        UserError: the model belongs to no known family.
+        UserError: no family supports the model.
     """
     if (family := FAMILIES.get(config.model_type)) is not None:
         return family
     if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
         return DecoderOnly()
     raise UserError(
-        f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which belongs to no known family "
-        f"(known: {', '.join(FAMILIES)}, and any causal language model); "
-        "name a class of your own as model.family._target_"
+        f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which no family supports "
+        f"(supported: {', '.join(FAMILIES)} and any causal language model); "
+        "set model.family._target_ to a class of your own"
     )

@@ -1,4 +1,4 @@
-"""Checks that the files of a checkpoint fit together, made before any text is read."""
+"""Consistency checks of a checkpoint's files, made before any text is read."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 _TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
-_MOST_PARTS = 10_000
-"""The most layers, or labels, of a model."""
+_MAX_PARTS = 10_000
+"""Maximum number of layers, or labels, of a model."""
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, key: str) -> None:
-    """Raise UserError for a tokenizer that lacks a required token, or has tokens that the model lacks.
+    """Raise UserError for a tokenizer that lacks a required token or has tokens that the model lacks.
 
     `key` is the configuration key that names the model.
     """
     kind = type(tokenizer).__name__
     templates = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {}
-    if strange := [name for name in templates if not re.fullmatch(r"[\w-]+", str(name))]:  # they become file names
-        raise UserError(f"{key}: its tokenizer has a chat template named {strange[0]!r}; use letters, digits, - and _")
-    for name, use in (("eos_token", "ends a summary"), ("pad_token", "fills up the rows of a batch")):
+    if invalid := [name for name in templates if not re.fullmatch(r"[\w-]+", str(name))]:  # they become file names
+        raise UserError(f"{key}: its tokenizer has a chat template named {invalid[0]!r}; use letters, digits, - and _")
+    for name, use in (("eos_token", "ends a summary"), ("pad_token", "pads the rows of a batch")):
         if getattr(tokenizer, f"{name}_id") is None:
             raise UserError(f"{key}: its tokenizer, a {kind}, has no {name}, which {use}")
     vocabulary, highest = getattr(config, "vocab_size", None), max(tokenizer.get_vocab().values())
     if vocabulary is not None and highest >= vocabulary:
         raise UserError(
-            f"{key}: its tokenizer, a {kind}, is not the model's: it has tokens up to {highest}, "
-            f"and the model {vocabulary} in all (vocab_size)"
+            f"{key}: its tokenizer, a {kind}, does not match the model: its highest token id is {highest}, "
+            f"but the model's vocab_size is {vocabulary}"
         )
 
 
 def check_config(config: PretrainedConfig) -> None:
-    """Raise UserError for a config.json that makes transformers fetch code, hang, or read weights of no float type."""
+    """Raise UserError for a config.json that makes transformers fetch code, hang or read non-float weights."""
     for name, value in [*config.to_dict().items(), ("attn_implementation", config._attn_implementation)]:
-        if type(value) is int and value > _MOST_PARTS and ("layers" in name or name == "num_labels"):
-            raise UserError(f"model.checkpoint: {name} in its config.json is {value:,}; the limit is {_MOST_PARTS:,}")
+        if type(value) is int and value > _MAX_PARTS and ("layers" in name or name == "num_labels"):
+            raise UserError(f"model.checkpoint: {name} in its config.json is {value:,}; the limit is {_MAX_PARTS:,}")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"model.checkpoint: {name} in its config.json is {value}; must be a finite number")
         if name.endswith(("attn_implementation", "experts_implementation")) and "/" in str(value):
@@ -50,7 +50,7 @@ def check_config(config: PretrainedConfig) -> None:
             )
     if getattr(config, "quantization_config", None) is not None:
         raise UserError(
-            "model.checkpoint: its config.json has a quantization_config; bisum works with float32 weights, use the "
+            "model.checkpoint: its config.json has a quantization_config; bisum needs float32 weights, so use the "
             "original, unquantized model"
         )
 
@@ -62,6 +62,6 @@ def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int
         for at in value if name == "eos_token_id" and isinstance(value, list) else [value]:
             if at is not None and (type(at) is not int or not 0 <= at < (vocabulary or at + 1)):
                 raise UserError(
-                    f"model.checkpoint: {name} in its {file} is {value!r}; must be the id of one of its "
-                    f"{vocabulary or ''} tokens"
+                    f"model.checkpoint: {name} in its {file} is {value!r}; must be a token id"
+                    f"{f' below {vocabulary}' if vocabulary else ''}"
                 )

@@ -32,15 +32,15 @@ def fetch(
     progress: ShowProgress | None,
     further: Sequence[str] = (),
 ) -> Path:
-    """Return the local folder of a model's files, optionally with weights (pickled only if there are no others).
+    """Return the local folder of a model's files, optionally with weights (pickled only if no others exist).
 
-    `further` are names or patterns of other files that are wanted.
+    `further` are names or patterns of additional files.
 
-    A cached commit needs no network if `revision` pins it. Otherwise the newest commit is requested from the hub, or
-    the newest in the cache is used if the hub is unreachable. A single request, without retries, tests whether it is.
+    A cached commit needs no network if `revision` pins it. Otherwise the hub is asked for the newest commit, in a
+    single request without retries; if it is unreachable, the newest commit in the cache is used.
 
     Raises:
-        OSError: the hub has no such model or revision, or cannot be reached; `huggingface_hub` says which.
+        OSError: the hub lacks the model or revision, or is unreachable; the message of `huggingface_hub` states which.
     """
     patterns = [*READER_FILES, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ()), *further]
     one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ())]
@@ -78,7 +78,7 @@ def _download(
     with progress(f"downloading {name} (MB)", sum(sizes[file] for file in wanted) // 10**6) as bar:
 
         class Bytes(tqdm):
-            """A hidden bar that reports the written bytes to ours."""
+            """A hidden progress bar that reports the written bytes to ours."""
 
             def __init__(self, *arguments: Any, **options: Any) -> None:
                 self.counts = str(options.get("desc", "")).startswith("Reconstructing")

@@ -1,4 +1,4 @@
-"""Loading of a model from a checkpoint or an architecture."""
+"""Model loading, from a checkpoint or an architecture."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.models.families import family_of
 from bisum.models.fitting import check_config, check_token_ids, check_tokenizer
 from bisum.models.hub import fetch
-from bisum.models.prompt import state_prompt, stated_prompt
-from bisum.models.weights import not_finite
+from bisum.models.prompt import read_prompt, write_prompt
+from bisum.models.weights import find_non_finite
 
 T = TypeVar("T")
 
-_MEANINGS = {
+_EXPLANATIONS = {
     "Expected Union[Tuple[str": "its tokenizer lacks a token that it adds to texts, such as its eos_token",
-    "`tiktoken` is required": "its tokenizer's file is damaged, or of a kind that bisum does not know",
-    "Weights only load failed": "its pickled weights are damaged, or hold more than weights",
+    "`tiktoken` is required": "its tokenizer file is damaged or of an unknown kind",
+    "Weights only load failed": "its pickled weights are damaged or contain more than weights",
 }
-"""Explanations of library errors whose messages contain the key and give misleading advice."""
+"""Explanations of library errors whose messages contain the key and misleading advice."""
 TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
@@ -40,7 +40,7 @@ class NotOnHub(UserError):
 
 @dataclass(frozen=True)
 class LoadedModel(TextReader):
-    """A model and its way of reading text."""
+    """A model and the reader of its texts."""
 
     model: PreTrainedModel
 
@@ -66,12 +66,12 @@ class LoadedModel(TextReader):
 def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgress | None = None) -> LoadedModel:
     """Return the model that `options` name, with float32 weights on the CPU.
 
-    `seed` determines random weights. Only safetensors are read, unless the options say otherwise, and no remote code is
+    `seed` determines random weights. Only safetensors are read, unless the options allow pickles, and no remote code is
     run. `progress` shows the progress of a download.
 
     Raises:
-        UserError: the checkpoint is missing or belongs to no known family, cannot run in `precision`, has fewer
-            positions than `max_document_tokens`, or holds a weight that is not finite.
+        UserError: the checkpoint is missing or supported by no family, cannot run in `precision`, has fewer positions
+            than `max_document_tokens`, or contains a non-finite weight.
     """
     if options.checkpoint is None:
         architecture, tokenizer = _architecture(options)
@@ -82,21 +82,21 @@ def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgres
         checkpoint, config = _checkpoint(options, weights=True, progress=progress)
         reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
         model = _load_model(reader, checkpoint, options)
-    if problem := not_finite(model.named_parameters()):  # buffers may hold -inf, to ban tokens
+    if problem := find_non_finite(model.named_parameters()):  # buffers can contain -inf, to ban tokens
         key = f"checkpoint: '{checkpoint}'" if options.checkpoint else "architecture: its model"
-        raise UserError(f"model.{key} has weights that are not finite: {problem}")
-    state_prompt(model.config, reader.prefix, reader.suffix)
+        raise UserError(f"model.{key} has non-finite weights: {problem}")
+    write_prompt(model.config, reader.prefix, reader.suffix)
     return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
 
 
 def check_model(options: ModelOptions, precision: str) -> None:
     """Check the model that `options` name as `load` does, without reading the values of its weights.
 
-    A check takes little time, so it comes before the corpus is read. The weights of a hub model that is not in the
-    cache are checked when they are downloaded.
+    The check is fast, so it runs before the corpus is read. The weights of a hub model that is not cached are checked
+    after their download.
 
     Raises:
-        UserError: as `load`.
+        UserError: see `load`.
     """
     if options.checkpoint is None:
         _blueprint(options, precision)
@@ -109,7 +109,7 @@ def check_model(options: ModelOptions, precision: str) -> None:
 
 def _load_model(reader: TextReader, checkpoint: str, options: ModelOptions, **further: Any) -> PreTrainedModel:
     """Return the model in a local folder; `further` are options of `from_pretrained`."""
-    weights = {**_weights(checkpoint, options), **further}
+    weights = {**_weight_options(checkpoint, options), **further}
     load = reader.family.load_model
     model = _reading("model.checkpoint", checkpoint, lambda: load(checkpoint, reader.config, **weights))
     file = "generation_config.json"
@@ -119,10 +119,10 @@ def _load_model(reader: TextReader, checkpoint: str, options: ModelOptions, **fu
 
 
 def load_reader(options: ModelOptions) -> TextReader:
-    """Return the reader of the model that `options` name, without reading or drawing weights.
+    """Return the reader of the model that `options` name, without reading or initializing weights.
 
     Raises:
-        UserError: as `load`; `NotOnHub` if only the network may be missing.
+        UserError: see `load`; `NotOnHub` if the hub cannot provide the model.
     """
     if options.checkpoint is None:
         return _blueprint(options)
@@ -131,7 +131,7 @@ def load_reader(options: ModelOptions) -> TextReader:
 
 
 def _blueprint(options: ModelOptions, precision: str = "float32") -> TextReader:
-    """Return the reader of an architecture, whose weights are not drawn."""
+    """Return the reader of an architecture, without initializing its weights."""
     architecture, tokenizer = _architecture(options)
     with torch.device("meta"):
         config = architecture.build_model(tokenizer).config
@@ -150,7 +150,7 @@ def _checkpoint(
     given = str(options.checkpoint)
     checkpoint = located(given)
     if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
-        raise UserError(f"model.checkpoint: there is no directory '{checkpoint}'")
+        raise UserError(f"model.checkpoint: no directory '{checkpoint}'")
     if not Path(checkpoint).is_dir():
         pickles = weights and options.pickled_weights
         folder = _reading("model.checkpoint", given, lambda: fetch(given, options.revision, weights, pickles, progress))
@@ -169,7 +169,7 @@ def _reader(
     family = options.family or family_of(config, source)
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
-    prefix, suffix = stated_prompt(config)
+    prefix, suffix = read_prompt(config)
     tokenizer = load_tokenizer(family)
     check_tokenizer(tokenizer, config, "model.checkpoint" if options.checkpoint else "model.architecture")
     reader = TextReader(
@@ -188,11 +188,11 @@ def _reader(
 def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
         if saved := sorted(path.name for path in Path(checkpoint).glob("checkpoints/epoch-*")):
-            of_run = f"use one of its checkpoints: {', '.join(saved)}"
-            raise UserError(f"model.checkpoint: '{checkpoint}' is a run directory, not a checkpoint; {of_run}")
+            hint = f"use one of its checkpoints: {', '.join(saved)}"
+            raise UserError(f"model.checkpoint: '{checkpoint}' is a run directory, not a checkpoint; {hint}")
         found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
         raise UserError(
-            f"model.checkpoint: '{checkpoint}' holds no config.json (found: {', '.join(found) or 'nothing'})"
+            f"model.checkpoint: '{checkpoint}' contains no config.json (found: {', '.join(found) or 'nothing'})"
         )
 
     def read() -> PretrainedConfig:
@@ -201,18 +201,18 @@ def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
 
     config = _reading("model.checkpoint", checkpoint, read)
     check_config(config)
-    config.return_dict = True  # a checkpoint may say otherwise
+    config.return_dict = True  # a checkpoint can disable it
     check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
     return config
 
 
-def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
-    """Return `from_pretrained`'s options; weights are float32 whatever the checkpoint was stored in."""
+def _weight_options(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
+    """Return `from_pretrained`'s options; weights are float32 regardless of the checkpoint's type."""
     folder = Path(checkpoint)
     if folder.is_dir() and not options.pickled_weights and not list(folder.glob("*.safetensors")):
         raise UserError(
-            f"model.checkpoint: '{folder}' holds no *.safetensors; "
-            "save_pretrained writes them, or add model.pickled_weights=true if you trust its pytorch_model.bin"
+            f"model.checkpoint: '{folder}' contains no *.safetensors; "
+            "write them with save_pretrained, or add model.pickled_weights=true if you trust its pytorch_model.bin"
         )
     pickled = {"use_safetensors": None if options.pickled_weights else True, "weights_only": True}
     return {"revision": options.revision, "dtype": torch.float32, **pickled, "trust_remote_code": False}
@@ -221,7 +221,7 @@ def _weights(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
 def _load_tokenizer(checkpoint: str, revision: str | None, family: Family) -> PreTrainedTokenizerBase:
     folder = Path(checkpoint)
     if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise UserError(f"model.checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
+        raise UserError(f"model.checkpoint: '{checkpoint}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
     options = {"revision": revision, "trust_remote_code": False}
     return _reading("model.checkpoint", checkpoint, lambda: family.load_tokenizer(checkpoint, **options))
 
@@ -233,11 +233,11 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
     except UserError:
         raise
     except Exception as error:  # transformers, safetensors, tokenizers and the hub raise different types
-        own = next((ours for theirs, ours in _MEANINGS.items() if theirs in str(error)), str(error))
-        said = one_line(own)[:300]
+        own = next((ours for theirs, ours in _EXPLANATIONS.items() if theirs in str(error)), str(error))
+        message = one_line(own)[:300]
         if key != "model.checkpoint" or Path(source).is_dir():
-            raise UserError(f"{key}: '{source}' cannot be loaded: {said}") from error
+            raise UserError(f"{key}: '{source}' cannot be loaded: {message}") from error
         raise NotOnHub(
             f"{key}: '{source}' is not a local directory and could not be loaded from the hub "
-            f"({said.partition('. ')[0]}); check the name and the network, or give the directory of a downloaded model"
+            f"({message.partition('. ')[0]}); check the name and the network, or use a downloaded model's directory"
         ) from error

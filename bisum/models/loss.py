@@ -11,15 +11,15 @@ from bisum.interfaces.family import IGNORED_LABEL
 
 
 def count_all_tokens(batches: Sequence[Mapping[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
-    """Return the number of labels in batches on the CPU, without ignored ones, as a scalar tensor on `device`."""
+    """Return the number of non-ignored labels in batches on the CPU, as a scalar tensor on `device`."""
     counts = torch.stack([count_tokens(batch["labels"]) for batch in batches])
-    return counts.to(device).sum()  # moved before the sum, since XLA may recompile for the value of a moved scalar
+    return counts.to(device).sum()  # moved before the sum: XLA can recompile for the value of a moved scalar
 
 
 def token_loss(
     logits: torch.Tensor, labels: torch.Tensor, tokens: torch.Tensor | int, label_smoothing: float = 0.0
 ) -> torch.Tensor:
-    """Return the cross-entropy summed over label tokens and divided by `tokens`.
+    """Return the cross-entropy summed over label tokens and divided by `tokens`, in nats, shape ().
 
     If `tokens` is the count of a whole accumulated batch, the gradients of its parts add up to the gradient of one
     large batch.
@@ -41,5 +41,5 @@ def token_loss(
 
 
 def count_tokens(labels: torch.Tensor) -> torch.Tensor:
-    """Return the number of labels, without ignored ones, as a scalar tensor."""
+    """Return the number of non-ignored labels, as a scalar tensor."""
     return (labels != IGNORED_LABEL).sum()

@@ -10,29 +10,27 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
-def stated_prompt(config: PretrainedConfig) -> tuple[str, str]:
-    """Return the prefix and suffix that a checkpoint states; raises UserError if they are not text."""
-    stated = _summarization(config)
-    return stated.get("prefix") or "", stated.get("suffix") or ""
+def read_prompt(config: PretrainedConfig) -> tuple[str, str]:
+    """Return the prefix and suffix in a checkpoint's configuration; raise UserError if they are not text."""
+    task = _summarization(config)
+    return task.get("prefix") or "", task.get("suffix") or ""
 
 
 def _summarization(config: PretrainedConfig) -> dict[str, Any]:
     tasks = getattr(config, "task_specific_params", None) or {}
-    stated = (tasks.get("summarization") or {}) if isinstance(tasks, dict) else tasks
-    is_sound = isinstance(stated, dict) and all(
-        isinstance(stated.get(name) or "", str) for name in ("prefix", "suffix")
-    )
-    if not is_sound:
+    task = (tasks.get("summarization") or {}) if isinstance(tasks, dict) else tasks
+    is_valid = isinstance(task, dict) and all(isinstance(task.get(name) or "", str) for name in ("prefix", "suffix"))
+    if not is_valid:
         raise UserError(
             "model.checkpoint: task_specific_params in its config.json is invalid; must look "
             'like {"summarization": {"prefix": "summarize: "}}'
         )
-    return dict(stated)
+    return dict(task)
 
 
-def state_prompt(config: PretrainedConfig, prefix: str, suffix: str) -> None:
-    """Write a prompt into the model's configuration, so that a saved directory is self-contained."""
-    if (prefix, suffix) != stated_prompt(config):
-        stated = {**_summarization(config), "prefix": prefix, "suffix": suffix}
+def write_prompt(config: PretrainedConfig, prefix: str, suffix: str) -> None:
+    """Write a prompt to the model's configuration, to make a saved directory self-contained."""
+    if (prefix, suffix) != read_prompt(config):
+        task = {**_summarization(config), "prefix": prefix, "suffix": suffix}
         tasks = getattr(config, "task_specific_params", None) or {}
-        config.task_specific_params = {**tasks, "summarization": stated}
+        config.task_specific_params = {**tasks, "summarization": task}

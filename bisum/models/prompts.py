@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def columns(
     documents: Sequence[tuple[list[int], bool]], summaries: Sequence[tuple[list[int], bool]]
 ) -> dict[str, list[Any]]:
-    """Return the columns of `Family.encode` from pairs of token ids and a flag that tells whether they were cut."""
+    """Return the columns of `Family.encode` from pairs of token ids and whether they were cut."""
     return {
         "input_ids": [ids for ids, _ in documents],
         "labels": [ids for ids, _ in summaries],
@@ -41,7 +41,7 @@ def encode_prompts(
 ) -> list[tuple[list[int], bool]]:
     """Return the token ids of the prompt with each document, shortened until there are at most `limit` ids.
 
-    `options` go to the tokenizer. The second value of each pair tells whether the document was shortened.
+    `options` go to the tokenizer. The second value of each pair is whether the document was shortened.
 
     Raises:
         UserError: the prompt without a document is longer than `limit`.
@@ -67,6 +67,6 @@ def _shortened(
         kept -= len(ids) - limit
         if kept < 1:
             around = len(tokenizer(prompt(""), **options)["input_ids"])
-            raise UserError(f"model.max_document_tokens: the prompt around a document has {around} tokens; raise it")
+            raise UserError(f"model.max_document_tokens: the prompt alone has {around} tokens; raise the limit")
         ids = tokenizer(prompt(document[: offsets[kept - 1][1]]), **options)["input_ids"]
     return ids

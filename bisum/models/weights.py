@@ -21,24 +21,24 @@ def load_weights(
     """Return the model that an auto class loads from a checkpoint.
 
     Raises:
-        UserError: some weights are missing, and would stay random, or have another shape.
+        UserError: some weights are missing, and would stay random, or have the wrong shape.
     """
     model: PreTrainedModel
     model, report = auto_model.from_pretrained(
         checkpoint, config=config, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
-    if lacking := sorted([*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])]):
+    if unfit := sorted([*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])]):
         raise UserError(
             f"model.checkpoint: the weights of '{checkpoint}' do not match its config.json: "
-            f"{len(lacking)} missing or of another shape, such as {lacking[0]}"
+            f"{len(unfit)} missing or of the wrong shape, such as {unfit[0]}"
         )
     return model
 
 
-def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:
-    """Return the name of a tensor that holds NaN or infinity, and which of them; None if all are finite.
+def find_non_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:
+    """Return which tensor contains NaN or infinity, such as `head contains nan`; None if all are finite.
 
-    It reads each tensor once and waits for its device only at the end. Tensors of whole numbers are skipped.
+    Each tensor is read once, and its device is synchronized only at the end. Integer tensors are skipped.
     """
     import torch
 
@@ -50,5 +50,5 @@ def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:
     together = torch.stack([bound.to(bounds[0].device) for bound in bounds]).cpu() if bounds else torch.empty(0, 2)
     for name, bound in zip(names, together, strict=True):
         if not bound.isfinite().all():
-            return f"{name} holds {'nan' if bound.isnan().any() else 'inf'}"
+            return f"{name} contains {'nan' if bound.isnan().any() else 'inf'}"
     return None

@@ -1,1 +1,1 @@
-"""Training: the session around the optimizer steps, and the two backends that take the steps."""
+"""Training: the session around the optimizer steps, and the two backends that run them."""

@@ -27,7 +27,7 @@ class AccelerateTrainer(Trainer):
         accelerator = Accelerator(
             mixed_precision=session.device.accelerate_precision,
             cpu=session.device.is_cpu,
-            device_placement=False,  # everything is placed already, AdamW's step counts on the CPU
+            device_placement=False,  # everything is already placed, AdamW's step counts on the CPU
         )
         model, optimizer = accelerator.prepare(session.model, session.optimizer)
         if accelerator.scaler is not None:
@@ -71,7 +71,7 @@ class AccelerateTrainer(Trainer):
 
 
 def _groups(batches: Iterable[Any], size: int, skip: int) -> Iterator[list[Any]]:
-    """Yield lists of `size` batches (the last may be shorter), skipping the first `skip` lists."""
+    """Yield lists of `size` batches (the last can be shorter), skipping the first `skip` lists."""
     iterator = iter(batches)
     next(islice(iterator, skip * size, skip * size), None)
     while group := list(islice(iterator, size)):

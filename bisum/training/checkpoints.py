@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
 from bisum.errors import UserError, one_line, printable
-from bisum.models.weights import not_finite
+from bisum.models.weights import find_non_finite
 from bisum.runs.checkpoints import (
     MANIFEST,
     OPTIMIZER,
@@ -43,7 +43,7 @@ class CheckpointStore:
     def save(self, epoch: float, write: Callable[[Path], None]) -> Path:
         """Create a checkpoint atomically; `write` fills its folder.
 
-        A process killed at any time leaves either the whole checkpoint or none: the files are written to a hidden
+        A process killed at any time leaves either a complete checkpoint or none: the files are written to a hidden
         folder, listed with their SHA-256 in a manifest and flushed to disk; then the folder is renamed.
         """
         final = self.directory / epoch_name(epoch)
@@ -77,16 +77,16 @@ class CheckpointStore:
             if problem is None:
                 return path
             aside = self._set_aside(path, "damaged")
-            warn(f"checkpoint {path.name} is damaged ({problem}) and set aside as {aside}")
+            warn(f"checkpoint {path.name} is damaged ({problem}); renamed to {aside}")
         return None
 
     @property
     def newest(self) -> Path | None:
-        """The newest checkpoint, which may be damaged."""
+        """The newest checkpoint, which can be damaged."""
         return next(reversed(checkpoints_in(self.directory)), None)
 
     def set_aside_after(self, epoch: float, why: str) -> dict[str, str]:
-        """Rename the checkpoints that are newer than `epoch` to `<why>-epoch-<n>`; return the new names by the old."""
+        """Rename the checkpoints that are newer than `epoch` to `<why>-epoch-<n>`; return new names by old."""
         later = [path for path in checkpoints_in(self.directory) if epoch_of(path) > epoch]
         return {path.name: self._set_aside(path, why) for path in later}
 
@@ -117,7 +117,7 @@ class CheckpointStore:
 
 
 def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Save the training state other than the model: the optimizer's state and `state` (JSON)."""
+    """Save the training state except the model: the optimizer's state and `state` (JSON)."""
     tensors: dict[str, torch.Tensor] = {}
     scalars: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
@@ -136,7 +136,7 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     The optimizer keeps its own learning rate, weight decay and other hyperparameters.
 
     Raises:
-        UserError: the file cannot be read, or its entries do not fit the parameters.
+        UserError: the file cannot be read, or its entries do not match the parameters.
     """
     state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
     try:
@@ -149,37 +149,37 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
         entries = {name: stored.pop(f"{index}.{name}") for name in shapes if f"{index}.{name}" in stored}
         if entries and {name: torch.as_tensor(value).shape for name, value in entries.items()} != shapes:
             raise UserError(
-                f"'{folder / OPTIMIZER}' does not fit the model: entries {index}.* for a weight of shape "
+                f"'{folder / OPTIMIZER}' does not match the model: entries {index}.* for a weight of shape "
                 f"{tuple(parameter.shape)}"
             )
         if entries:
             memory[index] = entries
     if stored:
-        raise UserError(f"'{folder / OPTIMIZER}' does not fit the model: it has no weight for {printable(min(stored))}")
+        raise UserError(f"'{folder / OPTIMIZER}' does not match the model: unknown entry {printable(min(stored))}")
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
 
 
 def flaw(checkpoint: Path) -> str | None:
-    """Return what makes a checkpoint useless: a damaged file, or a number that is not finite; None if it is sound."""
+    """Return why a checkpoint is unusable, a damaged file or a non-finite number; None if it is intact."""
     if problem := damage(checkpoint):
         return problem
     for name in (WEIGHTS, OPTIMIZER):
-        with suppress(SafetensorError, OSError), safe_open(checkpoint / name, "pt") as file:  # said when it is loaded
-            if problem := not_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):  # noqa: SIM118
+        with suppress(SafetensorError, OSError), safe_open(checkpoint / name, "pt") as file:  # loading reports these
+            if problem := find_non_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):  # noqa: SIM118
                 return f"in {name}, {problem}"
     return None
 
 
 def load_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Load a checkpoint's weights into a model of the same architecture; the file names a shared weight only once.
+    """Load a checkpoint's weights into a model of the same architecture; the file stores a shared weight only once.
 
     Raises:
-        UserError: the file cannot be read, or is of another model.
+        UserError: the file cannot be read, or belongs to another model.
     """
     own = model.state_dict(keep_vars=True)
     try:
         stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
         model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(f"'{folder / WEIGHTS}' does not fit the model: {one_line(error)[:200]}") from error
+        raise UserError(f"'{folder / WEIGHTS}' does not match the model: {one_line(error)[:200]}") from error

@@ -1,4 +1,4 @@
-"""The watchers that `debug` asks for."""
+"""The watchers that `debug` enables."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bisum.training.watcher import Watcher, Watchers
 
 
 def build_watcher(config: Config, run: Run, loaded: LoadedModel, split: EncodedSplit) -> Watcher:
-    """Return what watches the steps; with `debug.overfit`, the model loses its dropout.
+    """Return the watcher of the steps; with `debug.overfit`, also remove the model's dropout.
 
-    `split` holds the training rows, which are one batch with `debug.overfit`.
+    `split` contains the training rows, a single batch with `debug.overfit`.
     """
     options, watchers = config.debug, list[Watcher]()
     if options.overfit:

@@ -17,7 +17,7 @@ from bisum.training.optimization import state_shapes
 
 @dataclass(frozen=True)
 class Space:
-    """Checkpoints that will exist at once, beside those that exist, and the room for them."""
+    """Additional checkpoints that will exist at once, and the disk space for them."""
 
     count: int
     size: int
@@ -31,12 +31,12 @@ class Space:
         return self.count * self.size
 
     def __str__(self) -> str:
-        each = f"{self.count:,} more checkpoint{'s' * (self.count != 1)} of {_shown(self.size)}"
-        return f"{each} need {_shown(self.needed)}, and {_shown(self.free)} are free"
+        each = f"{self.count:,} more checkpoint{'s' * (self.count != 1)} of {_with_unit(self.size)}"
+        return f"{each} need {_with_unit(self.needed)}, and {_with_unit(self.free)} are free"
 
 
 def check_space(space: Space, directory: Path, keep: int | None) -> None:
-    """Raise UserError if there is not enough space for the checkpoints of the run in `directory`."""
+    """Raise UserError if the disk lacks space for the checkpoints of the run in `directory`."""
     if space.needed > space.free:
         kept = "null" if keep is None else keep
         raise UserError(
@@ -46,9 +46,9 @@ def check_space(space: Space, directory: Path, keep: int | None) -> None:
 
 
 def measure_space(directory: Path, loaded: LoadedModel, optimizer: Optimizer, settings: Trainer, saves: int) -> Space:
-    """Return what the run in `directory` needs if it saves `saves` more checkpoints in its folder `checkpoints`.
+    """Return the space for `saves` more checkpoints of the run in `directory`, in its folder `checkpoints`.
 
-    At once there are those that are kept, the best and the one being written.
+    The kept checkpoints, the best and the one being written exist at once.
     """
     existing = len(checkpoints_in(directory / "checkpoints"))
     kept = settings.keep_checkpoints
@@ -61,7 +61,7 @@ def measure_space(directory: Path, loaded: LoadedModel, optimizer: Optimizer, se
 
 
 def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
-    """Return about how many bytes a checkpoint takes: weights, the optimizer's state and the tokenizer."""
+    """Return the approximate bytes of a checkpoint: weights, the optimizer's state and the tokenizer."""
     weights = {id(tensor): tensor for tensor in loaded.model.state_dict(keep_vars=True).values()}
     size: int = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     for group in optimizer.param_groups:
@@ -72,8 +72,8 @@ def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
     return size + (len(backend.to_str(True).encode()) if backend else 0)
 
 
-def _shown(size: float) -> str:
-    """Return a number of bytes for a person."""
+def _with_unit(size: float) -> str:
+    """Return a number of bytes with a readable unit."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

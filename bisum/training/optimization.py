@@ -18,8 +18,8 @@ _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with
 def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
     """Return AdamW or Adafactor over two parameter groups, with and without weight decay.
 
-    transformers' Trainer chooses what decays: all but biases, T5's relative attention bias among them, and the weights
-    of normalizations. With `decay_all_parameters`, everything does.
+    As in transformers' Trainer, all parameters decay except biases, including T5's relative attention bias, and the
+    weights of normalizations. With `decay_all_parameters`, all do.
     """
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     names = set(trained) if settings.decay_all_parameters else decayed_names(model)
@@ -35,7 +35,7 @@ def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
 
 
 def state_shapes(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, torch.Size]:
-    """Return the shapes of what `build_optimizer`'s optimizers keep of a parameter, by name."""
+    """Return the shapes of a parameter's state in `build_optimizer`'s optimizers, by name."""
     whole, count = parameter.shape, torch.Size([])
     if not isinstance(optimizer, Adafactor):
         return {"step": count, "exp_avg": whole, "exp_avg_sq": whole}
@@ -51,12 +51,12 @@ def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int, st
 
 
 def warmup_steps(warmup: float, total_steps: int) -> int:
-    """Return the steps of warmup, as transformers' `TrainingArguments.get_warmup_steps` does."""
+    """Return the number of warmup steps, as transformers' `TrainingArguments.get_warmup_steps` does."""
     return math.ceil(total_steps * warmup) if warmup < 1 else int(warmup)
 
 
 def gradient_norm(model: torch.nn.Module) -> torch.Tensor:
-    """Return the 2-norm of all gradients, shape (), and leave them as they are."""
+    """Return the 2-norm of all gradients, shape (), without changing them."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 
@@ -65,5 +65,5 @@ def decayed_names(model: torch.nn.Module) -> set[str]:
     """Return the names of the parameters that transformers' Trainer decays."""
     from transformers import Trainer as TheirTrainer
 
-    # The method holds the rule and reads nothing of its Trainer, which could not be made without training arguments.
+    # The method does not use its Trainer, which cannot be built without training arguments.
     return set(TheirTrainer.get_decay_parameter_names(cast(TheirTrainer, None), model))

@@ -1,4 +1,4 @@
-"""A profile of training steps by torch's profiler."""
+"""Profiling of training steps with torch's profiler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.autograd.profiler_util import FunctionEventAvg
 
 WARMUP = 3
-"""Steps before those that are recorded: the first ones allocate memory and choose kernels."""
+"""Steps before the recorded ones: the first steps allocate memory and choose kernels."""
 _STEP = "ProfilerStep"
 
 
@@ -31,7 +31,7 @@ class Profile(Watcher):
     """
 
     def __init__(self, run: Run, steps: int, device: torch.device) -> None:
-        """Record up to `steps` steps of a run on `device`, after `WARMUP` others."""
+        """Record up to `steps` steps of a run on `device`, after `WARMUP` steps."""
         self._run = run
         self._steps = steps
         self._device = device
@@ -39,7 +39,7 @@ class Profile(Watcher):
         self._begun = 0
 
     def begin(self, step: int, total_steps: int) -> None:
-        """Choose which steps are recorded: of few steps, at least one, and after at least one of warmup if possible."""
+        """Choose the steps to record: at least one, after at least one warmup step if possible."""
         left = total_steps - step
         if left <= 0:
             return
@@ -47,8 +47,8 @@ class Profile(Watcher):
         recorded = min(self._steps, left - self._warmup)
         if (self._warmup, recorded) != (WARMUP, self._steps):
             self._run.screen.note(
-                f"profile: {_count(left)} left, too few for {WARMUP} of warmup and {self._steps} to record "
-                f"(debug.profile_steps); {self._warmup} for warmup, {recorded} to record"
+                f"profile: {_count(left)} left, too few for {WARMUP} warmup and {self._steps} recorded steps "
+                f"(debug.profile_steps); using {self._warmup} for warmup and {recorded} for recording"
             )
         self._last = self._warmup + recorded
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._device.type == "cuda" else [])]
@@ -58,7 +58,7 @@ class Profile(Watcher):
     def begin_step(self) -> None:
         """See `Watcher.begin_step`."""
         if self._profiler is not None:
-            with captured_stderr(self._run.screen.log):  # kineto writes there when it begins to record
+            with captured_stderr(self._run.screen.log):  # kineto writes to stderr when recording begins
                 self._profiler.step() if self._begun else self._profiler.start()
             self._begun += 1
 
@@ -96,7 +96,7 @@ class Profile(Watcher):
         device, trace = "GPU" if on_gpu else "CPU", self._run.shown / TRACE
         narrate_profiled(self._run.screen, operators, steps, seconds, device, trace)
         if self._device.type == "xla":
-            self._run.screen.note("profile: what the XLA device computes is not recorded, only the CPU's part")
+            self._run.screen.note("profile: only the CPU is recorded, not the XLA device")
 
 
 def _write(profiler: profile, path: Path) -> None:
@@ -108,16 +108,16 @@ def _write(profiler: profile, path: Path) -> None:
 
 
 def _operators(events: Iterable[FunctionEventAvg], steps: int, *, on_gpu: bool) -> tuple[list[Operator], float]:
-    """Return all operators, the most expensive first, and the seconds of a step; numbers are those of one step.
+    """Return all operators, the most expensive first, and the seconds of a step; all numbers are per step.
 
-    On a GPU, an operator's self time is that of the kernels that it launches. Elsewhere, the time between operators
-    counts as one named Python.
+    On a GPU, an operator's self time is that of the kernels it launches. Elsewhere, the time between operators counts
+    as an operator named Python.
     """
     seconds = 0.0
     operators = []
     for event in events:
         if event.device_type != DeviceType.CPU:
-            continue  # a kernel, whose time its operator has
+            continue  # a kernel, whose time counts for its operator
         name = str(event.key)
         time = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         if name.startswith(_STEP):

@@ -19,9 +19,9 @@ from bisum.runs.entries import CHECKPOINT, NUMBER, OBJECT, SCORE, TEXT, WHOLE, E
 
 @dataclass
 class Progress:
-    """The part of a checkpoint besides the weights, optimizer and schedule.
+    """The part of a checkpoint beyond weights, optimizer and schedule.
 
-    It needs no state of the random generators, which are seeded from (seed, step) before every step.
+    It contains no random state: the generators are seeded from (seed, step) before every step.
     """
 
     step: int = 0
@@ -75,10 +75,10 @@ _STATE: Entries = {
 
 
 def read_state(checkpoint: Path, fixed: dict[str, Any], steps_per_epoch: int) -> tuple[Progress, dict[str, Any]]:
-    """Return the progress in a checkpoint's `state.json`, and all of the file.
+    """Return the progress in a checkpoint's `state.json`, and the whole file.
 
     Raises:
-        UserError: an entry is not what bisum writes, or one of the `fixed` settings was another.
+        UserError: an entry is invalid, or one of the `fixed` settings differs.
     """
     path = checkpoint / STATE
     state = read_object(path, _STATE)
@@ -87,7 +87,7 @@ def read_state(checkpoint: Path, fixed: dict[str, Any], steps_per_epoch: int) ->
         raise UserError(f"'{path}': progress.{printable(unknown[0])} is unknown")
     for key, value in fixed.items():
         if key not in state["fixed"]:
-            raise UserError(f"'{path}': fixed lacks '{key}'")
+            raise UserError(f"'{path}': '{key}' is missing from fixed")
         if (before := state["fixed"][key]) != value:
             raise UserError(f"resume: {key} was {before} and cannot become {value}; start a new run")
     progress = Progress(**stored)
@@ -118,7 +118,7 @@ def epoch_at(step: int, steps_per_epoch: int) -> float:
 
 
 def fixed_settings(config: Config, steps_per_epoch: int, best_metric: str) -> dict[str, Any]:
-    """Return the settings that must not change on resume: the position, the optimizer or the best depends on them."""
+    """Return the settings that must not change on resume; the position, optimizer or best value depends on them."""
     return {
         "trainer.best_metric": _with_settings(best_metric, config),
         "trainer.optimizer": config.trainer.optimizer,

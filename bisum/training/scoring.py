@@ -51,7 +51,7 @@ class Scoring:
         """Score lead-k on the validation split, as the baseline shown beside every evaluation.
 
         Raises:
-            UserError: an evaluation of these rows does not give the metric that selects the best checkpoint.
+            UserError: these rows do not have the metric that selects the best checkpoint.
         """
         with self._run.stage("baseline"):
             self._baseline = self._evaluator.baseline(self._splits["validation"].rows)
@@ -61,7 +61,7 @@ class Scoring:
         """Record and show the validation scores of lead-k."""
         run, lead, baseline = self._run, self._config.evaluation.lead, self._baseline
         logged = {name for line in run.metrics() for name in line}
-        if baseline.metrics.keys() - logged:  # a resumed run may have new metrics
+        if baseline.metrics.keys() - logged:  # a resumed run can have new metrics
             run.write_evaluation(f"validation-lead{lead}", baseline)
             run.log(baseline.metrics, 0, 0.0, baseline.histograms)
         scores = {"system": f"lead-{lead}", "split": "validation", **baseline.metrics}
@@ -110,27 +110,27 @@ class Scoring:
         return report(run)
 
     def _check_best_metric(self) -> None:
-        """Refuse a metric that these rows do not give, and report one that reads few of their letters."""
+        """Refuse a metric that these rows do not have; warn of one that loses most of their letters."""
         name, language = split_score_name(self.best_metric)
-        scores, given = self._baseline.scores, self._baseline.metrics
-        is_scored = name in scores.columns or name in scores.wholes
+        scores, available = self._baseline.scores, self._baseline.metrics
+        is_computed = name in scores.columns or name in scores.corpus_scores
         score = self._config.score_of(name)
-        if not is_scored and score is not None and not score.generated_only:
+        if not is_computed and score is not None and not score.generated_only:
             found = ", ".join(
-                f"eval/{other}" for other in (*scores.columns, *scores.wholes) if other not in ROUGE_SCORES
+                f"eval/{other}" for other in (*scores.columns, *scores.corpus_scores) if other not in ROUGE_SCORES
             )
             raise UserError(
-                f"trainer.best_metric: no metric gives '{self.best_metric}' (besides ROUGE: {found or 'none'})"
+                f"trainer.best_metric: no metric returns '{self.best_metric}' (besides ROUGE: {found or 'none'})"
             )
-        if is_scored and score_name("baseline", name, language=language) not in given:
-            raise UserError(f"trainer.best_metric: no row has a value of '{self.best_metric}'")
+        if is_computed and score_name("baseline", name, language=language) not in available:
+            raise UserError(f"trainer.best_metric: no row has a value for '{self.best_metric}'")
         if self._config.trainer.best_metric == AUTO:
             return
         shares = kept_shares([self._splits["validation"].rows])
-        if unread := blind_spots(self.best_metric, shares):
-            percent = " and ".join(f"{shares[language]:.0%} of the letters of {language}" for language in unread)
+        if lost := blind_spots(self.best_metric, shares):
+            percent = " and ".join(f"{shares[language]:.0%} of the letters of {language}" for language in lost)
             self._run.screen.warn(
-                f"trainer.best_metric: {self.best_metric} keeps only a-z and 0-9, {percent}; "
+                f"trainer.best_metric: {self.best_metric} keeps only a-z and 0-9 ({percent}); "
                 "eval/unicode/rougeL keeps all"
             )
 

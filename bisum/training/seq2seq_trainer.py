@@ -12,7 +12,7 @@ from typing import Any
 from bisum.errors import UserError, nearest
 from bisum.interfaces.trainer import Trainer, TrainingDevice, TrainingSession
 
-_BISUMS_OWN = {
+_SET_BY_BISUM = {
     "output_dir": "hydra.run.dir",
     "num_train_epochs": "trainer.epochs",
     "max_steps": "trainer.max_steps",
@@ -49,7 +49,7 @@ _BISUMS_OWN = {
 }
 """Training arguments that bisum sets, each with the bisum key that controls it."""
 
-_WITHOUT_EFFECT = (
+_INEFFECTIVE = (
     *("adam_", "optim", "lr_scheduler_", "dataloader_", "train_sampling_strategy", "length_column_name"),
     *("eval_", "do_", "save_", "logging_", "log_level", "report_to", "run_name", "project", "trackio"),
     *(
@@ -64,16 +64,16 @@ _WITHOUT_EFFECT = (
         "accelerator_config",
     ),
 )
-"""Name prefixes of training arguments that have no effect alongside bisum's own parts, or would interfere."""
+"""Name prefixes of training arguments that bisum's own parts make ineffective, or that would interfere with them."""
 
 
-_FOR_SEVERAL_PROCESSES = ("fsdp", "deepspeed", "ddp_", "parallelism_config", "local_rank", "tpu_")
-"""Name prefixes of training arguments about the division of a run among processes."""
+_DISTRIBUTED = ("fsdp", "deepspeed", "ddp_", "parallelism_config", "local_rank", "tpu_")
+"""Name prefixes of training arguments that distribute a run over processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersTrainer(Trainer):
-    """Backend in which transformers takes the steps, with bisum's batches, loss, optimizer and session."""
+    """Backend that runs transformers' Seq2SeqTrainer with bisum's batches, loss, optimizer and session."""
 
     arguments: dict[str, Any]
     """Further arguments of `transformers.Seq2SeqTrainingArguments`, by name."""
@@ -81,15 +81,15 @@ class TransformersTrainer(Trainer):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.arguments:
-            if name in _BISUMS_OWN:
-                raise UserError(f"arguments.{name} is set by {_BISUMS_OWN[name]}")
-            if name.startswith(_WITHOUT_EFFECT):
+            if name in _SET_BY_BISUM:
+                raise UserError(f"arguments.{name} is set by {_SET_BY_BISUM[name]}")
+            if name.startswith(_INEFFECTIVE):
                 raise UserError(
-                    f"arguments.{name} has no effect: batches, optimizer, evaluation, checkpoints and records are "
-                    "bisum's own, set by its own keys"
+                    f"arguments.{name} has no effect: bisum's own keys set batches, optimizer, evaluation, "
+                    "checkpoints and records"
                 )
-            if name.startswith(_FOR_SEVERAL_PROCESSES):
-                raise UserError(f"arguments.{name} divides a run among processes; bisum runs in one process")
+            if name.startswith(_DISTRIBUTED):
+                raise UserError(f"arguments.{name} distributes a run over processes; bisum runs in one process")
             if name not in (known := training_argument_names()):
                 raise UserError(
                     f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}"

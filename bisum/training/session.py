@@ -28,7 +28,7 @@ from bisum.runs.checkpoints import epoch_name, epoch_of
 from bisum.runs.metrics import mark_metrics
 from bisum.runs.signals import Interrupted
 from bisum.training.checkpoints import CheckpointStore, write_training_state
-from bisum.training.finite import SoundSteps, recovery, unsound_state
+from bisum.training.finite import FiniteSteps, find_non_finite_state, recovery
 from bisum.training.progress import Progress, epoch_at, fixed_settings
 from bisum.training.watcher import Watcher
 
@@ -44,7 +44,7 @@ class Prune(Protocol):
     """A function that reports an evaluation to a search."""
 
     def __call__(self, evaluation: int, metrics: Mapping[str, float]) -> str | None:
-        """Return why the run is to end, or None; `evaluation` counts from 1."""
+        """Return why the run should end, or None; `evaluation` counts from 1."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Session:
 
     settings: Trainer
     best_metric: str
-    """Name of the metric that selects the best checkpoint, which `settings.best_metric` may leave open."""
+    """Name of the metric that selects the best checkpoint, which `settings.best_metric` can leave open."""
     higher_is_better: bool
     """The direction of that metric."""
     seed: int
@@ -74,13 +74,13 @@ class Session:
     scaler: dict[str, Any] | None = None
     """State of the gradient scaler to resume from, if the run uses one (fp16)."""
     watcher: Watcher = field(default_factory=Watcher)
-    """What else looks at every step, and may stop training."""
+    """Observer of every step, which can stop training."""
     bar: Bar | None = None
     """Progress bar over the steps."""
     prune: Prune | None = None
-    """What may end the run early after an evaluation, if a search has chosen its settings."""
+    """Decision of a search, after each evaluation, whether to end the run early."""
     pruned: str | None = None
-    """The reason, if it has ended the run."""
+    """Reason why the search ended the run, if it did."""
 
     def __post_init__(self) -> None:
         self._loss: torch.Tensor | float = self.progress.loss_sum
@@ -89,7 +89,7 @@ class Session:
         self._since = time.perf_counter()
         self._scaler_state: Callable[[], dict[str, Any] | None] = lambda: self.scaler
         self._first_step, self._first_epoch = self.step, self.epoch
-        self._sound = SoundSteps(self.step)
+        self._finite_steps = FiniteSteps(self.step)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -126,7 +126,7 @@ class Session:
         self._since = time.perf_counter()
 
     def begin_step(self) -> None:
-        """Seed the random generators for the step, so that dropout depends only on (seed, step)."""
+        """Seed the random generators for the step: dropout depends only on (seed, step)."""
         seed_step(self.model.device, self.seed * 1_000_003 + self.progress.step)
         self.watcher.begin_step()
 
@@ -139,7 +139,8 @@ class Session:
         progress.stopped = self.watcher.end_step(progress.step, loss)
         self._loss = self._loss + loss
         self._grad_norm = grad_norm
-        self._sound.add(self._loss, grad_norm if self._scaler_state() is None else None)  # a scaler skips such steps
+        # A gradient scaler skips steps whose norm is not finite.
+        self._finite_steps.add(self._loss, grad_norm if self._scaler_state() is None else None)
         sync(self.model.device)
         progress.loss_steps += 1
         self._rows += rows
@@ -171,7 +172,7 @@ class Session:
         if self._grad_norm is not None:
             metrics["train/grad_norm"] = grad_norm = float(self._grad_norm)
             if not math.isfinite(grad_norm):
-                self._note_norm(grad_norm)
+                self._report_norm(grad_norm)
         self.run.log(metrics, progress.step, self.epoch)
         text = f"loss {loss:.3f}  {speed:.0f} rows/s"
         if self.bar is not None:
@@ -182,32 +183,32 @@ class Session:
         self._loss, self._rows, self._since = 0.0, 0, now
         progress.loss_sum, progress.loss_steps = 0.0, 0
 
-    def _note_norm(self, grad_norm: float) -> None:
-        """Report a gradient norm that is not finite, which JSON cannot hold."""
+    def _report_norm(self, grad_norm: float) -> None:
+        """Report a gradient norm that is not finite, which JSON cannot represent."""
         scaled = self._scaler_state() is not None
         what = "fp16 skips the step and lowers its loss scale" if scaled else "a lower trainer.learning_rate may help"
         self.run.screen.note(f"step {self.progress.step}: the gradient norm is {grad_norm}, recorded as null; {what}")
 
     def _check_loss(self, total: float) -> None:
-        """Fail if the losses since the last logged step do not have a finite sum."""
+        """Fail if the sum of the losses since the last logged step is not finite."""
         if not math.isfinite(total):
-            problem = unsound_state(self.model, self.optimizer)
+            problem = find_non_finite_state(self.model, self.optimizer)
             of = f" ({problem})" if problem else ""
             what = f"the loss is {total / self.progress.loss_steps} at step {self.step}{of}"
-            self._fail(what, self._sound.checkpoint_step(self.step))
+            self._fail(what, self._finite_steps.checkpoint_step(self.step))
 
     def _check_state(self) -> None:
         """Fail if a weight or the optimizer's state is not finite."""
-        if problem := unsound_state(self.model, self.optimizer):
-            self._fail(f"{problem} at step {self.step}", self._sound.checkpoint_step(self.step))
-        self._sound.reset(self.step)
+        if problem := find_non_finite_state(self.model, self.optimizer):
+            self._fail(f"{problem} at step {self.step}", self._finite_steps.checkpoint_step(self.step))
+        self._finite_steps.reset(self.step)
 
     def _fail(self, what: str, sound_step: int) -> NoReturn:
-        """Set aside the checkpoints after `sound_step` and the last sound evaluation, and say how to go on."""
+        """Set aside the checkpoints after `sound_step` and the last sound evaluation; fail with advice."""
         sound_epoch = epoch_at(max(sound_step, self.progress.evaluated_step), self.steps_per_epoch)
         for name, aside in self.checkpoints.set_aside_after(sound_epoch, "unsound").items():
             self.run.screen.warn(
-                f"checkpoint {name} gives non-finite values when training continues from it; renamed to {aside}"
+                f"checkpoint {name} leads to non-finite values when training continues; renamed to {aside}"
             )
         left = self.checkpoints.newest
         how = recovery(
@@ -244,7 +245,7 @@ class Session:
             progress.evaluations_since_best += 1
         patience = self.settings.patience
         if patience is not None and progress.evaluations_since_best >= patience and progress.step < self.total_steps:
-            progress.stopped = f"no better {self.best_metric} in {patience} evaluation(s)"
+            progress.stopped = f"{self.best_metric} has not improved in {patience} evaluation(s)"
             self.run.screen.note(f"stopping early: {progress.stopped}")
         evaluation = -(-progress.step // (self.settings.evaluate_every or self.steps_per_epoch))
         why = None if self.prune is None else self.prune(evaluation, metrics)
@@ -253,7 +254,7 @@ class Session:
         self._since = time.perf_counter()
 
     def _is_best(self, value: float, loss: float) -> bool:
-        """Return whether an evaluation is better than all before; of equal ones, the lower loss is better."""
+        """Return whether an evaluation is better than all before; the lower loss breaks ties."""
         if not math.isfinite(value):
             return False
         best, best_loss = self.progress.best, self.progress.best_loss
@@ -306,6 +307,6 @@ class Session:
         self._since += time.perf_counter() - began
 
     def _checkpoints_to_keep(self) -> int | None:
-        """Return how many checkpoints stay: two at least, until a step or evaluation finds the newest sound."""
+        """Return how many checkpoints to keep: at least two, until a step or evaluation confirms the newest."""
         keep = self.settings.keep_checkpoints
         return keep if keep is None or self.progress.evaluated_step == self.progress.step else max(keep, 2)

@@ -35,7 +35,7 @@ def start_session(
     scoring: Scoring,
     checkpoint: Path | None,
 ) -> Session:
-    """Create the training session for `config`, restored from `checkpoint` if one is given.
+    """Create the training session for `config`, restored from `checkpoint` if given.
 
     Raises:
         UserError: the checkpoint's fixed settings differ from `config`, so its position is meaningless here; it or the
@@ -54,7 +54,7 @@ def start_session(
         schedule_step, scaler = state["schedule_step"], state.get("scaler")
         read_training_state(checkpoint, optimizer)
         if progress.best is not None and not run.record.get("best"):
-            raise UserError(f"'{run.directory / 'run.json'}': best is missing; {checkpoint.name} knows one")
+            raise UserError(f"'{run.directory / 'run.json'}': best is missing, but {checkpoint.name} has one")
         if "metrics" in state and (missing := missing_metrics(run.directory, state["metrics"], progress.step)):
             run.screen.warn(missing)
         if progress.best_checkpoint is not None and not (checkpoint.parent / progress.best_checkpoint).is_dir():

@@ -113,10 +113,10 @@ def fit(session: TrainingSession, settings: Trainer, arguments: dict[str, Any]) 
 
 
 def check(settings: Trainer, arguments: dict[str, Any], device: TrainingDevice) -> None:
-    """Refuse training arguments that transformers would refuse, or whose types it does not check.
+    """Refuse training arguments that transformers would refuse, and wrong types that it does not check.
 
     Raises:
-        UserError: names the argument.
+        UserError: an argument is refused; the message starts with it.
     """
     hints = get_type_hints(Seq2SeqTrainingArguments)
     for name, value in arguments.items():
@@ -133,7 +133,7 @@ def check(settings: Trainer, arguments: dict[str, Any], device: TrainingDevice) 
 def training_arguments(
     settings: Trainer, further: dict[str, Any], device: TrainingDevice, seed: int, folder: str
 ) -> Seq2SeqTrainingArguments:
-    """Return the arguments of a training whose files are in `folder`, `further` ones included.
+    """Return the training arguments, including `further` ones, with `folder` for transformers' files.
 
     Raises:
         UserError: transformers refuses an argument.
@@ -160,7 +160,7 @@ def training_arguments(
     }
     try:
         arguments = Seq2SeqTrainingArguments(**values)
-    except Exception as error:  # whatever the integrations that an argument asks for raise
+    except Exception as error:  # the integrations that an argument enables can raise anything
         raise UserError(f"trainer.arguments: {one_line(error)}") from error
     arguments._n_gpu = min(arguments.n_gpu, 1)  # with several devices, transformers silently uses DataParallel
     return arguments
@@ -178,7 +178,7 @@ def _build(session: TrainingSession, settings: Trainer, arguments: Seq2SeqTraini
         optimizers=(session.optimizer, cast(LambdaLR, session.schedule)),
     )
     trainer.session = session
-    trainer.accelerator.device_placement = False  # everything is placed already, AdamW's step counts on the CPU
+    trainer.accelerator.device_placement = False  # everything is already placed, AdamW's step counts on the CPU
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Steps(trainer))
     if trainer.accelerator.scaler is not None:

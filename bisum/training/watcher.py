@@ -1,4 +1,4 @@
-"""What looks at every optimizer step besides the session: nothing, unless `debug` asks for it."""
+"""Observers of every optimizer step, which `debug` enables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class Watcher:
     """Called around a session's steps; the base class does nothing."""
 
     def begin(self, step: int, total_steps: int) -> None:
-        """Prepare for the steps from `step` on, of `total_steps`."""
+        """Prepare for the steps after `step`, up to `total_steps`."""
 
     def begin_step(self) -> None:
         """Begin an optimizer step."""
 
-    def end_step(self, step: int, loss: torch.Tensor) -> str | None:  # noqa: ARG002 - one that does nothing
+    def end_step(self, step: int, loss: torch.Tensor) -> str | None:  # noqa: ARG002 - does nothing
         """End an optimizer step, and return why training should stop, or None.
 
         Args:
@@ -26,14 +26,14 @@ class Watcher:
         return None
 
     def pause(self) -> None:
-        """Make ready for an evaluation or a checkpoint, which comes before the next step."""
+        """Prepare for an evaluation or a checkpoint before the next step."""
 
     def close(self) -> None:
-        """Release all resources; training is over, has failed or is interrupted."""
+        """Release all resources when training ends, fails or is interrupted."""
 
 
 class Watchers(Watcher):
-    """Several watchers, called one after the other; the first reason to stop counts."""
+    """Several watchers, called in order; the first reason to stop counts."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = watchers

@@ -64,7 +64,7 @@ def test_equal_scores_go_to_the_lower_loss(corpus, call_bisum, tmp_path):
     done = train(call_bisum, corpus, "trainer.best_metric=eval/ar/rougeL", "trainer.patience=1", "trainer.epochs=3")
     assert done.code == 0, done.err
     assert (
-        "> warning: trainer.best_metric: eval/ar/rougeL keeps only a-z and 0-9, 0% of the letters of ar; "
+        "> warning: trainer.best_metric: eval/ar/rougeL keeps only a-z and 0-9 (0% of the letters of ar); "
         "eval/unicode/rougeL keeps all"
     ) in done.out
     losses = [line["eval/loss"] for line in metrics(tmp_path / "run") if "eval/loss" in line]

@@ -41,7 +41,7 @@ def test_resampled_means_have_the_moments_of_a_mean(values):
     np.testing.assert_allclose(means.std(axis=0), error, rtol=0.05)
 
 
-def test_a_seed_fixes_the_interval(values):
+def test_seed_determines_the_interval(values):
     first, again, other = (np.stack(interval(values, samples=200, seed=seed)) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
@@ -64,20 +64,20 @@ def test_equal_scores_have_no_spread():
     assert low == high == 0.25
 
 
-def test_it_holds_the_true_mean_as_often_as_the_binomial_distribution_says():
-    """Scores are 1 with probability 0.33, else 0: ones are binomial in 12 rows, and in the resamples of 12 rows."""
+def test_coverage_matches_the_binomial_distribution():
+    """Scores are 1 with probability 0.33, otherwise 0: the ones are binomial in 12 rows and in their resamples."""
     rows, share = 12, 0.33
 
     def probabilities(p):
         return [math.comb(rows, k) * p**k * (1 - p) ** (rows - k) for k in range(rows + 1)]
 
-    def holds(ones):
+    def covers(ones):
         below = list(itertools.accumulate(probabilities(ones / rows)))
         low, high = (next(k for k, total in enumerate(below) if total >= tail - 1e-12) for tail in (0.025, 0.975))
         return low <= share * rows <= high
 
-    exact = sum(p for ones, p in enumerate(probabilities(share)) if holds(ones))
-    assert 0.85 < exact < 0.94  # fewer than the 95 % that it aims at
+    exact = sum(p for ones, p in enumerate(probabilities(share)) if covers(ones))
+    assert 0.85 < exact < 0.94  # below the nominal 95 %
     coverage = 0.0
     for ones, probability in enumerate(probabilities(share)):
         low, high = interval((np.arange(rows) < ones).astype(float), samples=4000, seed=ones)
@@ -86,23 +86,23 @@ def test_it_holds_the_true_mean_as_often_as_the_binomial_distribution_says():
 
 
 @pytest.mark.parametrize(("rows", "least", "most"), [(10, 0.84, 0.92), (100, 0.915, 0.97)])
-def test_it_holds_the_mean_of_real_scores_as_often_as_documented(rows, least, most):
-    """ROUGE-1, ROUGE-2 and ROUGE-L of lead-3; docs/explanation/numbers.md has 2,000 draws; these are 200 others."""
+def test_coverage_of_real_scores_matches_the_documentation(rows, least, most):
+    """ROUGE-1, ROUGE-2 and ROUGE-L of lead-3; docs/explanation/numbers.md reports 2,000 draws; these are 200 others."""
     population = populations()["lead-3"]
     truth, generator = population.mean(axis=0), np.random.default_rng(rows)
-    held, alike = [], []
+    covered, covered_by_numpy = [], []
     for draw in range(200):
         values = population[generator.integers(len(population), size=rows)]
         low, high = interval(values, 300, seed=draw)
-        held.append((low <= truth) & (truth <= high))
+        covered.append((low <= truth) & (truth <= high))
         means = generator.choice(values, size=(300, rows)).mean(axis=1)
         lower, upper = np.percentile(means, [2.5, 97.5], axis=0)
-        alike.append((lower <= truth) & (truth <= upper))
-    assert least < np.mean(held) < most
-    assert np.mean(held) == pytest.approx(np.mean(alike), abs=0.02)
+        covered_by_numpy.append((lower <= truth) & (truth <= upper))
+    assert least < np.mean(covered) < most
+    assert np.mean(covered) == pytest.approx(np.mean(covered_by_numpy), abs=0.02)
 
 
-def test_a_row_by_row_lead_is_certain_and_a_tie_is_no_lead(values):
+def test_constant_lead_is_certain_and_a_tie_is_not_a_lead(values):
     low, high, better = paired(values + 0.125, values, samples=200, seed=0)
     np.testing.assert_allclose([low, high], 0.125, atol=1e-12)
     assert (better == 1).all()
@@ -110,7 +110,7 @@ def test_a_row_by_row_lead_is_certain_and_a_tie_is_no_lead(values):
     assert [float(part[0]) for part in paired(values, values, 200, 0)] == [0, 0, 0]
 
 
-def test_two_rows_won_and_lost_by_as_much():
+def test_one_win_and_one_equal_loss():
     # Of the 4 equally likely resamples one has the won row twice (+0.1), one the lost row twice (-0.1), two are ties.
     ours, theirs = np.array([0.6, 0.3]), np.array([0.5, 0.4])
     low, high, better = paired(ours, theirs, samples=4000, seed=0)
@@ -118,7 +118,7 @@ def test_two_rows_won_and_lost_by_as_much():
     assert better == pytest.approx(1 / 4, abs=4 * np.sqrt(1 / 4 * 3 / 4 / 4000))
 
 
-def test_four_rows_agree_with_all_their_resamples():
+def test_four_rows_match_all_their_resamples():
     # Differences of 0.1, 0.2, -0.3 and 0.4; in tenths, so that a tie is exactly 0:
     sums = sorted(sum(rows) for rows in itertools.product((1, 2, -3, 4), repeat=4))
     assert (sums.count(0), sum(total > 0 for total in sums)) == (16, 191)

@@ -1,4 +1,4 @@
-"""Batched generation and scoring against plain transformers calls on one row at a time, settings written out."""
+"""Batched generation and scoring, compared with plain transformers calls on single rows with explicit settings."""
 
 import json
 from dataclasses import replace
@@ -17,8 +17,8 @@ from bisum.evaluation.metrics.length import Length
 from bisum.models.loading import load
 from bisum.records.run import recorded
 
-# Trained on summaries of at most 5 tokens, so that it has learnt to end them, and used with up to 12.
-WORDS = [
+# Trained on summaries of at most 5 tokens, to learn to end them, and used with up to 12.
+ARGUMENTS = [
     "corpus.max_train_rows=96",
     "corpus.max_eval_rows=12",
     "model=tiny",
@@ -68,9 +68,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(folder):
-    config = compose([*WORDS, "model.max_summary_tokens=5"])
+    config = compose([*ARGUMENTS, "model.max_summary_tokens=5"])
     train(config, folder / "trained")
-    return replace_model(compose(WORDS), folder)
+    return replace_model(compose(ARGUMENTS), folder)
 
 
 def replace_model(config, folder):
@@ -97,7 +97,7 @@ def split(config, loaded, run, folder):
 
 
 def by_hand(loaded, split, options):
-    """(text, tokens after the decoder's start, whether the last one ends it) of each row."""
+    """Return (text, tokens after the decoder's start, whether the last is the end token) of each row."""
     loaded.model.eval()
     results = []
     for document in split.rows["document"].to_pylist():
@@ -119,7 +119,7 @@ def by_hand(loaded, split, options):
 
 
 @pytest.mark.parametrize("decoding", DECODING)
-def test_batches_give_what_single_rows_give(decoding, loaded, split):
+def test_batches_match_single_rows(decoding, loaded, split):
     batches = list(generate(loaded, split, DECODING[decoding], 5))
     assert [len(batch.rows) for batch in batches] == [5, 5, 2]
     got = {
@@ -130,7 +130,7 @@ def test_batches_give_what_single_rows_give(decoding, loaded, split):
     assert [got[row] for row in range(12)] == [row[:2] for row in by_hand(loaded, split, DECODING[decoding])]
 
 
-def test_the_decodings_differ(loaded, split):
+def test_decoding_settings_change_the_summaries(loaded, split):
     texts = {name: tuple(row[:2] for row in by_hand(loaded, split, options)) for name, options in DECODING.items()}
     assert len(set(texts.values())) == len(DECODING)
     lengths = {name: [length for _, length in rows] for name, rows in texts.items()}
@@ -138,7 +138,7 @@ def test_the_decodings_differ(loaded, split):
     assert min(lengths["greedy"]) < 12  # some rows end before the limit
 
 
-def test_the_checkpoints_own_decoding_settings_are_not_used(loaded, split):
+def test_decoding_settings_of_the_checkpoint_are_ignored(loaded, split):
     usual = [batch.summaries for batch in generate(loaded, split, DECODING["greedy"], 5)]
     own = loaded.model.generation_config
     try:
@@ -152,7 +152,7 @@ def test_the_checkpoints_own_decoding_settings_are_not_used(loaded, split):
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 12])
-def test_evaluation_by_hand(batch_size, config, run, loaded, split):
+def test_evaluation_matches_hand_calculation(batch_size, config, run, loaded, split):
     evaluation = replace(config.evaluation, batch_size=batch_size)
     config = replace(config, evaluation=evaluation, generation=DECODING["greedy, bounded"], metric={"length": Length()})
     evaluation = Evaluator(config, run.screen.progress, run.interrupts.check).model(loaded, split, "eval")
@@ -195,7 +195,7 @@ def test_evaluation_by_hand(batch_size, config, run, loaded, split):
     assert evaluation.metrics["eval/rouge1"] > 0
 
 
-def test_a_model_in_training_stays_in_training_and_its_dropout_is_off_meanwhile(config, run, loaded, split):
+def test_evaluation_disables_dropout_and_restores_training_mode(config, run, loaded, split):
     evaluator = Evaluator(config, run.screen.progress, run.interrupts.check)
     loaded.model.eval()
     before = evaluator.model(loaded, split, "eval").metrics
@@ -211,7 +211,7 @@ def test_a_model_in_training_stays_in_training_and_its_dropout_is_off_meanwhile(
         loaded.model.eval()
 
 
-def test_training_scores_what_it_saved(folder, loaded):
+def test_test_predictions_come_from_the_saved_best_checkpoint(folder, loaded):
     """The predictions of the test split come from the best checkpoint, decoded as configured."""
     record = json.loads((folder / "trained/run.json").read_text("utf-8"))
     name = record["test"]["checkpoint"]

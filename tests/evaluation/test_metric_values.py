@@ -1,4 +1,4 @@
-"""What a metric may return. Mistakes as a user sees them are in tests/interfaces/test_own_metric.py."""
+"""Values that a metric can return. tests/interfaces/test_own_metric.py covers the messages that users see."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ ROWS = Summaries(
 
 @dataclass(frozen=True, kw_only=True)
 class Given(Metric):
-    """A metric that returns what it is told."""
+    """A metric that returns the given values."""
 
     values: Any
     score: Score = Score("anything", higher_is_better=True)  # noqa: RUF009 - it is frozen
@@ -52,13 +52,13 @@ def columns(values, **settings):
         [np.float64(1), np.int64(0), np.bool_(True)],
     ],
 )
-def test_numbers_of_any_kind(values):
+def test_numbers_of_any_type_are_accepted(values):
     assert columns(values).columns["x"].values.tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize("value", [2, 2.0, True + 1, np.float32(2), np.int64(2)])
-def test_a_number_for_all_rows_of_any_kind(value):
-    assert columns(value).wholes["x"].values == {"": 2, "en": 2, "es": 2}
+def test_single_number_of_any_type_is_a_corpus_score(value):
+    assert columns(value).corpus_scores["x"].values == {"": 2, "en": 2, "es": 2}
 
 
 @pytest.mark.parametrize(
@@ -67,39 +67,39 @@ def test_a_number_for_all_rows_of_any_kind(value):
         (["1", "2", "3"], "must be a number or None for each row: .*a value is text"),
         ([10**400, 1, 1], "must be a number or None for each row: "),
         (object(), "must be a number or None for each row: "),
-        ([1, 2], "must be a number or None for each row; it has 2 values, and there are 3 rows"),
-        ([[1], [2], [3]], "must be a number or None for each row; it has 3 x 1 values, and there are 3 rows"),
+        ([1, 2], "must be a number or None for each row; it has 2 values for 3 rows"),
+        ([[1], [2], [3]], "must be a number or None for each row; it has 3 x 1 values for 3 rows"),
     ],
 )
-def test_what_is_no_number_for_each_row(values, message):
+def test_values_that_are_not_one_number_per_row_are_refused(values, message):
     with pytest.raises(UserError, match=f"^metric.given: 'x' {message}"):
         columns(values)
 
 
-def test_values_outside_of_the_range():
+def test_values_outside_the_range_are_refused():
     shares = share("a share", higher_is_better=True)
     for values, line in (
-        ([0.5, 1.5, 2], "metric.given: 'x' of row b is 1.5, not 0 to 1"),
-        (7.0, "metric.given: 'x' is 7, not 0 to 1"),
+        ([0.5, 1.5, 2], "metric.given: 'x' of row b is 1.5; must be from 0 to 1"),
+        (7.0, "metric.given: 'x' is 7; must be from 0 to 1"),
     ):
         with pytest.raises(UserError) as raised:
             columns(values, score=shares)
         assert str(raised.value) == line
     ratio = Score("a ratio", higher_is_better=True, lowest=0, highest=1, aggregate=lambda c: c[..., 0] / c[..., 1])
-    with pytest.raises(UserError, match="'x' is 3, not 0 to 1"):
+    with pytest.raises(UserError, match="'x' is 3; must be from 0 to 1"):
         columns([[3, 1], [3, 1], [3, 1]], score=ratio)
 
 
 @pytest.mark.parametrize(
     ("aggregate", "message"),
     [
-        (lambda counts: 1.0, "must give 1 score for each of 2 samples"),
-        (lambda counts: counts, "must give 1 score for each of 2 samples"),
+        (lambda counts: 1.0, "must return 1 score for each of 2 samples"),
+        (lambda counts: counts, "must return 1 score for each of 2 samples"),
         (lambda counts: counts[:, 9], "the aggregate of 'x' failed: IndexError"),
         (lambda counts: "text", "the aggregate of 'x' failed: ValueError"),
     ],
 )
-def test_an_aggregate_that_is_none(aggregate, message):
+def test_invalid_aggregate_is_refused(aggregate, message):
     with pytest.raises(UserError, match=message):
         columns([[1, 2]] * 3, score=Score("a ratio", higher_is_better=True, aggregate=aggregate))
 
@@ -107,23 +107,23 @@ def test_an_aggregate_that_is_none(aggregate, message):
 @pytest.mark.parametrize(
     "values", [[1, float("nan"), None], np.array([1, np.inf, np.nan]), torch.tensor([1, np.nan, 2])]
 )
-def test_values_that_are_not_finite_are_reported(values, caplog):
+def test_non_finite_values_are_reported(values, caplog):
     found = columns(values).columns["x"]
     lost = 3 - int(found.present.sum()) - sum(value is None for value in values)
     assert lost > 0
     assert [record.getMessage() for record in caplog.records] == [
-        f"metric.given: 'x' is not finite in {lost} of 3 rows, left out"
+        f"metric.given: 'x' is not finite in {lost} of 3 rows; they are ignored"
     ]
 
 
-def test_counts_that_are_not_finite_are_reported(caplog):
+def test_non_finite_counts_are_reported(caplog):
     ratio = Score("a ratio", higher_is_better=True, aggregate=lambda c: c[..., 0] / c[..., 1])
     found = columns([[1, 2], [float("nan"), 2], [1, 2]], score=ratio).columns["x"]
     assert found.present.tolist() == [True, False, True]
     assert len(caplog.records) == 1
 
 
-def test_a_slow_metric_shows_its_progress():
+def test_metric_that_advances_shows_its_progress():
     shown = []
 
     class Bar:
@@ -152,12 +152,12 @@ def test_a_slow_metric_shows_its_progress():
 
 
 @pytest.mark.parametrize("name", ["id", "language", "x_low", "x_rows", "1x", "a b", "unicode/x", "", 7, "ñ"])
-def test_names_that_scores_cannot_have(name):
+def test_invalid_score_name_has_a_problem(name):
     assert name_problem(name) is not None
 
 
 @pytest.mark.parametrize("name", ["x", "new_1grams", "BLEU-4", "ids"])
-def test_names_that_scores_can_have(name):
+def test_valid_score_name_has_no_problem(name):
     assert name_problem(name) is None
 
 
@@ -172,6 +172,6 @@ def test_names_that_scores_can_have(name):
         {"lowest": 2, "highest": 1},
     ],
 )
-def test_a_score_is_checked_when_it_is_made(fields):
+def test_invalid_score_field_is_refused(fields):
     with pytest.raises(ValueError, match=r"^Score: "):
         Score(**{"description": "a score", "higher_is_better": True, **fields})

@@ -1,4 +1,4 @@
-"""The ROUGE profile of a run, from the letters of its references."""
+"""The ROUGE profile of a run, chosen by the letters of its references."""
 
 import pyarrow as pa
 import pytest
@@ -11,7 +11,7 @@ def shares(**texts):
     return kept_shares(tables)
 
 
-def test_shares_by_hand():
+def test_shares_match_hand_counts():
     found = shares(en="A cat, 2020!", es="año", ar="قطة 7", ja="猫")
     assert found == {"en": 1.0, "es": 2 / 3, "ar": 1 / 4, "ja": 0.0}
 
@@ -29,30 +29,30 @@ def test_shares_by_hand():
         ({"ja": "猫が屋根で寝ている"}, "unicode"),
     ],
 )
-def test_the_profile_reads_most_letters_of_every_language(texts, profile):
+def test_chosen_profile_keeps_most_letters_of_every_language(texts, profile):
     assert choose_profile(shares(**texts)) == profile
 
 
-def test_references_without_letters_decide_nothing():
+def test_references_without_letters_are_ignored():
     assert shares(en="A cat", es="—!") == {"en": 1.0}
 
 
-def test_many_references_are_sampled_whatever_their_order():
+def test_sampling_of_many_references_ignores_their_order():
     texts = ["A cat" if number % 2 else "猫" for number in range(30_000)]
     rows = pa.table({"id": [f"{n:05}" for n in range(30_000)], "summary": texts, "language": ["ja"] * 30_000})
-    turned = rows.take(list(range(29_999, -1, -1)))
-    assert kept_shares([rows]) == kept_shares([turned])
+    reversed_rows = rows.take(list(range(29_999, -1, -1)))
+    assert kept_shares([rows]) == kept_shares([reversed_rows])
     assert kept_shares([rows])["ja"] == pytest.approx(4 / 5, abs=0.05)  # four letters of five
 
 
-def test_a_named_metric_stays():
+def test_configured_metric_overrides_auto():
     assert best_metric("auto", "rouge") == "eval/rougeL"
     assert best_metric("auto", "unicode") == "eval/unicode/rougeL"
     assert best_metric("eval/rouge2", "unicode") == "eval/rouge2"
 
 
 @pytest.mark.parametrize(
-    ("metric", "unread"),
+    ("metric", "lost"),
     [
         ("eval/rougeL", ["ar"]),
         ("eval/ar/rouge1", ["ar"]),
@@ -63,7 +63,7 @@ def test_a_named_metric_stays():
         ("eval/gen_len", []),
     ],
 )
-def test_the_languages_that_a_metric_hardly_reads(metric, unread):
+def test_languages_losing_most_letters_are_found(metric, lost):
     found = shares(en="A cat", ar="قطة")
     assert lost_languages(found) == ["ar"]
-    assert blind_spots(metric, found) == unread
+    assert blind_spots(metric, found) == lost

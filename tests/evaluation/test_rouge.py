@@ -25,7 +25,7 @@ NAMES = {"en": "english", "es": "spanish"}
 
 @pytest.fixture(scope="module")
 def pairs():
-    """(predictions, references, languages): every summary against every other of its language, then lead-3."""
+    """(predictions, references, languages): all pairs of summaries in one language, then lead-3."""
     crossed = [(a["summary"], b) for a in ROWS for b in ROWS if a["language"] == b["language"]]
     leads = lead_all([row["document"] for row in ROWS], [row["language"] for row in ROWS], 3)
     rows = crossed + list(zip(leads, ROWS, strict=True))
@@ -33,7 +33,7 @@ def pairs():
 
 
 def by_rouge_score(pairs, tokenizers):
-    """(rows, types, measures) from the original package."""
+    """Scores of the original package, shape (rows, types, measures)."""
     scorers = {code: RougeScorer(ROUGE_TYPES, use_stemmer=True, tokenizer=tokenizers.get(code)) for code in NAMES}
     scored = []
     for prediction, reference, code in zip(*pairs, strict=True):
@@ -48,7 +48,7 @@ def golden(pairs):
 
 
 class WordsOfOneLanguage:
-    """The `unicode` profile written a second time, without `regex`, as a tokenizer for rouge_score."""
+    """A second implementation of the `unicode` profile, without `regex`, as a tokenizer for rouge_score."""
 
     def __init__(self, name):
         self.stemmer = SnowballStemmer(name)
@@ -60,18 +60,18 @@ class WordsOfOneLanguage:
 
 
 def scored(predictions, references, languages):
-    """The scores of rows as an evaluation has them."""
+    """Return row scores as an evaluation computes them."""
     ids = [str(row) for row in range(len(languages))]
     rows = Summaries(ids=ids, documents=references, predictions=predictions, references=references, languages=languages)
     return measured({"rouge": Rouge()}, rows)[0]
 
 
 def f(prediction, reference, language, rouge_type="rouge1"):
-    """F of one pair in both profiles, (rouge, unicode)."""
+    """Return F1 of one pair in both profiles, (rouge, unicode)."""
     return tuple(score_rows([prediction], [reference], [language])[0, :, ROUGE_TYPES.index(rouge_type), 2])
 
 
-def test_rouge_profile_is_rouge_score_to_the_last_bit(pairs, golden):
+def test_rouge_profile_equals_rouge_score_bit_for_bit(pairs, golden):
     scores = score_rows(*pairs)
     assert scores.shape == (len(pairs[0]), len(ROUGE_PROFILES), len(ROUGE_TYPES), len(ROUGE_MEASURES))
     assert scores.dtype == np.float64
@@ -79,19 +79,19 @@ def test_rouge_profile_is_rouge_score_to_the_last_bit(pairs, golden):
     assert (scores[:, ROUGE_PROFILES.index("rouge")] == golden).all()
 
 
-def test_unicode_profile_is_rouge_score_over_snowball_stems(pairs):
+def test_unicode_profile_equals_rouge_score_over_snowball_stems(pairs):
     tokenizers = {code: WordsOfOneLanguage(name) for code, name in NAMES.items()}
     values = score_rows(*pairs)[:, ROUGE_PROFILES.index("unicode")]
     assert (values == by_rouge_score(pairs, tokenizers)).all()
 
 
-def test_accents_count_in_the_unicode_profile_alone():
+def test_accents_count_only_in_the_unicode_profile():
     assert f("año", "a o", "es") == (1.0, 0.0)
     assert f("está", "este", "es") == (1.0, 0.0)
     assert f("el niño", "el nino", "es") == pytest.approx((0.4, 0.5))  # {el,ni,o} against {el,nino}: 2 x 1 / 5
 
 
-def test_identical_text_without_latin_letters():
+def test_identical_non_latin_texts_match_only_in_the_unicode_profile():
     for text, language in [("これは本です。", "ja"), ("这是一支笔。", "zh"), ("Это книга.", "ru")]:
         assert f(text, text, language, "rouge2") == (0.0, 1.0)
 
@@ -115,7 +115,7 @@ def test_rouge_lsum_matches_sentence_by_sentence():
 
 
 @pytest.mark.parametrize("text", ["", " \n", "!?"])
-def test_a_prediction_without_words_scores_zero(text):
+def test_prediction_without_words_scores_zero(text):
     assert (score_rows([text, text], ["A summary.", ""], ["en", "es"]) == 0).all()
 
 
@@ -124,7 +124,7 @@ def test_lists_of_unequal_length_are_refused():
         score_rows(["a", "b"], ["a"], ["en", "en"])
 
 
-def test_rouge_score_itself_gives_the_same_to_the_last_bit_over_thousands_of_rows():
+def test_fast_and_slow_engines_agree_bit_for_bit_on_thousands_of_rows():
     rows = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["train"]
     references, documents = rows["summary"].to_pylist(), rows["document"].to_pylist()
     assert len(references) > 3000
@@ -137,8 +137,8 @@ def test_rouge_score_itself_gives_the_same_to_the_last_bit_over_thousands_of_row
         assert fast.any(axis=0).all()
 
 
-def test_a_machine_without_the_port_scores_the_same_and_says_so(tmp_path):
-    call = """
+def test_missing_rust_port_is_reported_and_scores_stay_the_same(tmp_path):
+    script = """
 import sys
 
 if sys.argv.pop(1) == "slow":
@@ -148,19 +148,19 @@ from bisum.cli.main import main
 
 main()
 """
-    words = ["baseline", "corpus.max_eval_rows=40", "corpus.max_train_rows=2", "tracker=none"]
-    records, said = [], []
+    arguments = ["baseline", "corpus.max_eval_rows=40", "corpus.max_train_rows=2", "tracker=none"]
+    records, reported = [], []
     for engine in ("fast", "slow"):
         directory = tmp_path / engine
-        command = [sys.executable, "-c", call, engine, *words, f"hydra.run.dir={directory}"]
+        command = [sys.executable, "-c", script, engine, *arguments, f"hydra.run.dir={directory}"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-        said.append("about 10 times slower" in done.stdout)
+        reported.append("about 10 times slower" in done.stdout)
         records.append(json.loads((directory / "run.json").read_text("utf-8"))["baseline"])
-    assert said == [False, True]
+    assert reported == [False, True]
     assert records[0] == records[1]
 
 
-def test_means_are_exactly_those_of_rouge_score(pairs, golden):
+def test_means_equal_those_of_rouge_score(pairs, golden):
     metrics = aggregate(scored(*pairs), "eval", samples=100, seed=0, languages=["en", "es"])
     spanish = np.array([code == "es" for code in pairs[2]])
     for t, rouge_type in enumerate(ROUGE_TYPES):
@@ -169,7 +169,7 @@ def test_means_are_exactly_those_of_rouge_score(pairs, golden):
             assert metrics[f"eval/es/{rouge_type}{suffix}"] == 100 * np.mean(golden[spanish, t, m].tolist())
 
 
-def test_names_of_metrics(pairs):
+def test_metric_names_cover_profiles_and_languages(pairs):
     scores = scored(*pairs)
     metrics = aggregate(scores, "baseline", samples=100, seed=0, languages=["en", "es", "de"])
     assert set(metrics) == {
@@ -183,7 +183,7 @@ def test_names_of_metrics(pairs):
     assert metrics["baseline/unicode/es/rouge2_recall"] != metrics["baseline/es/rouge2_recall"]
 
 
-def test_intervals_hold_the_mean_and_depend_on_the_seed_alone(pairs):
+def test_intervals_are_near_normal_and_depend_only_on_the_seed(pairs):
     scores = scored(*pairs)
     metrics, again, other = (aggregate(scores, "test", 500, seed, ["en", "es"]) for seed in (1, 1, 2))
     assert metrics == again
@@ -195,7 +195,7 @@ def test_intervals_hold_the_mean_and_depend_on_the_seed_alone(pairs):
     assert metrics["test/unicode/rouge1_high"] == pytest.approx(values.mean() + half, abs=0.2 * half)
 
 
-def test_the_difference_of_two_systems_is_that_of_their_means_in_rouge_score(pairs, golden):
+def test_difference_of_two_systems_matches_rouge_score(pairs, golden):
     _, references, languages = pairs
     others = lead_all(references, languages, 1)[::-1]
     theirs = by_rouge_score((others, references, languages), {})
@@ -220,8 +220,8 @@ def test_the_difference_of_two_systems_is_that_of_their_means_in_rouge_score(pai
     }
 
 
-def test_a_difference_by_hand_in_both_profiles():
-    # F of ROUGE-1: 1 and 0 against 0.5 and 0.5 in English; rouge_score takes año for a o, the unicode profile does not.
+def test_difference_matches_hand_calculation_in_both_profiles():
+    # F of ROUGE-1: 1 and 0 against 0.5 and 0.5 in English; rouge_score reads año as a o, the unicode profile does not.
     references, languages = ["a red cat", "one two", "año"], ["en", "en", "es"]
     ours = scored(["a red cat", "three", "a o"], references, languages)
     theirs = scored(["a", "one four", "año"], references, languages)
@@ -235,7 +235,7 @@ def test_a_difference_by_hand_in_both_profiles():
     assert metrics["difference/unicode/rouge1"] == pytest.approx(-100 / 3)
 
 
-def test_systems_over_other_rows_cannot_be_compared():
+def test_systems_scored_on_different_rows_cannot_be_compared():
     with pytest.raises(ValueError, match="same rows"):
         difference(scored(["a"], ["a"], ["en"]), scored(["a", "b"], ["a", "b"], ["en", "en"]), 100, 0, ["en"])
 

@@ -13,7 +13,7 @@ from bisum.evaluation.sentences import split_sentences
         ("tlh", ["An unknown code still works.", "It does."]),
     ],
 )
-def test_abbreviations_end_no_sentence(language, sentences):
+def test_abbreviations_do_not_end_sentences(language, sentences):
     assert split_sentences(" ".join(sentences), language) == sentences
 
 
@@ -31,7 +31,7 @@ def test_each_language_has_its_own_abbreviations():
         ("hi", ["मेरा नाम राम है।", "मैं ठीक हूँ।"]),
     ],
 )
-def test_scripts_with_end_marks_of_their_own_split_by_rule(language, sentences):
+def test_scripts_with_their_own_end_marks_are_split_by_rule(language, sentences):
     # Japanese and Chinese put no space between sentences.
     separator = " " if language == "hi" else ""
     assert split_sentences(separator.join(sentences), language) == sentences
@@ -42,7 +42,7 @@ def test_sentences_are_stripped_and_never_empty():
     assert split_sentences("", "en") == split_sentences(" \n\t ", "es") == split_sentences("\u3000", "ja") == []
 
 
-def test_a_line_break_alone_ends_no_sentence():
+def test_line_break_alone_does_not_end_a_sentence():
     assert split_sentences("one sentence over\ntwo lines. Another.", "en") == [
         "one sentence over\ntwo lines.",
         "Another.",
@@ -73,7 +73,7 @@ def test_a_line_break_alone_ends_no_sentence():
         ("xx", ["यह है।", "वह है।"]),
     ],
 )
-def test_every_script_ends_sentences_at_its_own_marks(language, sentences):
+def test_every_script_is_split_at_its_own_end_marks(language, sentences):
     assert split_sentences(" ".join(sentences), language) == [" ".join(sentence.split(" ")) for sentence in sentences]
 
 
@@ -88,16 +88,16 @@ def test_every_script_ends_sentences_at_its_own_marks(language, sentences):
         ("ar", ["هل هذا كتاب؟!", "نعم؟", "لا."]),
     ],
 )
-def test_a_mark_takes_the_quotation_marks_that_it_closes_and_needs_no_blank(language, sentences):
+def test_closing_marks_stay_with_the_sentence_and_no_space_is_needed(language, sentences):
     separator = " " if language == "ar" else ""
     assert split_sentences(separator.join(sentences), language) == sentences
 
 
-def test_a_straight_quotation_mark_closes_before_a_blank():
+def test_straight_quotation_mark_before_a_space_closes():
     assert split_sentences('उसने कहा "चलो।" वह गया।', "hi") == ['उसने कहा "चलो।"', "वह गया।"]
 
 
-def test_a_comma_after_a_mark_continues_the_sentence():
+def test_comma_after_an_end_mark_continues_the_sentence():
     assert split_sentences("कहा “चलो।”, फिर गया।", "ne") == ["कहा “चलो।”, फिर गया।"]
 
 
@@ -111,5 +111,5 @@ def test_a_comma_after_a_mark_continues_the_sentence():
         ("uk", ["Він народився в 2020 р.", "Вона теж."]),
     ],
 )
-def test_a_year_ends_a_sentence_only_before_a_word_that_starts_one(language, sentences):
+def test_year_ends_a_sentence_only_before_a_sentence_starter(language, sentences):
     assert split_sentences(" ".join(sentences), language) == sentences

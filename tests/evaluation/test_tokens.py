@@ -1,4 +1,4 @@
-"""Tokens of the profile `unicode`: written out by hand, from the rules of the languages."""
+"""Tokens of the profile `unicode`, written by hand from the rules of each language."""
 
 import pytest
 from nltk.stem.snowball import SnowballStemmer
@@ -14,9 +14,9 @@ from bisum.evaluation.tokens import unicode_tokens
         ("か\u3099く", "ja", ["が", "く"]),  # a combining voiced mark
         ("iPhone15很贵❤\ufe0f", "zh", ["iphone15", "很", "贵"]),
         ("नमस्ते, दुनिया!", "hi", ["नमस्ते", "दुनिया"]),  # vowel signs stay in the word
-        ("می\u200cخواهم", "fa", ["می\u200cخواهم"]),  # and so do join controls
+        ("می\u200cخواهم", "fa", ["می\u200cخواهم"]),  # join controls too
         ("کتاب\u200c.", "fa", ["کتاب"]),  # but not at its end
-        ("cafe\u0301 CAFÉ", "tlh", ["café", "café"]),  # decomposed as composed
+        ("cafe\u0301 CAFÉ", "tlh", ["café", "café"]),  # decomposed equals composed
         ("STRASSE Straße", "de", ["strass", "strass"]),
         ("Haupt\u00adstadt", "tlh", ["hauptstadt"]),  # a soft hyphen
         ("❤\ufe0f -- ¡!", "es", []),
@@ -67,12 +67,12 @@ def test_variants_of_a_text_have_the_same_tokens(language, variants):
         ("ja", ["か", "が"]),
     ],
 )
-def test_what_differs_stays_different(language, different):
+def test_distinct_words_stay_distinct(language, different):
     one, other = (unicode_tokens(text, language) for text in different)
     assert one != other
 
 
-def test_other_languages_fold_case_by_the_default_rules():
+def test_other_languages_use_default_case_folding():
     assert unicode_tokens("ISPARTA", "en") == unicode_tokens("isparta", "en")
     assert unicode_tokens("ИНИЦИАЛЫ", "az-Cyrl") == unicode_tokens("инициалы", "az-Cyrl")
 
@@ -85,7 +85,7 @@ def test_other_languages_fold_case_by_the_default_rules():
         ("ru", "russian", ["библиотеками", "читающий", "писала"]),
     ],
 )
-def test_a_stem_depends_on_the_word_alone(language, name, words):
+def test_stem_depends_only_on_the_word(language, name, words):
     fresh = {word: SnowballStemmer(name).stem(word) for word in words}
     for order in (words, words[::-1], words[1:] + words[:1]):
         assert {word: unicode_tokens(word, language)[0] for word in order} == fresh
@@ -95,12 +95,12 @@ def test_a_stem_depends_on_the_word_alone(language, name, words):
     ("prediction", "reference", "language"),
     [("İSTANBUL ISPARTA", "istanbul ısparta", "tr"), ("QIZ", "qız", "az"), ("ΑΘΗΝΑ", "Αθήνα", "el")],
 )
-def test_capitals_score_in_full(prediction, reference, language):
+def test_capitals_match_lower_case(prediction, reference, language):
     assert score_rows([prediction], [reference], [language])[0, 1, 0, 2] == 1.0
 
 
 @pytest.mark.parametrize("code", ["zho", "cmn", "yue", "zh_Hans", "chi", "Chinese", "chinese_simplified", "zho_Hant"])
-def test_every_code_of_chinese_scores_as_zh(code):
+def test_every_code_for_chinese_scores_like_zh(code):
     pair = ["猫在屋顶上睡觉。"], ["猫在房顶上睡觉。"]
     scores, expected = (score_rows(*pair, [language]) for language in (code, "zh"))
     assert (scores == expected).all()

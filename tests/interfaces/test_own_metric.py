@@ -186,7 +186,11 @@ def test_a_sweeps_table_has_it(yard, call_bisum):
 @pytest.mark.parametrize(
     ("right", "wrong", "line"),
     [
-        ('"distance": [', '"distanse": [', "metric.distance: gives 'distanse', which its scores do not describe (dist"),
+        (
+            '"distance": [',
+            '"distanse": [',
+            "metric.distance: returns 'distanse', which is missing from its scores (dist",
+        ),
         ("[max(self.least", "[-1 - max(self.least", "metric.distance: 'distance' of row "),
         ("for own, other in pairs]", "for own, other in pairs][1:]", "metric.distance: 'distance' must be a number or"),
         ("else 7 for", "else 'x' for", "metric.distance: 'language_tag' must be a number or None for each row: "),
@@ -290,7 +294,7 @@ def test_a_best_metric_that_no_row_can_have_is_refused_before_training(yard, cal
     )
     done = call_bisum(*TRAINING, "trainer.best_metric=eval/es/language_tag", "hydra.run.dir=run", "tracker=none")
     assert done.code == 2
-    assert done.err == "bisum: trainer.best_metric: no row has a value of 'eval/es/language_tag'\n"
+    assert done.err == "bisum: trainer.best_metric: no row has a value for 'eval/es/language_tag'\n"
 
 
 def test_the_metric_in_the_docs_works(write_folder, call_bisum):
@@ -311,7 +315,7 @@ def test_a_best_metric_that_no_metric_gives_is_refused_before_training(yard, cal
     path.write_text(CODE.replace("        return {", "        return {} and {"))
     done = call_bisum(*TRAINING, "trainer.best_metric=eval/distance", "hydra.run.dir=run", "tracker=none")
     assert done.code == 2
-    assert done.err == "bisum: trainer.best_metric: no metric gives 'eval/distance' (besides ROUGE: eval/chrf)\n"
+    assert done.err == "bisum: trainer.best_metric: no metric returns 'eval/distance' (besides ROUGE: eval/chrf)\n"
 
 
 def test_a_metric_cannot_take_the_place_of_rouge(yard, call_bisum):

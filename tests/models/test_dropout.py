@@ -1,4 +1,4 @@
-"""Without dropout, a model in training mode computes the same whatever the random state."""
+"""Without dropout, a model in training mode is independent of the random state."""
 
 import pytest
 import torch
@@ -9,11 +9,11 @@ from bisum.models.dropout import remove_dropout
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-def test_no_family_keeps_any(family, checkpoints):
+def test_no_family_keeps_dropout(family, checkpoints):
     load = AutoModelForCausalLM if family in ("gpt2", "chat") else AutoModelForSeq2SeqLM
-    raised = {"chat": {"attention_dropout": 0.5}}.get(family, {})
+    chat_options = {"chat": {"attention_dropout": 0.5}}.get(family, {})
     layers = {"encoder_layerdrop": 0.5} if family in ("bart", "mbart50", "pegasus") else {}
-    model = load.from_pretrained(checkpoints(family), dtype=torch.float32, **raised, **layers).train()
+    model = load.from_pretrained(checkpoints(family), dtype=torch.float32, **chat_options, **layers).train()
     ids = torch.arange(5, 25).reshape(2, 10)
     inputs = {"input_ids": ids, **({"labels": ids} if load is AutoModelForSeq2SeqLM else {})}
 

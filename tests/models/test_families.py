@@ -1,4 +1,4 @@
-"""Each family reads, learns and writes as the plain transformers calls of tests/plain.py do."""
+"""Each family encodes, trains and generates like the plain transformers calls of tests/plain.py."""
 
 import json
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ DECODING = {
 
 @pytest.fixture(scope="module")
 def decoding():
-    """Options of generation by hand, and as bisum takes them."""
+    """Generation options for plain transformers, and for bisum."""
     usual = compose().generation
     return lambda name: (DECODING[name] | {"no_repeat_ngram_size": 0}, replace(usual, **DECODING[name]))
 
@@ -59,7 +59,7 @@ def loaded_as(checkpoints, options):
 
 @pytest.fixture(scope="module", params=BUILDERS)
 def pair(request, checkpoints, loaded_as):
-    """A model in bisum, and the same one in plain transformers."""
+    """A model in bisum, and the same model in plain transformers."""
     return loaded_as(request.param), Plain(request.param, checkpoints(request.param))
 
 
@@ -74,7 +74,7 @@ def refusal(call):
     return str(raised.value)
 
 
-def test_token_ids_are_the_tokenizers(pair):
+def test_token_ids_equal_the_tokenizers(pair):
     loaded, plain = pair
     columns = encoded(loaded)
     documents = [plain.document(text, language) for language, text, _ in ROWS]
@@ -87,7 +87,7 @@ def test_token_ids_are_the_tokenizers(pair):
     assert 0 < sum(columns["summary_cut"]) < len(ROWS)
 
 
-def test_loss_is_that_of_single_rows(pair):
+def test_batch_loss_equals_that_of_single_rows(pair):
     loaded, plain = pair
     texts = zip(*(encoded(loaded)[name] for name in ("input_ids", "labels")), strict=True)
     batch = Collator(loaded)([{"input_ids": document, "labels": summary} for document, summary in texts])
@@ -105,7 +105,7 @@ def test_loss_is_that_of_single_rows(pair):
 
 
 @pytest.mark.parametrize("name", DECODING)
-def test_summaries_of_batches_are_those_of_single_rows(name, pair, decoding):
+def test_batch_summaries_equal_those_of_single_rows(name, pair, decoding):
     loaded, plain = pair
     by_hand, options = decoding(name)
     ids = [plain.generate(plain.document(text, language), language, **by_hand) for language, text, _ in ROWS]
@@ -124,15 +124,15 @@ def test_summaries_of_batches_are_those_of_single_rows(name, pair, decoding):
 @pytest.mark.parametrize(("penalty", "early", "ngrams", "least"), [
     (0.0, False, 0, 0), (1.0, False, 0, 0), (2.0, False, 2, 0), (0.4, True, 3, 4), (-1.0, "never", 0, 2),
 ])  # fmt: skip
-def test_beams_of_mixed_languages_are_those_of_the_usual_call(
+def test_beams_in_mixed_languages_equal_single_language_calls(
     penalty, early, ngrams, least, checkpoints, loaded_as, decoding
 ):
-    """transformers takes one `forced_bos_token_id` for all rows, and counts it in the length that normalizes beams."""
+    """transformers forces one token for all rows, and counts it toward the length that normalizes beams."""
     loaded, plain = loaded_as("mbart50"), Plain("mbart50", checkpoints("mbart50"))
-    asked = {"num_beams": 4, "length_penalty": penalty, "early_stopping": early, "no_repeat_ngram_size": ngrams}
+    beam_options = {"num_beams": 4, "length_penalty": penalty, "early_stopping": early, "no_repeat_ngram_size": ngrams}
     limits = {"min_new_tokens": least + 1 if least else None}  # one for the language
-    ids = [plain.generate(plain.document(text, code), code, **asked, **limits) for code, text, _ in ROWS]
-    options = replace(decoding("beams")[1], **asked, min_tokens=least)
+    ids = [plain.generate(plain.document(text, code), code, **beam_options, **limits) for code, text, _ in ROWS]
+    options = replace(decoding("beams")[1], **beam_options, min_tokens=least)
     texts = [plain.text(summary) for summary in ids]
     assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 8, "float32") == texts
     for language in set(LANGUAGES):
@@ -141,8 +141,8 @@ def test_beams_of_mixed_languages_are_those_of_the_usual_call(
         assert alone == [texts[at] for at in own]
 
 
-def test_the_languages_token_counts_in_the_length_of_beams(checkpoints):
-    """A token in the decoder's prompt would not, and the beams would end in other summaries."""
+def test_language_token_counts_toward_the_length_of_beams(checkpoints):
+    """A token in the decoder's prompt would not count, and the beams would result in other summaries."""
     plain = Plain("mbart50", checkpoints("mbart50"))
     forced, prompted = [], []
     for language, text, _ in ROWS:
@@ -156,8 +156,8 @@ def test_the_languages_token_counts_in_the_length_of_beams(checkpoints):
 
 @pytest.mark.parametrize("name", DECODING)
 @pytest.mark.parametrize("family", [family for family in BUILDERS if family not in PROMPTS])
-def test_fixed_shapes_force_and_forbid_the_same_tokens(family, name, loaded_as, decoding):
-    """With no token twice in a summary, and each row's first token its own; the longest labels fit."""
+def test_fixed_shapes_force_and_ban_the_same_tokens(family, name, loaded_as, decoding):
+    """Tokens do not repeat in a summary, each row has its own first token, and the longest labels fit."""
     loaded, options = loaded_as(family), replace(decoding(name)[1], no_repeat_ngram_size=1, min_tokens=3)
     split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
     fitted = choose_shapes([split.documents.lengths], loaded, 2)
@@ -171,8 +171,8 @@ def test_fixed_shapes_force_and_forbid_the_same_tokens(family, name, loaded_as, 
 
 
 @pytest.mark.parametrize("family", PROMPTS)
-def test_the_summary_alone_repeats_nothing(family, checkpoints, loaded_as, decoding):
-    """What stands in the document may stand in the summary."""
+def test_ngram_ban_ignores_the_document(family, checkpoints, loaded_as, decoding):
+    """Words of the document can appear in the summary."""
     loaded, plain = loaded_as(family), Plain(family, checkpoints(family))
     options = replace(decoding("greedy")[1], no_repeat_ngram_size=1)
     ends = {plain.tokenizer.eos_token_id, plain.tokenizer.convert_tokens_to_ids("<|endoftext|>")}
@@ -188,7 +188,7 @@ def test_the_summary_alone_repeats_nothing(family, checkpoints, loaded_as, decod
     assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 3, "float32") == texts
 
 
-def test_a_language_needs_no_state_of_the_tokenizer(loaded_as):
+def test_encoding_ignores_the_tokenizers_current_language(loaded_as):
     """Rows of three languages in one batch have the ids of batches of one language."""
     loaded = loaded_as("mbart50")
     before = encoded(loaded)
@@ -199,7 +199,7 @@ def test_a_language_needs_no_state_of_the_tokenizer(loaded_as):
         assert [row[name][0] for row in alone] == before[name]
 
 
-def test_an_unknown_language_names_those_that_are_known(loaded_as):
+def test_unsupported_language_lists_the_supported_ones(loaded_as):
     loaded = loaded_as("mbart50")
     message = refusal(lambda: loaded.family.encode(loaded, ["Hej"], ["Hej"], ["tlh"]))
     assert "'tlh'" in message
@@ -207,8 +207,8 @@ def test_an_unknown_language_names_those_that_are_known(loaded_as):
 
 
 @pytest.mark.parametrize("family", ["bart", "mbart50"])
-def test_a_decoder_that_starts_from_the_end_token_may_still_end(family, checkpoints, loaded_as, decoding):
-    """With no token twice in a summary; the start token is none of it."""
+def test_decoder_that_starts_with_the_end_token_can_still_end(family, checkpoints, loaded_as, decoding):
+    """Tokens do not repeat in a summary, and the start token is not part of it."""
     loaded, plain = loaded_as(family), Plain(family, checkpoints(family))
     options, end = replace(decoding("greedy")[1], no_repeat_ngram_size=1), plain.tokenizer.eos_token_id
     for model in (loaded.model, plain.model):
@@ -223,15 +223,15 @@ def test_a_decoder_that_starts_from_the_end_token_may_still_end(family, checkpoi
             with torch.no_grad():
                 logits = plain.model(input_ids=ids, decoder_input_ids=torch.tensor([starts + summary])).logits[0, -1]
             logits[summary] = -torch.inf
-            summary.append(int(logits.argmax()) if len(summary) < 11 else end)  # its last is, too
+            summary.append(int(logits.argmax()) if len(summary) < 11 else end)  # and its last too
         texts.append(plain.text(summary))
         lengths.append(len(summary))
     assert min(lengths) < 12
     assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 3, "float32") == texts
 
 
-def test_sentinels_are_known_by_either_name():
-    """T5's are special tokens, mT5's pieces like any other, which begin with the mark of a word's start."""
+def test_sentinels_are_recognized_in_both_forms():
+    """T5's are special tokens; mT5's are ordinary pieces, which begin with the word-start mark."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
@@ -257,20 +257,20 @@ def test_sentinels_are_never_generated(family, name, checkpoints, loaded_as, dec
     texts = [plain.text(plain.generate(ids, "", **by_hand)) for ids in documents]
     assert len(set(texts)) > len(ROWS) / 2
     assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 5, "float32") == texts
-    # As the checkpoint that is saved will generate.
+    # The saved checkpoint generates in the same way.
     set_decoding(loaded, options)
     assert not set(loaded.model.generate(**inputs)[0].tolist()) & set(sentinels)
 
 
 @pytest.mark.parametrize("family", ["t5", "mbart50", "chat"])
-def test_a_saved_checkpoint_holds_the_decoding_as_configured(family, loaded_as, decoding, tmp_path):
+def test_saved_checkpoint_contains_the_configured_decoding(family, loaded_as, decoding, tmp_path):
     loaded, usual = loaded_as(family), decoding("greedy")[1]
-    asked = {"num_beams": 3, "length_penalty": 0.4, "early_stopping": "never", "no_repeat_ngram_size": 2}
-    set_decoding(loaded, replace(usual, **asked, min_tokens=5))
+    beam_options = {"num_beams": 3, "length_penalty": 0.4, "early_stopping": "never", "no_repeat_ngram_size": 2}
+    set_decoding(loaded, replace(usual, **beam_options, min_tokens=5))
     loaded.save(tmp_path)
     saved = json.loads((tmp_path / "generation_config.json").read_text("utf-8"))
     forced = 1 if family == "mbart50" else 0  # the language
-    expected = {**asked, "min_new_tokens": 5 + forced, "max_new_tokens": 12 + forced, "do_sample": False}
+    expected = {**beam_options, "min_new_tokens": 5 + forced, "max_new_tokens": 12 + forced, "do_sample": False}
     assert {name: saved[name] for name in expected} == expected
     assert not {"temperature", "top_p", "max_length", "forced_bos_token_id"} & set(saved)
 
@@ -283,7 +283,7 @@ def test_a_saved_checkpoint_holds_the_decoding_as_configured(family, loaded_as, 
 
 @dataclass(frozen=True, kw_only=True)
 class WholePrompt(DecoderOnly):
-    """Writes all of the prompt, and needs neither suffix nor prefix."""
+    """Writes the whole prompt, and needs no suffix or prefix."""
 
     def check_prompt(self, reader):
         pass
@@ -292,23 +292,23 @@ class WholePrompt(DecoderOnly):
         return super().encode(reader, [f"{text} In short:" for text in documents], summaries, languages)
 
 
-def test_a_family_of_ones_own_may_write_the_whole_prompt(checkpoints, options):
+def test_own_family_can_write_the_whole_prompt(checkpoints, options):
     loaded = load(options(checkpoints("gpt2"), family=WholePrompt()), 42, "float32")
     assert loaded.encode(["Games."], [""], ["en"])["input_ids"] == [loaded.tokenizer("Games. In short:")["input_ids"]]
     message = refusal(lambda: load(options(checkpoints("gpt2")), 42, "float32"))
     assert message.startswith("model.suffix: ")
 
 
-def test_what_a_family_of_ones_own_raises_is_told_in_one_line(loaded_as, decoding):
+def test_error_in_an_own_family_is_reported_in_one_line(loaded_as, decoding):
     loaded = replace(loaded_as("mt5"), family=Instructed(instructions={"en": "Summarize:", "es": "Resume:"}))
     message = refusal(lambda: summarize(loaded, DOCUMENTS, LANGUAGES, decoding("greedy")[1], 3, "float32"))
     assert message == "model.family: Instructed fails on texts in de, en, es: KeyError: 'de'"
     assert all(summarize(loaded, DOCUMENTS[:2], LANGUAGES[:2], decoding("greedy")[1], 3, "float32"))
 
 
-def test_a_limit_above_the_positions_is_named_as_given(loaded_as):
+def test_limit_above_the_positions_is_reported_as_configured(loaded_as):
     message = refusal(lambda: loaded_as("mbart50", max_summary_tokens=1_000_000))
-    assert message.startswith("model.max_summary_tokens: 1000000 is more than the model's 128 positions")
+    assert message.startswith("model.max_summary_tokens: 1000000 exceeds the model's 128 positions")
 
 
 LIMITS = {"bart": (128, 128), "mbart50": (128, 127), "pegasus": (128, 128), "gpt2": (236, 20), "chat": (492, 20)}
@@ -316,7 +316,7 @@ LIMITS = {"bart": (128, 128), "mbart50": (128, 127), "pegasus": (128, 128), "gpt
 
 @pytest.mark.parametrize("family", LIMITS)
 def test_positions_bound_the_limits(family, loaded_as, decoding):
-    """The largest limits work, both used up; one more is refused."""
+    """The largest limits work when both are exhausted; one more token is refused."""
     document, summary = LIMITS[family]
     loaded = loaded_as(family, max_document_tokens=document, max_summary_tokens=summary)
     columns = loaded.family.encode(loaded, ["editor de texto " * 300], ["editor de texto " * 300], ["es"])

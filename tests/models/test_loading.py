@@ -1,4 +1,4 @@
-"""Checkpoints of the supported families load as they were saved; everything else is refused in one line."""
+"""Checkpoints of the supported families load as saved; everything else is refused in one line."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def refusal(options, precision="float32"):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weights_are_the_checkpoints_in_float32(family, checkpoints, options):
+def test_weights_equal_the_checkpoint_in_float32(family, checkpoints, options):
     loaded = load(options(checkpoints(family), **PROMPTS.get(family, {})), 42, "float32")
     assert type(loaded.family) is FAMILIES[family]
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
@@ -49,7 +49,7 @@ def test_weights_are_the_checkpoints_in_float32(family, checkpoints, options):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_saved_loads_with_plain_transformers(family, checkpoints, options, tmp_path):
+def test_saved_model_loads_with_plain_transformers(family, checkpoints, options, tmp_path):
     loaded = load(options(checkpoints(family), **PROMPTS.get(family, {})), 42, "float32")
     loaded.save(tmp_path)
     suffixes = (".safetensors", ".json", ".txt", ".model", ".jinja")
@@ -68,7 +68,7 @@ def test_what_is_saved_loads_with_plain_transformers(family, checkpoints, option
         assert torch.equal(model.eval()(**inputs).logits, loaded.model(**inputs).logits)
 
 
-def test_a_head_of_its_own_survives_what_ties_weights(checkpoints, options, tmp_path):
+def test_separate_head_survives_tying_and_resizing(checkpoints, options, tmp_path):
     stored = load_file(checkpoints("mt5") / "model.safetensors")
     load(options(checkpoints("mt5")), 42, "float32").save(tmp_path)
     model = load(options(tmp_path), 42, "float32").model
@@ -79,7 +79,7 @@ def test_a_head_of_its_own_survives_what_ties_weights(checkpoints, options, tmp_
     assert json.loads((tmp_path / "config.json").read_text("utf-8"))["tie_word_embeddings"] is False
 
 
-def test_prefix_is_the_checkpoints_or_the_configurations(checkpoints, options):
+def test_configured_prefix_overrides_the_checkpoints(checkpoints, options):
     assert load(options(checkpoints("t5")), 42, "float32").prefix == "summarize: "
     assert load(options(checkpoints("t5"), prefix="resume: "), 42, "float32").prefix == "resume: "
     assert load(options(checkpoints("t5"), prefix=""), 42, "float32").prefix == ""
@@ -87,7 +87,7 @@ def test_prefix_is_the_checkpoints_or_the_configurations(checkpoints, options):
 
 
 def test_prefix_survives_saving(checkpoints, options, tmp_path):
-    """A resumed run reads its documents as it did before."""
+    """A resumed run reads its documents as before."""
     load(options(checkpoints("t5")), 42, "float32").save(tmp_path)
     assert load(options(tmp_path), 42, "float32").prefix == "summarize: "
 
@@ -103,7 +103,7 @@ def test_positions_bound_the_token_limits(checkpoints, options):
     load(options(checkpoints("t5"), max_document_tokens=5000), 42, "float32")
 
 
-def test_fp16_is_refused_for_the_t5_family_alone(checkpoints, options):
+def test_fp16_is_refused_only_for_the_t5_family(checkpoints, options):
     for folder in (checkpoints("t5"), checkpoints("mt5")):
         message = refusal(options(folder), "fp16")
         assert message.startswith("hardware.precision: ")
@@ -129,7 +129,7 @@ def test_pickled_weights_beside_other_safetensors_are_refused(checkpoints, optio
     assert "model.checkpoint" in refusal(options(folder))
 
 
-def test_a_damaged_file_is_refused(checkpoints, options, tmp_path):
+def test_damaged_file_is_refused(checkpoints, options, tmp_path):
     folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -137,7 +137,7 @@ def test_a_damaged_file_is_refused(checkpoints, options, tmp_path):
 
 
 def test_weights_of_another_model_are_refused(checkpoints, options, tmp_path):
-    """Not completed with random ones."""
+    """Missing weights are not replaced by random ones."""
     folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     tensors = load_file(folder / "model.safetensors")
     gone = next(key for key in tensors if "layer_norm" not in key and "shared" not in key)
@@ -147,7 +147,7 @@ def test_weights_of_another_model_are_refused(checkpoints, options, tmp_path):
     assert str(folder) in refusal(options(folder))
 
 
-def test_a_folder_without_a_tokenizer_is_refused(checkpoints, options, tmp_path):
+def test_folder_without_a_tokenizer_is_refused(checkpoints, options, tmp_path):
     folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     for path in [*folder.glob("tokenizer*"), folder / "spiece.model"]:
         path.unlink()
@@ -155,7 +155,7 @@ def test_a_folder_without_a_tokenizer_is_refused(checkpoints, options, tmp_path)
     assert str(folder) in message
 
 
-def test_folders_that_are_no_models(checkpoints, options, tmp_path):
+def test_folders_without_a_model_are_refused(checkpoints, options, tmp_path):
     (tmp_path / "notes.txt").write_text("no model")
     message = refusal(options(tmp_path))
     assert "config.json" in message
@@ -170,23 +170,21 @@ def test_folders_that_are_no_models(checkpoints, options, tmp_path):
     assert "config.json" in refusal(options(folder))
 
 
-def test_a_family_that_is_not_supported_names_those_that_are(options, tmp_path):
+def test_unsupported_model_type_lists_the_supported_ones(options, tmp_path):
     BertConfig(hidden_size=8, num_attention_heads=2, num_hidden_layers=1).save_pretrained(tmp_path)
     message = refusal(options(tmp_path))
     assert "'bert'" in message
     assert all(name in message for name in ("t5", "mt5", "bart", "model.family._target_"))
 
 
-def test_a_hub_name_without_network_says_so(options):
+def test_hub_name_without_network_is_reported(options):
     message = refusal(options("google/mt5-small", revision="73fb5dbe4756edadc8fbe8c769b0a109493acf7a"))
     assert "google/mt5-small" in message
     assert "network" in message
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_code_in_a_checkpoint_never_runs_even_if_the_terminal_says_yes(
-    known, checkpoints, options, tmp_path, monkeypatch
-):
+def test_code_in_a_checkpoint_never_runs_even_after_a_yes_on_stdin(known, checkpoints, options, tmp_path, monkeypatch):
     folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     marker = tmp_path / "ran"
     (folder / "own.py").write_text(

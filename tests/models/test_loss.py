@@ -1,4 +1,4 @@
-"""The loss against transformers' own, and parts against the whole."""
+"""The loss compared with transformers' own, and parts of a batch compared with the whole."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def gradients(model, loss):
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
-def test_loss_is_transformers_own(model, batch):
+def test_loss_equals_that_of_transformers(model, batch):
     labels = batch["labels"]
     assert count_tokens(labels) == 28
     outputs = model(**batch)
@@ -51,7 +51,7 @@ def test_loss_is_transformers_own(model, batch):
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
-def test_label_smoothing_is_transformers_own(smoothing, model, batch):
+def test_label_smoothing_equals_that_of_transformers(smoothing, model, batch):
     labels = batch["labels"]
     outputs = model(**batch)
     expected = LabelSmoother(epsilon=smoothing)(outputs, labels)
@@ -59,7 +59,7 @@ def test_label_smoothing_is_transformers_own(smoothing, model, batch):
     assert abs(expected.item() - outputs.loss.item()) > 1e-4
 
 
-def test_parts_add_up_to_the_whole(model, batch):
+def test_parts_of_a_batch_add_up_to_the_whole(model, batch):
     whole = gradients(model, model(**batch).loss)
     model.zero_grad()
     total = 0.0

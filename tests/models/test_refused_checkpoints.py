@@ -1,4 +1,4 @@
-"""Checkpoints whose files do not fit one another are refused in one line that says what is wrong, before any text."""
+"""Checkpoints with inconsistent files are refused in one line, before any text is read."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from bisum.models.loading import check_model, load, load_reader
 
 @pytest.fixture
 def changed(checkpoints, tmp_path):
-    """A copy of a family's checkpoint, one of its JSON files changed: `changed("t5", "config.json", d_model=64)`."""
+    """A copy of a family's checkpoint with one JSON file changed: `changed("t5", "config.json", d_model=64)`."""
 
     def copy(family, file="config.json", **values):
         folder = shutil.copytree(checkpoints(family), tmp_path / family)
@@ -27,13 +27,13 @@ def changed(checkpoints, tmp_path):
 
 @pytest.fixture
 def refusal(options):
-    """The line with which a checkpoint is refused, without and with its weights."""
+    """The line that refuses a checkpoint, without and with its weights."""
 
     def line(folder, family="", reads_weights=False, **values):
-        asked = options(folder, **PROMPTS.get(family, {}), **values)
+        model_options = options(folder, **PROMPTS.get(family, {}), **values)
         messages = set()
-        readers = [lambda: load(asked, 42, "float32"), lambda: check_model(asked, "float32")]
-        for read in [*readers, *([] if reads_weights else [lambda: load_reader(asked)])]:
+        readers = [lambda: load(model_options, 42, "float32"), lambda: check_model(model_options, "float32")]
+        for read in [*readers, *([] if reads_weights else [lambda: load_reader(model_options)])]:
             with pytest.raises(UserError, match=r"^model\.checkpoint: ") as raised:
                 read()
             messages.add(str(raised.value))
@@ -44,56 +44,56 @@ def refusal(options):
     return line
 
 
-def is_of_tokenizer(path):
+def is_tokenizer_file(path):
     return path.suffix == ".model" or path.name.startswith(("tokenizer", "vocab", "merges"))
 
 
 @pytest.mark.parametrize(
-    ("family", "tokenizer", "said"),
+    ("family", "tokenizer", "expected"),
     [
         ("t5", "gpt2", "a GPT2Tokenizer, has no pad_token"),
         ("pegasus", "gpt2", "a GPT2Tokenizer, has no pad_token"),
-        ("mbart50", "bart", "a RobertaTokenizer, not the MBart50Tokenizer"),
-        ("bart", "mbart50", "a MBart50Tokenizer, is not the model's: it has tokens up to "),
+        ("mbart50", "bart", "a RobertaTokenizer; mBART-50 needs MBart50Tokenizer"),
+        ("bart", "mbart50", "a MBart50Tokenizer, does not match the model: its highest token id is "),
     ],
 )
-def test_a_tokenizer_of_another_model(family, tokenizer, said, checkpoints, refusal, tmp_path):
+def test_tokenizer_of_another_model_is_refused(family, tokenizer, expected, checkpoints, refusal, tmp_path):
     folder = shutil.copytree(checkpoints(family), tmp_path / "model")
-    for path in filter(is_of_tokenizer, [*folder.iterdir()]):
+    for path in filter(is_tokenizer_file, [*folder.iterdir()]):
         path.unlink()
-    for path in filter(is_of_tokenizer, checkpoints(tokenizer).iterdir()):
+    for path in filter(is_tokenizer_file, checkpoints(tokenizer).iterdir()):
         shutil.copy(path, folder)
-    assert said in refusal(folder)
+    assert expected in refusal(folder)
 
 
 @pytest.mark.parametrize(
     ("family", "token"), [("t5", "pad_token"), ("t5", "eos_token"), ("bart", "pad_token"), ("gpt2", "eos_token")]
 )
-def test_a_tokenizer_that_lacks_a_token(family, token, changed, refusal):
+def test_tokenizer_without_a_required_token_is_refused(family, token, changed, refusal):
     assert token in refusal(changed(family, "tokenizer_config.json", **{token: None}), family)
 
 
-@pytest.mark.parametrize("stated", [[1], {"summarization": [1]}, {"summarization": {"prefix": 5}}])
-def test_a_stated_prompt_that_is_none(stated, changed, refusal):
-    assert "task_specific_params" in refusal(changed("t5", task_specific_params=stated))
+@pytest.mark.parametrize("params", [[1], {"summarization": [1]}, {"summarization": {"prefix": 5}}])
+def test_invalid_prompt_is_refused(params, changed, refusal):
+    assert "task_specific_params" in refusal(changed("t5", task_specific_params=params))
 
 
-@pytest.mark.parametrize("stated", [None, {"summarization": None}, {"summarization": {"prefix": None}}])
-def test_no_stated_prompt(stated, changed, options):
-    loaded = load(options(changed("t5", task_specific_params=stated), suffix="\nShort:"), 42, "float32")
+@pytest.mark.parametrize("params", [None, {"summarization": None}, {"summarization": {"prefix": None}}])
+def test_missing_prompt_is_accepted(params, changed, options):
+    loaded = load(options(changed("t5", task_specific_params=params), suffix="\nShort:"), 42, "float32")
     assert (loaded.prefix, loaded.suffix) == ("", "\nShort:")
     assert loaded.config.task_specific_params["summarization"] == {"prefix": "", "suffix": "\nShort:"}
 
 
 @pytest.mark.parametrize("value", ["0", "x", 10**6, -1])
 @pytest.mark.parametrize("name", ["decoder_start_token_id", "eos_token_id"])
-def test_special_tokens_that_are_none(name, value, changed, refusal):
+def test_invalid_special_token_is_refused(name, value, changed, refusal):
     message = refusal(changed("bart", **{name: value}))
     assert name in message
     assert str(value) in message
 
 
-def test_a_special_token_of_generation_in_the_models_configuration(changed, refusal):
+def test_invalid_generation_token_in_config_json_is_refused(changed, refusal):
     folder = changed("bart", forced_bos_token_id=10**6)
     (folder / "generation_config.json").unlink()
     assert "forced_bos_token_id in its config.json is 1000000" in refusal(folder, reads_weights=True)
@@ -101,7 +101,7 @@ def test_a_special_token_of_generation_in_the_models_configuration(changed, refu
 
 @pytest.mark.parametrize("value", ["0", "x", 10**6, -1, [2, "x"]])
 @pytest.mark.parametrize("name", ["decoder_start_token_id", "eos_token_id", "forced_bos_token_id"])
-def test_special_tokens_of_generation_that_are_none(name, value, changed, refusal):
+def test_invalid_token_in_generation_config_is_refused(name, value, changed, refusal):
     message = refusal(changed("bart", "generation_config.json", **{name: value}), reads_weights=True)
     assert f"{name} in its generation_config.json is {value!r}" in message
 
@@ -110,28 +110,28 @@ def test_special_tokens_of_generation_that_are_none(name, value, changed, refusa
     ("values", "weight"),
     [({"vocab_size": 2048}, "shared.weight"), ({"d_ff": 65}, "decoder.block.0.layer.2.DenseReluDense.wi.weight")],
 )
-def test_weights_of_another_shape(values, weight, changed, refusal):
+def test_weights_of_the_wrong_shape_are_refused(values, weight, changed, refusal):
     message = refusal(changed("t5", **values), reads_weights=True)
-    assert message.endswith(f"missing or of another shape, such as {weight}")
+    assert message.endswith(f"missing or of the wrong shape, such as {weight}")
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "expected"),
     [
         ("{% for", "TemplateSyntaxError: unexpected 'end of template'"),
         ("{{ raise_exception('system first') }}", "system first"),
         ("{{ nothing.there }}", "'nothing' is undefined"),
     ],
 )
-def test_a_chat_template_that_fails(template, said, changed, refusal):
+def test_failing_chat_template_is_refused(template, expected, changed, refusal):
     folder = changed("chat")
     (folder / "chat_template.jinja").write_text(template, "utf-8")
     message = refusal(folder, "chat")
     assert "chat template" in message
-    assert said in message
+    assert expected in message
 
 
-def test_an_empty_chat_template_is_none(changed, options):
+def test_empty_chat_template_is_ignored(changed, options):
     folder = changed("chat")
     (folder / "chat_template.jinja").write_text(" \n", "utf-8")
     loaded = load(options(folder, suffix="\nTL;DR:"), 42, "float32")
@@ -139,7 +139,7 @@ def test_an_empty_chat_template_is_none(changed, options):
     assert ids == [loaded.tokenizer("Games.\nTL;DR:")["input_ids"]]
 
 
-def test_a_tokenizer_that_is_cut_off(checkpoints, refusal, tmp_path):
+def test_truncated_tokenizer_is_refused(checkpoints, refusal, tmp_path):
     folder = shutil.copytree(checkpoints("mt5"), tmp_path / "model")
     (folder / "spiece.model").write_bytes((folder / "spiece.model").read_bytes()[:500])
     message = refusal(folder)
@@ -147,7 +147,7 @@ def test_a_tokenizer_that_is_cut_off(checkpoints, refusal, tmp_path):
     assert "pip install" not in message
 
 
-def test_pickled_weights_that_are_damaged(checkpoints, refusal, tmp_path):
+def test_damaged_pickled_weights_are_refused(checkpoints, refusal, tmp_path):
     folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     (folder / "pytorch_model.bin").write_bytes(b"no pickle at all")
     torch.save(load_file(folder / "model.safetensors"), folder / "sound.bin")
@@ -160,25 +160,25 @@ def test_pickled_weights_that_are_damaged(checkpoints, refusal, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "expected"),
     [
         ({"attn_implementation": "kernels-community/flash-attn"}, "a kernel from the hub, which is code"),
         ({"_attn_implementation": "someone/kernel:main"}, "a kernel from the hub, which is code"),
-        ({"quantization_config": {"quant_method": "mxfp4"}}, "has a quantization_config; bisum works with float32"),
+        ({"quantization_config": {"quant_method": "mxfp4"}}, "has a quantization_config; bisum needs float32 weights"),
     ],
 )
-def test_a_configuration_that_fetches_code_or_holds_no_floats(values, said, changed, refusal):
-    assert said in refusal(changed("t5", **values))
+def test_configuration_with_remote_code_or_quantization_is_refused(values, expected, changed, refusal):
+    assert expected in refusal(changed("t5", **values))
 
 
-def test_a_chat_template_whose_name_is_a_path(changed, refusal):
+def test_chat_template_named_like_a_path_is_refused(changed, refusal):
     templates = [{"name": "default", "template": "x"}, {"name": "../../../pwned", "template": "y"}]
     folder = changed("gpt2", "tokenizer_config.json", chat_template=templates)
     assert "a chat template named '../../../pwned'; use letters, digits, - and _" in refusal(folder, "gpt2")
 
 
-def test_weights_are_checked_without_being_read(checkpoints, options, tmp_path):
-    """Such a check costs little, so that it can come before the corpus is read."""
+def test_weights_are_checked_without_reading_their_values(checkpoints, options, tmp_path):
+    """The check is fast enough to run before the corpus is read."""
     folder = shutil.copytree(checkpoints("t5"), tmp_path / "model")
     check_model(options(folder), "float32")
     weights = folder / "model.safetensors"
@@ -186,13 +186,13 @@ def test_weights_are_checked_without_being_read(checkpoints, options, tmp_path):
     with pytest.raises(UserError, match=r"^model\.checkpoint: '.*' cannot be loaded: .*incomplete metadata"):
         check_model(options(folder), "float32")
     weights.unlink()
-    with pytest.raises(UserError, match=r"holds no \*\.safetensors"):
+    with pytest.raises(UserError, match=r"contains no \*\.safetensors"):
         check_model(options(folder), "float32")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "explore"])
 @pytest.mark.parametrize("broken", ["missing", "cut", "family", "fp16"])
-def test_what_is_wrong_with_a_model_is_said_before_the_corpus_is_read(
+def test_model_problems_are_reported_before_the_corpus_is_read(
     command, broken, checkpoints, call_bisum, one_line, tmp_path
 ):
     if command == "explore" and broken in ("cut", "fp16"):
@@ -204,17 +204,17 @@ def test_what_is_wrong_with_a_model_is_said_before_the_corpus_is_read(
         settings = json.loads((folder / "config.json").read_text("utf-8"))
         (folder / "config.json").write_text(json.dumps({**settings, "model_type": "vit", "architectures": ["V"]}))
     checkpoint = str(tmp_path / "nowhere") if broken == "missing" else str(folder)
-    words = [f"model.checkpoint={checkpoint}", "corpus=files", "corpus.path=absent.csv", "tracker=none"]
+    arguments = [f"model.checkpoint={checkpoint}", "corpus=files", "corpus.path=absent.csv", "tracker=none"]
     if broken == "fp16":
-        words.append("hardware.precision=fp16")
-    done = call_bisum(command, *words)
+        arguments.append("hardware.precision=fp16")
+    done = call_bisum(command, *arguments)
     assert done.code == 2
     assert done.err.startswith("bisum: hardware.precision: " if broken == "fp16" else "bisum: model.checkpoint: ")
     assert len(done.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_weights_that_are_not_finite(value, checkpoints, options, tmp_path):
+def test_non_finite_weights_are_refused(value, checkpoints, options, tmp_path):
     folder = shutil.copytree(checkpoints("bart"), tmp_path / "model")
     weights = load_file(folder / "model.safetensors")
     name = "model.decoder.layers.0.fc2.weight"
@@ -223,4 +223,4 @@ def test_weights_that_are_not_finite(value, checkpoints, options, tmp_path):
     with pytest.raises(UserError) as raised:
         load(options(folder), 42, "float32")
     shown = "nan" if value != value else "inf"
-    assert str(raised.value) == (f"model.checkpoint: '{folder}' has weights that are not finite: {name} holds {shown}")
+    assert str(raised.value) == f"model.checkpoint: '{folder}' has non-finite weights: {name} contains {shown}"

@@ -1,4 +1,4 @@
-"""Checkpoints of each family through training, saving and resuming; mT5's head stays its own."""
+"""Checkpoints of each family in training, saving and resuming; mT5's head stays separate."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ BACKENDS = ["accelerate", "seq2seq_trainer"]
 
 
 @pytest.fixture(scope="module")
-def words():
+def arguments():
     return [
         "corpus.max_train_rows=16",
         "corpus.max_eval_rows=4",
@@ -39,8 +39,8 @@ def lines(directory):
 
 
 @pytest.fixture(scope="module")
-def trained(checkpoints, words, tmp_path_factory):
-    """The run directory of a family that a backend trained for two steps, mT5 for four, saved after each."""
+def trained(checkpoints, arguments, tmp_path_factory):
+    """The run directory of a family, trained by a backend for two steps (mT5: four) and saved after each."""
 
     @cache
     def train_family(family, backend):
@@ -48,14 +48,14 @@ def trained(checkpoints, words, tmp_path_factory):
         prompt = [f"model.{key}='{text}'" for key, text in PROMPTS.get(family, {}).items()]
         epochs = 2 if family == "mt5" else 1
         chosen = [f"model.checkpoint={checkpoints(family)}", f"trainer={backend}", f"trainer.epochs={epochs}"]
-        train(compose([*words, *chosen, *prompt, "trainer.save_every=1", "generation.num_beams=2"]), directory)
+        train(compose([*arguments, *chosen, *prompt, "trainer.save_every=1", "generation.num_beams=2"]), directory)
         return directory
 
     return train_family
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-def test_both_backends_are_one_experiment(family, trained):
+def test_both_backends_log_the_same_numbers(family, trained):
     one, other = (lines(trained(family, backend)) for backend in BACKENDS)
     assert sum("train/loss" in row for row in one) == (4 if family == "mt5" else 2)
     for row, same in zip(one, other, strict=True):
@@ -66,35 +66,35 @@ def test_both_backends_are_one_experiment(family, trained):
 @pytest.mark.parametrize(
     ("family", "backend"), [("mt5", BACKENDS[0]), *((family, BACKENDS[at % 2]) for at, family in enumerate(BUILDERS))]
 )
-def test_a_resumed_run_goes_on_as_if_nothing_had_been(family, backend, trained, tmp_path):
+def test_resumed_run_equals_an_uninterrupted_one(family, backend, trained, tmp_path):
     whole = trained(family, backend)
     half = shutil.copytree(whole, tmp_path / "half")
-    _, *further = checkpoints_in(half / "checkpoints")
-    assert further
-    for folder in further:
+    _, *later = checkpoints_in(half / "checkpoints")
+    assert later
+    for folder in later:
         shutil.rmtree(folder)
     record = json.loads((half / "run.json").read_text("utf-8"))
     (half / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
     train(compose([f"resume={half}"]))
     assert lines(half) == lines(whole)
-    for folder in further:
+    for folder in later:
         one, other = (load_file(run / "checkpoints" / folder.name / "model.safetensors") for run in (half, whole))
         assert one.keys() == other.keys()
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-def test_a_saved_checkpoint_alone_writes_the_same_summaries(family, trained):
-    """Plain `generate` decodes as the evaluation did, from the reloaded checkpoint, given no more than the language."""
+def test_saved_checkpoint_generates_the_same_summaries(family, trained):
+    """Plain `generate` decodes as the evaluation did, given only the reloaded checkpoint and the language."""
     (path,) = (trained(family, "accelerate") / "predictions").glob("test-epoch-*.jsonl")
     plain = Plain(family, trained(family, "accelerate") / "checkpoints" / path.stem.removeprefix("test-"))
     for row in map(json.loads, path.read_text("utf-8").splitlines()):
         document = torch.tensor([plain.document(row["document"], row["language"])])
-        starts, given = (document.shape[1] if family in PROMPTS else 1), {}
+        starts, language_options = (document.shape[1] if family in PROMPTS else 1), {}
         if family == "mbart50":
             code = plain.tokenizer.convert_tokens_to_ids({"en": "en_XX", "es": "es_XX"}[row["language"]])
-            starts, given = 2, {"forced_bos_token_id": code}
-        ids = plain.model.generate(input_ids=document, attention_mask=torch.ones_like(document), **given)
+            starts, language_options = 2, {"forced_bos_token_id": code}
+        ids = plain.model.generate(input_ids=document, attention_mask=torch.ones_like(document), **language_options)
         assert plain.text(ids[0, starts:].tolist()) == row["prediction"]
 
 
@@ -107,7 +107,7 @@ def test_mt5s_head_stays_separate(backend, checkpoints, trained):
         saved = load_file(folder / "model.safetensors")
         assert not torch.equal(saved["lm_head.weight"], saved["shared.weight"])
         for name in ("lm_head.weight", "shared.weight"):
-            # AdamW moves a weight by about the learning rate a step; a head tied by mistake would be far away.
+            # AdamW moves a weight by about the learning rate per step; a head tied by mistake would be far off.
             assert 0 < (saved[name] - before[name]).abs().max() < 0.02
         again = MT5ForConditionalGeneration.from_pretrained(folder)
         assert torch.equal(again.lm_head.weight, saved["lm_head.weight"])

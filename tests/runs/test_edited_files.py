@@ -207,12 +207,12 @@ def test_an_edited_state(key, value, run):
         (
             "optimizer.safetensors",
             lambda path: save_file({**load_file(path), "0.exp_avg": torch.ones(3)}, path),
-            "does not fit the model: entries 0.*",
+            "does not match the model: entries 0.*",
         ),
         (
             "optimizer.safetensors",
             lambda path: save_file({**load_file(path), "999.exp_avg": torch.ones(3)}, path),
-            "does not fit the model: it has no weight for 999.exp_avg",
+            "does not match the model: unknown entry 999.exp_avg",
         ),
         ("optimizer.safetensors", lambda path: path.write_bytes(b"x" * 99), "cannot be read"),
     ],

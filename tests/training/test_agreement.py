@@ -1,4 +1,4 @@
-"""The two backends take the same steps and score the same, and what they agree on is not a constant."""
+"""The two backends take the same steps and have the same scores, which are not constant."""
 
 import math
 
@@ -30,7 +30,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_backends_give_the_same_losses_and_scores(variant, trained, read):
+def test_backends_have_the_same_losses_and_scores(variant, trained, read):
     one, other = (trained(f"trainer={name}", *VARIANTS[variant]) for name in ("accelerate", "seq2seq_trainer"))
     steps = {"plain": 32, "accumulation": 22, "adafactor": 32, "uneven": 11, "temperature": 32}[variant]
     losses = read.series(one, "train/loss")
@@ -45,23 +45,24 @@ def test_backends_give_the_same_losses_and_scores(variant, trained, read):
         rest = a.keys() - set(exact)
         assert {name: b[name] for name in rest} == pytest.approx({name: a[name] for name in rest}, rel=1e-4)
     rouge = read.series(one, "eval/rouge1")
-    assert max(rouge) > 1  # and so something to agree on
+    assert max(rouge) > 1  # the comparison is not trivial
     assert len(set(rouge)) > 1
 
 
 @pytest.mark.parametrize(
-    "word", ["seed=1", "model.architecture.dropout=0", "trainer.label_smoothing=0.1", "trainer.gradient_accumulation=2"]
+    "override",
+    ["seed=1", "model.architecture.dropout=0", "trainer.label_smoothing=0.1", "trainer.gradient_accumulation=2"],
 )
-def test_losses_depend_on_what_the_backends_must_agree_on(word, trained, read):
+def test_losses_depend_on_the_compared_settings(override, trained, read):
     usual, changed = (
-        read.series(trained("trainer=accelerate", *words), "train/loss")
-        for words in ([], [word, "trainer.max_steps=5"])
+        read.series(trained("trainer=accelerate", *arguments), "train/loss")
+        for arguments in ([], [override, "trainer.max_steps=5"])
     )  # the first step's rate is 0, so the second loss is that of the initial weights, too
     assert len(changed) == 5
     assert not any(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(usual[2:], changed[2:], strict=False))
 
 
-def test_the_same_run_twice_gives_the_same_numbers(trained, read, tmp_path, small):
+def test_repeated_run_has_the_same_numbers(trained, read, tmp_path, small):
     from bisum import compose, train
 
     train(compose([*small, "trainer=accelerate"]), tmp_path / "again")

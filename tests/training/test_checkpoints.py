@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, damage is noticed, the best is kept, and optimizers come back bit for bit."""
+"""Checkpoints are complete or absent, damage is detected, the best is kept, and optimizers are restored bit for bit."""
 
 import json
 import math
@@ -36,12 +36,12 @@ def test_names_sort_by_epoch(store):
 
 
 def test_two_steps_never_share_a_name(store):
-    """Epoch 10 of a corpus of 25,000 steps, and the next step, at which Ctrl-C came."""
+    """Epoch 10 at 25,000 steps per epoch, and the next step, interrupted by Ctrl-C."""
     paths = {store.save(step / 25_000, write) for step in (250_000, 250_001)}
     assert len(paths) == 2
 
 
-def test_a_failed_write_leaves_nothing_that_counts(store):
+def test_failed_write_leaves_no_checkpoint(store):
     store.save(1, write)
 
     def fail(folder):
@@ -55,7 +55,7 @@ def test_a_failed_write_leaves_nothing_that_counts(store):
     assert names(store) == ["epoch-1", "epoch-2"]
 
 
-def test_killed_while_writing(store):
+def test_process_killed_while_writing_leaves_no_checkpoint(store):
     store.save(1, write)
 
     def die(folder):
@@ -101,22 +101,22 @@ def cut_the_manifest(folder):
 DAMAGES = [truncate, flip_a_bit, lose_a_file, lose_the_manifest, empty_the_manifest, cut_the_manifest]
 
 
-@pytest.mark.parametrize("harm", DAMAGES)
-def test_damage_falls_back_to_the_one_before(harm, store):
+@pytest.mark.parametrize("break_checkpoint", DAMAGES)
+def test_damaged_checkpoint_falls_back_to_the_previous_one(break_checkpoint, store):
     for epoch in (1, 2, 3):
         store.save(epoch, write)
     assert damage(store.directory / "epoch-3") is None
-    harm(store.directory / "epoch-3")
-    said = []
-    assert store.newest_sound(said.append).name == "epoch-2"
-    assert len(said) == 1
-    assert "epoch-3" in said[0]
+    break_checkpoint(store.directory / "epoch-3")
+    warnings = []
+    assert store.newest_sound(warnings.append).name == "epoch-2"
+    assert len(warnings) == 1
+    assert "epoch-3" in warnings[0]
     for epoch in (1, 2):
-        harm(store.directory / f"epoch-{epoch}")
-    assert store.newest_sound(said.append) is None
+        break_checkpoint(store.directory / f"epoch-{epoch}")
+    assert store.newest_sound(warnings.append) is None
 
 
-def test_saving_again_replaces_a_damaged_one(store):
+def test_saving_again_replaces_a_damaged_checkpoint(store):
     store.save(1, write)
     flip_a_bit(store.save(2, write))
     store.save(2, write)
@@ -161,7 +161,7 @@ def step(model, optimizer, number):
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adafactor"])
-def test_an_optimizer_continues_bit_for_bit(kind, tmp_path):
+def test_restored_optimizer_continues_bit_for_bit(kind, tmp_path):
     model, optimizer = make(kind)
     for number in range(3):
         step(model, optimizer, number)
@@ -183,13 +183,13 @@ def test_an_optimizer_continues_bit_for_bit(kind, tmp_path):
         assert torch.equal(one, other)
 
 
-def test_infinite_values_survive(tmp_path):
+def test_infinite_values_survive_saving(tmp_path):
     _, optimizer = make("adamw")
     write_training_state(tmp_path, optimizer, {"progress": {"best": -math.inf}})
     assert read_training_state(tmp_path, optimizer)["progress"]["best"] == -math.inf
 
 
-def test_a_runs_checkpoints_hold_no_pickle(trained):
+def test_checkpoints_contain_no_pickle(trained):
     for folder in (trained("trainer=accelerate") / "checkpoints").iterdir():
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert {path.suffix for path in files} <= {".safetensors", ".json", ".model", ".txt"}

@@ -1,4 +1,4 @@
-"""Disk space: the checkpoints of a run are counted before training, and a full disk loses none of them."""
+"""Disk space: checkpoints are counted before training, and a full disk loses none of them."""
 
 import resource
 
@@ -12,7 +12,7 @@ from bisum.training.progress import count_saves
 @pytest.mark.parametrize("step", [0, 3, 4, 8, 15])
 @pytest.mark.parametrize("total", [5, 16, 17, 40])
 @pytest.mark.parametrize(("evaluate_every", "save_every"), [(None, None), (None, 3), (6, 4), (5, 5), (100, 7)])
-def test_the_checkpoints_to_come_are_counted(step, total, evaluate_every, save_every):
+def test_remaining_checkpoints_are_counted(step, total, evaluate_every, save_every):
     every = [f"trainer.evaluate_every={evaluate_every or 'null'}", f"trainer.save_every={save_every or 'null'}"]
     settings = compose(every).trainer
     evaluates = [n for n in range(1, total + 1) if n % (evaluate_every or 8) == 0 or n == total]
@@ -20,10 +20,10 @@ def test_the_checkpoints_to_come_are_counted(step, total, evaluate_every, save_e
     assert count_saves(settings, min(step, total), total, 8) == sum(n > min(step, total) for n in saves)
 
 
-def test_too_little_space_is_said_before_training(small, read, tmp_path, call_bisum, one_line):
-    words = ["trainer.save_every=1", "trainer.keep_checkpoints=null", "trainer.epochs=10000"]
-    words += ["model.architecture.d_model=1024", "model.architecture.d_ff=2048"]  # 160,000 of 200 MB
-    done = call_bisum(*small, *words, "hydra.run.dir=run")
+def test_too_little_space_is_reported_before_training(small, read, tmp_path, call_bisum, one_line):
+    arguments = ["trainer.save_every=1", "trainer.keep_checkpoints=null", "trainer.epochs=10000"]
+    arguments += ["model.architecture.d_model=1024", "model.architecture.d_ff=2048"]  # 160,000 of 200 MB
+    done = call_bisum(*small, *arguments, "hydra.run.dir=run")
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line.startswith("bisum: hydra.run.dir: not enough disk space for 'run': 160,000 more checkpoints of ")
@@ -32,7 +32,7 @@ def test_too_little_space_is_said_before_training(small, read, tmp_path, call_bi
     assert read.record(tmp_path / "run")["reason"] in line
 
 
-def test_the_figure_is_that_of_the_checkpoints(trained):
+def test_reported_size_matches_the_checkpoints(trained):
     run = trained("trainer=accelerate", "trainer.keep_checkpoints=null", "trainer.save_every=4")
     sizes = [sum(file.stat().st_size for file in path.iterdir()) for path in checkpoints_in(run / "checkpoints")]
     log = (run / "train.log").read_text("utf-8")
@@ -42,7 +42,7 @@ def test_the_figure_is_that_of_the_checkpoints(trained):
     assert float(size.split(" MB")[0]) * 1e6 == pytest.approx(max(sizes), rel=0.02)
 
 
-def test_a_disk_that_fills_during_training(small, read, tmp_path, start, call_bisum):
+def test_disk_filling_during_training_keeps_earlier_checkpoints(small, read, tmp_path, start, call_bisum):
     """A file larger than the limit cannot be written, as on a full disk."""
     run = tmp_path / "run"
     assert call_bisum(*small, "trainer.epochs=1", f"hydra.run.dir={run}").code == 0

@@ -1,4 +1,4 @@
-"""Batches in few shapes: rows and tokens that are only padding change no loss, gradient, score or summary."""
+"""Batches in few shapes: padding rows and tokens change no loss, gradient, score or summary."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def loss_and_gradients(loaded, batch):
     return loss.item(), {name: parameter.grad.clone() for name, parameter in loaded.model.named_parameters()}
 
 
-def test_a_short_batch_is_filled_up_without_effect(loaded, splits):
+def test_padding_a_short_batch_has_no_effect(loaded, splits):
     items = [splits["train"][row] for row in range(3)]
     longest = max(len(item["input_ids"]) for item in items)
     plain, full = Collator(loaded)(items), Collator(loaded, SHAPES, rows=8)(items)
@@ -88,22 +88,22 @@ def test_every_batch_of_an_epoch_has_one_of_the_shapes(loaded, splits, config):
     assert min(len(batch["input_ids"]) for batch in plain) == 3
 
 
-def test_lengths_never_exceed_the_models_limit(loaded, splits):
+def test_lengths_never_exceed_the_token_limit(loaded, splits):
     shapes = choose_shapes(lengths(splits), replace(loaded, max_document_tokens=61), 2)
     assert shapes.document_lengths[-1] == 61
     assert choose_shapes(lengths(splits), loaded, None) is None
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [["generation.num_beams=1", "generation.no_repeat_ngram_size=0", "generation.min_tokens=0"], [],
      ["generation.num_beams=3", "generation.length_penalty=0.2", "generation.no_repeat_ngram_size=2"]],
     ids=["greedy", "greedy, bounded", "beams"],
 )  # fmt: skip
-def test_summaries_and_losses_are_those_of_generate_in_one_decoder_shape(words, loaded, splits, small):
+def test_one_decoder_shape_has_the_same_summaries_and_losses(arguments, loaded, splits, small):
     from bisum import compose
 
-    options = compose([*small, *words]).generation
+    options = compose([*small, *arguments]).generation
     split = splits["validation"]
     seen = set()
     plain = list(generate(loaded, split, options, 3))
@@ -125,10 +125,15 @@ def test_summaries_and_losses_are_those_of_generate_in_one_decoder_shape(words, 
 
 
 @pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_a_run_in_few_shapes_has_the_numbers_of_one_in_many(backend, trained, read):
-    words = [f"trainer={backend}", "model.architecture.dropout=0", "trainer.gradient_accumulation=2", "tracker=none"]
-    words = [*words, "corpus.max_train_rows=63", "evaluation.batch_size=3"]
-    plain, fixed = (trained(*words, f"hardware.length_buckets={buckets}") for buckets in ("null", "2"))
+def test_run_in_few_shapes_has_the_same_numbers(backend, trained, read):
+    arguments = [
+        f"trainer={backend}",
+        "model.architecture.dropout=0",
+        "trainer.gradient_accumulation=2",
+        "tracker=none",
+    ]
+    arguments = [*arguments, "corpus.max_train_rows=63", "evaluation.batch_size=3"]
+    plain, fixed = (trained(*arguments, f"hardware.length_buckets={buckets}") for buckets in ("null", "2"))
     for one, other in zip(read.metrics(plain), read.metrics(fixed), strict=True):
         assert other == pytest.approx(one, rel=1e-5)
     assert max(read.series(fixed, "eval/rouge1")) > 1

@@ -1,4 +1,4 @@
-"""Optimizer groups and schedules against torch's and transformers' own, and hand calculations."""
+"""Optimizer groups and schedules compared with torch, transformers and hand calculations."""
 
 import math
 from dataclasses import replace
@@ -34,12 +34,12 @@ def step(model, optimizer, clip=None):
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def test_adamw_is_fused_on_a_cpu_and_torchs_own_choice_elsewhere(settings):
+def test_adamw_is_fused_on_a_cpu_and_torchs_default_elsewhere(settings):
     assert all(group["fused"] for group in build_optimizer(make(), settings).param_groups)
     assert not any(group["fused"] for group in build_optimizer(make().to("meta"), settings).param_groups)
 
 
-def test_matrices_alone_are_decayed(settings):
+def test_only_matrices_decay(settings):
     model = make()
     decayed, others = build_optimizer(model, settings).param_groups
     assert [tuple(p.shape) for p in decayed["params"]] == [(11, 6), (4, 6)]
@@ -57,7 +57,7 @@ def test_frozen_parameters_are_left_alone(settings):
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 4
 
 
-def test_the_accelerate_recipe_is_plain_adamw():
+def test_accelerate_recipe_is_plain_adamw():
     settings = compose(["experiment=course_accelerate", "corpus.path=anywhere"]).trainer
     assert settings.max_gradient_norm is None
     one, other = make(), make()
@@ -67,7 +67,7 @@ def test_the_accelerate_recipe_is_plain_adamw():
     assert not all(torch.equal(*pair) for pair in zip(got, make().parameters(), strict=True))
 
 
-def test_the_trainer_recipe_is_what_the_course_gives():
+def test_trainer_recipe_has_the_settings_of_the_course():
     settings = compose(["experiment=course_trainer", "corpus.path=anywhere"]).trainer
     got = (settings.batch_size, settings.learning_rate, settings.weight_decay, settings.epochs)
     assert got == (8, 5.6e-5, 0.01, 8)
@@ -75,7 +75,7 @@ def test_the_trainer_recipe_is_what_the_course_gives():
     assert (settings.optimizer, settings.schedule, settings.warmup) == ("adamw", "linear", 0)
 
 
-def test_adafactor_uses_the_learning_rate_as_it_is(settings):
+def test_adafactor_uses_the_unscaled_learning_rate(settings):
     one, other = make(), make()
     got = step(one, build_optimizer(one, replace(settings, optimizer="adafactor", weight_decay=0.0)))
     plain = Adafactor(
@@ -86,8 +86,8 @@ def test_adafactor_uses_the_learning_rate_as_it_is(settings):
 
 @pytest.mark.parametrize(("warmup", "warmup_steps"), [(0, 0), (0.1, 5), (0.25, 13), (7, 7), (1, 1), (7.9, 7)])
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
-def test_schedules(schedule, warmup, warmup_steps, settings):
-    """50 steps, of which a tenth, a quarter (12.5, rounded up) or a number warm up."""
+def test_schedules_match_transformers_and_hand_calculation(schedule, warmup, warmup_steps, settings):
+    """Of 50 steps, a tenth, a quarter (12.5, rounded up) or a number warm up."""
     total = 50
     optimizer, plain = (AdamW([torch.nn.Parameter(torch.ones(1))], lr=1e-2) for _ in range(2))
     scheduler = build_schedule(optimizer, replace(settings, schedule=schedule, warmup=float(warmup)), total)

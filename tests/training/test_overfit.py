@@ -1,4 +1,4 @@
-"""debug=overfit: one batch is learnt by heart, whatever the backend, the model and the settings around it."""
+"""debug=overfit: one batch is memorized with any backend, model and other settings."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 import bisum
 from bisum.runs.checkpoints import checkpoints_in
 
-WORDS = [
+ARGUMENTS = [
     "debug=overfit",
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=8",
@@ -29,14 +29,14 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def overfitted(tmp_path_factory):
-    """The run directory of words, trained once."""
+    """The run directory for arguments, trained once."""
     done = {}
 
-    def run(*words):
-        if words not in done:
-            done[words] = tmp_path_factory.mktemp("overfit") / "run"
-            bisum.train(bisum.compose([*WORDS, *words]), done[words])
-        return done[words]
+    def run(*arguments):
+        if arguments not in done:
+            done[arguments] = tmp_path_factory.mktemp("overfit") / "run"
+            bisum.train(bisum.compose([*ARGUMENTS, *arguments]), done[arguments])
+        return done[arguments]
 
     return run
 
@@ -46,13 +46,13 @@ def log(directory):
 
 
 @pytest.mark.parametrize(
-    ("backend", "words"),
+    ("backend", "arguments"),
     [("accelerate", ()), ("seq2seq_trainer", ("trainer.gradient_accumulation=2", "trainer.patience=1"))],
 )
-def test_the_loss_falls_to_the_limit_and_the_summaries_are_the_references(backend, words, overfitted, read):
-    directory = overfitted(f"trainer={backend}", *words)
+def test_loss_falls_to_the_limit_and_summaries_match_the_references(backend, arguments, overfitted, read):
+    directory = overfitted(f"trainer={backend}", *arguments)
     record, losses = read.record(directory), read.series(directory, "train/loss")
-    rows = 8 if words else 4
+    rows = 8 if arguments else 4
     found = record["overfit"]
     assert (found["rows"], found["steps"]) == (rows, len(losses))
     assert (found["first_loss"], found["loss"]) == (pytest.approx(losses[0]), pytest.approx(losses[-1]))
@@ -68,7 +68,7 @@ def test_the_loss_falls_to_the_limit_and_the_summaries_are_the_references(backen
     assert "warning" not in log(directory)
 
 
-def test_both_backends_and_all_splits_have_the_same_batch(overfitted, read):
+def test_both_backends_and_all_splits_use_the_same_batch(overfitted, read):
     one, other = overfitted("trainer=accelerate"), overfitted("trainer=seq2seq_trainer", "trainer.max_steps=20")
     assert read.series(other, "train/loss") == pytest.approx(read.series(one, "train/loss")[:20], rel=1e-3)
     counts = read.record(one)["data"]["rows"]
@@ -76,17 +76,17 @@ def test_both_backends_and_all_splits_have_the_same_batch(overfitted, read):
     assert {language: count["kept"] for language, count in counts["train"].items()} == {"en": 2, "es": 2}
 
 
-def test_a_batch_larger_than_the_corpus_is_all_of_it(read, tmp_path, call_bisum):
-    done = call_bisum(*WORDS, "corpus.max_train_rows=3", "trainer.max_steps=2", "hydra.run.dir=run")
+def test_batch_larger_than_the_corpus_is_the_whole_corpus(read, tmp_path, call_bisum):
+    done = call_bisum(*ARGUMENTS, "corpus.max_train_rows=3", "trainer.max_steps=2", "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
     assert "> overfit: one batch of 3 rows" in done.out
     assert "; train has only 3 rows; a full batch has 4" in done.out
     assert read.record(tmp_path / "run")["overfit"]["rows"] == 3
 
 
-def test_a_loss_that_stays_above_the_limit_ends_with_one_warning(read, tmp_path, call_bisum):
-    words = ["trainer.max_steps=3", "trainer.label_smoothing=0.1", "trainer.learning_rate=1e-6"]
-    done = call_bisum(*WORDS, *words, "log=quiet", "hydra.run.dir=run")
+def test_loss_above_the_limit_ends_with_one_warning(read, tmp_path, call_bisum):
+    arguments = ["trainer.max_steps=3", "trainer.label_smoothing=0.1", "trainer.learning_rate=1e-6"]
+    done = call_bisum(*ARGUMENTS, *arguments, "log=quiet", "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
     assert done.out.count("> warning: ") == 1
     assert "in 3 steps, not below 0.01 (debug.overfit_loss)" in done.out
@@ -95,15 +95,15 @@ def test_a_loss_that_stays_above_the_limit_ends_with_one_warning(read, tmp_path,
     assert read.record(tmp_path / "run")["status"] == "finished"
 
 
-def test_summaries_that_generation_cannot_write_are_reported(tmp_path, call_bisum):
-    done = call_bisum(*WORDS, "model.max_summary_tokens=6", "hydra.run.dir=run")
+def test_truncated_summaries_are_reported(tmp_path, call_bisum):
+    done = call_bisum(*ARGUMENTS, "model.max_summary_tokens=6", "hydra.run.dir=run")
     assert done.code == 0
     assert "> warning: overfit: the summaries differ from the references; 3 of them are cut at " in done.out
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(overfitted, read, tmp_path, start, wait_for, call_bisum):
+def test_killed_run_resumes_to_the_same_numbers(overfitted, read, tmp_path, start, wait_for, call_bisum):
     directory, every = tmp_path / "run", ["trainer.save_every=8", "trainer=accelerate"]
-    process = start(*WORDS, *every, f"hydra.run.dir={directory}")
+    process = start(*ARGUMENTS, *every, f"hydra.run.dir={directory}")
     wait_for(directory, process, 12)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -114,7 +114,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(overfitted, read, tmp_path, st
     assert read.record(directory)["overfit"] == pytest.approx(read.record(whole)["overfit"], rel=1e-6)
 
 
-def test_a_finished_run_that_is_resumed_says_the_same(overfitted, tmp_path, call_bisum):
+def test_resumed_finished_run_shows_the_same_result(overfitted, tmp_path, call_bisum):
     directory = shutil.copytree(overfitted("trainer=accelerate"), tmp_path / "run")
     done = call_bisum(f"resume={directory}")
     assert done.code == 0

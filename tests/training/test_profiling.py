@@ -11,7 +11,7 @@ import bisum
 from bisum.runs.profile import TRACE
 from bisum.training.profiling import WARMUP
 
-WORDS = [
+ARGUMENTS = [
     "debug=profile",
     "corpus.max_train_rows=64",
     "model=tiny",
@@ -27,10 +27,10 @@ WORDS = [
 
 @pytest.fixture
 def profiled(tmp_path, call_bisum):
-    """What a run prints, and the steps and events of its trace."""
+    """A run's output, and the steps and events of its trace."""
 
-    def run(*words):
-        done = call_bisum(*WORDS, *words, "hydra.run.dir=run")
+    def run(*arguments):
+        done = call_bisum(*ARGUMENTS, *arguments, "hydra.run.dir=run")
         assert (done.code, done.err) == (0, "")
         events = json.loads(gzip.decompress((tmp_path / "run" / TRACE).read_bytes()))["traceEvents"]
         steps = {event["name"] for event in events if event.get("name", "").startswith("ProfilerStep")}
@@ -46,7 +46,7 @@ def rows(out):
 
 
 @pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_the_table_is_that_of_the_recorded_steps(backend, profiled, tmp_path):
+def test_table_covers_the_recorded_steps(backend, profiled, tmp_path):
     out, steps, events = profiled(f"trainer={backend}")
     assert steps == {f"ProfilerStep#{WARMUP + number}" for number in range(2)}
     assert "profile of 2 steps (" in out
@@ -61,42 +61,42 @@ def test_the_table_is_that_of_the_recorded_steps(backend, profiled, tmp_path):
     assert "aten::mm" in (tmp_path / "run/train.log").read_text("utf-8")
 
 
-def test_fewer_steps_than_the_warmup_are_divided_and_said(profiled):
+def test_too_few_steps_are_divided_and_reported(profiled):
     out, steps, _ = profiled("trainer.max_steps=2")
-    assert "> profile: 2 steps are left, too few for 3 of warmup and 2 to record (debug.profile_steps); 1 for " in out
+    assert "> profile: 2 steps are left, too few for 3 warmup and 2 recorded steps (debug.profile_steps); using " in out
     assert len(steps) == 1
     assert "profile of 1 step (" in out
 
 
-def test_a_single_step_is_recorded_without_warmup(profiled):
+def test_single_step_is_recorded_without_warmup(profiled):
     out, steps, _ = profiled("trainer.max_steps=1")
     assert "> profile: 1 step is left, " in out
     assert len(steps) == 1
 
 
-def test_an_evaluation_is_not_recorded(profiled):
+def test_evaluation_is_not_recorded(profiled):
     out, steps, events = profiled("trainer.evaluate_every=1", "trainer.max_steps=6")
     assert len(steps) == 1
     assert "profile of 1 step (" in out
     assert not any("evaluat" in str(event.get("name")) and "engine" not in event["name"] for event in events)
 
 
-def test_a_profile_changes_no_number_and_may_belong_to_a_whole_training(read, small, trained, tmp_path):
-    words = ["debug.profile=true", "trainer=accelerate"]
-    bisum.train(bisum.compose([*small, *words]), tmp_path / "run")
+def test_profiling_a_whole_training_changes_no_number(read, small, trained, tmp_path):
+    arguments = ["debug.profile=true", "trainer=accelerate"]
+    bisum.train(bisum.compose([*small, *arguments]), tmp_path / "run")
     assert (tmp_path / "run" / TRACE).is_file()
     whole = trained("trainer=accelerate")
     assert read.metrics(tmp_path / "run") == read.metrics(whole)
 
 
-def test_a_training_that_ends_in_the_warmup_says_so(call_bisum):
-    words = ["debug.overfit=true", "debug.overfit_loss=100", "trainer.max_steps=20"]
-    done = call_bisum(*WORDS, *words, "hydra.run.dir=run")
+def test_training_that_ends_during_warmup_is_reported(call_bisum):
+    arguments = ["debug.overfit=true", "debug.overfit_loss=100", "trainer.max_steps=20"]
+    done = call_bisum(*ARGUMENTS, *arguments, "hydra.run.dir=run")
     assert done.code == 0
     assert done.out.count("> warning: profile: training ended before a step was recorded") == 1
 
 
-def test_a_run_that_is_resumed_is_profiled_if_asked(trained, read, tmp_path, call_bisum):
+def test_resumed_run_can_be_profiled(trained, read, tmp_path, call_bisum):
     directory = shutil.copytree(trained("trainer=accelerate"), tmp_path / "run")
     done = call_bisum(f"resume={directory}", "trainer.epochs=3", "debug.profile=true", "debug.profile_steps=1")
     assert (done.code, done.err) == (0, "")

@@ -1,4 +1,4 @@
-"""A run that was killed or interrupted, and resumed, ends with the numbers of one that was not."""
+"""A killed or interrupted run that resumes ends with the numbers of an uninterrupted one."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def copied(killed, tmp_path):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_killed_in_mid_epoch(backend, killed, trained, read, tmp_path, call_bisum):
+def test_run_killed_in_mid_epoch_resumes_to_the_same_numbers(backend, killed, trained, read, tmp_path, call_bisum):
     directory = shutil.copytree(killed(backend), tmp_path / "run")
     before = read.metrics(directory)
     assert read.record(directory)["status"] == "running"
@@ -66,7 +66,7 @@ def test_killed_in_mid_epoch(backend, killed, trained, read, tmp_path, call_bisu
     assert names == {path.name: path.read_bytes() for path in (whole / "predictions").iterdir()}
 
 
-def test_killed_before_any_checkpoint(start, wait_for, small, trained, read, tmp_path, call_bisum):
+def test_run_killed_before_any_checkpoint_starts_over(start, wait_for, small, trained, read, tmp_path, call_bisum):
     directory = tmp_path / "run"
     process = start(*small, "trainer=accelerate", f"hydra.run.dir={directory}")
     wait_for(directory, process, 3)
@@ -82,7 +82,7 @@ def test_killed_before_any_checkpoint(start, wait_for, small, trained, read, tmp
     assert read.metrics(directory) == read.metrics(trained("trainer=accelerate"))
 
 
-def test_newest_checkpoint_damaged(copied, trained, read, call_bisum):
+def test_damaged_newest_checkpoint_is_skipped(copied, trained, read, call_bisum):
     newest = max(checkpoints(copied))
     flip(copied / "checkpoints" / f"epoch-{newest:g}" / "model.safetensors")
     done = call_bisum(f"resume={copied}")
@@ -91,14 +91,14 @@ def test_newest_checkpoint_damaged(copied, trained, read, call_bisum):
     assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
 
 
-def test_all_checkpoints_damaged(copied, trained, read, call_bisum):
+def test_run_with_only_damaged_checkpoints_starts_over(copied, trained, read, call_bisum):
     for folder in (copied / "checkpoints").iterdir():
         (folder / "manifest.json").unlink()
     assert call_bisum(f"resume={copied}").code == 0
     assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
 
 
-def test_best_checkpoint_damaged(copied, trained, read, call_bisum):
+def test_damaged_best_checkpoint_is_reported(copied, trained, read, call_bisum):
     """The test split is not scored with damaged weights."""
     arguments = [
         "trainer.evaluate_every=3",
@@ -106,7 +106,7 @@ def test_best_checkpoint_damaged(copied, trained, read, call_bisum):
         "trainer.best_metric=eval/chrf",
         "trainer.keep_checkpoints=11",
     ]
-    best = trained("trainer=accelerate", *arguments)  # of the first summaries
+    best = trained("trainer=accelerate", *arguments)  # the best checkpoint is an early one
     directory = shutil.copytree(best, copied.parent / "best")
     assert read.record(directory)["test"]["checkpoint"] != "epoch-2"
     weights = directory / "checkpoints" / read.record(directory)["test"]["checkpoint"] / "model.safetensors"
@@ -117,15 +117,15 @@ def test_best_checkpoint_damaged(copied, trained, read, call_bisum):
 
 
 @pytest.mark.parametrize("cut", [10, 1])
-def test_last_line_cut_off(cut, copied, trained, read, call_bisum):
+def test_truncated_last_line_is_repaired(cut, copied, trained, read, call_bisum):
     path = copied / "metrics.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
     assert call_bisum(f"resume={copied}").code == 0
     assert read.metrics(copied) == read.metrics(trained("trainer=accelerate", *EVERY))
 
 
-def test_first_line_cut_off(copied, trained, read, call_bisum):
-    """As if the run was killed while it wrote the baseline, its first line."""
+def test_truncated_first_line_is_repaired(copied, trained, read, call_bisum):
+    """As if the run was killed while writing the baseline, its first line."""
     path = copied / "metrics.jsonl"
     path.write_bytes(path.read_bytes()[:100])
     shutil.rmtree(copied / "checkpoints")
@@ -134,7 +134,7 @@ def test_first_line_cut_off(copied, trained, read, call_bisum):
 
 
 @pytest.mark.parametrize(("backend", "number", "code"), [("accelerate", 2, 130), ("seq2seq_trainer", 15, 143)])
-def test_signals_end_a_run_with_a_checkpoint(
+def test_signal_ends_a_run_with_a_checkpoint(
     backend, number, code, start, wait_for, small, trained, read, tmp_path, call_bisum
 ):
     directory = tmp_path / "run"
@@ -146,7 +146,7 @@ def test_signals_end_a_run_with_a_checkpoint(
     ended = read.record(directory)
     assert (ended["status"], ended["exit_code"], ended["reason"]) == ("interrupted", code, signal.Signals(number).name)
     (epoch,) = checkpoints(directory)
-    assert epoch * 16 == read.metrics(directory)[-1]["step"]  # the step that was under way is not lost
+    assert epoch * 16 == read.metrics(directory)[-1]["step"]  # the current step is not lost
     assert f"bisum resume={directory.name}" in (directory / "train.log").read_text("utf-8").replace("\n", "")
     assert call_bisum(f"resume={directory}").code == 0
     assert read.metrics(directory) == read.metrics(trained(f"trainer={backend}"))
@@ -156,7 +156,7 @@ STOPPING = ["trainer.evaluate_every=4", "metric=[chrf]", "trainer.best_metric=ev
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_interrupted_in_the_evaluation_that_stops_early(
+def test_run_interrupted_in_its_last_evaluation_still_stops_early(
     backend, start, wait_for, small, trained, read, tmp_path, call_bisum
 ):
     arguments = [f"trainer={backend}", *STOPPING, "evaluation.batch_size=1"]
@@ -174,7 +174,7 @@ def test_interrupted_in_the_evaluation_that_stops_early(
     assert read.metrics(directory) == read.metrics(whole)
 
 
-def test_killed_between_evaluations_that_are_no_better(start, wait_for, small, trained, read, tmp_path, call_bisum):
+def test_patience_survives_a_kill(start, wait_for, small, trained, read, tmp_path, call_bisum):
     arguments = ["trainer=accelerate", *STOPPING]
     whole = trained(*arguments)
     last = read.series(whole, "step")[-1]
@@ -188,7 +188,7 @@ def test_killed_between_evaluations_that_are_no_better(start, wait_for, small, t
     assert read.record(directory)["best"] == read.record(whole)["best"]
 
 
-def test_a_finished_run_stays_as_it_is(trained, read, tmp_path, call_bisum):
+def test_resuming_a_finished_run_changes_nothing(trained, read, tmp_path, call_bisum):
     whole = trained("trainer=accelerate", *EVERY)
     directory = shutil.copytree(whole, tmp_path / "run")
     assert call_bisum(f"resume={directory}").code == 0
@@ -197,7 +197,7 @@ def test_a_finished_run_stays_as_it_is(trained, read, tmp_path, call_bisum):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_more_epochs(backend, trained, read, tmp_path, call_bisum):
+def test_finished_run_resumes_with_more_epochs(backend, trained, read, tmp_path, call_bisum):
     directory = shutil.copytree(trained(f"trainer={backend}"), tmp_path / "run")
     assert call_bisum(f"resume={directory}", "trainer.epochs=3").code == 0
     lines = read.metrics(directory)
@@ -209,7 +209,7 @@ def test_more_epochs(backend, trained, read, tmp_path, call_bisum):
     assert read.series(directory, "train/learning_rate")[32:] == pytest.approx(rates)
 
 
-def test_another_learning_rate_is_not_ignored(copied, read, call_bisum):
+def test_new_learning_rate_is_applied_or_refused(copied, read, call_bisum):
     done = call_bisum(f"resume={copied}", "trainer.learning_rate=1e-3", "trainer.schedule=constant")
     rates = [line["train/learning_rate"] for line in read.metrics(copied) if "train/loss" in line and line["step"] > 28]
     assert done.code == 2 or rates == pytest.approx([1e-3] * len(rates))
@@ -218,7 +218,7 @@ def test_another_learning_rate_is_not_ignored(copied, read, call_bisum):
 LOWEST = ["trainer.evaluate_every=4", "metric=[length]", "trainer.best_metric=eval/at_limit", "trainer.patience=3"]
 
 
-def test_the_lowest_is_the_best_after_a_kill_too(start, wait_for, small, trained, read, tmp_path, call_bisum):
+def test_lowest_value_stays_the_best_after_a_kill(start, wait_for, small, trained, read, tmp_path, call_bisum):
     arguments = ["trainer=accelerate", *LOWEST]
     whole = trained(*arguments)
     values = read.series(whole, "eval/at_limit")
@@ -240,8 +240,8 @@ def test_the_lowest_is_the_best_after_a_kill_too(start, wait_for, small, trained
         (["metric.chrf.beta=3"], "eval/chrf of {", "eval/chrf of {"),
     ],
 )
-def test_another_best_metric_is_refused(arguments, before, after, trained, tmp_path, call_bisum):
-    """Its values cannot be compared with those so far, nor can a checkpoint be its best."""
+def test_changed_best_metric_is_refused(arguments, before, after, trained, tmp_path, call_bisum):
+    """Its values are not comparable with earlier ones, and no earlier checkpoint was selected by it."""
     first = ["trainer=accelerate", "trainer.max_steps=8", "metric=[chrf]", "trainer.best_metric=eval/chrf"]
     directory = shutil.copytree(trained(*first), tmp_path / "run")
     done = call_bisum(f"resume={directory}", *arguments, "trainer.max_steps=16")
@@ -251,7 +251,7 @@ def test_another_best_metric_is_refused(arguments, before, after, trained, tmp_p
     assert done.err.count("\n") == 1
 
 
-def test_a_metric_that_is_new_on_resume_has_a_baseline(trained, read, tmp_path, call_bisum):
+def test_metric_added_on_resume_has_a_baseline(trained, read, tmp_path, call_bisum):
     directory = shutil.copytree(trained("trainer=accelerate", "trainer.max_steps=8"), tmp_path / "run")
     done = call_bisum(f"resume={directory}", "metric=[length]", "trainer.max_steps=16")
     assert done.code == 0, done.err

@@ -1,6 +1,6 @@
-"""Both backends take the steps of a plain Seq2SeqTrainer that makes its own optimizer, schedule and gradient norms.
+"""Both backends take the same steps as a plain Seq2SeqTrainer.
 
-It is given bisum's batches, loss and random states; all else is transformers' own.
+It uses bisum's batches, loss and random states; optimizer, schedule and gradient norms are transformers' own.
 """
 
 import json
@@ -29,7 +29,7 @@ from bisum.models.loss import token_loss
 from bisum.records.run import recorded
 from bisum.training.optimization import build_optimizer, warmup_steps
 
-WORDS = [
+OVERRIDES = [
     "corpus.max_train_rows=32",
     "corpus.max_eval_rows=4",
     "model.max_document_tokens=64",
@@ -72,11 +72,11 @@ def plain_trainer(config, folder, arguments):
         def get_train_dataloader(self):
             return batches
 
-    usual = {"max_grad_norm": 1.0, "lr_scheduler_type": "linear", **arguments}
+    trainer_arguments = {"max_grad_norm": 1.0, "lr_scheduler_type": "linear", **arguments}
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(folder / "plain"), per_device_train_batch_size=4, num_train_epochs=2, learning_rate=1e-3,
         weight_decay=0.1, warmup_steps=0.15, logging_steps=1, save_strategy="no", report_to="none", seed=config.seed,
-        use_cpu=True, disable_tqdm=True, **usual,
+        use_cpu=True, disable_tqdm=True, **trainer_arguments,
     )  # fmt: skip
     trainer = Plain(
         model=AutoModelForSeq2SeqLM.from_pretrained(config.model.checkpoint, dtype=torch.float32),
@@ -93,15 +93,15 @@ def plain_trainer(config, folder, arguments):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("family", ["t5", "mt5", "bart"])
-def test_losses_norms_and_weights_are_those_of_trainer_to_the_last_bit(family, variant, checkpoints, tmp_path):
-    words, arguments = VARIANTS[variant]
-    words = [*WORDS, f"model.checkpoint={checkpoints(family)}", *words]
-    plain = plain_trainer(compose(words), tmp_path, arguments)
+def test_losses_norms_and_weights_equal_trainer_bit_for_bit(family, variant, checkpoints, tmp_path):
+    overrides, arguments = VARIANTS[variant]
+    overrides = [*OVERRIDES, f"model.checkpoint={checkpoints(family)}", *overrides]
+    plain = plain_trainer(compose(overrides), tmp_path, arguments)
     steps = [line for line in plain.state.log_history if "loss" in line]
     assert len(steps) == (16 if variant == "plain" else 6)
     for backend in ("accelerate", "seq2seq_trainer"):
         directory = tmp_path / backend
-        train(compose([*words, f"trainer={backend}"]), directory)
+        train(compose([*overrides, f"trainer={backend}"]), directory)
         lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
         for name in ("loss", "grad_norm", "learning_rate"):
             got = [line[f"train/{name}"] for line in lines if "train/loss" in line]
@@ -113,7 +113,7 @@ def test_losses_norms_and_weights_are_those_of_trainer_to_the_last_bit(family, v
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-def test_weight_decay_spares_the_parameters_that_trainer_spares(family, checkpoints, tmp_path):
+def test_weight_decay_spares_the_same_parameters_as_trainer(family, checkpoints, tmp_path):
     auto_model = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
     model = auto_model.from_pretrained(checkpoints(family), dtype=torch.float32)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -135,7 +135,7 @@ def test_weight_decay_spares_the_parameters_that_trainer_spares(family, checkpoi
         assert sum(name.endswith("relative_attention_bias.weight") for name in spared) == 2
 
 
-def test_warmup_is_that_of_training_arguments(tmp_path):
+def test_warmup_equals_that_of_training_arguments(tmp_path):
     shares = [0, 0.01, 0.05, 0.06, 0.1, 0.15, 0.2, 0.25, 1 / 3, 0.5, 0.7, 0.99, 1, 1.5, 7, 12.9]
     for share in shares:
         theirs = TrainingArguments(output_dir=str(tmp_path), warmup_steps=share, use_cpu=True)

@@ -1,4 +1,4 @@
-"""Between the steps: logging, evaluating, choosing the best, stopping, failing."""
+"""Work between steps: logging, evaluation, selection of the best checkpoint, stopping and failing."""
 
 import json
 import math
@@ -15,9 +15,9 @@ from bisum.training.session import Session
 
 
 @pytest.fixture
-def run_words(small, tmp_path):
-    def run(*words):
-        train(compose([*small, *words]), tmp_path / "run")
+def run_with(small, tmp_path):
+    def run(*arguments):
+        train(compose([*small, *arguments]), tmp_path / "run")
         return tmp_path / "run"
 
     return run
@@ -27,8 +27,8 @@ def evaluations(read, directory):
     return [line for line in read.metrics(directory) if "eval/loss" in line]
 
 
-def test_losses_are_logged_as_means_of_their_steps(trained, read):
-    """Every 3 steps and before each evaluation; 16 steps an epoch, so 15-16 and 30-32 are shorter or cut."""
+def test_logged_losses_are_means_of_their_steps(trained, read):
+    """Every 3 steps and before each evaluation; at 16 steps per epoch, 15-16 and 30-32 are shorter or cut."""
     single = read.series(trained("trainer=accelerate"), "train/loss")
     lines = [
         line for line in read.metrics(trained("trainer=accelerate", "trainer.log_every=3")) if "train/loss" in line
@@ -41,7 +41,7 @@ def test_losses_are_logged_as_means_of_their_steps(trained, read):
         assert line["epoch"] == pytest.approx(line["step"] / 16, abs=1e-6)
 
 
-def test_the_gradient_norm_is_that_of_the_logged_step(trained, read):
+def test_gradient_norm_is_that_of_the_logged_step(trained, read):
     single = trained("trainer=accelerate")
     every_third = read.metrics(trained("trainer=accelerate", "trainer.log_every=3"))
     norms = dict(zip(range(1, 33), read.series(single, "train/grad_norm"), strict=True))
@@ -54,7 +54,7 @@ def test_the_gradient_norm_is_that_of_the_logged_step(trained, read):
 
 
 @pytest.mark.parametrize(("value", "shown"), [(math.inf, "inf"), (math.nan, "nan")])
-def test_a_gradient_norm_that_is_not_finite_is_null_and_reported(value, shown, read, call_bisum, small, monkeypatch):
+def test_non_finite_gradient_norm_is_null_and_reported(value, shown, read, call_bisum, small, monkeypatch):
     end_step = Session.end_step
 
     def once(self, loss, rows, learning_rate, grad_norm):
@@ -69,19 +69,19 @@ def test_a_gradient_norm_that_is_not_finite_is_null_and_reported(value, shown, r
     assert done.out.count(note) == 1
 
 
-def test_a_backend_need_not_know_the_gradient_norm(read, run_words, monkeypatch):
+def test_backend_can_omit_the_gradient_norm(read, run_with, monkeypatch):
     end_step = Session.end_step
     monkeypatch.setattr(Session, "end_step", lambda self, *given: end_step(self, *given[:3]))
-    directory = run_words("trainer.max_steps=2")
+    directory = run_with("trainer.max_steps=2")
     assert len(read.series(directory, "train/loss")) == 2
     assert read.series(directory, "train/grad_norm") == []
 
 
-@pytest.mark.parametrize("words", [(), ("trainer.evaluate_every=5", "trainer.log_every=3")])
-def test_the_loss_shown_after_an_epoch_is_the_mean_of_its_steps(words, trained, read):
-    """Not that of the last logged steps; every 5 steps where evaluations come more often than epochs."""
+@pytest.mark.parametrize("arguments", [(), ("trainer.evaluate_every=5", "trainer.log_every=3")])
+def test_loss_shown_after_an_epoch_is_the_mean_of_its_steps(arguments, trained, read):
+    """Not the loss of the last logged steps; also with evaluations every 5 steps, within an epoch."""
     single = read.series(trained("trainer=accelerate"), "train/loss")
-    directory = trained("trainer=accelerate", *words)
+    directory = trained("trainer=accelerate", *arguments)
     steps = [line["step"] for line in evaluations(read, directory)]
     log = (directory / "train.log").read_text("utf-8")
     shown = [float(loss) for loss in re.findall(r"^epoch [\d.]+: loss ([\d.]+) \(validation", log, re.MULTILINE)]
@@ -92,8 +92,8 @@ def test_the_loss_shown_after_an_epoch_is_the_mean_of_its_steps(words, trained, 
 @pytest.mark.parametrize(
     ("metric", "better"), [("eval/loss", min), ("eval/rouge1", max), ("eval/unicode/es/rouge1", max)]
 )
-def test_the_best_checkpoint(metric, better, read, run_words):
-    directory = run_words("trainer.evaluate_every=5", f"trainer.best_metric={metric}", "trainer.keep_checkpoints=1")
+def test_best_checkpoint_has_the_best_metric(metric, better, read, run_with):
+    directory = run_with("trainer.evaluate_every=5", f"trainer.best_metric={metric}", "trainer.keep_checkpoints=1")
     lines = evaluations(read, directory)
     assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30, 32]
     sign = 1 if better is min else -1
@@ -109,8 +109,8 @@ def test_the_best_checkpoint(metric, better, read, run_words):
     assert left == {record["test"]["checkpoint"], "epoch-2"}
 
 
-def test_patience(read, run_words):
-    directory = run_words(
+def test_training_stops_early_without_improvement(read, run_with):
+    directory = run_with(
         "trainer.evaluate_every=3", "trainer.patience=2", "metric=[chrf]", "trainer.best_metric=eval/chrf"
     )
     lines = evaluations(read, directory)
@@ -121,16 +121,16 @@ def test_patience(read, run_words):
     assert "stopping early" in (directory / "train.log").read_text("utf-8")
 
 
-def test_max_steps_ends_with_an_evaluation(read, run_words):
-    directory = run_words("trainer.max_steps=5")
+def test_max_steps_ends_with_an_evaluation(read, run_with):
+    directory = run_with("trainer.max_steps=5")
     assert [line["step"] for line in evaluations(read, directory)] == [5]
     assert read.series(directory, "train/learning_rate")[-1] == pytest.approx(2e-2 / 4.5, rel=0.2)
 
 
 @pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_a_loss_that_is_not_a_number_fails_clearly(backend, read, tmp_path, call_bisum, small):
-    words = [f"trainer={backend}", "trainer.learning_rate=1e30", "trainer.max_gradient_norm=null"]
-    done = call_bisum(*small, *words, "trainer.log_every=4", f"hydra.run.dir={tmp_path / 'run'}")
+def test_nan_loss_fails_in_one_line(backend, read, tmp_path, call_bisum, small):
+    arguments = [f"trainer={backend}", "trainer.learning_rate=1e30", "trainer.max_gradient_norm=null"]
+    done = call_bisum(*small, *arguments, "trainer.log_every=4", f"hydra.run.dir={tmp_path / 'run'}")
     assert done.code == 1
     assert len(done.err.strip().splitlines()) == 1
     assert "nan" in done.err
@@ -146,7 +146,7 @@ def test_a_loss_that_is_not_a_number_fails_clearly(backend, read, tmp_path, call
         json.loads(line, parse_constant=pytest.fail)
 
 
-def test_a_directory_that_holds_a_run_is_refused(trained, small, read, tmp_path):
+def test_directory_that_contains_a_run_is_refused(trained, small, read, tmp_path):
     directory = shutil.copytree(trained("trainer=accelerate"), tmp_path / "run")
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
     with pytest.raises(UserError, match="already holds a run"):
@@ -154,6 +154,6 @@ def test_a_directory_that_holds_a_run_is_refused(trained, small, read, tmp_path)
     assert before == {path: path.read_bytes() for path in before}
 
 
-def test_an_unknown_best_metric_fails_as_bad_input(small, tmp_path):
+def test_unknown_best_metric_is_refused(small, tmp_path):
     with pytest.raises((UserError, Failed), match="best_metric"):
         train(compose([*small, "trainer.best_metric=eval/rouge7"]), tmp_path)

@@ -1,1 +1,1 @@
-"""The metrics that come with bisum, besides ROUGE."""
+"""The built-in metrics apart from ROUGE."""

@@ -1,4 +1,4 @@
-"""BERTScore: the similarity of tokens in context."""
+"""BERTScore: the similarity of contextual token embeddings."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 class BertScore(EncoderMetric):
     """BERTScore (Zhang et al. 2020, arxiv.org/abs/1904.09675) without idf weights and without rescaling.
 
-    As in the authors' bert-score package, the tokens [CLS] and [SEP] may be matched, but do not count. The number
-    depends on the checkpoint and the layer: compare only scores with the same two.
+    As in the authors' bert-score package, [CLS] and [SEP] can be matched but do not count. Scores depend on the
+    checkpoint and the layer: compare only scores that share both.
     """
 
     layer: Annotated[int, Ge(1), Le(1000)]
-    """Layer whose output is compared, from 1."""
+    """Layer that provides the embeddings, counted from 1."""
 
     scores = {
         f"bertscore{end}": Score(
-            f"BERTScore {measure}: tokens matched by contextual similarity", True, lowest=-1, highest=1, scale=100
+            f"BERTScore {measure} of tokens matched by contextual similarity", True, lowest=-1, highest=1, scale=100
         )
         for end, measure in (("", "F1"), ("_precision", "precision"), ("_recall", "recall"))
     }
 
     def load(self) -> Encoder:
-        """Return the encoder, up to the layer that is compared."""
+        """Return the encoder, cut off after `layer`."""
         from transformers import AutoModel
 
         return self.load_as(AutoModel, num_hidden_layers=self.layer)
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the values of each row, 0 for an empty summary; None where the encoder does not know the language."""
+        """Return each row's values: 0 for an empty summary, None if the encoder does not support the language."""
         unknown = self.unknown(summaries.languages)
         empty = [None if language in unknown else 0.0 for language in summaries.languages]
         values: dict[str, list[float | None]] = {name: [*empty] for name in self.scores}
@@ -61,7 +61,7 @@ class BertScore(EncoderMetric):
         return values
 
     def _encode(self, encoder: Encoder, texts: Sequence[str]) -> Encoded:
-        """Return the tokens of texts, in their order."""
+        """Return the embeddings of texts, in their order."""
         import torch
         from torch.nn.functional import normalize
 
@@ -76,7 +76,7 @@ class BertScore(EncoderMetric):
 
 @dataclass(frozen=True)
 class Encoded:
-    """The tokens of some texts, in context."""
+    """Contextual token embeddings of some texts."""
 
     vectors: torch.Tensor
     """Unit vectors, shape (texts, tokens, size)."""
@@ -89,7 +89,7 @@ class Encoded:
 def greedy_match(predictions: Encoded, references: Encoded) -> torch.Tensor:
     """Return F1, precision and recall of each pair of texts, shape (3, texts): the equations in section 3 of the paper.
 
-    They are 0 where one of the two has no token that counts.
+    They are 0 if either text has no token that counts.
     """
     import torch
 
@@ -98,7 +98,7 @@ def greedy_match(predictions: Encoded, references: Encoded) -> torch.Tensor:
     similarity = similarity.masked_fill(~both, -1)
 
     def mean(best: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        # Rounding may lead beyond 1.
+        # Rounding can exceed 1.
         return (best * counts).sum(dim=1).div(counts.sum(dim=1).clamp(min=1)).clamp(max=1)
 
     precision = mean(similarity.amax(dim=2), predictions.counts)

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Chrf(Metric):
-    """chrF of the corpus (Popović 2015, aclanthology.org/W15-3049), as sacrebleu computes it.
+    """Corpus-level chrF (Popović 2015, aclanthology.org/W15-3049), as sacrebleu computes it.
 
-    Counts of n-grams are summed over rows before precision and recall are taken, so chrF is not a mean over rows.
+    N-gram counts are summed over rows before precision and recall are computed, so chrF is not a mean over rows.
     """
 
     char_order: Annotated[int, Ge(1), Le(20)] = from_conf("metric/chrf", "char_order")
-    """Longest character n-grams."""
+    """Maximum length of character n-grams."""
     word_order: Annotated[int, Ge(0), Le(10)] = from_conf("metric/chrf", "word_order")
-    """Longest word n-grams; 2 makes chrF++ (Popović 2017, aclanthology.org/W17-4770)."""
+    """Maximum length of word n-grams; 2 gives chrF++ (Popović 2017, aclanthology.org/W17-4770)."""
     beta: Annotated[int, Ge(1), Le(10)] = from_conf("metric/chrf", "beta")
-    """Weight of recall against precision."""
+    """Weight of recall relative to precision."""
 
     @property
     def scores(self) -> Mapping[str, Score]:
@@ -45,7 +45,7 @@ class Chrf(Metric):
         return {"chrf": score}
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the counts of each row: n-grams in the summary, in the reference and in both, for each length."""
+        """Return each row's counts: n-grams in the summary, in the reference and in both, for each length."""
         chrf = self._sacrebleu()
         rows = zip(summaries.predictions, summaries.references, strict=True)
         return {
@@ -56,7 +56,7 @@ class Chrf(Metric):
         }
 
     def score(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return chrF of summed counts: (..., 3 x n-gram lengths) -> (...); as sacrebleu's, but for many at once."""
+        """Return chrF of summed counts: (..., 3 x n-gram lengths) -> (...); sacrebleu's formula, vectorized."""
         import numpy as np
 
         predicted, expected, common = (counts[..., at::3] for at in range(3))  # shape (..., n-gram lengths)

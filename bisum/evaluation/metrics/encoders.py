@@ -19,12 +19,12 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
 from bisum.models.hub import fetch
 from bisum.models.loading import TOKENIZER_FILES
-from bisum.models.weights import load_weights, not_finite
+from bisum.models.weights import find_non_finite, load_weights
 
-_MOST_CARD = 30_000
-"""Characters that are read of a model card, which may be a stranger's."""
-_MOST_LANGUAGES = 1000
-_LONGEST_CODE = 50
+_MAX_CARD_CHARACTERS = 30_000
+"""Maximum characters read from a model card, which can come from anyone."""
+_MAX_LANGUAGES = 1000
+_MAX_CODE_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Encoder:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
-    """Most tokens of an input, special tokens included."""
+    """Maximum tokens of an input, including special tokens."""
 
     def batches(
         self, texts: Sequence[str], claims: Sequence[str] | None, size: int
     ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Yield the indices and model inputs of texts in batches of similar length.
+        """Yield the indices and model inputs, shape (rows, tokens), of texts in batches of similar length.
 
-        `claims` are the second texts of pairs. The end of an input that is too long is cut; of a pair, the end of the
+        `claims` are the second texts of pairs. Inputs that are too long are cut at the end; pairs, at the end of the
         longer text.
         """
         options: dict[str, Any] = {"truncation": True, "max_length": self.max_tokens}
@@ -56,13 +56,13 @@ class Encoder:
 
 
 def torch_device(name: Literal["auto", "cpu", "gpu", "tpu"]) -> torch.device:
-    """Return the device for a metric's encoder: the GPU for gpu, and for auto if there is one; else the CPU.
+    """Return the device for a metric's encoder: the GPU for gpu, and for auto if available; otherwise the CPU.
 
     Raises:
-        UserError: gpu is asked for, and there is none.
+        UserError: `name` is gpu, but no GPU is available.
     """
     if name == "gpu" and not torch.cuda.is_available():
-        raise UserError(f"device: no GPU that torch {torch.__version__} can use was found; choose cpu")
+        raise UserError(f"device: torch {torch.__version__} found no usable GPU; choose cpu")
     return torch.device("cuda" if name in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
 
 
@@ -70,28 +70,28 @@ def torch_device(name: Literal["auto", "cpu", "gpu", "tpu"]) -> torch.device:
 def load_encoder(
     auto_model: Any, checkpoint: str, revision: str | None, device: torch.device, **changes: Any
 ) -> Encoder:
-    """Load an encoder from a directory, `pkg://PACKAGE` or the hub; only safetensors are read, and no code is run.
+    """Load an encoder from a directory, `pkg://PACKAGE` or the hub; read only safetensors and run no code.
 
     Args:
-        auto_model: the class of transformers that loads the model.
-        checkpoint: where the model is.
+        auto_model: the transformers auto class that loads the model.
+        checkpoint: the directory, `pkg://PACKAGE` or hub name of the model.
         revision: its commit on the hub.
         device: where the model runs.
-        changes: entries of its config.json that are replaced.
+        changes: replacements for entries of its config.json.
 
     Raises:
         UserError: the checkpoint cannot be loaded.
     """
     folder = folder_of(checkpoint, revision)
     if not any(Path(folder, name).is_file() for name in TOKENIZER_FILES):
-        raise UserError(f"checkpoint: '{checkpoint}' holds no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
+        raise UserError(f"checkpoint: '{checkpoint}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_config(config)
         if config.is_encoder_decoder:
-            raise UserError(f"checkpoint: '{checkpoint}' is an encoder-decoder model; name an encoder such as BERT")
+            raise UserError(f"checkpoint: '{checkpoint}' is an encoder-decoder model; use an encoder such as BERT")
         if changes.get("num_hidden_layers", 0) > config.num_hidden_layers:
-            raise UserError(f"layer: '{checkpoint}' has {config.num_hidden_layers} layers")
+            raise UserError(f"layer: '{checkpoint}' has only {config.num_hidden_layers} layers")
         for name, value in changes.items():
             setattr(config, name, value)
         options = {"use_safetensors": True, "dtype": torch.float32, "trust_remote_code": False}
@@ -102,34 +102,34 @@ def load_encoder(
         raise UserError(str(error).removeprefix("model.")) from error
     except Exception as error:  # transformers, safetensors and tokenizers raise different types
         raise UserError(f"checkpoint: '{checkpoint}' cannot be loaded: {one_line(error)[:300]}") from error
-    if problem := not_finite(model.named_parameters()):
-        raise UserError(f"checkpoint: '{checkpoint}' has weights that are not finite: {problem}")
+    if problem := find_non_finite(model.named_parameters()):
+        raise UserError(f"checkpoint: '{checkpoint}' has non-finite weights: {problem}")
     model.eval().to(device)
     return Encoder(model, tokenizer, _max_tokens(config, tokenizer))
 
 
 @cache
 def card_languages(checkpoint: str, revision: str | None) -> tuple[str, ...]:
-    """Return the languages that a model's card states, in the metadata of its README.md."""
+    """Return the languages in the metadata of a model's card, its README.md; empty if it states none."""
     from huggingface_hub import ModelCard
 
     path = Path(folder_of(checkpoint, revision), "README.md")
     if not path.is_file():  # opening a pipe would block
         return ()
     try:
-        card = ModelCard(path.read_text(encoding="utf-8")[:_MOST_CARD], ignore_metadata_errors=True)
+        card = ModelCard(path.read_text(encoding="utf-8")[:_MAX_CARD_CHARACTERS], ignore_metadata_errors=True)
         metadata: Any = card.data
         found = metadata.get("language")
     except Exception:  # a malformed card
         return ()
-    codes = found[:_MOST_LANGUAGES] if isinstance(found, list) else [found]
-    codes = ["no" if code is False else code for code in codes]  # as YAML reads the code of Norwegian
-    return tuple(code for code in codes if isinstance(code, str) and len(code) <= _LONGEST_CODE)
+    codes = found[:_MAX_LANGUAGES] if isinstance(found, list) else [found]
+    codes = ["no" if code is False else code for code in codes]  # YAML reads the code of Norwegian as false
+    return tuple(code for code in codes if isinstance(code, str) and len(code) <= _MAX_CODE_LENGTH)
 
 
 @contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Keep transformers from listing the weights that a model leaves out, such as a head, for the block."""
+    """Keep transformers from listing unused weights, such as a head's, for the block."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -139,38 +139,38 @@ def _without_load_report() -> Iterator[None]:
 
 
 _folders: dict[tuple[str, str | None], str] = {}
-"""Folders of the checkpoints that were found, so that the hub is asked once."""
+"""Local folders of the checkpoints found so far; the hub is queried once for each."""
 
 
 def folder_of(checkpoint: str, revision: str | None, progress: ShowProgress | None = None) -> str:
-    """Return the local folder of an encoder, downloaded if need be.
+    """Return the local folder of an encoder, after downloading it if necessary.
 
     Raises:
-        UserError: there is no such checkpoint, or the hub cannot be reached.
+        UserError: the checkpoint does not exist, or the hub is unreachable.
     """
     if (checkpoint, revision) not in _folders:
-        _folders[checkpoint, revision] = _found(checkpoint, revision, progress)
+        _folders[checkpoint, revision] = _find_folder(checkpoint, revision, progress)
     return _folders[checkpoint, revision]
 
 
-def _found(checkpoint: str, revision: str | None, progress: ShowProgress | None) -> str:
+def _find_folder(checkpoint: str, revision: str | None, progress: ShowProgress | None) -> str:
     folder = located(checkpoint, "checkpoint")
     if Path(folder).is_dir():
         return folder
     if checkpoint.startswith(("/", ".", "~")):
-        raise UserError(f"checkpoint: there is no directory '{checkpoint}'")
+        raise UserError(f"checkpoint: no directory '{checkpoint}'")
     try:
         return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=progress, further=("README.md",)))
     except Exception as error:  # network errors have many types
         raise UserError(
             f"checkpoint: '{checkpoint}' is not a local directory and could not be loaded from the hub "
-            f"({one_line(error)[:200].partition('. ')[0]}); check the name and the network, or give the directory of a "
-            "downloaded model"
+            f"({one_line(error)[:200].partition('. ')[0]}); check the name and the network, or use a downloaded "
+            "model's directory"
         ) from error
 
 
 def _max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the positions of the model; RoBERTa's begin after the padding token's id."""
+    """Return the model's maximum tokens; RoBERTa's positions start after the padding token's id."""
     positions = int(getattr(config, "max_position_embeddings", None) or 512)
     offset = (config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
     return min(positions - offset, int(min(tokenizer.model_max_length, 10**6)))

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Entailment(EncoderMetric):
-    """The share of a summary that its document entails, by a model of natural language inference (NLI).
+    """Entailment of a summary by its document, according to a natural language inference (NLI) model.
 
     As in SummaC-ZS (Laban et al. 2022, aclanthology.org/2022.tacl-1.10), but without subtracting the probability of
     contradiction: each sentence of the summary gets the highest probability of being entailed by a sentence of the
-    document, and the row gets their mean. The score is the checkpoint's estimate of whether single sentences of the
-    document support the summary. It says nothing about what the summary leaves out, and a copied sentence scores high.
+    document, and the row gets their mean. The score estimates whether single sentences of the document support
+    the summary. It ignores what the summary leaves out, and a copied sentence scores high.
     """
 
     scores = {
         "entailment": Score(
-            "probability that the document entails a sentence of the summary",
+            "mean probability that the document entails a summary sentence",
             higher_is_better=True,
             lowest=0,
             highest=1,
@@ -36,7 +36,7 @@ class Entailment(EncoderMetric):
     }
 
     def load(self) -> Encoder:
-        """Return the classifier, which must have the label of entailment."""
+        """Return the classifier, which must have the label entailment."""
         from transformers import AutoModelForSequenceClassification
 
         encoder = self.load_as(AutoModelForSequenceClassification)
@@ -44,20 +44,20 @@ class Entailment(EncoderMetric):
         return encoder
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the value of each row; None where a text is empty or the classifier does not know the language."""
+        """Return each row's value: None if a text is empty or the classifier does not support the language."""
         unknown, encoder = self.unknown(summaries.languages), self.load()
         values: list[float | None] = []
         for start in range(0, len(summaries.ids), self.batch_size):
             rows = slice(start, start + self.batch_size)
             texts = zip(summaries.documents[rows], summaries.predictions[rows], summaries.languages[rows], strict=True)
-            values += self._scored(encoder, list(texts), unknown)
+            values += self._score_rows(encoder, list(texts), unknown)
             summaries.advance(len(values))
         return {"entailment": values}
 
-    def _scored(
+    def _score_rows(
         self, encoder: Encoder, rows: Sequence[tuple[str, str, str]], unknown: Sequence[str]
     ) -> list[float | None]:
-        """Return the values of some rows of documents, summaries and languages."""
+        """Return the values of (document, summary, language) rows."""
         from bisum.evaluation.sentences import split_sentences
 
         sentences = [
@@ -86,12 +86,12 @@ class Entailment(EncoderMetric):
             with torch.no_grad():
                 probabilities = encoder.model(**inputs).logits.softmax(dim=-1)[:, label]
             for row, probability in zip(rows, probabilities.tolist(), strict=True):
-                found[row] = min(probability, 1.0)  # rounding may lead beyond 1
+                found[row] = min(probability, 1.0)  # rounding can exceed 1
         return found
 
 
 def _entailment_label(encoder: Encoder, checkpoint: str) -> int:
-    """Return the class of entailment by its name in config.json."""
+    """Return the index of the entailment class, found by its label in config.json."""
     labels = encoder.model.config.id2label or {}
     found = [at for at, name in labels.items() if str(name).lower() == "entailment" and 0 <= int(at) < len(labels)]
     if len(found) != 1:

@@ -31,7 +31,7 @@ class EvaluateMetric(Metric):
     name: Name
     """Name on the Hugging Face hub (`bleu`, `owner/metric`), or path of a metric script (works offline)."""
     higher_is_better: bool | None = from_conf("metric/evaluate", "higher_is_better")
-    """Direction of the main result; null: not stated, so that it cannot select the best checkpoint."""
+    """Direction of the main result; null: unknown, so it cannot select the best checkpoint."""
     options: dict[str, Any] = from_conf("metric/evaluate", "options")
     """Further arguments of the metric, such as `lang: en`."""
 
@@ -40,7 +40,7 @@ class EvaluateMetric(Metric):
 
     @property
     def scores(self) -> Mapping[str, Score]:
-        """The main result by the metric's name, and any other as `<metric>_<result>`."""
+        """The main result under the metric's name, and any other as `<metric>_<result>`."""
         return _Results(self._label, self.higher_is_better)
 
     def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
@@ -49,7 +49,7 @@ class EvaluateMetric(Metric):
         return ()
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the metric's numbers and its lists of one number per row; drop other lists and texts.
+        """Return the metric's numbers and its lists of one number per row; drop other lists and text.
 
         Raises UserError if the metric cannot be loaded.
         """
@@ -59,7 +59,7 @@ class EvaluateMetric(Metric):
         return {
             self._label if key in ("score", Path(self.name).name.removesuffix(".py")) else self._name(key): value
             for key, value in (results or {}).items()
-            if isinstance(value, Real) or _is_by_row(value, len(summaries.predictions))
+            if isinstance(value, Real) or _is_per_row(value, len(summaries.predictions))
         }
 
     @property
@@ -68,16 +68,16 @@ class EvaluateMetric(Metric):
         return name if name_problem(name) is None else f"metric_{name}"
 
     def _name(self, result: str) -> str:
-        """Return the name of a further result, which may be any text."""
+        """Return a valid name for a further result, whose key can be any text."""
         name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self._label}_{result}")
         return name if name_problem(name) is None else f"{name}_value"
 
 
 class _Results(dict[str, Score]):
-    """The scores of a metric whose results are not known before it is computed."""
+    """The scores of a metric whose results are unknown until it is computed."""
 
     def __init__(self, label: str, higher_is_better: bool | None) -> None:
-        unstated = "; higher_is_better is not set" if higher_is_better is None else ""
+        unstated = " (higher_is_better is not set)" if higher_is_better is None else ""
         super().__init__({label: Score(f"{label} of the evaluate library{unstated}", higher_is_better)})
         self._label = label
 
@@ -87,8 +87,8 @@ class _Results(dict[str, Score]):
         return Score(f"{name.removeprefix(f'{self._label}_')} of {self._label}", higher_is_better=None)
 
 
-def _is_by_row(value: Any, rows: int) -> bool:
-    """Return whether a result is a list of one number per row; a list of one number for one row says nothing."""
+def _is_per_row(value: Any, rows: int) -> bool:
+    """Return whether a result is a list of one number per row; with a single row, this is undecidable, so False."""
     return isinstance(value, list) and len(value) == rows > 1 and all(isinstance(item, Real) for item in value)
 
 
@@ -96,12 +96,12 @@ def _load(name: str) -> EvaluationModule:
     script = local_script(name)
     try:
         return _load_allowed(str(script or name))
-    except Exception as error:  # a script or the network may raise anything
+    except Exception as error:  # a script or the network can raise anything
         if script:
-            raise UserError(f"name: the script {script} of {name!r} does not load ({reason(error)})") from error
+            raise UserError(f"name: the script {script} of {name!r} cannot be loaded ({reason(error)})") from error
         raise UserError(
             f"name: {name!r} is not a local script, so it needs the Hugging Face hub, which failed or has no such "
-            f"metric ({reason(error)}); the path of a metric's own script works offline"
+            f"metric ({reason(error)}); the path of a metric script works offline"
         ) from error
 
 

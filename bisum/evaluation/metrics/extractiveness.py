@@ -21,19 +21,17 @@ class Extractiveness(Metric):
     """
 
     scores = {
-        "coverage": share("words of the summary that lie in a passage copied from the document", higher_is_better=None),
-        "density": Score(
-            "mean length of the copied passage in which a word of the summary lies", higher_is_better=None, lowest=0
-        ),
+        "coverage": share("summary words in passages copied from the document", higher_is_better=None),
+        "density": Score("mean length of the copied passage around a summary word", higher_is_better=None, lowest=0),
         "compression": Score("document words per summary word", higher_is_better=None, lowest=0),
         **{
-            f"new_{n}grams": share(f"distinct {n}-grams of the summary that the document lacks", higher_is_better=None)
+            f"new_{n}grams": share(f"distinct summary {n}-grams absent from the document", higher_is_better=None)
             for n in _LENGTHS
         },
     }
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the values of each row; a summary without words has none."""
+        """Return each row's values: None for a summary without words."""
         from bisum.evaluation.tokens import unicode_tokens
 
         values: dict[str, list[float | None]] = {name: [] for name in self.scores}
@@ -54,8 +52,8 @@ class Extractiveness(Metric):
 def fragments(document: Sequence[str], summary: Sequence[str]) -> Iterator[int]:
     """Yield the lengths in tokens of the fragments F(A, S), by the algorithm in figure 3 of the paper.
 
-    From left to right, each is the longest sequence of the document's tokens that the summary continues with. As in the
-    paper, the search in the document goes on after a match, not within it.
+    From left to right, each is the longest sequence of document tokens with which the rest of the summary starts. As in
+    the paper, the search in the document resumes after a match, not within it.
     """
     places = defaultdict(list)
     for at, token in enumerate(document):

@@ -1,4 +1,4 @@
-"""How long summaries are, and whether they end."""
+"""The length of summaries, and whether they are empty or cut off."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Length(Metric):
     """Lengths in words; in characters where no spaces separate words."""
 
     scores = {
-        "words": Score("words of the summary", higher_is_better=None, lowest=0),
+        "words": Score("words per summary", higher_is_better=None, lowest=0),
         "length_ratio": Score("summary words per reference word", higher_is_better=None, lowest=0),
         "at_limit": replace(share("summaries cut off at the token limit", higher_is_better=False), generated_only=True),
-        "empty": share("summaries with no words", higher_is_better=False),
+        "empty": share("summaries without words", higher_is_better=False),
     }
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the values of each row; `at_limit` only of what a model generated."""
+        """Return each row's values; `at_limit` only for generated summaries."""
         from bisum.evaluation.tokens import unicode_tokens
 
         words, expected = (

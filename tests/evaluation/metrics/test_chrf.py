@@ -16,7 +16,7 @@ def scored(metric, rows):
 
 
 @pytest.mark.parametrize("word_order", [0, 2])
-def test_it_is_sacrebleus_for_all_rows_and_for_each_language(debian, word_order):
+def test_chrf_equals_sacrebleu_overall_and_per_language(debian, word_order):
     metrics = aggregate(scored(chrf(word_order), debian), "test", 100, 0, ["en", "es"])
     theirs = CHRF(word_order=word_order)
     pairs = list(zip(debian.predictions, debian.references, debian.languages, strict=True))
@@ -27,8 +27,8 @@ def test_it_is_sacrebleus_for_all_rows_and_for_each_language(debian, word_order)
         assert metrics[f"test/{infix}chrf_low"] < expected < metrics[f"test/{infix}chrf_high"]
 
 
-def test_its_interval_is_that_of_the_corpus_score_over_resampled_rows(debian):
-    """Rows drawn in plain Python, each sample scored by sacrebleu."""
+def test_interval_matches_sacrebleu_on_resampled_rows(debian):
+    """Rows are drawn in plain Python, and sacrebleu scores each sample."""
     metrics = aggregate(scored(chrf(), debian), "test", 1000, 0, [])
     generator, theirs = np.random.default_rng(5), CHRF()
     statistics = np.array(
@@ -41,7 +41,7 @@ def test_its_interval_is_that_of_the_corpus_score_over_resampled_rows(debian):
     assert metrics["test/chrf_high"] == pytest.approx(high, abs=0.15 * width)
 
 
-def test_a_difference_is_that_of_two_corpus_scores(debian, rows_of):
+def test_difference_equals_that_of_two_corpus_scores(debian, rows_of):
     other = rows_of(debian.documents, debian.references, debian.documents, debian.languages)
     found = difference(scored(chrf(), debian), scored(chrf(), other), 1000, 0, ["es"])
     theirs = CHRF()
@@ -51,13 +51,13 @@ def test_a_difference_is_that_of_two_corpus_scores(debian, rows_of):
     assert found["difference/chrf_better"] > 99
 
 
-def test_an_empty_summary_scores_nothing(rows_of):
+def test_empty_summary_scores_zero(rows_of):
     assert aggregate(scored(chrf(), rows_of(["", ""], ["a text", "more"])), "test", 100, 0, [])["test/chrf"] == 0
 
 
 @pytest.mark.parametrize("word_order", [0, 2])
 @pytest.mark.parametrize("beta", [1, 2, 3])
-def test_many_counts_at_once_score_as_each_does_in_sacrebleu(word_order, beta):
+def test_vectorized_scores_equal_sacrebleu(word_order, beta):
     """Counts of short texts have no long n-grams: 0 in the summary, in the reference, in both, or in common."""
     generator = np.random.default_rng(word_order)
     shape = (5, 200, 6 + word_order)
@@ -74,7 +74,7 @@ def test_many_counts_at_once_score_as_each_does_in_sacrebleu(word_order, beta):
         assert score == pytest.approx(theirs._compute_f_score(own), abs=1e-9)
 
 
-def test_the_scale_of_counts_does_not_matter():
+def test_score_is_independent_of_the_scale_of_counts():
     generator = np.random.default_rng(0)
     counts = generator.integers(0, 5, (50, 18)).astype(np.float64)
     np.testing.assert_allclose(chrf().score(counts / 7), chrf().score(counts), atol=1e-9)

@@ -1,4 +1,4 @@
-"""Entailment with a small classifier with random weights, against plain transformers calls."""
+"""Entailment by a small classifier with random weights, compared with plain transformers calls."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def metric(checkpoint, **settings):
     return Entailment(checkpoint=checkpoint, **{**usual, **settings})
 
 
-def test_a_row_is_the_mean_of_its_sentences_best_probabilities(save, rows_of):
+def test_row_score_is_the_mean_of_the_best_probability_per_sentence(save, rows_of):
     folder = save()
     model, tokenizer = (
         AutoModelForSequenceClassification.from_pretrained(folder).eval(),
@@ -60,44 +60,44 @@ def test_a_row_is_the_mean_of_its_sentences_best_probabilities(save, rows_of):
     (value,) = metric(folder).compute(rows_of([" ".join(claims)], ["-"], [" ".join(premises)]))["entailment"]
     best = [max(probability(premise, claim) for premise in premises) for claim in claims]
     assert value == pytest.approx(sum(best) / 2, abs=1e-6)
-    assert max(best) - min(best) > 0.01  # the weights tell texts apart
+    assert max(best) - min(best) > 0.01  # the weights distinguish texts
 
 
-def test_rows_without_a_value(save, rows_of):
+def test_empty_texts_and_unsupported_languages_have_no_value(save, rows_of):
     rows = rows_of(["", "A cat.", "Un gato."], ["-"] * 3, ["A cat.", "A cat sleeps.", "El gato."], ["en", "en", "es"])
     found = metric(save())
     assert [value is None for value in found.compute(rows)["entailment"]] == [True, False, True]
     (line,) = found.prepare(["en", "es"], no_progress)
-    assert line.endswith("was not trained on es; rows in such languages get no entailment score")
+    assert line.endswith("was not trained on es; rows in these languages get no entailment score")
 
 
-def test_a_long_pair_is_cut_to_the_positions_of_the_model(save, rows_of):
+def test_long_pair_is_truncated_to_the_models_positions(save, rows_of):
     (value,) = metric(save()).compute(rows_of(["A cat sleeps " * 30], ["-"], ["The dog " * 90]))["entailment"]
     assert 0 < value < 1
 
 
-def test_a_card_that_says_no_language_is_reported(save):
+def test_card_without_languages_is_reported(save):
     nested = "---\na: &a [x, x]\nb: &b [*a, *a]\nlanguage: [*b, 7, {en: es}]\n---\n"
     for card in ("", "---\nlicense: mit\n---\n", "---\nlanguage: [\n---\n", nested):
         (line,) = metric(save(card=card)).prepare(["en"], no_progress)
         assert line.startswith("the languages of '")
     many = "---\nlanguage: [" + "xx, " * 2_000 + "en]\n---\n"
-    assert len(list(metric(save(card=many)).prepare(["en"], no_progress))) == 1  # en is beyond those that are read
+    assert len(list(metric(save(card=many)).prepare(["en"], no_progress))) == 1  # en is beyond the part that is read
     assert list(metric(save(card="---\nlanguage: multilingual\n---\n")).prepare(["en", "es"], no_progress)) == []
 
 
-def test_a_classifier_of_something_else_is_refused(save):
+def test_classifier_without_an_entailment_label_is_refused(save):
     with pytest.raises(UserError, match=r"has the labels good, bad; one must be entailment \(id2label"):
         list(metric(save(labels={0: "good", 1: "bad"})).prepare(["en"], no_progress))
 
 
-def test_norwegian_in_a_card_is_no_false(save):
+def test_norwegian_in_a_card_is_not_read_as_false(save):
     assert list(metric(save(card="---\nlanguage: [en, no]\n---\n")).prepare(["no", "en"], no_progress)) == []
 
 
-def test_a_checkpoint_without_a_tokenizer_is_refused(save, tmp_path):
+def test_checkpoint_without_a_tokenizer_is_refused(save, tmp_path):
     folder = Path(save())
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    with pytest.raises(UserError, match="holds no tokenizer"):
+    with pytest.raises(UserError, match="contains no tokenizer"):
         list(metric(str(tmp_path)).prepare(["en"], no_progress))

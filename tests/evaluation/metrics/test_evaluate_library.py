@@ -50,7 +50,7 @@ def compute(rows_of):
 
 
 @pytest.mark.parametrize("main", ["score", "mean_words"])
-def test_numbers_of_a_metric_script_by_its_name(write_script, monkeypatch, main, compute):
+def test_numbers_of_a_script_get_its_name(write_script, monkeypatch, main, compute):
     script = write_script(f"{main}/mean_words.py", main)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
     assert compute(script) == {"mean_words": 2.5, "mean_words_longest": 3, "mean_words_counts": [2, 3]}
@@ -58,7 +58,7 @@ def test_numbers_of_a_metric_script_by_its_name(write_script, monkeypatch, main,
 
 
 @pytest.mark.parametrize("allowed", ["lengths", "mypackage, lengths/words/", "./lengths/../lengths/words/words.py"])
-def test_a_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_path, allowed, compute):
+def test_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_path, allowed, compute):
     write_script("lengths/words/words.py", "score")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", allowed)
@@ -66,7 +66,7 @@ def test_a_script_below_an_allowed_path_loads(write_script, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("allowed", ["", " , ", "words", "other", "lengths/words/words"])
-def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_path, allowed, compute):
+def test_disallowed_script_never_runs(write_script, monkeypatch, tmp_path, allowed, compute):
     script = write_script("lengths/words.py", "score")
     script.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
@@ -76,7 +76,7 @@ def test_a_script_that_is_not_allowed_never_runs(write_script, monkeypatch, tmp_
     assert not (tmp_path / "ran").exists()
 
 
-def test_neither_a_link_nor_dots_lead_out_of_an_allowed_directory(write_script, monkeypatch, tmp_path, compute):
+def test_links_and_dots_cannot_leave_an_allowed_directory(write_script, monkeypatch, tmp_path, compute):
     outside = write_script("outside/words.py", "score")
     link = tmp_path / "inside" / "words.py"
     link.parent.mkdir()
@@ -87,15 +87,15 @@ def test_neither_a_link_nor_dots_lead_out_of_an_allowed_directory(write_script, 
             compute(name)
 
 
-def test_an_allowed_directory_allows_no_name_on_the_hub(monkeypatch, tmp_path, compute):
+def test_allowed_directory_does_not_allow_hub_names(monkeypatch, tmp_path, compute):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", f".,{tmp_path}")
     with pytest.raises(UserError, match="'bleu' runs code"):
         compute("bleu")
 
 
-def test_a_metric_that_cannot_be_found_gets_one_line(monkeypatch, compute):
-    # With two slashes evaluate asks no hub, so this fails alike with and without a network.
+def test_missing_metric_is_reported_in_one_line(monkeypatch, compute):
+    # With two slashes, evaluate does not query the hub: this fails in the same way with and without a network.
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", "no/such/metric")
     with pytest.raises(UserError) as caught:
         compute("no/such/metric")
@@ -107,11 +107,11 @@ def test_a_metric_that_cannot_be_found_gets_one_line(monkeypatch, compute):
     assert "works offline" in message
 
 
-def test_a_broken_script_gets_one_line_that_names_it(write_script, monkeypatch, compute):
+def test_broken_script_is_reported_in_one_line_with_its_name(write_script, monkeypatch, compute):
     script = write_script("words.py", "score")
     script.write_text("raise RuntimeError('first line\\nsecond line')")
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
-    with pytest.raises(UserError, match=r"words.py' does not load \(RuntimeError: first line second line\)$"):
+    with pytest.raises(UserError, match=r"words.py' cannot be loaded \(RuntimeError: first line second line\)$"):
         compute(script)
 
 
@@ -119,7 +119,7 @@ def scored(metric, rows):
     return measured({"evaluate": metric}, rows)[0]
 
 
-def test_one_number_has_a_value_per_language_and_no_interval(write_script, monkeypatch, rows_of):
+def test_single_number_has_a_value_per_language_and_no_interval(write_script, monkeypatch, rows_of):
     script = write_script("words.py", "score")
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(script))
     metric = EvaluateMetric(name=str(script), higher_is_better=False, options={})

@@ -26,7 +26,7 @@ def by_figure_3(document, summary):
     return found
 
 
-def test_fragments_are_those_of_the_paper():
+def test_fragments_equal_the_paper():
     generator = random.Random(0)
     for _ in range(2000):
         document = generator.choices("abcd", k=generator.randrange(12))
@@ -34,7 +34,7 @@ def test_fragments_are_those_of_the_paper():
         assert list(fragments(document, summary)) == list(map(len, by_figure_3(document, summary)))
 
 
-def test_values_by_hand(rows_of):
+def test_values_match_hand_counts(rows_of):
     """The document has 10 words; "a red cat" and "the dog" are copied, "saw" is new."""
     document = "There was a red cat. It ran from the dog."
     values = Extractiveness().compute(rows_of(["A red cat saw the dog"], ["-"], [document]))
@@ -47,12 +47,12 @@ def test_values_by_hand(rows_of):
     assert values["new_4grams"] == [1]
 
 
-def test_new_ngrams_are_distinct_ones(rows_of):
+def test_new_ngrams_are_counted_once(rows_of):
     values = Extractiveness().compute(rows_of(["b b b a"], ["-"], ["a"]))
     assert values["new_1grams"] == [1 / 2]
 
 
-def test_words_are_not_stemmed_but_folded(rows_of):
+def test_words_are_folded_but_not_stemmed(rows_of):
     values = Extractiveness().compute(rows_of(["GATOS, ¡sí!"], ["-"], ["gatos gato si"], "es"))
     assert values["coverage"] == [1 / 2]
 
@@ -62,13 +62,13 @@ def test_chinese_is_compared_by_characters(rows_of):
     assert (values["coverage"], values["density"]) == ([1], [pytest.approx((2**2 + 1) / 3)])
 
 
-def test_a_summary_without_words_has_no_values(rows_of):
+def test_summary_without_words_has_no_values(rows_of):
     values = Extractiveness().compute(rows_of(["", "!?", "cat"], ["-"] * 3, ["a cat"] * 3))
     assert [value is None for value in values["coverage"]] == [True, True, False]
     assert values["new_2grams"] == [None] * 3
 
 
-def test_a_document_copied_whole_is_one_fragment(debian, rows_of):
+def test_fully_copied_document_is_one_fragment(debian, rows_of):
     values = Extractiveness().compute(rows_of(debian.documents, debian.references, debian.documents, debian.languages))
     assert set(values["coverage"]) == set(values["compression"]) == {1.0}
     assert set(values["new_4grams"]) == {0.0}

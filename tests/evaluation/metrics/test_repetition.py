@@ -15,13 +15,13 @@ from bisum.evaluation.metrics.repetition import Repetition
         ("...", 0, 0),
     ],
 )
-def test_shares_by_hand(rows_of, text, trigrams, sentences):
+def test_shares_match_hand_counts(rows_of, text, trigrams, sentences):
     values = Repetition().compute(rows_of([text]))
     assert values["repeated_trigrams"] == [pytest.approx(trigrams)]
     assert values["repeated_sentences"] == [pytest.approx(sentences)]
 
 
-def test_a_loop_in_chinese_is_found(rows_of):
+def test_loop_in_chinese_is_detected(rows_of):
     values = Repetition().compute(rows_of(["猫在睡。猫在睡。猫在睡。"], languages="zh"))
     assert values["repeated_sentences"] == [pytest.approx(2 / 3)]
     assert values["repeated_trigrams"] == [pytest.approx(4 / 7)]

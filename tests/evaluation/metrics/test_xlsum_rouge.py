@@ -1,4 +1,4 @@
-"""ROUGE with XL-Sum's tokens, against pyonmttok, which XL-Sum's scorer calls."""
+"""ROUGE with XL-Sum's tokens, compared with pyonmttok, which XL-Sum's scorer uses."""
 
 import string
 import unicodedata
@@ -16,8 +16,8 @@ from bisum.interfaces.progress import no_progress
 _AGGRESSIVE = pyonmttok.Tokenizer("aggressive")
 
 
-def tokens_of_xlsum(text):
-    """A text as XL-Sum's scorer is described: cleaned, without punctuation, tokenized by pyonmttok, Han apart."""
+def reference_tokens(text):
+    """Return tokens by the description of XL-Sum's scorer: no punctuation, pyonmttok, separate Han characters."""
     kept = [
         c for c in text.lower().replace("\ufffd", "") if c in "\t\n\r" or not unicodedata.category(c).startswith("C")
     ]
@@ -43,31 +43,31 @@ def tokens_of_xlsum(text):
         "ที่นี่ ကျွန်တော်",
     ],
 )
-def test_tokens_without_a_stemmer(text):
-    assert xlsum_tokens(text, "sw") == tokens_of_xlsum(text)
+def test_tokens_without_a_stemmer_equal_xlsum(text):
+    assert xlsum_tokens(text, "sw") == reference_tokens(text)
 
 
-def test_tokens_of_the_sample_and_of_many_languages():
+def test_tokens_of_the_sample_and_many_languages_equal_xlsum():
     splits = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])
     texts = [text for name in ("document", "summary") for text in splits["test"][name].to_pylist()]
     codes = "am ar az bn cy de el en es eu fa fr gd gu ha he hi hy id ig ja ka km ko ky lo ml mr my ne pa ps pt ru"
     names = [" ".join(Language.get(of).display_name(code) for of in codes.split()) for code in codes.split()]
     assert len({*names}) > 25
     for text in texts + names:
-        assert xlsum_tokens(text, "sw") == tokens_of_xlsum(text)
+        assert xlsum_tokens(text, "sw") == reference_tokens(text)
 
 
 class Tokens:
-    """Those tokens with Snowball stems, as a tokenizer for rouge_score."""
+    """A tokenizer for rouge_score that stems the reference tokens with Snowball."""
 
     def __init__(self, name):
         self.stemmer = SnowballStemmer(name)
 
     def tokenize(self, text):
-        return [self.stemmer.stem(word) if len(word) > 3 else word for word in tokens_of_xlsum(text)]
+        return [self.stemmer.stem(word) if len(word) > 3 else word for word in reference_tokens(text)]
 
 
-def test_scores_are_those_of_rouge_score_over_these_tokens(rows_of):
+def test_scores_equal_rouge_score_over_these_tokens(rows_of):
     english = [
         ("Tools for PNG2 images", "A tool for the PNG image"),
         ("libfoo 2.0 development", "Developing with libfoo"),
@@ -85,7 +85,7 @@ def test_scores_are_those_of_rouge_score_over_these_tokens(rows_of):
         assert [values[f"xlsum_{name}"][row] for name in expected] == [score.fmeasure for score in expected.values()]
 
 
-def test_languages_with_another_segmenter_have_no_value_which_is_reported(rows_of):
+def test_languages_with_another_segmenter_are_reported_and_have_no_value(rows_of):
     assert XlsumRouge().compute(rows_of(["猫", "a"], languages=["ja", "en"]))["xlsum_rouge1"] == [None, 1]
     (line,) = XlsumRouge().prepare(["en", "zh_CN", "tr"], no_progress)
     assert line.startswith("XL-Sum scores zh_CN, tr with other word segmenters or stemmers")
