@@ -127,7 +127,7 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
         (["summarize", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
         (["summarize", "A small game."], "there is no file 'A small game.' (texts come after --)"),
         (["summarize", "a/b", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
-        (["summarize", ".", "argument " * 2000], f"there is no file '{'argument ' * 12}...' (texts come after --)"),
+        (["summarize", ".", "word " * 2000], f"there is no file '{'word ' * 12}...' (texts come after --)"),
     ],
 )
 def test_words_that_do_not_fit_are_refused_in_one_line(arguments, said):

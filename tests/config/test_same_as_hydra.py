@@ -75,7 +75,7 @@ generation='{num_beams: 4, length_penalty: 0.8}' generation='{num_beams: 2}' eva
 generation=null
 generation=null generation.num_beams=2
 evaluation='{lead: 1, new: {a: [1, 2], b: c}}' evaluation='{new: {a: [3], d: null}}'
-evaluation.metrics='[{_target_: mine.Metric, arguments: [a, b]}]' evaluation.metrics.0.arguments=c
+evaluation.metrics='[{_target_: mine.Metric, words: [a, b]}]' evaluation.metrics.0.words=c
 
 # Keys below others, and keys that no file names.
 generation.num_beams=8 generation.new=1 trainer.arguments.x=1
@@ -89,7 +89,7 @@ corpus=wikilingua corpus.columns.document=text corpus.columns.new.1=x
 new='{a: 1}' new='{b: {c: 2}}' new.b.d=3
 new.a.b=1 new.a=2 seed.x=1
 new='${generation}' new.num_beams=3
-filter.own='{_target_: mine.Filter, arguments: [a, b]}' filter.long_titles=null
+filter.own='{_target_: mine.Filter, words: [a, b]}' filter.long_titles=null
 filter.long_titles.min_words=4 filter.long_titles='{min_words: 5}'
 model.architecture.d_model=256
 model.architecture='{d_model: 256, _target_: mine.Architecture}'
@@ -99,7 +99,7 @@ model.architecture='{d_model: 256, _target_: mine.Architecture}'
 +new=1 ++new=2 +new=3
 +trainer.arguments.x=1 ++trainer.arguments.y.z=2 trainer=seq2seq_trainer
 +languages=[de] ++languages=[fr] +evaluation='{new: {a: 1}}' ++evaluation='{new: {b: 2}}'
-++filter='{own: {_target_: mine.Filter}}' filter.own.arguments=[a]
+++filter='{own: {_target_: mine.Filter}}' filter.own.words=[a]
 ++model='{prefix: a, new: 2}'
 
 # Deletions.
@@ -160,7 +160,7 @@ hydra.verbose='[a,b]' hydra.mode=MULTIRUN
 hydra.verbose='${trainer.decay_all_parameters}' trainer.decay_all_parameters=true
 
 # A folder on the search path; FOLDER stands for that of the fixture below.
-hydra.searchpath=[FOLDER] filter=[own] filter.own.arguments=[c]
+hydra.searchpath=[FOLDER] filter=[own] filter.own.words=[c]
 hydra.searchpath=[file://FOLDER] experiment=quick seed=1
 
 # The other commands, and everything mixed.
@@ -198,8 +198,8 @@ hydra.job.config.override_dirname.kv_sep='${trainer.x}' trainer.x=_
 IN_A_FOLDER = lines(r"""
 # With --config-dir: an option, a group and a node of one's own, and files in place of bisum's.
 train
-filter=[own] filter.own.arguments=[c]
-filter=[own,books] seed=1 ~filter.own.arguments
+filter=[own] filter.own.words=[c]
+filter=[own,books] seed=1 ~filter.own.words
 model=starter
 model.prefix='"y: "' model.checkpoint=a/b
 +recipe=fast trainer.batch_size=4

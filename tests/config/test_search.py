@@ -118,7 +118,7 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
         (["model.prefix='https://u:pw@h/a','b'"], "model.prefix: a listed value holds a password"),
         (
             ["hparams_search=_base"],
-            "hparams_search=_settings: no such option (valid: learning_rate, optuna, seeds)",
+            "hparams_search=_base: no such option (valid: learning_rate, optuna, seeds)",
         ),
         (["search.objective=eval/gen_len"], "search.objective: neither higher nor lower is better for 'eval/gen_len'"),
         (["search.objective=test/rougeL"], "search.objective: 'test/rougeL' must be auto or begin with eval/"),

@@ -118,7 +118,7 @@ def test_each_value_of_a_sweep_is_the_text_typed(values):
     ]
     if "'" not in values:
         first = ["model.revision=1e05233", "model.checkpoint=x", "seed=10", "trainer.learning_rate=0.001"]
-        assert jobs[0].words == jobs[0].config.provenance.overrides == first
+        assert jobs[0].arguments == jobs[0].config.provenance.overrides == first
 
 
 def test_a_sweep_of_lists_of_text():

@@ -1,0 +1,139 @@
+"""Every command of the documentation: composed at least, and run for real where that takes seconds.
+
+The shell takes each command apart, so that its quoting is checked too. What is run for real must print what the page
+shows; a line of three dots stands for lines that the page leaves out.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from pages import PAGES, ROOT, Command, blocks_of, commands_of
+
+COMMANDS = [command for page in PAGES for command in commands_of(page)]
+OF_BISUM = [command for command in COMMANDS if re.search(r"(^|[ /|(])bisum( |$)", command.text)]
+OTHERS = [command for command in COMMANDS if command not in OF_BISUM]
+INSTALLED = {"wandb", "trackio", "optuna-dashboard"}
+"""Programs that the environment of the tests holds."""
+
+OF_THE_SYSTEM = {".", "cat", "cd", "export", "git", "grep", "head", "iconv", "ln", "ls", "mkdir", "scancel", "squeue"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A reader's folder, with a stand-in for `bisum` that records its arguments."""
+    program = tmp_path / "bin/bisum"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$BISUM_ARGUMENTS"\n')
+    program.chmod(0o755)
+    for environment in (".venv", ".venv-xla"):
+        (tmp_path / environment).mkdir()
+        (tmp_path / environment / "bin").symlink_to(program.parent)
+    return tmp_path
+
+
+def arguments_of(command: Command, folder: Path) -> list[str]:
+    """Return the arguments that the shell hands to bisum."""
+    recorded = folder / "arguments"
+    env = {
+        **os.environ, "PATH": f"{folder / 'bin'}:/usr/bin:/bin", "HOME": str(folder), "BISUM_ARGUMENTS": str(recorded),
+    }  # fmt: skip
+    subprocess.run(
+        ["bash", "-euc", command.text], cwd=folder, env=env, check=True, stdin=subprocess.DEVNULL, timeout=20
+    )
+    return recorded.read_text("utf-8").split("\0")[:-1]
+
+
+def prepare(command: Command, folder: Path, sweep: Path) -> None:
+    """Create what the page lets the reader create, and the runs and sweeps that the command names."""
+    for block in blocks_of(command.page):
+        if block.file:
+            path = folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(block.lines) + "\n", "utf-8")
+    for earlier in commands_of(command.page):
+        if shown := re.fullmatch(r"cat ([\w./-]+)", earlier.text):
+            (folder / shown[1]).write_text("\n".join(earlier.output) + "\n", "utf-8")
+    for name in re.findall(r"(?<![\w=/])[\w-]+\.(?:txt|csv|jsonl)(?:\.gz)?\b", command.text):
+        (folder / name).touch()
+    sweeps = {name for one in COMMANDS for name in re.findall(r"hydra\.sweep\.dir=(outputs/[\w.-]+)", one.text)}
+    without_outputs = re.sub(r"hydra\.(run|sweep)\.dir=\S+", "", command.text)
+    for name in re.findall(r"\boutputs/[\w./*-]+|\bRUN\b", without_outputs):
+        top = re.sub(r"/(checkpoints|wandb|predictions|plots|\*).*", "", name)
+        path = folder / top
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            is_sweep = top in sweeps or top.startswith("outputs/sweeps/")
+            shutil.copytree(sweep if is_sweep else sweep / "0", path, symlinks=True)
+
+
+def agree(shown: list[str], printed: str) -> bool:
+    """Return whether the shown lines occur in what was printed, in order; `...` leaves lines out."""
+
+    def plain(line: str) -> str:
+        return re.sub(r"outputs/\d{4}-\d\d-\d\d/[\w-]+", "outputs/DATE/TIME", line).rstrip()
+
+    pattern = "\n".join(r"(?:.*\n)*?.*" if line == "..." else re.escape(plain(line)) for line in shown)
+    lines = "\n".join(plain(line) for line in printed.splitlines())
+    return re.search(rf"^{pattern}$", lines, re.MULTILINE) is not None
+
+
+def takes_seconds(arguments: list[str]) -> bool:
+    """Return whether a command is run for real, beside those whose page shows an error."""
+    asks = {"--help", "-h", "--version", "--cfg"} & set(arguments)
+    return bool(asks) or arguments[:1] == ["compare"] or arguments in (["baseline", "split=test", "evaluation.lead=1"],)
+
+
+@pytest.mark.parametrize("command", OF_BISUM, ids=str)
+def test_command_of_bisum_composes_or_prints_what_the_page_shows(command, folder, sweep, call_bisum, monkeypatch):
+    prepare(command, folder, sweep)
+    arguments = arguments_of(command, folder)
+    monkeypatch.setenv("HOME", str(folder))
+    for name in re.findall(r"oc\.env:(\w+)", command.text):
+        monkeypatch.setenv(name, "https://host/reviews.csv")
+    monkeypatch.syspath_prepend(str(folder))
+    refused = bool(command.output) and command.output[0].startswith("bisum: ")
+    if takes_seconds(arguments) or refused:
+        done = call_bisum(*arguments)
+        assert done.code == (2 if refused else 0), done.err
+        if refused or arguments[0] != "compare":
+            assert agree(command.output, done.err if refused else done.out), done.err + done.out
+        return
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    done = call_bisum(*arguments[:end], "--cfg", "job", *arguments[end:])
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=str)
+def test_other_program_exists(command):
+    """Targets of make, extras of pip, programs that bisum's extras install, and the system's own."""
+    for part in re.split(r"\s*(?:&&|\|)\s*", command.text.replace("\\\n", " ")):
+        program, *arguments = shlex.split(part, comments=True)
+        if program == "make":
+            targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+            assert {argument for argument in arguments if "=" not in argument} <= set(targets)
+        elif program == "pip" or arguments[:2] == ["-m", "pip"]:
+            known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+            extras = [name for group in re.findall(r"(?:\.|bisum)\[([\w,]+)\]", part) for name in group.split(",")]
+            assert set(extras) <= set(known)
+        elif program in INSTALLED:
+            assert shutil.which(program, path=Path(sys.executable).parent), f"{program} is not installed"
+        else:
+            assert program in OF_THE_SYSTEM, f"unknown program: {program}"
+
+
+@pytest.mark.parametrize(
+    "block", [block for page in PAGES for block in blocks_of(page) if block.language == "python"],
+    ids=lambda block: f"{block.page.relative_to(ROOT)}:{block.line}",
+)  # fmt: skip
+def test_python_block_compiles_and_its_imports_exist(block):
+    code = "\n".join(block.lines)
+    compile(code, str(block.page), "exec")
+    imports = [line for line in block.lines if re.match(r"(from|import) ", line)]
+    exec("\n".join(imports), {})

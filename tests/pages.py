@@ -1,0 +1,96 @@
+"""The pages of the documentation, taken apart: links, headings, code blocks and the commands in console blocks."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / ".github/CONTRIBUTING.md"]
+_FENCE = re.compile(r"^ *(`{3,})(\w*)\s*$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced code block of a page."""
+
+    page: Path
+    line: int
+    """The line of the opening fence, from 1."""
+
+    language: str
+    lines: list[str]
+
+    @property
+    def file(self) -> str | None:
+        """The file that the reader is to create from the block: its first line is a comment with the path."""
+        found = re.fullmatch(r"# ([\w./-]+\.(?:py|yaml))", self.lines[0]) if self.lines else None
+        return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a console block, and the output that the page shows."""
+
+    page: Path
+    line: int
+    text: str
+    output: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Yield the code blocks of a page."""
+    begin, fence, language, lines = 0, "", "", list[str]()
+    for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
+        found = _FENCE.match(line)
+        if not fence and found:
+            begin, fence, language, lines = number, found[1], found[2], []
+        elif fence and found and found[1] == fence and not found[2]:
+            yield Block(page, begin, language, lines)
+            fence = ""
+        elif fence:
+            lines.append(line)
+    assert not fence, f"{page}:{begin}: the code block does not end"
+
+
+def commands_of(page: Path) -> Iterator[Command]:
+    """Yield the commands of a page's console blocks; a trailing backslash continues a command on the next line."""
+    for block in blocks_of(page):
+        if block.language != "console":
+            continue
+        line, text, output, continues = 0, "", list[str](), False
+        for number, shown in enumerate(block.lines, block.line + 1):
+            if continues:
+                text += "\n" + shown
+            elif shown.startswith("$ "):
+                if text:
+                    yield Command(page, line, text, output)
+                line, text, output = number, shown[2:], []
+            else:
+                output.append(shown)
+            continues = (continues or shown.startswith("$ ")) and shown.endswith("\\")
+        if text:
+            yield Command(page, line, text, output)
+
+
+def prose_of(page: Path) -> str:
+    """Return a page without its code blocks."""
+    text = page.read_text("utf-8")
+    return re.sub(r"^ *(`{3,})\w*\s*\n.*?^ *\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them, and its explicit ones."""
+    text, anchors = prose_of(page), set[str]()
+    for heading in re.findall(r"^#+ +(.+?) *#*$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "")
+        anchor = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        number = 1
+        while anchor in anchors:
+            anchor = f"{anchor.rsplit('-', 1)[0] if number > 1 else anchor}-{number}"
+            number += 1
+        anchors.add(anchor)
+    return anchors | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
