@@ -23,8 +23,9 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the reader is to create from the block: its first line is a comment with the path."""
-        found = re.fullmatch(r"# ([\w./-]+\.(?:py|yaml))", self.lines[0]) if self.lines else None
+        """The file that the reader is to create from the block: its first comment, after any @package, is the path."""
+        lines = [line for line in self.lines[:2] if not line.startswith("# @package")]
+        found = re.fullmatch(r"# ([\w./-]+\.(?:py|yaml))", lines[0]) if lines else None
         return found[1] if found else None
 
 

@@ -122,6 +122,8 @@ def test_other_program_exists(command):
             known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
             extras = [name for group in re.findall(r"(?:\.|bisum)\[([\w,]+)\]", part) for name in group.split(",")]
             assert set(extras) <= set(known)
+        elif program == "python":
+            assert arguments[0] in {block.file for block in blocks_of(command.page)}, f"the page has no {arguments[0]}"
         elif program in INSTALLED:
             assert shutil.which(program, path=Path(sys.executable).parent), f"{program} is not installed"
         else:

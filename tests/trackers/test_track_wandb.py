@@ -356,11 +356,11 @@ def test_exploration_is_tracked_with_its_plots(command, tmp_path):
     assert found["run"][0]["job_type"] == "explore"
 
 
-def test_readme_sweep_composes_with_the_agents_arguments():
+def test_documented_sweep_composes_with_the_agents_arguments():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (text,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.S)
+    page = (Path(__file__).parents[2] / "docs/how-to/wandb.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", page, re.S)
     sweep = yaml.safe_load(text)
     for end in ("min", "max"):
         chosen = {
