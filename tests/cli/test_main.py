@@ -122,7 +122,7 @@ def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     assert "evaluation.lead=3  (a whole number >= 1 and <= 1000)" in call_bisum("--help", "evaluation.lead").out
     assert "model.architecture.d_model=128" in call_bisum("model=tiny", "model.architecture", "--help").out
     assert "filter.books.categories=[book,digital_ebook_purchase]" in call_bisum("filter=[books]", "--help").out
-    assert "corpus.path=(needed)" in call_bisum("--help", "corpus=marc").out
+    assert "corpus.path=(required)" in call_bisum("--help", "corpus=marc").out
 
 
 def test_help_of_an_option_begins_with_what_its_file_says_of_it(call_bisum):

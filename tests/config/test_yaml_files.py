@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bisum.config.yaml_files import MOST_BYTES, yaml_config, yaml_text
+from bisum.config.yaml_files import MAX_BYTES, yaml_config, yaml_text
 from bisum.errors import UserError
 
 LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
@@ -68,7 +68,7 @@ def test_what_is_right_is_read(tmp_path):
     [
         ("a: 1".encode("utf-16"), "is UTF-16 or UTF-32; convert the file to UTF-8"),
         ("a: ñ".encode("latin-1"), "is not UTF-8 (byte 4); convert the file to UTF-8"),
-        (b"#" * (MOST_BYTES + 1), "holds more than 250,000 bytes"),
+        (b"#" * (MAX_BYTES + 1), "holds more than 250,000 bytes"),
     ],
 )
 def test_what_is_no_text_is_refused(tmp_path, content, said):
