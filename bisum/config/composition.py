@@ -31,7 +31,7 @@ from bisum.config.messages import explain
 from bisum.config.overrides import apply_override, parse_overrides, set_key
 from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
-from bisum.config.typed_text import Number, has_numbers, settled, typed, valued, argument_for_hydra
+from bisum.config.typed_text import Number, has_numbers, settled, typed, valued, word_for_hydra
 from bisum.config.typed_text import Path as KeyPath
 from bisum.config.user_files import UserFiles, defaults_circle, unguard, with_guarded_folders
 from bisum.config.yaml_booleans import written_words
@@ -177,7 +177,7 @@ class Composer:
 
     def _arguments_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
         settled = self.settled(overrides, OmegaConf.create())
-        return [argument_for_hydra(with_guarded_folders(override)) for override in settled]
+        return [word_for_hydra(with_guarded_folders(override)) for override in settled]
 
     def _settled_on_trial(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
         """Settle overrides against a trial composition of Hydra's reading of them."""
@@ -213,7 +213,7 @@ class Composer:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
                     self._refuse_null(group)
             about_hydra = [override for override in overrides if override.is_hydra_override()]
-            unguard(composed.hydra, [argument_for_hydra(o) for o in self.settled(about_hydra, OmegaConf.create())])
+            unguard(composed.hydra, [word_for_hydra(o) for o in self.settled(about_hydra, OmegaConf.create())])
             self._composed[key] = composed
         return self._composed[key]
 
@@ -234,9 +234,8 @@ class Composer:
 
     def _refuse_null(self, group: str) -> None:
         hints = {"filter": "use filter=[] to keep all rows", "metric": "use metric=[] for ROUGE only"}
-        raise UserError(
-            f"{group}=null: {hints.get(group, 'this group is required')} (valid: {listing(self.groups[group])})"
-        )
+        hint = hints.get(group, "this group is required")
+        raise UserError(f"{group}=null: {hint} (valid: {listing(self.groups[group])})")
 
     def _refuse_several(self, composed: DictConfig, override: Override) -> None:
         """Refuse several values for a key outside a sweep; suggest a list if the schema accepts one."""

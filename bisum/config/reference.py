@@ -105,7 +105,7 @@ def annotations_at(schema: type, values: Mapping[Any, Any], path: Sequence[str |
 def with_codes(annotation: Any, value: Any, words: Mapping[YamlPath, str], path: YamlPath = ()) -> Any:
     """Return plain data with true and false replaced by language codes where the annotation requires a language.
 
-    `words` are the original words in YAML files, such as `no` and `on`, by path; a false without one is `no`, Norwegian.
+    `words` are the original words in YAML files, such as `no`, by path; a false without one is `no`, Norwegian.
     """
     if annotation == Language:
         return _code(value, words.get(path)) if isinstance(value, bool) else value
