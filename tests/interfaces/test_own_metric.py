@@ -73,12 +73,6 @@ TRAINING = [
     "trainer.max_steps=8",
     "trainer.learning_rate=0.05",
 ]
-    *ARGUMENTS,
-    "trainer.evaluate_every=2",
-    "trainer.epochs=3",
-    "trainer.max_steps=8",
-    "trainer.learning_rate=0.05",
-]
 
 
 @pytest.fixture
