@@ -85,7 +85,7 @@ def test_a_tokenizer_that_only_the_hub_has_is_a_note_and_the_rest_is_done(call_b
 
 def test_a_model_directory_that_is_not_there_is_refused(call_bisum, tmp_path):
     done = call_bisum("explore", *FEW, "model.checkpoint=./nowhere", "corpus.max_train_rows=20")
-    assert (done.code, done.err) == (2, "bisum: model.checkpoint: no directory 'nowhere'\n")
+    assert (done.code, done.err) == (2, "bisum: model.checkpoint: there is no directory 'nowhere'\n")
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed"
 
 

@@ -78,7 +78,7 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
             ["evaluation.lead=3"],
             "'evaluation.lead=3': a resumed sweep keeps the settings of its jobs; only log, tracker, "
             "cache_dir, sweep, corpus.timeout, debug.profile, debug.profile_steps, hardware.data_loader_workers, "
-            "hardware.pin_memory may change",
+            "hardware.pin_memory can change",
         ),
         (["-m"], "'resume=sweep': a sweep's record lists its jobs; leave out -m"),
         (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; leave it out"),

