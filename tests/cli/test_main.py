@@ -159,7 +159,7 @@ def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
 def test_help_knows_an_option_by_its_name_alone(call_bisum):
     for option, group in (("gpt2", "model"), ("wandb", "tracker"), ("t5_english", "experiment")):
         assert call_bisum("--help", option).out == call_bisum("--help", f"{group}={option}").out
-    assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops repeated rows")
+    assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops rows repeated")
     auto = call_bisum("--help", "none").out
     assert auto.startswith("tracker=none: ")
 
