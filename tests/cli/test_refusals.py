@@ -191,7 +191,7 @@ BAD_LINES = [
     ("model=tiny model.architecture.d_model=65536 model.architecture.num_layers=99", "parameters; the limit is 20,00"),
     ("-m seed=range(0,1000000000)", "a sweep over 1,000,000,000 values; the limit is 10,000"),
     ("-m 'seed=shuffle(range(0,1000000000))'", "a sweep over 1,000,000,000 values"),
-    ("-m seed=range(0,101) trainer.epochs=range(1,101) evaluation.lead=1,2", "a sweep of 20,200 jobs exceeds the limit"),
+    ("-m seed=range(0,101) trainer.epochs=range(1,101) evaluation.lead=1,2", "a sweep of 20,200 jobs exceeds the"),
     ("-m seed=range(0,5,-1)", "matches no values"),
     ("-m seed=1,2 hydra.sweep.subdir=../${seed}", "hydra.sweep.subdir: '../1' is not inside the sweep's directory"),
     ("-m seed=1,2 hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size: expected a whole number >= 1"),

@@ -287,7 +287,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "experiment/quick": "# @package _global_\ndefaults: [override /model: tiny, override /filter: [books]]\n"
         "trainer: {epochs: 1, learning_rate: 1e-3}\nfilter: {long_titles: {min_words: 9}}\n"
         "hydra: {job: {name: quick}}\n",
-        "filter/own": "# @package filter.own\n_target_: mine.Filter\nwords: [a, b]\n",
+        "filter/own": "# @package filter.own\n_target_: mine.Filter\narguments: [a, b]\n",
         "recipe/fast": "# @package _global_\nseed: 7\ntrainer: {epochs: 3}\n",
         "model/starter": "defaults: [_base]\ncheckpoint: mine/model\nrevision: abc\nprefix: 'x: '\n",
         "baseline": "defaults: [train, _self_]\nsplit: test\nnew: {a: 1}\nhydra: {run: {dir: 'x/${seed}'}}\n",
