@@ -203,8 +203,8 @@ class SearchOptions:
     """Validation score to optimize in its own direction, such as eval/chrf; a list of two gives a Pareto front; auto:
     `trainer.best_metric`."""
     pruner: Literal["median", "hyperband"] | None
-    """Rule that ends a trial early: median, if its score is worse than the median of finished trials after the same number
-    of evaluations, or hyperband (Li et al. 2018); null: no pruning, required for two objectives."""
+    """Rule that ends a trial early: median, if its score is worse than the median of finished trials after as many
+    evaluations, or hyperband (Li et al. 2018); null: no pruning, required for two objectives."""
     startup_trials: Annotated[int, Ge(0), Le(10_000)]
     """Number of random trials before the sampler starts, and of finished trials before median pruning starts."""
     min_evaluations: Annotated[int, Ge(1), Le(10_000)]
