@@ -113,5 +113,5 @@ def test_a_sweep_may_overfit_batches_of_several_sizes(call_bisum):
 def test_what_changes_a_number_may_not_be_given_to_a_resumed_run(call_bisum, one_line):
     assert call_bisum("debug=fast", *SMALL, "hydra.run.dir=run").code == 0
     for word in ("debug=overfit", "debug.overfit=true", "debug.overfit_loss=1"):
-        assert "makes another experiment" in one_line(call_bisum("resume=run", word))
+        assert "changes the experiment" in one_line(call_bisum("resume=run", word))
     assert call_bisum("resume=run", "debug.profile=true").code == 0

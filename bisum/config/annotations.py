@@ -1,4 +1,4 @@
-"""Type annotations as checks, and as words for messages: the type of a value and its bounds."""
+"""Type annotations as checks of a value's type and bounds, and as text for messages."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ import annotated_types
 from bisum.interfaces.text import Filled
 
 MISSING = "???"
-"""What YAML says of a key that has no default."""
+"""The value in YAML of a required key without a default."""
 
 
 @cache
 def signature_hints(cls: type) -> dict[str, Any]:
-    """Return the annotations of a class's parameters: the fields of a dataclass, or the parameters of `__init__`."""
+    """Return the annotations of a class's parameters: a dataclass's fields, or the parameters of `__init__`."""
     owner = cls if hasattr(cls, "__dataclass_fields__") else cls.__init__  # type: ignore[misc]
     return get_type_hints(owner, include_extras=True)
 
 
 def other_keywords(cls: type) -> str:
-    """Return the name of the parameter that takes all other keywords, such as `**kwargs`; "" if there is none."""
+    """Return the name of the parameter for all other keywords, such as `**kwargs`; "" if there is none."""
     signature = inspect.signature(cls).parameters.values()
     return next((parameter.name for parameter in signature if parameter.kind is parameter.VAR_KEYWORD), "")
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the annotation itself if it is none."""
+    """Return the members of a union, or the annotation itself if it is not a union."""
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union without the constraints on them."""
+    """Return the members of a union without their constraints."""
     found: list[Any] = []
     for option in alternatives(annotation):
         is_constrained = get_origin(option) is Annotated
@@ -45,7 +45,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def takes_text(options: Collection[Any], text: str, value: float) -> bool:
-    """Return whether a number, `true` or `false` stands for its text where one of these annotations applies."""
+    """Return whether a number, `true` or `false` means its text under any of these annotations."""
     if Any in options or (isinstance(value, bool) and bool in options):
         return False
     listed = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
@@ -55,49 +55,48 @@ def takes_text(options: Collection[Any], text: str, value: float) -> bool:
 
 
 def node_class(annotation: Any) -> type | None:
-    """Return the class that a node configures, also as a member of a union; None for plain data."""
+    """Return the class that a node configures, possibly as a member of a union; None for plain data."""
     for option in alternatives(annotation):
         if isinstance(option, type) and option.__module__ not in ("builtins", "typing"):
             return option
     return None
 
 
-def expected(annotation: Any, refused: Any = ...) -> str:
-    """Describe in words what a value must be.
+def expected(annotation: Any, rejected: Any = ...) -> str:
+    """Return a description of valid values, such as "a whole number >= 1".
 
-    `refused` is the value that was rejected. Upper bounds that it satisfies are omitted, and so is "not empty" unless
-    it is empty.
+    Upper bounds that the `rejected` value satisfies are omitted, and so is "not empty" unless it is empty.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
-        words = [words for words, keeps in bounds if _matters(words, keeps, refused)]
-        return f"{expected(arguments[0])} {' and '.join(words)}".rstrip()
+        texts = [text for text, accepts in bounds if _is_relevant(text, accepts, rejected)]
+        return f"{expected(arguments[0])} {' and '.join(texts)}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
-        return f"a list such as [a,b] of {expected(arguments[0], None if refused is not ... else ...)}"
+        return f"a list such as [a,b] of {expected(arguments[0], None if rejected is not ... else ...)}"
     if origin is dict:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
-        return " or ".join(expected(option, refused) for option in options)
+        return " or ".join(expected(option, rejected) for option in options)
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _matters(words: str, keeps: Callable[[Any], bool], refused: Any) -> bool:
-    """Return whether a bound belongs in the description, given the rejected value."""
-    if not words.startswith(("<= ", "that is ")):
+def _is_relevant(text: str, accepts: Callable[[Any], bool], rejected: Any) -> bool:
+    """Return whether the description includes a bound, given the rejected value."""
+    if not text.startswith(("<= ", "that is ")):
         return True
-    if refused is ...:
-        return words.startswith("<= ")
+    if rejected is ...:
+        return text.startswith("<= ")
     try:
-        return math.isfinite(refused) and not keeps(refused) if isinstance(refused, int | float) else not keeps(refused)
+        return not accepts(rejected) and (not isinstance(rejected, int | float) or math.isfinite(rejected))
     except (TypeError, AttributeError):
         return False
 
 
 def advice(annotation: Any) -> str:
-    """Return what the `annotated_types.doc` of an annotation adds to a message about a wrong value."""
+    """Return the `annotated_types.doc` of an annotation, for a message about a wrong value."""
     options = (option for option in alternatives(annotation) if get_origin(option) is Annotated)
     found = [
         part.documentation for option in options for part in get_args(option)[1:] if hasattr(part, "documentation")
@@ -106,7 +105,7 @@ def advice(annotation: Any) -> str:
 
 
 def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
-    """Return the words and the check of each bound in an `annotated_types` constraint."""
+    """Return the description and the check of each bound in an `annotated_types` constraint."""
     if isinstance(constraint, annotated_types.GroupedMetadata):
         return [check for part in constraint for check in bounds_of(part)]
     match constraint:
@@ -128,7 +127,7 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
 
 
 def _figure(bound: Any) -> str:
-    """Return a bound as people write it."""
+    """Return a bound as text, with thousands separators."""
     return f"{bound:,}" if isinstance(bound, int) and abs(bound) >= 10_000 else str(bound)
 
 

@@ -1,8 +1,8 @@
 """Check a plain mapping against the signature of a class, and build the object.
 
-One rule serves the dataclasses of the schema and the classes that `_target_` nodes name: every parameter of the
-signature may be a key, no other key may; values must have the annotated type, and lie in the range that an
-`annotated_types` constraint gives. All problems are collected, each with its dotted key, before anything is raised.
+The schema's dataclasses and the classes in `_target_` nodes follow the same rules: the valid keys are the parameters
+of the signature, and values must match their annotation, including `annotated_types` bounds. All problems are
+collected, each with its dotted key, before an error is raised.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ from bisum.interfaces.defaults import ConfDefault
 T = TypeVar("T")
 
 _QUOTE_IT = '; quote it in the YAML file: "..."'
-"""How to write what YAML reads as a number, true or false; on the command line the typed text is taken."""
+"""Advice for text that YAML reads as a number, true or false; on the command line, text needs no quotes."""
 
 
 OPTIONAL_GROUPS = ("hparams_search", "experiment", "debug")
-"""Groups whose default is null, in the order in which they apply; their options set any keys."""
+"""Groups with default null, in the order they apply; their options can set any key."""
 LIST_GROUPS = ("filter", "metric")
-"""Groups of which several options may be chosen, or none."""
+"""Groups that accept any number of options."""
 
-_MOST_LINES = 50
-"""The most problems that are reported one by one."""
-_LONGEST = 200
-"""The most characters of a value in a message."""
+_MAX_LINES = 50
+"""Problems and names listed individually; further ones are counted."""
+_MAX_CHARACTERS = 200
+"""Length limit of a value in a message."""
 
 
 @dataclass
 class Problems:
-    """The problems of a configuration, in its order."""
+    """The problems in a configuration, in the order of its keys."""
 
     lines: list[str] = field(default_factory=list)
 
     def add(self, key: str, message: str) -> None:
-        """Record one line about a dotted key (empty for the whole configuration)."""
+        """Add a line about a dotted key (empty for the whole configuration)."""
         self.lines.append(f"{key}: {message}" if key else message)
 
 
 def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
     """Return `cls(**values, **given)` with every nested node checked and built.
 
-    `given` are arguments of the program's own, which no key may set.
+    `given` are internal arguments, which are not keys.
 
     Raises:
         UserError: one line for each unknown or missing key, wrong type, value out of range and refused `_target_`.
@@ -68,14 +68,14 @@ def build(cls: type[T], values: Mapping[str, Any], **given: Any) -> T:
     problems = Problems()
     instance = _construct(cls, values, "", problems, given)
     if problems.lines:
-        more = len(problems.lines) - _MOST_LINES
-        last = [f"{more:,} more mistakes"] if more > 0 else []
-        raise UserError("\n".join([*problems.lines[:_MOST_LINES], *last]))
+        more = len(problems.lines) - _MAX_LINES
+        last = [f"{more:,} more problems"] if more > 0 else []
+        raise UserError("\n".join([*problems.lines[:_MAX_LINES], *last]))
     return instance  # type: ignore[no-any-return]
 
 
 def unknown_keys(cls: type, names: Iterable[str], key: str) -> list[str]:
-    """Return a line for each name that the signature of a class lacks; the class is not called."""
+    """Return a line for each name missing from the signature of a class; the class is not called."""
     if other_keywords(cls):
         return []
     parameters = _parameters(cls)
@@ -83,7 +83,7 @@ def unknown_keys(cls: type, names: Iterable[str], key: str) -> list[str]:
 
 
 def value_problems(annotation: Any, value: Any, key: str) -> list[str]:
-    """Return a line for each thing that is wrong with a value, which is plain data, by its annotation."""
+    """Return a line for each problem of a value, plain data, under an annotation."""
     problems = Problems()
     _value(annotation, value, key, problems)
     return problems.lines
@@ -95,13 +95,13 @@ def no_such_key(name: str, valid: Collection[str]) -> str:
 
 
 def listing(names: Collection[str]) -> str:
-    """Return names for a message, the first of very many."""
-    shown = ", ".join([*names][:_MOST_LINES]) or "none"
-    return f"{shown} and {len(names) - _MOST_LINES:,} more" if len(names) > _MOST_LINES else shown
+    """Return names as text for a message, cut to the first ones."""
+    shown = ", ".join([*names][:_MAX_LINES]) or "none"
+    return f"{shown} and {len(names) - _MAX_LINES:,} more" if len(names) > _MAX_LINES else shown
 
 
 def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None) -> Any:
-    """Check `values` against the signature of `cls` and call it; return None if anything is wrong."""
+    """Check `values` against the signature of `cls` and call it; return None if there are problems."""
     given = given or {}
     found = len(problems.lines)
     arguments = _arguments(cls, values, key, problems, given)
@@ -113,14 +113,14 @@ def _construct(cls: type, values: Any, key: str, problems: Problems, given: Mapp
         names_parameter = str(error).split(maxsplit=1)[0].rstrip(":").partition(".")[0] in _parameters(cls)
         problems.add("" if names_parameter else key, _join(key, str(error)) if names_parameter else str(error))
     except (Exception, SystemExit) as error:
-        problems.add(key, f"{cls.__name__} refused its settings: {one_line(error) or type(error).__name__}")
+        problems.add(key, f"{cls.__name__} rejects its settings: {one_line(error) or type(error).__name__}")
     return None
 
 
 def _arguments(
     cls: type, values: Any, key: str, problems: Problems, given: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the checked arguments of a class; add whatever is wrong to `problems`."""
+    """Return the checked arguments of a class; add errors to `problems`."""
     parameters = {name: parameter for name, parameter in _parameters(cls).items() if name not in (given or {})}
     if not isinstance(values, Mapping):
         problems.add(key, f"expected a mapping of {', '.join(parameters)}, not {_shown(values)}")
@@ -135,8 +135,8 @@ def _arguments(
     for name, value in values.items():
         path = _join(key, str(name))
         if name not in parameters and not others:
-            known = "no such key" if len(problems.lines) > _MOST_LINES else no_such_key(str(name), parameters)
-            problems.add(path, known)
+            message = "no such key" if len(problems.lines) > _MAX_LINES else no_such_key(str(name), parameters)
+            problems.add(path, message)
         elif not isinstance(name, str):
             problems.add(key, f"expected text as a key, not {_shown(name)}{_QUOTE_IT}")
         elif value == MISSING:
@@ -150,13 +150,13 @@ def _arguments(
 
 
 def _is_conf_default(cls: type, name: str) -> bool:
-    """Return whether only callers from Python may rely on the default; a configuration must state the key."""
+    """Return whether the default is only for callers from Python; a configuration must state the key."""
     fields = getattr(cls, "__dataclass_fields__", {})
     return name in fields and isinstance(fields[name].default_factory, ConfDefault)
 
 
 def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
-    """Return a value of the annotated type (an int may stand for a float) and build its nested classes."""
+    """Check a value against its annotation and return it with nested classes built; an int is accepted as a float."""
     cls = node_class(annotation)
     for option in alternatives(annotation):
         base, *constraints = get_args(option) if get_origin(option) is Annotated else (option,)
@@ -165,16 +165,16 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
             return _converted(base, value, key, problems)
     if cls is not None and str not in members(annotation):
         return _node(cls, value, key, problems)
-    words = expected(annotation, value)
+    wanted = expected(annotation, value)
     if isinstance(value, float) and not math.isfinite(value):
-        words = words.replace("a number", "a finite number")
+        wanted = wanted.replace("a number", "a finite number")
     is_unquoted = str in members(annotation) and isinstance(value, bool | int | float)
-    problems.add(key, f"expected {words}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}{advice(annotation)}")
+    problems.add(key, f"expected {wanted}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}{advice(annotation)}")
     return None
 
 
 def _has_type(annotation: Any, value: Any) -> bool:
-    """Return whether a value has the annotated type; its items are not checked."""
+    """Return whether a value has the annotated type, without checking its items."""
     origin = get_origin(annotation) or annotation
     if annotation is Any:
         return True
@@ -190,7 +190,7 @@ def _has_type(annotation: Any, value: Any) -> bool:
 
 
 def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
-    """Check and build the items of a value that has the right type."""
+    """Check and build the items of a value of the right type."""
     arguments = get_args(annotation)
     if (cls := node_class(annotation)) is not None:
         return _node(cls, value, key, problems)
@@ -198,7 +198,7 @@ def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any
         return [_value(arguments[0], item, f"{key}[{index}]", problems) for index, item in enumerate(value)]
     if isinstance(value, Mapping) and arguments:
         if node_class(arguments[1]) and "_target_" in value:
-            problems.add(key, f"its file must begin with '# @package {key}.NAME' for this node to have a name")
+            problems.add(key, f"this node has no name; begin its file with '# @package {key}.NAME'")
             return None
         for name in value:
             if not any(_has_type(option, name) for option in members(arguments[0])):
@@ -208,19 +208,19 @@ def _converted(annotation: Any, value: Any, key: str, problems: Problems) -> Any
 
 
 def _node(cls: type, value: Any, key: str, problems: Problems) -> Any:
-    """Build the class that a node configures: a dataclass of the schema, or the class in `_target_`."""
+    """Build the class of a node: a dataclass of the schema, or the class in `_target_`."""
     is_schema = hasattr(cls, "__dataclass_fields__") and not inspect.isabstract(cls)
     return (_construct if is_schema else _target)(cls, value, key, problems)
 
 
 def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
-    """Build the class in `_target_`, if it is allowed and has the members of the interface."""
+    """Build the class in `_target_` if it is allowed and implements the interface."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
         group, _, name = key.partition(".")
         listed = f"; add it by name: {group}=[...,{name}]"
         hint = listed if group in LIST_GROUPS else f"; choose a {group} that has one"
         hint = hint if name and isinstance(node, Mapping) else ""
-        problems.add(key, f"has no _target_, the class it configures{hint}")
+        problems.add(key, f"missing _target_, the class to configure{hint}")
         return None
     path = str(node["_target_"])
     if refused := refusal(path, ["bisum", *allowed_targets()]):
@@ -231,14 +231,13 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
     except UserError as error:
         problems.add(_join(key, "_target_"), str(error))
         return None
-    lacking = _lacking(cls, interface)
-    if lacking:
-        problems.add(_join(key, "_target_"), f"'{path}' is no {interface.__name__}: {lacking}")
+    if missing := _missing(cls, interface):
+        problems.add(_join(key, "_target_"), f"'{path}' does not implement {interface.__name__}: {missing}")
         return None
     instance = _construct(cls, {name: value for name, value in node.items() if name != "_target_"}, key, problems)
     properties = [name for name, member in vars(interface).items() if isinstance(member, property)]
-    if instance is not None and (lacking := _none_of(instance, properties)):
-        problems.add(_join(key, "_target_"), f"'{path}' is no {interface.__name__}: {lacking}")
+    if instance is not None and (missing := _missing_members(instance, properties)):
+        problems.add(_join(key, "_target_"), f"'{path}' does not implement {interface.__name__}: {missing}")
     return instance
 
 
@@ -248,8 +247,8 @@ def _parameters(cls: type) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in inspect.signature(cls).parameters.items() if p.kind in keyword}
 
 
-def _lacking(cls: type, interface: type) -> str:
-    """Return why a class does not implement the interface, an abstract base class or a Protocol; "" if it does."""
+def _missing(cls: type, interface: type) -> str:
+    """Return why a class does not implement an abstract base class or Protocol; "" if it does."""
     if inspect.isabstract(interface) and not getattr(interface, "_is_protocol", False):
         return (
             ""
@@ -257,13 +256,13 @@ def _lacking(cls: type, interface: type) -> str:
             else f"it does not inherit from {interface.__module__}.{interface.__name__}"
         )
     methods = [name for name, member in vars(interface).items() if callable(member) and not name.startswith("_")]
-    return _none_of(cls, methods)
+    return _missing_members(cls, methods)
 
 
-def _none_of(thing: Any, names: Iterable[str]) -> str:
+def _missing_members(thing: Any, names: Iterable[str]) -> str:
     try:
         missing = [name for name in names if not hasattr(thing, name)]
-    except (Exception, SystemExit) as error:  # a property may raise anything
+    except (Exception, SystemExit) as error:  # a property can raise anything
         return f"a property fails: {reason(error)}"
     return f"it has no {', '.join(missing)}" if missing else ""
 
@@ -276,4 +275,4 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = "null" if value is None else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 3]}..."

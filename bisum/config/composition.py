@@ -1,7 +1,7 @@
-"""Compose the arguments of a command line to a configuration, which is not checked yet.
+"""Compose the arguments of a command line into an unchecked configuration.
 
-Hydra composes groups and its own node; keys are then set on a copy, so that the jobs of a sweep that choose the same
-options share one composition. The result is the one that Hydra gives for all arguments.
+Hydra composes the groups and its own node; keys are then set on a copy, so jobs of a sweep with the same options share
+one composition. The result equals Hydra's own composition of all arguments.
 """
 
 from __future__ import annotations
@@ -53,27 +53,27 @@ class Composer:
 
     @cached_property
     def group_names(self) -> list[str]:
-        """The names of the groups, bisum's and the user's."""
+        """Names of bisum's and the user's groups."""
         return group_names()
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """The options of each group, bisum's and the user's."""
+        """Options of bisum's and the user's groups."""
         return {name: group_options(name) for name in self.group_names}
 
     def parse(self, arguments: Sequence[str]) -> list[Override]:
-        """Return the arguments as Hydra's grammar reads them; raises `UserError` for one that it cannot read."""
+        """Return the arguments parsed by Hydra's grammar; raises `UserError` for one that it cannot read."""
         return parse_overrides(arguments)
 
     def compose(self, overrides: Sequence[Override], *, shared: bool = False) -> DictConfig:
-        """Return the composed configuration of one job, `hydra` node included.
+        """Return the composed configuration of one job, including the `hydra` node.
 
-        `shared`: keep what Hydra composes for further jobs with the same options.
+        `shared`: keep Hydra's composition for further jobs with the same options.
 
         Raises:
-            UserError: an override or a YAML file is wrong; one line that names it and what would be right.
+            UserError: an override or a YAML file is wrong; one line.
         """
-        # Hydra's grammar takes no null for a group, although it is the default of some.
+        # Hydra's grammar accepts no null for a group, although it is the default of some.
         overrides = _without_null_options(overrides)
         self._search(overrides)
         for override in overrides:
@@ -91,9 +91,9 @@ class Composer:
                 apply_override(composed, override)
         self._name_languages(composed)
         _refuse_partial_search(composed)
-        self._refuse_idle_overrides(composed, overrides)
+        self._refuse_ineffective_overrides(composed, overrides)
         keys = {override.key_or_group for override in overrides}
-        # The revision of an option belongs to its own checkpoint.
+        # An option's revision belongs to its own checkpoint.
         if "model.checkpoint" in keys and "model.revision" not in keys:
             OmegaConf.update(composed, "model.revision", None, force_add=True)
         own = [override for override in overrides if not override.is_hydra_override()]
@@ -103,27 +103,27 @@ class Composer:
         return composed
 
     def compose_sweep(self, overrides: Sequence[Override]) -> DictConfig:
-        """Return the configuration that the jobs of a sweep share: its arguments, composed without the swept keys."""
+        """Return the configuration shared by the jobs of a sweep: its arguments, composed without the swept keys."""
         overrides = _without_null_options(overrides)
         self._search(overrides)
         refuse_wrong_arguments(self.settled(overrides, OmegaConf.create()))
         is_swept = any(override.is_sweep_override() for override in overrides if self._is_hydras(override))
         mode = RunMode.MULTIRUN if is_swept else RunMode.RUN
         composed = copy.deepcopy(self._compose_groups(overrides, mode))
-        # A key to delete may belong to a swept option.
+        # A deleted key can belong to a swept option.
         kept = [override for override in overrides if not (override.is_sweep_override() or override.is_delete())]
         for override in self._settled_on_trial(kept, composed):
             if not self._is_hydras(override):
                 apply_override(composed, override)
         _refuse_partial_search(composed)
-        self._refuse_idle_overrides(composed, overrides)
+        self._refuse_ineffective_overrides(composed, overrides)
         check_hydra_node(composed.hydra, of_job=False)
         composed.hydra.mode = RunMode.MULTIRUN
         composed.hydra.overrides.task = [typed(o) for o in overrides if not o.is_hydra_override()]
         return composed
 
     def settled(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
-        """Return overrides whose numbers are text where the schema of what they compose to wants text."""
+        """Return overrides with numbers as text wherever the schema of the composed configuration requires text."""
         values = OmegaConf.to_container(composed)
         assert isinstance(values, dict)
 
@@ -153,34 +153,34 @@ class Composer:
 
     @property
     def replaced(self) -> list[str]:
-        """The files of bisum that files in the user's folder replace; that folder is searched first."""
+        """bisum's files that the user's folder replaces; that folder is searched first."""
         own, *theirs = reversed(self._folders)
         found = [path.relative_to(own) for path in sorted(own.rglob("*.yaml"))]
         return [str(path) for folder in theirs for path in found if (folder / path).exists()]
 
     def _search(self, overrides: Sequence[Override]) -> None:
-        """Add the groups of the folders that arguments put on the search path."""
+        """Add the groups in the folders that arguments add to the search path."""
         searched = [override for override in overrides if override.key_or_group == "hydra.searchpath"]
-        if searched and all(_are_texts(override.value()) for override in searched):
-            self.group_names = group_names(self.command, self._words_for_hydra(searched))
+        if searched and all(_is_text_list(override.value()) for override in searched):
+            self.group_names = group_names(self.command, self._arguments_for_hydra(searched))
 
     def _is_hydras(self, override: Override) -> bool:
-        """Return whether Hydra must see an argument: it chooses an option, or sets a key of Hydra's own node."""
+        """Return whether an argument is for Hydra: it chooses an option or sets a key of Hydra's own node."""
         return self._is_option(override) or override.key_or_group == "hydra" or override.is_hydra_override()
 
     def _is_option(self, override: Override) -> bool:
         """Return whether an argument chooses an option."""
         key = override.key_or_group
         if key in self.group_names and override.package is None and isinstance(override.value(), dict):
-            return False  # a mapping is merged into the node in the order of the arguments
+            return False  # a mapping is merged into the node, in argument order
         return override.package is not None or "/" in key or key in self.group_names
 
-    def _words_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
+    def _arguments_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
         settled = self.settled(overrides, OmegaConf.create())
         return [word_for_hydra(with_guarded_folders(override)) for override in settled]
 
     def _settled_on_trial(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
-        """Settle overrides by what they compose to, as Hydra reads them, on a copy."""
+        """Settle overrides against a trial composition of Hydra's reading of them."""
         if not any(map(has_numbers, overrides)):
             return list(overrides)
         trial = copy.deepcopy(composed)
@@ -190,15 +190,15 @@ class Composer:
         return self.settled(overrides, trial)
 
     def _compose_groups(self, overrides: Sequence[Override], mode: RunMode) -> DictConfig:
-        """Let Hydra compose the arguments that it must see; keep the result, since most jobs share it."""
-        arguments = tuple(self._words_for_hydra([override for override in overrides if self._is_hydras(override)]))
+        """Let Hydra compose its arguments; keep the result, since most jobs share it."""
+        arguments = tuple(self._arguments_for_hydra([override for override in overrides if self._is_hydras(override)]))
         key = (mode.name, *arguments)
         if key not in self._composed:
             try:
                 composed = compose_with_hydra(self.command, arguments, mode)
             except UserError:
                 raise
-            except Exception as error:  # Hydra lets errors of many kinds through
+            except Exception as error:  # Hydra raises many kinds of errors
                 swept = re.search(r"Ambiguous value for argument '\+*(.*?)=", str(error))
                 if swept:
                     raise UserError(_several(swept[1], takes_list=swept[1] in LIST_GROUPS)) from error
@@ -206,7 +206,7 @@ class Composer:
                     raise UserError(circle) from error
                 if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError | KeyError):
                     raise UserError(explain(error, self.group_names, group_options)) from error
-                raise UserError(f"{' '.join(arguments)}: Hydra cannot compose this ({reason(error)})") from error
+                raise UserError(f"{' '.join(arguments)}: Hydra cannot compose these ({reason(error)})") from error
             if not OmegaConf.is_dict(composed.get("hydra")):
                 raise UserError("hydra: expected a mapping of Hydra's own keys")
             for group in _REQUIRED_GROUPS:
@@ -218,7 +218,7 @@ class Composer:
         return self._composed[key]
 
     def _check_option(self, override: Override) -> None:
-        """Refuse a list or null where an option must be chosen."""
+        """Refuse a list or null where one option is required."""
         group = override.key_or_group
         if group not in self.group_names or override.is_sweep_override():
             return
@@ -233,11 +233,12 @@ class Composer:
             raise UserError(f"{typed(override)}: no such option (valid: {listing(self.groups[group])})")
 
     def _refuse_null(self, group: str) -> None:
-        instead = {"filter": "filter=[] keeps all rows", "metric": "metric=[] scores ROUGE alone"}
-        raise UserError(f"{group}=null: {instead.get(group, 'one is needed')} (valid: {listing(self.groups[group])})")
+        hints = {"filter": "use filter=[] to keep all rows", "metric": "use metric=[] for ROUGE only"}
+        hint = hints.get(group, "this group is required")
+        raise UserError(f"{group}=null: {hint} (valid: {listing(self.groups[group])})")
 
     def _refuse_several(self, composed: DictConfig, override: Override) -> None:
-        """Refuse several values for a key outside a sweep; suggest a list if the schema takes one."""
+        """Refuse several values for a key outside a sweep; suggest a list if the schema accepts one."""
         if not override.is_sweep_override():
             return
         values = OmegaConf.to_container(composed)
@@ -247,25 +248,25 @@ class Composer:
         raise UserError(_several(key, takes_list=any(get_origin(option) is list for option in options)))
 
     def _name_languages(self, composed: DictConfig) -> None:
-        """Give languages the codes that YAML has read as true or false, such as `no`."""
+        """Restore the language codes that YAML reads as true or false, such as `no`."""
         values = OmegaConf.to_container(composed)
         assert isinstance(values, dict)
         schema: type = SCHEMAS[self.command]
-        arguments = written_words(self._chosen_files(composed))
+        booleans = written_words(self._chosen_files(composed))
         for key, annotation in signature_hints(schema).items():
-            if (named := with_codes(annotation, values.get(key), arguments, (key,))) != values.get(key):
+            if (named := with_codes(annotation, values.get(key), booleans, (key,))) != values.get(key):
                 set_key(composed, key, named, merge=False)
 
-    def _refuse_idle_overrides(self, composed: DictConfig, overrides: Sequence[Override]) -> None:
-        """Refuse a user's file that overrides one of Hydra's groups in vain: `conf/train.yaml` takes precedence."""
+    def _refuse_ineffective_overrides(self, composed: DictConfig, overrides: Sequence[Override]) -> None:
+        """Refuse a user's file that overrides one of Hydra's groups; `conf/train.yaml` takes precedence over it."""
         given = {override.key_or_group for override in overrides}
         for text, _ in self._chosen_files(composed):
             for group, option in re.findall(r"^\s*-\s*override\s+/?(hydra/\w+)\s*:\s*(\w+)", text, re.MULTILINE):
                 if group not in given and composed.hydra.runtime.choices.get(group) not in (None, option):
-                    raise UserError(f"{group}: a file cannot choose it; give {group}={option} on the command line")
+                    raise UserError(f"{group}: cannot be chosen in a file; give {group}={option} on the command line")
 
     def _chosen_files(self, composed: DictConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the user's files that are chosen, with their packages, in the order in which they apply."""
+        """Yield the chosen files of the user, with their packages, in the order they apply."""
         choices = {"": self.command, **composed.hydra.runtime.choices}
         for group in sorted(
             choices, key=lambda group: OPTIONAL_GROUPS.index(group) if group in OPTIONAL_GROUPS else -1
@@ -277,7 +278,7 @@ class Composer:
 
     @staticmethod
     def _name_directory(hydra: DictConfig, overrides: Sequence[Override]) -> None:
-        """Set `hydra.job.override_dirname`, which `hydra.run.dir` may use; Hydra 1.4 resolves it by itself."""
+        """Set `hydra.job.override_dirname`, which `hydra.run.dir` can use; Hydra 1.4 resolves it by itself."""
         job = hydra.job
         if OmegaConf.is_missing(job, "override_dirname") or not OmegaConf.is_interpolation(job, "override_dirname"):
             settings = plain_node(hydra, "job", "config", "override_dirname")
@@ -286,38 +287,38 @@ class Composer:
             )
             try:
                 job.override_dirname = re.sub("=", settings["kv_sep"], settings["item_sep"].join(arguments))
-            except re.error as error:  # Hydra reads escapes in it
+            except re.error as error:  # Hydra treats it as a replacement pattern
                 raise UserError(f"hydra.job.config.override_dirname.kv_sep: {error}") from error
 
 
 def task_arguments(composed: DictConfig) -> list[str]:
-    """Return the arguments of a composed job, those for Hydra's own node left out."""
+    """Return the arguments of a composed job, without those for Hydra's own node."""
     arguments = OmegaConf.to_container(composed.hydra.overrides.task)
     assert isinstance(arguments, list)
     return arguments
 
 
 def _without_null_options(overrides: Sequence[Override]) -> list[Override]:
-    """Drop `experiment=null` and the like, with the options that they override."""
-    left_out: set[int] = set()
+    """Drop arguments such as `experiment=null`, and the options that they override."""
+    dropped: set[int] = set()
     for group in OPTIONAL_GROUPS:
         given = [number for number, override in enumerate(overrides) if override.key_or_group == group]
         nulls = [number for number in given if typed(overrides[number]) == f"{group}=null"]
-        left_out |= {number for number in given if nulls and number <= nulls[-1]}
-    return [override for number, override in enumerate(overrides) if number not in left_out]
+        dropped |= {number for number in given if nulls and number <= nulls[-1]}
+    return [override for number, override in enumerate(overrides) if number not in dropped]
 
 
 def _refuse_partial_search(composed: DictConfig) -> None:
-    """Refuse settings of a search where there is none: all of them come with an option of `hparams_search`."""
+    """Refuse search settings without a search, which needs an option of `hparams_search`."""
     given = OmegaConf.select(composed, "search", throw_on_resolution_failure=False)
     if OmegaConf.is_dict(given) and "sampler" not in given:
-        raise UserError(f"search.{next(iter(given), '')}: belongs to a search; add hparams_search=optuna")
+        raise UserError(f"search.{next(iter(given), '')}: only applies to a search; add hparams_search=optuna")
 
 
-def _are_texts(value: Any) -> bool:
+def _is_text_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _several(name: str, *, takes_list: bool) -> str:
-    a_list = f"write {name}=[a,b] for a list, or " if takes_list else ""
-    return f"{name}: several values; {a_list}add -m for a job each"
+    hint = f"write {name}=[a,b] for a list, or " if takes_list else ""
+    return f"{name}: several values; {hint}add -m for one job per value"

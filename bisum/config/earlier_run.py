@@ -1,4 +1,4 @@
-"""The configuration of an earlier run, with the command line's arguments applied: `resume=RUN` and `run=RUN`."""
+"""The configuration of an earlier run with command-line arguments applied: `resume=RUN` and `run=RUN`."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
 from bisum.runs.sweep import RECORD
 
-_NEVER_EARLIER = ("log", "resume", "sweep", "search", "debug")
-_OF_MODEL = ("model", "languages", "generation", "evaluation", "hardware", "seed")
-"""Keys that texts are summarized with; the others of a run may name what no longer exists."""
-_ROWS = ("split", "rows", "ids")
+_NOT_INHERITED = ("log", "resume", "sweep", "search", "debug")
+_MODEL_KEYS = ("model", "languages", "generation", "evaluation", "hardware", "seed")
+"""Keys needed to summarize texts; a run's other keys can refer to missing files or classes."""
+_ROW_KEYS = ("split", "rows", "ids")
 
 
 def based_on_run(
     composer: Composer, composed: DictConfig, overrides: Sequence[Override], sweep: str | None = None
 ) -> Config:
-    """Return the checked configuration of composed arguments, based on the run that `run=` names, if any.
+    """Return the checked configuration of composed arguments, based on the run in `run=`, if any.
 
-    `sweep` names the sweep that it is a job of.
+    `sweep` is the name of the job's sweep, if any.
 
     Raises:
-        UserError: a line for each thing that is wrong.
+        UserError: a line for each problem.
     """
     if composer.command == "summarize":
         for override in overrides:
             if override.is_hydra_override():
                 raise UserError(
-                    f"'{typed(override)}': bisum summarize makes no run directory, so Hydra's own settings do not apply"
+                    f"'{typed(override)}': bisum summarize has no run directory, so Hydra's own settings do not apply"
                 )
     if OmegaConf.select(composed, "resume", throw_on_resolution_failure=False) is not None:
         raise UserError("resume: give it on the command line of a single `bisum train`, not in YAML")
@@ -61,21 +61,21 @@ def based_on_run(
     if directory is None:
         if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:
             values["model"]["architecture"] = None
-        for key, usual in (("revision", None), ("pickled_weights", False)):
+        for key, default in (("revision", None), ("pickled_weights", False)):
             if f"model.{key}" not in given:
-                values["model"][key] = usual
+                values["model"][key] = default
         values["model"]["checkpoint"] = literal(checkpoint)
         return _check(OmegaConf.create(values), composer.command, provenance)
     record = read_record(directory)
-    base = {key: value for key, value in _recorded(record).items() if key not in _NEVER_EARLIER}
+    base = {key: value for key, value in _recorded(record).items() if key not in _NOT_INHERITED}
     if composer.command == "summarize":
         base.pop("metric", None)  # nothing is scored
-    if composer.command == "summarize" and not any(values[key] for key in _ROWS):
+    if composer.command == "summarize" and not any(values[key] for key in _ROW_KEYS):
         has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
-        kept = (*_OF_MODEL, "corpus") if has_columns else _OF_MODEL  # a file may have the names of its columns
+        kept = (*_MODEL_KEYS, "corpus") if has_columns else _MODEL_KEYS  # files can have the corpus's column names
         base = {key: value for key, value in base.items() if key in kept}
     values = _replaced(composer, values, base, overrides)
-    if composer.command != "summarize" or any(values[key] for key in _ROWS):
+    if composer.command != "summarize" or any(values[key] for key in _ROW_KEYS):
         refuse_incomplete(values, record)
     if "tracker" in base:
         _refuse_folders(values, directory, given)
@@ -85,40 +85,40 @@ def based_on_run(
 
 
 def refuse_two_runs(overrides: Sequence[Override]) -> None:
-    """Refuse arguments that name one run and then another; of two values for any other key, the later counts."""
+    """Refuse arguments with two different runs; for any other key, the last value applies."""
     for key in ("run", "resume"):
         arguments = dict.fromkeys(typed(override).lstrip("+") for override in overrides if override.key_or_group == key)
         if len(arguments) > 1:
             first, second = [*arguments][:2]
-            raise UserError(f"'{first}' and '{second}': two values for {key}; leave one of the two out")
+            raise UserError(f"{key}: '{first}' conflicts with '{second}'; drop one")
 
 
 def resumed_run(overrides: Sequence[Override]) -> str | None:
-    """Return the run directory that `resume=` names, if it is given."""
+    """Return the run directory in `resume=`, if any."""
     given = [override for override in overrides if override.key_or_group == "resume"]
     if not given or given[-1].is_delete() or given[-1].value() is None:
         return None
     if given[-1].value() == "":
-        raise UserError("resume: expected a run directory, not ''; leave it out, or resume=null, for a new run")
+        raise UserError("resume: expected a run directory, not ''; omit it, or use resume=null, for a new run")
     if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
-        raise UserError(f"'{typed(given[-1])}': resume takes one run directory")
+        raise UserError(f"'{typed(given[-1])}': resume accepts one run directory")
     return str(given[-1].value())
 
 
 def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
-    """Refuse to resume anything but a training, and arguments that would make it another experiment."""
+    """Refuse to resume a run of another command than train, and arguments that change the experiment."""
     job = read_record(run)["job"]
     if job != "train":
-        raise UserError(f"resume: '{run}' holds a {job} run, not a training run")
+        raise UserError(f"resume: '{run}' is a {job} run, not a training run")
     for override in overrides:
         key = override.key_or_group
         changes_experiment = key.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "seed") and changes_number(key)
         if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
-            raise UserError(f"'{typed(override)}' makes another experiment: start it without resume")
+            raise UserError(f"'{typed(override)}': changes the experiment; start a new run without resume")
 
 
 def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
-    """Return the checked configuration to continue the training in a run directory with."""
+    """Return the checked configuration for continuing the training in a run directory."""
     record = read_record(run)
     values = _replaced(composer, _plain(composed), _recorded(record), overrides)
     refuse_incomplete(values, record)
@@ -136,14 +136,14 @@ def continued_job(
     sweep: str,
     arguments: Sequence[str],
 ) -> Config:
-    """Return the checked configuration of a sweep's job from its record; `composed` takes its values.
+    """Return the checked configuration of a sweep's job from its record, and write its values into `composed`.
 
     Args:
         composer: composes the command of the sweep.
-        composed: the sweep's arguments composed; takes the values of the job.
-        record: what the sweep's record holds of the job.
+        composed: the composed arguments of the sweep; receives the job's values.
+        record: the job's part of the sweep's record.
         directory: the sweep's directory.
-        overrides: arguments that replace values of the record.
+        overrides: arguments that replace recorded values.
         sweep: the name of the sweep.
         arguments: the job's own arguments.
     """
@@ -160,31 +160,31 @@ def continued_job(
 
 
 def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's configuration, but for the cache, a folder of the machine it ran on, and a sweep's settings."""
+    """Return a record's configuration without the cache folder, which belongs to a machine, and sweep settings."""
     return {
         key: value for key, value in restored(record, literal).items() if key not in ("cache_dir", "sweep", "search")
     }
 
 
 def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:
-    """Refuse a folder to write to that only the record names, which may be a stranger's, unless a tracker used it."""
+    """Refuse a folder to write to from an untrusted record, unless it contains tracker files."""
     folder = values["tracker"].get("directory") if isinstance(values["tracker"], Mapping) else None
     if folder is None or {"tracker", "tracker.directory"} & {*given}:
         return
-    database = f"{re.sub(r'[^A-Za-z0-9_-]', '', str(values['tracker'].get('project')))}.db"  # named as trackio does
+    database = f"{re.sub(r'[^A-Za-z0-9_-]', '', str(values['tracker'].get('project')))}.db"  # trackio's name for it
     if not (Path(str(folder)).expanduser() / database).is_file():
         raise UserError(
-            f"tracker.directory: {directory / 'run.json'} names '{folder}', which contains no tracker files; to use it "
-            f"anyway, add tracker.directory={folder}"
+            f"tracker.directory: '{folder}' from {directory / 'run.json'} contains no tracker files; to use it anyway, "
+            f"add tracker.directory={folder}"
         )
 
 
 def _replaced(
     composer: Composer, composed: dict[str, Any], base: dict[str, Any], overrides: Sequence[Override]
 ) -> dict[str, Any]:
-    """Return a run's configuration in which `group=option` replaces a whole node, and `key=value` one value.
+    """Return a run's configuration after overrides: `group=option` replaces a whole node, `key=value` one value.
 
-    `base` is the configuration of that run, or the part to keep; the other keys are as composed.
+    `base` is the run's configuration, or the part to keep; `composed` provides the other keys.
     """
     both = {**composed, **base}
 
@@ -198,8 +198,8 @@ def _replaced(
                 set_key(values, key, new, merge=not is_option)
         return values
 
-    as_hydra_reads_them = replaced(map(valued, overrides))
-    return _plain(replaced(composer.settled(overrides, as_hydra_reads_them)))
+    trial = replaced(map(valued, overrides))
+    return _plain(replaced(composer.settled(overrides, trial)))
 
 
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
@@ -216,7 +216,7 @@ def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Co
         raise UserError(f"{unresolved_key(composed)}: {one_line_of(error)}") from error
     for group in OPTIONAL_GROUPS:
         if group in values and group not in SCHEMAS[command].__dataclass_fields__:
-            raise UserError(f"{group}: its file must begin with the line '# @package _global_'")
+            raise UserError(f"{group}: begin its file with the line '# @package _global_'")
     recorded = record_of(values, resolve)
     try:
         return check(values, command, recorded, **provenance)
@@ -240,7 +240,7 @@ def _check_record(
     provenance: dict[str, Any],
     file: str = "run.json",
 ) -> Config:
-    """Check the configuration of a run after replacements; say whether a mistake is the run's or the arguments'."""
+    """Check a run's configuration after overrides; attribute each problem to the record or the arguments."""
     try:
         return _check(OmegaConf.create(values), composer.command, provenance)
     except UserError as error:
@@ -257,7 +257,7 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
     given = {override.key_or_group for override in overrides}
     options = {str(group): option for group, option in composed.hydra.runtime.choices.items()}
     if {"run", "model.checkpoint"} & given and not {"model", "experiment"} & given:
-        options["model"] = None  # the option gives only its limits
+        options["model"] = None  # the option provides only token limits
     return {
         "overrides": [without_secrets(argument) for argument in task_arguments(composed)],
         "choices": {group: str(option) for group, option in options.items() if "/" not in group and option},
@@ -272,7 +272,7 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
 
 
 def _chosen(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, str]:
-    """Return the options that the command line chooses."""
+    """Return the options chosen on the command line."""
     choices = composed.hydra.runtime.choices
     return {key: str(choices[key]) for override in overrides if (key := override.key_or_group) in choices}
 
@@ -287,15 +287,15 @@ def _run(composed: DictConfig) -> str | None:
 
 
 def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bool) -> None:
-    """Refuse arguments that name another model than `run` does, or that cannot apply to a run's configuration."""
+    """Refuse arguments that choose another model than `run`, or that cannot apply to a run's configuration."""
     for override in overrides:
         key = override.key_or_group
         names_model = key == "model.checkpoint" or (
             is_run and (key in ("model", "model.revision") or key.startswith("model.architecture"))
         )
         if names_model:
-            raise UserError(f"'{typed(override)}': the model is that of '{run}'; leave one of the two out")
+            raise UserError(f"'{typed(override)}': conflicts with run '{run}', which already sets the model; drop one")
         if is_run and (key in OPTIONAL_GROUPS or override.is_delete()):
             raise UserError(
-                f"'{typed(override)}': the run already has a configuration; give only the keys to change, as key=value"
+                f"'{typed(override)}': the run already has a configuration; only change single keys, with key=value"
             )

@@ -1,7 +1,7 @@
-"""The environment variables that would change what a run computes, or how many processes compute it.
+"""Environment variables that would change a run's results or its number of processes.
 
-A run is a function of its configuration. The libraries below bisum also read the environment, so bisum refuses the
-variables that would change its numbers, and removes those with which a launcher describes a single process.
+A run is a function of its configuration. bisum's libraries also read the environment, so bisum refuses variables that
+would change results, and removes those that a launcher sets for a single process.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _PROCESSES = (
     *("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "JSM_NAMESPACE_SIZE"),
     *("FLUX_JOB_SIZE", "HOROVOD_SIZE"),
 )
-"""Variables in which torchrun, accelerate, srun, mpirun and the like state the number of processes."""
+"""Variables with the number of processes, set by launchers such as torchrun, accelerate, srun and mpirun."""
 
 _SINGLE_PROCESS = (
     *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "TORCHCOMM_SIZE", "TORCHCOMM_RANK"),
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
     *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "FORK_LAUNCHED", "SMDATAPARALLEL_LOCAL_RANK"),
 )
-"""What a launcher sets for its only process too; Accelerate and torch would set up communication with peers."""
+"""Variables that launchers set even for a single process; Accelerate and torch would look for peers."""
 
 _LIBRARIES = ("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_")
-"""Prefixes of the variables with which Accelerate is configured, as by `accelerate launch`."""
+"""Prefixes of variables that configure Accelerate, set by `accelerate launch`."""
 _HARMLESS = ("ACCELERATE_LOG_LEVEL", "ACCELERATE_DISABLE_RICH", "ACCELERATE_ENABLE_RICH")
 _KEYS = {
     "ACCELERATE_MIXED_PRECISION": "hardware.precision",
@@ -40,7 +40,7 @@ _KEYS = {
     "XLA_USE_BF16": "hardware.precision",
     "XLA_DOWNCAST_BF16": "hardware.precision",
 }
-"""The key that sets what a variable would set."""
+"""The key to use instead of a variable."""
 
 _ARITHMETIC = (
     *("XLA_USE_BF16", "XLA_DOWNCAST_BF16", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
@@ -54,19 +54,19 @@ _ARITHMETIC = (
     *("TRANSFORMERS_SDPA_FORCE_GQA", "TRANSFORMERS_DISABLE_DEEPGEMM_LINEAR", "USE_HUB_KERNELS"),
     *("TORCH_COMPILE_BACKEND", "TORCH_COMPILE_OVERRIDE_BACKENDS", "FLASH_ATTENTION_DETERMINISTIC"),
 )
-"""Variables that make torch, numpy or transformers compute in another format, or with another kernel."""
+"""Variables that make torch, numpy or transformers use another number format or kernel."""
 
 _UNSAFE = ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TRUST_REMOTE_CODE", "HF_DATASETS_TRUST_REMOTE_CODE")
-"""Variables that let files run code."""
+"""Variables that allow files to run code."""
 
 
 def check_environment() -> None:
-    """Refuse an environment in which a run would not be what its configuration says; call it before any work.
+    """Refuse an environment that would override the configuration; call it before any work.
 
-    It removes the variables of a launcher that started a single process.
+    The variables of a launcher that started a single process are removed.
 
     Raises:
-        UserError: a launcher started several processes, or a variable would change a number or let files run code.
+        UserError: a launcher started several processes, or a variable would change results or allow files to run code.
     """
     for name in _PROCESSES:
         if _count(name) > 1:
@@ -75,33 +75,33 @@ def check_environment() -> None:
                 f"srun or mpirun, or unset {name}"
             )
     if sys.flags.optimize > 1:
-        raise UserError("PYTHONOPTIMIZE: transformers cannot work without docstrings; start Python without -OO")
+        raise UserError("PYTHONOPTIMIZE: transformers needs docstrings; start Python without -OO")
     for name in [name for name in os.environ if name.startswith(_LIBRARIES) and name not in _HARMLESS]:
-        _refuse_if_set(name, "bisum does not use Accelerate's settings, which accelerate launch sets")
+        _refuse_if_set(name, "bisum does not support Accelerate's own settings")
     for name in filter(os.environ.__contains__, _ARITHMETIC):
-        _refuse_if_set(name, "it would change what a run computes")
+        _refuse_if_set(name, "would change the results of a run")
     for name in filter(os.environ.__contains__, _UNSAFE):
-        _refuse_if_set(name, "it lets files execute code")
+        _refuse_if_set(name, "would allow files to run code")
     for name in _SINGLE_PROCESS:
         os.environ.pop(name, None)
 
 
 def refuse_agent_sweep() -> None:
-    """Refuse a sweep in the trial of a W&B agent: all of its jobs would be the same W&B run.
+    """Refuse a sweep inside the trial of a W&B agent: all jobs would share one W&B run.
 
     Raises:
         UserError: an agent started this process.
     """
     if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"):
         raise UserError(
-            "WANDB_SWEEP_ID: a trial of a W&B agent is one run; leave -m out of the agent's command, and make the keys "
-            "that it sweeps, such as seed, parameters of the W&B sweep"
+            "WANDB_SWEEP_ID: a trial of a W&B agent is a single run; drop -m from the agent's command, and make swept "
+            "keys, such as seed, parameters of the W&B sweep"
         )
 
 
 @contextmanager
 def restored_environment() -> Iterator[None]:
-    """Undo what the block does to the environment: transformers passes settings to Accelerate in variables."""
+    """Restore the environment after the block: transformers passes settings to Accelerate in variables."""
     before = dict(os.environ)
     try:
         yield
@@ -117,7 +117,7 @@ def _count(name: str) -> int:
 
 
 def _refuse_if_set(name: str, why: str) -> None:
-    """Refuse a variable, unless it is empty: some libraries fail on an empty one, so it is removed."""
+    """Refuse a variable with a value; remove an empty one, since some libraries fail on it."""
     value = os.environ[name]
     if not value.strip():
         del os.environ[name]

@@ -1,4 +1,4 @@
-"""Hydra, started on bisum's and the user's configuration, through public names only."""
+"""Start Hydra on bisum's and the user's configuration, through its public names only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IS_1_3 = hydra.__version__.startswith("1.3.")
 
 
 class UserSearchPath(SearchPathPlugin):
-    """Puts the folder of `--config-dir` before bisum's own, so that its files take precedence."""
+    """Places the folder of `--config-dir` before bisum's own, so its files take precedence."""
 
     folder: ClassVar[Path | None] = None
 
@@ -41,7 +41,7 @@ class UserSearchPath(SearchPathPlugin):
 
 @contextmanager
 def global_hydra() -> Iterator[None]:
-    """Reserve the process's one Hydra for a block, one thread at a time; restore a caller's own afterwards."""
+    """Reserve the process's single Hydra for a block and thread; restore the caller's own Hydra afterwards."""
     with _LOCK:
         instance = GlobalHydra.instance()
         callers = instance.hydra
@@ -52,14 +52,14 @@ def global_hydra() -> Iterator[None]:
 
 
 def start_hydra(config_dir: str | None) -> None:
-    """Start Hydra in this process; it replaces one that runs.
+    """Start Hydra in this process, replacing a running one.
 
     Raises:
-        UserError: `config_dir` is no folder.
+        UserError: `config_dir` is not a folder.
     """
     watch_environment()
     if config_dir is not None and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir: there is no folder '{config_dir}'")
+        raise UserError(f"--config-dir: no folder '{config_dir}'")
     folder = None if config_dir is None else Path(config_dir).resolve()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
@@ -78,12 +78,12 @@ def start_hydra(config_dir: str | None) -> None:
 
 
 def _user_cache() -> str:
-    """Return the user's folder of caches; an empty XDG_CACHE_HOME is as good as none, as its specification says."""
+    """Return the user's cache folder; by its specification, an empty XDG_CACHE_HOME counts as unset."""
     return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
 
 
 def compose_with_hydra(config_name: str, arguments: Sequence[str], mode: RunMode) -> DictConfig:
-    """Let Hydra compose a configuration, its own node included; raises whatever Hydra does."""
+    """Return Hydra's composition of a configuration, including its own node; Hydra's errors propagate."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         instance = GlobalHydra.instance().hydra
@@ -92,7 +92,7 @@ def compose_with_hydra(config_name: str, arguments: Sequence[str], mode: RunMode
 
 
 def group_options(group: str) -> list[str]:
-    """Return the options of a group in all folders; a file whose name begins with _ is no option."""
+    """Return the options of a group in all folders; files whose names begin with _ are not options."""
     found = {
         option
         for source in GlobalHydra.instance().config_loader().get_sources()
@@ -103,7 +103,7 @@ def group_options(group: str) -> list[str]:
 
 
 def group_names(config_name: str | None = None, arguments: Sequence[str] = ()) -> list[str]:
-    """Return the names of the groups except Hydra's own; `hydra.searchpath` among the arguments may add some."""
+    """Return the names of the groups except Hydra's own; `hydra.searchpath` in the arguments can add some."""
     loader = GlobalHydra.instance().config_loader()
     if arguments:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The keys of Hydra's own node: which may be set, and what each may be. Hydra's schema says less."""
+"""The keys of Hydra's own node that can be set, and their types, which are stricter than Hydra's schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bisum.config.checking import no_such_key, value_problems
 from bisum.errors import UserError, shown
 from bisum.interfaces.text import Name
 
-MAY_BE: Mapping[str, Any] = {
+SETTABLE: Mapping[str, Any] = {
     "hydra.mode": Literal["RUN", "MULTIRUN"] | None,
     "hydra.searchpath": list[Name],
     "hydra.run.dir": Name,
@@ -26,18 +26,18 @@ MAY_BE: Mapping[str, Any] = {
     "hydra.job.config.override_dirname.item_sep": str,
     "hydra.job.config.override_dirname.exclude_keys": list[Name],
 }
-"""The annotation of each key that may be set."""
+"""The annotation of each key that can be set."""
 
 _OPEN = ("hydra.launcher", "hydra.sweeper", "hydra.callbacks")
-"""Keys that may be set, and are checked once they are composed: `bisum.config.hydra_node`."""
+"""Keys that can be set and are checked after composition, in `bisum.config.hydra_node`."""
 
-LOG = "bisum writes its own log, train.log; leave this as it is"
+LOG = "bisum writes its own log, train.log; do not set this"
 NO_ENVIRONMENT = "not supported, because environment variables can start programs; set them in the shell"
 _HELP = "has no effect; for help, run bisum --help"
-_BY_HYDRA = "Hydra sets this itself; leave it out"
+_BY_HYDRA = "set by Hydra itself; omit it"
 
-_MAY_NOT_BE = {
-    "hydra.defaults": "changes nothing here; choose an option of a group by name, such as hydra/launcher=basic",
+_FORBIDDEN = {
+    "hydra.defaults": "has no effect; choose a group's option by name, such as hydra/launcher=basic",
     "hydra.job_logging": LOG,
     "hydra.hydra_logging": LOG,
     "hydra.job.env_set": NO_ENVIRONMENT,
@@ -51,19 +51,19 @@ _MAY_NOT_BE = {
     "hydra.job.config_name": _BY_HYDRA,
     "hydra.job.override_dirname": _BY_HYDRA,
 }
-"""Why a key of Hydra's may not be set."""
+"""Why a key cannot be set."""
 
 
 def check_given(node: Any) -> list[str]:
-    """Return a line for each thing that is wrong in a `hydra` node as it was written: part of one, not composed."""
+    """Return a line for each problem in a `hydra` node, or part of one, before composition."""
     return list(_problems("hydra", node))
 
 
 def refuse_wrong_arguments(overrides: Iterable[Override]) -> None:
-    """Refuse words about Hydra's own node that its schema would take or misread.
+    """Refuse invalid arguments for Hydra's own node that its schema would accept or misread.
 
     Raises:
-        UserError: a line for each thing that is wrong with the first word that is wrong.
+        UserError: a line for each problem of the first invalid argument.
     """
     for override in overrides:
         key, value = override.key_or_group, override.value()
@@ -72,7 +72,7 @@ def refuse_wrong_arguments(overrides: Iterable[Override]) -> None:
             continue
         if override.is_delete():
             if not key.startswith(tuple(f"{name}." for name in _OPEN)):  # such as a launcher's setting
-                raise UserError(f"{key}: Hydra requires this key; change its value instead of deleting it")
+                raise UserError(f"{key}: Hydra requires this key; change its value instead")
             continue
         for name in reversed(key.split(".")[1:]):
             value = {name: value}
@@ -81,13 +81,13 @@ def refuse_wrong_arguments(overrides: Iterable[Override]) -> None:
 
 
 def _problems(key: str, value: Any) -> Iterator[str]:
-    if key in _MAY_NOT_BE:
-        yield f"{key}: {_MAY_NOT_BE[key]}"
+    if key in _FORBIDDEN:
+        yield f"{key}: {_FORBIDDEN[key]}"
     elif isinstance(value, str) and value == MISSING:
         yield f"{key}: needs a value"
-    elif key in MAY_BE:
-        if not (isinstance(value, str) and "${" in value):  # the composed value is checked, too
-            yield from value_problems(MAY_BE[key], value, key)
+    elif key in SETTABLE:
+        if not (isinstance(value, str) and "${" in value):  # checked after composition
+            yield from value_problems(SETTABLE[key], value, key)
     elif key not in _OPEN:
         below = _below(key)
         if not isinstance(value, Mapping):
@@ -101,6 +101,6 @@ def _problems(key: str, value: Any) -> Iterator[str]:
 
 
 def _below(key: str, *, every: bool = False) -> list[str]:
-    """Return the names below a node that may be set, or every name that Hydra knows there."""
-    known = [*MAY_BE, *_OPEN, *(_MAY_NOT_BE if every else ())]
+    """Return the names below a node that can be set, or every name that Hydra knows there."""
+    known = [*SETTABLE, *_OPEN, *(_FORBIDDEN if every else ())]
     return list(dict.fromkeys(name[len(key) + 1 :].partition(".")[0] for name in known if name.startswith(f"{key}.")))

@@ -1,4 +1,4 @@
-"""Check the `hydra` node of a configuration by the rules of bisum's own nodes."""
+"""Check a configuration's `hydra` node as strictly as bisum's own nodes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from bisum.config.checking import build, no_such_key, unknown_keys, value_problems
-from bisum.config.hydra_keys import MAY_BE
+from bisum.config.hydra_keys import SETTABLE
 from bisum.config.hydra_safety import check_runs_nothing, plain_node
 from bisum.config.options import SlurmOptions
 from bisum.config.targets import allowed_targets, is_allowed, locate, refusal
 from bisum.errors import UserError, shown
 
 _OF_A_JOB = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
-"""Keys whose values may depend on the arguments of a job."""
+"""Keys whose values can depend on a job's arguments."""
 LOCAL = "bisum.sweeps.local.Local"
 """The target of `hydra/launcher=local`."""
 SLURM = "bisum.sweeps.slurm_node.Slurm"
@@ -26,16 +26,16 @@ SLURM = "bisum.sweeps.slurm_node.Slurm"
 
 
 def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
-    """Check what Hydra's schema does not, and the classes that Hydra would call, before any job runs.
+    """Check the classes that Hydra would call, and everything else that its schema does not, before any job runs.
 
-    `of_job`: the node is that of one job, not what the jobs of a sweep share.
+    `of_job`: the node belongs to one job and is not shared by the jobs of a sweep.
 
     Raises:
-        UserError: a line that names the key and says what would be right.
+        UserError: a line that begins with the key.
     """
     _refuse_unknown(hydra, "hydra")
     with _numbered(hydra.job):
-        for key, annotation in MAY_BE.items():
+        for key, annotation in SETTABLE.items():
             if of_job or key not in _OF_A_JOB:
                 value = plain_node(hydra, *key.split(".")[1:])
                 if lines := value_problems(annotation, getattr(value, "name", value), key):
@@ -44,14 +44,14 @@ def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
         plugin = plain_node(hydra, name)
         if name == "launcher" and isinstance(plugin, dict) and plugin.get("_target_") == LOCAL:
             if unknown := next((key for key in plugin if key != "_target_"), None):
-                raise UserError(f"hydra.launcher.{unknown}: no such key; how jobs run is set under sweep")
+                raise UserError(f"hydra.launcher.{unknown}: no such key; use the keys under sweep")
             continue
         if name == "launcher" and isinstance(plugin, dict) and plugin.get("_target_") == SLURM:
             slurm_options(hydra)
             continue
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
-            raise UserError(f"hydra.{name}._target_: Hydra takes only a class of the package hydra_plugins")
+            raise UserError(f"hydra.{name}._target_: must be a class in the package hydra_plugins")
     if comes_with_hydra(hydra, "sweeper"):
         _check_basic_sweeper(plain_node(hydra, "sweeper"))
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
@@ -59,33 +59,33 @@ def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
     for entry in plain_node(hydra, "searchpath"):
         scheme, _, path = str(entry).rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
-            raise UserError(f"hydra.searchpath: there is no folder '{path}'")
+            raise UserError(f"hydra.searchpath: no folder '{path}'")
     check_runs_nothing(hydra)
 
 
 def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
-    """Return whether the sweeper or launcher is Hydra's own; bisum does the work of those."""
+    """Return whether the sweeper or launcher is Hydra's own, which bisum replaces."""
     package, _, name = str(hydra[node]["_target_"]).rpartition(".")
     return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
 
 
 def is_launched_by_bisum(hydra: DictConfig) -> bool:
-    """Return whether the launcher is bisum's own, or Hydra's own, whose work bisum does."""
+    """Return whether the launcher is bisum's own, or Hydra's own, which bisum replaces."""
     return comes_with_hydra(hydra, "launcher") or runs_in_processes(hydra) or runs_on_slurm(hydra)
 
 
 def runs_in_processes(hydra: DictConfig) -> bool:
-    """Return whether the launcher is the one that gives each job a process of its own."""
+    """Return whether the launcher runs each job in its own process."""
     return str(hydra.launcher["_target_"]) == LOCAL
 
 
 def runs_on_slurm(hydra: DictConfig) -> bool:
-    """Return whether the launcher is the one that submits jobs to Slurm."""
+    """Return whether the launcher submits jobs to Slurm."""
     return str(hydra.launcher["_target_"]) == SLURM
 
 
 def slurm_options(hydra: DictConfig) -> SlurmOptions:
-    """Return the checked settings of `hydra/launcher=slurm`; raises `UserError` for one that is wrong."""
+    """Return the checked settings of `hydra/launcher=slurm`; raises `UserError` for an invalid one."""
     values = {name: value for name, value in plain_node(hydra, "launcher").items() if name != "_target_"}
     if lines := value_problems(SlurmOptions, values, "hydra.launcher"):
         raise UserError("\n".join(lines))
@@ -94,7 +94,7 @@ def slurm_options(hydra: DictConfig) -> SlurmOptions:
 
 @contextmanager
 def _numbered(job: DictConfig) -> Iterator[None]:
-    """Give a job the number and id that it gets when it runs, which directories may hold."""
+    """Set a job's number and id for the block, as in a run; directory names can contain them."""
     missing = {name: value for name, value in (("num", 0), ("id", "0")) if OmegaConf.is_missing(job, name)}
     job.update(missing)
     try:
@@ -109,18 +109,18 @@ def _check_basic_sweeper(sweeper: dict[str, Any]) -> None:
         raise UserError(f"hydra.sweeper.max_batch_size: expected a whole number >= 1 or null, not {shown(size)}")
     if not (params is None or isinstance(params, dict)):
         raise UserError(
-            f"hydra.sweeper.params: expected a mapping of keys to values such as seed: 1,2; not {shown(params)}"
+            f"hydra.sweeper.params: expected a mapping of keys to values, such as seed: 1,2, not {shown(params)}"
         )
     for key, value in (params or {}).items():
         if not isinstance(key, str) or not key.strip():
             raise UserError(f"hydra.sweeper.params: expected text as a key, not {shown(key)}")
         if isinstance(value, dict | list) or value == "":
-            hint = f"write its values as text: {key}: a,b" if not isinstance(value, dict) else "write the dotted key"
-            raise UserError(f"hydra.sweeper.params: {key}: {shown(value)} is no value of a key; {hint}")
+            hint = f"write its values as text, {key}: a,b" if not isinstance(value, dict) else "write a dotted key"
+            raise UserError(f"hydra.sweeper.params: {key}: invalid value {shown(value)}; {hint}")
 
 
 def _refuse_unknown(node: DictConfig, key: str) -> None:
-    """Refuse a key that the dataclass of a node lacks; Hydra itself accepts it with a plus sign."""
+    """Refuse a key missing from a node's dataclass, which Hydra accepts with a plus sign."""
     schema = OmegaConf.get_type(node)
     known = [field.name for field in fields(schema)] if schema is not None and is_dataclass(schema) else None
     if known is not None and key == "hydra":
@@ -137,12 +137,12 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
 
 
 def _check_target(node: Any, key: str, hint: str) -> None:
-    """Check a node that Hydra would call: its class may be called and takes its keys.
+    """Check that a node's class is allowed and accepts the node's keys.
 
-    The class itself checks the values: its annotations may not cover everything that it accepts.
+    The class checks the values itself: its annotations may be incomplete.
     """
     if not isinstance(node, dict) or "_target_" not in node:
-        given = "one without" if isinstance(node, dict) else shown(node)
+        given = "one without it" if isinstance(node, dict) else shown(node)
         raise UserError(f"{key}: expected a mapping with a _target_, not {given}{hint}")
     _refuse_foreign_targets(node, key)
     settings = [str(name) for name in node if not (str(name).startswith("_") and str(name).endswith("_"))]

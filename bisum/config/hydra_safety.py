@@ -1,4 +1,4 @@
-"""Refuse what Hydra would run, import or write because a YAML file says so."""
+"""Refuse YAML files that make Hydra run, import or write something unsafe."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from bisum.config.targets import allowed_targets, locate, refusal
 from bisum.errors import UserError
 
 _FOLDERS = ("run.dir", "sweep.dir", "sweep.subdir", "job.name", "output_subdir")
-"""Keys that give a run's directory its name, which stands in its files."""
+"""Keys that determine the name of a run's directory, which is recorded."""
 _HYDRAS_OWN = ("bisum", "hydra", "hydra_plugins")
 _NAMES_CODE = {"custom_search_space", "setup", "python", "srun_args", "additional_parameters"}
 """Settings of the Optuna sweeper and the submitit launcher that are Python functions or shell commands."""
 
 
 def check_runs_nothing(hydra: DictConfig) -> None:
-    """Check a composed `hydra` node, whose classes are known to be Hydra's, its plugins' or allowed.
+    """Check a composed `hydra` node whose classes are from Hydra or its plugins, or allowed.
 
     Raises:
-        UserError: a key that would set variables, configure logging, name code or lead out of the run directory.
+        UserError: a key sets variables, configures logging, runs code or leads out of the run directory.
     """
     for name in ("launcher", "sweeper"):
         plugin = plain_node(hydra, name)
         for key in sorted(_NAMES_CODE & plugin.keys()):
             if plugin[key] and (refused := refusal("hydra_plugins", allowed_targets())):
-                raise UserError(f"hydra.{name}.{key}: runs what it names: {refused}")
+                raise UserError(f"hydra.{name}.{key}: would run code: {refused}")
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
         from hydra.experimental.callback import Callback  # few configurations need it
 
         if not issubclass(locate(str(callback["_target_"])), Callback):
-            raise UserError(f"hydra.callbacks.{name}._target_: must be a hydra.experimental.callback.Callback")
+            raise UserError(f"hydra.callbacks.{name}._target_: must inherit from hydra.experimental.callback.Callback")
     for name in ("env_set", "env_copy"):
         if not OmegaConf.is_missing(hydra.job, name) and plain_node(hydra, "job", name):
             raise UserError(f"hydra.job.{name}: {NO_ENVIRONMENT}")
@@ -52,7 +52,7 @@ def check_runs_nothing(hydra: DictConfig) -> None:
     for entry in plain_node(hydra, "searchpath"):
         scheme, _, path = str(entry).rpartition("://")
         if scheme == "pkg" and (refused := refusal(path.replace("/", "."), [*_HYDRAS_OWN, *allowed_targets()])):
-            raise UserError(f"hydra.searchpath: reading {entry} imports that package: {refused}")
+            raise UserError(f"hydra.searchpath: {entry} would import that package: {refused}")
     if (folder := plain_node(hydra, "output_subdir")) is not None:
         inside(str(folder), "hydra.output_subdir", "the run directory")
     with unresolved_environment():
@@ -62,17 +62,17 @@ def check_runs_nothing(hydra: DictConfig) -> None:
             for parent in parents:
                 values = values[parent]
             shown = str(values[name])
-            with suppress(UserError):  # what cannot be resolved yet
+            with suppress(UserError):  # not resolvable yet
                 shown += str(plain_node(hydra, *parents, name))
             if names := [found for found in re.findall(r"oc\.env:(\w+)", shown) if is_secret(found)]:
                 raise UserError(
-                    f"hydra.{key}: comes from {names[0]} in the environment, and is recorded; if it is no secret, set "
+                    f"hydra.{key}: would record the environment variable {names[0]}; if it is not secret, set "
                     f"{RECORD_VARIABLE}={names[0]}"
                 )
 
 
 def inside(folder: str, key: str, where: str) -> str:
-    """Return a folder's path below another one, in its shortest form; raises `UserError` if it leads out of it."""
+    """Return the normalized relative path of a folder; raises `UserError` if it leads out of its parent, `where`."""
     path = os.path.normpath(folder)
     if Path(path).is_absolute() or path in (".", "..") or path.startswith("../"):
         raise UserError(f"{key}: '{folder}' is not inside {where}")

@@ -1,4 +1,4 @@
-"""The identity of a run: its configuration, without the keys that change no number."""
+"""The identity of a run: its configuration without keys that do not affect results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search")
-"""Keys, and nodes with all keys below them, that change no number; also those in `_BELOW`."""
+"""Keys and whole nodes that do not affect results, in addition to the single keys in `_BELOW`."""
 _BELOW = {
     "corpus": ("timeout",),
     "debug": ("profile", "profile_steps"),
@@ -16,7 +16,7 @@ _BELOW = {
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a resolved configuration that determines a run's numbers."""
+    """Return the part of a resolved configuration that determines a run's results."""
     kept = {key: value for key, value in resolved.items() if key not in CHANGES_NO_NUMBER}
     for node, names in _BELOW.items():
         if isinstance(values := kept.get(node), Mapping):
@@ -25,7 +25,7 @@ def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def signature(command: str, resolved: Mapping[str, Any]) -> str:
-    """Return a hash of a command and the identity of its configuration: equal for runs that compute the same."""
+    """Return a hash of a command and its configuration's identity: equal for runs with equal results."""
     import hashlib  # slow to import
 
     text = json.dumps([command, _plain_numbers(identity(resolved))], sort_keys=True, ensure_ascii=False)
@@ -33,7 +33,7 @@ def signature(command: str, resolved: Mapping[str, Any]) -> str:
 
 
 def _plain_numbers(value: Any) -> Any:
-    """Return plain data in which a whole number is an integer, as 1 and 1.0 mean the same to every key."""
+    """Return plain data with whole numbers as integers, since 1 and 1.0 are equal for every key."""
     if isinstance(value, Mapping):
         return {str(key): _plain_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -48,8 +48,7 @@ def changes_number(key: str) -> bool:
 
 
 def free_keys() -> list[str]:
-    """Return the keys that change no number, which a run or sweep that is resumed may be given anew."""
-    kept = [
-        key for key in CHANGES_NO_NUMBER if key not in ("resume", "search")
-    ]  # sweep: but for the keys that list the jobs
+    """Return the keys that a resumed run or sweep can change, since they do not affect results."""
+    # Of `sweep`, not the keys that list the jobs.
+    kept = [key for key in CHANGES_NO_NUMBER if key not in ("resume", "search")]
     return [*kept, *(f"{node}.{name}" for node, names in _BELOW.items() for name in names)]

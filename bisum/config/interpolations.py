@@ -1,4 +1,4 @@
-"""The length of what interpolations make of a configuration, estimated before they are resolved."""
+"""The length of a configuration's interpolated texts, estimated before they are resolved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from bisum.errors import UserError
 
-_MOST_CHARACTERS = 1_000_000
+_MAX_CHARACTERS = 1_000_000
 _REFERENCE = re.compile(r"\$\{(\.*)([\w.\[\]-]+)\}")
 """A reference to another key, such as `${tracker.name}`, `${.name}` or `${tracker.tags[0]}`."""
 
@@ -16,10 +16,10 @@ _Key = tuple[str, ...]
 
 
 def check_expansion(values: Mapping[str, Any]) -> None:
-    """Refuse texts that refer to each other in such a way that resolving them would take very long.
+    """Refuse texts whose nested references would take very long to resolve.
 
     Raises:
-        UserError: names the first text that is too long.
+        UserError: the first text that is too long.
     """
     known: dict[_Key, int] = {}
     for key in values:
@@ -27,7 +27,7 @@ def check_expansion(values: Mapping[str, Any]) -> None:
 
 
 def _length(values: Mapping[str, Any], key: _Key, known: dict[_Key, int], above: tuple[_Key, ...]) -> int:
-    """Return the characters of what stands at a key, once resolved; what refers to itself is OmegaConf's to refuse."""
+    """Return the resolved length of a key's value in characters; OmegaConf refuses circular references."""
     if key in known or key in above:
         return known.get(key, 0)
     node = _at(values, key)
@@ -39,8 +39,8 @@ def _length(values: Mapping[str, Any], key: _Key, known: dict[_Key, int], above:
         for dots, name in _REFERENCE.findall(text) if isinstance(node, str) else []:
             path = tuple(filter(None, re.split(r"[.\[\]]", name)))
             total += _length(values, (*(key[: -len(dots)] if dots else ()), *path), known, (*above, key))
-    if total > _MOST_CHARACTERS:
-        raise UserError(f"{'.'.join(key)}: its interpolations make a text of more than {_MOST_CHARACTERS:,} characters")
+    if total > _MAX_CHARACTERS:
+        raise UserError(f"{'.'.join(key)}: interpolates to a text of more than {_MAX_CHARACTERS:,} characters")
     known[key] = total
     return total
 

@@ -1,4 +1,4 @@
-"""Turn the arguments of a command line, or of a caller in Python, into checked jobs."""
+"""Turn arguments from the command line or a Python caller into checked jobs."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from bisum.errors import UserError
 
 @dataclass(frozen=True)
 class Job:
-    """One job, composed and checked."""
+    """One composed and checked job."""
 
     arguments: list[str]
-    """Its part of the command line."""
+    """The arguments of the job."""
     composed: DictConfig
-    """The composed configuration, `hydra` node included."""
+    """The composed configuration, including the `hydra` node."""
     config: Config
     resumes: Path | None = None
-    """The run directory to continue, if any."""
+    """The run directory to resume, if any."""
     folder: str = ""
-    """Its folder in the directory of its sweep, if it belongs to one."""
+    """The job's folder in its sweep's directory, if any."""
 
     @property
     def is_sweep(self) -> bool:
-        """Whether YAML asks for a sweep (`hydra.mode`, `sweep.jobs`)."""
+        """Whether YAML requests a sweep (`hydra.mode`, `sweep.jobs`)."""
         return bool(self.composed.hydra.mode == RunMode.MULTIRUN or self.config.sweep.jobs)
 
     @property
     def shown(self) -> DictConfig:
-        """The configuration to show as YAML; interpolations stay unresolved unless it comes from a run."""
+        """The configuration to show as YAML; interpolations are resolved only if it comes from a run."""
         if self.resumes is not None or getattr(self.config, "run", None) is not None:
             shown = OmegaConf.create(literal(dict(self.config.provenance.resolved)))
             assert isinstance(shown, DictConfig)
@@ -59,13 +59,12 @@ class Job:
 def single_job(
     composer: Composer, overrides: Sequence[Override], sweep: str | None = None, numbered: tuple[int, str] | None = None
 ) -> Job:
-    """Return the job of a command line that is no sweep: a new run, or one to resume.
+    """Return the job of a command line without a sweep: a new run, or one to resume.
 
-    `sweep` names the sweep that it is a job of, where a plugin of Hydra's lists the jobs; `numbered` are its number
-    and id there.
+    For a job that a Hydra plugin lists, `sweep` is the name of its sweep, and `numbered` its number and id.
 
     Raises:
-        UserError: a line for each thing that is wrong.
+        UserError: a line for each problem.
     """
     refuse_two_runs(overrides)
     resumed = resumed_run(overrides)
@@ -85,13 +84,13 @@ def single_job(
 
 
 def signature_of(job: Job) -> str:
-    """Return the signature of a job: equal for jobs that compute the same."""
+    """Return the signature of a job: equal for jobs with equal results."""
     provenance = job.config.provenance
     return signature(provenance.command, provenance.recorded.config)
 
 
 def distinguishing_arguments(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return the arguments of each job that not all of them have, as one text; `defaults` if there are none."""
+    """Return each job's arguments that are not common to all jobs, as one text; `defaults` if there are none."""
     shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
     return [" ".join(argument for argument in arguments if argument not in shared) or "defaults" for arguments in jobs]
 
@@ -108,32 +107,32 @@ def directory_of(composed: DictConfig, key: str) -> str:
 
 
 def configure(composer: Composer, arguments: Sequence[str]) -> Config:
-    """Return the checked configuration of arguments given in Python, based on the run in them, if any.
+    """Return the checked configuration of arguments given in Python, based on the run in `run=`, if any.
 
-    After `run=`, `config.model.checkpoint` is the checkpoint to use and `config.run` what was given.
+    With `run=`, `config.model.checkpoint` is the checkpoint to use and `config.run` the given value.
 
     Raises:
-        UserError: a line for each thing that is wrong.
+        UserError: a line for each problem.
     """
     if isinstance(arguments, str):
-        raise UserError(f"'{arguments}': give a list of arguments, ['{arguments}']")
-    # A caller in Python is as trusted as the command line, so it may allow targets.
+        raise UserError(f"'{arguments}': expected a list of arguments, ['{arguments}']")
+    # A caller in Python is as trusted as the command line, so it can allow targets.
     overrides = composer.parse(take_allow_targets(arguments))
     job = single_job(composer, overrides)
     if job.is_sweep:
-        raise UserError("hydra.mode: these arguments are a sweep of several configurations, not one")
+        raise UserError("hydra.mode: expected one configuration, not a sweep")
     return job.config
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Config:
-    """Return a checked configuration, from the arguments that the command line takes.
+    """Return the checked configuration of command-line arguments.
 
     Args:
         overrides: `group=option` and `key=value` arguments, such as `["model=tiny", "trainer.epochs=1"]`.
-        config_dir: a folder of further YAML files; a file with the name of one of bisum's own takes its place.
+        config_dir: a folder of further YAML files; they replace bisum's own files of the same names.
 
     Raises:
-        UserError: an unknown key or option, a wrong type, a value out of range.
+        UserError: an unknown key or option, a wrong type or a value out of range.
     """
     with global_hydra():
         return configure(Composer("train", config_dir), overrides)

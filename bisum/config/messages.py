@@ -1,4 +1,4 @@
-"""Turn an error of Hydra, OmegaConf or the YAML parser into one line that says what would be right."""
+"""Turn errors of Hydra, OmegaConf and the YAML parser into one-line messages with a correction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bisum.config.hydra_keys import NO_ENVIRONMENT
 from bisum.config.options import SlurmOptions
 from bisum.errors import nearest, printable, without_secrets
 
-_ABSENT_GROUP = re.compile(
+_MISSING_GROUP = re.compile(
     r"Could not (?:override|load) '([^']+)'\. ?No match in the defaults list"  # Hydra 1.3
     r"|No earlier Group Default for '([^']+)' exists"  # Hydra 1.4
 )
@@ -29,9 +29,9 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
     """Return one line for an error of Hydra, OmegaConf or the YAML parser.
 
     Args:
-        error: what was raised.
+        error: the error.
         groups: names of the groups.
-        options: returns the options of a group, Hydra's own groups included.
+        options: returns the options of a group, including Hydra's own groups.
     """
     if isinstance(error, OverrideParseException):
         return unreadable_override(error)
@@ -43,7 +43,7 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
         group, _, option = error.missing_cfg_file.lstrip("/").rpartition("/")
         if known := options(group):
             return f"{group}={option}: no such option{nearest(option, known)} (valid: {listing(known)})"
-        return f"{group}={option}: {no_such_group(group, groups)}" if group else f"there is no configuration '{option}'"
+        return f"{group}={option}: {no_such_group(group, groups)}" if group else f"no configuration '{option}'"
     if isinstance(error, KeyError) and str(error.args[0]) not in os.environ:
         return f"hydra.job.env_copy: {NO_ENVIRONMENT}"
     if isinstance(error.__cause__, YAMLError):
@@ -53,26 +53,27 @@ def explain(error: BaseException, groups: list[str], options: Callable[[str], li
         return _no_such_key(match[1], match[2])
     if match := re.search(r"Error merging override \+*(.*?)=.*? ((Value|Invalid|Cannot|Incompatible)\b.*)", message):
         return f"{match[1]}: {match[2]}"
-    if match := _ABSENT_GROUP.search(message):
+    if match := _MISSING_GROUP.search(message):
         group = match[1] or match[2]
         return f"{group}: {no_such_group(group, groups)}"
     return message
 
 
-def _no_such_key(key: str, absent: str) -> str:
-    """Return a message about a key of the `hydra` node that lacks the part `absent`."""
+def _no_such_key(key: str, missing: str) -> str:
+    """Return a message about a key of the `hydra` node whose part `missing` does not exist."""
     parts = key.split(".")
-    if absent not in parts:
-        return f"{key}: has no key '{absent}' yet; add it with a plus sign: +{key}.{absent}=..."
-    known = parts[: parts.index(absent)]
+    if missing not in parts:
+        return f"{key}: no key '{missing}'; add it with a plus sign: +{key}.{missing}=..."
+    known = parts[: parts.index(missing)]
     if known == ["hydra", "launcher"]:
         names = [field.name for field in fields(SlurmOptions)]
         return (
-            f"{key}: no such key of this launcher{nearest(absent, names)} (hydra/launcher=slurm has {', '.join(names)})"
+            f"{key}: no such key of this launcher{nearest(missing, names)} "
+            f"(hydra/launcher=slurm has {', '.join(names)})"
         )
     node = OmegaConf.select(OmegaConf.create({"hydra": HydraConf}), ".".join(known)) if known else None
     names = [str(name) for name in node] if isinstance(node, DictConfig) else []
-    return f"{'.'.join([*known, absent])}: {no_such_key(absent, names)}" if names else f"{key}: no such key"
+    return f"{'.'.join([*known, missing])}: {no_such_key(missing, names)}" if names else f"{key}: no such key"
 
 
 def no_such_group(group: str, groups: list[str]) -> str:
@@ -86,8 +87,8 @@ def unreadable_override(error: BaseException) -> str:
         return one_line_of(error)
     argument = printable(without_secrets(str(error.override)))
     return (
-        f"'{argument}' cannot be read: write key=value, and quote a value with blanks, commas, brackets, braces, "
-        "'~' or '=' (for example 'key=\"a, b\"')"
+        f"'{argument}': cannot be read; write key=value, and quote values with spaces, commas, brackets, braces, "
+        "'~' or '=', as in 'key=\"a, b\"'"
     )
 
 
@@ -97,7 +98,7 @@ def unresolved_key(node: Any, key: str = "") -> str:
     names: list[Any] = [*range(len(node))] if is_list else [*node] if isinstance(node, DictConfig) else []
     for name in names:
         path = f"{key}[{name}]" if is_list else f"{key}.{name}" if key else str(name)
-        if path == "hydra":  # it has a check of its own
+        if path == "hydra":  # checked separately
             continue
         try:
             child = None if OmegaConf.is_missing(node, name) else node[name]
@@ -109,9 +110,9 @@ def unresolved_key(node: Any, key: str = "") -> str:
 
 
 def one_line_of(error: BaseException | None) -> str:
-    """Join the lines of a message that say what is wrong; drop those about Hydra's internals."""
-    if absent := re.search(r"Environment variable '(.*?)' not found", str(error or "")):
-        return f"needs the environment variable {absent[1]}, which is not set"
+    """Join the lines of a message without those about Hydra's internals."""
+    if missing := re.search(r"Environment variable '(.*?)' not found", str(error or "")):
+        return f"needs the environment variable {missing[1]}, which is not set"
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
     lines = [re.sub(r"^\w+ raised while resolving interpolation: ", "", line) for line in lines]
     drop = ("full_key:", "object_type=", "reference_type", "See https", "Set the environment variable", "To append")

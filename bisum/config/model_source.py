@@ -1,4 +1,4 @@
-"""Locate a model: in a directory, a run, a Python package or on the hub."""
+"""Locate a model in a directory, a run, a Python package or on the hub."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 def model_of(run: str) -> tuple[str, Path | None]:
-    """Return the checkpoint that a run, a directory or a hub name stands for, and its run directory, if any.
+    """Return the checkpoint of a run, directory or hub name, and its run directory, if any.
 
     Raises:
-        UserError: it means none, or a damaged one.
+        UserError: there is no such checkpoint, or it is damaged.
     """
     try:
         path = Path(located(run, "run"))
         is_directory = path.is_dir()
         is_file = not is_directory and path.is_file()
     except OSError as error:  # the name is too long
-        raise UserError(f"run: there is no directory '{run}'") from error
+        raise UserError(f"run: no directory '{run}'") from error
     if is_file:
-        raise UserError(f"run: '{run}' is a file; name a run directory, a checkpoint directory or a hub model")
+        raise UserError(f"run: '{run}' is a file; give a run directory, a checkpoint directory or a hub model")
     if not is_directory:
         if not _HUB_NAME.fullmatch(run):
-            raise UserError(f"run: there is no directory '{run}'")
+            raise UserError(f"run: no directory '{run}'")
         return run, None
     if (path / "run.json").exists():
         return _sound(_best(run, path, read_record(run))), path
@@ -40,30 +40,30 @@ def model_of(run: str) -> tuple[str, Path | None]:
         return _sound(path), whole[1]
     if not (path / "config.json").exists():
         sweep = next(path.glob("*/run.json"), None)
-        hint = f"; it holds a sweep's runs, such as {sweep.parent}" if sweep else ""
-        raise UserError(f"run: '{run}' is neither a run directory nor a checkpoint: no run.json, no config.json{hint}")
+        hint = f"; it contains the runs of a sweep, such as {sweep.parent}" if sweep else ""
+        raise UserError(f"run: '{run}' has neither run.json (a run) nor config.json (a checkpoint){hint}")
     return run if run.startswith(SCHEME) else str(path), None
 
 
 def _best(run: str, path: Path, record: dict[str, Any]) -> Path:
-    """Return the checkpoint that a run was tested with, or the best so far of an unfinished run."""
+    """Return the tested checkpoint of a run, or the best one so far of an unfinished run."""
     if record["job"] != "train":
-        raise UserError(f"run: '{run}' is of `bisum {record['job']}`, which trains no model")
+        raise UserError(f"run: '{run}' is a run of `bisum {record['job']}`, which trains no model")
     folder = path / "checkpoints"
     if record.get("status") == "finished" and record.get("test"):
         return Path(folder, record["test"]["checkpoint"])
     if record.get("best"):
         return folder / epoch_name(record["best"]["epoch"])
     saved = checkpoints_in(folder)
-    hint = f"has evaluated none of its checkpoints yet; name one, such as {saved[-1]}" if saved else "has no checkpoint"
-    raise UserError(f"run: '{run}' {hint} (its status: {record.get('status')})")
+    problem = f"has no evaluated checkpoint yet; choose one, such as {saved[-1]}" if saved else "has no checkpoint"
+    raise UserError(f"run: '{run}' {problem} (status: {record.get('status')})")
 
 
 def _sound(checkpoint: Path) -> str:
-    """Return a checkpoint of bisum's own as text; only what a training continues from may be missing."""
+    """Return an intact checkpoint of bisum's own as text; only the files for resuming can be missing."""
     if problem := damage(checkpoint, unneeded=(OPTIMIZER, STATE)):
         others = [path for path in checkpoints_in(checkpoint.parent) if path != checkpoint]
-        hint = f"; there is also {', '.join(map(str, reversed(others)))}" if others else ""
+        hint = f"; use {' or '.join(map(str, reversed(others)))}" if others else ""
         raise UserError(f"run: '{checkpoint}' is damaged ({problem}){hint}")
     return str(checkpoint)
 
@@ -72,25 +72,24 @@ SCHEME = "pkg://"
 
 
 def located(name: str, key: str = "model.checkpoint") -> str:
-    """Return where a model is: `pkg://PACKAGE` is the package's own directory, `~` the home; a hub name stays itself.
+    """Return the location of a model: the directory of `pkg://PACKAGE` or of a path with `~`; or a hub name, unchanged.
 
-    No code of the package is run: the name may come from a configuration of someone else.
+    No code of the package runs, since the name can come from an untrusted configuration.
 
     Raises:
-        UserError: the package or home does not exist; `key` names what asked for it.
+        UserError: the package or home directory does not exist; `key` is the key with the name.
     """
     if not name.startswith(SCHEME):
         with suppress(RuntimeError):  # no such user
             if name:
                 return str(Path(name).expanduser())
-        raise UserError(f"{key}: there is no directory '{name}'")
+        raise UserError(f"{key}: no directory '{name}'")
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
-    if (
-        all(part.isidentifier() for part in (first, *parts)) and first != "__main__"
-    ):  # the program itself has no package
+    is_package = all(part.isidentifier() for part in (first, *parts))
+    if is_package and first != "__main__":  # the running program has no folder
         spec = find_spec(first)
         for folder in (spec and spec.submodule_search_locations) or ():
             if (directory := Path(folder, *parts)).is_dir():
                 return str(directory)
-    raise UserError(f"{key}: '{name}': no folder of an installed Python package is '{package}'")
+    raise UserError(f"{key}: '{name}': no installed Python package has the folder '{package}'")

@@ -1,6 +1,6 @@
-"""The schema of the nodes below a run's configuration: what each key may be and what it changes.
+"""The schema of the nodes in a configuration: the type, range and meaning of each key.
 
-Values and defaults are in `conf/`. Nothing here imports torch, transformers or datasets.
+Defaults are in `conf/`. Nothing here imports torch, transformers or datasets.
 """
 
 from __future__ import annotations
@@ -18,216 +18,215 @@ from bisum.interfaces.family import Family
 from bisum.interfaces.text import Name
 
 PJRT_DEVICE = os.environ.get("PJRT_DEVICE")
-"""The XLA device that the user chose; read early, since importing torch_xla sets it to CPU where it finds no TPU."""
+"""The user's choice of XLA device; read early, since importing torch_xla without a TPU sets the variable to CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOptions:
-    """Decoding, the same in training-time and final evaluation; the length limit is `model.max_summary_tokens`."""
+    """Decoding, identical in all evaluations; the length limit is `model.max_summary_tokens`."""
 
     num_beams: Annotated[int, Ge(1), Le(64)]
-    """Beams kept in beam search; 1 is greedy decoding."""
+    """Number of beams in beam search; 1 is greedy decoding."""
     length_penalty: Annotated[float, Ge(-100), Le(100)]
-    """Exponent on the length that divides a beam's log-probability: above 0 favours longer summaries."""
+    """Exponent of the length that divides a beam's log-probability; values above 0 favour longer summaries."""
     early_stopping: bool | Literal["never"]
-    """When beam search ends: with `num_beams` finished summaries (true), or when a better one is unlikely (false) or
+    """When beam search ends: after `num_beams` finished summaries (true), or when a better one is unlikely (false) or
     impossible (never)."""
     no_repeat_ngram_size: Annotated[int, Ge(0), Le(1000)]
-    """Length in tokens of n-grams that may not occur twice in a summary; 0 allows all."""
+    """Length in tokens of n-grams that cannot occur twice in a summary; 0 allows all repetition."""
     min_tokens: Annotated[int, Ge(0), Le(100_000)]
-    """Fewest tokens before the end of the summary may be generated."""
+    """Minimum length of a summary in tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """Scoring of a split, and the baseline beside it."""
+    """Scoring of a split, and of its lead-k baseline."""
 
     batch_size: Annotated[int, Ge(1), Le(65_536)]
-    """Rows generated at once; changes speed and memory only."""
+    """Number of rows generated at once; affects only speed and memory."""
     lead: Annotated[int, Ge(1), Le(1000)]
-    """Sentences from the start of a document that make the lead-k baseline."""
+    """Number of leading sentences in the lead-k baseline."""
     bootstrap_samples: Annotated[int, Ge(100), Le(1_000_000)]
-    """Resamplings of the rows behind each 95 % interval; more make the bounds steadier."""
+    """Number of bootstrap resamples for each 95 % interval; more give steadier bounds."""
     shown_summaries: Annotated[int, Ge(0), Le(1000)]
-    """Validation rows of each language printed with their summaries after every evaluation."""
+    """Number of validation rows per language to print with their summaries after each evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """A pretrained checkpoint, or an architecture with random weights, and how text meets it."""
+    """A pretrained checkpoint or an architecture with random weights, and its text limits."""
 
     checkpoint: Name | None
-    """Local directory, hub name or `pkg://PACKAGE` of a pretrained model; null: random weights of `architecture`."""
+    """Local directory, hub name or `pkg://PACKAGE` of a pretrained model; null: random weights from `architecture`."""
     revision: Name | None
-    """Commit of the hub repository, so that the same name gives the same weights; null: its newest."""
+    """Commit of the hub repository, which fixes the weights; null: the newest."""
     pickled_weights: bool
-    """Whether weights may be read from `pytorch_model.bin`, by torch's unpickler that runs no code."""
+    """Whether to allow weights in `pytorch_model.bin`, read by torch's unpickler that runs no code."""
     architecture: Architecture | None
-    """A `_target_` node that builds a model with random weights; not used when `checkpoint` is given."""
+    """A `_target_` node that builds a model with random weights; ignored if `checkpoint` is set."""
     family: Family | None
-    """A `_target_` node with what is particular to the model; null: chosen by the checkpoint's `model_type`."""
+    """A `_target_` node that adapts loading, encoding and generation to the model; null: chosen by `model_type`."""
     prefix: str | None
-    """Text put before each document; null: what the checkpoint's own configuration says for summarization, or none."""
+    """Text before each document; null: the summarization prefix in the checkpoint's configuration, if any."""
     suffix: str | None
-    """Text put after each document, as GPT-2 is told `TL;DR:`; null: what the checkpoint says, or none."""
+    """Text after each document, such as `TL;DR:` for GPT-2; null: the one in the checkpoint's configuration, if any."""
     max_document_tokens: Annotated[int, Ge(8), Le(1_000_000)]
-    """Tokens of a document, with prefix, suffix and special tokens; longer documents are cut at their end."""
+    """Maximum length of a document in tokens, including prefix, suffix and special tokens; the rest is cut off."""
     max_summary_tokens: Annotated[int, Ge(2), Le(100_000)]
-    """Tokens of a summary with its end-of-sequence token: cut in training, the limit in generation."""
+    """Maximum length of a summary in tokens, including the end-of-sequence token, in training and generation."""
 
     def __post_init__(self) -> None:
         if "://" in (self.checkpoint or "") and not str(self.checkpoint).startswith("pkg://"):
             raise UserError(
-                f"checkpoint: '{without_secrets(str(self.checkpoint))}' is a URL; give a directory, the name of a hub "
-                "model such as google/mt5-small, or pkg://PACKAGE"
+                f"checkpoint: '{without_secrets(str(self.checkpoint))}' is a URL; give a directory, a hub name such as "
+                "google/mt5-small, or pkg://PACKAGE"
             )
         if self.checkpoint is None and self.architecture is None:
-            raise UserError("has neither checkpoint (a directory or hub name) nor architecture (random weights)")
+            raise UserError("needs a checkpoint (directory or hub name) or an architecture (random weights)")
         if self.checkpoint is None and self.revision is not None:
-            raise UserError("revision is given without checkpoint, the repository it belongs to")
+            raise UserError("revision: needs a checkpoint, the hub repository it belongs to")
         for name, text in (("prefix", self.prefix), ("suffix", self.suffix)):
             if "\\n" in (text or ""):
-                raise UserError(
-                    f"{name}: write a line break as one, not as \\n; in bash $'model.{name}=\"...\\n\"' does"
-                )
+                raise UserError(f"{name}: contains \\n, not a line break; in bash, write $'model.{name}=\"...\\n\"'")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareOptions:
-    """One device, its number format and how rows reach it."""
+    """One device, its number format and its data loading."""
 
     device: Literal["auto", "cpu", "gpu", "tpu"]
-    """Where the model lives; auto takes a GPU if there is one, else the CPU."""
+    """Device of the model; auto: a GPU if available, else the CPU."""
     precision: Literal["auto", "float32", "bf16", "fp16"]
-    """Number format of the forward pass (weights are float32); auto: bf16 on a GPU or TPU that has it, else float32."""
+    """Number format of the forward pass (weights are float32); auto: bf16 on a GPU or TPU that supports it, else
+    float32."""
     data_loader_workers: Annotated[int, Ge(0), Le(256)]
-    """Processes that collate batches ahead of the device; 0 collates in the main process."""
+    """Number of processes that collate batches ahead of the device; 0: the main process does."""
     pin_memory: bool
-    """Collate into page-locked memory, which a GPU copies from faster; without a GPU it changes nothing."""
+    """Collate into page-locked memory, for faster copies to a GPU; no effect without a GPU."""
     length_buckets: Annotated[int, Ge(1), Le(1000)] | None
-    """Most document lengths, in tokens and chosen from the corpus, that batches are padded to; batches then have all
-    their rows and summaries one length, so that XLA compiles few programs. null: the longest row's length."""
+    """Maximum number of document lengths to pad batches to, chosen from the corpus, with full batches and one summary
+    length, so XLA compiles few programs. null: pad each batch to its longest row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExploreOptions:
-    """How much of a corpus is shown; everything is counted."""
+    """Amount of a corpus to show; counts always cover all rows."""
 
     samples: Annotated[int, Ge(0), Le(10_000)]
-    """Rows of each language shown side by side, of those that the filters keep."""
+    """Number of kept rows per language to show side by side."""
     dropped: Annotated[int, Ge(0), Le(10_000)]
-    """Rows of each language shown of those that each filter drops."""
+    """Number of rows dropped by each filter to show, per language."""
     categories: Annotated[int, Ge(1), Le(10_000)]
-    """Categories shown, those with the largest shares of the languages' rows."""
+    """Number of categories to show, those with the largest shares of the languages' rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DebugOptions:
-    """Checks of a training; `debug=overfit` and `debug=profile` set them with what suits them."""
+    """Checks of a training; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
 
     overfit: bool
-    """Train without dropout on one batch, which is also validated and tested, until its loss is below overfit_loss."""
+    """Train, validate and test on a single batch, without dropout, until its loss is below overfit_loss."""
     overfit_loss: Annotated[float, Gt(0), Le(1e6)]
-    """Loss below which debug.overfit stops: the mean over the batch's summary tokens."""
+    """Loss below which debug.overfit stops, a mean over the batch's summary tokens."""
     profile: bool
-    """Record a few training steps with torch's profiler: a trace for Perfetto, the most expensive operators."""
+    """Record a few training steps with torch's profiler: a trace for Perfetto and the most expensive operators."""
     profile_steps: Annotated[int, Ge(1), Le(1000)]
-    """Steps that debug.profile records, after three of warmup; an evaluation or a checkpoint ends it sooner."""
+    """Number of steps that debug.profile records, after three of warmup; an evaluation or checkpoint ends it early."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """The jobs of a sweep, and how they run; nothing here changes what a job computes."""
+    """The jobs of a sweep and how they run; none of it changes a job's results."""
 
     parallel: Literal["auto"] | Annotated[int, Ge(1), Le(1024)]
-    """Jobs that run at once; auto: one on each GPU, or one without a GPU. They share the CPU's cores."""
+    """Number of jobs that run at once and share the CPU cores; auto: one per GPU, or one without a GPU."""
     fail_fast: bool
-    """Stop at the first job that fails, instead of running the others; running jobs save a checkpoint and stop."""
+    """Stop the sweep when a job fails; running jobs save a checkpoint first."""
     retries: Annotated[int, Ge(0), Le(100)]
-    """How often a failed job runs again at once, unless its input is bad; resuming runs all failed jobs again."""
+    """Number of immediate reruns of a failed job, except on bad input; resuming reruns all failed jobs."""
     wait: bool
-    """Wait for the jobs that Slurm runs; false: submit them, and leave it to `bisum resume=` to collect them."""
+    """Wait for Slurm jobs to finish; false: submit them and exit; `bisum resume=` collects them later."""
     timeout: Annotated[float, Gt(0), Le(1e6)] | None
-    """Minutes without progress after which a job fails, since it hangs; null: jobs may take as long as they like."""
+    """Minutes without progress after which a job counts as hung and fails; null: no limit."""
     zip: Annotated[list[Name], doc("write a list, such as sweep.zip=[model,trainer.learning_rate]")]
-    """Swept keys that advance together: the first values of all make a job, then the second ones, and so on."""
+    """Swept keys that advance together: one job with the first value of each, one with the second, and so on."""
     jobs: Annotated[
         list[Annotated[list[Name], MinLen(1)]], doc('write quoted arguments, such as [["seed=1"],["seed=2"]]')
     ]
-    """Jobs as lists of arguments, such as ["model=starter","seed=1"]; each is combined with the swept values."""
+    """Jobs as lists of arguments, such as ["model=starter","seed=1"], each combined with the swept values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmOptions:
-    """What a job asks Slurm for; further options of sbatch are taken from its variables, such as SBATCH_EXCLUSIVE."""
+    """Resources of a Slurm job; sbatch reads further options from its variables, such as SBATCH_EXCLUSIVE."""
 
     partition: Name | None
-    """Partition; null: the cluster's default."""
+    """Partition to submit to; null: the cluster's default."""
     time: Annotated[int, Ge(1), Le(1_000_000)]
-    """Minutes that a job may run before it saves a checkpoint, is queued again and resumes."""
+    """Time limit of a job in minutes, after which it saves a checkpoint, is requeued and resumes."""
     gpus: Annotated[int, Ge(0), Le(64)]
-    """GPUs of a job; one is all that a training uses."""
+    """Number of GPUs per job; a training uses at most one."""
     cpus: Annotated[int, Ge(1), Le(1024)]
-    """CPU cores of a job, and its threads."""
+    """Number of CPU cores, and of threads, per job."""
     memory: Annotated[float, Gt(0), Le(100_000)] | None
-    """Memory of a job in GiB; null: the cluster's default."""
+    """Memory per job in GiB; null: the cluster's default."""
     account: Name | None
-    """Account that is charged; null: the user's default."""
+    """Account to charge; null: the user's default."""
     qos: Name | None
     """Quality of service; null: the default."""
     constraint: Name | None
-    """Features of nodes, such as a100; null: any."""
+    """Required node features, such as a100; null: any node."""
     array_size: Annotated[int, Ge(1), Le(100_000)]
-    """Most jobs of one array; further ones are submitted as further arrays."""
+    """Maximum number of jobs in one array; larger sweeps are submitted as several arrays."""
     signal_delay: Annotated[int, Ge(10), Le(65_535)]
-    """Seconds before the time limit at which Slurm sends the signal to save a checkpoint."""
+    """Seconds before the time limit when Slurm signals the job to save a checkpoint."""
     max_timeouts: Annotated[int, Ge(0), Le(10_000)]
-    """How many times a job that reaches its time limit is queued again."""
+    """Number of times a job is requeued after reaching its time limit."""
 
     def __post_init__(self) -> None:
-        # They are written into a shell script, and a YAML file may be a stranger's.
+        # These go into a shell script, and the YAML file may be untrusted.
         for name in ("partition", "account", "qos", "constraint"):
             if (text := getattr(self, name)) and not re.fullmatch(r"[\w.,:+@&|()\[\]*-]+", text):
-                raise UserError(f"{name}: expected a name, without blanks and quotes, not {shown(text)}")
+                raise UserError(f"{name}: expected a name without spaces or quotes, not {shown(text)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """A search by Optuna: how trials are chosen, which are cut short, and where they are kept."""
+    """An Optuna search: how trials are chosen, when they are pruned and where they are stored."""
 
     sampler: Literal["tpe", "random", "grid", "cmaes"]
-    """What chooses the values of a trial: a tree-structured Parzen estimator (Bergstra et al. 2011), chance, a grid of
-    all listed values, or CMA-ES (Hansen 2016), which searches only intervals."""
+    """How trials are chosen: tpe, a tree-structured Parzen estimator (Bergstra et al. 2011); random; grid, all listed
+    values; or cmaes, CMA-ES (Hansen 2016), for intervals only."""
     trials: Annotated[int, Ge(1), Le(10_000)]
-    """Trials in all, pruned and failed ones included; a grid ends with its last combination."""
+    """Total number of trials, including pruned and failed ones; a grid can end earlier, with its last combination."""
     objective: Name | Annotated[list[Name], MinLen(1), MaxLen(2)]
-    """Score of the validation split to optimize, in its own direction, such as eval/chrf; two in a list give a Pareto
-    front; auto: the one that selects checkpoints, `trainer.best_metric`."""
+    """Validation score to optimize in its own direction, such as eval/chrf; a list of two gives a Pareto front; auto:
+    `trainer.best_metric`."""
     pruner: Literal["median", "hyperband"] | None
-    """What ends a trial early, after any of its evaluations: a score worse than the median of the finished trials after
-    as many evaluations, or Hyperband (Li et al. 2018); null: nothing, required for two objectives."""
+    """Rule that ends a trial early: median, if its score is worse than the median of finished trials after as many
+    evaluations, or hyperband (Li et al. 2018); null: no pruning, required for two objectives."""
     startup_trials: Annotated[int, Ge(0), Le(10_000)]
-    """First trials, whose values are drawn at random, and finished trials before the median ends any."""
+    """Number of random trials before the sampler starts, and of finished trials before median pruning starts."""
     min_evaluations: Annotated[int, Ge(1), Le(10_000)]
-    """Evaluations of a trial before it may be ended early."""
+    """Number of evaluations before a trial can be pruned."""
     seed: Annotated[int, Ge(0), Lt(2**32)]
-    """Source of the sampler's randomness; `seed` is that of each trial's training."""
+    """Seed of the sampler; the top-level `seed` is that of each training."""
     storage: Name | None
-    """URL of a database that holds the trials, such as postgresql://USER@HOST/optuna, which machines without a shared
-    file system can share; null: the file optuna.journal in the sweep's directory."""
+    """Database URL for the trials, such as postgresql://USER@HOST/optuna, to share them without a shared file system;
+    null: the file optuna.journal in the sweep directory."""
     study: Name | None
-    """Name of the study in that database: searches that name the same one share its trials."""
+    """Name of the study in the database; searches with the same name share its trials; null if storage is null."""
 
     def __post_init__(self) -> None:
         if (self.storage is None) != (self.study is None):
-            given, lacking = ("study", "storage") if self.storage is None else ("storage", "study")
-            raise UserError(f"{lacking}: required with {given}")
+            given, missing = ("study", "storage") if self.storage is None else ("storage", "study")
+            raise UserError(f"{missing}: required with {given}")
         if self.storage is not None and "://" not in self.storage:
-            raise UserError(f"storage: '{self.storage}' is not a URL, such as postgresql://USER@HOST/optuna")
+            raise UserError(f"storage: '{self.storage}' is not a URL; use one such as postgresql://USER@HOST/optuna")
         if len(set(self.objectives)) < len(self.objectives):
-            raise UserError(f"objective: names '{self.objectives[0]}' twice")
+            raise UserError(f"objective: lists '{self.objectives[0]}' twice")
         if len(self.objectives) > 1 and self.pruner is not None:
-            raise UserError("pruner: Optuna prunes for one objective only, not for two; use search.pruner=null")
+            raise UserError("pruner: Optuna prunes only with one objective; for two, use search.pruner=null")
 
     @property
     def objectives(self) -> list[str]:
@@ -237,23 +236,23 @@ class SearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """What `bisum compare` shows, and how."""
+    """Contents and format of a comparison."""
 
     by: Name
-    """Score that ranks and is tested, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs show."""
+    """Score to rank and test by, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs report."""
     split: Literal["auto", "train", "validation", "test"]
-    """Split whose scores are compared; auto: test if a run has scored it, else validation."""
+    """Split to compare scores on; auto: test if any run scored it, else validation."""
     language: Name | None
-    """Code of the language whose rows are compared; null: all rows."""
+    """Language code of the rows to compare; null: all rows."""
     metrics: Annotated[list[Name], doc("write a list, such as metrics=[rouge1,chrf]")]
     """Further scores to show, without tests."""
     pair: Annotated[list[Annotated[int, Ge(1)]], MinLen(2), MaxLen(2)] | None
-    """Numbers of two systems in the table whose rows are compared, as [1,3]; null: the best and the next."""
+    """Table numbers of two systems to compare row by row, as in [1,3]; null: the best and the next."""
     rows: Annotated[int, Ge(0), Le(1000)]
-    """Rows shown on which the two systems differ most."""
+    """Number of rows to show, those on which the two systems differ most."""
     samples: Annotated[int, Ge(1000), Le(1_000_000)]
-    """Resamples of the rows behind each test."""
+    """Number of resamples of the rows in each test."""
     format: Literal["table", "markdown", "csv", "json", "latex", "html", "wandb"]
-    """What is written: tables for the terminal, or one of these formats; wandb is a saved W&B workspace."""
+    """Output format; table: tables for the terminal; wandb: a saved W&B workspace."""
     output: Name | None
-    """File to write; null: standard output, or for html and wandb a file in the compared folder."""
+    """File to write; null: standard output, or a file in the compared folder for html and wandb."""

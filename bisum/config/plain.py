@@ -1,4 +1,4 @@
-"""The settings of commands that compose nothing: a few keys, which the command line gives as they are typed."""
+"""The settings of commands without composition: a few keys, read from the command line as typed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bisum.errors import UserError
 from bisum.interfaces.defaults import defaults_of
 
 PLAIN_SCHEMAS: Mapping[str, type] = MappingProxyType({"compare": CompareOptions})
-"""Schema of the settings in `conf/NAME.yaml`, by command."""
+"""Schema of the settings in `conf/COMMAND.yaml`, by command."""
 
 
 def plain_options(command: str, arguments: Sequence[str]) -> Any:
-    """Return the checked settings of a command: its defaults, and `key=value` arguments in their place.
+    """Return the checked settings of a command: its defaults, replaced by `key=value` arguments.
 
-    A value is read as the type of its key: nothing turns `no` into false, or 1e5 into a number, where text is meant.
+    Values are read by the type of their key: in text, `no` and 1e5 stay text.
 
     Raises:
         UserError: a line for each unknown key, wrong type or value out of range.
@@ -32,22 +32,22 @@ def plain_options(command: str, arguments: Sequence[str]) -> Any:
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals or key.startswith(("+", "~")):
-            raise UserError(f"'{argument}': bisum {command} composes nothing; its settings are key=value")
+            raise UserError(f"'{argument}': bisum {command} accepts only key=value settings")
         if key in given:
-            raise UserError(f"'{argument}': give {key} once")
+            raise UserError(f"'{argument}': {key} is given twice; give it once")
         given.add(key)
         values[key] = _read(hints[key], text) if key in hints else text
     return build(schema, values)
 
 
 def _read(annotation: Any, text: str) -> Any:
-    """Return a value from its text; the text itself if it is none of its type."""
-    kinds = members(annotation)
-    if text == "null" and type(None) in kinds:
+    """Return the value of a text; the text itself if it does not have the annotated type."""
+    options = members(annotation)
+    if text == "null" and type(None) in options:
         return None
-    for kind in kinds:
+    for option in options:
         listed = re.fullmatch(r"\s*\[(.*)\]\s*", text, re.DOTALL)
-        if get_origin(kind) is list and listed:
+        if get_origin(option) is list and listed:
             items = [item.strip() for item in listed[1].split(",")] if listed[1].strip() else []
-            return [_read(get_args(kind)[0], item) for item in items]
-    return int(text) if int in kinds and re.fullmatch(r"-?[0-9]{1,18}", text) else text
+            return [_read(get_args(option)[0], item) for item in items]
+    return int(text) if int in options and re.fullmatch(r"-?[0-9]{1,18}", text) else text

@@ -1,4 +1,4 @@
-"""The provenance of a run's configuration, as the run records it."""
+"""The provenance of a run's configuration, as recorded with the run."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from bisum.config.recording import Recorded
 
 @dataclass(frozen=True)
 class Trial:
-    """The trial of a search that a run reports its scores to."""
+    """The trial of a search to which a run reports its scores."""
 
     place: str
-    """URL of a database, or path of a journal file."""
+    """Database URL, or path of a journal file."""
     study: str
-    """Name of the study in it."""
+    """Name of the study there."""
     number: int
     options: SearchOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where a configuration comes from."""
+    """The origin of a configuration."""
 
     command: str
     """The command: train, baseline, ..."""
     resolved: Mapping[str, Any]
-    """The whole configuration as plain data, with every interpolation resolved; it may hold secrets."""
+    """The whole configuration as plain data, with all interpolations resolved; can contain secrets."""
     recorded: Recorded
-    """The same as it is recorded, without secrets."""
+    """The configuration to record, without secrets."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """The option of each group."""
+    """The chosen option of each group."""
     overrides: Sequence[str] = ()
-    """The arguments of the command line, as they were typed."""
+    """The command-line arguments as typed."""
     sweep: str | None = None
     """Name of the sweep's directory, if the run is one of its jobs."""
     fingerprint: str | None = None
-    """Fingerprint of the rows that another job of the sweep has used, which has the same data; None: none has."""
+    """Fingerprint of the rows used by another job of the sweep with the same data; None: no such job yet."""
     threads: int | None = None
-    """Threads that the jobs of the sweep compute with; None: as many as torch chooses."""
+    """Number of compute threads of each job in the sweep; None: torch's default."""
     prepared: bool = False
-    """Whether the run's directory is known to hold nothing but what an earlier try of this run left."""
+    """Whether the run's directory is known to contain only files from an earlier attempt at this run."""
     detached: bool = False
-    """Whether the run shows nothing on a terminal: its output goes to `train.log`, and a sweep watches it."""
+    """Whether the run shows nothing on a terminal; its output goes to `train.log`, which a sweep watches."""
     trial: Trial | None = None
-    """The trial that the run is, if a search with one objective chose its values."""
+    """The run's trial, if a search with one objective chose its values."""

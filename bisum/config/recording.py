@@ -1,8 +1,7 @@
-"""The configuration as a run records it: without secrets.
+"""The recorded form of a configuration, without secrets.
 
-A value that `${oc.env:NAME}` takes from the environment is recorded as this expression, and is taken from the
-environment again when a command starts from the record. A URL is recorded without its query, which may hold a
-signature, and without a login.
+A value from the environment, `${oc.env:NAME}`, is recorded as this expression and read from the environment again when
+a command starts from the record. URLs are recorded without login and query, which can contain a signature.
 """
 
 from __future__ import annotations
@@ -25,44 +24,44 @@ from omegaconf.resolvers import oc
 from bisum.errors import UserError, one_line, printable, without_secrets
 
 RECORD_VARIABLE = "BISUM_RECORD_ENV"
-"""Environment variable with the names, or patterns such as SLURM_*, of further variables that are no secrets."""
+"""Environment variable that lists further variables without secrets, by name or by a pattern such as SLURM_*."""
 
 _NO_SECRETS = ("HOME", "USER", "WANDB_PROJECT", "XDG_*")
 """Variables whose values are recorded."""
 
 _LABELS = ("project", "entity", "name", "group", "tags")
-"""Keys of `tracker` that every tracker shows to others."""
+"""Keys of `tracker` that are visible to others in every tracker."""
 
 _EXPRESSION = re.compile(r"\$\{oc\.env:([^}]*)\}")
 _RECORDED = re.compile(r"\$\{oc\.env:[A-Za-z_]\w*\}|\$\{oc\.decode:\$\{oc\.env:[A-Za-z_]\w*\}\}")
-"""The only expressions that a record may hold: it may be a stranger's."""
+"""The only expressions allowed in a record, which can be untrusted."""
 
 _NAMES_SECRET = re.compile("sig|token|key|secret|passw|credential|auth|access", re.IGNORECASE)
 
-_SHORTEST = 6
-"""Fewest letters of a value that is masked in texts; shorter ones occur in unrelated words."""
+_MIN_SECRET = 6
+"""Minimum length of values to mask in texts; shorter ones occur in unrelated words."""
 
 _read: set[str] = set()
-"""The variables that configurations of this process have read."""
+"""The variables read by configurations in this process."""
 
 KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A configuration as it is recorded."""
+    """The recorded form of a configuration."""
 
     config: Mapping[str, Any]
     """Plain data."""
     from_environment: Sequence[Sequence[str | int]]
-    """The keys and indices that lead to each expression in it that takes a value from the environment."""
+    """Paths (keys and indices) of the expressions that read a value from the environment."""
     masked: Sequence[Sequence[str | int]]
-    """The keys and indices that lead to each URL in it that lacks its query or login."""
+    """Paths (keys and indices) of the URLs recorded without query or login."""
     masks: Mapping[str, str]
-    """Secret values, each with the text that replaces it in messages."""
+    """Secret values, with their replacements in messages."""
 
     def mask(self, text: str, directory: Path | None = None) -> str:
-        """Return a message without the secrets; the paths of a run `directory` stay readable."""
+        """Return a message without secrets; paths in a run `directory` stay readable."""
         for secret, mask in self.masks.items():
             if directory is None or not f"{directory.absolute()}/".startswith(f"{secret.rstrip('/')}/"):
                 text = text.replace(secret, mask)
@@ -70,15 +69,14 @@ class Recorded:
 
 
 def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]]) -> Recorded:
-    """Return how a configuration is recorded.
+    """Return the recorded form of a configuration.
 
     Args:
-        values: the configuration as plain data, with every interpolation resolved.
+        values: the configuration as plain data, with all interpolations resolved.
         resolve: resolves the interpolations again.
 
     Raises:
-        UserError: a key takes a value from the environment in a way that cannot be recorded, or that a tracker would
-            show.
+        UserError: a value from the environment cannot be recorded, or would be visible in a tracker.
     """
     with unresolved_environment():
         try:
@@ -92,8 +90,8 @@ def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]
         if path[0] == "tracker" and path[1] in _LABELS and is_tracked:
             shown = ", ".join(dict.fromkeys(_EXPRESSION.findall(str(_at(unresolved, path)))))
             raise UserError(
-                f"tracker.{path[1]}: comes from {shown} in the environment, and a tracker shows it to others; if it is "
-                f"no secret, set {RECORD_VARIABLE}={shown}"
+                f"tracker.{path[1]}: would show others the environment variable {shown}; if it is not secret, set "
+                f"{RECORD_VARIABLE}={shown}"
             )
     names = [name for path in paths for name in _EXPRESSION.findall(str(_at(unresolved, path)))]
     masks = {form: f"${{oc.env:{name}}}" for name in names for form in _forms(os.environ.get(name, ""))}
@@ -107,10 +105,10 @@ def record_of(values: Mapping[str, Any], resolve: Callable[[], Mapping[str, Any]
 def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[str, Any]:
     """Return the configuration in a run's record for OmegaConf.
 
-    Texts are made `literal`, but for the expressions that the record says to take from the environment.
+    `literal` escapes texts, except the record's expressions for environment variables.
     """
     if "hydra" in record["config"]:
-        raise UserError("config.hydra: no run records such a key; remove it from run.json")
+        raise UserError("config.hydra: not a recorded key; remove it from run.json")
     values: dict[str, Any] = literal(record["config"])
     for path, text in _listed(record, "from_environment"):
         if isinstance(text, str) and "${" not in _RECORDED.sub("", text):
@@ -119,45 +117,45 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
 
 
 def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any], file: str = "run.json") -> None:
-    """Refuse what a command line must give again: a URL that was recorded without its secrets, or that gets some.
+    """Refuse URLs that the command line must give again: recorded without their secrets, or with variables.
 
-    A record may be a stranger's, whose URL would get the value of a variable.
+    An untrusted record could send the value of a variable to its own URL.
 
     Raises:
-        UserError: names the key.
+        UserError: the first such key.
     """
     for listed, why in (
-        ("masked", f"{file} does not store the secrets of"),
-        ("from_environment", f"{file} puts a variable into"),
+        ("masked", f"{file} does not contain the secrets of"),
+        ("from_environment", f"{file} puts an environment variable into"),
     ):
         for path, text in _listed(record, listed):
             with suppress(KeyError, IndexError, TypeError):
-                is_prompt = list(path) in (["model", "prefix"], ["model", "suffix"])  # which a checkpoint holds
+                is_prompt = list(path) in (["model", "prefix"], ["model", "suffix"])  # saved in checkpoints
                 if ("://" in str(text) or is_prompt) and _at(values, path) == text:
                     key = ".".join(map(str, path))
                     raise UserError(f"{key}: {why} '{text}'; give {key} again")
 
 
 def _listed(record: Mapping[str, Any], entry: str) -> Iterator[tuple[Sequence[Any], Any]]:
-    """Yield the paths that an entry of a record lists, each with the text in the configuration there."""
+    """Yield the paths listed in a record's entry, each with the configuration's text there."""
     for path in record.get(entry) or []:
         with suppress(KeyError, IndexError, TypeError):
             yield path, _at(record["config"], path)
 
 
 def mask_composed(node: DictConfig | ListConfig) -> None:
-    """Mask the URLs in a composed configuration, which Hydra writes to `.hydra/`; interpolations stay unresolved."""
+    """Mask URLs in a composed configuration, which Hydra writes to `.hydra/`; interpolations stay unresolved."""
     for key, value in _children(OmegaConf.to_container(node)):
         if isinstance(value, str):
             if (masked := _url_without_secrets(value)) != value:
                 with flag_override(node, ["readonly", "struct"], False):
-                    node[key] = masked.replace("${", "\\${")  # a masked interpolation is none
+                    node[key] = masked.replace("${", "\\${")  # keep a masked interpolation as text
         elif isinstance(value, dict | list) and not OmegaConf.is_interpolation(node, key):
             mask_composed(node[key])
 
 
 def watch_environment() -> None:
-    """Note from now on which variables `${oc.env:NAME}` reads, so that messages can be masked."""
+    """Start tracking the variables that `${oc.env:NAME}` reads, to mask them in messages."""
     _read.clear()
     _register("oc.env", _watched)
 
@@ -174,7 +172,7 @@ def _watched(name: str, *default: Any) -> Any:
 
 
 def mask_variables(text: str) -> str:
-    """Return a text in which the values of the variables that a configuration has read are expressions."""
+    """Return a text with the values of secret variables, if a configuration has read them, as expressions."""
     for name in sorted(_read):
         for form in _forms(os.environ.get(name, "")) if is_secret(name) else []:
             text = text.replace(form, f"${{oc.env:{name}}}")
@@ -182,22 +180,22 @@ def mask_variables(text: str) -> str:
 
 
 def _forms(value: str) -> list[str]:
-    """Return the forms in which a message may show a value, the longest first; none if it is too short to be masked."""
-    if len(value) < _SHORTEST:
+    """Return the forms of a value in messages, longest first; an empty list if it is too short to mask."""
+    if len(value) < _MIN_SECRET:
         return []
     forms = {value, printable(value), one_line(value), repr(value)[1:-1], quote(value), quote(value, ""), value.lower()}
     return sorted(forms, key=len, reverse=True)
 
 
 def is_secret(name: str) -> bool:
-    """Return whether a variable's value may be a secret, which is not recorded."""
+    """Return whether a variable's value can be secret, and so is not recorded."""
     patterns = [*_NO_SECRETS, *re.split(r"[,\s]+", os.environ.get(RECORD_VARIABLE, ""))]
     return not any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @contextmanager
 def unresolved_environment() -> Iterator[None]:
-    """Let `${oc.env:NAME}` resolve to itself where NAME is set and may be a secret."""
+    """Make `${oc.env:NAME}` resolve to itself if NAME is set and can be secret."""
 
     def env(name: str, *default: Any) -> Any:
         return f"${{oc.env:{name}}}" if name in os.environ and is_secret(name) else oc.env(name, *default)
@@ -224,7 +222,7 @@ def _children(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _differences(values: Any, others: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the paths at which plain data differs."""
+    """Yield the paths of values that differ between two configurations because of the environment."""
     if isinstance(values, Mapping) and isinstance(others, Mapping) and values.keys() == others.keys():
         for name in values:
             yield from _differences(values[name], others[name], (*path, name))
@@ -243,11 +241,11 @@ def _texts(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _queries(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the queries of the URLs in a configuration, and the values in them that are secrets by their names."""
+    """Yield the queries of URLs in a configuration, and their values with names of secrets."""
     for _, text in _texts(values):
         for query in re.findall(r"://[^\s?;#]*[?;#](\S+)", text):
             secrets = [value for name, value in parse_qsl(query) if _NAMES_SECRET.search(name)]
-            yield from (value for value in (query, *secrets) if len(value) >= _SHORTEST)
+            yield from (value for value in (query, *secrets) if len(value) >= _MIN_SECRET)
 
 
 def _without_secrets(value: Any) -> Any:
@@ -259,7 +257,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _url_without_secrets(text: str) -> str:
-    """Mask a text as `without_secrets` does, unless all values of its URL's query come from the environment."""
+    """Mask a text with `without_secrets`, but keep a URL's query with values only from the environment."""
     query = text.partition("?")[2]
     if query and re.fullmatch(r"([\w.-]+=\$\{oc\.env:\w+\}(&|$))+", query):
         return without_secrets(text.partition("?")[0]) + "?" + query

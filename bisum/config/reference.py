@@ -31,30 +31,30 @@ class Key:
     name: str
     """The dotted name, such as `trainer.epochs`."""
     value: Any
-    """Plain data; a mapping if keys stand below this one."""
+    """Plain data; a mapping if there are keys below this one."""
     annotation: Any
-    """The annotation in the schema; None if it has none."""
+    """The annotation in the schema, if any."""
     line: str
-    """What it changes, from the schema."""
+    """The description in the schema."""
 
     @property
     def is_node(self) -> bool:
-        """Whether keys stand below it."""
+        """Whether there are keys below this one."""
         return isinstance(self.value, Mapping) and bool(self.value)
 
     @property
     def shown(self) -> str:
-        """The value as a user would type it."""
-        return "(needed)" if self.value == MISSING else _written(self.value)
+        """The value in the form to type."""
+        return "(required)" if self.value == MISSING else _written(self.value)
 
     @property
     def expected(self) -> str:
-        """What the value must be, in words."""
+        """A description of valid values."""
         return expected(self.annotation) if self.annotation is not None else ""
 
     @property
     def choices(self) -> list[str]:
-        """The values that it may have, if they can be listed."""
+        """The valid values, if they can be listed."""
         found: list[str] = []
         for option in alternatives(self.annotation):
             if get_origin(option) is Literal:
@@ -64,7 +64,7 @@ class Key:
 
 
 def keys_of(schema: type | None, values: Mapping[str, Any], prefix: str = "") -> Iterator[Key]:
-    """Yield the keys of a node, each followed by those below it, as the schema and the classes describe them."""
+    """Yield the keys of a node, each followed by the keys below it, described by the schema or class."""
     schema = _target_of(values) or schema
     hints, lines = _described(schema) if schema else ({}, {})
     for name, value in values.items():
@@ -86,10 +86,10 @@ def keys_of(schema: type | None, values: Mapping[str, Any], prefix: str = "") ->
 
 
 def annotations_at(schema: type, values: Mapping[Any, Any], path: Sequence[str | int | None]) -> list[Any]:
-    """Return the annotations of what may stand at a path, without constraints; none if the schema does not say.
+    """Return the possible annotations at a path, without constraints; an empty list if the schema has none.
 
-    `values` is the whole configuration as plain data, whose `_target_` nodes name the classes on the way. None in a
-    path leads to a key of the mapping there.
+    `values` is the whole configuration as plain data; its `_target_` nodes give the classes along the path. None in a
+    path stands for the keys of a mapping.
     """
     node: Any = values
     found = [schema]
@@ -103,9 +103,9 @@ def annotations_at(schema: type, values: Mapping[Any, Any], path: Sequence[str |
 
 
 def with_codes(annotation: Any, value: Any, words: Mapping[YamlPath, str], path: YamlPath = ()) -> Any:
-    """Return plain data in which `no`, `on`, `yes` and `off` are the codes of languages, not true or false.
+    """Return plain data with true and false replaced by language codes where the annotation requires a language.
 
-    `words` are those written in YAML files, by path; where a false has none, it is `no`, the code of Norwegian.
+    `words` are the original words in YAML files, such as `no`, by path; a false without one is `no`, Norwegian.
     """
     if annotation == Language:
         return _code(value, words.get(path)) if isinstance(value, bool) else value
@@ -138,7 +138,7 @@ def _code(value: bool, word: str | None) -> bool | str:
 
 
 def _below(annotation: Any, node: Any, name: str | int | None) -> tuple[Any, ...]:
-    """Return the annotations below one, itself no union, at a key or an index."""
+    """Return the annotations below another, which is not a union, at a key or index."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is list and str(name).isdecimal():
         return members(arguments[0])
@@ -152,7 +152,7 @@ def _below(annotation: Any, node: Any, name: str | int | None) -> tuple[Any, ...
 
 
 def _target_of(values: Any) -> type | None:
-    """Return the class that a node names, if it may be imported."""
+    """Return the class in a node's `_target_`, if it is allowed and can be imported."""
     target = values.get("_target_") if isinstance(values, Mapping) else None
     if not isinstance(target, str) or not is_allowed(target, ["bisum", *allowed_targets()]):
         return None
@@ -163,7 +163,7 @@ def _target_of(values: Any) -> type | None:
 
 
 def _described(cls: type) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the annotations of a class's parameters, and the text under each of its fields and its bases'."""
+    """Return the annotations of a class's parameters, and the docstrings of its fields and those of its bases."""
     lines: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         try:

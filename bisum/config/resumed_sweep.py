@@ -1,4 +1,4 @@
-"""The checked jobs of a sweep that its record holds: what `resume=` continues."""
+"""The checked jobs of a recorded sweep, continued with `resume=`."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from bisum.runs.sweep import RECORD, read_sweep, record_of_job
 def sweep_of_record(
     directory: str, config_dir: str | None, arguments: Sequence[str], *, checks_jobs: bool = True
 ) -> tuple[Composer, Sweep]:
-    """Return the sweep that the record in a directory holds, and what composes its command.
+    """Return the sweep recorded in a directory, and the composer of its command.
 
     Args:
         directory: the sweep's directory.
-        config_dir: the folder of `--config-dir`; None: the one in the record, if it exists.
-        arguments: the arguments of the command line, which name the directory as `resume=`.
+        config_dir: the folder of `--config-dir`; None: the recorded one, if it exists.
+        arguments: the command-line arguments, including `resume=`.
         checks_jobs: see `resumed_sweep`.
 
     Raises:
-        UserError: a line for each thing that is wrong.
+        UserError: a line for each problem.
     """
     path = Path(directory).expanduser()
     record = read_sweep(path)
     if record["command"] not in SCHEMAS or record["command"] == "summarize":
-        raise UserError(f"'{path / RECORD}': command must be one that bisum -m runs, as bisum wrote it")
+        raise UserError(f"'{path / RECORD}': bisum -m cannot run the command '{record['command']}'")
     recorded = record["config_dir"]
-    folder = config_dir or (recorded if recorded and Path(recorded).is_dir() else None)  # listed jobs need none of it
+    folder = config_dir or (recorded if recorded and Path(recorded).is_dir() else None)  # listed jobs do not need it
     composer = Composer(record["command"], folder)
     return composer, resumed_sweep(composer, str(path), record, composer.parse(arguments), checks_jobs=checks_jobs)
 
@@ -55,17 +55,17 @@ def resumed_sweep(
     *,
     checks_jobs: bool = True,
 ) -> Sweep:
-    """Return the sweep that a record holds, with its jobs checked anew; `overrides` name the record as `resume=`.
+    """Return a recorded sweep with its jobs checked again.
 
     Args:
         composer: composes the command of the record.
         directory: the sweep's directory.
         record: its `sweep.json`.
-        overrides: the arguments of the command line.
-        checks_jobs: whether all jobs are built and checked now, and not each when it begins.
+        overrides: the command-line arguments, including `resume=`.
+        checks_jobs: whether to build and check all jobs now, or each one when it starts.
 
     Raises:
-        UserError: a line for each thing that is wrong; arguments that would change what a job computes.
+        UserError: a line for each problem, such as arguments that would change a job's results.
     """
     given = [override for override in overrides if override.key_or_group != "resume"]
     incomplete = {".".join(map(str, path)) for path in _not_recorded(record)}
@@ -75,17 +75,17 @@ def resumed_sweep(
     earlier = _earlier(composer, record, given)
     composed = _composed_again(composer, record, earlier, given)
     if not is_ours(composed):
-        raise UserError(f"resume: Hydra's plugins ran the sweep in '{directory}'; bisum cannot continue it")
+        raise UserError(f"resume: a Hydra plugin ran the sweep in '{directory}'; bisum cannot continue it")
     options = options_of(composed, "sweep", SweepOptions, given)
     with open_dict(composed):
         composed.hydra.sweep.dir = directory
-        composed.cache_dir = cache  # the record may be a stranger's, and names a folder to write to
+        composed.cache_dir = cache  # an untrusted record could choose a folder to write to
     from_record = partial(job_of_record, composer, composed, given)
     search = None
     if record["search"] is not None:
         is_masked = ["search", "storage"] in (record["shared"].get("masked") or ())
         if is_masked and not any(o.key_or_group == "search.storage" for o in given):
-            raise UserError("search.storage: the record lacks its password; give search.storage=URL again")
+            raise UserError("search.storage: its password is not recorded; give search.storage=URL again")
         search = asked_search(composer, composed, options, [*earlier, *given], directory)
         _check_base(search, record, directory)
     jobs = [from_record(record, number) for number in range(len(record["jobs"]) if checks_jobs else 0)]
@@ -103,15 +103,15 @@ def resumed_sweep(
 
 
 def _check_base(search: Search | None, record: Mapping[str, Any], directory: str) -> None:
-    """Refuse to continue a search with trials that could not be compared with its first ones."""
+    """Refuse to continue a search if new trials would not be comparable with the first ones."""
     before = record["search"]["described"]
     now = None if search is None else search.described()
     if now != before:
         differs = next((key for key in before if now is None or now[key] != before[key]), "space")
-        what = {"space": "another space", "settings": "other settings of search"}.get(differs, "another configuration")
+        what = {"space": "another space", "settings": "other search settings"}.get(differs, "another configuration")
         raise UserError(
-            f"'{Path(directory) / RECORD}': its arguments now compose to {what}, so new trials could not be compared "
-            "with its first ones; restore the YAML files, or start another search"
+            f"'{Path(directory) / RECORD}': its arguments now compose to {what}, so new trials would not be comparable "
+            "with the first ones; restore the YAML files or start another search"
         )
 
 
@@ -129,22 +129,22 @@ def _refuse_changes(record: Mapping[str, Any], given: Sequence[Override], incomp
         if key.startswith("hydra.launcher."):  # more memory, another partition
             is_fixed = False
         if is_fixed or override.is_delete() or is_hydras:
-            may = [*free_keys(), *(EXTENDABLE if is_search else ()), *sorted(incomplete)]
+            allowed = [*free_keys(), *(EXTENDABLE if is_search else ()), *sorted(incomplete)]
             raise UserError(
-                f"'{without_secrets(typed(override))}': the jobs of a sweep keep their settings when it is resumed; "
-                f"only {', '.join(dict.fromkeys(may))} may change"
+                f"'{without_secrets(typed(override))}': a resumed sweep keeps the settings of its jobs; only "
+                f"{', '.join(dict.fromkeys(allowed))} can change"
             )
 
 
 def _not_recorded(record: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
-    """Yield the paths of values that the record of a sweep has as expressions, or without their secrets."""
+    """Yield the paths of values that a sweep's record contains as expressions or without their secrets."""
     for of_job in (record["shared"], *(record_of_job(record, job) for job in record["jobs"])):
         for listed in ("from_environment", "masked"):
             yield from (path for path in of_job.get(listed) or () if isinstance(path, list))
 
 
 def _earlier(composer: Composer, record: Mapping[str, Any], given: Sequence[Override]) -> list[Override]:
-    """Return the arguments of a record that none given replaces; the cache is a folder of the machine it ran on."""
+    """Return the recorded arguments that are not replaced; the cache folder belongs to the original machine."""
     keys = {"cache_dir", *(override.key_or_group for override in given)}
     return [override for override in composer.parse(record["arguments"]) if override.key_or_group not in keys]
 
@@ -152,14 +152,14 @@ def _earlier(composer: Composer, record: Mapping[str, Any], given: Sequence[Over
 def _composed_again(
     composer: Composer, record: Mapping[str, Any], earlier: Sequence[Override], given: Sequence[Override]
 ) -> DictConfig:
-    """Return what the arguments of a record compose to now, for the settings of Hydra and of the sweep.
+    """Return the current composition of a record's arguments, for the settings of Hydra and the sweep.
 
-    Listed jobs have configurations of their own in the record, so arguments that no longer compose are only reported.
+    Arguments that fail to compose are only reported if the jobs are listed, since the record has their configurations.
     """
     try:
         return composer.compose_sweep([*earlier, *given])
     except UserError as error:
-        if record["search"] is not None:  # which composes further trials
+        if record["search"] is not None:  # a search composes further trials
             raise
         complain(
             f"the arguments in {RECORD} no longer compose ({error}); the jobs run as recorded, with Hydra's defaults"

@@ -1,7 +1,7 @@
-"""The schema of a run's configuration: every key, its type, its range and what it changes.
+"""The schema of a configuration: the type, range and meaning of each key.
 
-Values and defaults live in `conf/`; this module says what they may be. Nodes with a `_target_` follow the signature of
-the class they name. Nothing here imports torch, transformers or datasets.
+Defaults are in `conf/`. Nodes with a `_target_` follow the signature of the class they name. Nothing here imports
+torch, transformers or datasets.
 """
 
 from __future__ import annotations
@@ -49,48 +49,49 @@ from bisum.interfaces.trainer import AUTO, Trainer
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One experiment, checked; nodes that name a class are objects of it."""
+    """One checked experiment; nodes with a `_target_` are instances of the class."""
 
     seed: Annotated[int, Ge(0), Lt(2**32)]
-    """Source of all randomness: row order, sampling, initial weights, dropout, bootstrap."""
+    """Seed of all randomness: row order, sampling, initial weights, dropout and bootstrap."""
     languages: Annotated[list[Language], MinLen(1), doc("write a list, such as languages=[es]")]
-    """Codes of the languages whose rows are used, such as en and es."""
+    """Language codes of the rows to use, such as en and es."""
     corpus: Source
-    """Where rows come from."""
+    """Source of the rows."""
     filter: dict[str, Filter]
-    """Which rows are kept; filters apply in their order."""
+    """Filters that drop rows, applied in the given order."""
     metric: dict[str, Metric]
-    """What summaries are scored with, besides ROUGE."""
+    """Metrics in addition to ROUGE."""
     model: ModelOptions
-    """What is fine-tuned."""
+    """Model to fine-tune."""
     trainer: Trainer
-    """The backend and its settings."""
+    """Training backend and its settings."""
     generation: GenerationOptions
-    """How summaries are decoded."""
+    """Decoding of summaries."""
     evaluation: EvaluationOptions
-    """How summaries are scored."""
+    """Scoring of summaries."""
     hardware: HardwareOptions
-    """Where it runs."""
+    """Device, number format and data loading."""
     tracker: Tracker
-    """Where it is watched and compared."""
+    """Experiment tracker that records and compares runs."""
     debug: DebugOptions
-    """Which checks of a training are made."""
+    """Debugging checks of a training."""
     sweep: SweepOptions
-    """Which jobs a sweep has, and how they run."""
+    """Jobs of a sweep and how they run."""
     search: SearchOptions | None
-    """How a sweep's jobs are searched for; null: they are listed. The options of `hparams_search` set it."""
+    """Settings of an Optuna search, set by the options of `hparams_search`; null: the sweep's jobs are listed."""
     cache_dir: Name
-    """Folder of tokenized corpora, shared by all runs; ~ is the home directory."""
+    """Cache folder for tokenized corpora, shared by all runs; ~ is the home directory."""
     log: Literal["debug", "info", "quiet"]
-    """What the terminal shows: each logged step and the libraries' records too, the run's story, or scores alone."""
+    """Terminal output; info: the progress of the run; debug: also each logged step and library logs; quiet: only
+    scores."""
     resume: Name | None
-    """Run directory to continue from its newest sound checkpoint, or sweep directory whose unfinished jobs to run."""
+    """Run directory to continue from its newest intact checkpoint, or sweep directory to finish; null: a new run."""
     provenance: Provenance = field(compare=False)
-    """Where the configuration comes from; no key of it."""
+    """Origin of the configuration; not a key."""
 
     def __post_init__(self) -> None:
         if len(set(self.languages)) != len(self.languages):
-            raise UserError(f"languages: {self.languages} names a language twice")
+            raise UserError(f"languages: {self.languages} lists a language twice")
         for code in self.languages:
             if "/" in code or not code.strip():
                 raise UserError(f"languages: '{code}' is not a language code; use codes such as en, es, pt_BR")
@@ -99,7 +100,7 @@ class Config:
         try:
             Path(self.cache_dir).expanduser()
         except RuntimeError as error:
-            raise UserError(f"cache_dir: '{self.cache_dir}': there is no such user") from error
+            raise UserError(f"cache_dir: '{self.cache_dir}': no such user") from error
         if self.generation.min_tokens >= self.model.max_summary_tokens:
             limit = self.model.max_summary_tokens
             raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")
@@ -107,43 +108,43 @@ class Config:
         self._check_best_metric()
 
     def score_of(self, name: str) -> Score | None:
-        """Return what a score of an evaluation is; None if no metric gives one of that name."""
+        """Return the `Score` with a name; None if no metric returns it."""
         if (key := self.metric_of(name)) is not None:
             return self.metric[key].scores[name]
         return {**MODEL_SCORES, **ROUGE_SCORES}.get(name)
 
     def metric_of(self, name: str) -> str | None:
-        """Return the chosen metric that gives a score; None if none does."""
+        """Return the key of the chosen metric that returns a score; None if no metric does."""
         for key, metric in self.metric.items():
             with suppress(KeyError):
-                if metric.scores[name]:  # a mapping may know names that it does not list
+                if metric.scores[name]:  # a mapping can have names that it does not list
                     return key
         return None
 
     def _check_scores(self) -> None:
-        """Metrics must describe their scores, and no two may give scores of one name."""
+        """Refuse metrics without descriptions of their scores, and two scores of the same name."""
         owners = dict.fromkeys((*MODEL_SCORES, *ROUGE_SCORES), "every evaluation")
         for key, metric in self.metric.items():
             if key == "rouge":
                 raise UserError("metric.rouge: ROUGE is part of every evaluation; give this metric another name")
             scores = metric.scores
             if not isinstance(scores, Mapping) or not all(isinstance(score, Score) for score in scores.values()):
-                raise UserError(f"metric.{key}: scores of {type(metric).__name__} must be a mapping of names to Score")
+                raise UserError(f"metric.{key}: {type(metric).__name__}.scores must be a mapping of names to Score")
             for name in scores:
                 if problem := name_problem(name):
                     raise UserError(f"metric.{key}: {problem}")
                 if name in owners:
-                    raise UserError(f"metric.{key}: gives '{name}', as does {owners[name]}; remove one of the two")
+                    raise UserError(f"metric.{key}: '{name}' is already a score of {owners[name]}; remove one of them")
                 owners[name] = f"metric.{key}"
 
     def _check_best_metric(self) -> None:
-        """The metric that selects the best checkpoint, and those of a search, must be ones that evaluations give."""
+        """Refuse a best metric or a search objective that no evaluation returns."""
         self._check_directed("trainer.best_metric", self.trainer.best_metric)
         for name in self.search.objectives if self.search is not None else ():
             self._check_directed("search.objective", name)
 
     def _check_directed(self, key: str, best: str) -> None:
-        """A metric must be one that an evaluation of this run gives, with a direction."""
+        """Refuse a metric that no evaluation of this run returns, or that has no direction."""
         if best == AUTO:
             return
         if not best.startswith("eval/"):
@@ -151,16 +152,16 @@ class Config:
         name, language = split_score_name(best)
         is_whole = score_name("eval", name, language=language) == best
         if language and language not in self.languages:
-            raise UserError(f"{key}: '{best}' names '{language}', which is not in languages {self.languages}")
+            raise UserError(f"{key}: '{best}' needs '{language}', which is not in languages {self.languages}")
         score = self.score_of(name)
         if score is None or not is_whole or (name in MODEL_SCORES and language):
             own = chain.from_iterable(metric.scores.items() for metric in self.metric.values())
             known = ["loss", *ROUGE_TYPES, *(name for name, score in own if score.higher_is_better is not None)]
             valid = ", ".join(f"eval/{name}" for name in known)
             raise UserError(
-                f"{key}: no metric '{best}'{nearest(name, known)} (valid: {valid}, all but loss per "
-                "language as in eval/en/rougeL, and ROUGE accent-correct as in eval/unicode/rougeL; metric=[...] adds "
-                "others)"
+                f"{key}: no metric '{best}'{nearest(name, known)} (valid: {valid}; all except loss also per "
+                "language, as in eval/en/rougeL; ROUGE also with correct accents, as in eval/unicode/rougeL; "
+                "metric=[...] adds others)"
             )
         if score.higher_is_better is None:
             raise UserError(f"{key}: neither higher nor lower is better for '{best}' ({score.description})")
@@ -168,64 +169,64 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig(Config):
-    """A baseline's configuration: an experiment's, and the split to score."""
+    """The configuration of `bisum baseline`: an experiment and the split to score."""
 
     split: Literal["train", "validation", "test"]
-    """Rows that lead-k is scored on."""
+    """Split to score lead-k on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExploreConfig(Config):
-    """An exploration's configuration: an experiment's, and what to show of its corpus."""
+    """The configuration of `bisum explore`: an experiment and the part of its corpus to show."""
 
     split: Literal["train", "validation", "test"]
-    """Rows that are shown and drawn; repeated rows, and what filters drop, are reported for every split."""
+    """Split to show and plot; repeated and dropped rows are reported for every split."""
     explore: ExploreOptions
-    """How much is shown."""
+    """Amount of the corpus to show."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModelConfig(Config):
-    """The configuration of a command that uses a trained model: an experiment's, with the model's weights."""
+    """The configuration of a command that uses a trained model: an experiment and the model's weights."""
 
     run: Name | None
-    """Directory of a run, whose configuration and best checkpoint are used; or a checkpoint's directory or hub name;
-    null: the model of `model`, by default the starter."""
+    """Run directory, to use its configuration and best checkpoint; or a checkpoint directory or hub name; null: the
+    model in `model`, by default the starter."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.model.checkpoint is None:
             raise UserError(
-                "model: has random weights; choose a trained one, such as model=starter, or name one after the command "
-                "or as run=: a run directory, a checkpoint directory or a hub name"
+                "model: has random weights; choose a trained model, such as model=starter, or name one after the "
+                "command or with run=: a run directory, a checkpoint directory or a hub name"
             )
 
     def _check_best_metric(self) -> None:
-        """No checkpoint is chosen here: the metric may be of languages that are not asked for."""
+        """Accept any metric: no checkpoint is selected here, so it can refer to other languages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(TrainedModelConfig):
-    """An evaluation's configuration: the model's, and the split to score."""
+    """The configuration of `bisum evaluate`: a trained model and the split to score."""
 
     split: Literal["train", "validation", "test"]
-    """Rows that the model is scored on."""
+    """Split to score the model on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummarizeConfig(TrainedModelConfig):
-    """What to summarize, how it is read and how the summaries are written."""
+    """The configuration of `bisum summarize`: a trained model, the documents and the output format."""
 
     files: list[Name]
-    """Files to summarize, in their order; - is standard input."""
+    """Files to summarize, in the given order; - is standard input."""
     unit: Literal["line", "file"]
-    """What one document is in a text file or on standard input; JSON lines have one in each line."""
+    """Extent of one document in text files and standard input: a line or a whole file; JSON lines have one per line."""
     language: Language | None
-    """Code of the documents' language, where nothing beside them tells it; null: not known."""
+    """Language code of documents that do not state their own; null: unknown."""
     format: Literal["text", "jsonl"]
-    """How summaries are written: as text, a line each, or as JSON lines with what is known of the document."""
+    """Output format; text: one summary per line; jsonl: JSON lines with details of each document."""
     split: Literal["train", "validation", "test"] | None
-    """Split of the corpus whose rows are summarized; null: test if rows or ids are given, or else none."""
+    """Corpus split to summarize; null: test if rows or ids are given, else none."""
     rows: (
         Annotated[
             list[Annotated[int, Ge(0), Le(1_000_000_000), doc("an id goes in ids=[...]")]],
@@ -233,9 +234,9 @@ class SummarizeConfig(TrainedModelConfig):
         ]
         | None
     )
-    """Numbers of the split's rows, from 0, that are summarized; null: all rows of the split, unless ids are given."""
+    """Numbers of the rows to summarize, from 0 in the split; null: all rows, unless ids are given."""
     ids: Annotated[list[Name], doc("write a list, such as ids=[en-3]")] | None
-    """Ids of the split's rows that are summarized; null: all rows of the split, unless rows are given."""
+    """Ids of the rows to summarize in the split; null: all rows, unless rows are given."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -243,11 +244,11 @@ class SummarizeConfig(TrainedModelConfig):
             raise UserError(f"language: '{self.language}' is not a language code; use codes such as en, es, pt_BR")
         for key, given in (("rows", self.rows), ("ids", self.ids)):
             if given == []:
-                raise UserError(f"{key}: the list is empty; name some, or leave {key} out for all rows of the split")
+                raise UserError(f"{key}: the list is empty; list some {key}, or omit {key} for all rows of the split")
 
     @property
     def asks_for_rows(self) -> bool:
-        """Whether rows of the corpus are among what is summarized."""
+        """Whether to summarize rows of the corpus."""
         return bool(self.split or self.rows or self.ids)
 
 
@@ -258,7 +259,7 @@ SCHEMAS: dict[str, type[Config]] = {
     "evaluate": EvaluateConfig,
     "summarize": SummarizeConfig,
 }
-"""Schema of each primary configuration, `conf/NAME.yaml`."""
+"""Schema of each primary configuration, by its name in `conf/NAME.yaml`."""
 
 
 def check(
@@ -268,14 +269,14 @@ def check(
 
     Args:
         values: the configuration, with every interpolation resolved.
-        command: the command that it is for.
-        recorded: the configuration as it is recorded; None: `values`, without the secrets of its URLs.
+        command: the command to configure.
+        recorded: the configuration to record; None: `values`, without the secrets in its URLs.
         provenance: further fields of `Provenance`.
 
     Raises:
         UserError: a line for each key that is unknown, missing, of the wrong type or out of range.
     """
-    resolved = {**values, "resume": None}  # says how a run goes on, not what it is
+    resolved = {**values, "resume": None}  # not part of the experiment
     recorded = recorded or record_of(values, lambda: values)
     recorded = replace(recorded, config={**recorded.config, "resume": None})
     origin = Provenance(command=command, resolved=resolved, recorded=recorded, **provenance)

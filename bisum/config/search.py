@@ -1,4 +1,4 @@
-"""A search of hyper-parameters: its space, in Hydra's sweep syntax, and the checked job of a trial."""
+"""A hyper-parameter search: its space, in Hydra's sweep syntax, and the checked jobs of its trials."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from bisum.config.sweep_jobs import job_of_arguments
 from bisum.config.typed_text import Number, typed
 from bisum.errors import UserError, without_secrets
 
-_MOST_CHECKED = 100
-"""The most values of a dimension that are checked before a search begins; others are when they are drawn."""
+_MAX_CHECKED = 100
+"""Number of values of a dimension to check before a search starts; others are checked when drawn."""
 EXTENDABLE = ("search.trials", "search.storage")
-"""Settings that a search which is resumed may be given anew."""
+"""Settings that a resumed search can change."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers between two bounds, both included."""
+    """Numbers between two inclusive bounds."""
 
     low: float
     high: float
     is_log: bool
-    """Whether equal ratios, not equal differences, are equally likely."""
+    """Whether the values are distributed uniformly on a logarithmic scale."""
     is_whole: bool
 
     def __str__(self) -> str:
         """Describe the dimension."""
-        kinds = [name for name, holds in (("whole", self.is_whole), ("logarithmic", self.is_log)) if holds]
-        low, high = self.ends
-        return f"{low:g} to {high:g}" + (f" ({', '.join(kinds)})" if kinds else "")
+        traits = [name for name, applies in (("whole", self.is_whole), ("logarithmic", self.is_log)) if applies]
+        low, high = self.bounds
+        return f"{low:g} to {high:g}" + (f" ({', '.join(traits)})" if traits else "")
 
     @property
-    def ends(self) -> tuple[float, float]:
-        """The bounds as the key takes them."""
+    def bounds(self) -> tuple[float, float]:
+        """The bounds in the key's type."""
         return (int(self.low), int(self.high)) if self.is_whole else (self.low, self.high)
 
 
@@ -53,7 +53,7 @@ class Choice:
     """Values to choose from."""
 
     arguments: Mapping[Any, str]
-    """Each value, a number, text, flag or null, with its text on the command line."""
+    """Each value (a number, text, flag or null) with its text on the command line."""
 
     def __str__(self) -> str:
         """Describe the dimension."""
@@ -69,31 +69,31 @@ class Search:
 
     options: SearchOptions
     space: Mapping[str, Dimension]
-    """What is searched, by dotted key or group."""
+    """The dimensions, by dotted key or group."""
     base: Job
-    """The job of the first value of every dimension."""
+    """The job with the first value of each dimension."""
     fixed: Sequence[Override]
-    """The overrides that all trials share."""
+    """The overrides shared by all trials."""
     composer: Composer
 
     @property
     def first(self) -> dict[str, Any]:
-        """The values of the base: the first listed ones, and the lower bounds."""
+        """The values of the base job: first listed values and lower bounds."""
         return {key: _values(found)[0] for key, found in self.space.items()}
 
     def arguments(self, values: Mapping[str, Any]) -> list[str]:
-        """Return values of the dimensions as arguments of a command line."""
+        """Return values of the dimensions as command-line arguments."""
         return [f"{key}={self._argument(key, value)}" for key, value in values.items()]
 
     def job(self, values: Mapping[str, Any], number: int) -> Job:
-        """Return the checked job of a trial; raises `UserError` for values that do not go together."""
+        """Return the checked job of a trial; raises `UserError` for incompatible values."""
         own = self.composer.parse(self.arguments(values))
         return job_of_arguments(self.composer, [*self.fixed, *own], number, str(self.base.composed.hydra.sweep.dir))
 
     def command_of(self, values: Mapping[str, Any]) -> list[str] | None:
-        """Return the arguments that run a trial alone; None if they would compose to something else.
+        """Return the arguments that run a trial alone; None if they compose to another configuration.
 
-        A file of `hparams_search` that sets more than a space and settings of the search cannot be left out.
+        This is the case if the file in `hparams_search` sets other keys in addition to the space and search settings.
         """
         of_search = ("hparams_search", "search", "sweep", "hydra")
         kept = [typed(o) for o in self.fixed if o.key_or_group.partition(".")[0].partition("/")[0] not in of_search]
@@ -107,7 +107,7 @@ class Search:
         return [*folder, *arguments] if signature_of(alone) == searched else None
 
     def described(self) -> dict[str, Any]:
-        """Return what identifies the search, as plain data."""
+        """Return the identity of the search, as plain data."""
         space = {
             key: {"choices": list(found.arguments.values())} if isinstance(found, Choice) else asdict(found)
             for key, found in self.space.items()
@@ -133,25 +133,25 @@ def search_of(
 
     Args:
         composer: composes `bisum train`.
-        composed: what the jobs share.
-        overrides: the arguments; those that sweep give or replace dimensions, and others replace them by one value.
+        composed: the configuration shared by the jobs.
+        overrides: the arguments; sweeps add or replace dimensions, other values remove them.
         options: the settings of the search.
         sweep: the settings of the sweep.
-        directory: the sweep's directory; None: as the arguments say.
+        directory: the sweep's directory; None: from the arguments.
 
     Raises:
-        UserError: a dimension or a value of it is wrong, or the sampler cannot search such a space.
+        UserError: a dimension or one of its values is invalid, or does not suit the sampler.
     """
     if composer.command != "train":
-        raise UserError(f"hparams_search: bisum {composer.command} has no trials to search; only bisum train does")
+        raise UserError(f"hparams_search: bisum {composer.command} cannot be searched; only bisum train can")
     for key in ("jobs", "zip"):
         if getattr(sweep, key):
-            raise UserError(f"sweep.{key}: lists jobs, but a search chooses them itself; remove it")
+            raise UserError(f"sweep.{key}: lists jobs, but a search chooses its own; remove it")
     last: dict[str, Override] = {}
     for override in overrides:
         if override.is_sweep_override():
             if override.is_hydra_override():
-                raise UserError(f"'{typed(override)}': applies to the whole search and takes one value")
+                raise UserError(f"'{typed(override)}': applies to the whole search; give one value")
             last[override.key_or_group] = override
         else:
             last.pop(override.key_or_group, None)
@@ -160,7 +160,7 @@ def search_of(
     space = {key: _dimension(override, _is_whole(composer, composed, key)) for key, override in last.items()}
     if not space:
         raise UserError(
-            "hparams_search: nothing is searched; give a key an interval or values, as in "
+            "hparams_search: the search space is empty; give a key an interval or values, as in "
             "'trainer.learning_rate=tag(log, interval(1e-5, 1e-3))'"
         )
     _check_sampler(options, space)
@@ -183,19 +183,19 @@ def _first_job(
 
 
 def _arguments(found: Dimension) -> Iterator[str]:
-    yield from found.arguments.values() if isinstance(found, Choice) else map(repr, found.ends)
+    yield from found.arguments.values() if isinstance(found, Choice) else map(repr, found.bounds)
 
 
 def _corners(space: Mapping[str, Dimension]) -> Iterator[dict[str, Any]]:
-    """Yield trials that together have each listed value and both ends of each interval."""
+    """Yield trials that together cover each listed value and both bounds of each interval."""
     listed = {key: _values(found) for key, found in space.items()}
-    for number in range(1, min(_MOST_CHECKED, max(map(len, listed.values())))):
+    for number in range(1, min(_MAX_CHECKED, max(map(len, listed.values())))):
         yield {key: values[min(number, len(values) - 1)] for key, values in listed.items()}
 
 
 def _values(found: Dimension) -> tuple[Any, ...]:
-    """Return listed values, or the bounds of an interval."""
-    return (*found.arguments,) if isinstance(found, Choice) else found.ends
+    """Return the listed values, or the bounds of an interval."""
+    return (*found.arguments,) if isinstance(found, Choice) else found.bounds
 
 
 def _dimension(override: Override, is_whole: bool) -> Dimension:
@@ -204,16 +204,16 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
     if not isinstance(swept, IntervalSweep):
         listed = [_listed(value) for value in values_of(override)]
         arguments = {argument: argument for _, argument in listed}
-        if len({value for value, _ in listed}) == len(arguments):  # else some are equal, as 1, 1.0 and true are
+        if len({value for value, _ in listed}) == len(arguments):  # not if some are equal, like 1, 1.0 and true
             arguments = dict(listed)
         if any(without_secrets(argument) != argument for argument in arguments.values()):
-            raise UserError(f"{key}: a listed value holds a password, which would be written to a file")
+            raise UserError(f"{key}: a listed value contains a password, which would be written to a file")
         if not arguments:
             raise UserError(f"{key}: '{typed(override)}' matches no values")
         return Choice(arguments)
     low, high = float(swept.start or 0), float(swept.end or 0)
     if tags := swept.tags - {"log"}:
-        raise UserError(f"'{typed(override)}': unknown tag '{min(tags)}'; only log is known")
+        raise UserError(f"'{typed(override)}': unknown tag '{min(tags)}' (valid: log)")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise UserError(f"'{typed(override)}': an interval needs two finite bounds, the lower first")
     if "log" in swept.tags and low <= 0:
@@ -225,7 +225,7 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
 
 
 def _listed(override: Override) -> tuple[Any, str]:
-    """Return a listed value as Optuna takes it, and its argument: all but a number, a flag or null is its text."""
+    """Return a listed value for Optuna (a number, flag, null or else text), and its argument."""
     value, argument = override._value, typed(override).partition("=")[2]
     if isinstance(value, Number):
         value, argument = value.value, value.text
@@ -234,7 +234,7 @@ def _listed(override: Override) -> tuple[Any, str]:
 
 
 def _is_whole(composer: Composer, composed: DictConfig, key: str) -> bool:
-    """Return whether a key takes whole numbers alone."""
+    """Return whether a key accepts only whole numbers."""
     values = OmegaConf.to_container(composed)
     assert isinstance(values, dict)
     options = annotations_at(SCHEMAS[composer.command], values, key.split("."))
@@ -242,7 +242,7 @@ def _is_whole(composer: Composer, composed: DictConfig, key: str) -> bool:
 
 
 def _check_sampler(options: SearchOptions, space: Mapping[str, Dimension]) -> None:
-    """Refuse a space that the sampler cannot search."""
+    """Refuse a space that does not suit the sampler."""
     intervals = [key for key, found in space.items() if isinstance(found, Interval)]
     choices = [key for key in space if key not in intervals]
     if options.sampler == "grid" and intervals:

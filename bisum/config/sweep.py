@@ -1,4 +1,4 @@
-"""The checked jobs of a sweep: those that a command line lists, or those that a sweep's record holds."""
+"""A sweep and its checked jobs, listed on the command line or chosen by a search."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ class Sweep:
     """A sweep and its checked jobs."""
 
     composed: DictConfig
-    """The configuration that the jobs share, `hydra` node included."""
+    """The configuration shared by the jobs, including the `hydra` node."""
     options: SweepOptions
     jobs: list[Job] | None
-    """All jobs, or those that a search has begun; None if a sweeper plugin chooses them as it goes."""
+    """All jobs, or the ones that a search has started; None if a sweeper plugin chooses them as it runs."""
     arguments: Sequence[str] = ()
-    """The settings of its command line as typed, without secrets."""
+    """The command-line arguments as typed, without secrets."""
     repeated: Sequence[str] = field(default_factory=list)
-    """A line for each listed job that computes the same as an earlier one, and so is none of its own."""
+    """A line for each listed job with the same results as an earlier one, which is dropped."""
 
     is_resumed: bool = False
     """Whether the jobs come from the sweep's record."""
     search: Search | None = None
-    """What chooses further jobs; None: all are listed."""
+    """The search that chooses further jobs; None: all are listed."""
     from_record: FromRecord | None = None
-    """Returns a job from the sweep's record and its number, as another process may have added some."""
+    """Function that returns a job from the sweep's record and a number; another process can add jobs there."""
     given: Sequence[str] = ()
-    """The arguments that it is resumed with, without secrets."""
+    """The arguments of `resume=`'s command line, without secrets."""
 
     @property
     def log(self) -> str:
-        """What the terminal shows."""
+        """The terminal output of the sweep: info, debug or quiet."""
         return str(self.composed.get("log"))
 
     @property
     def example(self) -> Job:
-        """A job, for what all of them share."""
+        """One job, as a source of settings shared by all."""
         if self.search is not None:
             return self.search.base
         assert self.jobs
@@ -72,15 +72,15 @@ class Sweep:
 
     @property
     def uses_plugin(self) -> bool:
-        """Whether Hydra must run it, since its sweeper or launcher is a plugin."""
+        """Whether Hydra must run the sweep, since its sweeper or launcher is a plugin."""
         return not is_ours(self.composed)
 
 
 def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
-    """Return a sweep with all of its jobs, composed and checked; `progress` shows how many are.
+    """Return a sweep with all of its jobs composed and checked; `progress` displays their number.
 
     Raises:
-        UserError: a line for each thing that is wrong with the first job that is wrong.
+        UserError: a line for each problem of the first invalid job.
     """
     refuse_two_runs(overrides)
     composed = composer.compose_sweep(overrides)
@@ -92,7 +92,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     if not comes_with_hydra(composed.hydra, "sweeper"):
         subdirectory = OmegaConf.to_container(composed.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         if "${" not in str(subdirectory):
-            raise UserError(_shared(subdirectory))
+            raise UserError(_shared_folder(subdirectory))
         return Sweep(composed, options, None, arguments)
     if (searched := asked_search(composer, composed, options, overrides)) is not None:
         composed.hydra.sweep.dir = searched.base.composed.hydra.sweep.dir
@@ -115,7 +115,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
                 repeated.append((job.arguments, first))
                 continue
             if job.folder in folders:
-                raise UserError(_shared(job.folder))
+                raise UserError(_shared_folder(job.folder))
             folders.add(job.folder)
             if outer := next((str(path) for path in Path(job.folder).parents if str(path) in folders), None):
                 raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
@@ -132,7 +132,7 @@ def asked_search(
     overrides: Sequence[Override],
     directory: str | None = None,
 ) -> Search | None:
-    """Return the search that a configuration asks for; None if its jobs are listed."""
+    """Return the search in a configuration; None if its jobs are listed."""
     if OmegaConf.select(composed, "search", throw_on_resolution_failure=False) is None:
         return None
     if not is_launched_by_bisum(composed.hydra):
@@ -147,20 +147,20 @@ def arguments_without_secrets(overrides: Sequence[Override]) -> list[str]:
 
 
 def is_ours(composed: DictConfig) -> bool:
-    """Return whether bisum runs a sweep, and not a plugin of Hydra's."""
+    """Return whether bisum runs a sweep, not a Hydra plugin."""
     return comes_with_hydra(composed.hydra, "sweeper") and is_launched_by_bisum(composed.hydra)
 
 
 def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
-    """Refuse settings of a sweep that a plugin of Hydra's runs, to which they mean nothing."""
-    usual = options_of(composer.compose_sweep(()), "sweep", SweepOptions, ())
+    """Refuse sweep settings if a Hydra plugin runs the sweep, since it ignores them."""
+    defaults = options_of(composer.compose_sweep(()), "sweep", SweepOptions, ())
     for key, value in asdict(options).items():
-        if value != getattr(usual, key):
-            raise UserError(f"sweep.{key}: a plugin of Hydra's runs this sweep, and ignores sweep; leave it out")
+        if value != getattr(defaults, key):
+            raise UserError(f"sweep.{key}: has no effect with a Hydra plugin as launcher or sweeper; omit it")
 
 
 def _parameters(composer: Composer, composed: DictConfig) -> list[Override]:
-    """Return the swept keys that YAML gives, in `hydra.sweeper.params`."""
+    """Return the swept keys from YAML, in `hydra.sweeper.params`."""
     given = plain_node(composed.hydra, "sweeper")["params"] or {}
     return composer.parse([f"{key}={_argument(value)}" for key, value in given.items()])
 
@@ -168,7 +168,7 @@ def _parameters(composer: Composer, composed: DictConfig) -> list[Override]:
 def _combinations(
     composer: Composer, composed: DictConfig, options: SweepOptions, overrides: Sequence[Override]
 ) -> list[list[Override]]:
-    """Return the overrides of each job: those of `sweep.jobs`, each with every combination of the swept values."""
+    """Return the overrides of each job: every entry of `sweep.jobs` with every combination of swept values."""
     parameters = _parameters(composer, composed)
     listed: list[list[Override]] = []
     for number, arguments in enumerate(options.jobs or [[]]):
@@ -176,7 +176,7 @@ def _combinations(
             own = composer.parse(arguments)
             for override in own:
                 if override.is_hydra_override() or override.key_or_group.partition(".")[0] in ("hydra", "sweep"):
-                    raise UserError(f"'{typed(override)}': belongs to the whole sweep; give it beside sweep.jobs")
+                    raise UserError(f"'{typed(override)}': applies to the whole sweep; move it out of sweep.jobs")
         except UserError as error:
             raise UserError(f"sweep.jobs[{number}]: {error}") from error
         listed += swept([*parameters, *own, *overrides], options.zip)
@@ -185,18 +185,18 @@ def _combinations(
 
 
 def _repetitions(repeated: Sequence[tuple[list[str], int]], jobs: Sequence[Job]) -> list[str]:
-    """Return a line for each job that is listed again."""
+    """Return a line for each repeated job."""
     own = distinguishing_arguments([*(arguments for arguments, _ in repeated), *(job.arguments for job in jobs)])
     return [
-        f"'{arguments}' computes the same as job {first}, so it does not run separately"
+        f"'{arguments}' is equivalent to job {first} and does not run again"
         for arguments, (_, first) in zip(own, repeated, strict=False)
     ]
 
 
-def _shared(subdirectory: Any) -> str:
-    return f"hydra.sweep.subdir: '{subdirectory}' is the same for several jobs; each job needs a directory of its own"
+def _shared_folder(subdirectory: Any) -> str:
+    return f"hydra.sweep.subdir: '{subdirectory}' is the same for several jobs; each job needs its own directory"
 
 
 def _argument(value: Any) -> str:
-    """Return a value of `hydra.sweeper.params` as an argument's."""
+    """Return a value of `hydra.sweeper.params` as text for an argument."""
     return "null" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""One checked job of a sweep: from its arguments, or from the sweep's record."""
+"""One checked job of a sweep, from its arguments or from the sweep's record."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Options = TypeVar("Options")
 
 
 def job_of_arguments(composer: Composer, own: Sequence[Override], number: int, directory: str | None) -> Job:
-    """Return a job of a sweep; `directory` is that of the sweep, or None for the first job, which determines it."""
+    """Return a job of a sweep; `directory` is the sweep's, or None for the first job, which determines it."""
     composed = composer.compose(own, shared=True)
     with open_dict(composed):
         composed.hydra.job.num = number
         composed.hydra.job.id = str(number)
-    # Each composition would hold another time.
+    # Each composition would contain a different time.
     composed.hydra.sweep.dir = directory = directory or directory_of(composed, "hydra.sweep.dir")
     config = based_on_run(composer, composed, own, Path(directory).absolute().name)
     mask_composed(composed)
@@ -47,10 +47,10 @@ def job_of_record(
 
     Args:
         composer: composes the command of the sweep.
-        composed: what the sweep's jobs share.
-        given: arguments that replace values of the record.
+        composed: the configuration shared by the sweep's jobs.
+        given: arguments that replace recorded values.
         record: the sweep's `sweep.json`.
-        number: the job's place in it.
+        number: the job's index in the record.
     """
     entry, directory = record["jobs"][number], str(composed.hydra.sweep.dir)
     own = copy.deepcopy(composed)
@@ -65,10 +65,10 @@ def job_of_record(
 
 
 def options_of(composed: DictConfig, node: str, schema: type[Options], overrides: Sequence[Override]) -> Options:
-    """Return the checked settings of a sweep in a node; raises `UserError` for one that is wrong or swept."""
+    """Return the checked settings of a sweep in a node; raises `UserError` for an invalid or swept setting."""
     for override in overrides:
         if override.is_sweep_override() and override.key_or_group.partition(".")[0] == node:
-            raise UserError(f"'{typed(override)}': a sweep has one value of {override.key_or_group}")
+            raise UserError(f"'{typed(override)}': applies to the whole sweep; give one value")
     values = composed.get(node)
     try:
         values = OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else values

@@ -1,4 +1,4 @@
-"""The code that a configuration may name: `bisum.*`, and whatever the user allows."""
+"""The code that a configuration can refer to: `bisum.*` and the packages that the user allows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 from bisum.errors import UserError, nearest, reason
 
 ALLOW_VARIABLE = "BISUM_ALLOW_TARGETS"
-"""Environment variable with the packages, besides bisum, that a configuration may name."""
+"""Environment variable that lists the packages allowed in a configuration, in addition to bisum."""
 
 
 def allowed_targets() -> list[str]:
-    """Return the packages, besides bisum, whose classes `_target_` may name."""
+    """Return the packages allowed in `_target_`, in addition to bisum."""
     return [name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(",") if name.strip()]
 
 
 def allow(value: str) -> None:
-    """Allow the packages in `[a,b]`, which may lie in the current folder, to this process and those it starts."""
+    """Allow the packages in `[a,b]`, also from the current folder, in this process and its child processes."""
     names = [*allowed_targets(), *(name.strip().strip("'\"") for name in value.strip("[]").split(","))]
     if names := list(filter(None, names)):
         os.environ[ALLOW_VARIABLE] = ",".join(names)
@@ -30,7 +30,7 @@ def allow(value: str) -> None:
 
 
 def take_allow_targets(arguments: Iterable[str]) -> list[str]:
-    """Allow the packages that `allow_targets=[a,b]` names among a user's own arguments, and return the others."""
+    """Allow the packages in a user's own argument `allow_targets=[a,b]`, and return the other arguments."""
     arguments = list(arguments)
     ours = [argument for argument in arguments if argument.lstrip("+").startswith("allow_targets=")]
     for argument in ours:
@@ -39,23 +39,23 @@ def take_allow_targets(arguments: Iterable[str]) -> list[str]:
 
 
 def is_allowed(target: str, packages: Iterable[str]) -> bool:
-    """Return whether a dotted path is one of the packages or lies inside one."""
+    """Return whether a dotted path is one of the packages or inside one."""
     return any(target == package or target.startswith(f"{package}.") for package in packages)
 
 
 def refusal(target: str, packages: Sequence[str]) -> str | None:
-    """Return why a `_target_` may not be imported; None if it may."""
+    """Return why a `_target_` cannot be imported; None if it is allowed."""
     if is_allowed(target, packages):
         return None
     package = target.partition(".")[0]
     return (
-        f"'{target}' is not allowed (allowed: {', '.join(packages)}); if you trust that code, "
+        f"'{target}' is not allowed (allowed: {', '.join(packages)}); if you trust this code, "
         f"add allow_targets=[{package}] to the command line or set {ALLOW_VARIABLE}={package}"
     )
 
 
 def locate(path: str) -> type:
-    """Import the class that a dotted path names.
+    """Import a class by its dotted path.
 
     Raises:
         UserError: the module or class does not exist, or the module cannot be imported.
@@ -65,7 +65,7 @@ def locate(path: str) -> type:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and is_allowed(module_name, [error.name]):
-            raise UserError(f"'{path}': there is no module '{error.name}' on the Python path") from error
+            raise UserError(f"'{path}': no module '{error.name}' on the Python path") from error
         raise UserError(f"'{path}': its module needs '{error.name}', which is not installed") from error
     except (Exception, SystemExit) as error:
         raise UserError(f"'{path}': its module cannot be imported: {reason(error)}") from error
@@ -80,9 +80,9 @@ def locate(path: str) -> type:
 
 
 def refuse_foreign_script(metric: str) -> None:
-    """Refuse a metric of the `evaluate` library that is not allowed: its script is code.
+    """Refuse a metric of the `evaluate` library that is not allowed, since its script is code.
 
-    A hub name must be listed itself; a script may lie anywhere below a listed path, links followed.
+    A hub name must be allowed itself; a script can be anywhere below an allowed path, after resolving links.
     """
     allowed, script = allowed_targets(), local_script(metric)
     if metric in allowed:
@@ -92,13 +92,13 @@ def refuse_foreign_script(metric: str) -> None:
         if any(Path(entry).resolve() in (real, *real.parents) for entry in allowed):
             return
     raise UserError(
-        f"metric {metric!r} runs code that bisum does not know: "
-        f"allow it with allow_targets=[{metric}] on the command line or {ALLOW_VARIABLE}={metric}"
+        f"metric {metric!r} runs foreign code; if you trust it, add allow_targets=[{metric}] to the command line or "
+        f"set {ALLOW_VARIABLE}={metric}"
     )
 
 
 def local_script(metric: str) -> Path | None:
-    """Return the file that `evaluate.load(metric)` would run: `metric` itself, or the script of that name inside it."""
+    """Return the file that `evaluate.load(metric)` would run: `metric` itself, or the script of that name in it."""
     path = Path(metric).absolute()
     script = path if path.suffix == ".py" else path / f"{path.name}.py"
     return script if script.is_file() else None

@@ -1,7 +1,7 @@
-"""Numbers, `true` and `false` of a command line with the text that was typed for them.
+"""Numbers, `true` and `false` on a command line, with their typed text.
 
-Hydra's grammar reads `1_004` as 1004, `1e05233` as infinity and `2024_11` as 202411. Where the schema wants text, the
-text that was typed is meant. Both are kept until the schema is known: it depends on the classes that `_target_` names.
+Hydra's grammar reads `1_004` as 1004, `1e05233` as infinity and `2024_11` as 202411. For keys that require text, bisum
+uses the typed text. Both are kept until the schema is known, since it depends on the classes in `_target_` nodes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from hydra.grammar.gen.OverrideLexer import CommonTokenStream, InputStream, Over
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
 Path = tuple[str | int | None, ...]
-"""The keys and indices that lead to a part of a configuration; None leads to a key of the mapping there."""
+"""The keys and indices of a part of a configuration; None stands for the keys of a mapping."""
 
 TakesText = Callable[[Path, "Number"], bool]
-"""Whether the schema wants a number at a path as text."""
+"""Whether the schema requires text for a number at a path."""
 
 
 class Typed(QuotedString):
-    """Text that looks like a number, `true` or `false`, shown as it was typed: without quotes."""
+    """Text that looks like a number, `true` or `false`; shown as typed, without quotes."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, Quote.single)
 
-    def __hash__(self) -> int:  # it may be the key of a mapping
+    def __hash__(self) -> int:  # needed for keys of a mapping
         return hash(self.text)
 
     def with_quotes(self) -> str:
@@ -37,7 +37,7 @@ class Typed(QuotedString):
 
 
 class _Quoted(Typed):
-    """Such text in the quotes that Hydra needs."""
+    """Text that looks like a number, `true` or `false`, in quotes for Hydra."""
 
     def with_quotes(self) -> str:
         """Return the text in quotes."""
@@ -45,19 +45,19 @@ class _Quoted(Typed):
 
 
 class Number(Typed):
-    """A number, `true` or `false`, with the text that was typed for it; which of the two is meant is not known yet."""
+    """A number, `true` or `false`, with its typed text, until the schema decides between the two."""
 
     def __init__(self, text: str, value: Any) -> None:
         super().__init__(text)
         self.value = value
 
     def with_quotes(self) -> str:
-        """Return the value as Hydra shows it."""
+        """Return the value in Hydra's format."""
         return str(self.value)
 
 
 class _Visitor(HydraOverrideVisitor):
-    """Reads a number, `true` or `false` as a `Number`, unless a function computes with it."""
+    """Reads a number, `true` or `false` as a `Number`, except in the arguments of a function."""
 
     def visitPrimitive(self, ctx: Any) -> Any:  # noqa: N802
         return _with_text(super().visitPrimitive(ctx), ctx)
@@ -71,7 +71,7 @@ class _Visitor(HydraOverrideVisitor):
             return super().visitFunction(ctx)
         value = HydraOverrideVisitor(self.functions).visitFunction(ctx)
         if name == "choice" and isinstance(value, ChoiceSweep) and len(value.list) == len(elements):
-            # Hydra passes a function the text of what is in quotes.
+            # Hydra passes quoted elements to functions as plain text.
             values = [item.text if type(item) is QuotedString else item for item in map(self.visitElement, elements)]
             return replace(value, list=values)
         return value
@@ -82,14 +82,14 @@ def _with_text(value: Any, ctx: Any) -> Any:
 
 
 def with_numbers(override: Override, functions: Any) -> Override:
-    """Return an override, parsed by Hydra, in which each number is a `Number`."""
+    """Return an override, parsed by Hydra, with each number as a `Number`."""
     lexer = OverrideLexer(InputStream(override.input_line))
     read = _Visitor(functions).visit(OverrideParser(CommonTokenStream(lexer)).override())  # type: ignore[no-untyped-call]
     return replace(override, _value=read._value)
 
 
 def settled(override: Override, takes_text: TakesText) -> Override:
-    """Return an override in which each `Number` is its value, or its text where `takes_text` says so."""
+    """Return an override with each `Number` replaced by its text if `takes_text` is true for it, else by its value."""
 
     def chosen(item: Any, path: Path) -> Any:
         if not isinstance(item, Number):
@@ -100,25 +100,25 @@ def settled(override: Override, takes_text: TakesText) -> Override:
 
 
 def valued(override: Override) -> Override:
-    """Return an override in which each `Number` is its value, as Hydra reads it."""
+    """Return an override with each `Number` replaced by its value, as Hydra reads it."""
     return settled(override, lambda *_: False)
 
 
 def has_numbers(override: Override) -> bool:
-    """Return whether an override holds a `Number`."""
-    return Number in _kinds(override)
+    """Return whether an override contains a `Number`."""
+    return Number in _item_types(override)
 
 
 def word_for_hydra(override: Override) -> str:
-    """Return the argument that gives Hydra the value of a settled override: text that looks like a number is quoted."""
-    if Typed not in _kinds(override):
+    """Return a settled override as an argument for Hydra, with quotes around text that looks like a number."""
+    if Typed not in _item_types(override):
         return typed(override)
     quoted = _mapped(override, lambda item, _: _Quoted(item.text) if isinstance(item, Typed) else item)
     return f"{quoted.get_key_element()}={_written(quoted)}"
 
 
 def typed(override: Override) -> str:
-    """Return an override as it was typed, or else, if a sweep made it, as Hydra writes it."""
+    """Return an override as typed, or in Hydra's format if a sweep created it."""
     if override.input_line is not None:
         return override.input_line
     key = override.get_key_element()
@@ -126,7 +126,7 @@ def typed(override: Override) -> str:
 
 
 def _written(override: Override) -> str:
-    """Return the part of an argument after the equals sign; a sweep that is to be shuffled is."""
+    """Return the part of an argument after the equals sign, with shuffled sweeps already shuffled."""
     if not override.is_sweep_override():
         return override.get_value_element_as_str()
     swept = override.value()
@@ -136,7 +136,7 @@ def _written(override: Override) -> str:
 
 
 def _mapped(override: Override, change: Callable[[Any, Path], Any]) -> Override:
-    """Return an override in which `change` has replaced each item and each key of a mapping, given its path."""
+    """Return an override after applying `change` to each item and mapping key, with its path."""
 
     def inside(value: Any, path: Path) -> Any:
         if isinstance(value, list):
@@ -151,11 +151,11 @@ def _mapped(override: Override, change: Callable[[Any, Path], Any]) -> Override:
     return replace(override, _value=inside(value, key))
 
 
-def _kinds(override: Override) -> set[type]:
-    """Return the types of the items and keys of an override's value."""
-    kinds: set[type] = set()
-    _mapped(override, lambda item, _: kinds.add(type(item)))
-    return kinds
+def _item_types(override: Override) -> set[type]:
+    """Return the types of the items and keys in an override's value."""
+    found: set[type] = set()
+    _mapped(override, lambda item, _: found.add(type(item)))
+    return found
 
 
 def _text(name: Any) -> str:

@@ -1,4 +1,4 @@
-"""The user's folders of YAML files, as a source of configurations for Hydra; bisum reads and checks each file."""
+"""The user's folders of YAML files, as a configuration source for Hydra in which bisum reads and checks each file."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bisum.config.hydra_keys import check_given
-from bisum.config.yaml_files import MOST_LEVELS, yaml_config, yaml_text
+from bisum.config.yaml_files import MAX_LEVELS, yaml_config, yaml_text
 from bisum.errors import UserError, printable, shown
 
 SCHEME = "bisum"
 _EXTENSION = ".yaml"
-_MOST_DEFAULTS = 100
-"""The most entries of a defaults list."""
-_MOST_LOADS = 1000
-"""The most files that the defaults lists below a file may lead to; one that two lists name counts twice."""
+_MAX_DEFAULTS = 100
+"""Limit on the entries of a defaults list."""
+_MAX_LOADS = 1000
+"""Limit on the files that a file's defaults lists load, directly or not; a file in two lists counts twice."""
 
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """A YAML file of the user's, as Hydra got it."""
+    """A user's YAML file that Hydra has loaded."""
 
     path: Path
     text: str
     package: tuple[str, ...]
-    """The keys under which the file's own keys stand."""
+    """The path of the node that contains the file's keys."""
     included: list[str]
-    """The files that its defaults list names, by their names in the configuration."""
+    """The files in its defaults list, by their configuration names."""
 
 
 class UserFiles(ConfigSource):
-    """The YAML files below a folder of the user's."""
+    """The YAML files in a user's folder."""
 
     loaded: ClassVar[dict[str, LoadedFile]] = {}
-    """The files that Hydra asked for since it started, by their names in the configuration, such as experiment/e."""
+    """The files loaded since Hydra started, by their configuration names, such as experiment/e."""
 
     def __init__(self, provider: str, path: str) -> None:
         super().__init__(provider, path)
         self._loads: dict[str, int] = {}
-        self.path = os.path.abspath(self.path.removeprefix("file://"))  # noqa: PTH100 - links stay as they are
+        self.path = os.path.abspath(self.path.removeprefix("file://"))  # noqa: PTH100 - keeps symbolic links
 
     @staticmethod
     def scheme() -> str:
-        """Return the scheme of the folders' URLs."""
+        """Return the URL scheme of the folders."""
         return SCHEME
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Read a file; raises `UserError` if it is wrong."""
+        """Read and check a file; raises `UserError` if it is invalid."""
         path = self._file(config_path)
         config = yaml_config(text := yaml_text(path), path)
         try:
@@ -70,9 +70,9 @@ class UserFiles(ConfigSource):
         assert isinstance(values, dict)
         for problem in _problems_of_defaults(values.get("defaults", []), package):
             raise UserError(f"{printable(str(path))}: {problem}")
-        if (count := self._count_loads(name, ())) > _MOST_LOADS:
+        if (count := self._count_loads(name, ())) > _MAX_LOADS:
             raise UserError(
-                f"{printable(str(path))}: its defaults lists load {count:,} files; the limit is {_MOST_LOADS:,}"
+                f"{printable(str(path))}: its defaults lists load {count:,} files; the limit is {_MAX_LOADS:,}"
             )
         self.loaded[name] = LoadedFile(path, text, package, list(_included(name, values.get("defaults"))))
         if lines := check_given(_hydra_node(values, package)):
@@ -83,10 +83,10 @@ class UserFiles(ConfigSource):
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def _count_loads(self, name: str, above: tuple[str, ...]) -> int:
-        """Return how many files Hydra would compose for a file: itself, and those that its defaults lists name."""
-        if name not in self._loads and name not in above and len(above) < _MOST_LOADS // 4:
+        """Return the number of files that Hydra would load for a file, including itself."""
+        if name not in self._loads and name not in above and len(above) < _MAX_LOADS // 4:
             path, below = self._file(name), []
-            with suppress(UserError):  # raised when Hydra asks for that file
+            with suppress(UserError):  # raised when Hydra loads that file
                 if path.is_file():
                     values = OmegaConf.to_container(yaml_config(yaml_text(path), path))
                     below = [*_included(name, values.get("defaults"))] if isinstance(values, dict) else []
@@ -98,11 +98,11 @@ class UserFiles(ConfigSource):
         return self.is_group("")
 
     def is_group(self, config_path: str) -> bool:
-        """Return whether there is a folder of that name."""
+        """Return whether the folder exists below this one."""
         return Path(self.path, config_path).is_dir()
 
     def is_config(self, config_path: str) -> bool:
-        """Return whether there is a file of that name, readable or not."""
+        """Return whether the file exists, readable or not."""
         path = self._file(config_path)
         return os.path.lexists(path) and not path.is_dir()
 
@@ -128,12 +128,12 @@ class UserFiles(ConfigSource):
 
 
 def guarded(entry: str) -> str:
-    """Return an entry of `hydra.searchpath` that makes bisum read the folder, if it is one."""
+    """Return an entry of `hydra.searchpath`, changed to let bisum read it if it is a folder."""
     return f"{SCHEME}://{entry}" if entry.rpartition("://")[0] in ("", "file") else entry
 
 
 def with_guarded_folders(override: Override) -> Override:
-    """Return an argument of a command line in which bisum reads the folders of `hydra.searchpath`."""
+    """Return a command-line argument, changed to let bisum read the folders in `hydra.searchpath`."""
     value = override.value()
     if override.key_or_group != "hydra.searchpath" or not isinstance(value, list):
         return override
@@ -142,7 +142,7 @@ def with_guarded_folders(override: Override) -> Override:
 
 
 def unguard(hydra: DictConfig, arguments: Sequence[str]) -> None:
-    """Put back into a composed `hydra` node the folders, and the arguments about it, as they were written."""
+    """Restore the original folders and `hydra` arguments in a composed `hydra` node."""
     searched = OmegaConf.to_container(hydra.searchpath)
     assert isinstance(searched, list)
     hydra.searchpath = [str(entry).removeprefix(f"{SCHEME}://") for entry in searched]
@@ -152,7 +152,7 @@ def unguard(hydra: DictConfig, arguments: Sequence[str]) -> None:
 
 
 def defaults_circle() -> str | None:
-    """Return a line about a defaults list, of those that Hydra asked for, that leads back to its own file."""
+    """Return a line about a circular defaults list among the loaded files; None if no file is loaded."""
     for name, file in UserFiles.loaded.items():
         came_from = {name: ""}
         ahead = [name]
@@ -163,34 +163,34 @@ def defaults_circle() -> str | None:
                     path = [here, name]
                     while (before := came_from[path[0]]) != "":
                         path.insert(0, before)
-                    return f"{printable(str(file.path))}: its defaults list leads back to itself: {' -> '.join(path)}"
+                    return f"{printable(str(file.path))}: circular defaults list: {' -> '.join(path)}"
                 if below not in came_from:
                     came_from[below] = here
                     ahead.append(below)
-    if UserFiles.loaded:  # the way back leads through a file of bisum's, or there is none
+    if UserFiles.loaded:  # circular through one of bisum's files, or not circular
         last = [*UserFiles.loaded.values()][-1]
-        return f"{printable(str(last.path))}: its defaults list is circular, or nested too deeply"
+        return f"{printable(str(last.path))}: circular or too deeply nested defaults list"
     return None
 
 
 def _problems_of_defaults(defaults: Any, package: tuple[str, ...]) -> Iterator[str]:
-    """Yield what is wrong with the form of a file's defaults list and package."""
-    if len(package) > MOST_LEVELS:
-        yield f"its package has {len(package):,} parts; the limit is {MOST_LEVELS}"
+    """Yield the format errors in a file's defaults list and package."""
+    if len(package) > MAX_LEVELS:
+        yield f"its package has {len(package):,} parts; the limit is {MAX_LEVELS}"
     if not isinstance(defaults, list):
         yield f"defaults: expected a list, such as [_self_], not {shown(defaults)}"
         return
-    if len(defaults) > _MOST_DEFAULTS:
-        yield f"defaults: {len(defaults):,} entries; the limit is {_MOST_DEFAULTS}"
+    if len(defaults) > _MAX_DEFAULTS:
+        yield f"defaults: {len(defaults):,} entries; the limit is {_MAX_DEFAULTS}"
     for entry in defaults:
         options = next(iter(entry.values())) if isinstance(entry, dict) and len(entry) == 1 else entry
         texts = options if isinstance(options, list) and isinstance(entry, dict) else [options]
         if not all(isinstance(text, str) or (text is None and isinstance(entry, dict)) for text in texts):
-            yield f"defaults: expected a name or group: option, not {shown(entry)}"
+            yield f"defaults: expected a name or 'group: option', not {shown(entry)}"
 
 
 def _included(name: str, defaults: Any) -> Iterator[str]:
-    """Yield the names of the files that a file's defaults list names; an entry that overrides a choice names none."""
+    """Yield the names of the files in a defaults list, without entries that override a choice."""
     group = name.rpartition("/")[0]
     for entry in defaults if isinstance(defaults, list) else []:
         inner, options = next(iter(entry.items())) if isinstance(entry, dict) and entry else ("", entry)
@@ -204,13 +204,13 @@ def _included(name: str, defaults: Any) -> Iterator[str]:
 
 
 def _package(header: str | None, group: str) -> tuple[str, ...]:
-    """Return the keys under which a file's own keys stand, by its header or else by its group."""
+    """Return the path of the node that contains a file's keys, from its header or its group."""
     package = (header or "_group_").replace("_global_", "").replace("_group_", group)
     return tuple(filter(None, re.split("[./]", package)))
 
 
 def _hydra_node(values: Any, package: tuple[str, ...]) -> Any:
-    """Return the part of a file's values that stands below `hydra`; an empty mapping if there is none."""
+    """Return the part of a file's values below `hydra`; an empty mapping if there is none."""
     for name in reversed(package):
         values = {name: values}
     return {} if values.get("hydra") is None else values["hydra"]

@@ -1,4 +1,4 @@
-"""The words that YAML files write for true and false, of which some are the codes of languages."""
+"""The original words for true and false in YAML files, some of which are language codes, such as `no`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 import yaml
 
 YamlPath = tuple[str | int | bool | None, ...]
-"""The keys and indices that lead to a value; None before the last of them leads to the key itself."""
+"""The keys and indices of a value; None before the last one refers to the key itself."""
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 def written_words(files: Iterable[tuple[str, tuple[str, ...]]]) -> dict[YamlPath, str]:
-    """Return the word of each true and false in YAML files, such as `no`, by its path in the configuration.
+    """Return the original word of each true and false in YAML files, such as `no`, by its path in the configuration.
 
-    `files` are texts, each with the keys under which its own stand; of equal paths, that of the later file counts.
+    `files` are pairs of a text and the path of the node that contains it; later files take precedence.
     """
     words: dict[YamlPath, str] = {}
     for text, package in files:

@@ -1,4 +1,4 @@
-"""Read a YAML file of the user's: an ordinary file, whose size, nesting and aliases have bounds."""
+"""Read a user's YAML file, with limits on its size, nesting and aliases."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.config.messages import one_line_of
 from bisum.errors import UserError, printable, shown
 
-MOST_BYTES = 250_000
-"""The largest file, which is read in a second."""
-MOST_LEVELS = 50
-"""The deepest nesting of mappings and lists, in files and in arguments; OmegaConf's recursion ends at twice as many."""
+MAX_BYTES = 250_000
+"""Limit on the size of a file; reading this much takes a second."""
+MAX_LEVELS = 50
+"""Limit on the nesting of mappings and lists, in files and arguments; OmegaConf fails at twice this depth."""
 _LONG_TEXT = 100
-"""Characters of a text that count as one more value."""
-_MOST_VALUES = 20_000
-"""The most values of a file, with those that aliases repeat."""
+"""Number of characters in a text that count as one more value."""
+_MAX_VALUES = 20_000
+"""Limit on the values of a file, including values repeated by aliases."""
 _LONG_NUMBER = re.compile(r"[-+.]?[0-9][0-9a-fA-FxXoO_:.+-]{399,}")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")}
 
 
 def yaml_config(text: str, path: Path) -> DictConfig:
-    """Return the keys and values in the text of a YAML file; an empty one has none.
+    """Return the keys and values in the text of a YAML file, which can be empty.
 
     Raises:
-        UserError: a line with the file, and the line and column of what is wrong in it.
+        UserError: a line with the file, line and column of an error.
     """
     try:
         _check(text)
         config = OmegaConf.load(io.StringIO(text))
-    except _Wrong as wrong:
-        raise UserError(f"{_name(path)}, {wrong}") from wrong
+    except _PositionedError as error:
+        raise UserError(f"{_name(path)}, {error}") from error
     except yaml.reader.ReaderError as error:
         raise UserError(f"{_name(path)}, {_place(text, error.position)}: not valid YAML: {error.reason}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{_name(path)}{place}: not valid YAML: {error.problem}") from error
-    except KeyError as error:  # of PyYAML, for a text with the tag !!bool
+    except KeyError as error:  # PyYAML's error for a text with the tag !!bool
         raise UserError(f"{_name(path)}: {error} is not true or false") from error
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, OSError) as error:
         key = getattr(error, "full_key", None)
@@ -57,7 +57,7 @@ def _name(path: Path) -> str:
 
 
 def yaml_text(path: Path) -> str:
-    """Return the text of a file without a byte order mark; raises `UserError` if it is no file that can be read."""
+    """Return the text of a file without a byte order mark; raises `UserError` if it cannot be read."""
     name = _name(path)
     try:
         if not path.exists():
@@ -65,11 +65,11 @@ def yaml_text(path: Path) -> str:
         if not path.is_file():
             raise UserError(f"{name}: is not a regular file")
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {error.strerror or error}") from error
-    if len(content) > MOST_BYTES:
-        raise UserError(f"{name}: holds more than {MOST_BYTES:,} bytes, the most that a configuration may have")
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes, the limit for a configuration")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,8 +78,8 @@ def yaml_text(path: Path) -> str:
         raise UserError(f"{name}: {encoding}; convert the file to UTF-8") from error
 
 
-class _Wrong(Exception):
-    """What is wrong at a place of a file."""
+class _PositionedError(Exception):
+    """An error with its position in a file."""
 
     def __init__(self, mark: yaml.Mark, message: str) -> None:
         super().__init__(f"line {mark.line + 1}, column {mark.column + 1}: {message}")
@@ -87,19 +87,19 @@ class _Wrong(Exception):
 
 @dataclass
 class _Collection:
-    """A mapping or list whose end is not read yet."""
+    """An open mapping or list, whose end has not been read."""
 
     anchor: str | None
     before: int
-    """Values in front of it."""
+    """Number of values before it."""
     is_mapping: bool
     keys: set[str] = field(default_factory=set)
-    takes_key: bool = True
+    expects_key: bool = True
     """Whether the next item of a mapping is a key."""
 
 
 def _check(text: str) -> None:
-    """Check the structure of a text without building it; raises `_Wrong` or a `YAMLError`."""
+    """Check the structure of a text without building its values; raises `_PositionedError` or a `YAMLError`."""
     sizes: dict[str, int] = {}
     opened: list[_Collection] = []
     values = documents = 0
@@ -108,7 +108,7 @@ def _check(text: str) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise _Wrong(mark, "found a second YAML document; a configuration file has exactly one")
+                raise _PositionedError(mark, "second YAML document; a configuration file must have exactly one")
         if isinstance(event, yaml.CollectionEndEvent):
             ended = opened.pop()
             if ended.anchor:
@@ -119,7 +119,7 @@ def _check(text: str) -> None:
         values += 1
         if isinstance(event, yaml.AliasEvent):
             if any(collection.anchor == event.anchor for collection in opened):
-                raise _Wrong(mark, f"alias *{event.anchor} refers to the node that contains it")
+                raise _PositionedError(mark, f"alias *{event.anchor} refers to the node that contains it")
             values += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(event)
@@ -129,43 +129,43 @@ def _check(text: str) -> None:
         else:
             _check_tag(event)
             opened.append(_Collection(event.anchor, values, isinstance(event, yaml.MappingStartEvent)))
-            if len(opened) > MOST_LEVELS:
-                raise _Wrong(mark, f"nested more than {MOST_LEVELS} levels deep")
-        if values > _MOST_VALUES:
-            raise _Wrong(mark, f"more than {_MOST_VALUES:,} values, counting those that aliases repeat")
+            if len(opened) > MAX_LEVELS:
+                raise _PositionedError(mark, f"nested more than {MAX_LEVELS} levels deep")
+        if values > _MAX_VALUES:
+            raise _PositionedError(mark, f"more than {_MAX_VALUES:,} values, including those repeated by aliases")
 
 
 def _check_place(event: yaml.NodeEvent, opened: list[_Collection]) -> None:
-    """Refuse a list at the top of a file, and a key that a mapping has already."""
+    """Refuse a list or single value at the top of a file, and duplicate keys."""
     if not opened:
         is_empty = isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value in ("", "~", "null")
         if not (is_empty or isinstance(event, yaml.MappingStartEvent)):
             given = "a list" if isinstance(event, yaml.SequenceStartEvent) else "a single value"
-            raise _Wrong(event.start_mark, f"expected keys and values (key: value), not {given}")
+            raise _PositionedError(event.start_mark, f"expected keys and values (key: value), not {given}")
         return
     around = opened[-1]
     if not around.is_mapping:
         return
-    if around.takes_key and isinstance(event, yaml.ScalarEvent):
+    if around.expects_key and isinstance(event, yaml.ScalarEvent):
         if event.value in around.keys and event.value != "<<":
-            raise _Wrong(event.start_mark, f"found duplicate key {shown(event.value)}")
+            raise _PositionedError(event.start_mark, f"duplicate key {shown(event.value)}")
         around.keys.add(event.value)
-    elif around.takes_key:
-        raise _Wrong(event.start_mark, "a key must be text")
-    around.takes_key = not around.takes_key
+    elif around.expects_key:
+        raise _PositionedError(event.start_mark, "a key must be text")
+    around.expects_key = not around.expects_key
 
 
 def _check_scalar(event: yaml.ScalarEvent) -> None:
     _check_tag(event)
     if event.style is None and _LONG_NUMBER.fullmatch(event.value):
-        message = f"{shown(event.value)} is a number of {len(event.value):,} digits; quote it if it is text"
-        raise _Wrong(event.start_mark, message)
-    if "${" in event.value and nesting(event.value) > MOST_LEVELS:
-        raise _Wrong(event.start_mark, f"an interpolation nested more than {MOST_LEVELS} levels deep")
+        message = f"{shown(event.value)} is a number with {len(event.value):,} digits; quote it if it is text"
+        raise _PositionedError(event.start_mark, message)
+    if "${" in event.value and nesting(event.value) > MAX_LEVELS:
+        raise _PositionedError(event.start_mark, f"interpolation nested more than {MAX_LEVELS} levels deep")
 
 
 def nesting(text: str) -> int:
-    """Return how deep brackets of any kind nest in a text."""
+    """Return the nesting depth of brackets of any kind in a text."""
     depth = deepest = 0
     for bracket in re.findall(r"[\[{(\]})]", text):
         depth += 1 if bracket in "[{(" else -1
@@ -174,10 +174,10 @@ def nesting(text: str) -> int:
 
 
 def _check_tag(event: yaml.NodeEvent) -> None:
-    """Refuse a tag that makes anything but plain data."""
+    """Refuse a tag that creates anything except plain data."""
     if event.tag is not None and event.tag != "!" and event.tag not in _TAGS:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        raise _Wrong(event.start_mark, f"the tag {tag} is not for a configuration; write plain values")
+        raise _PositionedError(event.start_mark, f"unsupported tag {tag}; write plain values")
 
 
 def _place(text: str, position: int) -> str:

@@ -1,1 +1,1 @@
-"""The interfaces that a user may implement."""
+"""The interfaces that users can implement."""

@@ -1,4 +1,4 @@
-"""The interface of an architecture, which builds a model without a checkpoint."""
+"""The interface of an architecture, which builds a model from scratch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Architecture(Protocol):
-    """A builder of a model and its tokenizer without a checkpoint."""
+    """Builds a model with random weights and its tokenizer."""
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""
 
     def build_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-        """Return a model with random weights (drawn from torch's global generator) for the tokenizer's vocabulary."""
+        """Return a model for the tokenizer's vocabulary, with random weights from torch's global generator."""

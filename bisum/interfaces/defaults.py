@@ -1,4 +1,4 @@
-"""Defaults for callers from Python, read from `conf/` so that each is stated only once."""
+"""Defaults for callers from Python, read from `conf/`, the only place that states them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 def conf_directory() -> Path:
-    """Return the folder of bisum's own YAML files: inside an installed package, beside the package in a checkout."""
+    """Return the folder of bisum's YAML files, which is inside an installed package but beside it in a checkout."""
     package = Path(__file__).parents[1]
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
 def defaults_of(file: str) -> dict[str, Any]:
-    """Return the contents of a file of `conf/`, named as in `corpus/_base`."""
-    from omegaconf import OmegaConf  # imported here, since a composed configuration needs none of this
+    """Return the contents of a file in `conf/`, named without suffix, such as `corpus/_base`."""
+    from omegaconf import OmegaConf  # imported here, since composed configurations do not need it
 
     values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{file}.yaml"), resolve=True)
     assert isinstance(values, dict)
@@ -25,16 +25,16 @@ def defaults_of(file: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ConfDefault:
-    """A dataclass field's `default_factory` that reads the default from a file of `conf/`.
+    """A dataclass field's `default_factory` that reads the default from a file in `conf/`.
 
-    Only callers from Python use it: a configuration states every key, so that its record is complete.
+    It is only for callers from Python: a configuration states every key, to make its record complete.
     """
 
     file: str
     """Relative to `conf/`, without suffix, such as `corpus/_base`."""
     key: str
     build: Callable[..., Any] | None = None
-    """Called with the items of a mapping as keyword arguments; None: the value itself is the default."""
+    """Function to call with the items of a mapping as keyword arguments; None: the value itself is the default."""
 
     def __call__(self) -> Any:
         """Return the default."""
@@ -43,5 +43,5 @@ class ConfDefault:
 
 
 def from_conf(file: str, key: str, build: Callable[..., Any] | None = None) -> Any:
-    """Return a dataclass field whose default is the value of `key` in a file of `conf/`."""
+    """Return a dataclass field with the value of `key` in a file in `conf/` as its default."""
     return field(default_factory=ConfDefault(file, key, build))

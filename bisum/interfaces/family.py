@@ -1,4 +1,4 @@
-"""The interface of a model family, and the reader of text that it defines."""
+"""The interface of a model family, and its text reader."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED_LABEL = -100
-"""Label of positions that the loss ignores."""
+"""Label at positions that the loss ignores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family(ABC):
-    """The code for one kind of model: how it is loaded, reads text, is trained and generates."""
+    """The code for one kind of model: loading, encoding, training and generation."""
 
     needs_language: ClassVar[bool] = False
-    """Whether the model must be told the language of a text."""
+    """Whether the model needs the language of each text."""
     left_padded: ClassVar[bool] = False
-    """Whether documents are padded on the left, as a model that continues them requires."""
+    """Whether documents are padded on the left, as models that continue a text require."""
     forced_tokens: ClassVar[int] = 0
-    """Number of labels before a summary, which `generate` forces. No length of a summary counts them."""
+    """Number of labels before a summary, which `generate` forces; summary lengths do not include them."""
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
         """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""
@@ -40,14 +40,14 @@ class Family(ABC):
         """Return the model with the checkpoint's weights; `options` go to `from_pretrained`."""
 
     def check(self, reader: TextReader) -> None:  # noqa: B027 - most families accept everything
-        """Raise UserError for limits or a prompt that the model cannot handle."""
+        """Raise `UserError` for token limits or a prompt that the model does not support."""
 
-    def precision_problem(self, precision: str) -> str | None:  # noqa: ARG002 - most run in all
+    def precision_problem(self, precision: str) -> str | None:  # noqa: ARG002 - most families support all
         """Return why the family cannot run in `precision` (float32, bf16 or fp16), or None if it can."""
         return None
 
     def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:  # noqa: ARG002
-        """Return the ids among the model's `vocabulary` tokens that a summary must not contain."""
+        """Return the ids, among the model's `vocabulary` tokens, that summaries must not contain."""
         return []
 
     @abstractmethod
@@ -56,14 +56,14 @@ class Family(ABC):
     ) -> dict[str, list[Any]]:
         """Return the rows' columns `input_ids`, `labels` (lists of token ids), `document_cut` and `summary_cut` (bool).
 
-        The summaries are empty if only the documents are to be read.
+        The summaries are empty if only the documents are needed.
 
         Raises:
             UserError: the model does not know a language, or the limits leave no room for a document.
         """
 
     def decode(self, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
-        """Return the texts of generated token ids, shape (rows, tokens)."""
+        """Return the texts of generated token ids of shape (rows, tokens)."""
         texts: list[str] = tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
@@ -71,12 +71,12 @@ class Family(ABC):
     def model_inputs(
         self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
     ) -> dict[str, torch.Tensor]:
-        """Return the model's keyword arguments, for which it returns the logits of each label.
+        """Return keyword arguments with which the model returns the logits of each label.
 
         Args:
             config: the model's configuration.
             documents: token ids, shape (rows, document tokens), padded with `pad`.
-            mask: 1 at tokens of documents and 0 at padding, of the same shape.
+            mask: 1 at document tokens and 0 at padding, same shape.
             labels: token ids, shape (rows, summary tokens), padded with -100 on the right.
             pad: the padding token's id.
         """
@@ -91,33 +91,33 @@ class Family(ABC):
     ) -> torch.Tensor:
         """Return the token ids of the summaries, without prompts, shape (rows, at most max_new_tokens).
 
-        `inputs` are the arguments of the forward pass. `states` is the encoder's output for them, if known.
+        `inputs` are the arguments of the forward pass; `states` is the encoder's output for them, if known.
         """
 
 
 @dataclass(frozen=True)
 class TextReader:
-    """A model's way of reading text, without its weights."""
+    """The conversion of text to a model's inputs, without its weights."""
 
     tokenizer: PreTrainedTokenizerBase
     family: Family
     config: PretrainedConfig
     """The model's configuration."""
     prefix: str
-    """Text put before each document; may be empty."""
+    """Text before each document; can be empty."""
     suffix: str
-    """Text put after each document; may be empty."""
+    """Text after each document; can be empty."""
     max_document_tokens: int
     max_summary_tokens: int
 
     @property
     def unknown_token(self) -> int | None:
-        """Id of what the tokenizer lacks; None if there is none, or if it is the end token, as in GPT-2."""
-        at: int | None = self.tokenizer.unk_token_id
-        return None if self.tokenizer.unk_token == self.tokenizer.eos_token else at
+        """Id of the unknown token; None if the tokenizer has none or uses the end token for it, as GPT-2 does."""
+        unknown: int | None = self.tokenizer.unk_token_id
+        return None if self.tokenizer.unk_token == self.tokenizer.eos_token else unknown
 
     def prompt(self, document: str) -> str:
-        """Return a document as the model reads it."""
+        """Return a document with prefix and suffix."""
         return f"{self.prefix}{document}{self.suffix}"
 
     def encode(
@@ -126,7 +126,7 @@ class TextReader:
         """Return the columns of `Family.encode`.
 
         Raises:
-            UserError: as `Family.encode`, or a user's own family failed in any way.
+            UserError: the reasons in `Family.encode`, or any failure of a user's own family.
         """
         try:
             return self.family.encode(self, documents, summaries, languages)

@@ -21,9 +21,9 @@ class Filter(Protocol):
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.Array | pa.ChunkedArray:
         """Return a boolean for each of `rows`: true keeps the row, false or null drops it.
 
-        `rows` are the rows of one split, in all languages, that earlier filters kept. None has a blank `document` or
-        `summary`. `held_out` are the unfiltered rows of the splits that `rows` must not repeat: validation and test
-        for train, test for validation, none for test. Work on columns with `pyarrow.compute`, not row by row: a
-        corpus may have millions of rows. Raise `UserError` if the filter's settings do not fit the corpus.
+        `rows` are the rows of one split, in all languages, that earlier filters kept; no `document` or `summary` is
+        blank. `held_out` are the unfiltered rows of the splits that `rows` must not repeat: validation and test for
+        train, test for validation, and no rows for test. Work on columns with `pyarrow.compute`, not row by row: a
+        corpus can have millions of rows. Raise `UserError` if the filter's settings do not fit the corpus.
         """
         ...

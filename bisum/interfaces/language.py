@@ -1,8 +1,8 @@
-"""The annotation of a language's code in a configuration."""
+"""The annotation of a language code in a configuration."""
 
 from typing import Annotated, Final
 
-_CODE: Final = "code of a language"
+_CODE: Final = "language code"
 
 Language = Annotated[str, _CODE]
-"""Code of a language, such as en. YAML reads `no`, the code of Norwegian, as false; bisum takes the word as written."""
+"""A language code, such as en. YAML reads `no`, Norwegian, as false; bisum uses the word as written."""

@@ -1,4 +1,4 @@
-"""The interface of a metric besides ROUGE. Your own metric is a class with `scores` and `compute`:
+"""The interface of a metric. Your own metric is a class with `scores` and `compute`:
 
 @dataclass(frozen=True, kw_only=True)
 class Questions(Metric):
@@ -7,12 +7,12 @@ class Questions(Metric):
     def compute(self, summaries):
         return {"questions": [float(text.endswith("?")) for text in summaries.predictions]}
 
-A file `metric/questions.yaml` in a folder of yours makes it an option:
+A file `metric/questions.yaml` in your own folder makes it an option:
 
 # @package metric.questions
 _target_: mine.Questions
 
-It is then chosen with --config-dir FOLDER allow_targets=[mine] metric=[questions].
+Choose it with --config-dir FOLDER allow_targets=[mine] metric=[questions].
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ def _ignore(done: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Summaries:
-    """The rows that a metric scores. All sequences have one entry per row, and cannot be changed."""
+    """The rows to score. All sequences are immutable and have one entry per row."""
 
     ids: Sequence[str]
     """Ids of the rows, unique within their split."""
     documents: Sequence[str]
-    """The texts that were summarized."""
+    """The summarized texts."""
     predictions: Sequence[str]
-    """The summaries to score; some may be empty."""
+    """The summaries to score; some can be empty."""
     references: Sequence[str]
     """The summaries in the corpus."""
     languages: Sequence[str]
-    """Codes of the rows' languages."""
+    """Language codes of the rows."""
     at_limit: Sequence[bool] | None = None
-    """Whether each summary was cut off at the model's token limit; None if no model generated them."""
+    """Whether each summary was cut off at the model's token limit; None if no model generated the summaries."""
     advance: Callable[[int], None] = _ignore
-    """Function that a slow metric calls with the number of rows scored: it shows progress, and raises if a signal asked
-    the run to end."""
+    """Function for a slow metric to call with the number of rows scored: it shows progress, and raises if a signal ends
+    the run."""
 
 
 OF_SPEED = ("batch_size", "device")
-"""Settings of metrics that change no value."""
+"""Settings of metrics that do not affect values."""
 
 Values = Sequence[float | None] | Sequence[Sequence[float]] | float
-"""A score's values: a number for each row (None: the row has no value), or counts for each row if the score states how
-to aggregate them, or one number for all rows, which then has no interval."""
+"""A score's values: a number for each row (None: no value), or counts for each row if the score has `aggregate`, or one
+number for all rows, which has no interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
-    """A score of summaries, row by row."""
+    """A metric that scores summaries row by row."""
 
     libraries: ClassVar[Sequence[str]] = ()
     """Libraries whose terminal output is silenced: any of transformers, huggingface_hub and datasets."""
@@ -69,20 +69,20 @@ class Metric(ABC):
     @property
     @abstractmethod
     def scores(self) -> Mapping[str, Score]:
-        """The scores that `compute` returns, by name. A class attribute will do.
+        """The scores that `compute` returns, by name. It can be a class attribute.
 
-        A name is a letter, then letters, digits, - and _. Some names are taken; see `score.name_problem`.
+        A name is a letter, then letters, digits, - and _. Some names are reserved; see `score.name_problem`.
         """
 
     def prepare(self, languages: Sequence[str], progress: ShowProgress) -> Iterable[str]:  # noqa: ARG002
         """Load what `compute` needs, before the corpus is read; `progress` displays a download.
 
         Returns:
-            Lines that a reader of the scores must know, such as a language in which the metric means nothing. They are
-            shown after the metric's name in the configuration.
+            Notes for readers of the scores, one line each, such as a language in which the metric is meaningless. They
+            are shown after the metric's name in the configuration.
 
         Raises:
-            UserError: something is missing, or unfit for one of `languages`, the codes of the corpus's languages.
+            UserError: something is missing or unsuitable for one of `languages`, the corpus's language codes.
         """
         return ()
 
@@ -91,5 +91,5 @@ class Metric(ABC):
         """Return the values of each score in `scores`.
 
         Raises:
-            UserError: the metric cannot score these rows; any other error is reported with the metric's name.
+            UserError: the metric cannot score these rows. Any other error is reported with the metric's name.
         """

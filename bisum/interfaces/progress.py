@@ -18,7 +18,7 @@ class ShowProgress(Protocol):
     """A function that opens a bar for a block of work."""
 
     def __call__(self, title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
-        """Show a bar while the block runs, starting at `done` of `total` steps (None: unknown)."""
+        """Show a bar for the duration of the block, starting at `done` of `total` steps (None: unknown)."""
 
 
 class _NoBar:

@@ -1,4 +1,4 @@
-"""What a score is: its meaning, direction, range and name. Includes the scores that every evaluation gives."""
+"""The description of a score: its meaning, direction, range and name; and the scores in every evaluation."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """A score that a metric gives by its name.
+    """The description of a score that a metric returns.
 
-    Raises ValueError if a field does not have its type, or the bounds are in the wrong order.
+    Raises ValueError if a field has the wrong type, or the bounds are in the wrong order.
     """
 
     description: str
-    """One line that says what the number is."""
+    """Meaning of the number, in one line."""
     higher_is_better: bool | None
     """The direction: true, false, or None if neither is better, as for the number of words."""
     lowest: float = -math.inf
-    """Lower bound of a row's value, or of the score itself if it is not a mean over rows, before `scale`."""
+    """Lower bound of a row's value, or of the whole score if it is not a mean over rows, before `scale`."""
     highest: float = math.inf
-    """Upper bound of the same."""
+    """Upper bound of a row's value or the score, like `lowest`."""
     scale: float = 1
-    """The factor between the score and the reported number: 100 turns a share into a percentage."""
+    """Factor from the score to the reported number: 100 turns a share into a percentage."""
     aggregate: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     """For a score that is not a mean over rows: the function from summed counts, shape (..., counts), to scores, shape
     (...). It must not depend on the scale of the counts: their means over rows give the same score."""
     unit: str = ""
-    """Unit of the reported number, such as %; none for a score on a scale of its own."""
+    """Unit of the reported number, such as %; empty for a score without a unit."""
     interval: bool = True
-    """Whether intervals and differences are reported."""
+    """Whether to report intervals and differences."""
     generated_only: bool = False
-    """Whether only the evaluation of a model has it, not that of lead-k."""
+    """Whether only evaluations of a model have the score, and lead-k does not."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.description, str) or not isinstance(self.unit, str):
@@ -47,12 +47,12 @@ class Score:
         if self.higher_is_better not in (True, False, None) or type(self.higher_is_better) is int:
             raise ValueError(f"Score: higher_is_better must be True, False or None, not {self.higher_is_better!r}")
         if not self.lowest <= self.highest:
-            raise ValueError(f"Score: lowest, {self.lowest!r}, must be at most highest, {self.highest!r}")
+            raise ValueError(f"Score: lowest ({self.lowest!r}) must be at most highest ({self.highest!r})")
         if not 0 < self.scale < math.inf:
             raise ValueError(f"Score: scale must be above 0 and finite, not {self.scale!r}")
 
     def described(self) -> dict[str, Any]:
-        """Return the record of the score as plain data, with the bounds as they are reported."""
+        """Return the score's record as plain data, with the bounds in reported units."""
         bounds = [self.scale * bound if math.isfinite(bound) else None for bound in (self.lowest, self.highest)]
         return {
             "description": self.description,
@@ -64,24 +64,24 @@ class Score:
 
 
 def share(description: str, higher_is_better: bool | None) -> Score:
-    """Return a score whose values are shares in [0, 1], reported as a percentage."""
+    """Return a score of shares in [0, 1], reported as a percentage."""
     return Score(description, higher_is_better, lowest=0, highest=1, scale=100, unit="%")
 
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _RESERVED = ("id", "language")
-"""Names of the columns beside the scores of rows."""
+"""Names of other columns in tables of row scores."""
 RESERVED_ENDS = ("_low", "_high", "_better", "_rows")
-"""Ends of the names of what is reported beside a score."""
+"""Suffixes of the values reported along with a score."""
 
 
 def name_problem(name: Any) -> str | None:
-    """Return why a metric's score cannot have a name; None if it can."""
+    """Return why a score's name is invalid; None if it is valid."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return f"a score is named {name!r}; use a letter, then letters, digits, - and _"
+        return f"invalid score name {name!r}; use a letter, then letters, digits, - and _"
     if name in _RESERVED or name.endswith(RESERVED_ENDS):
-        taken = f"{', '.join(_RESERVED)} and names that end in {', '.join(RESERVED_ENDS)} are taken"
-        return f"a score is named '{name}'; {taken}"
+        reserved = f"{', '.join(_RESERVED)} and names ending in {', '.join(RESERVED_ENDS)} are reserved"
+        return f"invalid score name '{name}'; {reserved}"
     return None
 
 
@@ -119,7 +119,7 @@ ROUGE_SCORES: Mapping[str, Score] = MappingProxyType(
         for measure in ROUGE_MEASURES
     }
 )
-"""The ROUGE scores of every evaluation, by name."""
+"""The ROUGE scores in every evaluation, by name."""
 
 MODEL_SCORES: Mapping[str, Score] = MappingProxyType(
     {
@@ -127,7 +127,7 @@ MODEL_SCORES: Mapping[str, Score] = MappingProxyType(
         "gen_len": Score("tokens of a generated summary, mean over rows", None, lowest=0, generated_only=True),
     }
 )
-"""The further scores of a model, over all rows only."""
+"""Further scores of a model, over all rows only."""
 
 
 def score_name(prefix: str, name: str, *, language: str = "", profile: str = "rouge") -> str:
@@ -140,7 +140,7 @@ def score_name(prefix: str, name: str, *, language: str = "", profile: str = "ro
 
 
 def split_score_name(metric: str) -> tuple[str, str]:
-    """Return the score and the language ("": all) in a name from the logs; the reverse of `score_name`."""
+    """Return the score and the language ("": all) in a name from the logs; the inverse of `score_name`."""
     _, *parts, name = metric.split("/")
     profiles, languages = [part for part in parts if part == "unicode"], [part for part in parts if part != "unicode"]
     return "/".join([*profiles, name]), "/".join(languages)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ("id", "document", "summary", "language", "category")
-"""Columns of every row in bisum; all are strings."""
+"""Columns of every row in bisum, all strings."""
 SPLITS = ("train", "validation", "test")
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A corpus: three splits of rows, and how to use them."""
+    """A corpus: the rows of three splits, and settings for their use."""
 
     @property
     def max_train_rows(self) -> int | None:
@@ -36,29 +36,29 @@ class Source(Protocol):
         """See `RowSettings.language_temperature`."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
-        """Read the rows of `languages` in each split that exists, as tables with the string columns `COLUMNS`.
+        """Return the rows of `languages` in each existing split, as tables with the string columns `COLUMNS`.
 
         Rows keep the source's order; languages are concatenated in the given order. Ids are unique within a split;
-        `category` may be null. Do not apply the settings here. Raise `UserError` if a language or a file is missing
-        or invalid.
+        `category` can be null. Do not apply the settings here. Raise `UserError` if a language or file is missing or
+        invalid.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowSettings:
-    """Limits on the rows, sampled in the languages' shares, and the balance of languages in training."""
+    """Row limits, sampled in the languages' shares, and the balance of languages in training."""
 
     max_train_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_base", "max_train_rows")
-    """Rows of the train split, in all languages together, sampled by `seed` (at least 1; null: all rows)."""
+    """Maximum number of training rows, over all languages, sampled by `seed`; null: all rows."""
 
     max_eval_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_base", "max_eval_rows")
-    """Rows of each of validation and test, in all languages together, the same for every `seed` (at least 1; null: all
-    rows)."""
+    """Maximum number of rows in each of validation and test, over all languages, the same for every `seed`; null: all
+    rows."""
 
     language_temperature: Annotated[float, Ge(1), Le(1e6)] = from_conf("corpus/_base", "language_temperature")
-    """Temperature T: the share of a language with n training rows in each epoch is proportional to n^(1/T).
+    """Temperature T of sampling in training: a language with n rows has a share proportional to n^(1/T) in each epoch.
 
-    At 1, languages keep their natural shares. A larger T brings the shares closer together, so that rows of small
-    languages come more often. The number of rows in an epoch, validation and test do not change.
+    At 1, languages keep their natural shares; a larger T evens them out, by repeating rows of small languages. The
+    number of rows in an epoch, validation and test stay the same.
     """

@@ -1,4 +1,4 @@
-"""The annotation of text that must say something, such as a name or a path."""
+"""The annotation of text that cannot be empty, such as a name or a path."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 
 @dataclass(frozen=True)
 class Filled:
-    """A constraint on text: it holds more than blanks."""
+    """A constraint on text: it contains more than white space."""
 
 
 Name = Annotated[str, Filled()]

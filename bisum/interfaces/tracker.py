@@ -1,4 +1,4 @@
-"""The interface of an experiment tracker, and the facts that it gets about a run."""
+"""The interface of an experiment tracker, and the facts it receives about a run."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from annotated_types import Ge, Gt, Le
 from bisum.interfaces.text import Name
 
 LOG = "tracker.log"
-"""File in the run directory for the output of a tracker."""
+"""File for a tracker's output, in the run directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """The facts about a run that are known when it starts."""
+    """The facts about a run that are known at its start."""
 
     directory: str
-    """Absolute path of the run directory, in which the tracker writes its own files."""
+    """Absolute path of the run directory, where the tracker writes its own files."""
     id: str
-    """Unique id of the run; if the run is resumed, the id that the tracker reported."""
+    """Unique id of the run; for a resumed run, the id that the tracker reported."""
     name: str
     """Readable name, such as `mt5_small-lr5e-05-s1`; not unique."""
     system: str
-    """The name without the seed, such as `mt5_small-lr5e-05`; runs that differ only in their seed share it."""
+    """Name without the seed, such as `mt5_small-lr5e-05`; shared by runs that differ only in their seed."""
     profile: str
-    """The ROUGE profile in which the run is shown: rouge or unicode."""
+    """ROUGE profile to display for the run: rouge or unicode."""
     group: str | None
-    """Runs that belong together, such as the jobs of a sweep."""
+    """Group of related runs, such as the jobs of a sweep."""
     tags: list[str]
-    """Words to find the run by."""
+    """Labels for finding the run."""
     job: str
     """The command: train, baseline, ..."""
     config: dict[str, Any]
-    """The whole resolved configuration as nested plain data; `choices` holds the option chosen for each group."""
+    """The whole resolved configuration as nested plain data; `choices` contains the chosen option of each group."""
     commit: str | None
-    """Commit of the code, with "+" appended if files differ from it."""
+    """Commit of the code, followed by "+" if files have been changed."""
     process: int
     """Id of the training process."""
     resumed: bool
     """Whether the run was tracked before."""
     kept: int
-    """Lines of `metrics.jsonl` that a resumed run keeps; they are logged again, from the first."""
+    """Number of lines of `metrics.jsonl` that a resumed run keeps; they are logged again, from the first."""
 
 
 class TrackedRun:
@@ -56,7 +56,7 @@ class TrackedRun:
 
     report: Mapping[str, str] = {}
     """Recorded in `run.json`: the tracker's `id` for the run and its `url`. `warning` is shown at once; `view`, which
-    tells how to view the run, is shown when the run ends."""
+    explains how to view the run, is shown when it ends."""
 
     def log(
         self,
@@ -70,7 +70,7 @@ class TrackedRun:
         Args:
             number: index of the line, from 0; increases by one.
             metrics: the `step`, the `epoch` and every finite value of the line. A line with `eval/` values also has the
-                `baseline/` values, so that the baseline is a constant curve.
+                `baseline/` values, which makes the baseline a constant curve.
             tables: rows with the columns id, language, category, document, reference and prediction.
             histograms: `counts`, and the `edges` of the bins (one more than counts).
         """
@@ -79,7 +79,7 @@ class TrackedRun:
         """Log a PNG file."""
 
     def checkpoint(self, path: str, aliases: Sequence[str]) -> None:
-        """Log a checkpoint's folder under its names, such as `epoch-3` and `best`."""
+        """Log a checkpoint's folder under its aliases, such as `epoch-3` and `best`."""
 
     def summarize(self, values: Mapping[str, Any]) -> None:
         """Set values that describe the whole run.
@@ -89,7 +89,7 @@ class TrackedRun:
         """
 
     def finish(self, status: str) -> None:
-        """Finish the run: finished, pruned, failed, interrupted, or crashed (training died without reporting it)."""
+        """Finish the run with a status: finished, pruned, failed, interrupted, or crashed (training died silently)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +101,21 @@ class Tracker(ABC):
         """Start or continue tracking a run."""
 
     project: Name
-    """Project in which runs are compared."""
+    """Project to compare runs in."""
     mode: Literal["auto", "online", "offline", "disabled"]
-    """auto: online if that works, otherwise offline; online: the same, with a warning; disabled: no tracking."""
+    """auto: online if possible, otherwise offline; online: the same, but warns if offline; disabled: no tracking."""
     name: Name | None
     """Name of the run; null: the model and the changes on the command line."""
     group: Name | None
-    """Runs that belong together; null: the jobs of a sweep."""
+    """Group of related runs; null: the jobs of a sweep."""
     tags: list[Name]
-    """Words to find the run by."""
+    """Labels for finding the run."""
     table_rows: Annotated[int, Ge(0), Le(100_000)]
-    """Rows of each split whose predictions are sent, the same in every epoch and run; 0: none."""
+    """Number of rows of each split to upload predictions of, the same rows in every epoch and run; 0: none."""
     checkpoints: Literal["none", "best", "all"]
-    """Which of the kept checkpoints are sent when the run finishes."""
+    """Which of the kept checkpoints to upload when the run finishes."""
     finish_seconds: Annotated[float, Gt(0), Le(604_800)]
-    """Longest wait for uploads at the end of a run; checkpoints of gigabytes need more."""
+    """Longest wait for uploads at the end of a run, in seconds; increase it for checkpoints of several gigabytes."""
 
     @property
     def wanted(self) -> bool:

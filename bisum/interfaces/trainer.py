@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 AUTO = "auto"
-"""The value of `Trainer.best_metric` that leaves the choice to the languages of the corpus."""
+"""The value of `Trainer.best_metric` that makes the choice depend on the corpus's languages."""
 
 
 class TrainingDevice(Protocol):
@@ -72,11 +72,11 @@ class TrainingDevice(Protocol):
 
 
 class TrainingBatches(Protocol):
-    """The batches of the training rows, one for each forward pass, the same in every backend."""
+    """The training batches, one per forward pass, identical in all backends."""
 
     @property
     def dataset(self) -> Dataset[Any]:
-        """The tokenized training rows, for backends whose library asks for a data set."""
+        """The tokenized training rows, for backends whose library requires a data set."""
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) of the next iteration."""
@@ -85,7 +85,7 @@ class TrainingBatches(Protocol):
         """Yield the epoch's batches from the first: the model's keyword arguments and `labels`, all on the CPU.
 
         `labels` are token ids of shape (rows, summary tokens), -100 at ignored positions. They go to
-        `bisum.models.loss.token_loss`, not to the model. A backend that continues in mid-epoch skips the batches of
+        `bisum.models.loss.token_loss`, not to the model. A backend that resumes in mid-epoch skips the batches of
         completed steps. Batches are a function of (seed, epoch), so this resumes exactly.
         """
 
@@ -94,7 +94,7 @@ class TrainingBatches(Protocol):
 
 
 class TrainingSession(Protocol):
-    """All that a backend needs to take the steps, and the work that must happen between them.
+    """All that a backend needs to take optimizer steps, and the work to do between them.
 
     Weights, optimizer and schedule have the state of the step to continue from. Evaluation changes the model's mode
     and restores it, so a backend must set the training mode at each step.
@@ -106,7 +106,7 @@ class TrainingSession(Protocol):
 
     @property
     def batches(self) -> TrainingBatches:
-        """The batches of the training rows."""
+        """The training batches."""
 
     @property
     def optimizer(self) -> Optimizer:
@@ -126,18 +126,18 @@ class TrainingSession(Protocol):
 
     @property
     def step(self) -> int:
-        """Optimizer steps taken."""
+        """Number of optimizer steps taken."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch: batches divided by `Trainer.gradient_accumulation`, rounded up."""
+        """Number of optimizer steps in an epoch: batches divided by `Trainer.gradient_accumulation`, rounded up."""
 
     @property
     def finished(self) -> bool:
         """Whether training is over."""
 
     def attach_scaler(self, scaler: Any) -> None:
-        """Continue with the state of a gradient scaler (fp16), and keep it in checkpoints."""
+        """Restore the state of a gradient scaler (fp16), and save it in checkpoints."""
 
     def begin(self) -> None:
         """Begin or continue training. Call it once, before the first step."""
@@ -152,14 +152,14 @@ class TrainingSession(Protocol):
 
         Args:
             loss: the step's loss, detached, shape ().
-            rows: rows in the step.
-            learning_rate: the rate that the step used.
-            grad_norm: the 2-norm of all gradients of the step before clipping, detached, shape (). With fp16, that of
-                the unscaled gradients. `train/grad_norm` is its value at the logged steps, as transformers' Trainer
-                logs it; null in `metrics.jsonl` if it is not finite, and missing if a backend does not give it.
+            rows: number of rows in the step.
+            learning_rate: the learning rate of the step.
+            grad_norm: the 2-norm of all gradients of the step before clipping, detached, shape (). With fp16, the norm
+                of the unscaled gradients. `train/grad_norm` is its value at the logged steps, like in transformers'
+                Trainer; null in `metrics.jsonl` if it is not finite, and missing if a backend does not pass it.
 
         Raises:
-            Interrupted: a signal asked the run to end. Let every exception here propagate.
+            Interrupted: a signal ends the run. Let all exceptions propagate.
             FloatingPointError: the loss is not finite.
             UserError: a user's metric failed during an evaluation.
         """
@@ -181,48 +181,49 @@ class Trainer(ABC):
         """Raise `UserError` for settings that cannot work on `device`; called before the corpus is read."""
 
     epochs: Annotated[int, Ge(1), Le(10_000)]
-    """Passes over the training rows."""
+    """Number of passes over the training rows."""
     max_steps: Annotated[int, Ge(1), Le(1_000_000_000)] | None
-    """Optimizer steps after which training ends, whatever `epochs` is; null: no such limit."""
+    """Number of optimizer steps after which training ends, regardless of `epochs`; null: no limit."""
     batch_size: Annotated[int, Ge(1), Le(65_536)]
-    """Rows in one forward pass."""
+    """Number of rows in a forward pass."""
     gradient_accumulation: Annotated[int, Ge(1), Le(65_536)]
-    """Forward passes whose gradients make one optimizer step."""
+    """Number of forward passes per optimizer step."""
     gradient_checkpointing: bool
-    """Recompute activations in the backward pass: less memory, more time, the same numbers."""
+    """Recompute activations in the backward pass: less memory, more time, the same results."""
     learning_rate: Annotated[float, Gt(0), Le(1e38)]
     """Peak step size of the optimizer."""
     optimizer: Literal["adamw", "adafactor"]
     """AdamW (Loshchilov & Hutter 2019), or Adafactor (Shazeer & Stern 2018) with a given learning rate."""
     schedule: Literal["linear", "cosine", "constant"]
-    """Shape of the learning rate after warmup; linear and cosine end at 0."""
+    """Learning-rate schedule after warmup; linear and cosine end at 0."""
     warmup: Annotated[float, Ge(0), Le(1e9)]
-    """Steps during which the learning rate rises from 0; a value below 1 is a share of all steps, rounded up."""
+    """Number of steps during which the learning rate rises from 0; below 1: a share of all steps, rounded up."""
     weight_decay: Annotated[float, Ge(0), Le(1000)]
     """Decoupled weight decay per step, multiplied by the learning rate."""
     decay_all_parameters: bool
-    """Decay everything (torch's default), also biases and normalization weights, which transformers' Trainer spares."""
+    """Decay all parameters, like torch by default; false: except biases and normalization weights, like transformers'
+    Trainer."""
     max_gradient_norm: Annotated[float, Gt(0), Le(1e12)] | None
-    """Largest 2-norm of the gradients, which are scaled down to it; null: no limit."""
+    """Maximum 2-norm of the gradients; larger gradients are scaled down to it; null: no clipping."""
     label_smoothing: Annotated[float, Ge(0), Lt(1)]
     """Share of the target probability spread evenly over the vocabulary, in the training loss only."""
     evaluate_every: Annotated[int, Ge(1), Le(1_000_000_000)] | None
-    """Optimizer steps between evaluations; null: at the end of each epoch."""
+    """Number of optimizer steps between evaluations; null: evaluate at the end of each epoch."""
     save_every: Annotated[int, Ge(1), Le(1_000_000_000)] | None
-    """Optimizer steps between checkpoints, in addition to those after evaluations; null: none."""
+    """Number of optimizer steps between extra checkpoints; null: save only after evaluations."""
     keep_checkpoints: Annotated[int, Ge(1), Le(100_000)] | None
     """Number of recent checkpoints to keep, in addition to the best; null: all."""
     best_metric: Name
-    """Metric of the validation split that selects the best checkpoint, the highest or lowest by its direction.
+    """Validation score that selects the best checkpoint, in its own direction.
 
-    auto: eval/rougeL, or eval/unicode/rougeL if rouge_score's tokenizer loses most letters of one of the languages. Of
-    equal values, the one with the lower eval/loss is better.
+    auto: eval/rougeL, or eval/unicode/rougeL if rouge_score's tokenizer loses most letters of one of the languages.
+    Ties go to the lower eval/loss.
     """
     patience: Annotated[int, Ge(1), Le(100_000)] | None
-    """Consecutive evaluations without a better `best_metric` after which training stops early; null: never."""
+    """Number of evaluations in a row without a better `best_metric` before training stops early; null: never."""
     log_every: Annotated[int, Ge(1), Le(1_000_000_000)]
-    """Optimizer steps between logged training losses; each loss is the mean over those steps."""
+    """Number of optimizer steps between logged training losses, each a mean over those steps."""
 
     def __post_init__(self) -> None:
         if self.best_metric != AUTO and not self.best_metric.startswith("eval/"):
-            raise UserError(f"best_metric '{self.best_metric}' must be {AUTO} or begin with eval/, as in eval/rougeL")
+            raise UserError(f"best_metric: '{self.best_metric}' must be {AUTO} or begin with eval/, as in eval/rougeL")

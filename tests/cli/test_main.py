@@ -106,23 +106,23 @@ def test_help_lists_commands_groups_with_their_options_and_keys(call_bisum, monk
         (listed,) = re.findall(rf"^ +{folder.name} +(.+(?:\n {{8}} .+)*)$", out, re.MULTILINE)
         options = {path.stem for path in folder.glob("*.yaml") if not path.name.startswith("_")}
         assert set(re.split(r",\s+", listed)) == options
-    assert re.search(r"^  seed +Source of all randomness", out, re.MULTILINE)
+    assert re.search(r"^  seed +Seed of all randomness", out, re.MULTILINE)
     assert max(len(line) for line in out.splitlines()) <= max(columns, 80)
 
 
 def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     out = call_bisum("trainer=seq2seq_trainer", "trainer.epochs=7", "--help").out
-    assert "trainer.epochs=7  (a whole number >= 1 and <= 10,000)\n      Passes over the training rows." in out
+    assert "trainer.epochs=7  (a whole number >= 1 and <= 10,000)\n      Number of passes over the training" in out
     assert "trainer.max_steps=null  (a whole number >= 1 and <= 1,000,000,000 or null)" in out
     assert "trainer.optimizer=adamw  (one of adamw, adafactor)" in out
     assert "trainer.arguments={}  (a mapping of names to values)" in out
     trainer = call_bisum("--help", "trainer").out
-    assert re.search(r"^  accelerate +A loop on Accelerate", trainer, re.MULTILINE)
+    assert re.search(r"^  accelerate +A training loop on Accelerate", trainer, re.MULTILINE)
     assert "trainer.arguments=" not in trainer
     assert "evaluation.lead=3  (a whole number >= 1 and <= 1000)" in call_bisum("--help", "evaluation.lead").out
     assert "model.architecture.d_model=128" in call_bisum("model=tiny", "model.architecture", "--help").out
     assert "filter.books.categories=[book,digital_ebook_purchase]" in call_bisum("filter=[books]", "--help").out
-    assert "corpus.path=(needed)" in call_bisum("--help", "corpus=marc").out
+    assert "corpus.path=(required)" in call_bisum("--help", "corpus=marc").out
 
 
 def test_help_of_an_option_begins_with_what_its_file_says_of_it(call_bisum):
@@ -153,13 +153,13 @@ def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
     for key in ("files=[]", "unit=line", "language=null", "format=text", "split=null", "rows=null", "ids=null"):
         assert f"\n  {key}  (" in summarize
     assert call_bisum("summarize", "outputs/a/run", "--help").out == summarize
-    assert call_bisum("summarize", "--help", "unit").out.startswith("unit: What one document is")
+    assert call_bisum("summarize", "--help", "unit").out.startswith("unit: Extent of one document")
 
 
 def test_help_knows_an_option_by_its_name_alone(call_bisum):
     for option, group in (("gpt2", "model"), ("wandb", "tracker"), ("t5_english", "experiment")):
         assert call_bisum("--help", option).out == call_bisum("--help", f"{group}={option}").out
-    assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops repeated rows")
+    assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops rows repeated")
     auto = call_bisum("--help", "none").out
     assert auto.startswith("tracker=none: ")
 
@@ -263,7 +263,7 @@ def test_cfg_shows_what_a_resumed_run_would_do(call_bisum, tmp_path, one_line, w
     assert values == {**earlier, "trainer": {**earlier["trainer"], "patience": 2}}
     assert "trainer.epochz: no such key" in one_line(call_bisum("resume=run", "trainer.epochz=1"))
     write(tmp_path / "run/run.json", json.dumps({"job": "baseline", "config": earlier}))
-    assert "holds a baseline run, not a training run" in one_line(call_bisum("resume=run"))
+    assert "is a baseline run, not a training run" in one_line(call_bisum("resume=run"))
     write(tmp_path / "run/run.json", '{"job": "train", ')
     assert "run.json' cannot be read" in one_line(call_bisum("resume=run"))
 

@@ -1,4 +1,4 @@
-"""Trainings of seconds on the sample, and the line in which `compose` refuses arguments."""
+"""Short trainings on the sample, and the message of `compose` for invalid arguments."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ __all__ = ["read", "small", "start", "trained", "wait_for"]
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """Compose arguments that must be refused in one line; the fixture's value returns that line."""
+    """Function that composes invalid arguments and returns the one-line error message."""
 
     def refusal(arguments: Sequence[str], **options: str) -> str:
         with pytest.raises(UserError) as raised:

@@ -1,4 +1,4 @@
-"""Values against annotations: what fits, what does not, and what a person is told."""
+"""Values against annotations: valid and invalid values, and the messages about them."""
 
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
@@ -70,7 +70,7 @@ def problems(cls: type, values: dict[str, Any]) -> list[str]:
         (Annotated[int, Interval(ge=1, lt=3)], 2, 2),
     ],
 )
-def test_a_value_that_fits_is_kept_and_an_int_becomes_the_float_asked_for(annotation, value, expected):
+def test_valid_value_is_kept_and_int_becomes_float(annotation, value, expected):
     built = build(node(annotation), {"key": value}).key
     assert built == expected
     assert type(built) is type(expected)
@@ -114,12 +114,12 @@ def test_a_value_that_fits_is_kept_and_an_int_becomes_the_float_asked_for(annota
         (Annotated[int, Ge(1)], "x", "expected a whole number >= 1, not 'x'"),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_with_what_would(annotation, value, message):
+def test_invalid_value_is_reported_with_the_expected_type(annotation, value, message):
     assert problems(node(annotation), {"key": value}) == [f"key: {message}"]
 
 
 @pytest.mark.parametrize(
-    ("annotation", "value", "said"),
+    ("annotation", "value", "parts"),
     [
         (list[int], [1, "x"], ("a whole number", "'x'", "[1]")),
         (Annotated[list[str], MinLen(1)], ["a", 1], ("text", "[1]")),
@@ -128,9 +128,9 @@ def test_a_value_that_does_not_fit_is_told_with_what_would(annotation, value, me
         (Annotated[list[str], Len(1, 2)], ["a", "b", "c"], ("2",)),
     ],
 )
-def test_a_wrong_item_of_a_list_or_mapping_is_told_by_its_place(annotation, value, said):
+def test_invalid_item_of_a_list_or_mapping_is_reported_with_its_position(annotation, value, parts):
     (line,) = problems(node(annotation), {"key": value})
-    assert all(part in line for part in said), line
+    assert all(part in line for part in parts), line
 
 
 def test_unknown_and_missing_keys():
@@ -142,7 +142,7 @@ def test_unknown_and_missing_keys():
     ]
 
 
-def test_every_mistake_is_told_with_its_whole_path():
+def test_every_problem_is_reported_with_its_full_key():
     wrong = {
         "inner": {**GOOD_INNER, "size": 0},
         "names": [],
@@ -168,7 +168,7 @@ def test_nested_nodes_are_built():
 
 
 @pytest.mark.parametrize("value", [None, 3, "fast", [GOOD_INNER]])
-def test_a_node_that_is_no_mapping_is_told_with_its_keys(value):
+def test_node_that_is_not_a_mapping_is_reported_with_its_keys(value):
     assert problems(Outer, {**GOOD_OUTER, "inner": value})[0].startswith(
         "inner: expected a mapping of size, share, mode, not "
     )
@@ -187,7 +187,7 @@ def test_a_node_that_is_no_mapping_is_told_with_its_keys(value):
         ("mine.Filter", [""], False),
     ],
 )
-def test_what_is_allowed_are_packages_not_beginnings_of_names(target, packages, allowed):
+def test_allowed_targets_match_whole_packages(target, packages, allowed):
     assert is_allowed(target, packages) is allowed
 
 
@@ -257,7 +257,7 @@ def own_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own(own_module, monkeypatch):
-    """Build a node of one's own class behind an interface."""
+    """Function that builds a node of a user's class for an interface."""
     names = "checking_own,checking_needs,checking_raises,checking_exits,checking_broken,checking_missing"
     monkeypatch.setenv(ALLOW_VARIABLE, names)
     monkeypatch.syspath_prepend(own_module)
@@ -268,19 +268,19 @@ def own(own_module, monkeypatch):
     return built
 
 
-def test_a_class_of_ones_own_is_built_with_its_defaults(own):
+def test_users_class_is_built_with_its_defaults(own):
     assert own(Filter, "own.Fits", least=3).words is None
     assert own(Filter, "own.Plain", least=3, extra={"any": 1}).least == 3
     assert own(Filter, "own.Open", most=1).options == {"most": 1}
     assert type(own(Filter, "own.Keeps")).__name__ == "Keeps"
 
 
-def test_a_plain_class_whose_limits_are_set_in_init_is_a_source(own):
+def test_attributes_set_in_init_satisfy_an_interface(own):
     assert own(Source, "own.Rows", max_train_rows=5, max_eval_rows=None).max_train_rows == 5
 
 
 @pytest.mark.parametrize(
-    ("interface", "target", "values", "key", "said"),
+    ("interface", "target", "values", "key", "message"),
     [
         (Filter, "own.Fits", {"least": "x"}, "key.least", "a whole number"),
         (Filter, "own.Fits", {"lest": 1, "least": 1}, "key.lest", "did you mean 'least'? (valid: least, words)"),
@@ -304,10 +304,10 @@ def test_a_plain_class_whose_limits_are_set_in_init_is_a_source(own):
         (Filter, "missing.A", {}, "key._target_", "no module 'checking_missing' on the Python path"),
     ],
 )
-def test_a_mistake_about_a_class_of_ones_own_is_told_in_one_line(own, interface, target, values, key, said):
+def test_problem_with_a_users_class_is_reported_in_one_line(own, interface, target, values, key, message):
     with pytest.raises(UserError) as raised:
         own(interface, target, **values)
     first, *others = str(raised.value).splitlines()
     assert first.startswith(f"{key}: ")
-    assert said in first
+    assert message in first
     assert target == "own.Unfit" or not others

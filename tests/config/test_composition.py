@@ -46,11 +46,11 @@ NEEDED = {
     "experiment/starter.yaml": ["corpus.repo=REPOSITORY"],
     "experiment/mbart_against_mt5.yaml": ["hydra.mode=RUN"],
 }
-"""The arguments without which an option has no value for a key, or is a sweep."""
+"""Arguments that an option needs, because of a required key or to avoid a sweep."""
 
 
 def composed_command(line: str) -> list[Config]:
-    """Return the configuration of a `bisum ...` line; of a sweep, those of its first and last job."""
+    """Return the configuration of a `bisum ...` line; for a sweep, its first and last jobs."""
     program, *arguments = shlex.split(line)
     assert program == "bisum"
     command_line = parse(arguments)
@@ -62,7 +62,7 @@ def composed_command(line: str) -> list[Config]:
     return [job.config for job in (jobs[0], jobs[-1])]
 
 
-def test_the_files_are_the_primary_configurations_and_options_of_groups():
+def test_files_are_primary_configurations_or_options_of_groups():
     assert set(FILES) >= PRIMARY
     own = [file for file in OPTIONS if not file.startswith("hydra/")]
     assert {len(Path(file).parts) for file in own} == {2}
@@ -96,16 +96,16 @@ def test_every_primary_configuration_composes(name):
 
 
 def begins_with(file: str) -> list[str]:
-    """Return the file that comes first in a file's defaults, the one that comes first in that one's, and so on."""
+    """Return the first file in a file's defaults, the first file in its defaults, and so on."""
     first, *_ = yaml.safe_load((CONF / file).read_text(encoding="utf-8")).get("defaults", [""])
     below = f"{Path(file).parent}/{str(first).partition('@')[0]}.yaml"
     return [below, *begins_with(below)] if below in FILES else []
 
 
 @pytest.mark.parametrize("file", sorted(part for part in PARTS if not begins_with(part)))
-def test_every_part_is_what_each_option_of_its_group_begins_with(file):
+def test_every_base_file_comes_first_in_all_options_of_its_group(file):
     siblings = [option for option in OPTIONS if Path(option).parent == Path(file).parent]
-    if Path(file).parent.name == "hparams_search":  # whose other options are lists, and no searches
+    if Path(file).parent.name == "hparams_search":  # its other options are lists, not searches
         siblings = [option for option in siblings if begins_with(option)]
     assert siblings
     for option in siblings:
@@ -113,7 +113,7 @@ def test_every_part_is_what_each_option_of_its_group_begins_with(file):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_file_opens_with_what_it_is_and_a_command_that_composes(file):
+def test_every_file_opens_with_a_description_and_a_valid_command(file):
     comments = []
     for line in (CONF / file).read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -131,7 +131,7 @@ def test_every_file_opens_with_what_it_is_and_a_command_that_composes(file):
 def test_the_command_lines_of_the_readme_compose(tmp_path, monkeypatch):
     readme = Path(bisum.__file__).parents[1] / "README.md"
     if not readme.exists():
-        pytest.skip("there is no README.md beside the installed package")
+        pytest.skip("no README.md beside the installed package")
     lines = re.findall(r"^\$ (bisum\b.*)$", readme.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(lines) >= 5
     monkeypatch.chdir(tmp_path)
@@ -159,12 +159,12 @@ def at(values: dict[str, Any], key: str) -> Any:
 
 
 def yaml_number(value: Any) -> Any:
-    """PyYAML reads 2e-5, which has no dot, as text; the configuration's YAML reads it as a number."""
+    """Return 2e-5 as a number, like OmegaConf; PyYAML reads it as text, since it has no dot."""
     return float(value) if isinstance(value, str) and re.fullmatch(r"[\d.]+e-?\d+", value) else value
 
 
 def configurable_classes() -> list[type]:
-    """The schema, the classes that `_target_` names in conf/, and those of their fields."""
+    """Return the schema, the classes in `_target_` nodes of conf/, and the classes of their fields."""
     targets = set()
     for file in FILES:
         targets |= set(re.findall(r"^\s*_target_: (\S+)$", (CONF / file).read_text(encoding="utf-8"), re.MULTILINE))
@@ -173,7 +173,7 @@ def configurable_classes() -> list[type]:
     waiting = [*SCHEMAS.values(), *map(locate, sorted(targets))]
     while waiting:
         annotation = waiting.pop(0)
-        if annotation is Provenance:  # no key: the program's own
+        if annotation is Provenance:  # internal, not a key
             continue
         if isinstance(annotation, type) and dataclasses.is_dataclass(annotation) and annotation not in found:
             found.append(annotation)
@@ -183,23 +183,23 @@ def configurable_classes() -> list[type]:
 
 
 @pytest.mark.parametrize("cls", configurable_classes(), ids=lambda cls: cls.__name__)
-def test_a_default_is_written_in_yaml_alone_and_every_field_has_a_line_on_it(cls):
+def test_defaults_are_only_in_yaml_and_every_field_has_a_docstring(cls):
     for field in dataclasses.fields(cls):
-        assert field.default is dataclasses.MISSING, f"{cls.__name__}.{field.name} has a default beside conf/"
+        assert field.default is dataclasses.MISSING, f"{cls.__name__}.{field.name} has a default outside conf/"
         default = field.default_factory
-        if default is not dataclasses.MISSING:  # for callers from Python, read from the one place where it is written
-            assert isinstance(default, ConfDefault), f"{cls.__name__}.{field.name} has a default beside conf/"
+        if default is not dataclasses.MISSING:  # for callers from Python, read from conf/
+            assert isinstance(default, ConfDefault), f"{cls.__name__}.{field.name} has a default outside conf/"
             assert default.key == field.name
             default()
         assert field.kw_only
     (tree,) = ast.parse(inspect.getsource(cls)).body
     for item, following in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(item, ast.AnnAssign):
-            said = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            assert said, f"{cls.__name__}.{ast.unparse(item.target)} has no line on it"
+            is_described = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            assert is_described, f"{cls.__name__}.{ast.unparse(item.target)} has no docstring"
 
 
-def test_python_composes_the_words_of_the_command_line_into_typed_objects():
+def test_compose_returns_typed_objects():
     arguments = ["model=tiny", "trainer.learning_rate=1", "languages=[es]", "model.prefix='a: '", "+trainer.epochs=2"]
     config = compose(arguments)
     assert isinstance(config, Config)
@@ -215,7 +215,7 @@ def test_python_composes_the_words_of_the_command_line_into_typed_objects():
     assert compose().seed == 42
 
 
-def test_the_recipes_have_the_values_of_the_recipe():
+def test_course_experiments_have_the_values_of_the_course():
     trainer = compose(["experiment=course_trainer", "corpus.path=PATH"])
     assert isinstance(trainer.trainer, TransformersTrainer)
     assert trainer.model.checkpoint == "google/mt5-small"
@@ -236,29 +236,29 @@ def test_the_recipes_have_the_values_of_the_recipe():
     assert loop.max_gradient_norm is None
 
 
-def test_a_checkpoint_of_ones_own_does_not_come_with_the_commit_of_the_options_own():
+def test_another_checkpoint_does_not_keep_the_options_revision():
     assert compose(["model=gpt2"]).model.revision is not None
     model = compose(["model=mt5_small", "model.checkpoint=distilbert/distilgpt2"]).model
     assert (model.checkpoint, model.revision, model.pickled_weights) == ("distilbert/distilgpt2", None, True)
     assert compose(["model.revision=abc", "model=gpt2", "model.checkpoint=a/b"]).model.revision == "abc"
 
 
-def test_words_in_python_may_allow_targets_as_those_of_the_command_line_do(monkeypatch, tmp_path):
+def test_compose_accepts_allow_targets(monkeypatch, tmp_path):
     (tmp_path / "filter").mkdir()
     (tmp_path / "filter/own.yaml").write_text("# @package filter.own\n_target_: own_filters.Own\n", encoding="utf-8")
     (tmp_path / "own_filters.py").write_text("class Own:\n    def keep(self, table): ...\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     arguments = ["filter=[own]", "allow_targets=[own_filters]"]
     assert type(compose(arguments, config_dir=".").filter["own"]).__name__ == "Own"
-    with pytest.raises(UserError, match=re.escape("'seed=1': give a list of arguments, ['seed=1']")):
+    with pytest.raises(UserError, match=re.escape("'seed=1': expected a list of arguments, ['seed=1']")):
         compose("seed=1")
 
 
-def test_a_value_beside_an_experiment_wins_over_it():
+def test_argument_takes_precedence_over_an_experiment():
     assert compose(["trainer.epochs=1", "experiment=course_trainer", "corpus.path=PATH"]).trainer.epochs == 1
 
 
-def test_of_several_values_for_a_key_the_last_one_counts():
+def test_last_value_of_a_key_applies():
     assert compose(["seed=1", "seed=2"]).seed == 2
     assert compose(["seed=1", "seed=2", "seed=1"]).seed == 1
 
@@ -266,13 +266,13 @@ def test_of_several_values_for_a_key_the_last_one_counts():
 @pytest.mark.parametrize(
     "arguments", [["trainer.epochz=1"], ["trainer.epochs=x"], ["trainr=accelerate"], ["seed"], ["a b"]]
 )
-def test_a_wrong_word_raises_a_user_error_of_one_line(arguments):
+def test_invalid_argument_raises_a_one_line_user_error(arguments):
     with pytest.raises(UserError) as raised:
         compose(arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_folder_of_ones_own_adds_options(tmp_path):
+def test_users_folder_adds_options(tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment/quick.yaml").write_text(
         "# @package _global_\ntrainer:\n  epochs: 1\n  learning_rate: 1e-3\nlanguages: [es]\n", encoding="utf-8"
@@ -284,14 +284,14 @@ def test_a_folder_of_ones_own_adds_options(tmp_path):
 
 
 def swept(*arguments: str) -> list[Job]:
-    """The jobs of a sweep."""
+    """Return the jobs of a sweep."""
     composer = Composer("train")
     jobs = listed_sweep(composer, composer.parse(arguments)).jobs
     assert jobs is not None
     return jobs
 
 
-def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
+def test_sweeps_have_a_job_for_each_combination():
     assert [job.arguments for job in swept("seed=1,2", "trainer.epochs=3")] == [
         ["seed=1", "trainer.epochs=3"],
         ["seed=2", "trainer.epochs=3"],
@@ -305,11 +305,11 @@ def test_sweeps_over_values_lists_and_groups_yield_a_job_for_each_combination():
     assert models == ["google-t5/t5-base", "google-t5/t5-small"]
 
 
-def test_a_sweep_over_all_options_of_a_group_takes_those_that_help_lists():
+def test_glob_sweep_covers_the_options_that_help_lists():
     assert [job.arguments for job in swept("model=glob(*)")] == [
         [f"model={o}"] for o in Composer("train").groups["model"]
     ]
 
 
-def test_no_experiment_is_the_default_and_can_be_asked_for():
+def test_experiment_null_is_the_default():
     assert compose(["experiment=null"]).provenance.resolved == compose().provenance.resolved

@@ -1,4 +1,4 @@
-"""`resume=RUN` and `run=RUN`: an earlier run's own configuration, and what the command line replaces of it."""
+"""`resume=RUN` and `run=RUN`: an earlier run's configuration with command-line arguments applied."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from bisum.errors import UserError
 from bisum.runs.record import read_record
 from bisum.training.seq2seq_trainer import TransformersTrainer
 
-WORDS = [
+ARGUMENTS = [
     "seed=7",
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=8",
@@ -39,22 +39,22 @@ WORDS = [
     "cache_dir=cache",
     "log=quiet",
 ]
-"""A tiny run, few of whose values are the defaults."""
+"""A tiny run with few default values."""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The directory of a finished run; nothing in it may be changed."""
+    """The directory of a finished run; tests must not change it."""
     directory = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory.parent)
-        train(compose(WORDS), directory)
+        train(compose(ARGUMENTS), directory)
     return directory
 
 
 @pytest.fixture
 def run(trained, tmp_path, monkeypatch) -> Path:
-    """A copy of the finished run, `run` in the current folder."""
+    """A copy of the finished run as `run` in the current folder."""
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(trained, "run"))
 
@@ -64,12 +64,12 @@ def evaluated(*arguments: str) -> Config:
 
 
 def continued(run, *arguments: str) -> Config:
-    """The configuration with which a run goes on."""
+    """Return the configuration for resuming a run."""
     return configure(Composer("train"), [*arguments, f"resume={quoted(str(run))}"])
 
 
-def told(*arguments: str, command: str = "evaluate") -> str:
-    """Return the one line in which a command line is refused."""
+def refusal(*arguments: str, command: str = "evaluate") -> str:
+    """Return the one-line error message for a command line."""
     with pytest.raises(UserError) as raised:
         configure(Composer(command), arguments)
     assert len(str(raised.value).splitlines()) == 1
@@ -77,7 +77,7 @@ def told(*arguments: str, command: str = "evaluate") -> str:
 
 
 def record_of(run: Path, **changes: Any) -> dict[str, Any]:
-    """Change entries of a run's `run.json` (None: take them out) and return all of it."""
+    """Change entries of a run's `run.json` (None: delete) and return the whole record."""
     record = {**json.loads((run / "run.json").read_text("utf-8")), **changes}
     record = {key: value for key, value in record.items() if value is not None}
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
@@ -85,7 +85,7 @@ def record_of(run: Path, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("arguments", [("evaluate",), ("summarize", "split=test")])
-def test_a_runs_own_configuration_is_used_but_for_what_must_differ(arguments, run, call_bisum):
+def test_run_uses_the_runs_configuration_except_machine_keys(arguments, run, call_bisum):
     shown = call_bisum(*arguments, "run", "--cfg", "job")
     assert (shown.code, shown.err) == (0, "")
     record = record_of(run)
@@ -100,7 +100,7 @@ def test_a_runs_own_configuration_is_used_but_for_what_must_differ(arguments, ru
     assert not [key for key in ("seed", "filter", "generation", "trainer") if values[key] == defaults[key]]
 
 
-def test_texts_are_summarized_with_what_concerns_the_model_alone(run):
+def test_summarizing_texts_uses_only_the_runs_model_keys(run):
     own, defaults = record_of(run)["config"], compose().provenance.resolved
     own["metric"] = {"gone": {"_target_": "gone.Metric"}}
     record_of(run, config=own)
@@ -116,17 +116,17 @@ def test_texts_are_summarized_with_what_concerns_the_model_alone(run):
         assert values[key] == defaults[key]
 
 
-def test_a_run_whose_filter_is_not_there_any_longer_summarizes_texts_but_no_rows(run):
+def test_run_with_a_missing_filter_class_summarizes_texts_but_not_rows(run):
     config = record_of(run)["config"]
     config["filter"] = {"own": {"_target_": "gone.Own"}}
     record_of(run, config=config)
     assert configure(Composer("summarize"), ["run=run"]).model.max_summary_tokens == 12
-    refused = "run/run.json: filter.own._target_: 'gone.Own' is not allowed"
+    expected = "run/run.json: filter.own._target_: 'gone.Own' is not allowed"
     for argument in ("rows=[1]", "ids=[a]", "split=test"):
-        assert told("run=run", argument, command="summarize").startswith(refused)
+        assert refusal("run=run", argument, command="summarize").startswith(expected)
 
 
-def test_the_options_that_a_run_chose_are_still_known(run):
+def test_choices_of_the_run_are_kept(run):
     chosen = record_of(run)["choices"]
     assert chosen["trainer"] == "seq2seq_trainer"
     assert evaluated("run=run").provenance.choices == chosen
@@ -136,22 +136,22 @@ def test_the_options_that_a_run_chose_are_still_known(run):
     assert (config.seed, config.generation.num_beams, config.model.max_summary_tokens) == (7, 1, 12)
 
 
-def test_words_replace_single_values_of_a_run_its_models_limits_and_seed_too(run):
+def test_arguments_replace_single_values_of_a_run(run):
     config = evaluated("run=run", "model.max_summary_tokens=9", "seed=1", "generation={num_beams: 3}", "log=info")
     assert (config.model.max_summary_tokens, config.seed, config.log) == (9, 1, "info")
     assert (config.generation.num_beams, config.generation.length_penalty) == (3, 1.0)
     assert config.model.max_document_tokens == 64
 
 
-def test_a_record_from_which_keys_were_deleted_is_refused_by_the_name_of_its_file(run):
+def test_record_with_deleted_keys_is_refused_with_its_file_name(run):
     config = record_of(run)["config"]
     del config["trainer"]["epochs"]
     record_of(run, config=config)
-    assert told("run=run") == "run/run.json: trainer.epochs: is missing"
-    assert told("run=run", "trainer.epochs=0") == "trainer.epochs: expected a whole number >= 1, not 0"
+    assert refusal("run=run") == "run/run.json: trainer.epochs: is missing"
+    assert refusal("run=run", "trainer.epochs=0") == "trainer.epochs: expected a whole number >= 1, not 0"
 
 
-def test_of_a_finished_run_the_tested_checkpoint_is_used_of_another_the_best_so_far(run):
+def test_finished_run_uses_its_tested_checkpoint_and_unfinished_run_its_best(run):
     record_of(run, test={"checkpoint": "epoch-1"}, best={"epoch": 2.0})
     assert evaluated("run=run").model.checkpoint == "run/checkpoints/epoch-1"
     record_of(run, status="interrupted")
@@ -162,72 +162,74 @@ def test_of_a_finished_run_the_tested_checkpoint_is_used_of_another_the_best_so_
     assert config.model.checkpoint == str(run.resolve() / "checkpoints/epoch-1.5")
 
 
-def test_a_checkpoint_inside_a_run_comes_with_the_runs_configuration(run, monkeypatch):
+def test_checkpoint_inside_a_run_uses_the_runs_configuration(run, monkeypatch):
     config = evaluated("run=run/checkpoints/epoch-1/")
     assert (config.model.checkpoint, config.seed) == ("run/checkpoints/epoch-1", 7)
     monkeypatch.chdir(run / "checkpoints/epoch-2")
     assert evaluated("run=.").seed == 7
 
 
-def test_a_damaged_checkpoint_is_refused_and_the_others_are_named(run):
+def test_damaged_checkpoint_is_refused_and_the_others_are_suggested(run):
     record_of(run, test={"checkpoint": "epoch-2"})
     weights = run / "checkpoints/epoch-2/model.safetensors"
-    (weights.parent / "optimizer.safetensors").unlink()  # nothing but training needs it
+    (weights.parent / "optimizer.safetensors").unlink()  # only training needs it
     assert evaluated("run=run").model.checkpoint == str(weights.parent)
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     problem = "run: 'run/checkpoints/epoch-2' is damaged (model.safetensors has changed)"
-    assert told("run=run") == f"{problem}; there is also run/checkpoints/epoch-1"
-    assert told("run=run/checkpoints/epoch-2").startswith(problem)
+    assert refusal("run=run") == f"{problem}; use run/checkpoints/epoch-1"
+    assert refusal("run=run/checkpoints/epoch-2").startswith(problem)
     assert evaluated("run=run/checkpoints/epoch-1").seed == 7
     shutil.rmtree(weights.parent)
-    assert told("run=run").startswith("run: 'run/checkpoints/epoch-2' is damaged (its manifest is missing or broken)")
+    assert refusal("run=run").startswith(
+        "run: 'run/checkpoints/epoch-2' is damaged (its manifest is missing or broken)"
+    )
 
 
 def test_a_run_without_a_best_checkpoint_is_refused(run):
     record_of(run, status="interrupted", test=None, best=None)
-    line = "run: 'run' has evaluated none of its checkpoints yet; name one, such as run/checkpoints/epoch-2"
-    assert told("run=run").startswith(line)
+    line = "run: 'run' has no evaluated checkpoint yet; choose one, such as run/checkpoints/epoch-2"
+    assert refusal("run=run").startswith(line)
     shutil.rmtree(run / "checkpoints")
-    assert told("run=run") == "run: 'run' has no checkpoint (its status: interrupted)"
+    assert refusal("run=run") == "run: 'run' has no checkpoint (status: interrupted)"
     record_of(run, job="baseline")
-    assert told("run=run") == "run: 'run' is of `bisum baseline`, which trains no model"
+    assert refusal("run=run") == "run: 'run' is a run of `bisum baseline`, which trains no model"
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"),
+    ("argument", "message"),
     [
-        ("model=mt5_small", "the model is that of 'run'; leave one of the two out"),
-        ("model.checkpoint=t5-small", "the model is that of 'run'"),
-        ("model.revision=abc", "the model is that of 'run'"),
-        ("model.architecture.d_model=64", "the model is that of 'run'"),
-        ("experiment=course_trainer", "give only the keys to change"),
-        ("~trainer.epochs", "give only the keys to change"),
+        ("model=mt5_small", "conflicts with run 'run', which already sets the model; drop one"),
+        ("model.checkpoint=t5-small", "conflicts with run 'run'"),
+        ("model.revision=abc", "conflicts with run 'run'"),
+        ("model.architecture.d_model=64", "conflicts with run 'run'"),
+        ("experiment=course_trainer", "only change single keys"),
+        ("~trainer.epochs", "only change single keys"),
         ("trainer.epochz=1", "trainer.epochz: no such key, did you mean 'epochs'?"),
         ("model.max_summary_tokens=1", "model.max_summary_tokens: expected a whole number >= 2"),
         ("resume=run", "resume: only a single `bisum train` continues a run"),
         ("languages=[es", "cannot be read"),
     ],
 )
-def test_what_a_runs_configuration_does_not_take(argument, said, run, call_bisum, one_line):
-    assert said in one_line(call_bisum("evaluate", "run", argument))
+def test_invalid_argument_for_a_run_is_refused(argument, message, run, call_bisum, one_line):
+    assert message in one_line(call_bisum("evaluate", "run", argument))
     assert [path.name for path in Path().iterdir()] == ["run"]
 
 
-def test_languages_may_be_others_than_those_of_the_metric_that_chose_the_best(run):
+def test_languages_can_differ_from_the_best_metrics_language(run):
     config = record_of(run)["config"]
     config["trainer"]["best_metric"] = "eval/en/rougeL"
     record_of(run, config=config)
     assert evaluated("run=run", "languages=[es]").languages == ["es"]
 
 
-def test_a_sweeps_directory_is_refused_and_a_run_of_it_named(run):
+def test_sweep_directory_is_refused_and_one_of_its_runs_is_suggested(run):
     Path("sweep").mkdir()
     run.rename("sweep/0")
-    assert told("run=sweep").endswith("it holds a sweep's runs, such as sweep/0")
+    assert refusal("run=sweep").endswith("it contains the runs of a sweep, such as sweep/0")
 
 
-def test_a_checkpoint_that_no_run_tells_of_comes_with_the_defaults(run, tmp_path):
+def test_checkpoint_outside_a_run_uses_the_defaults(run, tmp_path):
     plain = Path(shutil.copytree(run / "checkpoints/epoch-1", "plain"))
     config = evaluated("run=plain")
     expected = compose(["model.checkpoint=plain"]).provenance.resolved
@@ -238,22 +240,22 @@ def test_a_checkpoint_that_no_run_tells_of_comes_with_the_defaults(run, tmp_path
     config = evaluated("run=plain", "model=t5_small", "experiment=null")
     assert (config.model.checkpoint, config.model.revision, config.model.prefix) == ("plain", None, "summarize: ")
     assert config.provenance.choices["model"] == "t5_small"
-    assert told("run=plain", "model.checkpoint=other") == (
-        "'model.checkpoint=other': the model is that of 'plain'; leave one of the two out"
+    assert refusal("run=plain", "model.checkpoint=other") == (
+        "'model.checkpoint=other': conflicts with run 'plain', which already sets the model; drop one"
     )
     (plain / "config.json").unlink()
-    assert told("run=plain") == "run: 'plain' is neither a run directory nor a checkpoint: no run.json, no config.json"
+    assert refusal("run=plain") == "run: 'plain' has neither run.json (a run) nor config.json (a checkpoint)"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "summarize"])
-def test_an_option_beside_a_checkpoint_does_not_make_it_read_pickles(command, run):
+def test_model_option_does_not_allow_pickles_in_another_checkpoint(command, run):
     shutil.copytree(run / "checkpoints/epoch-1", "plain")
     arguments = ["run=plain", "model=mt5_small"]
     assert configure(Composer(command), arguments).model.pickled_weights is False
     assert configure(Composer(command), [*arguments, "model.pickled_weights=true"]).model.pickled_weights is True
 
 
-def test_any_other_name_is_one_of_the_hub():
+def test_any_other_name_is_a_hub_name():
     config = evaluated("run=google/mt5-small", "model=mt5_small")
     assert (config.model.checkpoint, config.model.revision) == ("google/mt5-small", None)
     assert config.model.pickled_weights is False
@@ -261,7 +263,7 @@ def test_any_other_name_is_one_of_the_hub():
     assert configure(Composer("summarize"), ["run=gpt2"]).model.checkpoint == "gpt2"
 
 
-def test_what_looks_like_an_interpolation_in_a_run_is_none(run, monkeypatch):
+def test_recorded_text_is_not_interpolated(run, monkeypatch):
     monkeypatch.setenv("SECRET", "hunter2")
     config = record_of(run)["config"]
     config["model"]["prefix"] = r"${oc.env:SECRET} \${seed}: "
@@ -270,7 +272,7 @@ def test_what_looks_like_an_interpolation_in_a_run_is_none(run, monkeypatch):
     assert evaluated("run=run", "seed=3", "trainer.epochs=${seed}").trainer.epochs == 3
 
 
-def test_a_directory_whose_name_means_something_to_hydra_is_found(run, call_bisum):
+def test_directory_name_with_hydra_syntax_is_found(run, call_bisum):
     name = "it's, [a] ${HOME} = {run}\\"
     run.rename(name)
     done = call_bisum("evaluate", name, "--cfg", "job", "--package", "model.checkpoint")
@@ -278,31 +280,31 @@ def test_a_directory_whose_name_means_something_to_hydra_is_found(run, call_bisu
     assert re.fullmatch(re.escape(name) + r"/checkpoints/epoch-\d\n", done.out)
 
 
-def test_all_runs_are_there_before_the_first_is_evaluated(run, call_bisum, one_line):
+def test_missing_run_is_reported_before_the_first_evaluation(run, call_bisum, one_line):
     assert "no directory './no'" in one_line(call_bisum("evaluate", "run", "./no"))
     assert "no directory './no'" in one_line(call_bisum("evaluate", "-m", "run=run,./no", "split=validation"))
     assert [path.name for path in Path().iterdir()] == ["run"]
     Path("empty").mkdir()
-    assert "'empty' is neither a run directory nor a checkpoint" in one_line(call_bisum("evaluate", "run", "empty"))
+    assert "'empty' has neither run.json (a run) nor config.json" in one_line(call_bisum("evaluate", "run", "empty"))
     assert {path.name for path in Path().iterdir()} == {"run", "empty"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["run=run", "run=other"], "'run=run' and 'run=other': two values for run"),
-        (["run=run", "hydra.run.dir=x"], "'hydra.run.dir=x': bisum summarize makes no run directory"),
-        ("run=run", "'run=run': give a list of arguments, ['run=run']"),
+        (["run=run", "run=other"], "run: 'run=run' conflicts with 'run=other'; drop one"),
+        (["run=run", "hydra.run.dir=x"], "'hydra.run.dir=x': bisum summarize has no run directory"),
+        ("run=run", "'run=run': expected a list of arguments, ['run=run']"),
     ],
 )
-def test_words_given_in_python_that_do_not_fit_are_refused_in_one_line(arguments, said, run):
-    with pytest.raises(UserError, match=re.escape(said)) as raised:
+def test_invalid_arguments_from_python_are_refused_in_one_line(arguments, message, run):
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
         configure(Composer("summarize"), arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("entry", "value", "said"),
+    ("entry", "value", "message"),
     [
         ("config", {}, "config.model must be an object"),
         ("config.model", None, "config.model must be an object"),
@@ -321,18 +323,18 @@ def test_words_given_in_python_that_do_not_fit_are_refused_in_one_line(arguments
         ("seconds", "none", "seconds must be an object"),
     ],
 )
-def test_an_entry_of_another_type_than_bisum_writes_is_named(entry, value, said, run):
+def test_record_entry_of_the_wrong_type_is_reported(entry, value, message, run):
     record = record_of(run)
     *parents, name = entry.split(".")
     (record[parents[0]] if parents else record)[name] = value
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    line = f"'run/run.json': {said}, as bisum wrote it"
-    assert told("run=run") == told("run=run", command="summarize") == line
+    line = f"'run/run.json': {message}, as bisum wrote it"
+    assert refusal("run=run") == refusal("run=run", command="summarize") == line
     with pytest.raises(UserError, match=re.escape(line)):
         continued("run")
 
 
-def test_what_is_evaluated_is_what_was_asked_for(run, call_bisum):
+def test_evaluated_checkpoints_are_the_requested_ones(run, call_bisum):
     done = call_bisum("evaluate", "run", "run/checkpoints/epoch-1", "split=validation", "hydra.sweep.dir=out")
     assert done.code == 0, done.err
     best = record_of(run)["test"]["checkpoint"]
@@ -342,10 +344,10 @@ def test_what_is_evaluated_is_what_was_asked_for(run, call_bisum):
         assert record["config"]["model"]["checkpoint"] == f"run/checkpoints/{checkpoint}"
         assert (record["config"]["seed"], record["config"]["split"]) == (7, "validation")
         assert record["choices"]["trainer"] == "seq2seq_trainer"
-    assert "is of `bisum evaluate`, which trains no model" in call_bisum("evaluate", "out/0").err
+    assert "is a run of `bisum evaluate`, which trains no model" in call_bisum("evaluate", "out/0").err
 
 
-def test_summaries_need_no_run_directory_and_nothing_else_is_written(run, call_bisum):
+def test_summarize_writes_no_run_directory(run, call_bisum):
     done = call_bisum("summarize", "run", "--", "A text.", "${seed} = -m")
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) == 2
@@ -354,14 +356,14 @@ def test_summaries_need_no_run_directory_and_nothing_else_is_written(run, call_b
 
 @pytest.fixture
 def earlier(tmp_path) -> dict[str, Any]:
-    """The configuration of an earlier run in `tmp_path`, none of whose values are the defaults."""
+    """The configuration of an earlier run in `tmp_path`, with values that are not the defaults."""
     arguments = ["corpus=marc", "corpus.path=reviews", "trainer.epochs=7", "generation.num_beams=4", "languages=[es]"]
     config = compose(arguments).provenance.resolved
     (tmp_path / "run.json").write_text(json.dumps({"job": "train", "config": config}), encoding="utf-8")
     return config
 
 
-def test_a_resumed_run_keeps_all_that_the_command_line_does_not_name(earlier, tmp_path):
+def test_resumed_run_keeps_values_not_on_the_command_line(earlier, tmp_path):
     assert continued(tmp_path).provenance.resolved == earlier
     config = continued(tmp_path, "trainer.patience=2")
     expected = json.loads(json.dumps(earlier))
@@ -370,7 +372,7 @@ def test_a_resumed_run_keeps_all_that_the_command_line_does_not_name(earlier, tm
     assert config.trainer.epochs == 7
 
 
-def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier, tmp_path):
+def test_resumed_run_replaces_a_whole_group_from_the_command_line(earlier, tmp_path):
     config = compose([f"resume={tmp_path}", "trainer=seq2seq_trainer", "trainer.epochs=9"])
     assert isinstance(config.trainer, TransformersTrainer)
     assert config.provenance.choices == {"trainer": "seq2seq_trainer"}
@@ -384,12 +386,12 @@ def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["experiment=course_trainer"], "'experiment=course_trainer' makes another experiment"),
-        (["seed=1"], "'seed=1' makes another experiment"),
-        (["model=mt5_small"], "'model=mt5_small' makes another experiment"),
-        (["~trainer.epochs"], "'~trainer.epochs' makes another experiment"),
+        (["experiment=course_trainer"], "'experiment=course_trainer': changes the experiment"),
+        (["seed=1"], "'seed=1': changes the experiment"),
+        (["model=mt5_small"], "'model=mt5_small': changes the experiment"),
+        (["~trainer.epochs"], "'~trainer.epochs': changes the experiment"),
         (["trainer.epochz=1"], "trainer.epochz: no such key, did you mean 'epochs'?"),
         (["+anything=1"], "anything: no such key"),
         (["trainer.epochs=0"], "trainer.epochs: expected a whole number >= 1, not 0"),
@@ -397,14 +399,14 @@ def test_a_resumed_run_takes_a_whole_group_from_the_command_line(earlier, tmp_pa
         (["corpus=marc"], "corpus.path: needs a value"),
     ],
 )
-def test_what_a_resumed_run_refuses(earlier, tmp_path, arguments, said):
-    with pytest.raises(UserError, match=re.escape(said)) as raised:
+def test_invalid_argument_of_a_resumed_run_is_refused(earlier, tmp_path, arguments, message):
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
         continued(tmp_path, *arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "is not a run directory: it has no run.json"),
         ("{broken", "cannot be read"),
@@ -414,15 +416,15 @@ def test_what_a_resumed_run_refuses(earlier, tmp_path, arguments, said):
         (b"\xff\xfe", "cannot be read"),
     ],
 )
-def test_a_directory_that_is_no_run_is_told(tmp_path, content, said):
+def test_directory_without_a_valid_record_is_reported(tmp_path, content, message):
     if content is not None:
         (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=said) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         read_record(str(tmp_path))
     assert str(tmp_path) in str(raised.value)
 
 
-def test_a_run_directory_that_is_not_there_is_told(tmp_path):
+def test_missing_run_directory_is_reported(tmp_path):
     with pytest.raises(UserError, match="is not a run directory"):
         read_record(str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"is not a run directory|cannot be read|is a file"):

@@ -1,4 +1,4 @@
-"""A run is a function of its configuration: the environment changes no number, and no launcher starts several runs."""
+"""The environment cannot change a run's results, and no launcher can start several processes."""
 
 import os
 
@@ -18,36 +18,36 @@ LAUNCHERS = [
 
 
 @pytest.mark.parametrize(("name", "value"), LAUNCHERS)
-def test_several_processes_are_refused_in_one_line_that_names_the_variable(name, value, monkeypatch):
+def test_several_processes_are_refused_in_one_line_with_the_variable(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=rf"^{name}={value}: bisum runs in one process; start it without torchrun, .*"):
         check_environment()
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("ACCELERATE_MIXED_PRECISION", "bf16", "; unset it and set hardware.precision instead"),
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4", "; unset it and set trainer.gradient_accumulation instead"),
-        ("ACCELERATE_USE_FSDP", "true", "which accelerate launch sets; unset it"),
-        ("FSDP_VERSION", "2", "which accelerate launch sets; unset it"),
-        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1", "it would change what a run computes"),
-        ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16", "it would change what a run computes"),
+        ("ACCELERATE_USE_FSDP", "true", "bisum does not support Accelerate's own settings; unset it"),
+        ("FSDP_VERSION", "2", "bisum does not support Accelerate's own settings; unset it"),
+        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1", "would change the results of a run"),
+        ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16", "would change the results of a run"),
         ("XLA_USE_BF16", "1", "; unset it and set hardware.precision instead"),
-        ("USE_HUB_KERNELS", "1", "it would change what a run computes"),
-        ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1", "it lets files execute code"),
+        ("USE_HUB_KERNELS", "1", "would change the results of a run"),
+        ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1", "would allow files to run code"),
     ],
 )
-def test_what_would_change_a_number_is_refused_with_the_key_that_does_it(name, value, said, monkeypatch):
+def test_variable_that_changes_results_is_refused(name, value, message, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError) as raised:
         check_environment()
     assert str(raised.value).startswith(f"{name}='{value}': ")
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_variables_of_a_single_process_are_removed_and_harmless_ones_stay(monkeypatch):
+def test_single_process_variables_are_removed_and_harmless_ones_kept(monkeypatch):
     alone = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29599"}
     harmless = {
         "ACCELERATE_LOG_LEVEL": "info",
@@ -64,7 +64,7 @@ def test_variables_of_a_single_process_are_removed_and_harmless_ones_stay(monkey
 
 
 @pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_variables_left_by_an_allocation_change_no_number(
+def test_single_process_variables_do_not_change_results(
     backend, call_bisum, small, trained, read, tmp_path, monkeypatch
 ):
     for name in ("RANK", "LOCAL_RANK", "GROUP_RANK"):
@@ -89,7 +89,7 @@ def test_a_launcher_is_refused_within_seconds_on_the_command_line(run_bisum, one
     assert run_bisum("--cfg", "job", cwd=tmp_path, env=peers).code == 0
 
 
-def test_what_a_backend_does_to_the_environment_is_undone(monkeypatch):
+def test_changes_to_the_environment_are_undone(monkeypatch):
     monkeypatch.setenv("BISUM_TEST_KEPT", "before")
     with restored_environment():
         os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16"
@@ -98,12 +98,12 @@ def test_what_a_backend_does_to_the_environment_is_undone(monkeypatch):
     assert os.environ["BISUM_TEST_KEPT"] == "before"
 
 
-def test_a_trial_of_an_agent_is_one_run(monkeypatch, call_bisum, one_line):
+def test_sweep_inside_an_agents_trial_is_refused(monkeypatch, call_bisum, one_line):
     monkeypatch.setenv("WANDB_SWEEP_ID", "s")
     refuse_agent_sweep()
     monkeypatch.setenv("WANDB_RUN_ID", "abc12345")
     line = one_line(call_bisum("baseline", "-m", "evaluation.lead=1,2"))
-    assert line.startswith("bisum: WANDB_SWEEP_ID: a trial of a W&B agent is one run; leave -m out")
+    assert line.startswith("bisum: WANDB_SWEEP_ID: a trial of a W&B agent is a single run; drop -m")
     assert call_bisum("baseline", "--cfg", "job", "evaluation.lead=1").code == 0
 
 

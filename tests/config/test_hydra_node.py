@@ -1,4 +1,4 @@
-"""The `hydra` node is checked as bisum's own nodes are, on a single run too."""
+"""The `hydra` node is checked as strictly as bisum's own nodes, also for a single run."""
 
 import pytest
 
@@ -25,8 +25,8 @@ BAD = [
     ("hydra.callbacks=x", "hydra.callbacks: "),
     ("+hydra.callbacks.x=1", "hydra.callbacks.x: expected a mapping with a _target_, not 1"),
     ("+hydra.callbacks.x.y=1", "hydra.callbacks.x: expected a mapping with a _target_"),
-    ("hydra.searchpath=[nowhere]", "hydra.searchpath: there is no folder 'nowhere'"),
-    ("hydra.searchpath=['file://nowhere']", "hydra.searchpath: there is no folder 'nowhere'"),
+    ("hydra.searchpath=[nowhere]", "hydra.searchpath: no folder 'nowhere'"),
+    ("hydra.searchpath=['file://nowhere']", "hydra.searchpath: no folder 'nowhere'"),
     ("hydra.searchpath=x", "hydra.searchpath: expected a list such as [a,b] of text"),
     ("hydra.nope=1", "hydra.nope: no such key (valid: mode, searchpath, run, sweep,"),
     ("hydra.nope.x=1", "hydra.nope: no such key (valid: mode,"),
@@ -39,12 +39,12 @@ BAD = [
     ("hydra.job_logging=${nope}", "hydra.job_logging: bisum writes its own log"),
     ("hydra.job.env_set=${nope}", "hydra.job.env_set: not supported, because environment variables can start"),
     ("hydra.searchpath=['${nope}']", "hydra.searchpath[0]: Interpolation key 'nope' not found"),
-    ("hydra.job.num=3", "hydra.job.num: Hydra sets this itself; leave it out"),
-    ("+hydra.runtime.cwd=/", "hydra.runtime: Hydra sets this itself"),
-    ("hydra.overrides.task=[a]", "hydra.overrides: Hydra sets this itself"),
+    ("hydra.job.num=3", "hydra.job.num: set by Hydra itself; omit it"),
+    ("+hydra.runtime.cwd=/", "hydra.runtime: set by Hydra itself"),
+    ("hydra.overrides.task=[a]", "hydra.overrides: set by Hydra itself"),
     ("hydra.help.header=x", "hydra.help: has no effect"),
     ("+hydra.job_logging.a=1", "hydra.job_logging: bisum writes its own log"),
-    ("+hydra.defaults=[a]", "hydra.defaults: changes nothing here"),
+    ("+hydra.defaults=[a]", "hydra.defaults: has no effect"),
     ("hydra.mode=???", "hydra.mode: needs a value"),
     ("hydra.callbacks=???", "hydra.callbacks: needs a value"),
     ("hydra.job.chdir=5", "hydra.job.chdir: expected true or false or null, not 5"),
@@ -53,21 +53,21 @@ BAD = [
     ("hydra.sweep.subdir=null", "hydra.sweep.subdir: expected text, not null"),
     ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size: expected a whole number >= 1 or null, not 0"),
     ("hydra.sweeper.params={seed: [1]}", "hydra.sweeper.params"),
-    ("hydra={runtime: {cwd: /}}", "hydra.runtime: Hydra sets this itself"),
+    ("hydra={runtime: {cwd: /}}", "hydra.runtime: set by Hydra itself"),
     ("~hydra.verbose", "hydra.verbose: Hydra requires this key"),
     ("hydra/sweeper=nope", "hydra/sweeper=nope: no such option (valid: basic"),
     ("hydra/launcher=basik", "hydra/launcher=basik: no such option, did you mean 'basic'?"),
 ]
 
 
-@pytest.mark.parametrize(("argument", "said"), BAD, ids=[argument for argument, _ in BAD])
-def test_a_wrong_word_about_hydra_is_refused_in_one_line_that_names_the_key(argument, said, refusal):
+@pytest.mark.parametrize(("argument", "message"), BAD, ids=[argument for argument, _ in BAD])
+def test_invalid_hydra_argument_is_refused_in_one_line_with_its_key(argument, message, refusal):
     line = refusal([argument])
-    assert line.startswith(said)
+    assert line.startswith(message)
     assert "search path" not in line
 
 
-def test_a_group_of_ones_own_without_that_option_is_refused_without_hydras_search_path(tmp_path):
+def test_missing_option_of_a_users_group_is_refused_without_the_search_path(tmp_path):
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab/a.yaml").write_text("x: 1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"^lab=b: no such option \(valid: a\)$"):
@@ -77,11 +77,11 @@ def test_a_group_of_ones_own_without_that_option_is_refused_without_hydras_searc
 @pytest.mark.parametrize(
     "argument", ["hydra.verbose=true", "hydra.verbose=[bisum]", "hydra.job.chdir=false", "hydra/env=default"]
 )
-def test_what_is_right_is_taken(argument):
+def test_valid_hydra_argument_is_accepted(argument):
     assert compose([argument]).trainer.epochs
 
 
-def test_an_experiment_without_hydras_node_is_refused(tmp_path):
+def test_experiment_that_removes_the_hydra_node_is_refused(tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment/e.yaml").write_text("# @package _global_\nhydra: null\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"^experiment=e: "):
@@ -89,16 +89,16 @@ def test_an_experiment_without_hydras_node_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("# @package _global_\nhydra: {job: {num: 3}}\n", "hydra.job.num: Hydra sets this itself"),
-        ("# @package hydra\nruntime: {cwd: /}\n", "hydra.runtime: Hydra sets this itself"),
+        ("# @package _global_\nhydra: {job: {num: 3}}\n", "hydra.job.num: set by Hydra itself"),
+        ("# @package hydra\nruntime: {cwd: /}\n", "hydra.runtime: set by Hydra itself"),
         ("# @package _global_\nhydra: {job: {chdir: 5}}\n", "hydra.job.chdir: expected true or false or null, not 5"),
         ("# @package _global_\nhydra: {help: {header: x}}\n", "hydra.help: has no effect"),
     ],
 )
-def test_a_key_of_hydras_own_in_a_file_is_refused_with_the_file(tmp_path, write, text, said):
+def test_invalid_hydra_key_in_a_file_is_refused_with_the_file(tmp_path, write, text, message):
     write(tmp_path / "experiment/e.yaml", text)
     with pytest.raises(UserError) as raised:
         compose(["experiment=e"], config_dir=str(tmp_path))
-    assert str(raised.value).startswith(f"{tmp_path}/experiment/e.yaml: {said}")
+    assert str(raised.value).startswith(f"{tmp_path}/experiment/e.yaml: {message}")

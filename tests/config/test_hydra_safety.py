@@ -1,4 +1,4 @@
-"""No argument and no YAML file has Hydra run, import or write what it should not."""
+"""No argument or YAML file makes Hydra run, import or write something unsafe."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ REFUSED = [
     ("hydra.output_subdir=../../x", "hydra.output_subdir: '../../x' is not inside the run directory"),
     ("hydra.output_subdir=/tmp/x", "hydra.output_subdir: '/tmp/x' is not inside the run directory"),
     ("hydra.output_subdir=a/../../x", "hydra.output_subdir: 'a/../../x' is not inside the run directory"),
-    ("hydra.searchpath=['pkg://antigravity']", "hydra.searchpath: reading pkg://antigravity imports that package"),
-    ("+hydra.callbacks.x={_target_: hydra.conf.JobConf}", "hydra.callbacks.x._target_: must be a hydra.experimental."),
+    ("hydra.searchpath=['pkg://antigravity']", "hydra.searchpath: pkg://antigravity would import that package"),
+    ("+hydra.callbacks.x={_target_: hydra.conf.JobConf}", "hydra.callbacks.x._target_: must inherit from hydra.e"),
     ("+hydra.callbacks.x={_target_: hydra.utils.call}", "'hydra.utils' has no class 'call'"),
     ("+hydra.callbacks.x={_target_: os.system}", "hydra.callbacks.x._target_: 'os.system' is not allowed"),
     ("+hydra.job_logging.filters={x: {a: b}}", "hydra.job_logging: bisum writes its own log"),
@@ -33,20 +33,20 @@ REFUSED_IN_YAML = {
 }
 
 
-@pytest.mark.parametrize(("argument", "said"), REFUSED, ids=[argument for argument, _ in REFUSED])
-def test_a_word_is_refused_in_one_line_that_names_the_key(argument, said, refusal):
-    assert refusal([argument]).startswith(said)
+@pytest.mark.parametrize(("argument", "message"), REFUSED, ids=[argument for argument, _ in REFUSED])
+def test_unsafe_argument_is_refused_in_one_line_with_its_key(argument, message, refusal):
+    assert refusal([argument]).startswith(message)
 
 
-@pytest.mark.parametrize(("node", "said"), REFUSED_IN_YAML.items(), ids=list(REFUSED_IN_YAML))
-def test_a_file_of_the_users_is_refused_too(node, said, tmp_path, write, monkeypatch, refusal):
+@pytest.mark.parametrize(("node", "message"), REFUSED_IN_YAML.items(), ids=list(REFUSED_IN_YAML))
+def test_unsafe_file_is_refused(node, message, tmp_path, write, monkeypatch, refusal):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "mine/experiment/e.yaml", f"# @package _global_\nhydra:\n  {node}\n")
-    assert said in refusal(["experiment=e"], config_dir="mine")
+    assert message in refusal(["experiment=e"], config_dir="mine")
     assert not (tmp_path / "ran").exists()
 
 
-def test_settings_of_a_plugin_that_name_code_need_leave(tmp_path, write, monkeypatch, run_bisum):
+def test_plugin_settings_that_run_code_need_permission(tmp_path, write, monkeypatch, run_bisum):
     """hydra-optuna-sweeper imports and calls `custom_search_space`; submitit runs `setup` in a shell."""
     plugin = """
 from hydra.plugins.sweeper import Sweeper
@@ -61,14 +61,14 @@ class Search(Sweeper):
     arguments = ("baseline", "-m", "--config-dir", "mine", "hydra/sweeper=search")
     done = run_bisum(*arguments, cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
     assert done.code == 2
-    assert "hydra.sweeper.custom_search_space: runs what it names: 'hydra_plugins' is not allowed" in done.err
+    assert "hydra.sweeper.custom_search_space: would run code: 'hydra_plugins' is not allowed" in done.err
 
 
 @pytest.mark.parametrize("key", ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "output_subdir"])
-def test_the_name_of_a_directory_holds_no_secret(key, monkeypatch):
-    """It stands in `.hydra/`, `train.log` and a tracker's files."""
+def test_directory_names_contain_no_secrets(key, monkeypatch):
+    """Directory names are recorded in `.hydra/`, `train.log` and a tracker's files."""
     monkeypatch.setenv("PLANTED", "s3cr3t-value")
-    with pytest.raises(UserError, match=rf"^hydra\.{key}: comes from PLANTED in the environment, and is recorded; if "):
+    with pytest.raises(UserError, match=rf"^hydra\.{key}: would record the environment variable PLANTED; if "):
         compose([f"hydra.{key}='x-${{oc.env:PLANTED}}'"])
     monkeypatch.setenv("BISUM_RECORD_ENV", "OTHER PLANTED")
     compose([f"hydra.{key}='x-${{oc.env:PLANTED}}'"])

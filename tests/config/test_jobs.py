@@ -1,4 +1,4 @@
-"""A command line is parsed, composed and checked once, whatever it asks for."""
+"""A command line is parsed, composed and checked once."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from bisum.errors import UserError
 
 @pytest.fixture
 def counts(monkeypatch):
-    """How often arguments are parsed, and a configuration is composed and checked."""
+    """Counts of parsed arguments, compositions and checks."""
     counted = {"parse": [], "compose": 0, "check": 0}
     parse, compose, build = OverridesParser.parse_overrides, composition.compose_with_hydra, schema.build
 
@@ -46,11 +46,11 @@ def test_a_run_is_parsed_composed_and_checked_once(counts):
     arguments = ["split=test", "model=tiny", "trainer.epochs=3", "seed=7"]
     job = single_job(composer, composer.parse(arguments))
     assert (job.config.seed, job.config.trainer.epochs) == (7, 3)
-    # Hydra parses what it must see once more: the choice of an option.
+    # Hydra parses the choice of an option again.
     assert counts == {"parse": [tuple(arguments), ("model=tiny",)], "compose": 1, "check": 1}
 
 
-def test_a_sweep_composes_once_for_each_choice_of_options(counts):
+def test_sweep_composes_once_per_choice_of_options(counts):
     composer = Composer("train")
     jobs = listed_sweep(composer, composer.parse(["seed=1,2,3", "trainer.learning_rate=1e-3,1e-4", "model=tiny"])).jobs
     assert len(jobs) == 6
@@ -64,14 +64,14 @@ def test_a_sweep_composes_once_for_each_choice_of_options(counts):
     assert {argument for parsed in counts["parse"][1:] for argument in parsed} == {"model=tiny"}
 
 
-def test_a_sweep_over_options_composes_once_more_for_the_sweep_itself(counts):
+def test_sweep_over_options_composes_once_more_for_itself(counts):
     composer = Composer("train")
     jobs = listed_sweep(composer, composer.parse(["model=tiny,starter", "seed=1,2,3"])).jobs
     assert [job.config.provenance.choices["model"] for job in jobs] == ["tiny"] * 3 + ["starter"] * 3
     assert (counts["compose"], counts["check"]) == (3, 6)
 
 
-def test_jobs_of_one_sweep_share_nothing_but_their_directory():
+def test_jobs_of_a_sweep_share_only_their_directory():
     composer = Composer("train")
     first, second = listed_sweep(composer, composer.parse(["corpus.max_train_rows=1,2"])).jobs
     assert (first.config.corpus.max_train_rows, second.config.corpus.max_train_rows) == (1, 2)
@@ -84,22 +84,22 @@ def test_jobs_of_one_sweep_share_nothing_but_their_directory():
 def test_a_job_of_a_large_sweep_takes_at_most_a_tenth_of_a_second():
     composer = Composer("train")
     overrides = composer.parse(["seed=range(0,40)"])
-    began = time.process_time()
+    start = time.process_time()
     assert len(listed_sweep(composer, overrides).jobs) == 40
-    assert (time.process_time() - began) / 40 < 0.1
+    assert (time.process_time() - start) / 40 < 0.1
 
 
 @pytest.mark.parametrize("arguments", [["seed=1,2"], ["seed=choice(1,2)"], ["model=tiny,starter"], ["languages=en,es"]])
-def test_several_values_outside_a_sweep_are_refused_and_a_list_is_advised_only_where_one_fits(arguments):
+def test_several_values_outside_a_sweep_are_refused(arguments):
     composer = Composer("train")
     with pytest.raises(UserError) as raised:
         single_job(composer, composer.parse(arguments))
     key = arguments[0].partition("=")[0]
     advice = f"write {key}=[a,b] for a list, or " if key == "languages" else ""
-    assert str(raised.value) == f"{key}: several values; {advice}add -m for a job each"
+    assert str(raised.value) == f"{key}: several values; {advice}add -m for one job per value"
 
 
-def test_compose_may_be_called_in_threads_and_leaves_a_callers_own_hydra_alone(tmp_path):
+def test_compose_is_thread_safe_and_restores_the_callers_hydra(tmp_path):
     for name, seed in (("a", 11), ("b", 22)):
         (tmp_path / name / "experiment").mkdir(parents=True)
         text = f"# @package _global_\nseed: {seed}\n"
@@ -117,7 +117,7 @@ def test_compose_may_be_called_in_threads_and_leaves_a_callers_own_hydra_alone(t
         assert hydra.compose("main") == {"experiment": {"mine": 1}}
 
 
-def test_a_sweep_is_recorded_with_its_words_and_a_run_with_its_mode():
+def test_sweep_records_its_arguments_and_run_its_mode():
     composer = Composer("train")
     sweep = listed_sweep(composer, composer.parse(["seed=1,2", "trainer.epochs=3", "hydra.sweep.dir=s"]))
     assert sweep.composed.hydra.overrides.task == ["seed=1,2", "trainer.epochs=3"]
@@ -127,7 +127,7 @@ def test_a_sweep_is_recorded_with_its_words_and_a_run_with_its_mode():
     assert single_job(composer, composer.parse(["seed=1"])).composed.hydra.mode.name == "RUN"
 
 
-def test_a_mapping_of_a_sweep_is_merged_into_the_option_before_it():
+def test_mapping_is_merged_into_the_option_before_it():
     composer = Composer("train")
     arguments = ["model=tiny", "model={max_document_tokens: 9}", "seed=1,2"]
     jobs = listed_sweep(composer, composer.parse(arguments)).jobs

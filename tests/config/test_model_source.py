@@ -1,4 +1,4 @@
-"""Models that Python packages carry: `pkg://PACKAGE`."""
+"""Models in Python packages: `pkg://PACKAGE`."""
 
 import shutil
 from dataclasses import replace
@@ -17,12 +17,12 @@ from bisum.models.loading import load, load_reader
 STARTER = Path(bisum.__file__).parent / "assets" / "starter"
 
 
-def test_a_package_is_its_directory():
+def test_package_resolves_to_its_directory():
     assert located("pkg://bisum.assets.starter") == str(STARTER)
 
 
 @pytest.mark.parametrize("has_init", [True, False])
-def test_a_package_of_ones_own_carries_a_model(has_init, tmp_path, monkeypatch):
+def test_model_in_a_users_package_loads(has_init, tmp_path, monkeypatch):
     folder = tmp_path / "packaged_lab/small"
     shutil.copytree(STARTER, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     if has_init:
@@ -35,7 +35,7 @@ def test_a_package_of_ones_own_carries_a_model(has_init, tmp_path, monkeypatch):
     assert own.tokenizer("El niño").input_ids == starter.tokenizer("El niño").input_ids
 
 
-def test_no_code_of_the_package_is_run(tmp_path, monkeypatch):
+def test_no_code_of_the_package_runs(tmp_path, monkeypatch):
     (tmp_path / "packaged_trap/small").mkdir(parents=True)
     (tmp_path / "packaged_trap/__init__.py").write_text("raise RuntimeError")
     monkeypatch.syspath_prepend(tmp_path)
@@ -57,9 +57,9 @@ def test_no_code_of_the_package_is_run(tmp_path, monkeypatch):
         "a/b",
     ],
 )
-def test_a_package_that_there_is_not_is_told_in_one_line(package):
-    """`json.decoder` and `os` are modules and have no directory."""
-    line = f"model.checkpoint: 'pkg://{package}': no folder of an installed Python package is '{package}'"
+def test_missing_package_is_reported_in_one_line(package):
+    """`json.decoder` and `os` are modules without a directory."""
+    line = f"model.checkpoint: 'pkg://{package}': no installed Python package has the folder '{package}'"
     with pytest.raises(UserError) as raised:
         located(f"pkg://{package}")
     assert str(raised.value) == line
@@ -69,13 +69,13 @@ def test_a_package_that_there_is_not_is_told_in_one_line(package):
 
 
 @pytest.mark.parametrize("name", ["", "~nobody-here/x"])
-def test_a_name_that_is_none_is_told(name):
+def test_invalid_name_is_reported(name):
     with pytest.raises(UserError) as raised:
         located(name)
-    assert str(raised.value) == f"model.checkpoint: there is no directory '{name}'"
+    assert str(raised.value) == f"model.checkpoint: no directory '{name}'"
 
 
-def test_other_names_stay_what_they_are_but_for_the_home_directory(tmp_path, monkeypatch):
+def test_other_names_are_unchanged_except_the_home_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert located("~/models/a") == str(tmp_path / "models/a")
     assert located("google/mt5-small") == "google/mt5-small"
@@ -83,7 +83,7 @@ def test_other_names_stay_what_they_are_but_for_the_home_directory(tmp_path, mon
     assert located(str(tmp_path / "~")) == str(tmp_path / "~")
 
 
-def test_the_starters_weights_take_half_precision_on_disk_and_full_precision_in_use():
+def test_starter_weights_are_float16_on_disk_and_float32_in_memory():
     loaded = load(compose(["model=starter"]).model, 0, "float32")
     weights = loaded.model.state_dict()
     assert {weight.dtype for weight in weights.values()} == {torch.float32}

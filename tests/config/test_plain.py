@@ -1,4 +1,4 @@
-"""Settings of commands that compose nothing: each argument is read as the type of its key."""
+"""Settings of commands without composition: each argument is read by the type of its key."""
 
 from dataclasses import fields
 
@@ -20,7 +20,7 @@ def test_every_key_has_a_default(command):
     assert isinstance(plain_options(command, []), PLAIN_SCHEMAS[command])
 
 
-def test_defaults_stand_where_nothing_is_given():
+def test_missing_arguments_have_their_defaults():
     options = plain_options("compare", ["rows=7"])
     assert options == CompareOptions(**{**defaults_of("compare"), "rows": 7})
 
@@ -93,7 +93,7 @@ def test_a_value_has_the_type_of_its_key(argument, value):
     ],
     ids=lambda text: text[:20],
 )
-def test_what_does_not_fit_is_refused_with_its_key(argument, message):
+def test_invalid_value_is_refused_with_its_key(argument, message):
     with pytest.raises(UserError) as raised:
         plain_options("compare", [argument])
     assert str(raised.value).startswith(message)
@@ -101,25 +101,25 @@ def test_what_does_not_fit_is_refused_with_its_key(argument, message):
     assert len(str(raised.value)) < 300
 
 
-def test_a_key_that_is_nearly_right_is_suggested():
+def test_similar_key_is_suggested():
     with pytest.raises(UserError, match="metric: no such key, did you mean 'metrics'"):
         plain_options("compare", ["metric=[chrf]"])
 
 
-def test_each_wrong_key_has_its_line():
+def test_each_invalid_key_has_its_own_line():
     with pytest.raises(UserError) as raised:
         plain_options("compare", ["rows=x", "samples=y", "nothing=z"])
     assert {line.partition(":")[0] for line in str(raised.value).split("\n")} == {"rows", "samples", "nothing"}
 
 
 @pytest.mark.parametrize("arguments", [["by=chrf", "by=chrf"], ["rows=1", "split=test", "rows=2"]])
-def test_a_key_is_given_once(arguments):
-    with pytest.raises(UserError, match=f"'{arguments[-1]}': give {arguments[-1].partition('=')[0]} once"):
+def test_repeated_key_is_refused(arguments):
+    with pytest.raises(UserError, match=f"'{arguments[-1]}': {arguments[-1].partition('=')[0]} is given twice"):
         plain_options("compare", arguments)
 
 
 @pytest.mark.parametrize("argument", ["+by=chrf", "++by=chrf", "~by", "~by=chrf", "by"])
-def test_the_signs_of_hydra_are_refused(argument):
+def test_hydra_syntax_is_refused(argument):
     with pytest.raises(UserError) as raised:
         plain_options("compare", [argument])
-    assert str(raised.value) == f"'{argument}': bisum compare composes nothing; its settings are key=value"
+    assert str(raised.value) == f"'{argument}': bisum compare accepts only key=value settings"

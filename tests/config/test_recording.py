@@ -1,4 +1,4 @@
-"""What is recorded of a configuration holds no secret, and is enough to go on from."""
+"""A recorded configuration contains no secrets and is sufficient to resume from."""
 
 import json
 import threading
@@ -17,14 +17,14 @@ SECRET = "planted-s3cret-9876"
 
 
 def found(folder):
-    """The files below a folder that hold the secret."""
+    """Return the files below a folder that contain the secret."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
     return [str(path.relative_to(folder)) for path in files if SECRET.encode() in path.read_bytes()]
 
 
 @pytest.fixture
 def served(tmp_path):
-    """The URL of a file of rows with a signature, on a server of this machine."""
+    """The signed URL of a file of rows on a local server."""
     folder = tmp_path / "served"
     folder.mkdir()
     rows = [
@@ -46,7 +46,7 @@ def served(tmp_path):
 
 @pytest.mark.parametrize("tracker", [["tracker=none"], ["tracker=wandb", "tracker.mode=offline"], ["tracker=trackio"]])
 @pytest.mark.parametrize("way", ["argument", "variable"])
-def test_no_file_of_a_run_holds_a_signature(way, tracker, served, call_bisum, tmp_path, monkeypatch):
+def test_no_file_of_a_run_contains_a_signature(way, tracker, served, call_bisum, tmp_path, monkeypatch):
     if tracker == ["tracker=trackio"]:
         pytest.importorskip("trackio")
         monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "run/trackio"))
@@ -64,7 +64,7 @@ def test_no_file_of_a_run_holds_a_signature(way, tracker, served, call_bisum, tm
     assert recorded["from_environment"] == ([["corpus", "path"]] if way == "variable" else [])
 
 
-def test_no_file_of_a_sweep_holds_a_signature(served, call_bisum, tmp_path):
+def test_no_file_of_a_sweep_contains_a_signature(served, call_bisum, tmp_path):
     arguments = ["corpus=files", f'corpus.path="{served}"', "evaluation.bootstrap_samples=100", "hydra.sweep.dir=sweep"]
     done = call_bisum("baseline", "-m", *arguments, "evaluation.lead=1,2", "tracker=none")
     assert done.code == 0, done.err
@@ -72,7 +72,7 @@ def test_no_file_of_a_sweep_holds_a_signature(served, call_bisum, tmp_path):
     assert found(tmp_path) == []
 
 
-def test_a_run_goes_on_with_the_variable_and_not_without(call_bisum, one_line, small, read, tmp_path, monkeypatch):
+def test_resuming_needs_the_environment_variable(call_bisum, one_line, small, read, tmp_path, monkeypatch):
     monkeypatch.setenv("LEARNING_RATE", "0.01234567")
     rate = "trainer.learning_rate='${oc.decode:${oc.env:LEARNING_RATE}}'"
     arguments = [*small, "trainer.epochs=1", "tracker=none", "hydra.run.dir=run"]
@@ -88,23 +88,23 @@ def test_a_run_goes_on_with_the_variable_and_not_without(call_bisum, one_line, s
     assert call_bisum("resume=run", "trainer.epochs=3", "trainer.learning_rate=1e-3").code == 0
 
 
-def test_a_masked_url_is_asked_for_again(served, call_bisum, one_line, small, tmp_path):
+def test_masked_url_must_be_given_again(served, call_bisum, one_line, small, tmp_path):
     arguments = [argument for argument in small if not argument.startswith("corpus.")]
     url = f'corpus.path="{served}"'
     done = call_bisum(*arguments, "trainer.epochs=1", "corpus=files", url, "tracker=none", "hydra.run.dir=run")
     assert done.code == 0, done.err
     for command in (["resume=run", "trainer.epochs=2"], ["evaluate", "run"]):
         line = one_line(call_bisum(*command, "tracker=none"))
-        assert line.startswith("bisum: corpus.path: run.json does not store the secrets of 'http://127.0.0.1:")
+        assert line.startswith("bisum: corpus.path: run.json does not contain the secrets of 'http://127.0.0.1:")
         assert call_bisum(*command, url, "tracker=none").code == 0
     assert found(tmp_path) == []
 
 
-def test_values_that_are_no_secrets_are_recorded(monkeypatch):
+def test_variables_without_secrets_are_recorded(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     arguments = ["cache_dir=${oc.env:HOME}/x", "tracker.tags=['${oc.env:SLURM_JOB_ID}']"]
-    with pytest.raises(UserError, match=r"^tracker.tags: comes from SLURM_JOB_ID in the environment, and a tracker "):
+    with pytest.raises(UserError, match=r"^tracker.tags: would show others the environment variable SLURM_JOB_ID"):
         compose(arguments)
     monkeypatch.setenv(RECORD_VARIABLE, "OTHER, SLURM_*")
     recorded = compose(arguments).provenance.recorded.config
@@ -113,14 +113,16 @@ def test_values_that_are_no_secrets_are_recorded(monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["name", "group", "project", "entity"])
-def test_a_tracker_shows_no_variable(key, monkeypatch):
+def test_tracker_shows_no_variables(key, monkeypatch):
     monkeypatch.setenv("PLANTED", SECRET)
-    with pytest.raises(UserError, match=rf"^tracker.{key}: comes from PLANTED in the environment") as raised:
+    with pytest.raises(
+        UserError, match=rf"^tracker.{key}: would show others the environment variable PLANTED"
+    ) as raised:
         compose([f"tracker.{key}=x-${{oc.env:PLANTED}}"])
     assert SECRET not in str(raised.value)
 
 
-def test_a_value_that_passes_through_another_key_is_a_secret_too(monkeypatch):
+def test_secret_passed_through_another_key_is_masked(monkeypatch):
     monkeypatch.setenv("PLANTED", SECRET)
     arguments = [
         "cache_dir=/tmp/${oc.env:PLANTED}",
@@ -134,12 +136,12 @@ def test_a_value_that_passes_through_another_key_is_a_secret_too(monkeypatch):
     assert config.provenance.recorded.mask(f"in {SECRET}") == "in ${oc.env:PLANTED}"
 
 
-def test_a_strangers_record_resolves_nothing_else(call_bisum, one_line, small, tmp_path, monkeypatch):
+def test_untrusted_record_resolves_only_listed_expressions(call_bisum, one_line, small, tmp_path, monkeypatch):
     monkeypatch.setenv("PLANTED", SECRET)
     bisum.train(compose([*small, "trainer.epochs=1", "tracker=none"]), tmp_path / "run")
     path = tmp_path / "run/run.json"
     record = json.loads(path.read_text("utf-8"))
-    record["config"]["model"]["prefix"] = "${oc.env:PLANTED}"  # not listed: it is text
+    record["config"]["model"]["prefix"] = "${oc.env:PLANTED}"  # not listed, so text
     record["config"]["model"]["suffix"] = "${oc.select:model.prefix}"
     record["from_environment"] = [["model", "suffix"], ["nowhere", 3], "x"]
     path.write_text(json.dumps(record), encoding="utf-8")
@@ -149,7 +151,7 @@ def test_a_strangers_record_resolves_nothing_else(call_bisum, one_line, small, t
     assert "suffix: ${oc.select:model.prefix}" in done.out
 
 
-def test_a_record_chooses_no_folder_to_write_to(call_bisum, small, read, tmp_path):
+def test_record_cannot_choose_a_folder_to_write_to(call_bisum, small, read, tmp_path):
     pytest.importorskip("trackio")
     bisum.train(compose([*small, "trainer.epochs=1", "tracker=none"]), tmp_path / "run")
     record = read.record(tmp_path / "run")
@@ -161,7 +163,7 @@ def test_a_record_chooses_no_folder_to_write_to(call_bisum, small, read, tmp_pat
     (tmp_path / "run/run.json").write_text(json.dumps(record), encoding="utf-8")
     done = call_bisum("resume=run", "trainer.epochs=2")
     assert done.code == 2
-    assert f"names '{tmp_path / 'elsewhere'}', which contains no tracker files" in done.err
+    assert f"'{tmp_path / 'elsewhere'}' from run/run.json contains no tracker files" in done.err
     assert call_bisum("resume=run", "trainer.epochs=2", "tracker=none").code == 0
     assert not (tmp_path / "elsewhere").exists()
 
@@ -170,7 +172,7 @@ def test_a_record_chooses_no_folder_to_write_to(call_bisum, small, read, tmp_pat
     "argument",
     ["model.checkpoint='https://me:PASSWORD@host/model'", "corpus=hub corpus.repo='https://me:PASSWORD@host/x/y'"],
 )
-def test_a_url_with_a_login_is_no_model_and_no_repository(argument, call_bisum, one_line, tmp_path):
+def test_url_with_a_login_is_refused_as_model_or_repository(argument, call_bisum, one_line, tmp_path):
     line = one_line(call_bisum(*argument.split()))
     assert "'https://...@host/" in line
     assert "PASSWORD" not in line
@@ -204,7 +206,7 @@ def test_queries_and_logins_of_urls_are_masked(text, shown):
 
 
 @pytest.mark.parametrize("argument", ["trainer.optimizer=${oc.env:PLANTED}", "experiment=${oc.env:PLANTED}"])
-def test_a_message_shows_no_variable(argument, call_bisum, one_line, monkeypatch, tmp_path):
+def test_message_contains_no_variables(argument, call_bisum, one_line, monkeypatch, tmp_path):
     monkeypatch.setenv("PLANTED", SECRET)
     line = one_line(call_bisum(argument))
     assert "${oc.env:PLANTED}" in line
@@ -213,14 +215,14 @@ def test_a_message_shows_no_variable(argument, call_bisum, one_line, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["http://a?" + "." * 200_000 + "a", "://" * 100_000, "a://" + ":" * 200_000])
-def test_a_long_text_is_masked_quickly(text):
-    """A document may be such a text."""
-    began = time.perf_counter()
+def test_long_text_is_masked_quickly(text):
+    """Documents can contain such text."""
+    start = time.perf_counter()
     without_secrets(text)
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - start < 1
 
 
-def test_a_secret_that_occurs_elsewhere_damages_no_record(served, call_bisum, read, tmp_path, monkeypatch):
+def test_masking_does_not_damage_the_record(served, call_bisum, read, tmp_path, monkeypatch):
     monkeypatch.setenv("FOLDER", str(tmp_path / "served"))
     argument = '"' + served.replace("user=me", "split=validation") + '"'
     arguments = ["corpus=files", "evaluation.bootstrap_samples=100", "tracker=none", "split=validation"]
@@ -236,7 +238,7 @@ def test_a_secret_that_occurs_elsewhere_damages_no_record(served, call_bisum, re
     assert corpus["validation"] == f"{tmp_path}/served/rows.jsonl"
 
 
-def test_a_strangers_record_sends_no_variable_to_a_host(call_bisum, one_line, small, read, tmp_path, monkeypatch):
+def test_untrusted_record_cannot_send_a_variable_to_a_host(call_bisum, one_line, small, read, tmp_path, monkeypatch):
     monkeypatch.setenv("PLANTED", SECRET)
     bisum.train(compose([*small, "trainer.epochs=1", "tracker=none"]), tmp_path / "run")
     record = read.record(tmp_path / "run")
@@ -245,11 +247,13 @@ def test_a_strangers_record_sends_no_variable_to_a_host(call_bisum, one_line, sm
     record["from_environment"] = [["corpus", "path"]]
     (tmp_path / "run/run.json").write_text(json.dumps(record), encoding="utf-8")
     line = one_line(call_bisum("evaluate", "run", "tracker=none"))
-    assert line.startswith("bisum: corpus.path: run.json puts a variable into 'http://127.0.0.1:9/${oc.env:PLANTED}/")
+    assert line.startswith(
+        "bisum: corpus.path: run.json puts an environment variable into 'http://127.0.0.1:9/${oc.env:PLANTED}/"
+    )
 
 
 @pytest.mark.parametrize("mark", ["?", ";", "#"])
-def test_a_message_about_a_url_shows_no_secret_in_any_case_of_letters(mark, call_bisum, one_line):
+def test_message_about_a_url_contains_no_secret_in_any_case(mark, call_bisum, one_line):
     line = one_line(
         call_bisum(
             "baseline",

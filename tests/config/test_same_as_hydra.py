@@ -1,7 +1,7 @@
-"""bisum composes as Hydra itself does: the same arguments give the same configuration, and a sweep the same jobs.
+"""bisum's configurations and sweeps are identical to Hydra's own for the same arguments.
 
-bisum lets Hydra compose the groups and sets keys on a copy; what Hydra composes from all arguments at once is right.
-Since bisum sets a key whether it exists or not, Hydra is given `++key=value` for `key=value`.
+bisum lets Hydra compose the groups and sets keys on a copy; the reference is Hydra's composition of all arguments.
+Since bisum sets keys that do not exist, too, Hydra receives `++key=value` for `key=value`.
 """
 
 import random
@@ -37,14 +37,14 @@ def lines(text: str) -> list[str]:
 
 
 LINES = lines(r"""
-# No arguments but a command.
+# Only a command.
 train
 baseline
 explore
 evaluate
 summarize
 
-# Whole numbers, decimal numbers, true and false, nothing.
+# Integers, decimal numbers, booleans and null.
 seed=1
 seed=-7 evaluation.lead=1_000 evaluation.bootstrap_samples=0x10
 trainer.learning_rate=1e-3 trainer.weight_decay=-0.0 generation.length_penalty=.5
@@ -53,7 +53,7 @@ trainer.gradient_checkpointing=true generation.early_stopping=False trainer.deca
 model.prefix=null trainer.max_gradient_norm=NULL log=debug
 log='str(1)' seed='int(3.7)' trainer.warmup='float(2)' generation.early_stopping='bool(1)'
 
-# Text: bare, quoted, empty, with blanks, escapes, interpolations and words that are values elsewhere.
+# Text: bare, quoted, empty, with blanks, escapes, interpolations and texts that are values elsewhere.
 log='"a b"' model.prefix="'summarize: '" model.suffix='"#1: 100%"'
 log= model.prefix="''"
 model.prefix='"it'\''s: "' model.suffix="'it\\'s: '"
@@ -75,9 +75,9 @@ generation='{num_beams: 4, length_penalty: 0.8}' generation='{num_beams: 2}' eva
 generation=null
 generation=null generation.num_beams=2
 evaluation='{lead: 1, new: {a: [1, 2], b: c}}' evaluation='{new: {a: [3], d: null}}'
-evaluation.metrics='[{_target_: mine.Metric, words: [a, b]}]' evaluation.metrics.0.words=c
+evaluation.metrics='[{_target_: mine.Metric, arguments: [a, b]}]' evaluation.metrics.0.arguments=c
 
-# Keys below others, and keys that no file names.
+# Nested keys, and keys that are in no file.
 generation.num_beams=8 generation.new=1 trainer.arguments.x=1
 generation.deep.deeper.deepest=1 generation.deep='{other: 2}'
 trainer.arguments.torch_empty_cache_steps=100 trainer=seq2seq_trainer
@@ -89,17 +89,17 @@ corpus=wikilingua corpus.columns.document=text corpus.columns.new.1=x
 new='{a: 1}' new='{b: {c: 2}}' new.b.d=3
 new.a.b=1 new.a=2 seed.x=1
 new='${generation}' new.num_beams=3
-filter.own='{_target_: mine.Filter, words: [a, b]}' filter.long_titles=null
+filter.own='{_target_: mine.Filter, arguments: [a, b]}' filter.long_titles=null
 filter.long_titles.min_words=4 filter.long_titles='{min_words: 5}'
 model.architecture.d_model=256
 model.architecture='{d_model: 256, _target_: mine.Architecture}'
 
-# Words with one plus sign and with two.
+# Arguments with one plus sign and with two.
 +seed=1 ++log=debug
 +new=1 ++new=2 +new=3
 +trainer.arguments.x=1 ++trainer.arguments.y.z=2 trainer=seq2seq_trainer
 +languages=[de] ++languages=[fr] +evaluation='{new: {a: 1}}' ++evaluation='{new: {b: 2}}'
-++filter='{own: {_target_: mine.Filter}}' filter.own.words=[a]
+++filter='{own: {_target_: mine.Filter}}' filter.own.arguments=[a]
 ++model='{prefix: a, new: 2}'
 
 # Deletions.
@@ -113,7 +113,7 @@ new='{a: 1, b: 2}' ~new.a
 corpus=passages ~corpus@corpus.of
 corpus=passages ~corpus@corpus.of=sample
 
-# Several values for a key: the last one counts.
+# Several values for a key: the last one applies.
 seed=1 seed=2 seed=1
 log=debug log='{a: 1}' log.b=2
 trainer.epochs=1 generation='{num_beams: 2}' trainer.epochs=2 generation.num_beams=3
@@ -141,7 +141,7 @@ experiment=starter_copying model=mt5_small model.architecture=null
 experiment=mbart_against_mt5 hydra.mode=RUN trainer.warmup=0
 experiment=gpt2_tldr languages=[es] generation='{num_beams: 2, new: 2}' ~filter.long_titles
 
-# A checkpoint of one's own, with and without a commit.
+# Another checkpoint, with and without a commit.
 model=mt5_small model.checkpoint=a/b
 model.checkpoint=a/b model=mt5_small model.revision=abc
 ++model.checkpoint=a/b experiment=gpt2_tldr
@@ -159,8 +159,8 @@ hydra.job.config.override_dirname.exclude_keys=[seed,model] seed=1 model=tiny lo
 hydra.verbose='[a,b]' hydra.mode=MULTIRUN
 hydra.verbose='${trainer.decay_all_parameters}' trainer.decay_all_parameters=true
 
-# A folder on the search path; FOLDER stands for that of the fixture below.
-hydra.searchpath=[FOLDER] filter=[own] filter.own.words=[c]
+# A folder on the search path; FOLDER is the folder of the fixture below.
+hydra.searchpath=[FOLDER] filter=[own] filter.own.arguments=[c]
 hydra.searchpath=[file://FOLDER] experiment=quick seed=1
 
 # The other commands, and everything mixed.
@@ -173,33 +173,33 @@ summarize run=a/b files='["a b.txt",c.txt]' unit=file language=null rows=[1,2] i
 summarize corpus=hub +corpus.repo=a/b split=test hydra.output_subdir=null log='"${unit}"' generation.num_beams=4
 trainer.epochs=1 model=tiny hydra.run.dir=x ~trainer.log_every hydra.job.name=n filter=[books] seed=1 ++new=[]
 
-# A mapping for a group's node, which is merged where it stands among the arguments, and may have keys of its own.
+# A mapping for a group's node, which is merged in argument order and can have new keys.
 filter='{length: {min_summary_words: 4}}'
 filter.long_titles.min_words=4 filter='{long_titles: {min_words: 5}}'
 trainer.epochs=1 trainer='{epochs: 2}'
 model='{prefix: a, new: 2}' model.prefix=b
 
-# A key of Hydra's own that names a key of the command line's, and a separator with an escape.
+# A key of Hydra's own that refers to a command-line key, and a separator with an escape.
 hydra.verbose='${trainer.x}' trainer.x=true
 hydra.job.config.override_dirname.kv_sep="'\n'" seed=1
 
-# A group that the search path alone has.
+# A group that is only on the search path.
 hydra.searchpath=[FOLDER] +recipe=fast
 """)
 
 IS_1_3 = hydra.__version__.startswith("1.3.")
 
 DIFFERENT = lines(r"""
-# A separator that names a key of the command line: bisum sets keys after Hydra has composed its own node.
+# A separator that refers to a command-line key: bisum sets keys after Hydra has composed its own node.
 hydra.job.config.override_dirname.kv_sep='${trainer.x}' trainer.x=_
 """)
-"""Those of which bisum makes something else, besides the numbers in `test_as_typed.py` that are text."""
+"""Lines that bisum composes differently, in addition to the numbers in `test_typed_text.py`."""
 
 IN_A_FOLDER = lines(r"""
-# With --config-dir: an option, a group and a node of one's own, and files in place of bisum's.
+# With --config-dir: a user's option, group and node, and files that replace bisum's.
 train
-filter=[own] filter.own.words=[c]
-filter=[own,books] seed=1 ~filter.own.words
+filter=[own] filter.own.arguments=[c]
+filter=[own,books] seed=1 ~filter.own.arguments
 model=starter
 model.prefix='"y: "' model.checkpoint=a/b
 +recipe=fast trainer.batch_size=4
@@ -213,7 +213,7 @@ summarize experiment=quick files=[a.txt]
 """)
 
 REFUSED = lines(r"""
-# By both, whether arguments are taken together or apart.
+# By both, in any order.
 ~nothing
 ~seed=1
 ~languages=[en]
@@ -257,11 +257,11 @@ model='glob([t5*,tiny],exclude=*base)'
 experiment=t5_english,gpt2_tldr trainer.epochs=1
 corpus=passages corpus@corpus.of=sample,xlsum
 
-# Several arguments: the last changes fastest; of those for one key the last counts, in the first one's place.
+# Several arguments: the last changes fastest; the last one for a key applies, at the first one's position.
 hardware=auto,cpu trainer.epochs=1,2
 seed=1,2 generation.num_beams=2 seed=3 trainer.epochs=1 generation.num_beams=3,4
 
-# Words from YAML come first.
+# Arguments from YAML come first.
 trainer.learning_rate=1e-3 experiment=mbart_against_mt5
 hydra.sweeper.max_batch_size=1 experiment=mbart_against_mt5 model=tiny seed=1
 
@@ -273,7 +273,7 @@ baseline evaluation.lead=1,2 hydra.job.name=n hydra.sweep.subdir=x${hydra.job.nu
 explore split=train filter.long_titles.min_words='choice(5)'
 evaluate split=validation
 
-# Hydra's sweeper has nothing to do with the arguments for Hydra's own node: they come first, all of them, as typed.
+# Hydra's sweeper ignores the arguments for Hydra's own node: they all come first, as typed.
 hydra='{job: {name: a}}' hydra.job.name=b seed=1
 hydra.sweep.subdir='${seed}' seed=1
 """)
@@ -287,7 +287,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "experiment/quick": "# @package _global_\ndefaults: [override /model: tiny, override /filter: [books]]\n"
         "trainer: {epochs: 1, learning_rate: 1e-3}\nfilter: {long_titles: {min_words: 9}}\n"
         "hydra: {job: {name: quick}}\n",
-        "filter/own": "# @package filter.own\n_target_: mine.Filter\nwords: [a, b]\n",
+        "filter/own": "# @package filter.own\n_target_: mine.Filter\narguments: [a, b]\n",
         "recipe/fast": "# @package _global_\nseed: 7\ntrainer: {epochs: 3}\n",
         "model/starter": "defaults: [_base]\ncheckpoint: mine/model\nrevision: abc\nprefix: 'x: '\n",
         "baseline": "defaults: [train, _self_]\nsplit: test\nnew: {a: 1}\nhydra: {run: {dir: 'x/${seed}'}}\n",
@@ -299,13 +299,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 GROUPS = {path.name for path in conf_directory().iterdir() if path.is_dir()} | {"recipe"}
-"""Those of bisum and of the folder above."""
+"""The groups of bisum and of the folder above."""
 
 STARTED: dict[tuple[str, str | None], tuple[Composer, Any]] = {}
 
 
 def composer_of(command: str, config_dir: Path | None = None) -> Composer:
-    """Return a composer, the same for one line after the other, as for the jobs of a sweep, while Hydra is the same."""
+    """Return a composer, shared by all lines while Hydra is the same, as by the jobs of a sweep."""
     key = (command, config_dir and str(config_dir))
     if key not in STARTED or STARTED[key][1] is not GlobalHydra.instance().hydra:
         STARTED[key] = Composer(*key), GlobalHydra.instance().hydra
@@ -319,36 +319,36 @@ def taken_apart(line: str) -> tuple[str, list[str]]:
 
 
 def is_hydras(argument: str) -> bool:
-    """Tell whether an argument is about Hydra's own node, and so is none of the task's."""
+    """Return whether an argument is for Hydra's own node, not for the task."""
     return re.match(r"[+~]*hydra[./]", argument) is not None
 
 
 def forced(argument: str) -> str:
-    """Return an argument as Hydra needs it to set a key that may not exist: `++key=value`."""
+    """Return an argument in the form that also sets a missing key: `++key=value`."""
     key, _, value = argument.lstrip("+").partition("=")
     chooses = "@" in key or (key in GROUPS and not value.startswith("{"))
     return argument if chooses or key.startswith("~") or re.match(r"hydra\b", key) else f"++{key}={value}"
 
 
 def by_hydra(command: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return what Hydra, as it was started last, composes of arguments."""
+    """Return Hydra's composition of arguments."""
     return container(GlobalHydra.instance().hydra.compose_config(command, list(arguments), run_mode=RunMode.RUN))
 
 
 def container(config: DictConfig) -> dict[str, Any]:
-    """Return a configuration as plain data, with its interpolations as they are."""
+    """Return a configuration as plain data, with unresolved interpolations."""
     values = OmegaConf.to_container(config, resolve=False)
     assert isinstance(values, dict)
     return values
 
 
 def shown(values: dict[str, Any]) -> str:
-    """Return plain data as text, in which types and the order of keys count, and nan is nan."""
+    """Return plain data as text, to compare types, key order and nan."""
     return pformat(values, width=120, sort_dicts=False)
 
 
 def with_bisums_own(values: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return what Hydra composes with the one value that bisum sets: a checkpoint has no commit of an option's."""
+    """Return Hydra's composition with bisum's only change: another checkpoint has no revision from the option."""
     keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
     if "model.checkpoint" in keys and "model.revision" not in keys:
         values["model"]["revision"] = None
@@ -356,7 +356,7 @@ def with_bisums_own(values: dict[str, Any], arguments: Sequence[str]) -> dict[st
 
 
 def assert_same(line: str, config_dir: Path | None = None) -> None:
-    """Compare what bisum and Hydra compose of a line; the plus signs that Hydra is given do not count."""
+    """Compare bisum's and Hydra's compositions of a line, except for added plus signs."""
     command, arguments = taken_apart(line)
     composer = composer_of(command, config_dir)
     composed = container(composer.compose(composer.parse(arguments), shared=config_dir is None))
@@ -379,23 +379,23 @@ def test_there_are_enough_lines():
 
 
 def not_yet(line: str) -> Any:
-    """Return a line of which the test is to fail until bisum composes it as Hydra does."""
+    """Return a line whose test is expected to fail."""
     raised = (AssertionError, UserError, OmegaConfBaseException)
     return pytest.param(line, marks=pytest.mark.xfail(strict=IS_1_3, raises=raised))
 
 
 @pytest.mark.parametrize("line", [*LINES, *map(not_yet, DIFFERENT)])
-def test_words_compose_to_what_hydra_makes_of_them(line, folder):
+def test_composition_equals_hydras(line, folder):
     assert_same(line.replace("FOLDER", str(folder)))
 
 
 @pytest.mark.parametrize("line", IN_A_FOLDER)
-def test_words_compose_to_what_hydra_makes_of_them_with_a_folder_of_ones_own(line, folder):
+def test_composition_with_a_users_folder_equals_hydras(line, folder):
     assert_same(line, config_dir=folder)
 
 
 @pytest.mark.parametrize("line", REFUSED)
-def test_words_that_hydra_refuses_are_refused(line):
+def test_arguments_that_hydra_refuses_are_refused(line):
     command, arguments = taken_apart(line)
     composer = composer_of(command)
     with pytest.raises((HydraException, ValueError)):
@@ -406,12 +406,12 @@ def test_words_that_hydra_refuses_are_refused(line):
 
 @pytest.fixture(autouse=True)
 def _each_job_is_composed_once(monkeypatch):
-    """Hydra's sweeper composes every job before the first one runs, only to see whether it can: that takes time."""
+    """Skip the composition of every job with which Hydra's sweeper checks them before the first runs."""
     monkeypatch.setattr(Sweeper, "validate_batch_is_legal", lambda sweeper, batch: None)
 
 
 def swept_by_hydra(command: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what Hydra's own sweeper composes for each of its jobs."""
+    """Return the compositions of the jobs in Hydra's own sweeper."""
     jobs = []
 
     def task(config: DictConfig) -> None:
@@ -422,12 +422,12 @@ def swept_by_hydra(command: str, arguments: Sequence[str]) -> list[dict[str, Any
 
 
 def without_null(text: str) -> str:
-    """Return arguments of Hydra's sweeper without what it adds to a deletion: `~key=null` is `~key`."""
+    """Return arguments of Hydra's sweeper without the null that it adds to a deletion: `~key=null` is `~key`."""
     return re.sub(r"(~[\w.]+)[=_]null\b", r"\1", text)
 
 
 @pytest.mark.parametrize("line", SWEEPS)
-def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
+def test_sweep_has_the_jobs_of_hydras_own_sweeper(line, tmp_path):
     if not IS_1_3 and line.startswith("~"):
         pytest.skip("the sweeper of Hydra 1.4.0rc3 turns ~key into ~key=null, which deletes nothing")
     command, arguments = taken_apart(line)
@@ -446,11 +446,11 @@ def test_a_sweep_has_the_jobs_that_hydras_own_sweeper_runs(line, tmp_path):
         same["hydra"]["job"]["override_dirname"] = without_null(same["hydra"]["job"]["override_dirname"])
         with_bisums_own(same, job.arguments)
         for values in (composed, same):
-            del values["hydra"]["runtime"]["output_dir"]  # made when a job is run
+            del values["hydra"]["runtime"]["output_dir"]  # set when a job runs
         assert shown(composed) == shown(same)
 
 
-def test_what_several_options_share_is_swept_over_by_hydra_alone(tmp_path):
+def test_glob_excludes_base_files_unlike_hydras(tmp_path):
     composer = composer_of("train")
     arguments = ["trainer=glob(*)", f"hydra.sweep.dir={tmp_path}", "hydra/launcher=basic"]
     theirs = [job["hydra"]["overrides"]["task"] for job in swept_by_hydra("train", arguments)]

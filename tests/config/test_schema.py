@@ -1,4 +1,4 @@
-"""The checks that compare keys with each other, and the bounds that the schema gives."""
+"""Checks across keys, and the schema's bounds."""
 
 import re
 
@@ -15,7 +15,7 @@ def defaults() -> dict:
 
 
 def changed(values: dict, **changes) -> dict:
-    """Return the values with others under dotted keys, dots written as two underscores."""
+    """Return the values with changes under dotted keys, whose dots are written as two underscores."""
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     for path, value in changes.items():
         *parents, key = path.split("__")
@@ -48,12 +48,12 @@ def test_a_checked_configuration_keeps_its_name_and_plain_values(defaults):
         "auto",
     ],
 )
-def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metric):
+def test_metric_of_every_evaluation_can_select_the_best(defaults, metric):
     assert check(changed(defaults, trainer__best_metric=metric)).trainer.best_metric == metric
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "message"),
     [
         ("rougeL", "must be auto or begin with eval/"),
         ("train/loss", "must be auto or begin with eval/"),
@@ -66,21 +66,21 @@ def test_metrics_that_every_evaluation_yields_may_choose_the_best(defaults, metr
         ("eval/rougeL_low", "no metric 'eval/rougeL_low'"),
         ("eval/en/loss", "no metric 'eval/en/loss'"),
         ("eval/es/unicode/rougeL", "no metric 'eval/es/unicode/rougeL'"),
-        ("eval/fr/rouge1", "names 'fr', which is not in languages"),
-        ("eval/unicode/fr/rouge1", "names 'fr', which is not in languages"),
+        ("eval/fr/rouge1", "needs 'fr', which is not in languages"),
+        ("eval/unicode/fr/rouge1", "needs 'fr', which is not in languages"),
     ],
 )
-def test_a_metric_that_no_evaluation_yields_may_not(defaults, metric, said):
-    with pytest.raises(UserError, match=re.escape(said)) as raised:
+def test_unknown_best_metric_is_refused(defaults, metric, message):
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
         check(changed(defaults, trainer__best_metric=metric))
     assert str(raised.value).startswith("trainer.best_metric")
     assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"languages": ["en", "es", "en"]}, "languages: ['en', 'es', 'en'] names a language twice"),
+        ({"languages": ["en", "es", "en"]}, "languages: ['en', 'es', 'en'] lists a language twice"),
         ({"model__architecture": None}, "model"),
         ({"model__revision": "abc"}, "model.revision"),
         ({"seed": 2**32}, "seed: expected a whole number >= 0 and < 4294967296"),
@@ -92,13 +92,13 @@ def test_a_metric_that_no_evaluation_yields_may_not(defaults, metric, said):
         ({"languages": [" "]}, "languages: ' ' is not a language code"),
     ],
 )
-def test_values_that_do_not_go_together_or_lie_outside_are_told(defaults, changes, said):
-    with pytest.raises(UserError, match=re.escape(said)) as raised:
+def test_incompatible_or_out_of_range_values_are_reported(defaults, changes, message):
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
         check(changed(defaults, **changes))
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(message)
 
 
-def test_bounds_themselves_are_valid(defaults):
+def test_bounds_are_inclusive(defaults):
     edges = changed(
         defaults,
         seed=2**32 - 1,
@@ -116,5 +116,5 @@ def test_bounds_themselves_are_valid(defaults):
     assert check(edges).trainer.label_smoothing == 0.0
 
 
-def test_no_pair_of_languages_is_built_in(defaults):
+def test_any_languages_are_valid(defaults):
     assert check(changed(defaults, languages=["ja", "de", "fr"])).languages == ["ja", "de", "fr"]

@@ -1,4 +1,4 @@
-"""The space of a search: Hydra's sweep syntax, from YAML and the command line, and what of it is refused."""
+"""The space of a search, in Hydra's sweep syntax, from YAML and the command line."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_the_space_of_the_option():
     }
 
 
-def test_words_replace_dimensions_and_one_value_removes_them():
+def test_arguments_replace_dimensions_and_a_single_value_removes_one():
     space = searched(LEARNING_RATE, "trainer.batch_size=interval(2,64)", "trainer.label_smoothing=0.1").space
     assert space == {
         "trainer.learning_rate": Interval(1e-5, 1e-3, is_log=True, is_whole=False),
@@ -45,14 +45,14 @@ def test_words_replace_dimensions_and_one_value_removes_them():
         ("filter=glob(long*)", {"long_titles": "long_titles"}),
     ],
 )
-def test_listed_values_keep_their_words(argument, arguments):
+def test_listed_values_keep_their_typed_text(argument, arguments):
     key = argument.partition("=")[0]
     search = searched(argument)
     found = search.space[key].arguments
     assert {(type(value), value): text for value, text in found.items()} == {
         (type(value), value): text for value, text in arguments.items()
     }
-    for value in found:  # each is an argument of a command line again
+    for value in found:  # each is a valid command-line argument
         search.job({**search.first, key: value}, 0)
 
 
@@ -63,7 +63,7 @@ def test_a_job_has_the_values_of_its_trial():
     assert (job.config.seed, job.folder) == (3, "7")
 
 
-def test_the_command_of_a_trial_composes_to_the_same_numbers():
+def test_command_of_a_trial_composes_to_the_same_values():
     search = searched("seed=3", "sweep.parallel=2", "search.trials=3", "hydra.sweep.dir=x")
     values = {"trainer.learning_rate": 1 / 3000, "trainer.label_smoothing": 0.1, "trainer.batch_size": 32}
     assert search.command_of(values) == [
@@ -74,7 +74,7 @@ def test_the_command_of_a_trial_composes_to_the_same_numbers():
     ]
 
 
-def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
+def test_trial_has_no_command_if_the_search_file_sets_other_keys(tmp_path):
     (tmp_path / "hparams_search").mkdir()
     (tmp_path / "hparams_search/mine.yaml").write_text(
         "# @package _global_\ndefaults:\n  - _base@search\ntrainer:\n  epochs: 7\n"
@@ -93,7 +93,7 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
         (["trainer.learning_rate=interval(1e-3,1e-4)"], "an interval needs two finite bounds, the lower first"),
         (["trainer.learning_rate=interval(0,.inf)"], "cannot be read"),
         (["trainer.learning_rate=tag(log,interval(0,1))"], "the lower bound of a logarithmic interval must be above 0"),
-        (["trainer.learning_rate=tag(lg,interval(1,2))"], "unknown tag 'lg'; only log is known"),
+        (["trainer.learning_rate=tag(lg,interval(1,2))"], "unknown tag 'lg' (valid: log)"),
         (["trainer.batch_size=interval(2.5,8)"], "trainer.batch_size is a whole number; give whole bounds"),
         (["trainer.batch_size=interval(0,8)"], "trainer.batch_size: expected a whole number >= 1, not 0"),
         (["trainer.label_smoothing=interval(0,1)"], "trainer.label_smoothing: expected a number >= 0 and < 1, not 1.0"),
@@ -107,41 +107,41 @@ def test_a_file_that_sets_more_than_a_space_cannot_be_left_out(tmp_path):
             ["search.sampler=cmaes"],
             "search.sampler: CMA-ES searches only intervals, but trainer.batch_size has listed",
         ),
-        (["search.trials=1,2"], "'search.trials=1,2': a sweep has one value of search.trials"),
+        (["search.trials=1,2"], "'search.trials=1,2': applies to the whole sweep; give one value"),
         (["search.trials=0"], "search.trials: expected a whole number >= 1, not 0"),
         (["search.storage=sqlite:///x"], "search.study: required with storage"),
         (["search.storage=x.db", "search.study=a"], "search.storage: 'x.db' is not a URL"),
-        (["search.objective=[eval/rougeL,eval/loss]"], "search.pruner: Optuna prunes for one objective only"),
-        (["search.objective=[eval/rougeL,eval/rougeL]"], "search.objective: names 'eval/rougeL' twice"),
+        (["search.objective=[eval/rougeL,eval/loss]"], "search.pruner: Optuna prunes only with one objective"),
+        (["search.objective=[eval/rougeL,eval/rougeL]"], "search.objective: lists 'eval/rougeL' twice"),
         (["search.objective=eval/chrf"], "search.objective: no metric 'eval/chrf'"),
         (["trainer.best_metric=eval/loss,eval/rougeL"], "trainer.best_metric: trials with different metrics cannot be"),
-        (["model.prefix='https://u:pw@h/a','b'"], "model.prefix: a listed value holds a password"),
+        (["model.prefix='https://u:pw@h/a','b'"], "model.prefix: a listed value contains a password"),
         (
             ["hparams_search=_base"],
             "hparams_search=_base: no such option (valid: learning_rate, optuna, seeds)",
         ),
         (["search.objective=eval/gen_len"], "search.objective: neither higher nor lower is better for 'eval/gen_len'"),
         (["search.objective=test/rougeL"], "search.objective: 'test/rougeL' must be auto or begin with eval/"),
-        (["sweep.zip=[seed]"], "sweep.zip: lists jobs, but a search chooses them itself"),
+        (["sweep.zip=[seed]"], "sweep.zip: lists jobs, but a search chooses its own"),
         (["hydra.sweep.dir=a,b"], "hydra.sweep.dir"),
         (
             ["trainer.learning_rate=1e-3", "trainer.label_smoothing=0", "trainer.batch_size=8"],
-            "hparams_search: nothing is searched",
+            "hparams_search: the search space is empty",
         ),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(arguments, line):
+def test_invalid_search_is_refused(arguments, line):
     with pytest.raises(UserError) as refused:
         searched(*arguments)
     assert line in str(refused.value).splitlines()[0]
 
 
-def test_only_trainings_are_searched():
-    with pytest.raises(UserError, match="bisum evaluate has no trials to search; only bisum train does"):
+def test_only_train_can_be_searched():
+    with pytest.raises(UserError, match="bisum evaluate cannot be searched; only bisum train can"):
         searched(command="evaluate")
 
 
-def test_the_lists_that_need_no_optuna():
+def test_listed_options_need_no_optuna():
     composer = Composer("train")
     jobs = listed_sweep(composer, composer.parse(["hparams_search=seeds"])).jobs
     assert [job.config.seed for job in jobs] == [1, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: multiplied, zipped or listed, each once; and read back from a sweep's record."""
+"""The jobs of a sweep: combined, zipped or listed, without duplicates."""
 
 import json
 
@@ -19,7 +19,7 @@ def values(sweep):
     return [(job.config.seed, job.config.trainer.learning_rate, job.config.trainer.epochs) for job in sweep.jobs]
 
 
-def test_zipped_keys_advance_together_and_the_others_multiply():
+def test_zipped_keys_advance_together_and_others_are_combined():
     arguments = ["seed=1,2", "trainer.learning_rate=1e-3,1e-4", "trainer.epochs=3,4"]
     sweep = listed(*arguments, "sweep.zip=[trainer.learning_rate,trainer.epochs]")
     assert values(sweep) == [(1, 1e-3, 3), (1, 1e-4, 4), (2, 1e-3, 3), (2, 1e-4, 4)]
@@ -42,10 +42,10 @@ def test_options_are_zipped_with_keys():
     ("arguments", "line"),
     [
         (["seed=1,2", "sweep.zip=[sead]"], "sweep.zip: 'sead' is not swept; give it several values, as in sead=1,2"),
-        (["seed=1,2", "sweep.zip=[seed,seed]"], "sweep.zip: names seed twice"),
+        (["seed=1,2", "sweep.zip=[seed,seed]"], "sweep.zip: lists seed twice"),
         (
             ["seed=1,2", "trainer.epochs=1,2,3", "sweep.zip=[seed,trainer.epochs]"],
-            "sweep.zip: seed has 2 values and trainer.epochs has 3; zipped keys need the same number",
+            "sweep.zip: seed has 2 values but trainer.epochs has 3; zipped keys need the same number of values",
         ),
         (
             ["seed=1,2", "sweep.zip=seed"],
@@ -53,10 +53,10 @@ def test_options_are_zipped_with_keys():
             "sweep.zip=[model,trainer.learning_rate]",
         ),
         (["seed=1,2", "sweep.parallel=0"], "sweep.parallel: expected one of auto or a whole number >= 1, not 0"),
-        (["seed=1,2", "sweep.parallel=1,2"], "'sweep.parallel=1,2': a sweep has one value of sweep.parallel"),
+        (["seed=1,2", "sweep.parallel=1,2"], "'sweep.parallel=1,2': applies to the whole sweep; give one value"),
         (
             ['sweep.jobs=[["hydra.run.dir=x"]]'],
-            "sweep.jobs[0]: 'hydra.run.dir=x': belongs to the whole sweep; give it beside sweep.jobs",
+            "sweep.jobs[0]: 'hydra.run.dir=x': applies to the whole sweep; move it out of sweep.jobs",
         ),
         (
             ['sweep.jobs=[["seed=1"],[]]'],
@@ -64,24 +64,24 @@ def test_options_are_zipped_with_keys():
         ),
     ],
 )
-def test_a_wrong_list_of_jobs_is_refused(arguments, line):
+def test_invalid_jobs_are_refused(arguments, line):
     with pytest.raises(UserError) as raised:
         listed(*arguments)
     assert str(raised.value) == line
 
 
-def test_listed_jobs_are_combined_with_what_is_swept():
+def test_listed_jobs_are_combined_with_swept_values():
     sweep = listed('sweep.jobs=[["trainer.learning_rate=1e-3","trainer.epochs=3"],["trainer.epochs=4"]]', "seed=1,2")
     rate = listed("seed=1").jobs[0].config.trainer.learning_rate
     assert values(sweep) == [(1, 1e-3, 3), (2, 1e-3, 3), (1, rate, 4), (2, rate, 4)]
     assert [job.folder for job in sweep.jobs] == ["0", "1", "2", "3"]
 
 
-def test_a_word_beside_the_list_takes_precedence():
+def test_argument_takes_precedence_over_listed_jobs():
     assert values(listed('sweep.jobs=[["seed=5","trainer.epochs=3"]]', "seed=1"))[0][::2] == (1, 3)
 
 
-def test_jobs_are_listed_in_a_yaml_file(tmp_path, write):
+def test_jobs_can_be_listed_in_yaml(tmp_path, write):
     write(
         tmp_path / "experiment/mine.yaml",
         "# @package _global_\nsweep:\n  jobs:\n    - [model=tiny, trainer.learning_rate=1e-3]\n    - [model=starter]\n",
@@ -92,18 +92,18 @@ def test_jobs_are_listed_in_a_yaml_file(tmp_path, write):
     assert jobs[0].config.trainer.learning_rate == 1e-3
 
 
-def test_jobs_that_compute_the_same_are_one():
+def test_equivalent_jobs_run_once():
     sweep = listed("seed=1,2,1", "tracker=none,wandb", "log=info")
     assert [job.config.seed for job in sweep.jobs] == [1, 2]
     assert sweep.repeated == [
-        "'seed=1 tracker=wandb' computes the same as job 0, so it does not run separately",
-        "'seed=2 tracker=wandb' computes the same as job 1, so it does not run separately",
-        "'seed=1 tracker=none' computes the same as job 0, so it does not run separately",
-        "'seed=1 tracker=wandb' computes the same as job 0, so it does not run separately",
+        "'seed=1 tracker=wandb' is equivalent to job 0 and does not run again",
+        "'seed=2 tracker=wandb' is equivalent to job 1 and does not run again",
+        "'seed=1 tracker=none' is equivalent to job 0 and does not run again",
+        "'seed=1 tracker=wandb' is equivalent to job 0 and does not run again",
     ]
 
 
-def test_the_signature_is_of_what_changes_a_number():
+def test_signature_depends_only_on_keys_that_affect_results():
     first, *others = (
         listed(argument, "seed=1").jobs[0].config.provenance
         for argument in (

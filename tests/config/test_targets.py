@@ -1,4 +1,4 @@
-"""What `_target_` may name: bisum's own classes, and those that the user, not a file, gives leave for."""
+"""Classes allowed in `_target_`: bisum's own, and those that the user, not a file, allows."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 def foreign(tmp_path: Path, write) -> Path:
-    """A folder of YAML files that name a class outside bisum, whose module leaves a mark when it is imported."""
+    """A folder of YAML files with a class outside bisum, whose module creates a file when imported."""
     write(
         tmp_path / "foreign_code.py",
         "from pathlib import Path\nPath('imported').touch()\n"
@@ -28,7 +28,7 @@ def foreign(tmp_path: Path, write) -> Path:
 
 
 @pytest.mark.parametrize("argument", ["filter=[foreign]", "experiment=foreign"])
-def test_a_class_outside_bisum_needs_the_users_leave(call_bisum, foreign, argument, one_line):
+def test_class_outside_bisum_needs_the_users_permission(call_bisum, foreign, argument, one_line):
     arguments = ["--config-dir", "mine", "--cfg", "job", argument]
     line = one_line(call_bisum(*arguments))
     assert "filter.foreign._target_: 'foreign_code.Keep' is not allowed (allowed: bisum)" in line
@@ -40,7 +40,7 @@ def test_a_class_outside_bisum_needs_the_users_leave(call_bisum, foreign, argume
     assert (foreign / "imported").exists()
 
 
-def test_the_environment_gives_leave_too(call_bisum, foreign, monkeypatch):
+def test_environment_variable_allows_classes(call_bisum, foreign, monkeypatch):
     monkeypatch.setenv(ALLOW_VARIABLE, "other, foreign_code")
     assert call_bisum("--config-dir", "mine", "--cfg", "job", "experiment=foreign").code == 0
 
@@ -52,7 +52,7 @@ def test_the_environment_gives_leave_too(call_bisum, foreign, monkeypatch):
         "seed: ${oc.env:BISUM_ALLOW_TARGETS,foreign_code}\n",
     ],
 )
-def test_a_file_cannot_give_itself_leave(call_bisum, foreign, text, write):
+def test_file_cannot_allow_itself(call_bisum, foreign, text, write):
     path = foreign / "mine/experiment/foreign.yaml"
     write(path, path.read_text(encoding="utf-8") + text)
     done = call_bisum("--config-dir", "mine", "experiment=foreign", "corpus.max_eval_rows=8")
@@ -62,24 +62,24 @@ def test_a_file_cannot_give_itself_leave(call_bisum, foreign, text, write):
 
 
 @pytest.mark.parametrize(
-    ("node", "target", "said"),
+    ("node", "target", "message"),
     [
         ("model.architecture", "os.system", "'os.system' is not allowed"),
         ("model.architecture", "bisum_evil.Model", "'bisum_evil.Model' is not allowed"),
         ("model.architecture", "bisum.models.architectures.T5Arch", "did you mean 'T5Architecture'?"),
-        ("model.architecture", "bisum.models.architecture.T5Architecture", "there is no module 'bisum.models.arch"),
-        ("model.architecture", "bisum.models.families.T5", "is no Architecture: it has no build_model"),
+        ("model.architecture", "bisum.models.architecture.T5Architecture", "no module 'bisum.models.arch"),
+        ("model.architecture", "bisum.models.families.T5", "does not implement Architecture: it has no build_model"),
         ("trainer", "bisum.corpus.filters.Books", "does not inherit from bisum.interfaces.trainer.Trainer"),
         ("trainer", "bisum.training.seq2seq_trainer.training_argument_names", "has no class"),
-        ("filter.long_titles", "bisum.corpus.sample.Sample", "is no Filter: it has no keep"),
-        ("corpus", "bisum.corpus.filters.Books", "is no Source: it has no"),
+        ("filter.long_titles", "bisum.corpus.sample.Sample", "does not implement Filter: it has no keep"),
+        ("corpus", "bisum.corpus.filters.Books", "does not implement Source: it has no"),
         ("corpus", "null", "corpus"),
     ],
 )
-def test_what_target_may_not_name(call_bisum, node, target, said, one_line):
+def test_invalid_target_is_refused(call_bisum, node, target, message, one_line):
     line = one_line(call_bisum(f"{node}._target_={target}"))
     assert line.startswith(f"bisum: {node}")
-    assert said in line
+    assert message in line
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_target_may_not_name(call_bisum, node, target, said, one_line):
         ("-m", "hydra.sweeper._target_=hydra.nothing.Sweeper", "seed=1,2"),
     ],
 )
-def test_hydras_own_nodes_are_held_to_the_same_rule(call_bisum, tmp_path, arguments, one_line):
+def test_targets_in_hydras_own_nodes_are_refused_too(call_bisum, tmp_path, arguments, one_line):
     options = [argument for argument in arguments if argument == "-m"]
     settings = [argument for argument in arguments if argument != "-m"]
     assert "hydra" in one_line(call_bisum("baseline", *options, "corpus.max_eval_rows=8", *settings))
@@ -110,7 +110,7 @@ def test_hydras_own_nodes_are_held_to_the_same_rule(call_bisum, tmp_path, argume
         """hydra_logging: {version: 1, handlers: {x: {"()": os.mkdir, path: made}}, root: {handlers: [x]}}""",
     ],
 )
-def test_no_file_makes_hydra_call_a_function_of_its_choice(run_bisum, tmp_path, hydra, one_line, write):
+def test_file_cannot_make_hydra_call_a_function(run_bisum, tmp_path, hydra, one_line, write):
     write(tmp_path / "mine/experiment/evil.yaml", f"# @package _global_\nhydra:\n  {hydra}\n")
     arguments = ["baseline", "--config-dir", "mine", "experiment=evil", "corpus.max_eval_rows=8"]
     done = run_bisum(*arguments, "evaluation.bootstrap_samples=100", cwd=tmp_path)

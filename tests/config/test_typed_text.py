@@ -1,4 +1,4 @@
-"""Where the schema wants text, a word that Hydra or YAML takes for a number, true or false is the text typed."""
+"""Numbers, true and false stay as typed for keys that require text."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ def value_at(config, key):
 
 
 @pytest.mark.parametrize("word", NUMBER_LIKE)
-def test_text_is_what_was_typed(word):
+def test_text_stays_as_typed(word):
     config = compose(
         [
             f"model.revision={word}",
@@ -39,7 +39,7 @@ def test_text_is_what_was_typed(word):
 
 
 @pytest.mark.parametrize(
-    ("words", "key", "expected"),
+    ("arguments", "key", "expected"),
     [
         (["corpus.path=1_0", "corpus.columns.document=0"], "corpus.columns.document", "0"),
         (["corpus.path=1_0", "corpus.columns.document=[0,1]"], "corpus.columns.document", ["0", "1"]),
@@ -55,12 +55,12 @@ def test_text_is_what_was_typed(word):
         (["corpus.path=x", "trainer=seq2seq_trainer", "trainer.best_metric=eval/loss"], "trainer.best_metric", None),
     ],
 )
-def test_text_in_lists_mappings_and_the_keys_of_mappings(words, key, expected):
-    config = compose(["corpus=files", *words])
+def test_text_in_lists_mappings_and_the_keys_of_mappings(arguments, key, expected):
+    config = compose(["corpus=files", *arguments])
     assert value_at(config, key) == (expected or "eval/loss")
 
 
-def test_numbers_true_and_false_stay_what_hydra_reads_where_the_schema_wants_them():
+def test_numbers_and_booleans_are_parsed_where_the_schema_allows_them():
     config = compose(
         [
             "seed=1_000",
@@ -72,11 +72,11 @@ def test_numbers_true_and_false_stay_what_hydra_reads_where_the_schema_wants_the
         ]
     )
     assert (config.seed, config.trainer.learning_rate, config.generation.early_stopping) == (1000, 5e-4, True)
-    assert config.trainer.arguments == {"torch_empty_cache_steps": 10}  # any value may stand there
+    assert config.trainer.arguments == {"torch_empty_cache_steps": 10}  # any value is valid
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("argument", "expected"),
     [
         ("model.prefix=null", None),
         ("model.prefix='1_0'", "1_0"),
@@ -86,30 +86,30 @@ def test_numbers_true_and_false_stay_what_hydra_reads_where_the_schema_wants_the
         ("model.prefix=1:30", "1:30"),
     ],
 )
-def test_quotes_null_casts_to_text_and_interpolations_keep_hydras_meaning(word, expected):
-    assert compose([word]).model.prefix == expected
+def test_quotes_null_casts_to_text_and_interpolations_keep_hydras_meaning(argument, expected):
+    assert compose([argument]).model.prefix == expected
 
 
-@pytest.mark.parametrize("word", ["tracker.name=int(1_0)", "tracker.name=${seed}", "tracker.name=float(1)"])
-def test_a_number_without_a_typed_text_is_refused(word):
+@pytest.mark.parametrize("argument", ["tracker.name=int(1_0)", "tracker.name=${seed}", "tracker.name=float(1)"])
+def test_a_number_without_a_typed_text_is_refused(argument):
     with pytest.raises(UserError, match=r"^tracker\.name: expected text or null, not [\d.]+; quote it"):
-        compose([word])
+        compose([argument])
 
 
-@pytest.mark.parametrize("word", ["tracker.name=sort(1_0,2)", "tracker.name=range(1,3)", "tracker.name=int(1_0),2"])
-def test_a_sweep_over_computed_numbers_is_refused_for_text(word):
+@pytest.mark.parametrize("argument", ["tracker.name=sort(1_0,2)", "tracker.name=range(1,3)", "tracker.name=int(1_0),2"])
+def test_a_sweep_over_computed_numbers_is_refused_for_text(argument):
     composer = Composer("train")
     with pytest.raises(UserError, match=r"^tracker\.name: expected text or null, not \d+; quote it"):
-        listed_sweep(composer, composer.parse([word]))
+        listed_sweep(composer, composer.parse([argument]))
 
 
 @pytest.mark.parametrize(
     "values", ["1e05233,1_0", "choice(1e05233,1_0)", "'1e05233','1_0'", "tag(a,choice(1e05233,1_0))"]
 )
-def test_each_value_of_a_sweep_is_the_text_typed(values):
+def test_swept_values_stay_as_typed(values):
     composer = Composer("train")
-    words = [f"model.revision={values}", "model.checkpoint=x", "seed=1_0,2", "trainer.learning_rate=1e-3"]
-    jobs = listed_sweep(composer, composer.parse(words)).jobs
+    arguments = [f"model.revision={values}", "model.checkpoint=x", "seed=1_0,2", "trainer.learning_rate=1e-3"]
+    jobs = listed_sweep(composer, composer.parse(arguments)).jobs
     assert [(job.config.model.revision, job.config.seed) for job in jobs] == [
         ("1e05233", 10),
         ("1e05233", 2),
@@ -128,35 +128,35 @@ def test_a_sweep_of_lists_of_text():
 
 
 @pytest.mark.parametrize("values", ["1_0,2", "choice(1_0,2)", "shuffle(choice(1_0))"])
-def test_a_plugin_of_hydra_is_given_text_in_quotes(values):
+def test_hydra_plugin_receives_quoted_text(values):
     composer = Composer("train")
     sweep = composer.parse([f"tracker.name={values}", "seed=1_0"])
-    words = [word_for_hydra(override) for override in composer.settled(sweep, composer.compose_sweep(sweep))]
+    arguments = [word_for_hydra(override) for override in composer.settled(sweep, composer.compose_sweep(sweep))]
     both = "'1_0'" if "shuffle" in values else "'1_0','2'"
-    assert words == [f"tracker.name=choice({both})", "seed=1_0"]
+    assert arguments == [f"tracker.name=choice({both})", "seed=1_0"]
 
 
-def test_the_shown_configuration_gives_the_text_back(call_bisum):
+def test_shown_configuration_keeps_the_text(call_bisum):
     shown = call_bisum("tracker.name=2024_11", "languages=[no,on]", "--cfg", "job").out
     assert "name: '2024_11'" in shown
     assert "- 'no'\n- 'on'\n" in shown
 
 
-def test_hydras_own_text_keys_are_the_text_typed():
+def test_hydras_own_text_keys_stay_as_typed():
     composer = Composer("train")
-    words = [
+    arguments = [
         "hydra.run.dir=2024_11",
         "hydra.job.name=1_0",
         "hydra.sweep={dir: 1e5}",
         "hydra.sweep.subdir=1_1",
         "hydra={output_subdir: 1_2}",
     ]
-    hydra = single_job(composer, composer.parse(words)).composed.hydra
+    hydra = single_job(composer, composer.parse(arguments)).composed.hydra
     assert (hydra.run.dir, hydra.job.name, hydra.sweep.dir, hydra.sweep.subdir) == ("2024_11", "1_0", "1e5", "1_1")
     assert hydra.output_subdir == "1_2"
 
 
-def test_an_option_may_have_a_name_like_a_number(tmp_path, write):
+def test_option_name_can_look_like_a_number(tmp_path, write):
     for name in ("1_0", "no", "true"):
         write(tmp_path / f"model/{name}.yaml", f"defaults: [tiny]\nprefix: option {name}\n")
     write(tmp_path / "filter/2024_11.yaml", "# @package filter.own\n_target_: bisum.corpus.filters.Deduplicate\n")
@@ -171,7 +171,7 @@ def test_an_option_may_have_a_name_like_a_number(tmp_path, write):
 
 @dataclass
 class Own:
-    """A user's own filter, of which text, a number, and either of both are asked."""
+    """A user's own filter with parameters of several types."""
 
     word: str
     most: int
@@ -184,7 +184,7 @@ class Own:
         return None
 
 
-def test_the_annotations_of_a_users_own_class_decide(monkeypatch):
+def test_annotations_of_a_users_class_apply(monkeypatch):
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", __name__)
     node = "word: 1_0, most: 1_0, either: 1_0, flag: true, share: 1e-3, names: {1_1: [1_0, [x]]}"
     with pytest.raises(UserError, match=r"^filter\.own\.names\.1_1\[1\]: expected text, not \['x'\]$"):
@@ -193,20 +193,20 @@ def test_the_annotations_of_a_users_own_class_decide(monkeypatch):
     assert own == Own("1_0", 10, "1_0", True, 1e-3, {"1_1": ["1_0"]})
 
 
-def test_words_on_a_recorded_configuration_are_text_where_its_schema_wants_text(tmp_path):
+def test_arguments_of_a_resumed_run_stay_as_typed_for_text(tmp_path):
     config = compose(["corpus=files", "corpus.path=x", "model=starter"])
     record = {"job": "train", "config": config.provenance.resolved, "status": "interrupted", "choices": {}}
     checkpoint = tmp_path / "2024_11/checkpoints/epoch-1"
     checkpoint.mkdir(parents=True)
     (tmp_path / "2024_11/run.json").write_text(json.dumps(record), "utf-8")
-    words = [f"resume={tmp_path}/2024_11", "corpus.columns.document=1_0"]
+    arguments = [f"resume={tmp_path}/2024_11", "corpus.columns.document=1_0"]
     composer = Composer("train")
-    resumed = single_job(composer, composer.parse([*words, "tracker.tags=[1e5]"])).config
+    resumed = single_job(composer, composer.parse([*arguments, "tracker.tags=[1e5]"])).config
     assert (resumed.corpus.columns.document, resumed.tracker.tags) == ("1_0", ["1e5"])
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "key", "expected"),
+    ("text", "arguments", "key", "expected"),
     [
         ("languages: [en, no]", [], "languages", ["en", "no"]),
         ("corpus: {language: no}", ["corpus=files", "corpus.path=x"], "corpus.language", "no"),
@@ -220,9 +220,9 @@ def test_words_on_a_recorded_configuration_are_text_where_its_schema_wants_text(
         ("tracker: {name: ~}", [], "tracker.name", None),
     ],
 )
-def test_no_is_the_code_of_a_language_in_yaml(tmp_path, write, text, words, key, expected):
+def test_no_is_a_language_code_in_yaml(tmp_path, write, text, arguments, key, expected):
     write(tmp_path / "experiment/e.yaml", f"# @package _global_\n{text}\n")
-    config = compose([*words, "experiment=e"], config_dir=str(tmp_path))
+    config = compose([*arguments, "experiment=e"], config_dir=str(tmp_path))
     assert value_at(config, key) == expected
     assert False not in config.provenance.resolved["languages"]
 
@@ -230,14 +230,14 @@ def test_no_is_the_code_of_a_language_in_yaml(tmp_path, write, text, words, key,
 @pytest.mark.parametrize(
     "text", ["010", "1:30", "1_004", "0x1F", ".5", "1e3", "1e05233", ".nan", "yes", "no", "on", "off", "true"]
 )
-def test_a_number_in_yaml_where_text_is_wanted_is_refused_and_told_how_to_write_it(tmp_path, write, text):
+def test_number_in_yaml_for_text_is_refused_with_advice_to_quote_it(tmp_path, write, text):
     write(tmp_path / "experiment/e.yaml", f"# @package _global_\ntracker: {{name: {text}}}\n")
     with pytest.raises(UserError, match=r'^tracker\.name: expected text or null, not .*; quote it in the YAML file: "'):
         compose(["experiment=e"], config_dir=str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "corpus: {configurations: {true: x, en: y}}",
@@ -248,15 +248,15 @@ def test_a_number_in_yaml_where_text_is_wanted_is_refused_and_told_how_to_write_
         ("languages: [en, false]", "languages[1]: expected text, not false; quote it in the YAML file"),
     ],
 )
-def test_no_key_or_code_in_yaml_becomes_another_in_silence(tmp_path, write, text, said):
+def test_no_key_or_code_in_yaml_changes_silently(tmp_path, write, text, message):
     write(tmp_path / "experiment/e.yaml", f"# @package _global_\n{text}\n")
     with pytest.raises(UserError) as raised:
         compose(["corpus=hub", "corpus.repo=x", "experiment=e"], config_dir=str(tmp_path))
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(message)
 
 
 @pytest.mark.parametrize("word", ["no", "No", "on", "yes", "off"])
-def test_every_word_for_true_and_false_is_a_code_as_it_is_written(tmp_path, write, word):
+def test_every_yaml_boolean_word_is_a_language_code(tmp_path, write, word):
     write(tmp_path / "experiment/e.yaml", f"# @package _global_\nlanguages: [en, {word}]\n")
     write(tmp_path / "corpus/mine.yaml", f"defaults: [hub]\nrepo: x\nconfigurations: {{en: a, {word}: b}}\n")
     config = compose(["corpus=mine", "experiment=e"], config_dir=str(tmp_path))
@@ -264,7 +264,7 @@ def test_every_word_for_true_and_false_is_a_code_as_it_is_written(tmp_path, writ
     assert config.corpus.configurations == {"en": "a", word.lower(): "b"}
 
 
-def test_codes_of_the_command_line_replace_those_of_a_file(tmp_path, write):
+def test_codes_on_the_command_line_replace_those_in_a_file(tmp_path, write):
     write(tmp_path / "experiment/e.yaml", "# @package _global_\nlanguages: [yes, de, no]\n")
     config = compose(["experiment=e", "languages=[on,no]"], config_dir=str(tmp_path))
     assert config.languages == ["on", "no"]

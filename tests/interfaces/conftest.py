@@ -1,4 +1,4 @@
-"""Trainings of seconds on the sample, and a user's folder."""
+"""Short trainings on the sample, and a user's folder."""
 
 import sys
 
@@ -10,7 +10,7 @@ __all__ = ["read", "small", "trained"]
 
 @pytest.fixture
 def write_folder(tmp_path, monkeypatch):
-    """The function that writes files of a user's, by path; its modules are imported anew."""
+    """Function that writes a user's files, by path; modules among them are imported again."""
 
     def write(files):
         for name, text in files.items():

@@ -1,4 +1,4 @@
-"""Callers from Python need not repeat what conf/ states."""
+"""Callers from Python do not have to repeat the defaults in conf/."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from bisum.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("words", "built"),
+    ("arguments", "built"),
     [
         (["corpus=sample"], lambda: Sample()),
         (["corpus=marc", "corpus.path=x"], lambda: Marc(path="x")),
@@ -21,15 +21,15 @@ from bisum.errors import UserError
     ],
     ids=["sample", "marc", "files", "hub"],
 )
-def test_a_corpus_built_in_python_is_the_one_that_the_option_configures(words, built):
-    assert built() == compose(words).corpus
+def test_corpus_built_in_python_equals_the_configured_one(arguments, built):
+    assert built() == compose(arguments).corpus
 
 
-def test_a_filter_built_in_python_is_the_one_that_the_option_configures():
+def test_filter_built_in_python_equals_the_configured_one():
     configured = compose(["filter=[books,long_titles,length]"]).filter
     assert configured == {"books": Books(), "long_titles": LongTitles(), "length": Length()}
 
 
-def test_a_configuration_states_every_key_all_the_same():
+def test_configuration_must_state_every_key():
     with pytest.raises(UserError, match=r"^corpus\.validation_share: is missing$"):
         compose(["corpus=files", "corpus.path=a.csv", "~corpus.validation_share"])

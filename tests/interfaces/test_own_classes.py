@@ -1,4 +1,4 @@
-"""A filter and a model family of one's own, in a folder that bisum knows nothing of, used in trainings."""
+"""A user's own filter and model family, outside bisum, in trainings."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ from bisum.models.families import EncoderDecoder
 
 @dataclass(frozen=True, kw_only=True)
 class FewBullets:
-    """Keep documents that are not mostly lists."""
+    """Keep documents with few bullet points."""
 
     most: Annotated[int, Ge(0)]
     bullet: Literal["*", "-"]
@@ -34,14 +34,14 @@ class FewBullets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told(EncoderDecoder):
-    """Tell the model the language, in that language."""
+class Labelled(EncoderDecoder):
+    """Put a word in its language before each document."""
 
     words: dict[str, str]
 
     def encode(self, reader, documents, summaries, languages):
-        told = [f"{self.words[language]} {document}" for document, language in zip(documents, languages)]
-        return super().encode(reader, told, summaries, languages)
+        labelled = [f"{self.words[language]} {document}" for document, language in zip(documents, languages)]
+        return super().encode(reader, labelled, summaries, languages)
 '''
 
 FILTER = """\
@@ -54,13 +54,13 @@ bullet: "*"
 """
 
 MODEL = """\
-# The tiny model, told the language of each document.
-#   bisum --config-dir conf allow_targets=[lab] model=told
+# The tiny model, with a word for the language before each document.
+#   bisum --config-dir conf allow_targets=[lab] model=labelled
 defaults:
   - tiny
 
 family:
-  _target_: lab.text.Told
+  _target_: lab.text.Labelled
   words: {en: "package:", es: "paquete:"}
 """
 
@@ -81,12 +81,12 @@ TINY = [
 def lab(write_folder) -> Path:
     """A user's folder: a package with the two classes, and a YAML file for each."""
     files = {"lab/__init__.py": "", "lab/text.py": CODE, "conf/filter/few_bullets.yaml": FILTER}
-    return write_folder({**files, "conf/model/told.yaml": MODEL})
+    return write_folder({**files, "conf/model/labelled.yaml": MODEL})
 
 
-def test_a_filter_of_ones_own_drops_its_rows_in_a_training(lab, call_bisum):
-    words = ["--config-dir", "conf", "allow_targets=[lab]", "filter=[few_bullets]", "filter.few_bullets.most=1"]
-    done = call_bisum(*words, "model=tiny", *TINY, "hydra.run.dir=run")
+def test_users_filter_drops_rows_in_a_training(lab, call_bisum):
+    arguments = ["--config-dir", "conf", "allow_targets=[lab]", "filter=[few_bullets]", "filter.few_bullets.most=1"]
+    done = call_bisum(*arguments, "model=tiny", *TINY, "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
     record = json.loads((lab / "run/run.json").read_text(encoding="utf-8"))
     assert record["status"] == "finished"
@@ -102,15 +102,15 @@ def test_a_filter_of_ones_own_drops_its_rows_in_a_training(lab, call_bisum):
     assert "few_bullets" in done.out
 
 
-def test_a_family_of_ones_own_changes_what_the_model_reads(lab, monkeypatch):
-    """From Python, where the environment gives leave."""
+def test_users_family_changes_the_models_input(lab, monkeypatch):
+    """From Python, with permission from the environment."""
     from datasets import Dataset
     from transformers import AutoTokenizer
 
     monkeypatch.setenv(ALLOW_VARIABLE, "lab")
     monkeypatch.syspath_prepend(lab)
-    config = compose(["model=told", f"cache_dir={lab}/cache", *TINY], config_dir=str(lab / "conf"))
-    assert type(config.model.family).__name__ == "Told"
+    config = compose(["model=labelled", f"cache_dir={lab}/cache", *TINY], config_dir=str(lab / "conf"))
+    assert type(config.model.family).__name__ == "Labelled"
     metrics = train(config, lab / "run")
     assert 0 <= metrics["test/es/rougeL"] <= 100
     assert json.loads((lab / "run/run.json").read_text(encoding="utf-8"))["status"] == "finished"
@@ -125,7 +125,7 @@ def test_a_family_of_ones_own_changes_what_the_model_reads(lab, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("file", "right", "wrong", "word", "line"),
+    ("file", "right", "wrong", "argument", "line"),
     [
         ("filter/few_bullets", "most", "moist", "filter=[few_bullets]", "filter.few_bullets.moist: no such key, did"),
         ("filter/few_bullets", "most: 2", "most: -1", "filter=[few_bullets]", "filter.few_bullets.most: expected a wh"),
@@ -133,19 +133,31 @@ def test_a_family_of_ones_own_changes_what_the_model_reads(lab, monkeypatch):
         ("filter/few_bullets", '"*"', '"+"', "filter=[few_bullets]", "filter.few_bullets.bullet: expected one of *, -"),
         ("filter/few_bullets", "FewBullets", "FewBulets", "filter=[few_bullets]", "filter.few_bullets._target_: 'lab."),
         ("filter/few_bullets", "few_bullets\n", "few\n", "filter=[few_bullets] filter.few_bullets.most=1", "filter."),
-        ("model/told", "words:", "word:", "model=told", "model.family.word: no such key, did you mean 'words'?"),
-        ("model/told", '"package:"', "3", "model=told", "model.family.words.en: expected text, not 3"),
-        ("model/told", "lab.text.Told", "lab.text.FewBullets", "model=told", "model.family._target_: 'lab.text.Few"),
-        ("model/told", "family:", "famliy:", "model=told", "model.famliy: no such key, did you mean 'family'?"),
-        ("model/told", "- tiny", "- tinny", "model=told", "model=tinny: no such option, did you mean 'tiny'?"),
+        (
+            "model/labelled",
+            "words:",
+            "word:",
+            "model=labelled",
+            "model.family.word: no such key, did you mean 'words'?",
+        ),
+        ("model/labelled", '"package:"', "3", "model=labelled", "model.family.words.en: expected text, not 3"),
+        (
+            "model/labelled",
+            "lab.text.Labelled",
+            "lab.text.FewBullets",
+            "model=labelled",
+            "model.family._target_: 'lab.text.Few",
+        ),
+        ("model/labelled", "family:", "famliy:", "model=labelled", "model.famliy: no such key, did you mean 'family'?"),
+        ("model/labelled", "- tiny", "- tinny", "model=labelled", "model=tinny: no such option, did you mean 'tiny'?"),
     ],
 )
-def test_a_mistake_in_ones_own_yaml_is_told(lab, call_bisum, file, right, wrong, word, line):
+def test_error_in_a_users_yaml_is_reported(lab, call_bisum, file, right, wrong, argument, line):
     path = lab / f"conf/{file}.yaml"
     text = path.read_text(encoding="utf-8")
     assert right in text
     path.write_text(text.replace(right, wrong), encoding="utf-8")
-    done = call_bisum("--config-dir", "conf", "allow_targets=[lab]", *word.split())
+    done = call_bisum("--config-dir", "conf", "allow_targets=[lab]", *argument.split())
     assert done.code == 2
     assert done.err.startswith(f"bisum: {line}")
     assert len({text.partition(":")[0] for text in done.err.splitlines()}) == 1

@@ -1,4 +1,4 @@
-"""A metric of one's own, in a folder that bisum knows nothing of, in every place where a metric appears."""
+"""A user's own metric, outside bisum, in every place where a metric appears."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from bisum.interfaces.score import Score
 
 @dataclass(frozen=True, kw_only=True)
 class Distance(Metric):
-    """How far the length of a summary is from the reference's."""
+    """Difference in length between a summary and its reference."""
 
     least: Annotated[int, Ge(0)]
 
@@ -45,13 +45,13 @@ class Distance(Metric):
 
 OPTION = """\
 # @package metric.distance
-# The distance of lengths.
+# The difference in length.
 #   bisum --config-dir conf allow_targets=[yard] metric=[distance]
 _target_: yard.lengths.Distance
 least: 0
 """
 
-WORDS = [
+ARGUMENTS = [
     "--config-dir",
     "conf",
     "allow_targets=[yard]",
@@ -66,7 +66,13 @@ WORDS = [
     "evaluation.bootstrap_samples=100",
     "hardware=cpu",
 ]
-TRAINING = [*WORDS, "trainer.evaluate_every=2", "trainer.epochs=3", "trainer.max_steps=8", "trainer.learning_rate=0.05"]
+TRAINING = [
+    *ARGUMENTS,
+    "trainer.evaluate_every=2",
+    "trainer.epochs=3",
+    "trainer.max_steps=8",
+    "trainer.learning_rate=0.05",
+]
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ def predictions(directory, name):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, call_bisum):
+def test_metric_selects_the_best_checkpoint_and_appears_in_every_table(yard, call_bisum):
     best = ["trainer.best_metric=eval/es/distance", "tracker=wandb", "tracker.mode=offline"]
     done = call_bisum(*TRAINING, *best, "hydra.run.dir=run")
     assert done.code == 0, done.err
@@ -129,8 +135,8 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
     assert "> metric.distance: distance of en, es" in done.out
     table = done.out[done.out.rindex("test, 24 rows") :]
     assert "best checkpoint by eval/es/distance" in table
-    words = next(line for line in table.splitlines() if line.startswith("distance")).split()
-    assert words[:3] == ["distance", "lower", f"{run['test']['test/distance']:.2f}"]
+    cells = next(line for line in table.splitlines() if line.startswith("distance")).split()
+    assert cells[:3] == ["distance", "lower", f"{run['test']['test/distance']:.2f}"]
     assert "rows with a value (of 24): language_tag 12" in table
     assert f"es/distance {values[0]:.4g}" in done.out
     assert run["seconds"].keys() >= {"metric.rouge", "metric.chrf", "metric.distance"}
@@ -140,8 +146,8 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
     assert b"eval/es/distance" in log.read_bytes()
     assert b"baseline/distance_low" in log.read_bytes()
 
-    # An evaluation of that run compares it with lead-3, and keeps the metric of the run.
-    done = call_bisum("evaluate", "run", *WORDS[:3], "hydra.run.dir=evaluated", "tracker=none")
+    # An evaluation of that run compares it with lead-3, and keeps the run's metric.
+    done = call_bisum("evaluate", "run", *ARGUMENTS[:3], "hydra.run.dir=evaluated", "tracker=none")
     assert done.code == 0, done.err
     evaluation = record(yard / "evaluated")["evaluation"]
     system, lead = (
@@ -157,17 +163,17 @@ def test_it_selects_the_best_checkpoint_and_has_a_place_in_every_table(yard, cal
     assert better == 100  # in all resamples, lead-3 is further off
     assert high < 0
     shown = done.out[done.out.index("difference from lead-3") :]
-    words = next(line for line in shown.splitlines() if line.startswith("distance")).split()
-    assert words[:2] == ["distance", "lower"]
-    assert words[-1] == "better"
+    cells = next(line for line in shown.splitlines() if line.startswith("distance")).split()
+    assert cells[:2] == ["distance", "lower"]
+    assert cells[-1] == "better"
 
 
-def test_a_sweeps_table_has_it(yard, call_bisum):
-    words = [*WORDS[:6], "metric=[distance]", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100"]
+def test_metric_appears_in_a_sweeps_table(yard, call_bisum):
+    arguments = [*ARGUMENTS[:6], "metric=[distance]", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100"]
     done = call_bisum(
         "evaluate",
         "-m",
-        *words,
+        *arguments,
         "model=starter",
         "generation.num_beams=1,2",
         "hydra/launcher=basic",
@@ -203,24 +209,28 @@ def test_a_sweeps_table_has_it(yard, call_bisum):
         (
             '"language_tag": Score(',
             '"rougeL": Score(',
-            "metric.distance: gives 'rougeL', as does every evaluation; rem",
+            "metric.distance: 'rougeL' is already a score of every evaluation;",
         ),
-        ('"language_tag": Score(', '"chrf": Score(', "metric.distance: gives 'chrf', as does metric.chrf; remove one "),
-        ("scores = {", "scores = 7\n    others = {", "metric.distance: scores of Distance must be a mapping of names"),
+        (
+            '"language_tag": Score(',
+            '"chrf": Score(',
+            "metric.distance: 'chrf' is already a score of metric.chrf; remove",
+        ),
+        ("scores = {", "scores = 7\n    others = {", "metric.distance: Distance.scores must be a mapping of names"),
         (
             "    scores = {",
             "    def __post_init__(self):\n        raise SystemExit\n\n    scores = {",
-            "metric.distance: Distance refused its settings",
+            "metric.distance: Distance rejects its settings",
         ),
         (
             "    scores = {",
             "    @property\n    def scores(self):\n        raise KeyError('x')\n\n    others = {",
-            "metric.distance._target_: 'yard.lengths.Distance' is no Metric: a property fails: KeyError",
+            "metric.distance._target_: 'yard.lengths.Distance' does not implement Metric: a property fails: KeyError",
         ),
         (
             "(Metric)",
             "",
-            "metric.distance._target_: 'yard.lengths.Distance' is no Metric: it does not inherit from bis",
+            "metric.distance._target_: 'yard.lengths.Distance' does not implement Metric: it does not ",
         ),
         (
             "        yield f",
@@ -229,11 +239,11 @@ def test_a_sweeps_table_has_it(yard, call_bisum):
         ),
     ],
 )
-def test_a_mistake_in_it_is_one_line(yard, call_bisum, right, wrong, line):
+def test_error_in_the_metric_is_one_line(yard, call_bisum, right, wrong, line):
     path = yard / "yard/lengths.py"
     assert right in CODE
     path.write_text(CODE.replace(right, wrong), encoding="utf-8")
-    done = call_bisum("baseline", *WORDS, "hydra.run.dir=run")
+    done = call_bisum("baseline", *ARGUMENTS, "hydra.run.dir=run")
     assert done.code == 2
     assert done.err.startswith(f"bisum: {line}")
     assert done.err.count("\n") == 1
@@ -254,20 +264,20 @@ def test_a_mistake_in_it_is_one_line(yard, call_bisum, right, wrong, line):
             "eval/gen_len",
             "neither higher nor lower is better for 'eval/gen_len' (tokens of a generated summary",
         ),
-        ("eval/fr/distance", "'eval/fr/distance' names 'fr', which is not in languages ['en', 'es']"),
+        ("eval/fr/distance", "'eval/fr/distance' needs 'fr', which is not in languages ['en', 'es']"),
     ],
 )
-def test_a_best_metric_without_meaning_is_refused_before_anything_is_read(yard, call_bisum, metric, line):
-    done = call_bisum(*WORDS, f"trainer.best_metric={metric}", "hydra.run.dir=run")
+def test_invalid_best_metric_is_refused_before_anything_is_read(yard, call_bisum, metric, line):
+    done = call_bisum(*ARGUMENTS, f"trainer.best_metric={metric}", "hydra.run.dir=run")
     assert done.code == 2
     assert done.err.startswith(f"bisum: trainer.best_metric: {line}")
     assert not (yard / "run").exists()
 
 
-def test_a_value_that_is_not_finite_is_left_out_and_reported(yard, call_bisum):
+def test_value_that_is_not_finite_is_dropped_and_reported(yard, call_bisum):
     path = yard / "yard/lengths.py"
     path.write_text(CODE.replace("max(self.least, abs(len(own) - len(other)))", "float('nan') if 'a' in other else 1"))
-    done = call_bisum("baseline", *WORDS, "hydra.run.dir=run")
+    done = call_bisum("baseline", *ARGUMENTS, "hydra.run.dir=run")
     assert done.code == 0, done.err
     assert "metric.distance: 'distance' is not finite in " in done.out + done.err
     (line,) = lines(yard / "run")
@@ -275,10 +285,10 @@ def test_a_value_that_is_not_finite_is_left_out_and_reported(yard, call_bisum):
     assert 0 < line["baseline/distance_rows"] < 24
 
 
-def test_a_best_metric_that_an_evaluation_lacks_is_reported_and_training_goes_on(yard, call_bisum):
+def test_missing_best_metric_is_reported_and_training_continues(yard, call_bisum):
     path = yard / "yard/lengths.py"
     value = "max(self.least, abs(len(own) - len(other)))"
-    path.write_text(CODE.replace(value, "1 if len(own) > 60 else None"))  # lead-3 has values, the model none
+    path.write_text(CODE.replace(value, "1 if len(own) > 60 else None"))  # only lead-3 has values
     best = ["trainer.best_metric=eval/distance", "trainer.learning_rate=1e-9", "model.max_summary_tokens=6"]
     done = call_bisum(*TRAINING, *best, "hydra.run.dir=run", "tracker=none")
     assert done.code == 2
@@ -287,7 +297,7 @@ def test_a_best_metric_that_an_evaluation_lacks_is_reported_and_training_goes_on
     assert [line["step"] for line in lines(yard / "run") if "eval/loss" in line] == [2, 4, 6, 8]
 
 
-def test_a_best_metric_that_no_row_can_have_is_refused_before_training(yard, call_bisum):
+def test_best_metric_without_values_is_refused_before_training(yard, call_bisum):
     path = yard / "yard/lengths.py"
     path.write_text(
         CODE.replace('"a number that depends on nothing", higher_is_better=None', '"a", higher_is_better=True')
@@ -297,20 +307,20 @@ def test_a_best_metric_that_no_row_can_have_is_refused_before_training(yard, cal
     assert done.err == "bisum: trainer.best_metric: no row has a value for 'eval/es/language_tag'\n"
 
 
-def test_the_metric_in_the_docs_works(write_folder, call_bisum):
+def test_metric_in_the_docs_works(write_folder, call_bisum):
     text = (Path(bisum.__file__).parents[1] / "docs/reference/metrics.md").read_text("utf-8")
     python, option = (re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1] for language in ("python", "yaml"))
     files = {"lab/__init__.py": "", "lab/metrics.py": python, "my_conf/metric/questions.yaml": option}
     tmp_path = write_folder(files)
-    words = ["--config-dir", "my_conf", "allow_targets=[lab]", "metric=[questions]"]
-    done = call_bisum("baseline", *words, "hydra.run.dir=run", "tracker=none")
+    arguments = ["--config-dir", "my_conf", "allow_targets=[lab]", "metric=[questions]"]
+    done = call_bisum("baseline", *arguments, "hydra.run.dir=run", "tracker=none")
     assert done.code == 0, done.err
     rows = predictions(tmp_path / "run", "validation-lead3")
     expected = 100 * sum(row["prediction"].endswith("?") for row in rows) / len(rows)
     assert lines(tmp_path / "run")[0]["baseline/questions"] == pytest.approx(expected)
 
 
-def test_a_best_metric_that_no_metric_gives_is_refused_before_training(yard, call_bisum):
+def test_best_metric_that_is_not_returned_is_refused_before_training(yard, call_bisum):
     path = yard / "yard/lengths.py"
     path.write_text(CODE.replace("        return {", "        return {} and {"))
     done = call_bisum(*TRAINING, "trainer.best_metric=eval/distance", "hydra.run.dir=run", "tracker=none")
@@ -318,10 +328,10 @@ def test_a_best_metric_that_no_metric_gives_is_refused_before_training(yard, cal
     assert done.err == "bisum: trainer.best_metric: no metric returns 'eval/distance' (besides ROUGE: eval/chrf)\n"
 
 
-def test_a_metric_cannot_take_the_place_of_rouge(yard, call_bisum):
+def test_metric_cannot_replace_rouge(yard, call_bisum):
     option = yard / "conf/metric/rouge.yaml"
     option.write_text(OPTION.replace("metric.distance", "metric.rouge"))
-    done = call_bisum("baseline", *WORDS, "metric=[rouge]", "hydra.run.dir=run")
+    done = call_bisum("baseline", *ARGUMENTS, "metric=[rouge]", "hydra.run.dir=run")
     assert (done.code, done.err) == (
         2,
         "bisum: metric.rouge: ROUGE is part of every evaluation; give this metric another name\n",

@@ -1,4 +1,4 @@
-"""The loop in the docstring of `bisum.interfaces.trainer`, written from the interface alone, is a correct trainer."""
+"""The loop in the docstring of `bisum.interfaces.trainer` is a correct trainer."""
 
 import sys
 import textwrap
@@ -24,15 +24,15 @@ from bisum.models.loss import count_all_tokens, token_loss
 
 @pytest.fixture
 def plain(tmp_path, monkeypatch, write):
-    """The words that choose the documented loop."""
+    """Function that composes a configuration with the documented loop."""
     code = interface.__doc__[interface.__doc__.index("class Plain(Trainer)") :]
     write(tmp_path / "plain_trainer.py", IMPORTS.lstrip() + textwrap.dedent(code))
     write(tmp_path / "conf/trainer/plain.yaml", "defaults: [_base]\n_target_: plain_trainer.Plain\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "plain_trainer", raising=False)
 
-    def compose(*words):
-        return bisum.compose([*words, "allow_targets=[plain_trainer]"], config_dir=str(tmp_path / "conf"))
+    def compose(*arguments):
+        return bisum.compose([*arguments, "allow_targets=[plain_trainer]"], config_dir=str(tmp_path / "conf"))
 
     return compose
 
@@ -41,15 +41,15 @@ def losses(directory):
     return [line["train/loss"] for line in read_metrics(directory) if "train/loss" in line]
 
 
-@pytest.mark.parametrize("words", [(), ("trainer.gradient_accumulation=3", "trainer.label_smoothing=0.1")])
-def test_it_gives_the_losses_and_scores_of_the_loop_on_accelerate(words, plain, trained, small, read, tmp_path):
-    bisum.train(plain(*small, "trainer=plain", *words), tmp_path / "run")
-    other = trained("trainer=accelerate", *words)
+@pytest.mark.parametrize("arguments", [(), ("trainer.gradient_accumulation=3", "trainer.label_smoothing=0.1")])
+def test_losses_and_scores_equal_those_of_the_accelerate_loop(arguments, plain, trained, small, read, tmp_path):
+    bisum.train(plain(*small, "trainer=plain", *arguments), tmp_path / "run")
+    other = trained("trainer=accelerate", *arguments)
     assert losses(tmp_path / "run") == pytest.approx(losses(other), rel=1e-5)
     assert read.series(tmp_path / "run", "eval/rougeL") == pytest.approx(read.series(other, "eval/rougeL"), abs=1e-6)
 
 
-def test_it_resumes_in_mid_epoch_to_the_same_losses(plain, trained, small, tmp_path, monkeypatch):
+def test_resuming_in_mid_epoch_gives_the_same_losses(plain, trained, small, tmp_path, monkeypatch):
     from bisum.training.session import Session
 
     end_step = Session.end_step
@@ -67,9 +67,9 @@ def test_it_resumes_in_mid_epoch_to_the_same_losses(plain, trained, small, tmp_p
     assert losses(tmp_path / "run") == pytest.approx(losses(trained("trainer=accelerate")), rel=1e-5)
 
 
-def test_it_is_debugged_like_any_other(plain, small, read, tmp_path):
-    words = ["trainer=plain", "debug=overfit", "debug.profile=true", "trainer.epochs=8", "trainer.max_steps=8"]
-    bisum.train(plain(*small, *words), tmp_path / "run")
+def test_debug_options_work(plain, small, read, tmp_path):
+    arguments = ["trainer=plain", "debug=overfit", "debug.profile=true", "trainer.epochs=8", "trainer.max_steps=8"]
+    bisum.train(plain(*small, *arguments), tmp_path / "run")
     assert len(losses(tmp_path / "run")) == read.record(tmp_path / "run")["overfit"]["steps"] == 8
     assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
     log = (tmp_path / "run/train.log").read_text("utf-8")

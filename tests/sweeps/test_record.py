@@ -76,9 +76,9 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
     [
         (
             ["evaluation.lead=3"],
-            "'evaluation.lead=3': the jobs of a sweep keep their settings when it is resumed; only log, tracker, "
+            "'evaluation.lead=3': a resumed sweep keeps the settings of its jobs; only log, tracker, "
             "cache_dir, sweep, corpus.timeout, debug.profile, debug.profile_steps, hardware.data_loader_workers, "
-            "hardware.pin_memory may change",
+            "hardware.pin_memory can change",
         ),
         (["-m"], "'resume=sweep': a sweep's record lists its jobs; leave out -m"),
         (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; leave it out"),
@@ -99,7 +99,7 @@ def first(**entries):
         (lambda values: values.pop("jobs"), "jobs must be a list, as bisum wrote it"),
         (lambda values: values.update(jobs=[]), "jobs must be one or more"),
         (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
-        (lambda values: values.update(command="compare"), "command must be one that bisum -m runs"),
+        (lambda values: values.update(command="compare"), "bisum -m cannot run the command 'compare'"),
         (lambda values: values.update(arguments=["a", 1]), "arguments must be a list of texts"),
         (lambda values: values.update(threads=0), "threads must be a whole number from 1 to 512"),
         (first(folder="../x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
@@ -164,7 +164,7 @@ def test_no_secret_is_in_the_record(call_bisum, tmp_path, write, monkeypatch):
 
 def test_a_repeated_job_is_said(call_bisum):
     done = call_bisum(*WORDS, "evaluation.lead=1,2,1")
-    assert "> 'evaluation.lead=1' computes the same as job 0, so it does not run separately\n" in done.out
+    assert "> 'evaluation.lead=1' is equivalent to job 0 and does not run again\n" in done.out
     assert done.out.count("finished in") == 2
 
 
@@ -194,7 +194,7 @@ def test_a_url_without_its_query_is_to_be_given_again(call_bisum, tmp_path, writ
         values["shared"]["config"]["tracker"]["project"] = "https://a.b/c?..."
 
     change(tmp_path / "sweep/sweep.json", mask)
-    assert "tracker.project: sweep.json does not store the secrets of" in one_line(call_bisum("resume=sweep"))
+    assert "tracker.project: sweep.json does not contain the secrets of" in one_line(call_bisum("resume=sweep"))
     assert call_bisum("resume=sweep", "tracker.project=x").code == 0
 
 

@@ -127,8 +127,8 @@ def test_a_finished_search_does_nothing_again_and_can_be_extended(sweep, call_bi
 
 def test_what_would_mix_trials_of_two_searches_is_refused(sweep, call_bisum):
     for arguments, line in (
-        (["resume=sweep", "search.sampler=random"], "the jobs of a sweep keep their settings when it is resumed"),
-        (["resume=sweep", "trainer.epochs=4"], "'trainer.epochs=4': the jobs of a sweep keep their settings"),
+        (["resume=sweep", "search.sampler=random"], "a resumed sweep keeps the settings of its jobs"),
+        (["resume=sweep", "trainer.epochs=4"], "'trainer.epochs=4': a resumed sweep keeps the settings"),
         ([*SEARCH, "search.trials=7", "trainer.epochs=4"], "holds another sweep (a search with another space"),
         (["-m", *FEW, "seed=1,2", "hydra.sweep.dir=sweep"], "holds another sweep (a search)"),
     ):
@@ -153,7 +153,7 @@ def test_a_file_that_has_changed_ends_a_search(tmp_path, call_bisum):
     file.write_text(text.replace("1,2", "1,2,3"), "utf-8")
     done = call_bisum("resume=sweep")
     assert done.code == 2
-    assert "its arguments now compose to another space, so new trials could not be compared" in done.err
+    assert "its arguments now compose to another space, so new trials would not be comparable" in done.err
 
 
 def test_two_objectives_have_a_front(tmp_path, call_bisum):
@@ -253,5 +253,5 @@ def test_a_setting_without_a_search_is_refused(call_bisum):
     done = call_bisum("search.trials=3")
     assert (done.code, done.err) == (
         2,
-        "bisum: search.trials: belongs to a search; add hparams_search=optuna\n",
+        "bisum: search.trials: only applies to a search; add hparams_search=optuna\n",
     )

@@ -120,7 +120,7 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(arguments, line, on_slu
         (["hydra.launcher.time=soon"], "hydra.launcher.time: expected a whole number >= 1, not 'soon'"),
         (["hydra.launcher.tim=3"], "hydra.launcher.tim: no such key of this launcher, did you mean 'time'?"),
         (["hydra.launcher.gpus=-1"], "hydra.launcher.gpus: expected a whole number >= 0, not -1"),
-        (["hydra.launcher.account='a b'"], "hydra.launcher.account: expected a name, without blanks and quotes, not"),
+        (["hydra.launcher.account='a b'"], "hydra.launcher.account: expected a name without spaces or quotes, not"),
     ],
 )
 def test_a_wrong_setting_is_refused_without_slurm(arguments, line, call_bisum, one_line):
@@ -132,7 +132,7 @@ def test_a_strangers_file_writes_no_line_of_the_script(call_bisum, one_line, wri
     value = json.dumps("\n".join(lines))
     write(tmp_path / "mine/experiment/e.yaml", f"# @package _global_\nhydra:\n  launcher:\n    account: {value}\n")
     line = one_line(call_bisum("-m", "--config-dir", "mine", "experiment=e", "seed=1", *ON_SLURM))
-    assert "hydra.launcher.account: expected a name, without blanks and quotes" in line
+    assert "hydra.launcher.account: expected a name without spaces or quotes" in line
 
 
 def test_a_single_run_is_not_submitted(call_bisum, one_line):

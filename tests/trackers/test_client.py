@@ -267,7 +267,7 @@ def test_process_ends_with_the_run_even_if_its_input_stays_open():
     ("argument", "message"),
     [
         ("tracker=wandbb", "tracker=wandbb: no such option, did you mean 'wandb'? (valid: none, trackio, wandb)"),
-        ("tracker=null", "tracker=null: one is needed (valid: none, trackio, wandb)"),
+        ("tracker=null", "tracker=null: this group is required (valid: none, trackio, wandb)"),
         ("tracker.mode=on", "tracker.mode: expected one of auto, online, offline, disabled, not 'on'"),
         ("tracker.entiti=me", "tracker.entiti: no such key, did you mean 'entity'?"),
         ("tracker.finish_seconds=0", "tracker.finish_seconds: expected a number > 0, not 0"),

