@@ -61,7 +61,7 @@ class CleanStream:
             self.write(line)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether another stream is this one or the underlying one: some libraries close all but `sys.stderr`."""
+        """Return whether another stream is this one or the underlying one, since libraries spare `sys.stderr`."""
         return other is self or other is self.uncleaned
 
     def __hash__(self) -> int:

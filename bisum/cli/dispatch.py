@@ -109,7 +109,9 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         _refuse_sweep_of_summaries(line)
         from bisum.config.sweep import listed_sweep
 
-        return _run_sweep(composer, listed_sweep(composer, overrides, no_progress if line.cfg else _check_progress), line)
+        return _run_sweep(
+            composer, listed_sweep(composer, overrides, no_progress if line.cfg else _check_progress), line
+        )
     job = single_job(composer, overrides)
     if job.composed.hydra.runtime.choices.get("hparams_search") not in (None, "null"):  # chosen by an experiment
         return _run_jobs(composer, replace(line, multirun=True))
@@ -164,7 +166,9 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
         if sweep.search is not None:
             show_search(sweep.search, line)
         elif not sweep.jobs:
-            raise UserError("--cfg: the sweeper chooses its jobs as it runs; to show one job, drop -m and give each key one value")
+            raise UserError(
+                "--cfg: the sweeper chooses its jobs as it runs; to show one job, drop -m and give each key one value"
+            )
         else:
             show_sweep(sweep.jobs, sweep.repeated, line)
         return 0

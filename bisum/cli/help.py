@@ -140,7 +140,11 @@ def topic_help(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
             usual = {key.name: key.value for key in composed_keys(composer, [])}
             below = [key for key in keys if not key.is_node and usual.get(key.name, ...) != key.value]
     elif options:
-        lines += ["", "Options", *_format_columns((option, opening(composer.file(topic, option))[0]) for option in options)]
+        lines += [
+            "",
+            "Options",
+            *_format_columns((option, opening(composer.file(topic, option))[0]) for option in options),
+        ]
         commands = [command for option in options if (command := opening(composer.file(topic, option))[1])]
         lines += ["", "Examples", *(f"  {command}" for command in commands)]
     described = [key for key in below if key.name != topic or not key.is_node]

@@ -17,7 +17,7 @@ from bisum.printing import clean_standard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 success, 1 failure, 2 bad input, 129, 130 or 143 interrupted, 141 closed pipe."""
+    """Run the command line and exit: 0 success, 1 failure, 2 bad input, 129, 130, 143 interrupted, 141 closed pipe."""
     streams = sys.stdout, sys.stderr
     clean_standard_streams()
     collects = gc.isenabled()

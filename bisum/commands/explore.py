@@ -196,7 +196,7 @@ class _Explorer:
         self.run.screen.print(legend, corpus_tables.lengths_table(described[self.split]))
         unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
         if unread:
-            self.advice.append(f"the tokenizer lacks tokens for much of the text in {', '.join(unread)}: choose another model")
+            self.advice.append(f"the tokenizer lacks tokens for much of {', '.join(unread)}; choose another model")
         shown = counted[self.split]
         histograms = {
             language: {

@@ -37,8 +37,8 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
         raise UserError("resume: the rows differ from those the run began with; keep its corpus, filter and languages")
     if config.provenance.fingerprint not in (None, corpus.fingerprint):
         raise UserError(
-            "corpus: another job of this sweep read different rows with the same corpus, filter, languages and seed, so "
-            "a file has changed; restore it, or start a new sweep"
+            "corpus: another job of this sweep read different rows with the same corpus, filter, languages and seed; a "
+            "file has changed: restore it, or start a new sweep"
         )
     record_corpus(corpus, run)
     return corpus

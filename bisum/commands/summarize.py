@@ -52,7 +52,7 @@ def run(config: Config, texts: Sequence[str]) -> None:
 
 def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
     if sys.stdout is None:
-        raise UserError("standard output is closed; open it to receive the summaries")
+        raise UserError("standard output is closed; redirect it to a file or pipe")
     with _show_log(config.log) as stderr:
         inputs = documents(config, texts)
         if reads_stdin(config, texts) and sys.stdin.isatty():
@@ -96,7 +96,7 @@ def _format_output(document: Document, summary: str, language: str | None, confi
 
 
 def _rename_key(key: str, keys: Collection[str]) -> str:
-    """Return another key for a `summary` of the input stderr a reference, such as another model's: none is lost."""
+    """Return a free key for a `summary` in the input, which would otherwise be overwritten."""
     if key == "summary":
         while key in keys:
             key = f"input_{key}"
