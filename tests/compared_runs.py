@@ -1,4 +1,4 @@
-"""A sweep of seconds on the sample, for what reads run directories back; and edits of its runs, as a stranger makes."""
+"""A short sweep on the sample for tests that read run directories, and edits of its runs."""
 
 import json
 import shutil
@@ -18,19 +18,19 @@ RATES, SEEDS = (0.02, 0.005), (1, 2)
 _SWEEPS: list[Path] = []
 
 
-def bisum(*words: str) -> None:
+def bisum(*arguments: str) -> None:
     with pytest.raises(SystemExit) as exit_:
-        main(list(words))
+        main(list(arguments))
     assert exit_.value.code == 0
 
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of two learning rates, each with two seeds, as the command line makes it: jobs 0 to 3.
+    """A sweep of two learning rates with two seeds each, from the command line: jobs 0 to 3.
 
-    Its metrics give a score with counts (chrf) and one that lead-k lacks (at_limit).
+    Its metrics include a score with counts (chrf) and one that lead-k lacks (at_limit).
     """
-    if _SWEEPS:  # trained for the tests of another folder
+    if _SWEEPS:  # already trained for the tests of another folder
         return _SWEEPS[0]
     folder = tmp_path_factory.mktemp("outputs") / "sweep"
     rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
@@ -50,7 +50,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(sweep: Path, tmp_path: Path) -> Path:
-    """A copy of the sweep without its checkpoints, to be changed."""
+    """A copy of the sweep without its checkpoints, for edits."""
     return copied(sweep, tmp_path / "runs")
 
 
@@ -63,7 +63,7 @@ def record(run: Path) -> dict[str, Any]:
 
 
 def change(run: Path, **entries: Any) -> Path:
-    """Set entries of a run's record, whose dotted keys are spelled with __: change(run, config__seed=3)."""
+    """Set entries of a run's record, with __ for dots in keys: change(run, config__seed=3)."""
     values = record(run)
     for key, value in entries.items():
         *parents, name = key.split("__")
@@ -76,12 +76,12 @@ def change(run: Path, **entries: Any) -> Path:
 
 
 def scores_path(run: Path, suffix: str = ".scores.parquet") -> Path:
-    """The scores of a run's test rows, or their texts with the suffix .jsonl."""
+    """The path of the scores of a run's test rows, or of their texts with the suffix .jsonl."""
     return run / "predictions" / f"test-{record(run)['test']['checkpoint']}{suffix}"
 
 
 def rewrite(run: Path, edit: Callable[[pa.Table], pa.Table], path: Path | None = None) -> Path:
-    """Replace a table of scores, that of the test rows, by what `edit` returns; its metadata stay."""
+    """Edit a table of scores, by default that of the test rows, and keep its metadata."""
     path = path or scores_path(run)
     table = pq.read_table(path)
     pq.write_table(edit(table).replace_schema_metadata(table.schema.metadata), path)
@@ -106,8 +106,8 @@ def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Evaluations of jobs 0 and 2 on the test split: 0 and 1 over the rows of the trainings, 2 and 3 over fewer."""
     folder = tmp_path_factory.mktemp("evaluations")
     for rows, name in ((40, "same"), (20, "fewer")):
-        words = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
-        bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *words)
+        arguments = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
+        bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *arguments)
     return folder
 
 
@@ -115,6 +115,6 @@ def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of `bisum baseline` with lead-1 over the test rows of the sweep."""
     folder = tmp_path_factory.mktemp("baseline") / "lead"
-    words = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
-    bisum("baseline", *words, "split=test", "tracker=none", f"hydra.run.dir={folder}")
+    arguments = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
+    bisum("baseline", *arguments, "split=test", "tracker=none", f"hydra.run.dir={folder}")
     return folder

@@ -157,7 +157,7 @@ def launcher_help() -> str:
     """Return help on the launchers of a sweep's jobs."""
     about = [(option, *opening(launcher_file(option))) for option in LAUNCHERS]
     rows = [(option, line) for option, line, _ in about]
-    lines = [f"{LAUNCHER}: The launcher of a sweep's jobs.", "", "Options", *_format_columns(rows)]
+    lines = [f"{LAUNCHER}: Runs the jobs of a sweep.", "", "Options", *_format_columns(rows)]
     lines += ["", "Examples", *(f"  {command}" for _, _, command in about)]
     return "\n".join([*lines, "", "Keys of slurm", *_format_keys(launcher_keys())])
 

@@ -34,8 +34,8 @@ class OnNode:
         directory, number, config_dir, given = self._arguments
         arguments = [directory, "" if number is None else str(number), config_dir or "", *given]
         self._is_stopping = False
-        # Slurm sends the signal to all processes of a job. The child inherits the mask, so the signal stays blocked in it;
-        # in this process, it is blocked until the handler can reach the child.
+        # Slurm sends the signal to all processes of a job. It is blocked in the child, which inherits the mask, and in
+        # this process until its handler can reach the child.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
         # Only the child holds the write end, so a read returns when it ends. Popen.wait would deadlock: the handler, in
         # the same thread, would wait for its lock.

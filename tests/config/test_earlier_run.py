@@ -205,7 +205,7 @@ def test_a_run_without_a_best_checkpoint_is_refused(run):
         ("~trainer.epochs", "give only the keys to change"),
         ("trainer.epochz=1", "trainer.epochz: no such key, did you mean 'epochs'?"),
         ("model.max_summary_tokens=1", "model.max_summary_tokens: expected a whole number >= 2"),
-        ("resume=run", "resume: only a single `bisum train` continues a run"),
+        ("resume=run", "resume: works only with a single `bisum train`"),
         ("languages=[es", "cannot be read"),
     ],
 )
@@ -326,7 +326,7 @@ def test_an_entry_of_another_type_than_bisum_writes_is_named(entry, value, said,
     *parents, name = entry.split(".")
     (record[parents[0]] if parents else record)[name] = value
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    line = f"'run/run.json': {said}, as bisum wrote it"
+    line = f"'run/run.json': {said}; restore the original value"
     assert told("run=run") == told("run=run", command="summarize") == line
     with pytest.raises(UserError, match=re.escape(line)):
         continued("run")
