@@ -87,7 +87,7 @@ def read_object(path: Path, entries: Entries) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
     if not isinstance(values, dict):
-        raise UserError(f"'{path}' must be an object; restore the original file")
+        raise UserError(f"'{path}' must contain an object; restore the original file")
     if problem := wrong_entry(values, entries):
         raise UserError(f"'{path}': {problem}; restore the original value")
     return values

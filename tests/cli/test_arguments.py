@@ -127,7 +127,7 @@ def test_arguments_after_two_dashes_are_literal_texts():
         (["summarize", "notes.txt"], "'notes.txt': no such file; put texts after --"),
         (["summarize", "A small game."], "'A small game.': no such file; put texts after --"),
         (["summarize", "a/b", "notes.txt"], "'notes.txt': no such file; put texts after --"),
-        (["summarize", ".", "argument " * 2000], f"'{'argument ' * 12}...': no such file; put texts after --"),
+        (["summarize", ".", "text " * 2000], f"'{'text ' * 12}...': no such file; put texts after --"),
     ],
 )
 def test_misplaced_arguments_are_refused_in_one_line(arguments, message):

@@ -408,7 +408,7 @@ def test_what_a_resumed_run_refuses(earlier, tmp_path, arguments, said):
     [
         (None, "is not a run directory: it has no run.json"),
         ("{broken", "cannot be read"),
-        ("[]", "must hold an object"),
+        ("[]", "must contain an object"),
         ('{"job": "train", "config": 1}', "config must be an object"),
         ("[" * 200_000, "cannot be read"),
         (b"\xff\xfe", "cannot be read"),

@@ -203,7 +203,7 @@ def test_edited_state_is_refused(key, value, run):
         ("state.json", lambda path: edit(path, "progress.step", 31), "progress.step must be the step of epoch-2"),
         ("state.json", lambda path: edit(path, "progress.loss_steps", 99), "progress.loss_steps must be at most"),
         ("state.json", lambda path: edit(path, "progress.more", 1), "progress.more is unknown"),
-        ("state.json", lambda path: path.write_text("[]"), "must hold an object"),
+        ("state.json", lambda path: path.write_text("[]"), "must contain an object"),
         (
             "optimizer.safetensors",
             lambda path: save_file({**load_file(path), "0.exp_avg": torch.ones(3)}, path),
