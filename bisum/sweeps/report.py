@@ -89,8 +89,8 @@ def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str,
     """Yield where the jobs are tracked, and how to upload offline ones, as labels and texts."""
     tracked = {job: record["tracker"] for job, record in zip(jobs, records, strict=True) if record.get("tracker")}
     patterns: dict[Path, str] = {}
-    for job, of in tracked.items():
-        upload = Path(str(of.get("upload"))).absolute()
+    for job, tracker in tracked.items():
+        upload = Path(str(tracker.get("upload"))).absolute()
         if upload.is_relative_to(job.absolute()):
             within = upload.relative_to(job.absolute()).parts
             patterns[job] = "/".join([*("*" for _ in job.relative_to(directory).parts), *within])
@@ -98,7 +98,9 @@ def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str,
         folder = shlex.quote(str(from_here(directory)))
         paths = " ".join(f"{folder}/{pattern}" for pattern in sorted(set(patterns.values())))
         yield "upload", f"{len(patterns)} jobs are tracked offline: wandb sync {paths}"
-    views = {str(view): job for job, of in tracked.items() if (view := of.get("view")) and job not in patterns}
+    views = {
+        str(view): job for job, tracker in tracked.items() if (view := tracker.get("view")) and job not in patterns
+    }
     for number, (view, job) in enumerate(views.items()):
         if number == _MAX_VIEWS:
             yield "", f"and {len(views) - number} more"

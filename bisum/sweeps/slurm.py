@@ -138,7 +138,9 @@ class _SweepOnSlurm:
             try:
                 self._watch()
             except Interrupted:
-                self._print(f"> the jobs keep running; {resume_command(self._record.directory)} collects the results")
+                self._print(
+                    f"> the jobs keep running; collect the results with: {resume_command(self._record.directory)}"
+                )
                 return state.signal
         return None
 

@@ -93,7 +93,7 @@ def _storage_errors(place: str) -> Iterator[None]:
 
 
 class Study:
-    """A study; `ask` and `again` are called under the lock of the sweep's record.
+    """A study; `ask` and `retry` are called under the lock of the sweep's record.
 
     All methods raise `UserError` if the storage fails.
     """
@@ -141,7 +141,9 @@ class Study:
             trial = self.study.ask()
             self.study.sampler = self._sampler(trial.number, at_random)
             # Trial has no public method that accepts a distribution.
-            return trial.number, {key: trial._suggest(key, of) for key, of in self._distributions().items()}
+            return trial.number, {
+                key: trial._suggest(key, distribution) for key, distribution in self._distributions().items()
+            }
 
     def restore(self, values: Mapping[str, Any], job: str, directory: str) -> int:
         """Create a trial for a job whose trial is missing, and return its number."""
@@ -155,12 +157,17 @@ class Study:
             self.study._storage.set_trial_user_attr(trial_id, _JOB, job)
             self.study._storage.set_trial_user_attr(trial_id, "directory", directory)
 
-    def again(self, number: int) -> int:
+    def retry(self, number: int) -> int:
         """Create a trial for the retry of a job whose trial has failed, and return its number."""
         with _storage_errors(self._place):
             trial = self.trial(number)
-            of = trial.distributions
-            return self._add(trial.params, of, trial.user_attrs, trial.system_attrs, trial.intermediate_values)
+            return self._add(
+                trial.params,
+                trial.distributions,
+                trial.user_attrs,
+                trial.system_attrs,
+                trial.intermediate_values,
+            )
 
     def tell(self, number: int, values: Sequence[float] | None, state: TrialState) -> None:
         """Close a trial, unless it is already closed."""
@@ -223,13 +230,13 @@ class Study:
     def _distributions(self) -> dict[str, BaseDistribution]:
         """Return the search space as Optuna's distributions."""
         found: dict[str, BaseDistribution] = {}
-        for key, of in self._space.items():
-            if isinstance(of, Choice):
-                found[key] = CategoricalDistribution([*of.arguments])
-            elif of.is_whole:
-                found[key] = IntDistribution(int(of.low), int(of.high), log=of.is_log)
+        for key, dimension in self._space.items():
+            if isinstance(dimension, Choice):
+                found[key] = CategoricalDistribution([*dimension.arguments])
+            elif dimension.is_whole:
+                found[key] = IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
             else:
-                found[key] = FloatDistribution(of.low, of.high, log=of.is_log)
+                found[key] = FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
         return found
 
     def _sampler(self, number: int, at_random: bool) -> BaseSampler:

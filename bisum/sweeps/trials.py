@@ -115,7 +115,7 @@ class Trials:
             entry = record["jobs"][number]
             try:
                 if self.study.trial(entry["trial"]).state.is_finished():
-                    entry["trial"] = self.study.again(entry["trial"])
+                    entry["trial"] = self.study.retry(entry["trial"])
             except UserError as error:
                 self._report_once(f"job {number}: {error}")
         options = self.search.options
@@ -134,7 +134,7 @@ class Trials:
                 entry = record["jobs"][number]
                 state = self.study.trial(entry["trial"]).state
                 if state == TrialState.FAIL and values:  # another process considered it lost
-                    entry["trial"] = self.study.again(entry["trial"])
+                    entry["trial"] = self.study.retry(entry["trial"])
                 elif state.is_finished():
                     return
                 if status == "pruned":
