@@ -138,9 +138,8 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
 
 def _show(comparison: Comparison, options: CompareOptions) -> None:
     """Print the tables, then the differences between two systems, whose texts take longer to read."""
-    found = (
-        _where(comparison, options) if options.pair is not None else None
-    )  # reports mistakes before anything is printed
+    # A mistake in `pair` is reported before anything is printed.
+    found = _where(comparison, options) if options.pair is not None else None
     console = Console()
     console.print(*report(comparison), sep="\n")
     if found := found or _where(comparison, options):

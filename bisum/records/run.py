@@ -282,9 +282,8 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.end("interrupted", signal.exit_code, str(signal))
             saved = bool(checkpoints_in(run.checkpoints))
             how = "continue with" if saved else "no checkpoint yet; start again with"
-            resumable = (
-                config.provenance.command == "train" and not config.provenance.detached
-            )  # its sweep reports how to resume
+            # A job in its own process leaves the hint to its sweep.
+            resumable = config.provenance.command == "train" and not config.provenance.detached
             hint = f"; {how}: bisum resume={run.shown}" if resumable else ""
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None

@@ -204,9 +204,8 @@ class SweepDisplay:
             mark, text = (found[1] or "", found[2]) if found else ("", line)
             if self._log == "debug":
                 self._print(f"job {number}: {mark}{text}")
-            elif (
-                mark and text not in self._reported and not text.startswith("tracked ")
-            ):  # reported at the end of the sweep
+            # The end of the sweep reports where its jobs are tracked.
+            elif mark and text not in self._reported and not text.startswith("tracked "):
                 if self._log == "quiet" and mark == "> ":
                     continue
                 self._reported.add(text)
