@@ -53,7 +53,7 @@ def build_batch(config: Config, run: Run, corpus: Corpus) -> Corpus:
     counts = ", ".join(f"{language} {count.kept}" for language, count in batch.report.splits["train"].items())
     rows = batch.splits["train"].num_rows
     fewer = f"; train has only {rows:,} rows; a full batch has {size:,}" if rows < size else ""
-    run.screen.note(f"overfit: training, validation and test use one batch of {rows:,} rows ({counts}){fewer}")
+    run.screen.note(f"overfit: one batch of {rows:,} rows ({counts}) for training, validation and test{fewer}")
     run.update(data={**run.record["data"], "rows": asdict(batch.report)["splits"]})
     return batch
 

@@ -305,7 +305,7 @@ def test_configuration_takes_at_most_two_and_a_half_times_the_import_of_hydra(ru
 
 
 @pytest.mark.parametrize(("arguments", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])
-def test_a_run_makes_one_directory(arguments, where, call_bisum, tmp_path):
+def test_run_creates_one_directory(arguments, where, call_bisum, tmp_path):
     assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *arguments).code == 0
     (directory,) = tmp_path.glob(where)
     assert list(directory.rglob("run.json"))

@@ -105,13 +105,13 @@ def test_different_code_for_the_language_is_suggested(corpus, call_bisum, one_li
     )
 
 
-def test_a_filter_that_drops_one_language_is_reported(corpus, call_bisum):
+def test_filter_that_drops_one_language_is_reported(corpus, call_bisum):
     titles = {"en": ENGLISH, "es": ["Compresión", "Terminal", "Lluvia fuerte en el pueblo"]}
     done = call_bisum("baseline", *corpus(**titles))
     assert "> filter.long_titles drops 67% of the rows in es, but 20% of those in en" in done.out
 
 
-def test_a_model_that_lacks_the_language_is_reported(corpus, call_bisum):
+def test_model_that_lacks_a_language_is_reported(corpus, call_bisum):
     done = call_bisum(*SMALL, *corpus(ar=ARABIC, en=ENGLISH), "trainer.max_steps=1")
     assert (
         "> warning: the tokenizer lacks characters of 100% of the documents in ar; try a multilingual model, such as"
@@ -120,7 +120,7 @@ def test_a_model_that_lacks_the_language_is_reported(corpus, call_bisum):
     assert "documents in en;" not in done.out
 
 
-def test_a_split_without_a_language_is_reported(corpus, call_bisum, tmp_path):
+def test_split_without_a_language_is_reported(corpus, call_bisum, tmp_path):
     arguments = corpus(en=ENGLISH, ar=ARABIC)
     rows = (tmp_path / "rows.jsonl").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "en.jsonl").write_text("".join(row for row in rows if '"lang": "en"' in row), encoding="utf-8")
