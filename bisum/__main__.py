@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Python puts the current folder first, where a stranger's pathlib.py would be imported; a checkout of bisum stays.
+# Python searches the current folder first, which may contain someone else's pathlib.py; a checkout of bisum stays.
 if sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
     del sys.path[0]
 

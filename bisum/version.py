@@ -1,3 +1,3 @@
-"""The version of bisum; the package's metadata read it from here."""
+"""The version of bisum; the package metadata is read from it."""
 
 __version__ = "0.1.0"

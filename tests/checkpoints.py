@@ -1,10 +1,9 @@
-"""Small checkpoints of the supported families: the true architecture with random weights, the true kind of tokenizer.
+"""Small checkpoints of the supported families: the real architecture with random weights, and the real tokenizer type.
 
-`build(family, folder)` writes the files that the family's checkpoints on the hub hold: a SentencePiece model alone
-(mT5, mBART-50, PEGASUS), one beside its `tokenizer.json` (T5), or `vocab.json`, `merges.txt` and `tokenizer.json`. The
-generation config holds what the hub's holds, so that a setting that leaks from it is seen. Weights are float32, T5's
-bfloat16. They are random but large where it matters: what is generated depends on the document and on every token
-before, and does not repeat one token.
+`build(family, folder)` writes the same files as the family's checkpoints on the hub: a SentencePiece model (mT5,
+mBART-50, PEGASUS), one with a `tokenizer.json` (T5), or `vocab.json`, `merges.txt` and `tokenizer.json`. The generation
+config equals the hub's, so that tests notice a setting that leaks from it. Weights are float32, T5's bfloat16. They are
+random but large enough that the output depends on the document and all earlier tokens, and does not repeat one token.
 """
 
 import io
@@ -28,7 +27,7 @@ WIDTHS = {"d_model": 32, "max_position_embeddings": 128} | {
 }
 T5_WIDTHS = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_heads": 2}
 PROMPTS = {"gpt2": {"suffix": "\nTL;DR:"}, "chat": {"prefix": "Summarize:\n"}}
-"""What a decoder-only family is asked with: `model.prefix` or `model.suffix`."""
+"""Prompt of each decoder-only family: `model.prefix` or `model.suffix`."""
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -49,28 +48,28 @@ def build(family: str, folder: Path) -> Path:
 
 
 def _t5(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """T5 v1.0: it states a prefix; its vocabulary is padded to a multiple of 128 beyond the tokenizer's."""
+    """T5 v1.0: a prefix in its configuration, and a vocabulary padded to a multiple of 128."""
     from transformers import T5Config, T5ForConditionalGeneration
 
     tokenizer = _unigram(folder, "spiece.model", "T5Tokenizer", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     tokenizer.save_pretrained(folder)
     ids = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
     prefix = {"summarization": {"prefix": "summarize: ", "num_beams": 4, "early_stopping": True, "max_length": 200}}
-    config = T5Config(vocab_size=_padded(tokenizer), **T5_WIDTHS, **ids, task_specific_params=prefix)
-    return _stirred(T5ForConditionalGeneration(config), ids["eos_token_id"]).to(torch.bfloat16), ids
+    config = T5Config(vocab_size=_padded_size(tokenizer), **T5_WIDTHS, **ids, task_specific_params=prefix)
+    return _randomize(T5ForConditionalGeneration(config), ids["eos_token_id"]).to(torch.bfloat16), ids
 
 
 def _mt5(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """mT5: gated GELU, and a head that is not the embedding; transformers' MT5Config says that it is."""
+    """mT5: gated GELU, and a head separate from the embedding, although transformers' MT5Config ties them."""
     from transformers import MT5Config, MT5ForConditionalGeneration
 
     tokenizer = _unigram(folder, "spiece.model", "T5Tokenizer", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     ids = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
-    config = MT5Config(vocab_size=_padded(tokenizer), feed_forward_proj="gated-gelu", **T5_WIDTHS, **ids)
+    config = MT5Config(vocab_size=_padded_size(tokenizer), feed_forward_proj="gated-gelu", **T5_WIDTHS, **ids)
     model = MT5ForConditionalGeneration(config)
     model.lm_head.weight = nn.Parameter(torch.randn(config.vocab_size, 32))
     model.config.tie_word_embeddings = False
-    return _stirred(model, ids["eos_token_id"]), ids
+    return _randomize(model, ids["eos_token_id"]), ids
 
 
 def _mbart50(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -84,11 +83,11 @@ def _mbart50(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
     config = MBartConfig(vocab_size=len(tokenizer), scale_embedding=True, **WIDTHS, **ids)
     generation = {"forced_eos_token_id": 2, "early_stopping": True, "max_length": 200, "num_beams": 5}
-    return _stirred(MBartForConditionalGeneration(config), ids["eos_token_id"]), {**ids, **generation}
+    return _randomize(MBartForConditionalGeneration(config), ids["eos_token_id"]), {**ids, **generation}
 
 
 def _bart(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """BART: <s> X </s> on both sides, 128 learnt positions."""
+    """BART: <s> X </s> on both sides, 128 learned positions."""
     from transformers import BartConfig, BartForConditionalGeneration
 
     tokenizer = _bpe(folder, "BartTokenizer", ["<s>", "<pad>", "</s>", "<unk>"], ["<mask>"])
@@ -96,7 +95,7 @@ def _bart(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     config = BartConfig(vocab_size=len(tokenizer), **WIDTHS, **ids)
     forced = {"forced_bos_token_id": 0, "forced_eos_token_id": 2}
     beams = {"early_stopping": True, "num_beams": 4, "no_repeat_ngram_size": 3}
-    return _stirred(BartForConditionalGeneration(config), ids["eos_token_id"]), {**ids, **forced, **beams}
+    return _randomize(BartForConditionalGeneration(config), ids["eos_token_id"]), {**ids, **forced, **beams}
 
 
 def _pegasus(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -109,22 +108,22 @@ def _pegasus(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     ids = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
     config = PegasusConfig(vocab_size=len(tokenizer), scale_embedding=True, **WIDTHS, **ids)
     generation = {"forced_eos_token_id": 1, "length_penalty": 0.8, "max_length": 256, "num_beams": 8}
-    return _stirred(PegasusForConditionalGeneration(config), ids["eos_token_id"]), {**ids, **generation}
+    return _randomize(PegasusForConditionalGeneration(config), ids["eos_token_id"]), {**ids, **generation}
 
 
 def _gpt2(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """GPT-2: <|endoftext|> is all its special tokens, none is for padding; 256 learnt positions."""
+    """GPT-2: <|endoftext|> as its only special token, no padding token, 256 learned positions."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     tokenizer = _bpe(folder, "GPT2Tokenizer", [], ["<|endoftext|>"])
     end = len(tokenizer) - 1
     ids = {"bos_token_id": end, "eos_token_id": end}
     config = GPT2Config(vocab_size=len(tokenizer), n_positions=256, n_embd=32, n_layer=1, n_head=2, **ids)
-    return _stirred(GPT2LMHeadModel(config), ids["eos_token_id"]), ids
+    return _randomize(GPT2LMHeadModel(config), ids["eos_token_id"]), ids
 
 
 def _chat(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Qwen2, instructed: ChatML, whose turns end with <|im_end|>; <|endoftext|> pads."""
+    """Qwen2 Instruct: ChatML, turns that end with <|im_end|>, and <|endoftext|> for padding."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -137,7 +136,7 @@ def _chat(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
         num_key_value_heads=1, max_position_embeddings=512, tie_word_embeddings=True, **ids,
     )  # fmt: skip
     generation = {"pad_token_id": pad, "eos_token_id": [end, pad], "do_sample": True, "temperature": 0.7, "top_p": 0.8}
-    return _stirred(Qwen2ForCausalLM(config), ids["eos_token_id"]), {**ids, **generation}
+    return _randomize(Qwen2ForCausalLM(config), ids["eos_token_id"]), {**ids, **generation}
 
 
 BUILDERS: dict[str, tuple[Builder, int]] = {
@@ -149,15 +148,15 @@ BUILDERS: dict[str, tuple[Builder, int]] = {
     "gpt2": (_gpt2, 13),
     "chat": (_chat, 3),
 }
-"""How a family's checkpoint is made, and the seed of its weights: one whose summaries differ, and some of them end."""
+"""Builder and seed of each family; with these seeds, summaries differ and some end before the limit."""
 
 
 def _unigram(
     folder: Path, file: str, kind: str, settings: dict[str, Any] | None = None, **layout: Any
 ) -> PreTrainedTokenizerBase:
-    """Write a SentencePiece Unigram model with the ids of `layout`, as on the hub; return its tokenizer."""
+    """Write a SentencePiece Unigram model with the ids of `layout`, like the hub's; return its tokenizer."""
     (folder / file).write_bytes(_trained_unigram(json.dumps(layout, sort_keys=True)))
-    return _as_on_the_hub(folder, kind, settings or {})
+    return _load_like_hub(folder, kind, settings or {})
 
 
 def _bpe(
@@ -170,18 +169,18 @@ def _bpe(
     vocabulary = {piece: number for number, piece in enumerate([*first, *pieces, *last])}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
     (folder / "merges.txt").write_text(merges, "utf-8")
-    tokenizer = _as_on_the_hub(folder, kind, settings or {})
+    tokenizer = _load_like_hub(folder, kind, settings or {})
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=True) for token in [*first, *last]])
     tokenizer.save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 
-def _as_on_the_hub(folder: Path, kind: str, settings: dict[str, Any]) -> PreTrainedTokenizerBase:
+def _load_like_hub(folder: Path, kind: str, settings: dict[str, Any]) -> PreTrainedTokenizerBase:
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind, **settings}), "utf-8")
     return AutoTokenizer.from_pretrained(folder)
 
 
-def _padded(tokenizer: PreTrainedTokenizerBase) -> int:
+def _padded_size(tokenizer: PreTrainedTokenizerBase) -> int:
     return (len(tokenizer) // 128 + 1) * 128
 
 
@@ -192,7 +191,7 @@ def _texts() -> list[str]:
 
 @cache
 def _trained_unigram(layout: str) -> bytes:
-    """Train on one thread, so that every run gives the same bytes; <n> becomes a piece like any other."""
+    """Train on one thread, so that every run returns the same bytes; <n> becomes a normal piece."""
     from sentencepiece import SentencePieceTrainer, sentencepiece_model_pb2
 
     written = io.BytesIO()
@@ -210,7 +209,7 @@ def _trained_unigram(layout: str) -> bytes:
 
 @cache
 def _trained_bpe() -> tuple[list[str], str]:
-    """Return the pieces in order of their ids, and the merges as `merges.txt` holds them."""
+    """Return the pieces in order of their ids, and the merges in the format of `merges.txt`."""
     from tokenizers import ByteLevelBPETokenizer
 
     bpe = ByteLevelBPETokenizer()
@@ -221,8 +220,8 @@ def _trained_bpe() -> tuple[list[str], str]:
 
 
 @torch.no_grad()
-def _stirred(model: PreTrainedModel, end: int) -> PreTrainedModel:
-    """Draw weights so large that no token follows from the one before alone, and that some summaries end early."""
+def _randomize(model: PreTrainedModel, end: int) -> PreTrainedModel:
+    """Draw large weights, so that tokens do not depend only on the previous one and some summaries end early."""
     for name, weight in model.named_parameters():
         if weight.dim() == 2 and weight.requires_grad:
             is_embedding = any(part in name for part in ("shared", "embed_tokens", "wte", "wpe", "lm_head"))

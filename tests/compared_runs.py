@@ -1,4 +1,4 @@
-"""A small sweep on the sample, for tests that read run directories, and helpers that edit its runs."""
+"""A short sweep on the sample for tests that read run directories, and edits of its runs."""
 
 import json
 import shutil
@@ -18,19 +18,19 @@ RATES, SEEDS = (0.02, 0.005), (1, 2)
 _SWEEPS: list[Path] = []
 
 
-def bisum(*words: str) -> None:
+def bisum(*arguments: str) -> None:
     with pytest.raises(SystemExit) as exit_:
-        main(list(words))
+        main(list(arguments))
     assert exit_.value.code == 0
 
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A command-line sweep of two learning rates with two seeds each: jobs 0 to 3.
+    """A sweep of two learning rates with two seeds each, from the command line: jobs 0 to 3.
 
-    Its metrics include a score computed from counts (chrf) and one that lead-k lacks (at_limit).
+    Its metrics include a score with counts (chrf) and one that lead-k lacks (at_limit).
     """
-    if _SWEEPS:  # already trained for another test folder
+    if _SWEEPS:  # already trained for the tests of another folder
         return _SWEEPS[0]
     folder = tmp_path_factory.mktemp("outputs") / "sweep"
     rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
@@ -50,7 +50,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(sweep: Path, tmp_path: Path) -> Path:
-    """An editable copy of the sweep, without its checkpoints."""
+    """A copy of the sweep without its checkpoints, for edits."""
     return copied(sweep, tmp_path / "runs")
 
 
@@ -76,12 +76,12 @@ def change(run: Path, **entries: Any) -> Path:
 
 
 def scores_path(run: Path, suffix: str = ".scores.parquet") -> Path:
-    """The path of a run's test scores, or of its texts with suffix=".jsonl"."""
+    """The path of the scores of a run's test rows, or of their texts with the suffix .jsonl."""
     return run / "predictions" / f"test-{record(run)['test']['checkpoint']}{suffix}"
 
 
 def rewrite(run: Path, edit: Callable[[pa.Table], pa.Table], path: Path | None = None) -> Path:
-    """Replace a score table (default: the test rows) with the result of `edit`; keep its metadata."""
+    """Edit a table of scores, by default that of the test rows, and keep its metadata."""
     path = path or scores_path(run)
     table = pq.read_table(path)
     pq.write_table(edit(table).replace_schema_metadata(table.schema.metadata), path)
@@ -106,8 +106,8 @@ def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Test evaluations of jobs 0 and 2: in `same` on the rows of the training runs, in `fewer` on fewer rows."""
     folder = tmp_path_factory.mktemp("evaluations")
     for rows, name in ((40, "same"), (20, "fewer")):
-        words = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
-        bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *words)
+        arguments = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
+        bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *arguments)
     return folder
 
 
@@ -115,6 +115,6 @@ def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `bisum baseline` run with lead-1 on the sweep's test rows."""
     folder = tmp_path_factory.mktemp("baseline") / "lead"
-    words = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
-    bisum("baseline", *words, "split=test", "tracker=none", f"hydra.run.dir={folder}")
+    arguments = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
+    bisum("baseline", *arguments, "split=test", "tracker=none", f"hydra.run.dir={folder}")
     return folder

@@ -1,4 +1,4 @@
-"""What every test shares: an environment of its own, and the command line, in a process of its own or in this one."""
+"""Shared fixtures: an isolated environment, and the command line in a separate process or in this one."""
 
 import importlib
 import os
@@ -20,14 +20,14 @@ from bisum.config.targets import ALLOW_VARIABLE
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set what libraries read when they are imported: one thread, no network, caches in a folder that is removed.
+    """Set variables that libraries read at import: one thread, no network, caches in a temporary folder.
 
-    Runs are not tracked, but where a test asks for it; nobody's key for W&B is found.
+    Runs are not tracked unless a test enables it, and W&B credentials are hidden.
     """
-    # The handler of absl, which rouge_score needs, closes the stream that was standard error at its import when logging
-    # is configured anew, unless it still is: it must not be one of pytest's.
+    # The handler of absl, which rouge_score needs, keeps the standard error of its import and closes it when logging is
+    # reconfigured, unless it is still standard error; so that stream must not be one of pytest's.
     importlib.import_module("absl.logging")
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: what it starts would ignore Ctrl-C
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background, child processes would ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="bisum-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take back what `allow_targets=` does to this process, to be allowed in no later test."""
+    """Undo the effect of `allow_targets=` on this process after each test."""
     monkeypatch.setenv(ALLOW_VARIABLE, "")
     monkeypatch.delenv(ALLOW_VARIABLE)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -48,7 +48,7 @@ def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command line ended."""
+    """A finished command line."""
 
     code: int
     out: str
@@ -58,7 +58,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def run_bisum() -> Callable[..., Finished]:
-    """Run `python -m bisum ARGUMENTS` in a process of its own, as `run_bisum(*arguments, cwd=FOLDER, env={...})`."""
+    """Run `python -m bisum ARGUMENTS` in a separate process: `run_bisum(*arguments, cwd=FOLDER, env={...})`."""
     package_root = str(Path(bisum.__file__).parents[1])
 
     def run(*arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
@@ -80,7 +80,7 @@ def run_bisum() -> Callable[..., Finished]:
 def call_bisum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
-    """Run a command line in this process and in `tmp_path`: quicker, as `call_bisum(*arguments)`."""
+    """Run a command line in this process, which is faster, in `tmp_path`: `call_bisum(*arguments)`."""
     from bisum.cli.main import main
 
     monkeypatch.chdir(tmp_path)
@@ -99,7 +99,7 @@ def call_bisum(
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return the directory of a family's small checkpoint, made when first asked for: `checkpoints("mbart50")`.
+    """Return the directory of a family's small checkpoint, built on first use: `checkpoints("mbart50")`.
 
     The families are `BUILDERS` of tests/checkpoints.py. The directories are shared: copy one to change it.
     """
@@ -110,7 +110,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 @pytest.fixture(scope="session")
 def one_line() -> Callable[[Finished], str]:
-    """Return the line of a command line that was refused: exit code 2, and nothing but that line on either stream."""
+    """Return the error of a refused command line: exit code 2, and only that line on both streams."""
 
     def line(finished: Finished) -> str:
         assert finished.code == 2, finished.err
@@ -125,7 +125,7 @@ def one_line() -> Callable[[Finished], str]:
 
 @pytest.fixture(scope="session")
 def write() -> Callable[[Path, str], None]:
-    """Write a text file, and make its folder."""
+    """Write a text file, and create its folder."""
 
     def written(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A family such as a user writes."""
+"""A model family as written by a user."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from bisum.models.families import T5
 
 @dataclass(frozen=True, kw_only=True)
 class Instructed(T5):
-    """Asks in the language of each document, of those that it has an instruction in."""
+    """Prepends an instruction in the language of each document."""
 
     instructions: dict
 
     def encode(self, reader, documents, summaries, languages):
-        told = [f"{self.instructions[code]} {text}" for text, code in zip(documents, languages, strict=True)]
-        return super().encode(reader, told, summaries, languages)
+        instructed = [f"{self.instructions[code]} {text}" for text, code in zip(documents, languages, strict=True)]
+        return super().encode(reader, instructed, summaries, languages)

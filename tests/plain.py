@@ -1,4 +1,4 @@
-"""What plain transformers makes of a text, each call written out: one row at a time, no padding, no line of bisum's."""
+"""Reference results of plain transformers: one row at a time, without padding or code of bisum."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 @dataclass
 class Plain:
-    """A checkpoint of a family of tests/checkpoints.py, used as its authors or transformers' documentation do."""
+    """A checkpoint of tests/checkpoints.py, used as documented by its authors or transformers."""
 
     family: str
     folder: Path
@@ -76,7 +76,7 @@ class Plain:
 
     @torch.no_grad()
     def generate(self, document: list[int], language: str, **decoding: Any) -> list[int]:
-        """Token ids of a generated summary, from the first that the model itself chose."""
+        """Token ids of a generated summary, from the first one chosen by the model."""
         ids, starts, vocabulary = torch.tensor([document]), 1, self.model.config.vocab_size
         decoding = {"max_new_tokens": self.summary_tokens, "do_sample": False, **decoding}
         match self.family:

@@ -1,4 +1,4 @@
-"""A real Slurm of one node, for a test session: daemons of its own in a temporary folder, gone when it ends."""
+"""A real Slurm with one node for a test session: its daemons run in a temporary folder and end with the session."""
 
 import os
 import shutil
@@ -16,8 +16,8 @@ import pytest
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo", "setpriv")
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-# The partition `short` ends jobs after a minute; Slurm looks at time limits every 30 seconds. The expiry of credentials
-# is also how long a requeued job waits, otherwise two minutes.
+# The partition `short` ends jobs after a minute; Slurm checks time limits every 30 seconds. A requeued job waits until
+# its credentials expire, two minutes by default.
 CONFIGURATION = """
 ClusterName=bisum
 SlurmctldHost={host}(127.0.0.1)
@@ -57,11 +57,11 @@ PartitionName=short Nodes=ALL MaxTime=1 State=UP
 
 
 class Unavailable(Exception):
-    """No cluster can be started here, for this reason."""
+    """The reason why no cluster can be started."""
 
 
 class Cluster:
-    """A running Slurm of two CPUs; `env` is what a process needs to use it."""
+    """A running Slurm with two CPUs; `env` has the variables for processes that use it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -69,7 +69,7 @@ class Cluster:
         self._daemons: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        """Start the daemons, and wait until the node takes jobs.
+        """Start the daemons, and wait until the node accepts jobs.
 
         Raises:
             Unavailable: a program is missing, or a daemon does not start.
@@ -87,7 +87,7 @@ class Cluster:
         self._wait("Slurm", lambda: self.run("sinfo", "--noheader", "--format=%T", check=False) == "idle\n")
 
     def run(self, *arguments: str, check: bool = True) -> str:
-        """Run one of Slurm's programs and return what it prints."""
+        """Run one of Slurm's programs and return its output."""
         env = {**os.environ, **self.env}
         output = subprocess.PIPE if check else subprocess.DEVNULL
         done = subprocess.run(arguments, env=env, stdout=subprocess.PIPE, stderr=output, text=True, timeout=60)
@@ -95,12 +95,12 @@ class Cluster:
         return done.stdout
 
     def states(self) -> dict[str, str]:
-        """The state of each job, also of those that have ended: {"1": "COMPLETED", "2_0": "RUNNING"}."""
+        """The state of each job, including ended ones: {"1": "COMPLETED", "2_0": "RUNNING"}."""
         lines = self.run("squeue", "--all", "--states=all", "--array", "--noheader", "--format=%i %T").splitlines()
         return dict(line.split() for line in lines)
 
     def stop(self) -> None:
-        """Kill the daemons and all that they have started."""
+        """Kill the daemons and their child processes."""
         end = time.monotonic() + 20
         while (pids := self._processes()) and time.monotonic() < end:
             for pid in pids:
@@ -122,7 +122,7 @@ class Cluster:
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**values, user=user), encoding="utf-8")
 
     def _start(self, *arguments: str) -> None:
-        """Start a daemon that ends with this process, even if that is killed."""
+        """Start a daemon that ends with this process, even if it is killed."""
         with (self.folder / f"{arguments[0]}.out").open("wb") as out:
             command = ["setpriv", "--pdeathsig=KILL", *arguments]
             env = {**os.environ, **self.env}
@@ -139,7 +139,7 @@ class Cluster:
             time.sleep(0.1)
 
     def _processes(self) -> list[int]:
-        """The processes whose environment names this cluster, jobs' among them."""
+        """The processes with this cluster in their environment, including jobs."""
         mark = f"SLURM_CONF={self.env['SLURM_CONF']}".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
@@ -160,7 +160,7 @@ def _free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Cluster]:
-    """A running Slurm; tests that need it are skipped where there can be none."""
+    """A running Slurm; tests that need it are skipped if it cannot start."""
     with tempfile.TemporaryDirectory(prefix="bisum-slurm-", ignore_cleanup_errors=True) as folder:
         cluster = Cluster(Path(folder))
         try:

@@ -1,11 +1,11 @@
-"""A stand-in for a host on this machine."""
+"""A local stand-in for a remote host."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
-    """On a free port, in threads that end with the process; a client that goes away is no error."""
+    """A server on a free port, in threads that end with the process; it ignores clients that disconnect."""
 
     daemon_threads = True
 

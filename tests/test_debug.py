@@ -1,4 +1,4 @@
-"""The options of the group debug on the command line, with the other groups and in a sweep."""
+"""The options of the group debug on the command line, with other groups and in sweeps."""
 
 import json
 from pathlib import Path
@@ -22,15 +22,15 @@ def record(run):
 
 @pytest.fixture
 def composed(call_bisum):
-    def values(*words):
-        done = call_bisum(*words, "--cfg", "job", "--resolve")
+    def values(*arguments):
+        done = call_bisum(*arguments, "--cfg", "job", "--resolve")
         assert (done.code, done.err) == (0, "")
         return yaml.safe_load(done.out)
 
     return values
 
 
-def test_fast_passes_through_every_stage_in_a_directory_of_its_own(call_bisum, tmp_path):
+def test_fast_runs_every_stage_in_a_separate_directory(call_bisum, tmp_path):
     done = call_bisum("debug=fast", *SMALL)
     assert (done.code, done.err) == (0, "")
     assert done.seconds < 20
@@ -47,7 +47,7 @@ def test_fast_passes_through_every_stage_in_a_directory_of_its_own(call_bisum, t
     assert sum(1 for _ in (run.parent / "predictions").glob("*.jsonl")) == 4
 
 
-def test_fast_sets_existing_keys_alone(composed):
+def test_fast_sets_only_existing_keys(composed):
     usual, fast = (
         composed("model=t5_small", "corpus=wikilingua"),
         composed("model=t5_small", "corpus=wikilingua", "debug=fast"),
@@ -60,12 +60,12 @@ def test_fast_sets_existing_keys_alone(composed):
     assert fast["trainer"]["max_steps"] == 2
 
 
-def test_null_is_no_option(composed):
+def test_null_selects_no_option(composed):
     assert composed("debug=fast", "debug=null") == composed()
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("argument", "message"),
     [
         ("debug=overfitt", "debug=overfitt: no such option, did you mean 'overfit'? (valid: fast, overfit, profile)"),
         ("debug.overfitt=true", "debug.overfitt: no such key, did you mean 'overfit'?"),
@@ -73,11 +73,11 @@ def test_null_is_no_option(composed):
         ("debug.profile_steps=0", "debug.profile_steps: expected a whole number >= 1"),
     ],
 )
-def test_a_misspelt_word_is_told_in_one_line(word, said, call_bisum, one_line):
-    assert said in one_line(call_bisum(word))
+def test_misspelled_argument_is_reported_in_one_line(argument, message, call_bisum, one_line):
+    assert message in one_line(call_bisum(argument))
 
 
-def test_it_takes_precedence_over_an_experiment_and_words_over_it(composed, write, tmp_path):
+def test_debug_overrides_an_experiment_and_arguments_override_debug(composed, write, tmp_path):
     experiment = (
         "# @package _global_\n# A recipe.\n#   bisum experiment=mine\n"
         "defaults:\n  - override /tracker: trackio\n  - override /trainer: seq2seq_trainer\n"
@@ -96,22 +96,22 @@ def test_it_takes_precedence_over_an_experiment_and_words_over_it(composed, writ
     assert composed("debug=fast", "tracker=trackio")["tracker"]["_target_"].endswith("TrackioTracker")
 
 
-def test_a_sweep_of_it_ends_with_a_table(call_bisum, tmp_path):
+def test_sweep_with_fast_ends_with_a_table(call_bisum, tmp_path):
     done = call_bisum("-m", "debug=fast", *SMALL, "seed=1,2", "hydra/launcher=basic")
     assert done.code == 0
     assert len(list((tmp_path / "outputs/debug/sweeps").glob("*/*/[01]/run.json"))) == 2
     assert " sweep " in done.out
 
 
-def test_a_sweep_may_overfit_batches_of_several_sizes(call_bisum):
-    words = ["debug=overfit", *SMALL, "trainer.max_steps=2", "trainer.batch_size=2,3", "hydra/launcher=basic"]
-    done = call_bisum("-m", *words, "hydra.sweep.dir=sweep")
+def test_sweep_can_overfit_batches_of_several_sizes(call_bisum):
+    arguments = ["debug=overfit", *SMALL, "trainer.max_steps=2", "trainer.batch_size=2,3", "hydra/launcher=basic"]
+    done = call_bisum("-m", *arguments, "hydra.sweep.dir=sweep")
     assert done.code == 0
     assert [record(f"sweep/{job}")["overfit"]["rows"] for job in (0, 1)] == [2, 3]
 
 
-def test_what_changes_a_number_may_not_be_given_to_a_resumed_run(call_bisum, one_line):
+def test_resumed_run_refuses_settings_that_change_results(call_bisum, one_line):
     assert call_bisum("debug=fast", *SMALL, "hydra.run.dir=run").code == 0
-    for word in ("debug=overfit", "debug.overfit=true", "debug.overfit_loss=1"):
-        assert "changes the experiment" in one_line(call_bisum("resume=run", word))
+    for argument in ("debug=overfit", "debug.overfit=true", "debug.overfit_loss=1"):
+        assert "changes the experiment" in one_line(call_bisum("resume=run", argument))
     assert call_bisum("resume=run", "debug.profile=true").code == 0

@@ -1,4 +1,4 @@
-"""The experiments on models of other families run from beginning to end, with small checkpoints in their place."""
+"""The experiments on other model families run from beginning to end with small checkpoints."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def record(run):
     return json.loads((Path(run) / "run.json").read_text("utf-8"))
 
 
-def test_t5_english_reads_english_alone_behind_its_prefix(call_bisum, checkpoints):
+def test_t5_english_reads_only_english_with_its_prefix(call_bisum, checkpoints):
     small = [f"model.checkpoint={checkpoints('t5')}", *SMALL]
     done = call_bisum("experiment=t5_english", *small, "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
@@ -29,7 +29,7 @@ def test_t5_english_reads_english_alone_behind_its_prefix(call_bisum, checkpoint
     assert not any("/es/" in name for name in record("run")["test"])
 
 
-def test_gpt2_is_asked_as_it_is_and_fine_tuned(call_bisum, checkpoints):
+def test_gpt2_is_evaluated_zero_shot_and_fine_tuned(call_bisum, checkpoints):
     small = [f"model.checkpoint={checkpoints('gpt2')}", *SMALL]
     done = call_bisum("evaluate", "experiment=gpt2_tldr", *small, "hydra.run.dir=zero_shot")
     assert (done.code, done.err) == (0, "")
@@ -44,8 +44,8 @@ def test_mbart_against_mt5_is_a_sweep_that_ends_with_a_table(call_bisum, checkpo
     assert "bisum -m experiment=mbart_against_mt5" in one_line(call_bisum("experiment=mbart_against_mt5"))
     for name, family in (("mbart50", "mbart50"), ("mt5_base", "mt5")):
         write(tmp_path / f"small/model/{name}.yaml", f"defaults: [_base]\ncheckpoint: {checkpoints(family)}\n")
-    words = ["experiment=mbart_against_mt5", *SMALL, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
-    done = call_bisum("-m", "--config-dir", "small", *words)
+    arguments = ["experiment=mbart_against_mt5", *SMALL, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
+    done = call_bisum("-m", "--config-dir", "small", *arguments)
     assert done.code == 0
     jobs = re.findall(r"^\d +(m\w+) +([\d.e-]+) ", done.out.partition(" sweep ")[2], re.MULTILINE)
     assert sorted((model, float(rate)) for model, rate in jobs) == [

@@ -1,4 +1,4 @@
-"""The wheel holds all that bisum needs, and works from it alone."""
+"""The wheel contains everything that bisum needs, and works without the checkout."""
 
 import importlib.util
 import os
@@ -17,14 +17,12 @@ from bisum.version import __version__
 ROOT = Path(__file__).parents[1]
 STARTER = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "pyproject.toml").exists(), reason="the wheel is built from a checkout, and this is none"
-)
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="building the wheel needs a checkout")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's files, unzipped outside the checkout."""
+    """The folder of the unzipped wheel, outside the checkout."""
     for module in ("build", "hatchling"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"building the wheel needs {module}: pip install {module}")
@@ -44,7 +42,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def test_every_file_of_the_package_and_of_conf_travels_with_the_wheel(wheel):
+def test_wheel_contains_every_file_of_the_package_and_of_conf(wheel):
     package = {name: data for name, data in files(ROOT / "bisum").items() if not re.fullmatch(r"assets/.*\.py", name)}
     expected = {**package, **{f"conf/{name}": data for name, data in files(ROOT / "conf").items()}}
     assert files(wheel / "bisum") == expected
@@ -58,12 +56,12 @@ def test_every_file_of_the_package_and_of_conf_travels_with_the_wheel(wheel):
         assert needed in expected
 
 
-def test_the_starter_takes_little_room(wheel):
+def test_starter_is_small(wheel):
     sizes = [len(data) for data in files(wheel / "bisum/assets/starter").values()]
     assert sum(sizes) <= 12_000_000  # bytes
 
 
-def test_the_wheel_holds_nothing_else_and_states_its_command_and_licence(wheel):
+def test_wheel_contains_nothing_else_but_its_command_and_license(wheel):
     information = wheel / f"bisum-{__version__}.dist-info"
     assert {path.name for path in wheel.iterdir()} == {"bisum", information.name}
     assert "bisum = bisum.cli.main:main" in (information / "entry_points.txt").read_text(encoding="utf-8")
@@ -79,9 +77,9 @@ def test_conf_exists_once():
 
 
 def test_bisum_works_from_the_wheel_outside_the_checkout(wheel, tmp_path):
-    def bisum(*words: str) -> str:
+    def bisum(*arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(wheel)}
-        command = [sys.executable, *words]
+        command = [sys.executable, *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout

@@ -1,4 +1,4 @@
-"""What may be printed: no control sequence, and every letter of every script."""
+"""Printed text has no control sequences, and keeps every letter of every script."""
 
 import io
 import json
@@ -38,11 +38,11 @@ def test_letters_marks_and_joiners_stay(text):
         ("\u202eevil\u202c \u2066x\u2069 \u202a\u202b\u202d\u2067\u2068", "evil x "),
     ],
 )
-def test_control_characters_go(text, cleaned):
+def test_control_characters_are_dropped(text, cleaned):
     assert clean(text) == cleaned
 
 
-def test_nothing_of_unicode_that_controls_is_left():
+def test_no_control_character_of_unicode_is_left():
     everything = "".join(map(chr, range(0x110000)))
     left = {char for char in clean(everything) if ord(char) < 32 or 0x7F <= ord(char) < 0xA0}
     assert left == {"\n"}
@@ -57,7 +57,7 @@ def test_json_has_escapes_and_the_same_data():
         assert "ñ 日本 👩‍👩‍👧" in text
 
 
-def test_a_stream_is_cleaned_whichever_way_it_is_written():
+def test_every_way_of_writing_to_a_stream_is_cleaned():
     below = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     stream = CleanStream(below)
     assert stream.write("\x1b[2Jñ") == 5
@@ -67,7 +67,7 @@ def test_a_stream_is_cleaned_whichever_way_it_is_written():
     assert (stream.encoding, stream.isatty(), uncleaned(stream), uncleaned(below)) == ("ascii", False, below, below)
 
 
-def test_standard_streams_may_be_closed(monkeypatch):
+def test_closed_standard_streams_are_supported(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     clean_standard_streams()
@@ -76,8 +76,8 @@ def test_standard_streams_may_be_closed(monkeypatch):
     assert uncleaned(sys.stderr).getvalue() == "[2J\n"
 
 
-def test_a_library_that_closes_other_streams_spares_the_standard_ones(capsys, monkeypatch):
-    """As absl's logging handler does, when Python's logging is configured anew."""
+def test_library_that_closes_other_streams_spares_the_standard_ones(capsys, monkeypatch):
+    """absl's logging handler does this when Python's logging is reconfigured."""
     own = sys.stderr
     monkeypatch.setattr(sys, "stderr", CleanStream(own))
     assert own in (sys.stdout, sys.stderr)

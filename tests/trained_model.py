@@ -1,4 +1,4 @@
-"""A training of seconds on the sample, for the commands that use a trained model."""
+"""A short training on the sample, for commands that use a trained model."""
 
 from pathlib import Path
 

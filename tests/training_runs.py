@@ -1,4 +1,4 @@
-"""Trainings of seconds on the sample: a model of one layer whose summaries score above 0 and change as it learns."""
+"""Short trainings on the sample: a one-layer model whose summaries score above 0 and change as it learns."""
 
 import json
 import multiprocessing
@@ -71,22 +71,22 @@ def read():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Train once a session for each set of words, as `trained(*words)`; returns the run directory."""
+    """Train once per session for each set of arguments: `trained(*arguments)` returns the run directory."""
     done: dict[tuple[str, ...], Path] = {}
 
-    def run(*words: str) -> Path:
-        if words not in done:
+    def run(*arguments: str) -> Path:
+        if arguments not in done:
             directory = tmp_path_factory.mktemp("run")
-            bisum.train(bisum.compose([*SMALL, *words]), directory)
-            done[words] = directory
-        return done[words]
+            bisum.train(bisum.compose([*SMALL, *arguments]), directory)
+            done[arguments] = directory
+        return done[arguments]
 
     return run
 
 
 @pytest.fixture(scope="session")
 def start() -> Callable[..., BaseProcess]:
-    """Start a command line in a process that can be killed; a server with everything imported forks it."""
+    """Start a command line in a process that can be killed, forked from a server with all imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["bisum.cli.dispatch", "bisum.commands.train", "bisum.training.transformers_backend"]
@@ -95,8 +95,8 @@ def start() -> Callable[..., BaseProcess]:
         patch.setenv("PYTHONPATH", str(Path(bisum.__file__).parents[1]))
         forkserver.ensure_running()
 
-    def run(*words: str) -> BaseProcess:
-        process = context.Process(target=main, args=(words,))
+    def run(*arguments: str) -> BaseProcess:
+        process = context.Process(target=main, args=(arguments,))
         process.start()
         return process
 

@@ -1,4 +1,4 @@
-"""Sweeps of small trainings in processes of their own, to be watched and stopped."""
+"""Sweeps of small trainings in background processes, for tests that watch and stop them."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries
 
 
 def start(folder, *arguments, env=None):
-    """Start a command line in the background, in a session of its own."""
+    """Start a command line in the background, in its own session."""
     return subprocess.Popen(
         [sys.executable, "-m", "bisum", *arguments],
         cwd=folder,
@@ -31,12 +31,12 @@ def start(folder, *arguments, env=None):
 
 
 def jobs_of(process):
-    """The processes that a sweep's has started."""
+    """The child processes of a sweep's process."""
     return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("utf-8").split()
 
 
 def kill(process, *, jobs):
-    """Kill a sweep's process, with or without those of its jobs, as a power cut does or as `kill -9` does."""
+    """Kill a sweep's process, with its jobs (as in a power failure) or without (`kill -9`)."""
     running = jobs_of(process)
     os.kill(process.pid, signal.SIGKILL)
     for pid in running if jobs else ():
@@ -58,7 +58,7 @@ def record(sweep, job):
 
 
 def numbers(sweep, job):
-    """What a job has logged, but for its speed, and the scores of its rows."""
+    """A job's logged metrics, except its speed, its predictions and its best and test scores."""
     lines = [json.loads(line) for line in (sweep / f"{job}/metrics.jsonl").read_text("utf-8").splitlines()]
     for line in lines:
         line.pop("train/examples_per_second", None)

@@ -1,4 +1,4 @@
-"""Parse a command line, once: command, runs and files, settings, options, and texts after `--`."""
+"""Parser of the command line: command, runs, files, settings, options, and texts after `--`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class CommandLine:
     """A parsed command line."""
 
     named: str | None
-    """The command, if the line names one."""
+    """The command on the line, if any."""
     arguments: list[str]
-    """Hydra's arguments, in which a RUN is `run=RUN`, and FILEs are `files=[FILE,...]`; or a command's own settings."""
+    """Hydra's arguments, with a RUN as `run=RUN` and FILEs as `files=[FILE,...]`; or a plain command's settings."""
     runs: list[str]
-    """The runs and folders that the line names, if the command composes nothing."""
+    """The runs and folders on the line, if the command composes nothing."""
     texts: list[str]
     """The arguments after `--`, unchanged."""
     topics: list[str]
-    """Words for `--help` to explain."""
+    """Topics of `--help`."""
     help: bool
     hydra_help: bool
     info: str | None
@@ -47,7 +47,7 @@ class CommandLine:
         return self.named or "train"
 
     def with_arguments(self, arguments: Sequence[str]) -> str:
-        """Return a command line to copy, with `arguments` in place of the settings."""
+        """Return a command line to copy, with `arguments` instead of the settings."""
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         return shlex.join(["bisum", *filter(None, [self.named]), *folder, *arguments])
 
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     """Parse a command line.
 
     Raises:
-        UserError: an unknown command or option, or an argument that is neither.
+        UserError: a command, option or argument is unknown.
     """
     arguments, texts = before_texts(arguments)
     parser = option_parser()
@@ -64,39 +64,39 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     if unknown := [argument for argument in others if argument.startswith("-") and argument != "-"]:
         flags = [flag for option in OPTIONS for flag in (option.name, option.short) if flag]
         raise UserError(
-            f"no option '{unknown[0]}'{nearest(unknown[0], flags)} (settings are key=value; see bisum --help)"
+            f"unknown option '{unknown[0]}'{nearest(unknown[0], flags)} (settings are key=value; see bisum --help)"
         )
     for flag in NOT_FOR_BISUM:
         if (value := getattr(options, flag.strip("-").replace("-", "_"))) is not None:
-            raise UserError(f"{flag} {value}: not for bisum; --config-dir DIR adds your YAML files")
-    _refuse_idle_options(options)
+            raise UserError(f"{flag} {value}: not supported; add your YAML files with --config-dir DIR")
+    _check_combination(options)
     names = [argument for argument in others if "=" not in argument and not argument.startswith("~")]
     command = next((name for name in names if name in COMMANDS or not options.help), None)
     if command is not None:
         if command not in COMMANDS:
             _suggest_corpus(command, "train")
-            raise UserError(f"no command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
+            raise UserError(f"unknown command '{command}'{nearest(command, COMMANDS)} (valid: {', '.join(COMMANDS)})")
         others.remove(command)
     if texts is not None and command != "summarize":
-        raise UserError(f"bisum {command or 'train'} takes no texts after '--'; bisum summarize does")
+        raise UserError(f"bisum {command or 'train'} accepts no texts after '--'; use bisum summarize")
     settings: list[str] = []
     topics: list[str] = []
-    subjects: list[str] = []
+    operands: list[str] = []
     for argument in take_allow_targets(others):
         if options.help and "=" not in argument:
-            if not (command and COMMANDS[command].takes and ("/" in argument or _exists(argument))):
+            if not (command and COMMANDS[command].operands and ("/" in argument or _exists(argument))):
                 topics.append(argument)
         elif not _is_setting(argument, command or "train"):
-            subjects.append(argument)
+            operands.append(argument)
         else:
             settings.append(argument)
     composes = COMMANDS[command or "train"].composes
-    if subjects and composes:
-        settings = [*_named(subjects, command or "train", settings), *settings]
+    if operands and composes:
+        settings = [*_operand_settings(operands, command or "train", settings), *settings]
     return CommandLine(
         named=command,
         arguments=settings,
-        runs=[] if composes else subjects,
+        runs=[] if composes else operands,
         texts=texts or [],
         topics=topics,
         help=options.help,
@@ -106,24 +106,24 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         resolve=options.resolve,
         package=options.package,
         config_dir=options.config_dir,
-        multirun=options.multirun or (command == "evaluate" and len(subjects) > 1),
+        multirun=options.multirun or (command == "evaluate" and len(operands) > 1),
     )
 
 
-def _refuse_idle_options(options: Namespace) -> None:
-    """Refuse options that show nothing without another: the arguments beside them would start a run."""
+def _check_combination(options: Namespace) -> None:
+    """Refuse options that need or exclude another one; otherwise the line would start a run."""
     if options.cfg is None:
         for name, given in (("--package", options.package is not None), ("--resolve", options.resolve)):
             if given and not options.help:
                 raise UserError(f"{name}: needs --cfg job")
     if options.info and options.multirun:
-        raise UserError("--info: explains the configuration of one job; leave out -m")
+        raise UserError("--info: explains a single job; drop -m")
     if options.info and options.cfg:
-        raise UserError("--info and --cfg: give one of the two")
+        raise UserError("--info: cannot be combined with --cfg; drop one")
 
 
 def before_texts(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the arguments before the first `--`, and those after it; None if no argument is `--`."""
+    """Return the arguments before and after the first `--`; None for the latter if there is no `--`."""
     arguments = list(arguments)
     if "--" not in arguments:
         return arguments, None
@@ -139,7 +139,7 @@ def known_keys(command: str) -> Collection[str]:
 def _is_setting(argument: str, command: str) -> bool:
     """Distinguish `key=value` and `~key` from a path or name, which may contain an equals sign."""
     key, equals, _ = argument.lstrip("+").partition("=")
-    if not COMMANDS[command].takes:
+    if not COMMANDS[command].operands:
         return bool(equals) or argument.startswith("~")
     if "/" in key and not key.lstrip("~").startswith("hydra/"):
         return False
@@ -150,39 +150,41 @@ def _is_setting(argument: str, command: str) -> bool:
 
 
 _LIKE_TEXT = re.compile(r"\s|\.(txt|csv|tsv|parquet|ndjson|jsonl?|gz|bz2|xz|zst|zip)$", re.IGNORECASE)
-"""What a text or a file's name has, and a hub name has not."""
+"""Marks of a text or a file name that no hub name has."""
 _LIKE_TABLE = re.compile(r"\.(csv|tsv|parquet|ndjson|jsonl?)(\.(gz|bz2|xz|zst|zip))?$", re.IGNORECASE)
-"""What the name of a file of rows has."""
+"""Ending of the name of a file of rows."""
 
 
-def _named(subjects: list[str], command: str, settings: Sequence[str]) -> list[str]:
-    """Turn the arguments that name runs or files into settings."""
+def _operand_settings(operands: list[str], command: str, settings: Sequence[str]) -> list[str]:
+    """Return runs and files as settings."""
     if command != "summarize":
-        for argument in subjects:
-            _suggest_corpus(argument, command, [other for other in subjects if other != argument])
-    if not COMMANDS[command].takes:
-        raise UserError(f"bisum {command} takes no '{subjects[0]}' (settings are key=value, groups are group=option)")
-    files = [argument for argument in subjects if _is_file(argument)] if command == "summarize" else []
-    runs = [argument for argument in subjects if argument not in files]
+        for argument in operands:
+            _suggest_corpus(argument, command, [other for other in operands if other != argument])
+    if not COMMANDS[command].operands:
+        raise UserError(
+            f"unexpected argument '{operands[0]}' for bisum {command}; settings are key=value, groups group=option"
+        )
+    files = [argument for argument in operands if _is_file(argument)] if command == "summarize" else []
+    runs = [argument for argument in operands if argument not in files]
     for key, given in (("run", runs), ("files", files)):
         if given and (again := [argument for argument in settings if argument.lstrip("+").startswith(f"{key}=")]):
-            raise UserError(f"'{given[0]}' and '{again[0]}': give {key} once")
+            raise UserError(f"'{given[0]}' and '{again[0]}': both set {key}; drop one")
     if command == "summarize":
         may_be_hub_name = [argument for argument in runs[:1] if not _LIKE_TEXT.search(argument)]
-        strange = next(
+        unknown = next(
             (argument for argument in runs if argument not in may_be_hub_name and not _exists(argument)), None
         )
-        if strange is not None:
-            shown = strange if len(strange) <= 60 else f"{strange[:60]}..."
-            raise UserError(f"there is no file '{shown}' (texts come after --)")
+        if unknown is not None:
+            shown = unknown if len(unknown) <= 60 else f"{unknown[:60]}..."
+            raise UserError(f"'{shown}': no such file; put texts after --")
         if len(runs) > 1:
-            raise UserError(f"bisum summarize takes one RUN, not '{runs[0]}' and '{runs[1]}'")
-    named = [f"run={','.join(map(quoted, runs))}"] if runs else []
-    return [*named, f"files=[{','.join(map(quoted, files))}]"] if files else named
+            raise UserError(f"bisum summarize accepts one RUN, not '{runs[0]}' and '{runs[1]}'")
+    converted = [f"run={','.join(map(quoted, runs))}"] if runs else []
+    return [*converted, f"files=[{','.join(map(quoted, files))}]"] if files else converted
 
 
 def _suggest_corpus(argument: str, command: str, others: Sequence[str] = ()) -> None:
-    """Refuse a file that belongs in a corpus, and say how to name it beside the other arguments."""
+    """Refuse a file of rows, and suggest the command line that reads it as a corpus."""
     if _LIKE_TABLE.search(argument):
         key = "corpus.test" if command == "evaluate" else "corpus.path"
         given = f"{key}={argument}" if re.fullmatch(r"[\w./:-]+", argument, re.ASCII) else f"{key}={quoted(argument)}"
@@ -193,7 +195,7 @@ def _suggest_corpus(argument: str, command: str, others: Sequence[str] = ()) -> 
 
 
 def _is_file(argument: str) -> bool:
-    """Distinguish a FILE from a RUN; a pipe named by the shell (`<(...)`) is a file, and so is a URL."""
+    """Distinguish a FILE from a RUN; a URL or a pipe from the shell (`<(...)`) is a FILE."""
     is_url = "://" in argument and not argument.startswith("pkg://") and not any(map(str.isspace, argument))
     return argument == "-" or is_url or (_exists(argument) and not Path(argument).is_dir())
 
@@ -201,5 +203,5 @@ def _is_file(argument: str) -> bool:
 def _exists(argument: str) -> bool:
     try:
         return Path(argument).exists()
-    except OSError:  # a text, too long for a name
+    except OSError:  # a text that is too long for a file name
         return False

@@ -1,4 +1,4 @@
-"""The commands by name: what each does, its arguments, and the module that implements it."""
+"""The commands by name: summary, arguments and implementing module."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Command:
     module: str
     summary: str
     synopsis: str = "[group=option ...] [key=value ...] [-m]"
-    """What may follow it."""
-    takes: str = ""
-    """What an argument without an equals sign names: a run, or a run or a file."""
+    """The arguments that can follow it."""
+    operands: str = ""
+    """Meaning of an argument without an equals sign: runs, or runs and files."""
     composes: bool = True
-    """Whether Hydra composes its configuration; if not, its settings are few and stand alone."""
+    """Whether Hydra composes its configuration; if not, it has only a few settings of its own."""
 
     def function(self) -> Callable[..., Any]:
         """Import and return the command's function."""
@@ -35,7 +35,7 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "bisum.commands.evaluate",
-        "score the starter, a run's best checkpoint or any model on a split; several, one after the other",
+        "score the starter, any model, or the best checkpoint of one or more runs on a split",
         "[RUN ...] [group=option ...] [key=value ...] [-m]",
         "runs",
     ),
@@ -47,7 +47,7 @@ COMMANDS = {
     ),
     "compare": Command(
         "bisum.commands.compare",
-        "say which runs are better, by how much, whether the differences are real, and where",
+        "rank runs and report how much they differ, where, and whether the differences are significant",
         "RUN-or-FOLDER ... [key=value ...]",
         "runs",
         composes=False,

@@ -1,7 +1,7 @@
-"""Shell completion: the candidates at the cursor, and the script for a shell's start-up file.
+"""Shell completion: candidates at the cursor, and the script for a shell's start-up file.
 
-The option and its arguments are Hydra's own: `bisum -sc install=SHELL` prints the script that the shell evaluates, and
-that script asks `bisum -sc query=SHELL` with the command line in `COMP_LINE`.
+The option and its arguments are Hydra's: `bisum -sc install=SHELL` prints the script that the shell evaluates. That
+script calls `bisum -sc query=SHELL` with the command line in `COMP_LINE`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError
 from bisum.interfaces.defaults import defaults_of
 
-_AFTER = {option.name: option.choices for option in OPTIONS if option.choices} | {
+_OPTION_VALUES = {option.name: option.choices for option in OPTIONS if option.choices} | {
     "--shell-completion": tuple(f"install={shell}" for shell in SCRIPTS)
 }
-_LONG = {option.short: option.name for option in OPTIONS if option.short}
-_PLACES = re.compile(r"\b(file|files|folder|directory|path)\b", re.IGNORECASE)
+_LONG_NAMES = {option.short: option.name for option in OPTIONS if option.short}
+_PATH_KEY = re.compile(r"\b(file|files|folder|directory|path)\b", re.IGNORECASE)
 
 
 def answer(arguments: Sequence[str]) -> str:
     """Return the output of `bisum -sc install=SHELL` or `query=SHELL`.
 
     Raises:
-        UserError: another request, or a shell that is not known.
+        UserError: the request or the shell is unknown.
     """
     request = next((argument for argument in arguments if "=" in argument), "")
     action, _, shell = request.partition("=")
@@ -53,23 +53,23 @@ def answer(arguments: Sequence[str]) -> str:
 
 
 def candidates(arguments: Sequence[str], current: str) -> Iterator[Candidate]:
-    """Yield the arguments that may follow `arguments`; not all of them begin with `current`, which is typed so far."""
+    """Yield arguments that can follow `arguments`; not all of them begin with `current`, the text typed so far."""
     arguments = list(arguments)
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     if command:
         arguments.remove(command)
-    takes = COMMANDS[command].takes if command else ""
-    previous = _LONG.get(arguments[-1], arguments[-1]) if arguments else ""
+    operands = COMMANDS[command].operands if command else ""
+    previous = _LONG_NAMES.get(arguments[-1], arguments[-1]) if arguments else ""
     if "--" in arguments:
         return
     if previous == "--config-dir":
         yield from (Candidate(path) for path in _paths(current) if path.endswith("/"))
-    elif previous in _AFTER:
-        yield from map(Candidate, _AFTER[previous])
+    elif previous in _OPTION_VALUES:
+        yield from map(Candidate, _OPTION_VALUES[previous])
     elif current.startswith("-"):
         yield from (Candidate("-m", option.about) for option in OPTIONS if option.short == "-m")
         yield from (Candidate(option.name, option.about) for option in OPTIONS)
-        if "files" in takes:
+        if "files" in operands:
             yield Candidate("--", "texts to summarize")
     else:
         if command is None and not any("=" in argument for argument in arguments):
@@ -84,13 +84,13 @@ def candidates(arguments: Sequence[str], current: str) -> Iterator[Candidate]:
             yield from map(Candidate, composer.groups)
             yield from (Candidate(key.name, key.line) for key in _keys(composer, arguments))
         else:
-            if takes and "=" not in current:
-                yield from (Candidate(path) for path in _paths(current) if path.endswith("/") or "files" in takes)
+            if operands and "=" not in current:
+                yield from (Candidate(path) for path in _paths(current) if path.endswith("/") or "files" in operands)
             yield from _settings(composer, arguments, current)
 
 
 def _plain(command: str, current: str) -> Iterator[Candidate]:
-    """Yield run directories, and the settings of a command that composes nothing."""
+    """Yield run directories and settings of a command that composes nothing."""
     name, equals, value = current.partition("=")
     keys = list(keys_of(PLAIN_SCHEMAS[command], defaults_of(command)))
     if not equals:
@@ -120,7 +120,7 @@ def _settings(composer: Composer, arguments: Sequence[str], current: str) -> Ite
 
 
 def _keys(composer: Composer, arguments: Sequence[str]) -> list[Key]:
-    """Return the keys of the options that the line chooses; ignore wrong or unfinished arguments."""
+    """Return the keys of the chosen options; ignore wrong or unfinished arguments."""
     given = [argument for argument in arguments if "=" in argument and not argument.startswith(("resume=", "-"))]
     groups = [argument for argument in given if argument.partition("=")[0].lstrip("+") in composer.groups]
     for tried in (given, groups, []):
@@ -136,7 +136,7 @@ def _names(composer: Composer, arguments: Sequence[str], prefix: str) -> Iterato
         yield from (Candidate(f"{group}=", ", ".join(options)) for group, options in composer.groups.items())
         yield Candidate("allow_targets=", "packages whose classes may be used")
         yield Candidate("hydra.run.dir=", "the run directory")
-        yield Candidate(f"{LAUNCHER}=", "what runs the jobs of a sweep")
+        yield Candidate(f"{LAUNCHER}=", "the launcher of a sweep's jobs")
     if prefix.startswith("hydra.launcher."):
         yield from (Candidate(f"{key.name}=", key.line) for key in launcher_keys())
     for key in _keys(composer, arguments):
@@ -145,7 +145,7 @@ def _names(composer: Composer, arguments: Sequence[str], prefix: str) -> Iterato
 
 
 def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterator[Candidate]:
-    """Yield a group's options; for a list such as `filter`, the options that may come next in it."""
+    """Yield a group's options; for a list such as `filter`, the options that can come next."""
     is_list = group in LIST_GROUPS and (value.startswith("[") or not value)
     done, comma, _ = value.rpartition(",")
     if comma and not is_list and not sweep:
@@ -163,7 +163,7 @@ def _options(composer: Composer, group: str, value: str, sweep: bool) -> Iterato
 def _values(key: Key, value: str) -> Iterator[str]:
     if key.choices:
         yield from key.choices
-    elif _PLACES.search(key.line) and key.expected.startswith("text"):
+    elif _PATH_KEY.search(key.line) and key.expected.startswith("text"):
         yield from _paths(value)
     elif key.value is not None and not key.is_node:
         yield key.shown

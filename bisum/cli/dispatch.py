@@ -1,6 +1,6 @@
-"""Dispatch a command line. Every job is checked before a heavy library loads.
+"""Dispatch of a command line. Every job is checked before a heavy library loads.
 
-What only some command lines need is imported where they need it: a mistake is reported sooner.
+Modules that only some command lines need are imported on use, so that mistakes are reported sooner.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from bisum.config.sweep import Sweep
 
 _MANY_JOBS = 20
-"""The fewest jobs whose checks show a bar."""
+"""Number of jobs from which their checks show a bar."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what the arguments ask and return the exit code."""
+    """Run a command line and return the exit code."""
     before, _ = before_texts(arguments)
     if "--version" in before:
         print(f"bisum {__version__}")
@@ -58,9 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     if {"-sc", "--shell-completion"} & set(before):
         from bisum.cli import completion  # only this option needs it
 
-        print(
-            completion.answer(arguments), end="", file=uncleaned(sys.stdout)
-        )  # clean but for the tabs between columns
+        # The output is clean already; a clean stream would drop the tabs between columns.
+        print(completion.answer(arguments), end="", file=uncleaned(sys.stdout))
         return 0
     line = parse(arguments)
     allow("")
@@ -68,27 +67,27 @@ def run(arguments: Sequence[str]) -> int:
         return _run_plain(line, arguments)
     composer = Composer(line.command, line.config_dir)
     if line.help:
-        from bisum.cli.help import help_on
+        from bisum.cli.help import help_for
 
-        print(mask_variables(without_secrets(help_on(line, composer))))
+        print(mask_variables(without_secrets(help_for(line, composer))))
         return 0
     for file in composer.replaced:
         complain(f"--config-dir: {line.config_dir}/{file} replaces bisum's own {file}")
     if line.hydra_help or line.info:
-        return _ask_hydra(composer, line)
+        return _show_hydra(composer, line)
     return _run_jobs(composer, line)
 
 
 def _run_plain(line: CommandLine, arguments: Sequence[str]) -> int:
-    """Run a command that composes nothing, or show help on it."""
+    """Run a command that composes nothing, or show its help."""
     if line.help:
-        from bisum.cli.help import of_plain_command
+        from bisum.cli.help import plain_command_help
 
-        print(of_plain_command(line.command))
+        print(plain_command_help(line.command))
         return 0
     options = {"-m": line.multirun, "--cfg": line.cfg, "--info": line.info, "--config-dir": line.config_dir}
     if refused := next((name for name, given in {**options, "--hydra-help": line.hydra_help}.items() if given), None):
-        raise UserError(f"{refused}: bisum {line.command} composes nothing; its settings are key=value")
+        raise UserError(f"{refused}: not supported by bisum {line.command}; its settings are key=value")
     settings = plain_options(line.command, line.arguments)
     COMMANDS[line.command].function()(line.runs, settings, shlex.join(["bisum", *arguments]))
     return 0
@@ -103,16 +102,18 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
     if resumed is not None and line.named in (None, "train") and is_sweep(resumed):
         return _resume_sweep(resumed, line)
     if (line.command != "train" or line.multirun) and resumed is not None:
-        raise UserError("resume: only a single `bisum train` continues a run")
+        raise UserError("resume: works only with a single `bisum train`")
     if line.multirun or _chooses_search(overrides):
         if not line.cfg:
             refuse_agent_sweep()
         _refuse_sweep_of_summaries(line)
         from bisum.config.sweep import listed_sweep
 
-        return _run_sweep(composer, listed_sweep(composer, overrides, no_progress if line.cfg else _checking), line)
+        return _run_sweep(
+            composer, listed_sweep(composer, overrides, no_progress if line.cfg else _check_progress), line
+        )
     job = single_job(composer, overrides)
-    if job.composed.hydra.runtime.choices.get("hparams_search") not in (None, "null"):  # an experiment chooses it
+    if job.composed.hydra.runtime.choices.get("hparams_search") not in (None, "null"):  # chosen by an experiment
         return _run_jobs(composer, replace(line, multirun=True))
     if job.is_sweep and job.resumes is None:
         _refuse_sweep_of_summaries(line)
@@ -130,9 +131,9 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
         raise UserError(f"'{idle[0]}': has no effect on a single run; add -m for a sweep")
     if runs_on_slurm(job.composed.hydra) and job.resumes is None:
         again = line.with_arguments(["-m", *line.arguments])
-        raise UserError(f"hydra/launcher=slurm: submits the jobs of a sweep; for one job, add -m: {again}")
+        raise UserError(f"hydra/launcher=slurm: submits only sweeps; for a single job, add -m: {again}")
     config = job.config
-    if isinstance(config, SummarizeConfig):  # it makes no run directory
+    if isinstance(config, SummarizeConfig):  # it creates no run directory
         _start(line.command, config.log)(config, line.texts)
         return 0
     from bisum.sweeps.execution import run_single
@@ -141,7 +142,7 @@ def _run_jobs(composer: Composer, line: CommandLine) -> int:
 
 
 def _chooses_search(overrides: Sequence[Override]) -> bool:
-    """Return whether arguments choose an option of `hparams_search`, which asks for a sweep without `-m`."""
+    """Return whether arguments choose an option of `hparams_search`, which starts a sweep without `-m`."""
     chosen = [override for override in overrides if override.key_or_group == "hparams_search"]
     if chosen and chosen[-1].is_sweep_override():
         raise UserError(f"'{typed(chosen[-1])}': choose one option of hparams_search")
@@ -149,11 +150,11 @@ def _chooses_search(overrides: Sequence[Override]) -> bool:
 
 
 def _resume_sweep(directory: str, line: CommandLine) -> int:
-    """Run the jobs of a sweep that it has not finished, from its own record."""
+    """Run the unfinished jobs of a sweep, from its record."""
     from bisum.config.resumed_sweep import sweep_of_record
 
     if line.multirun:
-        raise UserError(f"'resume={directory}': a sweep's record lists its jobs; leave out -m")
+        raise UserError(f"'resume={directory}': the sweep's record already lists its jobs; drop -m")
     return _run_sweep(*sweep_of_record(directory, line.config_dir, line.arguments), line)
 
 
@@ -165,7 +166,9 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
         if sweep.search is not None:
             show_search(sweep.search, line)
         elif not sweep.jobs:
-            raise UserError("--cfg shows one job: leave out -m, and give each key one value")
+            raise UserError(
+                "--cfg: the sweeper chooses its jobs as it runs; to show one job, drop -m and give each key one value"
+            )
         else:
             show_sweep(sweep.jobs, sweep.repeated, line)
         return 0
@@ -183,8 +186,8 @@ def _run_sweep(composer: Composer, sweep: Sweep, line: CommandLine) -> int:
     return run_sweep(sweep, composer.config_dir, "bisum.cli.job", lambda: _start(command, log))
 
 
-def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
-    """Show how many jobs of a sweep are checked, where that takes seconds."""
+def _check_progress(title: str, total: int | None = None, done: int = 0) -> AbstractContextManager[Bar]:
+    """Show how many jobs of a sweep have been checked, if the checks take seconds."""
     if total is None or total < _MANY_JOBS:
         return no_progress(title, total, done)
     from bisum.display.terminal import Terminal
@@ -194,21 +197,21 @@ def _checking(title: str, total: int | None = None, done: int = 0) -> AbstractCo
 
 def _refuse_sweep_of_summaries(line: CommandLine) -> None:
     if line.command == "summarize":
-        raise UserError("bisum summarize takes no -m: one model writes one stream of summaries")
+        raise UserError("-m: not supported by bisum summarize; it runs one model at a time")
 
 
 def _start(command: str, log: str) -> Callable[..., Any]:
-    from bisum.cli.start import start  # rich is slow to import, and --cfg needs none of it
+    from bisum.cli.start import start  # imports rich, which is slow and which --cfg does not need
 
     return start(command, log)
 
 
-def _ask_hydra(composer: Composer, line: CommandLine) -> int:
+def _show_hydra(composer: Composer, line: CommandLine) -> int:
     """Let Hydra answer `--hydra-help` and `--info`."""
     import logging
 
     if line.info:
-        composer.compose(composer.parse(line.arguments))  # refuses what Hydra would not explain
+        composer.compose(composer.parse(line.arguments))  # reports mistakes that Hydra would not explain
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     root = logging.getLogger()
@@ -218,11 +221,11 @@ def _ask_hydra(composer: Composer, line: CommandLine) -> int:
         if line.hydra_help:
             hydra.hydra_help(line.command, args_parser=option_parser(for_help=True), args=Namespace(overrides=[]))
         else:
-            with redirect_stdout(StringIO()) as said:
+            with redirect_stdout(StringIO()) as output:
                 hydra.show_info(
                     str(line.info), config_name=line.command, overrides=line.arguments, run_mode=RunMode.RUN
                 )
-            print(mask_variables(without_secrets(said.getvalue())), end="")
+            print(mask_variables(without_secrets(output.getvalue())), end="")
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, composer.group_names, group_options)) from error
     finally:

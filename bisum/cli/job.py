@@ -1,4 +1,4 @@
-"""The main program of a process that runs one job of a sweep; `bisum.sweeps.local` starts it."""
+"""Main program of the process of one job of a sweep; `bisum.sweeps.local` starts it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bisum.runs.signals import stop_once
 from bisum.sweeps.local import AT_ONCE, read_handover
 
 _GRACE = 300.0
-"""Seconds that a job has to finish its step and save a checkpoint once its sweep's process has ended."""
+"""Seconds for a job to finish its step and save a checkpoint after its sweep's process has ended."""
 
 
 def main() -> int:
-    """Run the job that standard input describes, and return its exit code; the output goes to `train.log`."""
+    """Run the job described on standard input and return its exit code; the output goes to `train.log`."""
     handover = read_handover()
     os.set_inheritable(handover.claim, False)
     Thread(target=_listen, daemon=True).start()
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _listen() -> None:
-    """Do what the sweep's process asks for through standard input, and stop once that process has ended."""
+    """Follow the requests of the sweep's process on standard input, and stop when that process ends."""
     while request := os.read(sys.stdin.fileno(), 1):
         if request[0] >= AT_ONCE:
             os.kill(os.getpid(), request[0] - AT_ONCE)
@@ -50,7 +50,7 @@ def _listen() -> None:
             stop_once(request[0])
     stop_once(signal.SIGTERM)
     time.sleep(_GRACE)
-    os._exit(143)  # it hangs, and nobody watches it any more
+    os._exit(143)  # the job hangs, and the process that would kill it has ended
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The entry point of the command line: exit codes and errors. `bisum.cli.dispatch` does what the arguments ask for.
+"""Entry point of the command line: exit codes and errors. `bisum.cli.dispatch` runs the command.
 
 bisum [COMMAND] [RUN or FILE ...] [group=option ...] [key=value ...] [-m] [--cfg job] [--config-dir DIR] [-- TEXT ...]
 """
@@ -17,13 +17,13 @@ from bisum.printing import clean_standard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 129, 130 or 143 interrupted, 141 unread."""
+    """Run the command line and exit: 0 success, 1 failure, 2 bad input, 129, 130, 143 interrupted, 141 closed pipe."""
     streams = sys.stdout, sys.stderr
     clean_standard_streams()
     collects = gc.isenabled()
-    gc.disable()  # until a command starts: configuration creates many objects and drops few
+    gc.disable()  # until the command starts, since configuration creates many objects and drops few
     try:
-        from bisum.cli.dispatch import run  # imported here, so that Ctrl-C during the import is handled
+        from bisum.cli.dispatch import run  # imported here, so that Ctrl-C is handled during the import
 
         code = run(sys.argv[1:] if arguments is None else arguments)
         _flush()
@@ -46,14 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     finally:
         if collects:
             gc.enable()
-        if arguments is not None:  # else they stay clean, for a traceback of Python's
+        if arguments is not None:  # otherwise they stay clean, for Python's own tracebacks
             sys.stdout, sys.stderr = streams
-    if arguments is None:  # an interrupt while Python exits would print a traceback
+    if arguments is None:  # an interrupt during exit would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        gc.freeze()  # else Python searches every object for cycles as it exits
+        gc.freeze()  # otherwise Python searches every object for cycles at exit
     try:
         _flush()
-    except OSError:  # Python would try to write it again at exit
+    except OSError:  # otherwise Python would try to write again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""The options of the command line, written once for the parser, help and completion."""
+"""The options of the command line, shared by the parser, help and completion."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bisum.errors import UserError
 
 @dataclass(frozen=True)
 class Option:
-    """An option; its name is Hydra's."""
+    """An option of the command line, named as in Hydra."""
 
     name: str
     short: str | None
     about: str
     choices: tuple[str, ...] = ()
-    """The values that it takes; any, if empty."""
+    """Accepted values; empty: any."""
     value: str | None = None
-    """What help calls its value; None if it takes none."""
+    """Placeholder for its value in help; None: the option has no value."""
     default: str | None = None
-    """Its value if none is given; None if it needs one."""
+    """Value if none is given; None: the option requires a value."""
 
 
 OPTIONS = (
@@ -30,7 +30,7 @@ OPTIONS = (
     Option("--cfg", "-c", "show the configuration instead of running", ("job", "hydra", "all"), value="job"),
     Option("--resolve", None, "with --cfg: resolve interpolations"),
     Option("--package", "-p", "with --cfg: show only this part", value="KEY"),
-    Option("--config-dir", "-cd", "add your YAML files, laid out as bisum's own conf/", value="DIR"),
+    Option("--config-dir", "-cd", "add your YAML files, laid out like bisum's conf/", value="DIR"),
     Option(
         "--info",
         "-i",
@@ -44,27 +44,28 @@ OPTIONS = (
     Option(
         "--shell-completion",
         "-sc",
-        'print a script for completion with TAB: put eval "$(bisum -sc install=bash)" in ~/.bashrc, the same with zsh '
-        "in ~/.zshrc, or bisum -sc install=fish | source in config.fish",
+        'print a script for TAB completion: put eval "$(bisum -sc install=bash)" in ~/.bashrc, the same with zsh in '
+        "~/.zshrc, or bisum -sc install=fish | source in config.fish",
         value="install=SHELL",
     ),
 )
 
 NOT_FOR_BISUM = ("--config-path", "--config-name", "--experimental-rerun")
-"""Options of Hydra's that would replace bisum's configuration."""
+"""Hydra's options that would replace bisum's configuration."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports an error in one line."""
+    """A parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (bisum --help lists all options)")
 
 
 def option_parser(*, for_help: bool = False) -> argparse.ArgumentParser:
-    """Return the parser of the options; all other arguments are left over.
+    """Return the parser of the options; it leaves all other arguments.
 
-    `for_help`: include the settings, which Hydra's own help lists, and leave out the options that bisum refuses.
+    Args:
+        for_help: include the settings, which Hydra's help lists, and omit the options that bisum refuses.
     """
     parser = _Parser(add_help=False, allow_abbrev=True)
     for option in OPTIONS:
@@ -79,7 +80,7 @@ def option_parser(*, for_help: bool = False) -> argparse.ArgumentParser:
     if for_help:
         parser.add_argument("overrides", nargs="*", help="settings, as key=value and group=option")
         return parser
-    parser.add_argument("--run", "-r", action="store_true")  # Hydra's, and the default
+    parser.add_argument("--run", "-r", action="store_true")  # Hydra's option for the default
     parser.add_argument("-cp", dest="config_path")
     parser.add_argument("-cn", dest="config_name")
     for name in NOT_FOR_BISUM:

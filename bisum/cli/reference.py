@@ -14,18 +14,18 @@ from bisum.config.schema import SCHEMAS
 from bisum.interfaces.defaults import conf_directory
 
 LAUNCHER = "hydra/launcher"
-"""The group of what runs the jobs of a sweep."""
+"""The group of launchers, which run the jobs of a sweep."""
 LAUNCHERS = ("local", "slurm")
-"""bisum's own options of it."""
+"""Its options that bisum defines."""
 
 
 def composed_keys(composer: Composer, overrides: Sequence[str]) -> list[Key]:
-    """Return every key of the configuration that `overrides` compose; raises `UserError` as composition does."""
+    """Return every key of the configuration composed from `overrides`; raises `UserError` if it cannot be composed."""
     return list(keys_of(SCHEMAS[composer.command], composer.values(overrides)))
 
 
 def launcher_keys() -> list[Key]:
-    """Return the settings of `hydra/launcher=slurm`, the launcher that has some."""
+    """Return the settings of `hydra/launcher=slurm`, the only launcher with settings."""
     values = OmegaConf.to_container(OmegaConf.load(launcher_file("slurm")))
     assert isinstance(values, dict)
     settings = {str(name): value for name, value in values.items() if name != "_target_"}
@@ -33,12 +33,12 @@ def launcher_keys() -> list[Key]:
 
 
 def launcher_file(option: str) -> Path:
-    """Return the YAML file of one of bisum's own launchers."""
+    """Return the YAML file of one of `LAUNCHERS`."""
     return conf_directory() / LAUNCHER / f"{option}.yaml"
 
 
 def opening(file: Path) -> tuple[str, str]:
-    """Return the opening comments of a YAML file: a description, and a command that uses it."""
+    """Return the description and the example command in the opening comments of a YAML file."""
     comments = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):

@@ -1,4 +1,4 @@
-"""The protocol of each shell: its completion script, its command line, and its candidates."""
+"""The protocol of each shell: completion script, command line and candidates."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ for name in NAMES
 end
 """,
 }
-"""What a shell evaluates; PROGRAM is the command to ask, NAMES are the programs to complete."""
+"""Scripts that the shells evaluate; PROGRAM lists the candidates, NAMES are the programs to complete."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A word that could complete the one at the cursor."""
+    """A completion of the word at the cursor."""
 
     word: str
     about: str = ""
 
 
 def script_for(shell: str) -> str:
-    """Return the script that makes `shell` complete this program, however it was called."""
+    """Return the script that makes `shell` complete this program under the name it was called by."""
     script = Path(sys.argv[0])
     if script.name == "bisum":
         program, names = [str(script.resolve())], ["bisum"]
@@ -71,7 +71,7 @@ def script_for(shell: str) -> str:
 
 
 def split_line(line: str) -> tuple[list[str], str, str]:
-    """Return the words before the cursor but the program's name, the word at the cursor, and an open quote, if any."""
+    """Return the words between the program's name and the cursor, the word at the cursor, and an open quote, if any."""
     for quote in ("", "'", '"'):
         try:
             words = shlex.split(line + quote)
@@ -87,11 +87,11 @@ def split_line(line: str) -> tuple[list[str], str, str]:
 
 
 def candidates_for(shell: str, found: Iterable[Candidate], current: str, quote: str) -> Iterator[str]:
-    """Yield the candidates as a shell's script reads them."""
+    """Yield the candidates in the format of a shell's script."""
     matching = [candidate for candidate in found if candidate.word.startswith(current)]
     for word, about in ((candidate.word, one_line(candidate.about)) for candidate in matching):
         if word != clean(word).replace("\n", "").encode(errors="ignore").decode():
-            continue  # a file's name that no line can hold
+            continue  # a file name that does not fit on one line
         if shell == "bash":
             is_open = word.endswith(("=", ".", "/", ",")) or ("[" in word and not word.endswith("]"))
             yield _after_last_break(word, current, quote) + ("" if is_open else " ")
@@ -100,7 +100,7 @@ def candidates_for(shell: str, found: Iterable[Candidate], current: str, quote: 
 
 
 def _after_last_break(word: str, current: str, quote: str) -> str:
-    """Return the part that bash replaces: for bash a word begins after the last character of COMP_WORDBREAKS."""
+    """Return the part that bash replaces: its words begin after the last character of COMP_WORDBREAKS."""
     if quote:
         return word
     breaks = [index + 1 for index, char in enumerate(current) if char in os.environ.get("COMP_BREAKS", "=:")]

@@ -1,4 +1,4 @@
-"""Show configurations instead of running them: `--cfg job`, `--package` and `--resolve`."""
+"""Display of configurations instead of runs: `--cfg job`, `--package` and `--resolve`."""
 
 from __future__ import annotations
 
@@ -21,65 +21,65 @@ if TYPE_CHECKING:
 
 
 def show_job(job: Job, line: CommandLine) -> None:
-    """Print a job's configuration, or the part under `--package`, as YAML."""
-    print(_yaml(_chosen(job, line), line), end="")
+    """Print a job's configuration, or the part selected by `--package`, as YAML."""
+    print(_yaml(_select(job, line), line), end="")
 
 
 def show_sweep(jobs: Sequence[Job], repeated: Sequence[str], line: CommandLine) -> None:
-    """Print the jobs of a sweep as YAML documents: the first whole, and of each other one what differs from it.
+    """Print the jobs of a sweep as YAML documents: the first in full, the others as differences from it.
 
-    `repeated` says which listed jobs are none of their own.
+    `repeated` has a line for each listed job that repeats an earlier one.
     """
     print("".join(f"# {printable(text)}\n" for text in repeated), end="")
     first: Any = None
     for number, (job, own) in enumerate(
         zip(jobs, distinguishing_arguments([job.arguments for job in jobs]), strict=True)
     ):
-        chosen = _chosen(job, line, or_none=number > 0)
+        chosen = _select(job, line, optional=number > 0)
         text = _yaml(chosen, line)
         plain = yaml.safe_load(text)
-        differs = ", where it differs from job 0" if number else ""
-        print("---\n" * (number > 0) + f"# job {number} of {len(jobs)}{differs}: {printable(own)}")
+        note = ", where it differs from job 0" if number else ""
+        print("---\n" * (number > 0) + f"# job {number} of {len(jobs)}{note}: {printable(own)}")
         if number == 0:
             first = plain
         elif isinstance(first, dict) and isinstance(plain, dict):
-            print("".join(f"# without {printable(key)}\n" for key in _lacking(first, plain)), end="")
-            text = OmegaConf.to_yaml(OmegaConf.create(_differing(first, plain)))
+            print("".join(f"# without {printable(key)}\n" for key in _missing_keys(first, plain)), end="")
+            text = OmegaConf.to_yaml(OmegaConf.create(_difference(first, plain)))
         print(text, end="")
 
 
 def show_search(search: Search, line: CommandLine) -> None:
-    """Print what is searched, and the configuration of a trial as YAML."""
+    """Print the search space, and the configuration of a trial as YAML."""
     for key, found in search.space.items():
         print(f"# searched: {printable(key)}: {printable(str(found))}")
     print("# a trial:", printable(" ".join(search.arguments(search.first))))
-    print(_yaml(_chosen(search.base, line), line), end="")
+    print(_yaml(_select(search.base, line), line), end="")
 
 
-def _differing(first: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the part of a mapping that another one lacks or has otherwise, nested."""
+def _difference(first: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the part of `other`, nested, that is missing or different in `first`."""
     found = {}
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(first.get(key), dict):
-            if inner := _differing(first[key], value):
+            if inner := _difference(first[key], value):
                 found[key] = inner
         elif key not in first or value != first[key] or type(value) is not type(first[key]):
             found[key] = value
     return found
 
 
-def _lacking(first: Any, other: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of mappings that another one lacks."""
+def _missing_keys(first: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of `first` that are missing in `other`."""
     if isinstance(first, dict) and isinstance(other, dict):
         for key, value in first.items():
             if key not in other:
                 yield f"{prefix}{key}"
             else:
-                yield from _lacking(value, other[key], f"{prefix}{key}.")
+                yield from _missing_keys(value, other[key], f"{prefix}{key}.")
 
 
-def _chosen(job: Job, line: CommandLine, *, or_none: bool = False) -> Any:
-    """Return the part of a job's configuration that the command line asks for, or None where it has none."""
+def _select(job: Job, line: CommandLine, *, optional: bool = False) -> Any:
+    """Return the part of a job's configuration to show; None if `optional` and the job has no such part."""
     shown: Any = job.shown if line.cfg == "job" else job.composed
     if line.resolve and line.cfg != "job":
         _drop_unresolvable(shown)  # some values, such as the job's number, exist only in a running job
@@ -88,32 +88,32 @@ def _chosen(job: Job, line: CommandLine, *, or_none: bool = False) -> Any:
         shown = OmegaConf.create({"hydra": shown.hydra})
     if line.package in (None, "_global_"):
         return shown
-    nothing = object()
+    missing = object()
     try:
-        shown = OmegaConf.select(shown, str(line.package), default=nothing, throw_on_missing=True)
+        shown = OmegaConf.select(shown, str(line.package), default=missing, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(f"--package {line.package}: {one_line_of(error)}") from error
-    if shown is nothing and or_none:
+    if shown is missing and optional:
         return None
-    if shown is nothing:
+    if shown is missing:
         raise UserError(f"--package: no key '{line.package}'")
     return shown
 
 
 def _yaml(shown: Any, line: CommandLine) -> str:
-    """Return a configuration or a single value as YAML, and report what cannot be shown of it."""
+    """Return a configuration or a single value as YAML, and report values that cannot be shown in full."""
     try:
         text = OmegaConf.to_yaml(shown, resolve=line.resolve) if OmegaConf.is_config(shown) else f"{shown}\n"
     except OmegaConfBaseException as error:
         raise UserError(f"--package {line.package}: {one_line_of(error)}") from error
-    text = text if line.resolve else mask_variables(text)  # a single value is resolved in any case
+    text = text if line.resolve else mask_variables(text)  # a single value is always resolved
     if clean(text) != text:
         complain("--cfg: values are shown without their control characters")
     return "null\n" if shown is None else text
 
 
 def _drop_unresolvable(node: DictConfig | ListConfig) -> None:
-    """Replace each interpolation that cannot be resolved yet by `???`."""
+    """Replace each interpolation that cannot be resolved yet with `???`."""
     for name in list(node) if isinstance(node, DictConfig) else range(len(node)):
         try:
             child = None if OmegaConf.is_missing(node, name) else node[name]

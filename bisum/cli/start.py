@@ -1,4 +1,4 @@
-"""The start of a command: its libraries are imported, which takes seconds."""
+"""Start of a command: importing its libraries, which takes seconds."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bisum.display.terminal import Terminal
 
 def start(command: str, log: str) -> Callable[..., Any]:
     """Import a command's function and show that bisum is starting."""
-    sign: AbstractContextManager[Any]
-    if command == "summarize":  # its standard output carries summaries alone
-        sign = Console(stderr=True, quiet=log == "quiet").status("starting")
+    status: AbstractContextManager[Any]
+    if command == "summarize":  # its standard output is only for summaries
+        status = Console(stderr=True, quiet=log == "quiet").status("starting")
     else:
-        sign = Terminal(bars=log != "quiet").progress("starting")
-    with sign:
+        status = Terminal(bars=log != "quiet").progress("starting")
+    with status:
         return import_function(command)
 
 
@@ -31,6 +31,6 @@ def import_function(command: str) -> Callable[..., Any]:
     logging.captureWarnings(True)
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # Threads that spin while they wait make training 10 % faster alone, and four times as slow beside a busy process.
+    # Threads that spin while waiting make training 10 % faster on an idle machine, but four times slower on a busy one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return COMMANDS[command].function()

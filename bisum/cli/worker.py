@@ -1,4 +1,4 @@
-"""The main program of a process that works on a sweep on a node of a cluster; `bisum.sweeps.slurm_node` starts it."""
+"""Main program of a process that works on a sweep on a cluster node; `bisum.sweeps.slurm_node` starts it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bisum.printing import clean_standard_streams
 
 
 def main() -> int:
-    """Work on a sweep; `bisum.sweeps.slurm_node` says what the arguments are."""
+    """Work on a sweep and return the exit code; `bisum.sweeps.slurm_node` passes the arguments."""
     clean_standard_streams()
     directory, number, config_dir, *arguments = sys.argv[1:]
     try:

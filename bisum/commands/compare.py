@@ -1,4 +1,4 @@
-"""`bisum compare`: which run is better, by how much, whether the difference is real, and where."""
+"""`bisum compare`: rank runs, test their differences, and show the rows behind them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ FileFormat: TypeAlias = Literal["markdown", "csv", "json", "latex", "html", "wan
 _FORMATS: dict[str, FileFormat] = {
     ".md": "markdown", ".csv": "csv", ".wandb.json": "wandb", ".json": "json", ".tex": "latex", ".html": "html",
 }  # fmt: skip
-"""Formats by the ends of file names."""
+"""Formats by file ending."""
 _RECORDS = ("run.json", "metrics.jsonl", "sweep.json")
 _MOST_OTHERS = 20
 
 
 def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
-    """Compare the runs at and below paths, and write the result.
+    """Compare the runs at or below paths, and write the result.
 
     Args:
-        paths: run directories, or folders that hold some.
-        options: what is compared, and how it is shown.
-        command: the command line that does it, for the report.
+        paths: run directories, or folders that contain them.
+        options: the settings of the comparison and of its output.
+        command: the command line, for the report.
 
     Raises:
-        UserError: a path holds no run, or no run has the score.
+        UserError: a path contains no run, or no run has the score.
     """
     if options.output is not None:
         _check_writable(expanded(options.output))
@@ -65,20 +65,20 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
     else:
         _print(text, is_json=options.format == "json")
     if options.format in ("csv", "latex"):
-        _complain(comparison)
+        _report_omissions(comparison)
 
 
 def _print(text: str, *, is_json: bool) -> None:
     """Write a text to standard output; JSON stays JSON whatever the encoding."""
     if sys.stdout is None:
-        raise UserError("standard output is closed; name a file as output=")
+        raise UserError("standard output is closed; write to a file with output=FILE")
     if is_json and "utf" not in (sys.stdout.encoding or "").lower():
         text = re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
     sys.stdout.write(text)
 
 
-def _complain(comparison: Comparison) -> None:
-    """Report on standard error what a table for other programs has no room for."""
+def _report_omissions(comparison: Comparison) -> None:
+    """Report on standard error the notes and runs that a CSV or LaTeX table omits."""
     for line in comparison.notes:
         complain(line)
     others = listed(comparison)
@@ -91,18 +91,18 @@ def _complain(comparison: Comparison) -> None:
 
 
 def _format_of(options: CompareOptions) -> FileFormat:
-    """Return the format of a file: as the options say, or else as its name ends."""
+    """Return the format of the output file: the configured one, otherwise that of its ending."""
     if options.format != "table":
         return options.format
     name = str(options.output)
     found = next((of for ending, of in _FORMATS.items() if name.lower().endswith(ending)), None)
     if found is None:
-        raise UserError(f"output: name a format too, such as format=markdown, or end the name in {', '.join(_FORMATS)}")
+        raise UserError(f"output: unknown ending; set a format, such as format=markdown, or use {', '.join(_FORMATS)}")
     return found
 
 
 def _text(comparison: Comparison, title: str, options: CompareOptions, command: str) -> str:
-    """Return the comparison in the format that the options ask for."""
+    """Return the comparison in the configured text format."""
     match options.format:
         case "csv":
             return as_csv(comparison)
@@ -119,7 +119,7 @@ def _text(comparison: Comparison, title: str, options: CompareOptions, command: 
 
 
 def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
-    """Save a W&B workspace, and print where it is."""
+    """Save a W&B workspace, and print its location."""
     from bisum.comparison.dashboard import save_dashboard
 
     _check_writable(path)
@@ -137,8 +137,9 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
 
 
 def _show(comparison: Comparison, options: CompareOptions) -> None:
-    """Print the tables, and then where two systems differ, whose texts take longer to read."""
-    found = _where(comparison, options) if options.pair is not None else None  # refused before anything is printed
+    """Print the tables, then the differences between two systems, whose texts take longer to read."""
+    # A mistake in `pair` is reported before anything is printed.
+    found = _where(comparison, options) if options.pair is not None else None
     console = Console()
     console.print(*report(comparison), sep="\n")
     if found := found or _where(comparison, options):
@@ -146,7 +147,7 @@ def _show(comparison: Comparison, options: CompareOptions) -> None:
 
 
 def _where(comparison: Comparison, options: CompareOptions) -> Where | None:
-    """Return where two systems differ; None, with a warning, if texts are missing that nobody asked for."""
+    """Return where two systems differ; None, with a warning, if no pair is configured and texts are missing."""
     try:
         return where(comparison, options.pair, options.rows)
     except UserError as error:
@@ -157,12 +158,12 @@ def _where(comparison: Comparison, options: CompareOptions) -> Where | None:
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse what is not a regular file, such as a folder, a pipe or a device, and the records of runs."""
+    """Refuse anything but a regular file or a new name, and the names of records."""
     if path.name in _RECORDS:
-        raise UserError(f"output: '{path}' is the name of a record; name another file")
+        raise UserError(f"output: '{path}' is a file name that bisum reserves for records; choose another")
     try:
         if path.is_dir():
-            raise UserError(f"output: '{path}' is a folder; name a file")
+            raise UserError(f"output: '{path}' is a folder; give a file name")
         if path.exists() and not path.is_file():
             raise UserError(f"output: '{path}' is not a regular file")
     except OSError as error:
@@ -172,6 +173,6 @@ def _check_writable(path: Path) -> None:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, [text.removesuffix("\n")], aside=f".{os.getpid()}.partial")  # others may write it too
+        replace_file(path, [text.removesuffix("\n")], aside=f".{os.getpid()}.partial")  # several processes may write it
     except OSError as error:
         raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error

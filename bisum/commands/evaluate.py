@@ -46,7 +46,7 @@ def run(config: Config, directory: Path) -> float:
         speed = len(rows) / (time.perf_counter() - began - sum(scored.seconds.values()))
         difference = evaluator.difference(scored, baseline)
 
-        model = _described(config, loaded)
+        model = _describe(config, loaded)
         record.write_evaluation(f"{name}-lead{lead}", baseline)
         record.write_evaluation(f"{name}-{model['name']}", scored)
         metrics = {**baseline.metrics, **scored.metrics, **difference}
@@ -74,7 +74,7 @@ def run(config: Config, directory: Path) -> float:
     return scored.metrics[score_name(prefix_of(name), "rougeL", profile=profile)]
 
 
-def _described(config: EvaluateConfig, loaded: LoadedModel) -> dict[str, Any]:
+def _describe(config: EvaluateConfig, loaded: LoadedModel) -> dict[str, Any]:
     """Return the checkpoint's name, and a line that describes the model."""
     name = Path(located(str(config.model.checkpoint))).resolve().name
     return {"name": name, "line": f"{name}, {loaded.model.config.model_type}, {loaded.parameters / 1e6:.1f} M"}

@@ -52,7 +52,7 @@ def run(config: Config, directory: Path) -> None:
 
 
 def _load_reader(config: Config, run: Run) -> TextReader | None:
-    """Return the model's way of reading text; None, after a note, if the hub cannot be asked for it."""
+    """Return the model's text reader; None, after a note, if the hub cannot be reached."""
     from bisum.models.loading import NotOnHub, load_reader
 
     quiet_libraries()
@@ -60,13 +60,13 @@ def _load_reader(config: Config, run: Run) -> TextReader | None:
         with run.screen.progress("loading the tokenizer"):
             return load_reader(config.model)
     except NotOnHub as error:
-        run.screen.note(f"no lengths in tokens: {error}")
+        run.screen.note(f"token lengths are skipped: {error}")
         return None
 
 
 @dataclass
 class _Explorer:
-    """One exploration. Each section has a method, which shows it and collects its numbers, metrics and plots."""
+    """One exploration. Each section is a method that shows it and collects its numbers, metrics and plots."""
 
     config: ExploreConfig
     run: Run
@@ -74,7 +74,7 @@ class _Explorer:
     filled: Mapping[str, pa.Table]
     """The non-blank rows of every split, before any filter."""
     trainable: bool
-    """Whether training takes the kept rows."""
+    """Whether training accepts the kept rows."""
     numbers: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -89,10 +89,10 @@ class _Explorer:
         self.numbers.update(split=config.split, languages=config.languages, fingerprint=self.corpus.fingerprint)
 
     def samples(self) -> None:
-        """Show random rows that the filters keep, with the languages side by side."""
+        """Show random rows kept by the filters, with the languages side by side."""
         rows = exploration.sample_rows(self.kept, self.languages, self.config.explore.samples, self.config.seed)
         self.numbers["samples"] = rows
-        self._head(f"samples of {self.split}: category, reference and document")
+        self._print_title(f"samples of {self.split}: category, reference and document")
         self.run.screen.print(*corpus_tables.samples_tables(rows, self.width))
 
     def categories(self) -> None:
@@ -102,14 +102,14 @@ class _Explorer:
         totals = count_languages(rows, self.languages)
         self.numbers["categories"] = [{"category": name, "rows": by_language} for name, by_language in counts.items()]
         if not set(counts) - {None}:
-            self._head("the corpus names no categories")
+            self._print_title("the corpus has no categories")
             return
         which = f"all {len(counts)}" if len(counts) <= shown else f"{shown} of {len(counts)}"
-        self._head(f"categories of {self.split} before filters, {which}: rows, share of the language")
+        self._print_title(f"categories of {self.split} before filters, {which}: rows, share of the language")
         self.run.screen.print(*corpus_tables.categories_tables(counts, totals, shown, self.width))
         title = f"Rows per category, {self.split}, before filters ({which} categories)"
         top = {name: counts[name] for name in list(counts)[:shown]}
-        self.files += plots.plot_categories(self._plot("categories"), title, top, totals)
+        self.files += plots.plot_categories(self._plot_path("categories"), title, top, totals)
 
     def filters(self) -> None:
         """Show what each filter drops, with examples."""
@@ -117,19 +117,19 @@ class _Explorer:
         effects = exploration.filter_effects(self.filled, self.config.filter, self.languages, count, seed)
         self.numbers["filters"] = []
         if not self.config.filter:
-            self._head("no filters: all rows are kept")
+            self._print_title("no filters: all rows are kept")
         for name, row_filter in self.config.filter.items():
-            of_filter = [effect for effect in effects if effect.name == name]
+            own_effects = [effect for effect in effects if effect.name == name]
             node = self.config.provenance.recorded.config["filter"][name]
             settings, about = corpus_tables.filter_words(row_filter, node)
             self.numbers["filters"].append(
-                {"name": name, "settings": settings, "does": about, "splits": [asdict(e) for e in of_filter]}
+                {"name": name, "settings": settings, "does": about, "splits": [asdict(e) for e in own_effects]}
             )
-            self._head(f"filter {name}  {settings}".rstrip())
+            self._print_title(f"filter {name}  {settings}".rstrip())
             self.run.screen.print(
-                *([Text(about)] if about else []), corpus_tables.filter_table(of_filter, self.languages)
+                *([Text(about)] if about else []), corpus_tables.filter_table(own_effects, self.languages)
             )
-            for effect in of_filter:
+            for effect in own_effects:
                 self.metrics |= {
                     f"explore/{language}/{effect.split}_{name}_dropped": float(rows)
                     for language, rows in effect.dropped.items()
@@ -139,10 +139,10 @@ class _Explorer:
                         self.run.screen.clip(line)
 
     def repeats(self) -> None:
-        """Show the rows that are repeated within a split or across splits."""
+        """Show rows repeated within a split or across splits."""
         before, after = exploration.find_repeats(self.filled), exploration.find_repeats(self.corpus.splits)
         self.numbers["repeats"] = {"before": [asdict(r) for r in before], "kept": [asdict(r) for r in after]}
-        self._head("repeated rows before filters, and kept (ignoring white space at the ends)")
+        self._print_title("repeated rows before and after filters (ignoring leading and trailing white space)")
         self.run.screen.print(corpus_tables.repeats_table(before, after))
         for line in corpus_tables.repeats_lines(after):
             self.run.screen.clip(line)
@@ -156,10 +156,10 @@ class _Explorer:
         """Show lengths in words, before and after the filters."""
         lengths = {split: exploration.word_lengths(rows, self.languages) for split, rows in self.corpus.splits.items()}
         before = exploration.word_lengths(self.filled[self.split], self.languages)
-        described = self._described(lengths)
+        described = self._describe(lengths)
         self.numbers["words"] = described
-        self._note(described[self.split], "words")
-        self._head(f"lengths of kept {self.split} rows")
+        self._add_metrics(described[self.split], "words")
+        self._print_title(f"lengths of kept {self.split} rows")
         self.run.screen.print(corpus_tables.lengths_table(described[self.split], self.units))
         histograms = {
             language: {
@@ -171,17 +171,17 @@ class _Explorer:
         unspaced = [language for language, unit in self.units.items() if unit == "characters"]
         units = f"words (in characters for {', '.join(unspaced)})" if unspaced else "words"
         title = f"Length of documents and summaries in {units}, {self.split}"
-        self.files += plots.plot_lengths(self._plot("words"), title, histograms)
+        self.files += plots.plot_lengths(self._plot_path("words"), title, histograms)
 
     def tokens(self, reader: TextReader) -> None:
-        """Show lengths in tokens as training would read them, and how many rows it would cut."""
+        """Show lengths in tokens as read by training, and the share of rows it would cut."""
         counted: dict[str, Tokens] = {}
         for split, rows in self.corpus.splits.items():
             if rows.num_rows:
                 with self.run.stage("tokenization", len(rows)) as bar:
                     counted[split] = exploration.count_tokens(rows, self.languages, reader, bar.advance)
         limits = dict(zip(TEXTS, (reader.max_document_tokens, reader.max_summary_tokens), strict=True))
-        described = self._described({split: tokens.lengths for split, tokens in counted.items()})
+        described = self._describe({split: tokens.lengths for split, tokens in counted.items()})
         for split, language, text in product(described, self.languages, TEXTS):
             if described[split][language][text]["rows"]:
                 described[split][language][text] |= {
@@ -190,13 +190,13 @@ class _Explorer:
                     "unknown": float(counted[split].unknown[language][text].mean()),
                 }
         self.numbers["tokens"] = described
-        self._note(described[self.split], "tokens")
-        self._head(f"tokens of kept {self.split} rows, as {self._model_name()} reads them")
-        legend = Text("cut: rows longer than the limit; unknown: rows with a part that has no token", style="dim")
+        self._add_metrics(described[self.split], "tokens")
+        self._print_title(f"lengths of kept {self.split} rows in tokens of {self._model_name()}")
+        legend = Text("cut: rows longer than the limit; unknown: rows with text that has no token", style="dim")
         self.run.screen.print(legend, corpus_tables.lengths_table(described[self.split]))
         unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
         if unread:
-            self.advice.append(f"this tokenizer has no tokens for much of {', '.join(unread)}: choose another model")
+            self.advice.append(f"the tokenizer lacks tokens for much of {', '.join(unread)}; choose another model")
         shown = counted[self.split]
         histograms = {
             language: {
@@ -206,7 +206,7 @@ class _Explorer:
             for language, texts in shown.lengths.items()
         }
         title = f"Length of documents and summaries in tokens of {self._model_name()}, {self.split}, kept rows"
-        self.files += plots.plot_lengths(self._plot("tokens"), title, histograms)
+        self.files += plots.plot_lengths(self._plot_path("tokens"), title, histograms)
 
     def finish(self) -> None:
         """Write the numbers, log the metrics and the plots, and list the files written."""
@@ -223,23 +223,23 @@ class _Explorer:
             *(f"plot           {shown / 'plots' / file.name} and .svg" for file in self.files if file.suffix == ".png"),
             f"all numbers    {shown / path.name}",
             *(f"advice         {line}" for line in self.advice),
-            *([f"next           {self._training()} trains on these rows"] if self.trainable else []),
+            *([f"next           {self._training_command()} trains on these rows"] if self.trainable else []),
         )
 
-    def _head(self, title: str) -> None:
+    def _print_title(self, title: str) -> None:
         self.run.screen.print("", Text(title, style="bold"))
 
-    def _plot(self, name: str) -> Path:
+    def _plot_path(self, name: str) -> Path:
         return self.run.directory / "plots" / name
 
-    def _note(self, described: Mapping[str, Mapping[str, Mapping[str, float]]], unit: str) -> None:
-        """Add the shown split's lengths to the metrics."""
+    def _add_metrics(self, described: Mapping[str, Mapping[str, Mapping[str, float]]], unit: str) -> None:
+        """Add the lengths of the shown split to the metrics."""
         for language, texts in described.items():
             for text, numbers in texts.items():
                 shown = [name for name in ("mean", "p50", "p95", "max", "cut", "unknown") if name in numbers]
                 self.metrics |= {f"explore/{language}/{text}_{unit}_{name}": numbers[name] for name in shown}
 
-    def _described(
+    def _describe(
         self, lengths: Mapping[str, Mapping[str, Mapping[str, exploration.Integers]]]
     ) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
         return {
@@ -254,9 +254,8 @@ class _Explorer:
         checkpoint = self.config.model.checkpoint
         return Path(located(checkpoint)).name if checkpoint else f"model={self.config.provenance.choices.get('model')}"
 
-    def _training(self) -> str:
+    def _training_command(self) -> str:
         """Return the command line that trains on the kept rows."""
-        words = [
-            word for word in self.config.provenance.overrides if not word.lstrip("+").startswith(("explore.", "split="))
-        ]
-        return shlex.join(["bisum", *words])
+        overrides = self.config.provenance.overrides
+        kept = [override for override in overrides if not override.lstrip("+").startswith(("explore.", "split="))]
+        return shlex.join(["bisum", *kept])

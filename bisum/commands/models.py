@@ -1,4 +1,4 @@
-"""Builders for commands that use a model. Each reports what it builds."""
+"""Builders for commands that use a model; each reports its result."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, check_model, load
 from bisum.records.run import Run
 
-_MOST = 0.5
-"""Share of a language's documents above which unknown tokens show that a model does not know the language."""
+_MAX_UNKNOWN_SHARE = 0.5
+"""Share of documents with unknown tokens above which a model does not support a language."""
 
 
 def new_directory() -> Path:
-    """Return a new run directory for a caller from Python.
+    """Return a new run directory for callers from Python.
 
-    It has the pattern of `hydra.run.dir` in `conf/train.yaml`, which only a Hydra application can resolve.
+    It follows the pattern of `hydra.run.dir` in `conf/train.yaml`, which only a Hydra application can resolve.
     """
     return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(2)}")
 
 
 def build_device(config: Config, run: Run) -> Device:
-    """Find the configured device; a run that continues computes with as many threads as it began with."""
+    """Find the configured device; a resumed run uses its original number of threads."""
     device = find_device(config.hardware)
     threads, own = settle_threads(run.record.get("threads") or config.provenance.threads)
     run.update(threads=threads)
     if device.is_cpu and threads != own:
         began = "the run" if run.resumed else "the sweep"
-        run.screen.note(f"threads: {threads}, as when {began} began; this process would use {own}")
+        run.screen.note(f"threads: {threads}, the number {began} began with; this process would use {own}")
     return device
 
 
 def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> None:
-    """Refuse what is wrong with the model, or the `checkpoint` from which a run continues, before rows are read."""
+    """Check the model, or the `checkpoint` that a run continues from, before rows are read."""
     with run.stage("model"):
         check_model(_options(config, checkpoint), device.precision)
 
 
 def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:
-    """Load the configured model, or the `checkpoint` from which a run continues."""
+    """Load the configured model, or the `checkpoint` that a run continues from."""
     with run.stage("model"):
         loaded = load(_options(config, checkpoint), config.seed, device.precision, run.screen.progress)
         place(loaded.model, device.torch_device)
@@ -83,20 +83,20 @@ def _options(config: Config, checkpoint: Path | None) -> ModelOptions:
 def build_splits(
     config: Config, run: Run, corpus: Corpus, loaded: LoadedModel, splits: Sequence[str] = SPLITS
 ) -> dict[str, EncodedSplit]:
-    """Tokenize splits of the corpus, and report how many rows are cut."""
+    """Tokenize splits of the corpus, and report the number of cut rows."""
     with run.stage("tokenization"):
         encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
     run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
     unknown = loaded.unknown_token
     shares = encoded[splits[-1]].unreadable_shares(unknown) if unknown is not None else {}
-    if unread := {language: share for language, share in shares.items() if share > _MOST}:
+    if unread := {language: share for language, share in shares.items() if share > _MAX_UNKNOWN_SHARE}:
         texts = " and ".join(f"{share:.0%} of the documents in {language}" for language, share in unread.items())
-        run.screen.warn(f"the tokenizer lacks characters of {texts}; choose a model that knows them, as mt5_small may")
+        run.screen.warn(f"the tokenizer lacks characters of {texts}; try a multilingual model, such as mt5_small")
     return encoded
 
 
 def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]) -> Shapes | None:
-    """Choose the few shapes that batches may have, if the hardware needs fixed shapes."""
+    """Choose a few shapes for all batches, if the hardware needs fixed shapes."""
     lengths = [split.documents.lengths for split in splits.values()]
     shapes = choose_shapes(lengths, loaded, config.hardware.length_buckets)
     if shapes is not None:
@@ -105,8 +105,8 @@ def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[
 
 
 def build_balance(config: Config, run: Run, split: EncodedSplit) -> LanguageBalance | None:
-    """Balance the languages of the training rows, if the corpus asks for it."""
-    if config.debug.overfit:  # whose batch must be the same in every epoch
+    """Balance the languages of the training rows, if configured."""
+    if config.debug.overfit:  # its batch must be the same in every epoch
         return None
     balance = balance_languages(split.rows["language"], config.corpus.language_temperature, config.seed)
     if balance is not None:

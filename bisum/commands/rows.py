@@ -1,4 +1,4 @@
-"""Builders of the rows that a command uses. Commands without a model need no torch, so none is imported here."""
+"""Builders of a command's rows. Torch is not imported here, because commands without a model do not need it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
     """Load the corpus.
 
     Raises:
-        UserError: the corpus or a split in `needed` is missing or invalid, or a resumed run began with other rows.
+        UserError: the corpus or a split in `needed` is missing or invalid, or its rows differ from those a resumed run
+            began with.
     """
     with run.stage("corpus"):
         corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
@@ -36,15 +37,15 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
         raise UserError("resume: the rows differ from those the run began with; keep its corpus, filter and languages")
     if config.provenance.fingerprint not in (None, corpus.fingerprint):
         raise UserError(
-            "corpus: another job of this sweep read other rows with the same corpus, filter, languages and seed, so a "
-            "file has changed since; restore it, or begin a new sweep"
+            "corpus: another job of this sweep read different rows with the same corpus, filter, languages and seed; a "
+            "file has changed: restore it, or start a new sweep"
         )
     record_corpus(corpus, run)
     return corpus
 
 
 def build_batch(config: Config, run: Run, corpus: Corpus) -> Corpus:
-    """Return the one batch of a corpus that `debug.overfit` trains on, after recording it; else the corpus itself."""
+    """Return and record the single batch for `debug.overfit`; without that option, return the corpus itself."""
     if not config.debug.overfit:
         return corpus
     size = config.trainer.batch_size * config.trainer.gradient_accumulation
@@ -52,16 +53,16 @@ def build_batch(config: Config, run: Run, corpus: Corpus) -> Corpus:
     counts = ", ".join(f"{language} {count.kept}" for language, count in batch.report.splits["train"].items())
     rows = batch.splits["train"].num_rows
     fewer = f"; train has only {rows:,} rows; a full batch has {size:,}" if rows < size else ""
-    run.screen.note(f"overfit: one batch of {rows:,} rows ({counts}) is trained on, validated and tested{fewer}")
+    run.screen.note(f"overfit: one batch of {rows:,} rows ({counts}) for training, validation and test{fewer}")
     run.update(data={**run.record["data"], "rows": asdict(batch.report)["splits"]})
     return batch
 
 
 def check_metrics(config: Config, run: Run) -> None:
-    """Load what the metrics need, and report what a reader of their scores must know.
+    """Load the resources of the metrics, and report their notes on the scores.
 
     Raises:
-        UserError: a metric lacks something, or fails.
+        UserError: a metric lacks a resource, or fails.
     """
     with run.stage("metrics"):
         for key, metric in {"rouge": Rouge(), **config.metric}.items():
@@ -75,7 +76,7 @@ def check_metrics(config: Config, run: Run) -> None:
 
 
 def find_profile(run: Run, tables: Sequence[pa.Table]) -> str:
-    """Return the ROUGE profile to show for rows of `tables`, after recording it; report one that is not the usual."""
+    """Return and record the ROUGE profile to show for rows of `tables`; report it unless it is the default."""
     shares = kept_shares(tables)
     profile = choose_profile(shares)
     run.update(profile=profile)
@@ -84,7 +85,7 @@ def find_profile(run: Run, tables: Sequence[pa.Table]) -> str:
 
 
 def record_corpus(corpus: Corpus, run: Run) -> None:
-    """Record a corpus, and show what each filter dropped."""
+    """Record a corpus, and show the rows dropped by each filter."""
     run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
     run.screen.print(corpus_table(corpus.report, run.config.languages))
     for line in (*uneven_filters(corpus.report), *absent_languages(corpus.report), *leaks_into(corpus.splits)):

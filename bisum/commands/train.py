@@ -30,31 +30,31 @@ from bisum.training.start import start_session
 
 
 def train(config: Config, directory: str | Path | None = None) -> dict[str, float]:
-    """Fine-tune and score a model as `config` says, and record everything in a run directory.
+    """Fine-tune and score the configured model, and record everything in a run directory.
 
     Args:
-        config: a checked configuration, as `bisum.compose` returns it. If it names a run to `resume`, that run
-            continues from its newest intact checkpoint.
-        directory: the run directory; it must not hold another run. None: the directory of the run to resume, or a new
-            one under `outputs/`.
+        config: a checked configuration from `bisum.compose`. If it sets `resume`, that run continues from its newest
+            intact checkpoint.
+        directory: the run directory, which must not contain another run. None: the directory of the run to resume, or
+            a new one under `outputs/`.
 
     Returns:
-        The metrics of the test split (`test/...`), its differences to lead-k (`difference/...`) and the metrics of the
-        best validation (`eval/...`). A run that a search has pruned has only the last.
+        The metrics of the test split (`test/...`), their differences to lead-k (`difference/...`) and the metrics of
+        the best validation (`eval/...`). A run pruned by a search has only the last.
 
     Raises:
-        UserError: the corpus, the model or the hardware is missing, or does not suit the configuration.
+        UserError: the corpus, model or hardware is missing, or does not match the configuration.
         Failed: training failed for another reason; the traceback is in the directory's `train.log`.
     """
     check_environment()
     quiet_libraries()
     with recorded(Path(directory or config.resume or new_directory()), config) as run:
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
-            run.screen.note(f"this run is finished; to train further: bisum resume={run.shown} trainer.epochs=N")
+            run.screen.note(f"this run is finished; to continue training: bisum resume={run.shown} trainer.epochs=N")
             return report(run)
         device = build_device(config, run)
         if device.is_xla and config.trainer.gradient_checkpointing:
-            raise UserError("trainer.gradient_checkpointing: torch cannot recompute on an XLA device; set it to false")
+            raise UserError("trainer.gradient_checkpointing: not supported by torch on XLA devices; set it to false")
         checkpoint = CheckpointStore(run.checkpoints).newest_sound(run.screen.warn) if run.resumed else None
         with restored_environment():
             config.trainer.check(device)
@@ -73,7 +73,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         session.prune = pruning(config, scoring.best_metric, run.screen.warn)
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
-        # Evaluations and checkpoints within training also have their own stages.
+        # Evaluations and checkpoints during training also have their own stages.
         stage = run.stage("training", session.total_steps, session.step)
         with stage as session.bar, restored_environment(), closing(session.watcher):
             config.trainer.fit(session)

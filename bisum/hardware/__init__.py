@@ -1,1 +1,1 @@
-"""The device that a run uses."""
+"""The device of a run: selection, threads, and support for XLA."""

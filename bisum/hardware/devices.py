@@ -1,4 +1,4 @@
-"""Selection of the device that a configuration asks for."""
+"""Selection of the configured device."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _ACCELERATE_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 @dataclass(frozen=True)
 class Device:
-    """One device and the number format of its forward pass."""
+    """A device and the number format of its forward pass."""
 
     torch_device: torch.device
     precision: str
     """float32, bf16 or fp16."""
     name: str
-    """Readable name, such as 'cpu (2 cores)'."""
+    """Display name, such as 'cpu (2 cores)'."""
 
     @property
     def is_cpu(self) -> bool:
@@ -32,12 +32,12 @@ class Device:
 
     @property
     def is_xla(self) -> bool:
-        """Whether torch_xla compiles the programs that run here."""
+        """Whether torch_xla compiles programs for this device."""
         return self.torch_device.type == "xla"
 
     @property
     def accelerate_precision(self) -> str:
-        """Accelerate's `mixed_precision`; no on XLA, where Accelerate would also convert the weights to bf16."""
+        """Accelerate's `mixed_precision`; `no` on XLA, where Accelerate would also convert the weights to bf16."""
         return "no" if self.is_xla else _ACCELERATE_PRECISION[self.precision]
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -48,23 +48,23 @@ class Device:
 
 
 def find_device(options: HardwareOptions) -> Device:
-    """Return the device that `options` ask for.
+    """Return the device configured by `options`.
 
     Raises:
-        UserError: the device is unavailable, or does not support the precision; the message names what was found.
+        UserError: the device is unavailable, or does not support the precision; the message lists the devices found.
     """
     cpu = f"cpu ({os.cpu_count()} cores)"
     if options.device == "tpu":
         return _find_tpu(options, cpu)
-    if _accelerate_takes_xla():
+    if _accelerate_uses_xla():
         raise UserError(
             f"hardware.device: torch_xla is installed, so accelerate would not use the {options.device}; "
             "choose hardware=tpu, or set USE_TORCH_XLA=0 in the environment"
         )
     if options.device == "gpu" and not torch.cuda.is_available():
         raise UserError(
-            f"hardware.device: no GPU that torch {torch.__version__} can use was found (found: {cpu}); "
-            "choose hardware=cpu, or install a torch built for the GPU"
+            f"hardware.device: torch {torch.__version__} found no usable GPU (found: {cpu}); "
+            "choose hardware=cpu, or install a build of torch for the GPU"
         )
     if options.device in ("auto", "gpu") and torch.cuda.is_available():
         precision = options.precision
@@ -76,7 +76,7 @@ def find_device(options: HardwareOptions) -> Device:
     return Device(torch.device("cpu"), "float32" if options.precision == "auto" else options.precision, cpu)
 
 
-def _accelerate_takes_xla() -> bool:
+def _accelerate_uses_xla() -> bool:
     from accelerate.utils import is_torch_xla_available
 
     return bool(is_torch_xla_available())
@@ -84,14 +84,14 @@ def _accelerate_takes_xla() -> bool:
 
 def _find_tpu(options: HardwareOptions, cpu: str) -> Device:
     if options.precision == "fp16":
-        raise UserError("hardware.precision: a TPU has no fp16; choose bf16 or float32")
+        raise UserError("hardware.precision: TPUs do not support fp16; choose bf16 or float32")
     if find_spec("torch_xla") is None:
         raise UserError(
-            f"hardware.device: a TPU needs the package torch_xla, which is not installed (found: {cpu}): "
+            f"hardware.device: a TPU needs torch_xla, which is not installed (found: {cpu}): "
             "pip install torch==2.9.0 'torch_xla[tpu]==2.9.0'"
         )
-    if not _accelerate_takes_xla():
-        raise UserError("hardware.device: USE_TORCH_XLA in the environment forbids the TPU; remove it")
+    if not _accelerate_uses_xla():
+        raise UserError("hardware.device: USE_TORCH_XLA in the environment disables the TPU; unset it")
     import torch_xla
 
     try:
@@ -102,7 +102,7 @@ def _find_tpu(options: HardwareOptions, cpu: str) -> Device:
     if kind != "TPU" and PJRT_DEVICE is None:
         raise UserError(
             f"hardware.device: torch_xla found no TPU (found: {cpu}); "
-            "to try what a TPU would do on the CPU, set PJRT_DEVICE=CPU in the environment"
+            "to emulate a TPU on the CPU, set PJRT_DEVICE=CPU in the environment"
         )
     precision = ("bf16" if kind == "TPU" else "float32") if options.precision == "auto" else options.precision
     return Device(device, precision, "tpu" if kind == "TPU" else f"XLA on {cpu if kind == 'CPU' else kind}")

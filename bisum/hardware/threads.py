@@ -1,4 +1,4 @@
-"""The threads that torch computes with on a CPU; sums of floats depend on their number."""
+"""Number of torch threads on a CPU; sums of floats depend on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def settle_threads(recorded: int | None) -> tuple[int, int]:
-    """Use as many threads as a run began with, if it has begun; return that number and the process's own."""
+    """Use the number of threads that a run began with, if recorded; return it and the process's own number."""
     own = torch.get_num_threads()
     if recorded is not None and recorded != own:
         torch.set_num_threads(recorded)

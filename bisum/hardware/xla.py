@@ -1,7 +1,7 @@
-"""Support for XLA devices, such as TPUs: barriers, seeds, shared weights, a count of compilations.
+"""Support for XLA devices, such as TPUs: barriers, seeds, shared weights and the number of compilations.
 
-XLA records operations and runs them at a barrier, as one program compiled for their shapes. All functions here except
-`compilations` may be called for any device.
+XLA records operations and runs them at a barrier, as one program compiled for their shapes. All functions except
+`compilations` work for any device.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def sync(device: torch.device) -> None:
 
 
 def seed(device: torch.device, value: int) -> None:
-    """Seed the random numbers of the CPU and of `device`."""
+    """Seed the random number generators of the CPU and of `device`."""
     torch.manual_seed(value)
     if device.type == "xla":
         import torch_xla
@@ -33,9 +33,9 @@ def seed(device: torch.device, value: int) -> None:
 def place(model: PreTrainedModel, device: torch.device) -> None:
     """Move a model to a device; shared weights stay shared, and separate weights stay separate.
 
-    Moving to or from an XLA device gives every module its own parameters. transformers' `tie_weights` would tie them as
-    the configuration says. For mT5 this is wrong: it would overwrite the head, or leave the embeddings separate. On an
-    XLA device, the attention is also changed so that no forward pass inspects the values of its inputs.
+    Moving to or from an XLA device gives every module its own parameters. transformers' `tie_weights` would follow the
+    configuration, which is wrong for mT5: it would overwrite the head, or leave the embeddings separate. On an XLA
+    device, the attention is also changed so that no forward pass inspects the values of its inputs.
     """
     names = defaultdict(list)
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -51,7 +51,7 @@ def place(model: PreTrainedModel, device: torch.device) -> None:
 
 
 def _prepare_mask(_: torch.nn.Module, args: tuple[Any, ...], inputs: dict[str, Any]) -> tuple[tuple[Any, ...], Any]:
-    """Turn the mask into one that is added to scores, since transformers would inspect the values of a plain mask."""
+    """Turn the mask into one to add to the scores, since transformers would inspect the values of a plain mask."""
     mask = torch.where(inputs["attention_mask"].bool(), 0.0, torch.finfo(torch.float32).min)
     return args, {**inputs, "attention_mask": mask[:, None, None, :]}
 

@@ -27,20 +27,22 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python, bisum and the packages that affect results; None if not installed."""
+    """Return the versions of Python, bisum and the packages that affect results; None for packages not installed."""
     return {"python": sys.version.split()[0], "bisum": __version__, **{name: _version(name) for name in _PACKAGES}}
 
 
 def commit() -> str | None:
     """Return the commit of the working directory's repository, with "+" if tracked files are modified.
 
-    The repository may be a stranger's, so git runs none of the programs that its configuration names: no hook, no file
-    system monitor, no filter, no remote helper.
+    The repository can be someone else's, so git runs none of the programs in its configuration: no hook, file system
+    monitor, filter or remote helper.
     """
     try:
         head = _git("rev-parse", "HEAD")
         filters = _git("config", "--show-scope", "--name-only", "--get-regexp", r"^filter\.", may_fail=True)
-        names = {line.split("\t")[1].rpartition(".")[0] for line in filters.splitlines() if not line.startswith(_USERS)}
+        names = {
+            line.split("\t")[1].rpartition(".")[0] for line in filters.splitlines() if not line.startswith(_USER_SCOPES)
+        }
         unfiltered = [f"{name}.{key}=" for name in sorted(names) for key in ("clean", "process", "smudge")]
         unfiltered += [f"{name}.required=false" for name in sorted(names)]
         dirty = _git("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all", settings=unfiltered)
@@ -50,7 +52,7 @@ def commit() -> str | None:
 
 
 def _git(*arguments: str, settings: Sequence[str] = (), may_fail: bool = False) -> str:
-    """Return git's output; `settings` are further `key=value` pairs of its configuration."""
+    """Return git's output; `settings` are additional `key=value` pairs of its configuration."""
     if _GIT is None:
         raise FileNotFoundError("git")
     quiet = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.untrackedCache=false", *settings)
@@ -68,14 +70,14 @@ def _git(*arguments: str, settings: Sequence[str] = (), may_fail: bool = False) 
 
 
 def _find_git() -> str | None:
-    """Return git's path from the absolute folders of PATH: a relative one would be the current folder's."""
+    """Return git's path from the absolute folders of PATH; a relative one would depend on the current folder."""
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).is_absolute()]
     return shutil.which("git", path=os.pathsep.join(folders))
 
 
 _GIT = _find_git()
-_USERS = ("system", "global")
-"""Scopes of git's configuration that are the user's own, whose filters, such as Git LFS, may run."""
+_USER_SCOPES = ("system", "global")
+"""The user's own scopes of git's configuration; their filters, such as Git LFS, are allowed to run."""
 
 
 def _version(package: str) -> str | None:

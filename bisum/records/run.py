@@ -1,4 +1,4 @@
-"""The open run, which keeps its directory readable at any time, even after a crash."""
+"""The open run, whose directory stays readable at any time, even after a crash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bisum.runs.safe_paths import refuse_links
 from bisum.runs.signals import Interrupted, Interrupts, interrupts
 from bisum.trackers.client import Histograms, Tracking
 
-_DOING = {
+_STAGE_TITLES = {
     "metrics": "loading the metrics",
     "corpus": "reading the corpus",
     "model": "loading the model",
@@ -47,11 +47,10 @@ _DOING = {
     "checkpoints": "saving a checkpoint",
     "test": "scoring the test split",
 }
-"""Titles that the screen shows for running stages; other stages are shown by name."""
-
+"""Titles of running stages on the screen; other stages are shown by name."""
 
 _CONTENTS = ("metrics.jsonl", "train.log", "predictions", "checkpoints", "plots", "profile", "exploration.json")
-"""What a run writes in its directory."""
+"""Files and folders that a run writes in its directory."""
 
 
 class Run:
@@ -63,10 +62,10 @@ class Run:
         self.config = config
         self.interrupts = interrupts
         provenance = config.provenance
-        self._lock = lock(directory, f"'{directory}' is in use: its run is still going on in another process")
+        self._lock = lock(directory, f"'{directory}' is in use; another process is still working on its run")
         earlier = read_record(directory) if (directory / "run.json").exists() else None
         self.resumed = earlier is not None
-        self.metrics()  # raises if a line was edited, before anything is written
+        self.metrics()  # reports edited lines before anything is written
         self.done = (
             earlier is not None
             and earlier.get("status") == "finished"
@@ -76,12 +75,12 @@ class Run:
         self.record: dict[str, Any] = {"started": _now(), **(earlier or {})}
         self.record["seconds"] = self.record.get("seconds") or {}
         self.mask = partial(provenance.recorded.mask, directory=directory)
-        """Returns a text without the secrets of the configuration."""
+        """Function that masks the configuration's secrets in a text."""
         in_sweep = provenance.sweep is not None
         log = directory / "train.log"
         self.screen = Screen(log, config.log, job=in_sweep, mask=self.mask, detached=provenance.detached)
         self.pruned: str | None = None
-        """Why a search has ended the run early, if it has."""
+        """Reason why a search has ended the run early, if it has."""
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
@@ -100,9 +99,9 @@ class Run:
         )
 
     def begin_training(self, step: int, evaluated_step: int) -> None:
-        """Allow the record to change from `step` on, once a resumed run is known to match it.
+        """Allow the record to change from `step` on, once a resumed run has been verified.
 
-        From now on, a signal waits for the end of the step.
+        From here on, a signal waits for the end of the step.
         """
         self._accepted = True
         self.update()
@@ -111,7 +110,7 @@ class Run:
         self.interrupts.deferred = True
 
     def update(self, **values: Any) -> None:
-        """Set entries of `run.json`, which is replaced atomically."""
+        """Set entries of `run.json`, replacing the file atomically."""
         self.record.update(values)
         if "best" in values and self._tracking:
             self._tracking.summarize()
@@ -120,13 +119,13 @@ class Run:
         replace_file(self.directory / "run.json", [as_json(finite(self.record), indent=1)])
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: float, histograms: Histograms | None = None) -> None:
-        """Append one line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
+        """Append a line to `metrics.jsonl`; `histograms`, by name, go only to the tracker."""
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = {"step": step, "epoch": epoch, **values}
         for name, value in values.items():
             if value is None and not name.startswith("train/"):
                 self.screen.warn(f"step {step}: {name} is {metrics[name]}, recorded as null")
-        tracking = self._track()  # first, because a new tracker receives the lines already in the file
+        tracking = self._track()  # first, since a new tracker receives the lines already in the file
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if tracking:
@@ -139,17 +138,17 @@ class Run:
 
     @property
     def shown(self) -> Path:
-        """The run directory, relative to the current folder if it lies there."""
+        """The run directory, relative to the current folder if it is inside."""
         return from_here(self.directory)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`, without a last line that a crash truncated."""
+        """Return the lines of `metrics.jsonl`, without a last line truncated by a crash."""
         return read_metrics(self.directory)
 
     def _track(self) -> Tracking | None:
-        """Return the tracking of the run, started on the first call; a resumed run sends the lines that it keeps.
+        """Return the run's tracking, started on the first call; a resumed run sends the lines that it keeps.
 
-        The first call comes with the first results, so a run that fails earlier on bad input is not tracked.
+        The first results trigger the first call, so a run that fails earlier on bad input is not tracked.
         """
         if self.config.tracker.wanted and not self._is_tracked:
             self._is_tracked = True
@@ -158,14 +157,14 @@ class Run:
                     self.config.tracker, self.config.provenance, self.directory, self.record, self.screen
                 )
             except Exception as error:  # the process cannot start, or a file is malformed
-                self.screen.warn(f"tracker: cannot be started: {reason(error)}")
+                self.screen.warn(f"tracker: cannot start: {reason(error)}")
             self.update()
         return self._tracking
 
     def write_evaluation(self, name: str, evaluation: Evaluation) -> None:
-        """Write every scored row atomically: texts to `predictions/<name>.jsonl`, values to `<name>.scores.parquet`.
+        """Write all scored rows atomically: texts to `predictions/<name>.jsonl`, values to `<name>.scores.parquet`.
 
-        A sample of the rows goes to the tracker with the next logged metrics.
+        The tracker receives a sample of the rows with the next logged metrics.
         """
         folder = self.directory / "predictions"
         replace_file(folder / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in evaluation.predictions))
@@ -186,10 +185,10 @@ class Run:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
-        """Show the block's progress, over `total` steps if known, and add its duration to the stage's in `run.json`."""
+        """Show the block's progress, of `total` steps if known, and add its duration to the stage's in `run.json`."""
         began = time.perf_counter()
         try:
-            with self.screen.progress(_DOING.get(name, name), total, done) as bar:
+            with self.screen.progress(_STAGE_TITLES.get(name, name), total, done) as bar:
                 yield bar
         finally:
             seconds = self.record["seconds"]
@@ -197,7 +196,7 @@ class Run:
             self.update()
 
     def prune(self, reason: str) -> dict[str, float]:
-        """Note that a search ends the run early, and return the metrics of its best validation."""
+        """Record that a search ends the run early, and return the metrics of its best validation."""
         self.pruned = reason
         self.screen.note(f"pruned: {reason}")
         return {name: value for name, value in (self.record.get("best") or {}).items() if name.startswith("eval/")}
@@ -220,10 +219,10 @@ class Run:
 
 
 def claim(directory: Path, key: str = "hydra.run.dir") -> None:
-    """Create the directory of a run or of a sweep's runs; `key` is the setting that names it.
+    """Create the directory of a run or a sweep; `key` is its setting, for messages.
 
     Raises:
-        UserError: the directory cannot be created or already holds a run.
+        UserError: the directory cannot be created, or already contains a run or its files.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -232,13 +231,15 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
         raise UserError(f"{key}: '{directory}' cannot be created: {error.strerror}") from error
     refuse_links(directory, key)
     if used:
-        raise UserError(f"{key}: '{directory}' already holds a run; name another, or continue it with resume=")
-    if held := next((name for name in _CONTENTS if (directory / name).exists()), None):
-        raise UserError(f"{key}: '{directory}' already holds {held}, which would be overwritten; name another")
+        raise UserError(
+            f"{key}: '{directory}' already contains a run; choose another directory, or continue the run with resume="
+        )
+    if existing := next((name for name in _CONTENTS if (directory / name).exists()), None):
+        raise UserError(f"{key}: '{directory}' already contains {existing}, which would be overwritten; choose another")
 
 
 def clear(directory: Path) -> None:
-    """Remove what an earlier try of a run has written, but for its log."""
+    """Remove the files of an earlier try of a run, except its log."""
     for name in ("run.json", *_CONTENTS):
         if name != "train.log":
             if (path := directory / name).is_dir():
@@ -248,7 +249,7 @@ def clear(directory: Path) -> None:
 
 
 def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exit_code: int) -> None:
-    """Record why a process ended that could not do so itself; `earlier` is what is known of its run."""
+    """Record the failure of a process that could not record it itself; `earlier` is what is known about its run."""
     record = {"started": _now(), **earlier, "status": "failed", "reason": reason, "exit_code": exit_code}
     with suppress(OSError), (directory / "train.log").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"bisum: {reason}\n")
@@ -257,10 +258,10 @@ def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exi
 
 @contextmanager
 def recorded(directory: Path, config: Config) -> Iterator[Run]:
-    """Open a run directory for the block and record how the block ends.
+    """Open a run directory for the block, and record the outcome of the block.
 
     Raises:
-        UserError: the directory holds another run and `config.resume` is None, or the block raised a UserError.
+        UserError: the directory contains another run and `config.resume` is None, or the block raised a UserError.
         Failed: the block raised another exception; the traceback is in `train.log`.
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP).
     """
@@ -280,14 +281,15 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         except Interrupted as signal:
             run.end("interrupted", signal.exit_code, str(signal))
             saved = bool(checkpoints_in(run.checkpoints))
-            how = "continue with" if saved else "nothing is trained yet; begin again with"
-            resumable = config.provenance.command == "train" and not config.provenance.detached  # its sweep says how
+            how = "continue with" if saved else "no checkpoint yet; start again with"
+            # A job in its own process leaves the hint to its sweep.
+            resumable = config.provenance.command == "train" and not config.provenance.detached
             hint = f"; {how}: bisum resume={run.shown}" if resumable else ""
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
             why = run.mask(reason(error))
-            with suppress(OSError):  # the disk may be what failed
+            with suppress(OSError):  # the disk itself can have failed
                 run.screen.log(traceback.format_exc())
                 run.end("failed", 1, why)
             raise Failed(f"{why} (traceback: {directory / 'train.log'})") from error

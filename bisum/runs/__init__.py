@@ -1,1 +1,1 @@
-"""Contents of a run directory (record, metrics, checkpoints), and the signals that interrupt a run."""
+"""Contents of a run directory (record, metrics, checkpoints), and signals that interrupt a run."""

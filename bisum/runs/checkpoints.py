@@ -18,12 +18,12 @@ _NAME = re.compile(r"epoch-\d{1,12}(\.\d{1,12})?", re.ASCII)
 
 
 def is_name(name: str) -> bool:
-    """Return whether a name is one of a checkpoint, `epoch-<n>`."""
+    """Return whether a name is a checkpoint's, `epoch-<n>`."""
     return _NAME.fullmatch(name) is not None
 
 
 def epoch_name(epoch: float) -> str:
-    """Return `epoch-<n>`, where n has no more decimals than it needs (at most 12)."""
+    """Return `epoch-<n>`, with as few decimals as possible (at most 12)."""
     return "epoch-" + f"{epoch:.12f}".rstrip("0").rstrip(".")
 
 
@@ -39,7 +39,7 @@ def epoch_of(checkpoint: Path) -> float:
 
 
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
-    """Return what is wrong with a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
+    """Return the damage to a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
     if (checkpoint / MANIFEST).exists() and not (checkpoint / MANIFEST).is_file():
         return "its manifest is not a file"  # opening a pipe would block
     try:

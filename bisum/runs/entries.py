@@ -1,4 +1,4 @@
-"""The check of a JSON file's entries, which someone may have edited, against a table of what bisum writes."""
+"""Checks of JSON files, which can have been edited, against the entries that bisum writes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from bisum.runs.checkpoints import is_name
 
 
 class Kind(NamedTuple):
-    """What an entry may hold."""
+    """The values that an entry can have."""
 
     description: str
     fits: Callable[[Any], bool]
     type: Kind | None = None
-    """The wider kind that is named if a value is not even of that one."""
+    """The wider kind, reported if a value does not fit even that."""
 
     def problem(self, value: Any) -> str | None:
-        """Return what a value must be; None if it is."""
+        """Return the requirement that a value violates; None if it fits."""
         if self.fits(value):
             return None
         return (self.type and self.type.problem(value)) or f"must be {self.description}"
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number, and no larger than 64 bits hold if it is whole."""
+    """Return whether a value is a finite number; a whole one must fit in 64 bits."""
     return type(value) in (int, float) and (abs(value) < 2**63 if type(value) is int else math.isfinite(value))
 
 
 def or_null(kind: Kind) -> Kind:
-    """Return the kind of entries that may also be null."""
+    """Return the kind that also allows null."""
     return kind._replace(fits=lambda value: value is None or kind.fits(value))
 
 
@@ -65,38 +65,36 @@ IDENTIFIER = Kind(
 )
 
 Entries = Mapping[str, Kind]
-"""Kinds of entries by their dotted key. A `?` marks one that may be missing; `*` stands for every key not named."""
+"""Kinds of entries by dotted key. A `?` marks an optional entry; `*` matches every key not listed."""
 
 
 def read_object(path: Path, entries: Entries) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        UserError: the file cannot be read, or an entry is missing or not of its kind.
+        FileNotFoundError: the file is missing.
+        UserError: the file cannot be read, or an entry is missing or of the wrong kind.
     """
     if path.exists() and not path.is_file():
         raise UserError(f"'{path}' is not a file")  # opening a pipe would block
     try:
         text = path.read_text(encoding="utf-8")
         if not text.strip("\0 \n"):
-            raise UserError(
-                f"'{path}' is empty, as a power cut may leave it; restore it from a copy, or start a new run"
-            )
+            raise UserError(f"'{path}' is empty, possibly after a power failure; restore a backup, or start a new run")
         values = json.loads(text)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"'{path}' cannot be read: {one_line(error)}") from error
     if not isinstance(values, dict):
-        raise UserError(f"'{path}' must hold an object, as bisum wrote it")
+        raise UserError(f"'{path}' must contain an object; restore the original file")
     if problem := wrong_entry(values, entries):
-        raise UserError(f"'{path}': {problem}, as bisum wrote it")
+        raise UserError(f"'{path}': {problem}; restore the original value")
     return values
 
 
 def wrong_entry(values: Mapping[str, Any], entries: Entries) -> str | None:
-    """Return what must change in the first entry that is missing or not of its kind; None if all are right."""
+    """Return the problem of the first entry that is missing or of the wrong kind; None if there is none."""
     named = {entry.rstrip("?") for entry in entries}
     for entry, kind in entries.items():
         *parents, name = entry.rstrip("?").split(".")
@@ -106,7 +104,7 @@ def wrong_entry(values: Mapping[str, Any], entries: Entries) -> str | None:
             else:
                 keys = [name] if name in node or not entry.endswith("?") else []
             for key in keys:
-                if problem := kind.problem(node.get(key, ...)):  # which no JSON value equals
+                if problem := kind.problem(node.get(key, ...)):  # no JSON value equals ...
                     return f"{printable('.'.join([*at, key]))} {problem}"
     return None
 
@@ -114,7 +112,7 @@ def wrong_entry(values: Mapping[str, Any], entries: Entries) -> str | None:
 def _nodes(
     node: Any, parents: list[str], at: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Yield the objects under a key with their keys; what is no object is the concern of the entry above."""
+    """Yield the objects under a key with their keys; other values are checked by the parent's entry."""
     if not isinstance(node, dict):
         return
     if not parents:

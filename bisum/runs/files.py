@@ -1,4 +1,4 @@
-"""Files that survive a kill and a power cut, and the check that they are unchanged."""
+"""Writing of files that survive a kill or a power failure, and checks that they are unchanged."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from pathlib import Path
 
 
 def replace_file(path: Path, contents: Iterable[str] | bytes, aside: str = ".partial") -> None:
-    """Write lines, or bytes, to a file atomically: a kill or a power cut leaves the old or the new file.
+    """Write lines or bytes to a file atomically: a kill or a power failure leaves the old or the new file.
 
-    Its folder is created. `aside` ends the name of the file that is written first; where several processes may write
-    the same file, each needs another.
+    Its folder is created.
+
+    Args:
+        path: the file to replace.
+        contents: lines without line feeds, or bytes.
+        aside: suffix of the temporary file; processes that write the same file at once need different ones.
     """
     path.parent.mkdir(exist_ok=True)
     aside_path = path.with_name(f".{path.name}{aside}")
-    aside_path.unlink(missing_ok=True)  # which may be a link
+    aside_path.unlink(missing_ok=True)  # it could be a link
     try:
         with aside_path.open("xb") as file:
             if isinstance(contents, bytes):
@@ -32,7 +36,7 @@ def replace_file(path: Path, contents: Iterable[str] | bytes, aside: str = ".par
 
 
 def version_of(path: Path) -> tuple[int, ...]:
-    """Return what changes whenever a file is replaced, such as its time of modification; nothing if there is none."""
+    """Return values that change whenever a file is replaced, such as its modification time; () if it is missing."""
     try:
         found = path.stat()
     except OSError:
@@ -41,7 +45,7 @@ def version_of(path: Path) -> tuple[int, ...]:
 
 
 def flush(path: Path) -> None:
-    """Have a file's contents, or a folder's names, written to disk."""
+    """Flush a file's contents, or a folder's names, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

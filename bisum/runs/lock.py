@@ -1,4 +1,4 @@
-"""The locks that keep a second process out of the directory of a run, or let several work on a sweep."""
+"""Locks that keep a second process out of a run's directory, or let several processes share a sweep."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TextIO
 from bisum.errors import UserError, one_line
 
 CLAIM = ".claim"
-"""Lock of a sweep's job, held by the process that runs it and by the sweep that started that process."""
+"""Lock of a sweep's job, held by its process and by the sweep that started it."""
 
 _TRIES = 3
 _WAIT = 0.05
-"""Seconds between two tries."""
+"""Seconds between tries."""
 
 
 def lock(directory: Path, refusal: str) -> TextIO:
@@ -32,15 +32,15 @@ def lock(directory: Path, refusal: str) -> TextIO:
         if not remaining:
             file.close()
             raise UserError(refusal)
-        time.sleep(_WAIT)  # `is_locked` holds it for an instant
+        time.sleep(_WAIT)  # `is_locked` briefly holds the lock
     return file
 
 
 def share(directory: Path, refusal: str) -> tuple[TextIO, bool]:
-    """Lock a directory that several processes may share, and return whether this is the only one.
+    """Lock a directory shared by several processes; return the lock and whether this process is the only one.
 
     Raises:
-        UserError: a process has locked it for itself; the message is `refusal`.
+        UserError: a process has locked it exclusively; the message is `refusal`.
     """
     file = (directory / ".lock").open("a+")
     is_alone = _take(file, fcntl.LOCK_EX)
@@ -51,7 +51,7 @@ def share(directory: Path, refusal: str) -> tuple[TextIO, bool]:
 
 
 def is_locked(directory: Path, name: str = ".lock") -> bool:
-    """Return whether a process has locked a directory for itself."""
+    """Return whether a process has locked a directory exclusively."""
     path = directory / name
     if not path.is_file():  # opening a pipe would block
         return False
@@ -61,7 +61,7 @@ def is_locked(directory: Path, name: str = ".lock") -> bool:
 
 
 def claim_job(directory: Path) -> TextIO | None:
-    """Lock the directory of a sweep's job until the returned file is closed everywhere; None if another process has."""
+    """Lock a job's directory until all copies of the returned file are closed; None if it is already locked."""
     file = (directory / CLAIM).open("a+")
     if _take(file, fcntl.LOCK_EX):
         return file
@@ -71,22 +71,24 @@ def claim_job(directory: Path) -> TextIO | None:
 
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
-    """Lock a file during the block, after whoever has locked it."""
+    """Lock a file during the block, waiting for others to release it."""
     with path.open("a+") as file:
         _take(file, fcntl.LOCK_EX, wait=True)
         yield
 
 
 def _take(file: TextIO, kind: int, *, wait: bool = False) -> bool:
-    """Return whether a file could be locked.
+    """Lock a file, and return whether that was possible.
 
     Raises:
-        UserError: its file system cannot lock files.
+        UserError: the file system does not support locks.
     """
     try:
         fcntl.flock(file, kind | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError as error:
-        raise UserError(f"'{file.name}' cannot be locked ({one_line(error)}); use a file system with locks") from error
+        raise UserError(
+            f"'{file.name}' cannot be locked ({one_line(error)}); use a file system that supports locks"
+        ) from error
     return True

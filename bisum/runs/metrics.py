@@ -17,10 +17,10 @@ _ENTRIES = {"step": WHOLE, "epoch?": NUMBER, "*": SCORE}
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's `metrics.jsonl`, without a last line that a crash truncated.
+    """Return the lines of a run's `metrics.jsonl`, without a last line truncated by a crash.
 
     Raises:
-        UserError: any other line is malformed, or a value is not what bisum writes.
+        UserError: any other line is malformed, or a value is of the wrong kind.
     """
     path = directory / "metrics.jsonl"
     lines: list[dict[str, Any]] = []
@@ -42,7 +42,7 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
 
 
 def training_speed(lines: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the median of the logged training speeds in rows a second; None if none was logged."""
+    """Return the median of the logged training speeds in rows per second; None without any."""
     speeds = [line["train/examples_per_second"] for line in lines if line.get("train/examples_per_second") is not None]
     return statistics.median(speeds) if speeds else None
 
@@ -51,19 +51,19 @@ def rewind_metrics(directory: Path, step: int, evaluated_step: int) -> None:
     """Drop the lines that a run resumed at `step` will log again.
 
     These are the lines after `step`, the scores of the test split, and an evaluation at `step` if the checkpoint was
-    saved before it: the checkpoint knows no evaluation after `evaluated_step`.
+    saved before it: the checkpoint includes evaluations up to `evaluated_step`.
     """
 
-    def stays(line: dict[str, Any]) -> bool:
-        unknown = line["step"] > evaluated_step and "eval/loss" in line
-        return line["step"] <= step and not unknown and "test/loss" not in line
+    def is_kept(line: dict[str, Any]) -> bool:
+        is_repeated = line["step"] > evaluated_step and "eval/loss" in line
+        return line["step"] <= step and not is_repeated and "test/loss" not in line
 
-    kept = [line for line in read_metrics(directory) if stays(line)]
+    kept = [line for line in read_metrics(directory) if is_kept(line)]
     replace_file(directory / "metrics.jsonl", map(json.dumps, kept))
 
 
 def mark_metrics(directory: Path) -> dict[str, Any]:
-    """Flush `metrics.jsonl` to disk, and return what recognizes its present contents in a later, longer file."""
+    """Flush `metrics.jsonl` to disk, and return a mark that identifies its contents in a later, longer file."""
     path = directory / "metrics.jsonl"
     contents = _contents(path)
     if contents:
@@ -76,14 +76,14 @@ def mark_metrics(directory: Path) -> dict[str, Any]:
 
 
 def missing_metrics(directory: Path, mark: Mapping[str, Any], step: int) -> str | None:
-    """Return how `metrics.jsonl` lacks what it held at a `mark` of `step`; None if it is all there."""
+    """Return what `metrics.jsonl` has lost since the `mark` at `step`; None if nothing is missing."""
     path = directory / "metrics.jsonl"
     contents = _contents(path)[: mark["bytes"]]
     if hashlib.sha256(contents).hexdigest() == mark["sha256"]:
         return None
     found = sum(line["step"] <= step for line in read_metrics(directory))
     lines = f"{found} of the {mark['lines']} lines up to step {step}"
-    state = f"holds {lines}" if found < mark["lines"] else f"has been changed up to step {step}"
+    state = f"has only {lines}" if found < mark["lines"] else f"has been changed up to step {step}"
     return f"{path} {state if path.exists() else f'is missing ({lines})'}; the run continues without the rest"
 
 

@@ -1,4 +1,4 @@
-"""The progress of a job of a sweep, in a file that its process writes and the sweep's reads."""
+"""The progress of a sweep's job, in a file written by the job and read by the sweep."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ PROGRESS = ".progress"
 
 @dataclass(frozen=True)
 class StageProgress:
-    """The innermost stage that a job is in."""
+    """The current innermost stage of a job."""
 
     stage: str
     """Title, such as `training`."""
     done: float
     """Steps done."""
     total: float | None
-    """Steps in all; None: unknown."""
+    """Total steps; None: unknown."""
     text: str = ""
-    """What is shown with it, such as the loss."""
+    """Text shown with it, such as the loss."""
 
     @property
     def line(self) -> str:
-        """The stage in a few words: `training 40/200`."""
+        """A short description: `training 40/200`."""
         return f"{self.stage} {self.done:,.0f}/{self.total:,.0f}" if self.total else self.stage
 
 
@@ -38,14 +38,14 @@ def write_progress(path: Path, progress: StageProgress) -> None:
     """Replace the file; an error, such as a full disk, is ignored."""
     with suppress(OSError):
         aside = path.with_name(f"{path.name}.partial")
-        aside.unlink(missing_ok=True)  # which may be a link
+        aside.unlink(missing_ok=True)  # it could be a link
         with aside.open("x", encoding="utf-8") as file:
             json.dump(asdict(progress), file)
         os.replace(aside, path)
 
 
 def read_progress(directory: Path) -> tuple[StageProgress, float] | None:
-    """Return the progress of the job in a run directory and the seconds since it was written; None if there is none."""
+    """Return the progress of the job in a run directory and its age in seconds; None if there is none."""
     path = directory / PROGRESS
     try:
         if not path.is_file():  # opening a pipe would block

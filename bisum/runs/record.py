@@ -27,7 +27,7 @@ from bisum.runs.entries import (
 )
 
 _LIMIT = Kind("a whole number", lambda value: WHOLE.fits(value) or str(value).startswith("${oc."))
-"""A whole number, or the expression that takes it from the environment."""
+"""A whole number, or the expression that reads it from the environment."""
 _SCORES = {"step?": WHOLE, "epoch?": NUMBER, "*": SCORE}
 _ENTRIES = {
     "job": TEXT,
@@ -95,11 +95,11 @@ _ENTRIES = {
     "tracker.*": or_null(TEXT),
 }
 _FINISHED = {"data": OBJECT, "profile": TEXT, "baseline": OBJECT, "best_metric": TEXT, "best": OBJECT, "test": OBJECT}
-"""What a finished training has recorded."""
+"""Entries that every finished training has recorded."""
 
 
 def readable_record(run: Path) -> dict[str, Any]:
-    """Return a run's record; an empty one if there is none that can be read."""
+    """Return a run's record; {} if it is missing or unreadable."""
     try:
         return read_record(run)
     except (UserError, OSError):
@@ -110,7 +110,7 @@ def read_record(run: str | Path) -> dict[str, Any]:
     """Return the contents of a run directory's `run.json`.
 
     Raises:
-        UserError: the file is missing or unreadable, or an entry does not have the type that bisum writes.
+        UserError: the file is missing or unreadable, or an entry is of the wrong kind.
     """
     path = Path(run).expanduser() / "run.json"
     if Path(run).is_file():
@@ -119,6 +119,6 @@ def read_record(run: str | Path) -> dict[str, Any]:
         record = read_object(path, _ENTRIES)
     except FileNotFoundError as error:
         raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
-    if record["job"] == "train" and record.get("status") == "finished" and (lacks := wrong_entry(record, _FINISHED)):
-        raise UserError(f"'{path}': {lacks}, as bisum wrote it")
+    if record["job"] == "train" and record.get("status") == "finished" and (problem := wrong_entry(record, _FINISHED)):
+        raise UserError(f"'{path}': {problem}; restore the original value")
     return record

@@ -1,4 +1,4 @@
-"""The refusal to write where a stranger's run directory leads: through links, into pipes and devices."""
+"""Refusal to write through links, or into pipes and devices, that someone else's run directory contains."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _FILES = (
 )
 _FOLDERS = ("predictions", "checkpoints", "plots", "profile", ".hydra")
 _OTHERS = ("wandb", "slurm")
-"""Folders whose contents, links among them, are a library's own."""
+"""Folders written by libraries, which can contain links."""
 
 
 def refuse_links(directory: Path, key: str) -> None:
-    """Raise UserError, beginning with `key`, if what bisum writes in a run directory is no regular file or folder."""
-    for path, is_folder in _own(directory):
+    """Raise UserError, beginning with `key`, if a path that bisum writes is no regular file or folder."""
+    for path, is_folder in _written_paths(directory):
         try:
             found = path.lstat()
             mode = found.st_mode
         except FileNotFoundError:
             continue
         if not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode) and found.st_nlink == 1):
-            what = (
+            kind = (
                 "a link"
                 if stat.S_ISLNK(mode) or stat.S_ISREG(mode)
                 else "not a folder"
@@ -35,13 +35,13 @@ def refuse_links(directory: Path, key: str) -> None:
                 else "not a regular file"
             )
             raise UserError(
-                f"{key}: '{printable(str(path))}' is {what}; bisum writes only to regular files and folders: "
+                f"{key}: '{printable(str(path))}' is {kind}; bisum writes only to regular files and folders: "
                 "replace it with a copy, or remove it"
             )
 
 
-def _own(directory: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield what bisum writes in a run directory, each with whether it must be a folder."""
+def _written_paths(directory: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the paths that bisum writes in a run directory, each with whether it must be a folder."""
     for name in _FILES:
         yield directory / name, False
     for name in (*_FOLDERS, *_OTHERS):

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C, SIGTERM and SIGHUP (a terminal that closes): finish the step, save a checkpoint and report it."""
+"""Handling of Ctrl-C, SIGTERM and SIGHUP (a closed terminal): finish the step, save a checkpoint and report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """Interruption of a run by a signal, at a point from which the run can be resumed."""
+    """Interruption of a run by a signal, at a point where it can be resumed later."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -20,20 +20,20 @@ class Interrupted(BaseException):
 
 @dataclass
 class Interrupts:
-    """The signal that asked the run to end, if any."""
+    """The signal that requested the end of the run, if any."""
 
     signal: int | None = None
     deferred: bool = False
     """Whether a signal waits for the end of the step (as in training) instead of ending the run at once."""
 
     def check(self) -> None:
-        """Raise Interrupted if a signal has arrived; call it where work may be cut off."""
+        """Raise Interrupted if a signal has arrived; call this where work can be cut off."""
         if self.signal is not None:
             raise Interrupted(self.signal)
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal; a second one ends the run at once."""
-        if number == self.signal == signal.SIGHUP:  # a terminal that closes may send it twice
+        if number == self.signal == signal.SIGHUP:  # a closing terminal can send it twice
             return
         if self.signal is not None or not self.deferred:
             self.signal = number
@@ -41,15 +41,15 @@ class Interrupts:
         self.signal = number
 
 
-_open: list[Interrupts] = []
-"""The states of the blocks that handle signals in this process, the innermost last."""
+_active: list[Interrupts] = []
+"""States of the active `interrupts` blocks in this process, innermost last."""
 
 
 def stop_once(number: int) -> None:
-    """Send a signal to this process, unless one has already asked the run that is open to end."""
-    if _open and _open[-1].signal is not None:
+    """Send a signal to this process, unless its run is already ending because of one."""
+    if _active and _active[-1].signal is not None:
         return
-    if signal.getsignal(number) == signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
+    if signal.getsignal(number) == signal.SIG_IGN:  # background jobs of a shell ignore Ctrl-C
         number = signal.SIGTERM
     os.kill(os.getpid(), number)
 
@@ -58,7 +58,7 @@ def stop_once(number: int) -> None:
 def interrupts() -> Iterator[Interrupts]:
     """Handle SIGINT, SIGTERM and SIGHUP during the block; Python allows handlers only in the main thread.
 
-    SIGHUP stays ignored if it is, as under nohup.
+    SIGHUP stays ignored if it already is, as under nohup.
     """
     state = Interrupts()
     before = {}
@@ -69,10 +69,10 @@ def interrupts() -> Iterator[Interrupts]:
             before[number] = signal.signal(number, state.receive)
         except ValueError:
             break
-    _open.append(state)
+    _active.append(state)
     try:
         yield state
     finally:
-        _open.remove(state)
+        _active.remove(state)
         for number, handler in before.items():
             signal.signal(number, handler)

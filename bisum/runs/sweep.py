@@ -1,4 +1,4 @@
-"""Reader of a sweep's record, `sweep.json`: its arguments, its jobs and how far they are."""
+"""Reader of a sweep's record, `sweep.json`: its arguments, jobs and their statuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORD = "sweep.json"
 """Name of the record in a sweep's directory."""
 
 OVER = ("finished", "pruned")
-"""Statuses of a run or a job that is not to be run again."""
+"""Statuses of runs and jobs that are complete and never run again."""
 STATUSES = ("waiting", "running", "interrupted", "finished", "pruned", "failed")
 
 
@@ -82,7 +82,7 @@ _JOB_ENTRIES = {
 
 
 def is_sweep(directory: str | Path) -> bool:
-    """Return whether a directory holds a sweep's record."""
+    """Return whether a directory contains a sweep's record."""
     try:
         return (Path(directory).expanduser() / RECORD).is_file()
     except (OSError, RuntimeError, ValueError):
@@ -93,48 +93,47 @@ def read_sweep(directory: Path) -> dict[str, Any]:
     """Return the contents of a sweep's record.
 
     Raises:
-        FileNotFoundError: the directory holds none.
-        UserError: the file cannot be read, or an entry is not what bisum writes.
+        FileNotFoundError: the directory has no record.
+        UserError: the file cannot be read, or an entry is of the wrong kind.
     """
     path = directory / RECORD
     record = read_object(path, _ENTRIES)
     for number, job in enumerate(record["jobs"]):
         problem = wrong_entry(job, _JOB_ENTRIES) if isinstance(job, Mapping) else "must be an object"
         if problem:
-            raise UserError(
-                f"'{path}': jobs[{number}]{'' if problem.startswith('must') else ':'} {problem}, as bisum wrote it"
-            )
+            colon = "" if problem.startswith("must") else ":"
+            raise UserError(f"'{path}': jobs[{number}]{colon} {problem}; restore the original value")
         if record["search"] is not None and (job["trial"] is None or job["values"] is None):
             raise UserError(
-                f"'{path}': jobs[{number}]: trial and values must not be null in a search, as bisum wrote it"
+                f"'{path}': jobs[{number}]: trial and values must not be null in a search; restore the original value"
             )
     trials = [job["trial"] for job in record["jobs"] if job["trial"] is not None]
     if len(set(trials)) < len(trials):
-        raise UserError(f"'{path}': jobs must each have a trial of their own, as bisum wrote it")
+        raise UserError(f"'{path}': jobs must have different trials; restore the original value")
     folders = [job["folder"] for job in record["jobs"]]
     nested = any(str(outer) in folders for folder in folders for outer in Path(folder).parents)
     if not (folders or record["search"]) or nested or len(set(folders)) < len(folders):
-        raise UserError(f"'{path}': jobs must be one or more, each with a folder of its own, as bisum wrote it")
+        raise UserError(f"'{path}': jobs must be one or more, each with its own folder; restore the original value")
     return record
 
 
 def record_of_job(sweep: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a job's `run.json` holds of its configuration before it has one."""
+    """Return the configuration entries of a job's `run.json`, before that file exists."""
     shared, own = sweep["shared"], job["own"]
     kept = {name: own.get(name, shared[name]) for name in ("from_environment", "masked", "choices")}
     return {**kept, "job": sweep["command"], "config": {**shared["config"], **own["config"]}}
 
 
 def own_part(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a job's record that differ from those that the jobs share.
+    """Return the entries of a job's record that differ from those shared by all jobs.
 
-    A configuration is compared by its top-level keys, which all jobs of a command have in common.
+    Configurations are compared by top-level key; all jobs of a command have the same ones.
     """
     return {
         **{key: value for key, value in record.items() if key != "config" and value != shared[key]},
         "config": {
             key: value
             for key, value in record["config"].items()
-            if as_json(value) != as_json(shared["config"].get(key))  # 1 and 1.0 are equal, but not the same text
+            if as_json(value) != as_json(shared["config"].get(key))  # 1 and 1.0 are equal, but differ as text
         },
     }

@@ -1,4 +1,4 @@
-"""The callbacks of `hydra.callbacks`, called when Hydra would call them."""
+"""The callbacks of `hydra.callbacks`, called at the points where Hydra calls them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bisum.errors import UserError, complain, one_line, reason
 
 
 class Callbacks:
-    """The callbacks that `hydra.callbacks` configures; a failure in one is reported and changes nothing.
+    """The callbacks configured in `hydra.callbacks`; a failure in one is reported and otherwise ignored.
 
     Raises:
-        UserError: a callback refuses its settings.
+        UserError: a callback rejects its settings.
     """
 
     def __init__(self, composed: DictConfig) -> None:
@@ -24,7 +24,7 @@ class Callbacks:
         for name, node in (plain_node(composed.hydra, "callbacks") or {}).items():
             try:
                 self._callbacks.append(instantiate(node))
-            except Exception as error:  # a user's class raises what it likes
+            except Exception as error:  # a user's class can raise anything
                 raise UserError(f"hydra.callbacks.{name}: {one_line(error.__cause__ or error)}") from error
 
     def __getattr__(self, event: str) -> Callable[..., None]:

@@ -1,6 +1,6 @@
-"""Slurm, as bisum uses it: submitit submits the jobs, and squeue reports their states.
+"""Slurm: submitit submits the jobs, and squeue reports their states.
 
-sacct is not used: many clusters do not run accounting.
+sacct is not used, because many clusters run no accounting.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bisum.sweeps.slurm_node import OnNode
 
 
 def import_submitit() -> Any:
-    """Import submitit, and check that there is a Slurm; raises `UserError` if one of them is missing."""
+    """Import submitit and check for Slurm; raises `UserError` if either is missing."""
     try:
         import submitit
     except ModuleNotFoundError as error:
@@ -33,8 +33,8 @@ def import_submitit() -> Any:
 
 
 def submit(submitit: Any, folder: Path, options: SlurmOptions, nodes: Sequence[OnNode], parallel: int) -> list[str]:
-    """Submit one array, and return the id of each of its jobs."""
-    asked = {
+    """Submit one array, and return the ids of its jobs."""
+    optional = {
         "partition": options.partition,
         "gpus_per_node": options.gpus or None,
         "mem": None if options.memory is None else f"{round(options.memory * 1024)}MB",
@@ -52,20 +52,20 @@ def submit(submitit: Any, folder: Path, options: SlurmOptions, nodes: Sequence[O
             signal_delay_s=options.signal_delay,
             array_parallelism=parallel,
             stderr_to_stdout=True,
-            **{name: value for name, value in asked.items() if value is not None},
+            **{name: value for name, value in optional.items() if value is not None},
         )
         with redirect_stderr(printed), _importable(), executor.batch():
             jobs = [executor.submit(node) for node in nodes]
         return [str(job.job_id) for job in jobs]
     except (RuntimeError, OSError, subprocess.SubprocessError, ValueError) as error:
         lines = re.findall(r"sbatch: error: (.*)", f"{printed.getvalue()}\n{error}") or [one_line(error)]
-        said = lines[0].removeprefix("Batch job submission failed: ")
-        raise UserError(f"hydra.launcher: Slurm refuses the jobs: {printable(said)[:300]}") from error
+        message = lines[0].removeprefix("Batch job submission failed: ")
+        raise UserError(f"hydra.launcher: Slurm rejected the jobs: {printable(message)[:300]}") from error
 
 
 @contextmanager
 def _importable() -> Iterator[None]:
-    """Let the jobs import what this process can."""
+    """Export this process's import path to the jobs."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
@@ -77,7 +77,7 @@ def _importable() -> Iterator[None]:
 
 
 def states() -> dict[str, str]:
-    """Return what each of the user's jobs that have not ended is doing: queued and why, starting, or another state."""
+    """Return the state of each of the user's unfinished jobs by id: queued and why, starting, or another state."""
     listed = _command("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
     found = {}
     for line in listed.splitlines():
@@ -87,18 +87,18 @@ def states() -> dict[str, str]:
     return found
 
 
-def ending(id_: str) -> str:
-    """Return how Slurm says that a job has ended; "" if it no longer knows."""
+def end_state(id_: str) -> str:
+    """Return Slurm's final state of a job as a suffix for messages; "" if Slurm has forgotten the job."""
     try:
-        said = _command("scontrol", "show", "job", "-o", id_)
+        description = _command("scontrol", "show", "job", "-o", id_)
     except UserError:
         return ""
-    state, why = (re.search(rf"\b{name}=(\S+)", said) for name in ("JobState", "Reason"))
+    state, why = (re.search(rf"\b{name}=(\S+)", description) for name in ("JobState", "Reason"))
     return f": {state[1]}{f' ({why[1]})' if why and why[1] != 'None' else ''}" if state else ""
 
 
 def _command(*arguments: str) -> str:
-    """Return what a command of Slurm's prints; raises `UserError` if it fails."""
+    """Return the output of a Slurm command; raises `UserError` if it fails."""
     try:
         return subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120).stdout
     except FileNotFoundError as error:
@@ -107,5 +107,5 @@ def _command(*arguments: str) -> str:
         ) from error
     except subprocess.SubprocessError as error:
         printed = [line for line in str(getattr(error, "stderr", None) or error).splitlines() if line.strip()]
-        said = re.sub(rf"^{arguments[0]}: (error|fatal): ", "", printed[-1].strip()) if printed else one_line(error)
-        raise UserError(f"hydra/launcher=slurm: {arguments[0]} failed: {printable(said)[:300]}") from error
+        message = re.sub(rf"^{arguments[0]}: (error|fatal): ", "", printed[-1].strip()) if printed else one_line(error)
+        raise UserError(f"hydra/launcher=slurm: {arguments[0]} failed: {printable(message)[:300]}") from error

@@ -1,4 +1,4 @@
-"""What a sweep shows while it works: a table of the running jobs on a terminal, lines elsewhere."""
+"""Display of a working sweep: a table of the running jobs on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -31,59 +31,61 @@ from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.work import Work
 
-_REFRESH = 0.5
-"""Seconds between two tables."""
-_PULSE = 60.0
-"""Seconds between two lines about the whole sweep, where no terminal shows a table."""
-_SILENCE = 300.0
-"""Seconds without progress after which a job's state says so."""
-_MOST_ROWS = 20
-_LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (> (?:warning: )?)?(.*)")
-"""A line of `train.log`: a time, for news and warnings their mark, and the text."""
+_TABLE_INTERVAL = 0.5
+"""Seconds between updates of the table."""
+_LINE_INTERVAL = 60.0
+"""Seconds between lines about the whole sweep, without a terminal."""
+_IDLE_THRESHOLD = 300.0
+"""Seconds without progress that a job's state reports."""
+_MAX_ROWS = 20
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (> (?:warning: )?)?(.*)")
+"""A line of `train.log`: time, mark of a note or warning, if any, and text."""
 
 
 class Started(Protocol):
-    """A job that this process has started."""
+    """A job started by this process."""
 
     work: Work
     began: float
 
 
-class Counted(Protocol):
-    """A search, as far as it is shown."""
+class HasTotal(Protocol):
+    """A search as seen by the display."""
 
     @property
     def total(self) -> int:
-        """Jobs that there will be."""
+        """Total number of jobs."""
 
 
 class JobLog:
-    """The lines that a job adds to its `train.log`."""
+    """New lines in a job's `train.log`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read = path.stat().st_size if path.exists() else 0
+        self._position = path.stat().st_size if path.exists() else 0
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the whole lines since the last call."""
+        """Yield the complete lines since the last call."""
         with suppress(OSError), self._path.open("rb") as file:
-            file.seek(self._read)
+            file.seek(self._position)
             whole, end, _ = file.read().rpartition(b"\n")
-            self._read += len(whole) + len(end)
+            self._position += len(whole) + len(end)
             yield from whole.decode("utf-8", "replace").splitlines()
 
 
 class SweepDisplay:
-    """The display of one sweep, to be entered around its work."""
+    """The display of one sweep, a context manager around its work."""
 
-    def __init__(self, label: Callable[[int], str], log: str, trials: Counted | None = None, *, detached: bool) -> None:
+    def __init__(
+        self, label: Callable[[int], str], log: str, trials: HasTotal | None = None, *, detached: bool
+    ) -> None:
         """Create the display.
 
         Args:
-            label: returns what distinguishes a job from the others, in a few words.
-            log: what is shown of the jobs: each line of their logs, their news, or failures and warnings alone.
-            trials: what adds jobs, if the sweep is a search.
-            detached: whether the jobs run in processes of their own, so that this display alone uses the terminal.
+            label: returns a short label that distinguishes a job from the others.
+            log: the configured `log`: all log lines of the jobs, notes and warnings, or only failures and warnings.
+            trials: the trials, which add jobs, if the sweep is a search.
+            detached: whether the jobs run in their own processes, so that only this display uses the terminal.
         """
         self._label = label
         self._trials = trials
@@ -94,14 +96,14 @@ class SweepDisplay:
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if shows_table else None
         self._began = self._shown = time.monotonic()
         self._logs: dict[int, JobLog] = {}
-        self._said: set[str] = set()
-        self._starts: dict[int, float] = {}
-        self._took: list[float] = []
+        self._reported: set[str] = set()
+        self._start_times: dict[int, float] = {}
+        self._durations: list[float] = []
 
     def __enter__(self) -> SweepDisplay:
         if self._live is not None:
             self._live.start()
-            clean_standard_streams()  # which Live has replaced
+            clean_standard_streams()  # Live has replaced them
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,8 +111,8 @@ class SweepDisplay:
             self._live.stop()
 
     def begin(self, work: Work) -> None:
-        """Announce a job that starts."""
-        self._starts[work.number] = time.monotonic()
+        """Announce the start of a job."""
+        self._start_times[work.number] = time.monotonic()
         continues = work.resumes and checkpoints_in(work.directory / "checkpoints")
         text = f"job {work.number}{' continues' if continues else ''}: {self._label(work.number)}"
         if self._detached:
@@ -120,62 +122,62 @@ class SweepDisplay:
             self._console.rule(text)
 
     def end(self, number: int, outcome: Outcome, run: Mapping[str, Any], *, again: bool) -> None:
-        """Report how a job ended."""
+        """Report the end of a job."""
         self._relay(number)
-        seconds = time.monotonic() - self._starts.pop(number, time.monotonic())
+        seconds = time.monotonic() - self._start_times.pop(number, time.monotonic())
         if outcome.status in OVER:
-            self._took.append(seconds)
+            self._durations.append(seconds)
         if outcome.status == "finished":
             self._print(f"job {number} finished in {clock(seconds)}{best_score(run, ': ')}")
             if outcome.reason:
                 complain(f"job {number}: {outcome.reason}")
         elif outcome.status == "failed":
-            self._print(f"job {number} failed: {printable(str(outcome.reason))}{'; it runs again' if again else ''}")
+            self._print(f"job {number} failed: {printable(str(outcome.reason))}{'; retrying' if again else ''}")
         elif outcome.status == "pruned":
             self._print(f"job {number} pruned after {clock(seconds)}: {printable(str(outcome.reason))}")
         else:
             self._print(f"job {number} stopped; it can be resumed")
 
     def stopping(self, number: int | None, jobs: int) -> None:
-        """Say that the running jobs stop, and by which signal; None: because one failed."""
+        """Report that the running jobs are stopping because of a signal; None: because a job failed."""
         why = "sweep.fail_fast" if number is None else signal.Signals(number).name
-        them = "the running job" if jobs == 1 else f"{jobs} running jobs"
-        again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
-        self._print(f"> {why}: stopping {them} (trainings save a checkpoint){again}")
+        jobs_text = "the running job" if jobs == 1 else f"{jobs} running jobs"
+        hint = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        self._print(f"> {why}: stopping {jobs_text} (trainings save a checkpoint){hint}")
 
     def show(self, record: SweepRecord, started: Mapping[int, Started]) -> None:
-        """Show where the sweep is, if that is due."""
+        """Show the state of the sweep, if an update is due."""
         now = time.monotonic()
-        if not self._detached or now - self._shown < _REFRESH:
+        if not self._detached or now - self._shown < _TABLE_INTERVAL:
             return
         for number in started:
             self._relay(number)
         if self._live is not None:
             self._shown = now
             self._live.update(self._table(record, started), refresh=True)
-        elif now - self._shown >= _PULSE:
+        elif now - self._shown >= _LINE_INTERVAL:
             self._shown = now
             running = [
-                f"job {number} {_state(record.path(number))}{_where(entry) if number not in started else ''}"
+                f"job {number} {_state(record.path(number))}{_owner(entry) if number not in started else ''}"
                 for number, entry in enumerate(record.jobs)
                 if entry["status"] == "running"
             ]
-            self._print("; ".join([self._summary(record, started), *running[:_MOST_ROWS]]))
+            self._print("; ".join([self._summary(record, started), *running[:_MAX_ROWS]]))
 
     def _table(self, record: SweepRecord, started: Mapping[int, Started]) -> Group:
-        """Return the running jobs and, in one line, the state of the sweep."""
+        """Return a table of the running jobs, with a line about the whole sweep."""
         table = new_table("job")
         for column in ("settings", "stage", "score", "time"):
             table.add_column(column)
         running = [(number, entry) for number, entry in enumerate(record.jobs) if entry["status"] == "running"]
-        for number, entry in running[:_MOST_ROWS]:
+        for number, entry in running[:_MAX_ROWS]:
             directory = record.path(number)
             if number in started:
-                where, took = "", clock(time.monotonic() - started[number].began)
+                owner, took = "", clock(time.monotonic() - started[number].began)
             else:
-                where, took = _where(entry), ""
+                owner, took = _owner(entry), ""
             score = best_score(readable_record(directory), "")
-            table.add_row(str(number), self._label(number), _state(directory) + where, score, took)
+            table.add_row(str(number), self._label(number), _state(directory) + owner, score, took)
         return Group(*([table] if running else []), Text(self._summary(record, started)))
 
     def _summary(self, record: SweepRecord, started: Mapping[int, Started]) -> str:
@@ -188,24 +190,25 @@ class SweepDisplay:
         return f"{total} {what}: {counted}; {clock(time.monotonic() - self._began)} so far{about}"
 
     def _left(self, waiting: int, started: Mapping[int, Started]) -> float | None:
-        """Return the seconds left if every job takes as long as the median one that has finished here."""
-        if not self._took or not started:
+        """Return the estimated seconds left, from the median duration of the jobs finished by this process."""
+        if not self._durations or not started:
             return None
-        each = statistics.median(self._took)
+        each = statistics.median(self._durations)
         begun = [max(0.0, each - (time.monotonic() - job.began)) for job in started.values()]
         return max(max(begun), (waiting * each + sum(begun)) / len(begun))
 
     def _relay(self, number: int) -> None:
-        """Show what a job has logged since the last time: with `debug` all, else its news and warnings, each once."""
+        """Show a job's new log lines: all with `log=debug`, otherwise its notes and warnings, each once."""
         for line in self._logs[number].new_lines() if number in self._logs else ():
-            found = _LOGGED.fullmatch(line)
+            found = _LOG_LINE.fullmatch(line)
             mark, text = (found[1] or "", found[2]) if found else ("", line)
             if self._log == "debug":
                 self._print(f"job {number}: {mark}{text}")
-            elif mark and text not in self._said and not text.startswith("tracked "):  # the sweep's end says where
+            # The end of the sweep reports where its jobs are tracked.
+            elif mark and text not in self._reported and not text.startswith("tracked "):
                 if self._log == "quiet" and mark == "> ":
                     continue
-                self._said.add(text)
+                self._reported.add(text)
                 self._console.print(f"> job {number}: {mark[2:]}{text}", soft_wrap=True)
 
     def _print(self, text: str) -> None:
@@ -213,25 +216,25 @@ class SweepDisplay:
             self._console.print(text, soft_wrap=True)
 
 
-def _where(entry: Mapping[str, Any]) -> str:
-    """Return which process has taken a job."""
+def _owner(entry: Mapping[str, Any]) -> str:
+    """Return the process that runs a job."""
     process = entry["process"] or {}
-    return f" (taken by process {process.get('pid')} on {process.get('host')})"
+    return f" (run by process {process.get('pid')} on {process.get('host')})"
 
 
 def _state(directory: Path) -> str:
-    """Return the stage of a job, and how long it has made no progress if that is long."""
+    """Return the stage of a job, and the time without progress if it is long."""
     found = read_progress(directory)
     if found is None:
         return "starting"
     progress, idle = found
-    return f"{progress.line}{f', no progress for {clock(idle)}' if idle > _SILENCE else ''}"
+    return f"{progress.line}{f', no progress for {clock(idle)}' if idle > _IDLE_THRESHOLD else ''}"
 
 
-def best_score(run: Mapping[str, Any], before: str) -> str:
-    """Return the best score so far of a training, by what selects its checkpoints, or an evaluation's ROUGE-L, if any.
+def best_score(run: Mapping[str, Any], prefix: str) -> str:
+    """Return a training's best value of `trainer.best_metric`, or an evaluation's ROUGE-L; "" if there is none.
 
-    `before` is put before it.
+    The result begins with `prefix`.
     """
     name, value = run.get("best_metric"), None
     if evaluation := run.get("evaluation"):
@@ -239,4 +242,4 @@ def best_score(run: Mapping[str, Any], before: str) -> str:
         value = evaluation.get(name)
     elif name is not None:
         value = (run.get("best") or {}).get(name)
-    return f"{before}{name} {value:.2f}" if isinstance(value, int | float) else ""
+    return f"{prefix}{name} {value:.2f}" if isinstance(value, int | float) else ""

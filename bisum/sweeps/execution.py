@@ -1,4 +1,4 @@
-"""One job run in this process: a single run, or a job of a sweep."""
+"""Execution of one job in this process: a single run, or a job of a sweep."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bisum.records.run import claim
 from bisum.sweeps.callbacks import Callbacks
 
 Function = Callable[..., Any]
-"""A command's function; it takes the checked configuration and the run directory."""
+"""A command's function of the checked configuration and the run directory."""
 
 
 def run_single(job: Job, import_function: Callable[[], Function]) -> int:
-    """Run a job in its own directory, or in the directory of the run that it continues; return the exit code.
+    """Run a job in its own directory, or in that of the run it continues; return the exit code.
 
     Raises:
-        UserError: the directory cannot be used, or the command raises one.
-        Failed: the command fails otherwise.
+        UserError: the directory cannot be used, or the input of the command is bad.
+        Failed: the command fails for another reason.
     """
     if job.resumes is not None:
         import_function()(job.config, job.resumes)
@@ -46,18 +46,18 @@ def run_single(job: Job, import_function: Callable[[], Function]) -> int:
 
 
 def run_job_of_sweep(job: Job, function: Function) -> int:
-    """Run a job in its folder, which is prepared, and return its exit code; an error is reported, not raised."""
+    """Run a job in its prepared folder and return its exit code; an error is reported, not raised."""
     callbacks = Callbacks(job.composed)
     job.composed.hydra.mode = RunMode.MULTIRUN
     returned = execute(job, function, callbacks, "hydra.sweep.dir", "hydra.sweep.subdir")
     if returned.error is None:
         return 0
-    complain_of(returned.error)
+    report_error(returned.error)
     return 2 if isinstance(returned.error, UserError) else 1
 
 
-def complain_of(error: Exception) -> None:
-    """Report the error of one job of a sweep, with its traceback if nobody expected it."""
+def report_error(error: Exception) -> None:
+    """Report the error of a job of a sweep; unexpected errors with their traceback."""
     if isinstance(error, UserError | Failed):
         complain(error)
     else:
@@ -65,7 +65,7 @@ def complain_of(error: Exception) -> None:
 
 
 def release_memory() -> None:
-    """Free what a job held, where several run in one process."""
+    """Free the memory of a job before the next one runs in this process."""
     import torch
 
     gc.collect()
@@ -74,14 +74,16 @@ def release_memory() -> None:
 
 
 def prepare(directory: Path, key: str, hydra_folder: str | None) -> None:
-    """Create the directory of a job before anything is written there; `hydra_folder` is for Hydra's files.
+    """Create the directory of a job before anything is written; Hydra's files go to `hydra_folder` in it.
 
     Raises:
-        UserError: it cannot be created, or it holds anything that would be overwritten.
+        UserError: it cannot be created, or contains files that would be overwritten.
     """
     claim(directory, key)
     if hydra_folder is not None and any((directory / hydra_folder).glob("*.yaml")):
-        raise UserError(f"hydra.output_subdir: '{directory / hydra_folder}' already holds YAML files; name another")
+        raise UserError(
+            f"hydra.output_subdir: '{directory / hydra_folder}' already contains YAML files; choose another folder"
+        )
 
 
 class Returned:
@@ -98,7 +100,7 @@ def execute(
     returned = Returned()
 
     def task(_: DictConfig) -> float | None:
-        # The error is kept for later: if Hydra saw it, Hydra would print lines of its own.
+        # The error is kept for later, because Hydra would print its own report of it.
         try:
             score: float | None = function(job.config, Path(job.composed.hydra.runtime.output_dir))
             return score
@@ -116,7 +118,7 @@ def execute(
             job_dir_key=directory_key,
             job_subdir_key=subdirectory_key,
         )
-        _ = returned.job_return.return_value  # raises an error of Hydra's own, if there was one
+        _ = returned.job_return.return_value  # raises Hydra's own error, if any
     except Exception as error:
         returned.error = returned.error or error
     return returned

@@ -1,4 +1,4 @@
-"""The launcher `hydra/launcher=local`: each job in a process of its own, with its share of the machine."""
+"""The launcher `hydra/launcher=local`: each job in its own process, with its share of the machine."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from bisum.sweeps.machine import Share
 from bisum.sweeps.work import Work
 
 AT_ONCE = 128
-"""What is added to the number of a signal, in a byte of standard input, to end the job without a checkpoint."""
+"""Added to a signal's number, in a byte on standard input, to end the job without a checkpoint."""
 
 
 class Local:
-    """The target of `hydra/launcher=local`, which has no settings: `sweep` has them. Hydra never calls it."""
+    """The target of `hydra/launcher=local`. Its settings are in `sweep`; Hydra never calls it."""
 
 
 @dataclass(frozen=True)
 class Handover:
-    """What a job's process gets: plain data, from which it builds and checks the configuration anew."""
+    """Input of a job's process: plain data, from which it rebuilds and checks the configuration."""
 
     command: str
     values: Mapping[str, Any]
     """The configuration with interpolations resolved, and the run to resume, if any."""
     provenance: Mapping[str, Any]
-    """Fields of `Provenance`, but for the command and the configuration."""
+    """Fields of `Provenance`, except the command and the configuration."""
     recorded: Mapping[str, Any]
     """Fields of `Recorded`."""
     composed: DictConfig
-    """The composed configuration, `hydra` node included."""
+    """The composed configuration, including the `hydra` node."""
     config_dir: str | None
     claim: int
-    """Descriptor of the job's lock, which lives as long as the process."""
+    """File descriptor of the job's lock, held until the process ends."""
 
 
 class JobProcess:
@@ -52,7 +52,7 @@ class JobProcess:
 
         Args:
             entry: the module whose main program reads a `Handover` from standard input.
-            work: the job, and where it runs.
+            work: the job and its run directory.
             share: its share of the machine.
             config_dir: the folder of `--config-dir`.
         """
@@ -65,7 +65,7 @@ class JobProcess:
                 stderr=log,
                 env=share.environment(),
                 pass_fds=[work.claim.fileno()],
-                start_new_session=True,  # Ctrl-C reaches the sweep alone, which asks its jobs to stop
+                start_new_session=True,  # Ctrl-C reaches only the sweep, which stops its jobs
             )
         self._write(struct.pack("!Q", len(payload)) + payload)
 
@@ -74,25 +74,25 @@ class JobProcess:
         return self._process.poll()
 
     def stop(self, number: int, *, at_once: bool = False) -> None:
-        """Ask the job to stop, as a signal does; a request says nothing to a job that a signal has reached already."""
+        """Ask the job to stop, like a signal; a job that has already received a signal ignores this."""
         self._write(bytes([number + AT_ONCE if at_once else number]))
 
     def kill(self) -> None:
-        """End the process, and what it started."""
+        """Kill the process and its children."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _write(self, contents: bytes) -> None:
-        """Write to standard input, which stays open: the job stops when the sweep's process has ended."""
+        """Write to standard input, which stays open until the sweep's process ends: then the job stops."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended; its exit code tells how
+        with suppress(BrokenPipeError):  # the job has ended; see its exit code
             self._process.stdin.write(contents)
             self._process.stdin.flush()
 
 
 def read_handover() -> Handover:
-    """Read from standard input what the process of a sweep hands to a job's."""
+    """Read the input of this job's process from standard input."""
     stream = sys.stdin.buffer
     (length,) = struct.unpack("!Q", stream.read(8))
     handover = pickle.loads(stream.read(length))

@@ -1,4 +1,4 @@
-"""The machine that the jobs of a sweep share: its cores and GPUs, and each job's part of them."""
+"""The machine shared by the jobs of a sweep: its cores and GPUs, and each job's share."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from bisum.errors import UserError, complain, one_line, shown
 from bisum.runs.entries import THREADS
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
-"""Variables that say how many threads torch, its libraries and the tokenizers use."""
+"""Environment variables that set the threads of torch, its libraries and the tokenizers."""
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia/version")
-"""Files that only a machine with a GPU driver has."""
-_PATIENCE = 120.0
-"""Seconds that torch may take to find the GPUs."""
+"""Files that exist only with a GPU driver."""
+_GPU_TIMEOUT = 120.0
+"""Seconds allowed for torch to find the GPUs."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What a job gets of the machine."""
+    """A job's share of the machine."""
 
     threads: int | None
-    """Threads to compute with; None: as many as the libraries choose."""
+    """Number of threads; None: the libraries choose."""
     gpu: str | None
-    """The GPU that it sees, as `CUDA_VISIBLE_DEVICES` names it; None: all there are."""
+    """Its visible GPU, as in `CUDA_VISIBLE_DEVICES`; None: all GPUs."""
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the job's process."""
@@ -38,9 +38,9 @@ class Share:
 
 
 def visible_gpus(jobs: Sequence[Job]) -> list[str]:
-    """Return the GPUs that torch finds, as `CUDA_VISIBLE_DEVICES` names them; none if no job asks for one.
+    """Return the GPUs found by torch, as in `CUDA_VISIBLE_DEVICES`; [] if no job uses one.
 
-    Torch is asked in a process of its own, since it takes seconds to import; without a GPU's driver it is not asked.
+    Torch runs in a separate process, because importing it takes seconds. Without a GPU driver, torch is not started.
     """
     wanted = any(job.config.hardware.device in ("auto", "gpu") for job in jobs)
     if not wanted or not any(map(os.path.exists, _DRIVERS)):
@@ -48,29 +48,34 @@ def visible_gpus(jobs: Sequence[Job]) -> list[str]:
     program = "import torch; print(torch.cuda.device_count())"
     command = [sys.executable, "-P", "-c", program]
     try:
-        asked = subprocess.run(
-            command, env=Share(None, None).environment(), capture_output=True, text=True, timeout=_PATIENCE, check=True
+        done = subprocess.run(
+            command,
+            env=Share(None, None).environment(),
+            capture_output=True,
+            text=True,
+            timeout=_GPU_TIMEOUT,
+            check=True,
         )
-        number = int(asked.stdout)
+        number = int(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        complain(f"torch did not say how many GPUs there are ({one_line(error)[:200]}); the jobs see all of them")
+        complain(f"torch could not count the GPUs ({one_line(error)[:200]}); every job sees all of them")
         return []
     named = [name.strip() for name in os.environ.get(_GPUS, "").split(",") if name.strip()]
     return named[:number] if named else [str(index) for index in range(number)]
 
 
 def cores() -> int:
-    """Return the CPU cores that this process may use."""
+    """Return the number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_of_a_job(parallel: int) -> int | None:
-    """Return the threads of each of several jobs that run at once; None for a single job, for which torch chooses.
+    """Return the threads of each of `parallel` concurrent jobs; None for a single job, where torch chooses.
 
     `OMP_NUM_THREADS` in the environment takes precedence.
 
     Raises:
-        UserError: it is a number of threads that no machine has.
+        UserError: it is out of range.
     """
     chosen = os.environ.get(_THREADS[0], "").partition(",")[0].strip()  # a list has a number for each nested level
     if chosen.isdecimal() and int(chosen) > 0:

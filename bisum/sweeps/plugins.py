@@ -1,4 +1,4 @@
-"""Sweeps with a plugin of Hydra's, such as Optuna or joblib: Hydra runs the sweep, and bisum each of its jobs."""
+"""Sweeps with a Hydra plugin, such as Optuna or joblib: Hydra runs the sweep, and bisum runs each job."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from bisum.errors import Failed, UserError, one_line, reason, without_secrets
 from bisum.printing import clean_standard_streams
 from bisum.records.run import claim
 from bisum.runs.record import readable_record
-from bisum.sweeps.execution import complain_of, release_memory
+from bisum.sweeps.execution import release_memory, report_error
 from bisum.sweeps.report import report
 
 
 def run_with_plugins(
     composer: Composer, overrides: Sequence[Override], sweep: Sweep, import_function: Callable[[], Callable[..., Any]]
 ) -> int:
-    """Run a sweep with the configured sweeper and launcher; return 0 if all of its jobs have finished, else 1.
+    """Run a sweep with the configured sweeper and launcher; return 0 if all jobs have finished, otherwise 1.
 
-    Hydra's own launcher takes the place of bisum's, which runs only jobs that are listed before.
+    Hydra's own launcher replaces bisum's, which runs only jobs listed in advance.
 
     Raises:
-        UserError: the sweep's directory cannot be used, or the sweeper refuses its arguments.
-        Failed: a process of the launcher's was killed.
+        UserError: the sweep's directory cannot be used, or the sweeper rejects its arguments.
+        Failed: a process of the launcher was killed.
     """
     directory = Path(sweep.directory)
     claim(directory, "hydra.sweep.dir")
@@ -50,10 +50,10 @@ def run_with_plugins(
     done: list[Path] = []
 
     def task(_: DictConfig) -> float | None:
-        clean_standard_streams()  # a launcher may run the job in another process
+        clean_standard_streams()  # a launcher can run the job in another process
         hydra = HydraConfig.get()
         own = [argument.lstrip("+") for argument in hydra.overrides.task]
-        of = f" of {len(listed)}" if listed else ""  # a sweeper chooses jobs as it goes
+        of = f" of {len(listed)}" if listed else ""  # a sweeper chooses its jobs as it runs
         shown = [without_secrets(argument) for argument in own]
         distinguishing = distinguishing_arguments([shown, *listed] if len(listed) > 1 else [shown])[0]
         Console().rule(f"job {hydra.job.num}{of}: {distinguishing}")
@@ -66,7 +66,7 @@ def run_with_plugins(
             score: float | None = function(config, directory_of_job)
             return score
         except Exception as error:
-            complain_of(error)
+            report_error(error)
             return None
         finally:
             release_memory()
@@ -86,7 +86,7 @@ def run_with_plugins(
         )
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"hydra/sweeper: {one_line(error)}") from error
-    except BrokenExecutor as error:  # what the other jobs returned is lost; their records are not
+    except BrokenExecutor as error:  # the results of the other jobs are lost, but not their records
         report(directory, sorted(record.parent for record in directory.rglob("run.json")))
         raise Failed(f"hydra/launcher: {reason(error)}") from error
     finally:
@@ -99,7 +99,7 @@ def run_with_plugins(
 
 
 def _mask_files(folder: Path) -> None:
-    """Remove the secrets in URLs from the YAML files that Hydra wrote in a folder."""
+    """Mask the secrets in URLs in Hydra's YAML files in a folder."""
     for path in folder.glob("*.yaml"):
         written = OmegaConf.load(path)
         mask_composed(written)
@@ -107,7 +107,7 @@ def _mask_files(folder: Path) -> None:
 
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
-    """Return an argument in the form that Hydra requires: `++` adds a new key, and no group may be null."""
+    """Return an argument in Hydra's form: `++` adds a new key, and a group cannot be null (None here)."""
     key, argument = override.key_or_group, word_for_hydra(with_guarded_folders(override))
     if key in OPTIONAL_GROUPS and argument == f"{key}=null":
         return None

@@ -1,4 +1,4 @@
-"""The reports of a trial to its search, in the process that trains it."""
+"""Reports of a trial to its search, in the process that trains it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def pruning(config: Config, best_metric: str, warn: Callable[[str], None]) -> Prune | None:
-    """Return what reports each evaluation of a run to its search; None if the run is no trial with one objective.
+    """Return a function that reports each evaluation of a run to its search; None unless the run is such a trial.
 
     Args:
         config: the run's configuration.
         best_metric: the metric that selects its checkpoint.
-        warn: shows a warning.
+        warn: function that shows a warning.
     """
     trial = config.provenance.trial
     if trial is None:
@@ -34,12 +34,12 @@ def pruning(config: Config, best_metric: str, warn: Callable[[str], None]) -> Pr
     reporter: Reporter | None = None
 
     def report(evaluation: int, metrics: Mapping[str, float]) -> str | None:
-        """Report an evaluation; trials are compared after equal numbers of evaluations."""
+        """Report an evaluation; the search compares trials after equal numbers of evaluations."""
         nonlocal reporter
         try:
             reporter = reporter or Reporter(trial.place, trial.study, trial.number, trial.options, most)
             why = reporter.report(evaluation, metrics.get(objective, math.nan))
-        except Exception as error:  # a database that cannot be reached ends no training
+        except Exception as error:  # an unreachable database must not end a training
             warn(f"this evaluation was not reported to the search: {without_secrets(one_line(error))[:300]}")
         else:
             return None if why is None else f"{objective} {why}"

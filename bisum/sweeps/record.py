@@ -1,4 +1,4 @@
-"""A sweep's record, `sweep.json`, which several processes may read and change while they share its jobs."""
+"""A sweep's record, `sweep.json`, read and changed by all processes that share its jobs."""
 
 from __future__ import annotations
 
@@ -21,41 +21,43 @@ from bisum.runs.safe_paths import refuse_links
 from bisum.runs.sweep import OVER, RECORD, own_part, read_sweep
 from bisum.sweeps.execution import prepare
 from bisum.sweeps.outcome import Outcome
-from bisum.sweeps.record_contents import begun, configuration_of, difference, entry_of
+from bisum.sweeps.record_contents import configuration_of, difference, entry_of, new_record
 
 _STATE = ".state"
 """Lock of the record, held while it is read and replaced."""
 
 
 class SweepRecord:
-    """The record of a sweep in whose directory this process works; close it at the end.
+    """The record of a sweep that this process works on; close it at the end.
 
-    The truth about a job is its run directory; the record says what each process has seen of it.
+    A job's run directory is authoritative; the record holds what the processes have last seen of it.
     """
 
-    def __init__(self, sweep: Sweep, config_dir: str | None, threads: int | None, *, begins_anew: bool = True) -> None:
+    def __init__(
+        self, sweep: Sweep, config_dir: str | None, threads: int | None, *, retries_failed: bool = True
+    ) -> None:
         """Open the record of a sweep, or write a new one.
 
         Args:
-            sweep: the sweep, whose directory exists.
+            sweep: the sweep; its directory exists.
             config_dir: the folder of `--config-dir`.
-            threads: threads of each job of a new sweep; None: as many as torch chooses.
-            begins_anew: whether jobs that have failed run again, unless other processes work on the sweep.
+            threads: threads of each job of a new sweep; None: torch chooses.
+            retries_failed: whether failed jobs run again, unless other processes work on the sweep.
 
         Raises:
-            UserError: the directory holds another sweep, or a job's folder another run.
+            UserError: the directory contains another sweep, or a job's folder another run.
         """
         self.directory = Path(sweep.directory)
         self._path = self.directory / RECORD
         self._hydra_folder = sweep.composed.hydra.output_subdir
         self._seen: tuple[int, ...] = ()
-        self._begins_anew, self._is_locked = begins_anew, False
+        self._retries_failed, self._is_locked = retries_failed, False
         refusal = f"hydra.sweep.dir: '{self.directory}' is in use: another process has locked it"
         with waiting_lock(self.directory / _STATE):
             self._lock, self.is_alone = share(self.directory, refusal)
             try:
                 self.is_new = not self._path.exists()
-                self._record = begun(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
+                self._record = new_record(sweep, config_dir, threads) if self.is_new else self._matched(sweep)
                 self._extend(sweep)
                 for number in range(len(self._record["jobs"])):
                     self._reconcile(number)
@@ -66,7 +68,7 @@ class SweepRecord:
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """The entries of the jobs, as any process wrote them last."""
+        """The latest entries of the jobs, from any process."""
         seen = self._seen if self._is_locked else version_of(self._path)
         if seen != self._seen or not seen:
             try:
@@ -78,21 +80,21 @@ class SweepRecord:
 
     @property
     def contents(self) -> dict[str, Any]:
-        """All of the record, as any process wrote it last."""
+        """The latest record, from any process."""
         _ = self.jobs
         return self._record
 
     @property
     def threads(self) -> int | None:
-        """Threads of each job; None: as many as torch chooses."""
+        """Threads of each job; None: torch chooses."""
         threads: int | None = self._record["threads"]
         return threads
 
     @contextmanager
     def locked(self) -> Iterator[dict[str, Any]]:
-        """Yield the record, as any process wrote it last, and write it at the end; others wait for that.
+        """Yield the latest record, and write it at the end; other processes wait for that.
 
-        A block within another one of this object is part of it.
+        A nested block of the same object joins the outer one.
         """
         if self._is_locked:
             yield self._record
@@ -118,7 +120,7 @@ class SweepRecord:
         return self.directory / str(self._record["jobs"][number]["folder"])
 
     def claim(self, number: int, retries: int) -> TextIO | None:
-        """Take a job that is to run, and return its lock; None if another process has it, or if it is done.
+        """Claim an open job, and return its lock; None if another process has it, or if it is done.
 
         Raises:
             UserError: its folder cannot be used.
@@ -128,14 +130,14 @@ class SweepRecord:
             if not is_open(entry, retries):
                 return None
             folder = self._prepared(number)
-            if is_locked(folder) or (claim := claim_job(folder)) is None:  # someone may run it without the sweep
+            if is_locked(folder) or (claim := claim_job(folder)) is None:  # it can be running outside the sweep
                 return None
             process = {"pid": os.getpid(), "host": socket.gethostname()}
             entry.update(status="running", process=process, reason=None)
             return claim
 
     def _prepared(self, number: int) -> Path:
-        """Return the folder of a job; nothing in it is overwritten when the job runs for the first time."""
+        """Return the folder of a job; the first run of the job refuses a folder whose files it would overwrite."""
         folder = self.path(number)
         if link := self._link(number):
             raise UserError(f"hydra.sweep.subdir: '{link}' is a link; replace it with a folder")
@@ -146,7 +148,7 @@ class SweepRecord:
         return folder
 
     def settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> dict[str, Any]:
-        """Record how a try of a job has ended, and return its entry; `run` is its `run.json`."""
+        """Record the outcome of a try of a job, and return its entry; `run` is its `run.json`."""
         with self.locked() as record:
             entry: dict[str, Any] = record["jobs"][number]
             has_failed = outcome.status == "failed"
@@ -158,35 +160,35 @@ class SweepRecord:
                 final=outcome.is_final,
             )
             if outcome.status in OVER:
-                entry.update(_of_finished(run))
+                entry.update(_shared_entries(run))
             return dict(entry)
 
     def is_elsewhere(self, number: int) -> bool:
-        """Return whether another process runs a job."""
+        """Return whether another process is running a job."""
         folder = self.path(number)
         return is_locked(folder, CLAIM) or is_locked(folder)
 
     def discard(self) -> None:
-        """Remove the record of a new sweep that cannot begin, and its directory if nothing else is in it."""
+        """Remove the record of a new sweep that cannot begin, and its directory if it is otherwise empty."""
         for name in (RECORD, "multirun.yaml", "optuna.journal", ".optuna.journal.lock", _STATE, ".submission", ".lock"):
             (self.directory / name).unlink(missing_ok=True)
         with suppress(OSError):
             self.directory.rmdir()
 
     def close(self) -> None:
-        """Leave the directory to others."""
+        """Release the directory."""
         self._lock.close()
 
     def _link(self, number: int) -> Path | None:
-        """Return the link on the way from the sweep's directory to a job's, if there is one."""
+        """Return the first link between the sweep's directory and a job's, if any."""
         folder = self.path(number)
         within = [folder, *folder.parents][: len(folder.relative_to(self.directory).parts)]
-        with suppress(OSError):  # of a name that is too long
+        with suppress(OSError):  # a name that is too long
             return next((path for path in within if path.is_symlink()), None)
         return None
 
     def _latest(self) -> list[dict[str, Any]]:
-        """Return the entries read anew, under the lock: a network file system may say too late that they changed."""
+        """Reread the entries under the lock: a network file system can report changes late."""
         self._seen = ()
         return self.jobs
 
@@ -195,19 +197,19 @@ class SweepRecord:
         self._seen = version_of(self._path)
 
     def _matched(self, sweep: Sweep) -> dict[str, Any]:
-        """Return the record in the directory, if it is of the same jobs; they run in its folders."""
+        """Return the record in the directory; raises `UserError` unless it lists the same jobs."""
         record = read_sweep(self.directory)
-        if how := difference(record, sweep):
+        if problem := difference(record, sweep):
             if sweep.is_resumed:
-                raise UserError(f"'{self._path}': its jobs and their signatures do not match ({how})")
+                raise UserError(f"'{self._path}': its jobs and their signatures do not match ({problem})")
             raise UserError(
-                f"hydra.sweep.dir: '{self.directory}' holds another sweep ({how}); name another "
+                f"hydra.sweep.dir: '{self.directory}' contains another sweep ({problem}); choose another "
                 f"directory, or continue that sweep with resume={self.directory}"
             )
         return record
 
     def _extend(self, sweep: Sweep) -> None:
-        """Keep the number of trials that a search is continued with, for those who continue it next."""
+        """Record a new number of trials, so that it applies when the search is resumed again."""
         key = "search.trials="
         if given := [argument for argument in (sweep.given or sweep.arguments) if argument.startswith(key)]:
             self._record["arguments"] = [
@@ -216,38 +218,38 @@ class SweepRecord:
             ]
 
     def _reconcile(self, number: int) -> None:
-        """Bring an entry up to date with its run directory, and let what failed run again if nobody else works."""
+        """Update an entry from its run directory, and reset failed jobs if no other process works on the sweep."""
         entry = self._record["jobs"][number]
         folder = self.path(number)
-        is_left = entry["status"] == "running" and not self.is_elsewhere(number)
+        is_abandoned = entry["status"] == "running" and not self.is_elsewhere(number)
         if self._link(number) or not version_of(folder / "run.json"):
-            if is_left or entry["status"] in (*OVER, "interrupted"):
+            if is_abandoned or entry["status"] in (*OVER, "interrupted"):
                 entry.update(status="waiting", reason=None, process=None)
         else:
             run = read_record(folder)
             if signature(run["job"], run["config"]) != entry["signature"]:
                 raise UserError(
-                    f"'{folder}': holds a different run from job {number} of the sweep "
-                    f"({' '.join(entry['arguments'])}); move it away"
+                    f"'{folder}': contains a different run from job {number} of the sweep "
+                    f"({' '.join(entry['arguments'])}); move it elsewhere"
                 )
             if run.get("status") in OVER:
                 entry.update(status=run["status"], reason=None, process=None)
-                entry.update(_of_finished(run))
-            elif is_left or entry["status"] in OVER:
+                entry.update(_shared_entries(run))
+            elif is_abandoned or entry["status"] in OVER:
                 entry.update(status="interrupted", reason=None, process=None)
-        if self.is_alone and self._begins_anew:
+        if self.is_alone and self._retries_failed:
             if entry["status"] == "failed":
                 entry.update(status="waiting", reason=None)
             entry.update(tries=0, final=False)
 
 
 def is_open(entry: dict[str, Any], retries: int) -> bool:
-    """Return whether a job is still to be run, if no process runs it already."""
+    """Return whether a job still has to run, unless a process is already running it."""
     if entry["status"] == "failed":
         return not entry["final"] and entry["tries"] <= retries
     return entry["status"] not in OVER
 
 
-def _of_finished(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an entry holds of the record of a finished run, for the jobs after it."""
+def _shared_entries(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a finished run's record that later jobs need."""
     return {"threads": run.get("threads"), "fingerprint": (run.get("data") or {}).get("fingerprint")}

@@ -1,4 +1,4 @@
-"""What a sweep's record holds when the sweep begins, and how it differs from what a command line asks for."""
+"""Initial contents of a sweep's record, and its differences from the sweep of a command line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bisum.printing import as_json
 from bisum.runs.sweep import own_part, record_of_job
 
 
-def begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str, Any]:
-    """Return the record of a sweep of which no job has begun."""
+def new_record(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str, Any]:
+    """Return the record of a sweep before its first job."""
     shared = configuration_of(sweep.example)
     search = None
     if sweep.search is not None:
@@ -41,7 +41,7 @@ def begun(sweep: Sweep, config_dir: str | None, threads: int | None) -> dict[str
 
 
 def configuration_of(job: Job) -> dict[str, Any]:
-    """Return what the record of a sweep holds of a job's configuration."""
+    """Return a job's configuration as stored in the record of a sweep."""
     provenance = job.config.provenance
     return {
         "config": dict(provenance.recorded.config),
@@ -52,7 +52,7 @@ def configuration_of(job: Job) -> dict[str, Any]:
 
 
 def entry_of(job: Job) -> dict[str, Any]:
-    """Return the entry of a job that has not begun."""
+    """Return the entry of a job before it begins."""
     return {
         "folder": job.folder,
         "arguments": list(job.config.provenance.overrides),
@@ -70,24 +70,24 @@ def entry_of(job: Job) -> dict[str, Any]:
 
 
 def difference(record: dict[str, Any], sweep: Sweep) -> str:
-    """Return how the jobs of a record differ from those of a command line; "" if they do not."""
+    """Return the difference between the jobs of a record and those of a command line; "" if there is none."""
     theirs, jobs = record["jobs"], sweep.jobs or []
     if not sweep.is_resumed and record["command"] != sweep.example.config.provenance.command:
         return f"of bisum {record['command']}"
     if (record["search"] is None) != (sweep.search is None):
-        return "a search" if sweep.search is None else "of listed jobs, no search"
+        return "a search" if sweep.search is None else "of listed jobs, not a search"
     if sweep.search is not None and not sweep.is_resumed:
         before, now = record["search"]["described"], sweep.search.described()
         return "" if as_json(before) == as_json(now) else "a search with another space, settings or configuration"
     for number, (entry, job) in enumerate(zip(theirs, jobs, strict=False)):
         if entry["signature"] != signature_of(job):
             key = _different_key(record_of_job(record, entry)["config"], job.config.provenance.recorded.config)
-            return f"its job {number} has another {key}" if key else f"its job {number} is another"
+            return f"job {number} differs in {key}" if key else f"job {number} differs"
     return "" if len(theirs) == len(jobs) or sweep.is_resumed else f"of {len(theirs)} jobs, not {len(jobs)}"
 
 
 def _different_key(theirs: Any, ours: Any, key: str = "") -> str | None:
-    """Return the dotted key of the first value that differs and changes a number; None if there is none."""
+    """Return the dotted key of the first differing value that affects results; None if there is none."""
     if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
         return None if theirs == ours or not changes_number(key) else key
     names = dict.fromkeys([*ours, *theirs])

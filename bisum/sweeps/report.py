@@ -1,4 +1,4 @@
-"""The report of a sweep, read from the run directories of its jobs."""
+"""Report of a sweep, from the run directories of its jobs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bisum.runs.sweep import OVER
 from bisum.sweeps.record import SweepRecord
 from bisum.sweeps.trials import Trials
 
-_MOST_VIEWS = 20
-"""The most jobs whose trackers are named one by one."""
+_MAX_VIEWS = 20
+"""Maximum number of jobs whose trackers are listed."""
 
 
 def report(directory: Path, jobs: Sequence[Path]) -> None:
-    """Compare the jobs of a sweep that have finished, and name the command that repeats the comparison."""
+    """Compare the finished jobs of a sweep, and print the command that repeats the comparison."""
     records = [readable_record(job) for job in jobs]
     finished = [record for record in records if record.get("status") == "finished"]
     if not finished:
@@ -57,7 +57,7 @@ def report(directory: Path, jobs: Sequence[Path]) -> None:
 
 
 def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
-    """Compare the jobs of a sweep, name every failure, and say how to go on with what is left; return the exit code."""
+    """Compare the jobs of a sweep, report failures and how to resume the rest, and return the exit code."""
     report(record.directory, [record.path(number) for number in range(len(record.jobs))])
     failed = {number: entry for number, entry in enumerate(record.jobs) if entry["status"] == "failed"}
     pruned = sum(entry["status"] == "pruned" for entry in record.jobs)
@@ -75,22 +75,22 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
             f"{left} left",
         ]
         complain(
-            f"of {total} job{'s' * (total != 1)} {', '.join(counts)}; resume with: {resume_command(record.directory)}"
+            f"{total} job{'s' * (total != 1)}: {', '.join(counts)}; resume with: {resume_command(record.directory)}"
         )
     return 1 if failed or left else 0
 
 
 def resume_command(directory: Path) -> str:
-    """Return the command line that resumes the sweep in a directory, ready to be pasted."""
+    """Return the command line that resumes the sweep in a directory."""
     return shlex.join(["bisum", f"resume={_path_argument(from_here(directory))}"])
 
 
 def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield where the jobs are tracked, and how to upload those that are tracked offline."""
+    """Yield where the jobs are tracked, and how to upload offline ones, as labels and texts."""
     tracked = {job: record["tracker"] for job, record in zip(jobs, records, strict=True) if record.get("tracker")}
     patterns: dict[Path, str] = {}
-    for job, of in tracked.items():
-        upload = Path(str(of.get("upload"))).absolute()
+    for job, tracker in tracked.items():
+        upload = Path(str(tracker.get("upload"))).absolute()
         if upload.is_relative_to(job.absolute()):
             within = upload.relative_to(job.absolute()).parts
             patterns[job] = "/".join([*("*" for _ in job.relative_to(directory).parts), *within])
@@ -98,19 +98,21 @@ def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str,
         folder = shlex.quote(str(from_here(directory)))
         paths = " ".join(f"{folder}/{pattern}" for pattern in sorted(set(patterns.values())))
         yield "upload", f"{len(patterns)} jobs are tracked offline: wandb sync {paths}"
-    views = {str(view): job for job, of in tracked.items() if (view := of.get("view")) and job not in patterns}
+    views = {
+        str(view): job for job, tracker in tracked.items() if (view := tracker.get("view")) and job not in patterns
+    }
     for number, (view, job) in enumerate(views.items()):
-        if number == _MOST_VIEWS:
+        if number == _MAX_VIEWS:
             yield "", f"and {len(views) - number} more"
             return
         yield "all jobs" if len(views) == 1 < len(tracked) else f"job {job.relative_to(directory)}", view
 
 
 def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how the jobs are compared.
+    """Return the settings that compare the jobs.
 
-    Trainings are compared by the score that selected their checkpoints, on validation: the test split is for the model
-    that is chosen. Evaluations are compared by ROUGE-L on their split, with the other scores beside it.
+    Trainings are compared by the score that selected their checkpoints, on validation: the test split is for the
+    chosen model. Evaluations are compared by ROUGE-L on their split, next to the other scores.
     """
     first = records[0]
     chosen = list(dict.fromkeys(name for record in records for name in chosen_scores(record)))
@@ -132,7 +134,7 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _path_argument(folder: Path) -> str:
-    """Return a folder as an argument that the command line takes for one."""
+    """Return a folder as an argument that is not mistaken for a setting or an option."""
     text = str(folder)
     return f"./{text}" if "=" in text or text.startswith(("-", "~")) else text
 

@@ -1,4 +1,4 @@
-"""A trial as the process that trains it sees it: intermediate scores go in, and whether to stop comes out."""
+"""The trial of a job in the job's own process: it reports intermediate scores and learns whether to stop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bisum.sweeps.study import open_storage
 
 
 class Reporter:
-    """The trial of a job, as the job's own process sees it: it takes intermediate scores, and says when to stop."""
+    """Access of a job's own process to its trial: reports scores and decides about pruning."""
 
     def __init__(
-        self, place: str, study: str, number: int, options: SearchOptions, most_evaluations: int | None
+        self, place: str, study: str, number: int, options: SearchOptions, max_evaluations: int | None
     ) -> None:
         """Open the study of a trial.
 
@@ -25,22 +25,22 @@ class Reporter:
             study: name of the study in it.
             number: number of the trial.
             options: the settings of the search.
-            most_evaluations: evaluations of a trial that nothing ends early; None: unknown.
+            max_evaluations: evaluations of a trial that is not pruned; None: unknown.
         """
         self._options = options
         storage = open_storage(place)
         self._study = optuna.load_study(
             study_name=study,
             storage=storage,
-            sampler=RandomSampler(),  # it draws nothing
-            pruner=_pruner(options, most_evaluations),
+            sampler=RandomSampler(),  # draws nothing
+            pruner=_pruner(options, max_evaluations),
         )
         self._number = number
 
     def report(self, evaluation: int, value: float) -> str | None:
-        """Record a score of the objective; return why the trial is to stop, or None if it is to go on.
+        """Record a score of the objective; return why the trial should stop, or None to continue.
 
-        A score that is not finite is not recorded.
+        Non-finite scores are not recorded.
         """
         if not math.isfinite(value):
             return None
@@ -60,12 +60,12 @@ class Reporter:
         return f"{best:.4g}, the best by evaluation {evaluation}, is {rule}"
 
 
-def _pruner(options: SearchOptions, most_evaluations: int | None) -> optuna.pruners.BasePruner:
+def _pruner(options: SearchOptions, max_evaluations: int | None) -> optuna.pruners.BasePruner:
     if options.pruner == "median":
         return optuna.pruners.MedianPruner(
             n_startup_trials=options.startup_trials, n_warmup_steps=options.min_evaluations
         )
     if options.pruner == "hyperband":
-        most = "auto" if most_evaluations is None else max(most_evaluations, options.min_evaluations)
+        most = "auto" if max_evaluations is None else max(max_evaluations, options.min_evaluations)
         return optuna.pruners.HyperbandPruner(min_resource=options.min_evaluations, max_resource=most)
     return optuna.pruners.NopPruner()

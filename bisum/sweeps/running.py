@@ -1,4 +1,4 @@
-"""`bisum -m`: the whole story of a sweep, from its checked jobs to the table at its end."""
+"""`bisum -m`: a sweep from its checked jobs to the final table."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from bisum.sweeps.work import Execution, Launch, Work
 
 
 def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function: Callable[[], Function]) -> int:
-    """Run the jobs that nobody has run yet, and compare them all; a job that fails stops no other.
+    """Run the jobs that are still open, and compare all jobs; a failing job does not stop the others.
 
     Args:
         sweep: the checked jobs.
         config_dir: the folder of `--config-dir`.
-        entry: the module that runs one job in a process of its own.
-        import_function: returns the command's function, for jobs that run in this process.
+        entry: the module that runs one job in its own process.
+        import_function: returns the command's function, for jobs in this process.
 
     Returns:
         0 if all jobs have finished, 1 if one failed, 128 + n if signal n stopped the sweep.
@@ -74,20 +74,20 @@ def run_sweep(sweep: Sweep, config_dir: str | None, entry: str, import_function:
 
 
 def run_worker(sweep: Sweep, config_dir: str | None, entry: str, only: int | None) -> int:
-    """Run one job of a sweep that another process has begun, or any that are left, and report nothing at the end.
+    """Run one job of a sweep begun by another process, or all remaining ones, without a final report.
 
     Args:
         sweep: the sweep, from its record.
         config_dir: the folder of `--config-dir`.
-        entry: the module that runs one job in a process of its own.
+        entry: the module that runs one job in its own process.
         only: the job to run; None: any, one after the other.
 
     Returns:
-        0, or 128 + n if signal n stopped the work; how each job has ended is in the sweep's record.
+        0, or 128 + n if signal n stopped the work. The outcome of each job is in the sweep's record.
     """
     if sweep.search is not None:
         check_optuna(sweep.search)
-    record = SweepRecord(sweep, config_dir, None, begins_anew=False)
+    record = SweepRecord(sweep, config_dir, None, retries_failed=False)
     try:
         launch = _process(config_dir, entry, [])
         scheduler = work(sweep, record, trials_of(sweep, record), launch, 1, detached=True, only=only, waits=False)
@@ -107,7 +107,7 @@ def work(
     only: int | None = None,
     waits: bool = True,
 ) -> Scheduler:
-    """Run jobs until none is left to run, and return the scheduler that did it; see there for the arguments."""
+    """Run jobs until none is left, and return the scheduler; see `Scheduler` for the arguments."""
     label = labels(record) if trials is None else trials.label
     with SweepDisplay(label, sweep.log, trials, detached=detached) as display:
         job = partial(_job, sweep, record)
@@ -117,10 +117,10 @@ def work(
 
 
 def sweep_directory(sweep: Sweep) -> Path:
-    """Return the directory of a sweep, which exists then and is its own.
+    """Create and return the directory of a sweep.
 
     Raises:
-        UserError: it cannot be used, or a library is missing that the sweep needs.
+        UserError: it cannot be used, or a library that the sweep needs is missing.
     """
     if sweep.search is not None:
         check_optuna(sweep.search)
@@ -133,7 +133,7 @@ def sweep_directory(sweep: Sweep) -> Path:
 
 
 def write_composed(sweep: Sweep, directory: Path) -> None:
-    """Write what Hydra composed for the whole sweep, as Hydra does."""
+    """Write the composed configuration of the sweep, like Hydra."""
     replace_file(directory / "multirun.yaml", OmegaConf.to_yaml(sweep.composed).splitlines())
 
 
@@ -152,7 +152,7 @@ def trials_of(sweep: Sweep, record: SweepRecord) -> Trials | None:
 
 
 def _job(sweep: Sweep, record: SweepRecord, number: int) -> Job:
-    """Return a job of a sweep, which another process may have added."""
+    """Return a job of a sweep; another process can have added it."""
     jobs = sweep.jobs or []
     if number < len(jobs):
         return jobs[number]
@@ -161,16 +161,18 @@ def _job(sweep: Sweep, record: SweepRecord, number: int) -> Job:
 
 
 def labels(record: SweepRecord) -> Callable[[int], str]:
-    """Return a function that names each job by the arguments that not all jobs have."""
+    """Return a function that labels each job by the arguments not shared by all jobs."""
     return distinguishing_arguments([entry["arguments"] for entry in record.jobs]).__getitem__
 
 
 def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:
-    """Return how many jobs run at once."""
+    """Return the number of jobs to run at once."""
     chosen = sweep.options.parallel
     if not in_processes:
         if chosen not in (1, "auto"):
-            raise UserError(f"sweep.parallel: hydra/launcher=basic runs one job at a time, not {chosen}; leave it out")
+            raise UserError(
+                f"sweep.parallel: hydra/launcher=basic runs one job at a time, not {chosen}; drop the setting"
+            )
         return 1
     number = max(1, gpus) if chosen == "auto" else chosen
     return min(number, len(sweep.jobs or []) if sweep.search is None else sweep.search.options.trials)
@@ -179,14 +181,14 @@ def _parallel(sweep: Sweep, gpus: int, in_processes: bool) -> int:
 def _announce(
     sweep: Sweep, record: SweepRecord, trials: Trials | None, parallel: int, gpus: int, *, in_processes: bool
 ) -> None:
-    """Say where the sweep is, what has been done, and how the jobs share the machine."""
+    """Report the directory and state of the sweep, and how the jobs share the machine."""
     if sweep.log == "quiet":
         return
     total = len(record.jobs) if trials is None else trials.total
     over = sum(entry["status"] in OVER for entry in record.jobs)
     left = total - over
     number = f"{total} {'job' if trials is None else 'trial'}{'s' * (total != 1)}"
-    done = f", {over} of them finished{' or pruned' * (trials is not None)}" if over else ""
+    done = f", {over} already finished{' or pruned' * (trials is not None)}" if over else ""
     others = "" if record.is_alone else "; another process is also working on them"
     lines = [*sweep.repeated, f"{number} in {from_here(record.directory)}{done}{others}"]
     if left and parallel > 1:
@@ -201,10 +203,10 @@ def _announce(
 
 
 def _process(config_dir: str | None, entry: str, gpus: list[str]) -> Launch:
-    """Return what starts a job in a process of its own, on the GPU of its place."""
+    """Return a function that starts a job in its own process, on the GPU of its slot."""
 
-    def launch(work: Work, place: int) -> Execution:
-        gpu = gpus[place % len(gpus)] if gpus else None
+    def launch(work: Work, slot: int) -> Execution:
+        gpu = gpus[slot % len(gpus)] if gpus else None
         return JobProcess(entry, work, Share(work.threads, gpu), config_dir)
 
     return launch
@@ -213,14 +215,14 @@ def _process(config_dir: str | None, entry: str, gpus: list[str]) -> Launch:
 def _in_this_process(import_function: Callable[[], Function]) -> Launch:
     function = import_function()
 
-    def launch(work: Work, place: int) -> Execution:  # noqa: ARG001 - there is one place
-        return _Here(work, function)
+    def launch(work: Work, slot: int) -> Execution:  # noqa: ARG001 - there is only one slot
+        return _InThisProcess(work, function)
 
     return launch
 
 
-class _Here:
-    """A job that runs in this process, and has ended when it is asked about."""
+class _InThisProcess:
+    """A job that runs in this process when it is created, and so has always ended."""
 
     def __init__(self, work: Work, function: Function) -> None:
         config = work.job.config

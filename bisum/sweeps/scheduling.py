@@ -1,4 +1,4 @@
-"""The scheduler of a sweep: starts jobs while places are free, watches them, and records how each ends."""
+"""The scheduler of a sweep: starts jobs while slots are free, watches them and records their outcomes."""
 
 from __future__ import annotations
 
@@ -26,61 +26,61 @@ from bisum.sweeps.record import SweepRecord, is_open
 from bisum.sweeps.trials import Trials
 from bisum.sweeps.work import Execution, Launch, Work
 
-_TICK = 0.1
-"""Seconds between two looks at the jobs."""
-_LOOK_AROUND = 1.0
-"""Seconds between two looks at what other processes have done."""
+_POLL_INTERVAL = 0.1
+"""Seconds between checks of the jobs."""
+_CLAIM_INTERVAL = 1.0
+"""Seconds between checks for jobs left by other processes."""
 _GRACE = 30.0
-"""Seconds that a hanging job has to stop by itself."""
-_AT_ONCE = 3.0
-"""Seconds that jobs have to record a second signal before they are killed."""
-_DATA = ("corpus", "filter", "languages", "seed", "split")
+"""Seconds for a hanging job to stop by itself."""
+_KILL_DELAY = 3.0
+"""Seconds for jobs to record a second signal before they are killed."""
+_DATA_KEYS = ("corpus", "filter", "languages", "seed", "split")
 """Keys that determine which rows a job reads."""
 
 
 @dataclass
 class Running:
-    """A job that this process has started."""
+    """A job started by this process."""
 
     work: Work
     execution: Execution
-    place: int
+    slot: int
     began: float
-    """Seconds of the monotonic clock, as in all times below: the clock of a file system may be another."""
+    """Start in seconds of the monotonic clock, like all times below; the clock of a file system can differ."""
     before: tuple[int, ...]
-    """What distinguishes the `run.json` of an earlier try from that of this one."""
+    """Version of the `run.json` of an earlier try, to tell it from that of this one."""
     moved: float
-    """When it last made progress."""
+    """Time of its last progress."""
     progress: tuple[int, ...] = ()
-    """What distinguishes the state of its progress at that time."""
+    """Version of its progress file at that time."""
     hung: float | None = None
-    """When it was stopped for making no progress."""
+    """Time at which it was stopped for lack of progress."""
 
 
 @dataclass
 class Scheduler:
-    """Works on the jobs of a sweep until none is left that it could run."""
+    """Runs the jobs of a sweep until none is left that it can run."""
 
     record: SweepRecord
     job: Callable[[int], Job]
     """Returns a job of the record by its number."""
     options: SweepOptions
     parallel: int
-    """Jobs that this process runs at once."""
+    """Number of jobs that this process runs at once."""
     launch: Launch
     display: SweepDisplay
     trials: Trials | None = None
-    """What adds jobs, if the sweep is a search."""
+    """The trials, which add jobs, if the sweep is a search."""
     only: int | None = None
-    """The job to work on, if it is only one."""
+    """The only job to work on; None: all."""
     waits: bool = True
-    """Whether to wait for jobs that other processes run, to run them if those are killed."""
+    """Whether to wait for jobs of other processes, to run them if those processes are killed."""
     stopped_by: int | None = None
     """The signal that stopped the work, if any."""
     failed_fast: bool = False
-    """Whether a failure stopped the work, because of `sweep.fail_fast`."""
+    """Whether a failure stopped the work (`sweep.fail_fast`)."""
     _running: dict[int, Running] = field(default_factory=dict)
-    _looked: float = -math.inf
+    _last_look: float = -math.inf
 
     def work(self) -> None:
         """Run the jobs; a first signal lets them save a checkpoint and stop, a second one ends them at once."""
@@ -97,11 +97,11 @@ class Scheduler:
                     if not self._running and (self._stopping or not self._is_work_left()):
                         break
                     self.display.show(self.record, self._running)
-                    time.sleep(_TICK)
+                    time.sleep(_POLL_INTERVAL)
             except Interrupted:
                 self.stopped_by = state.signal or signal.SIGTERM
                 self._end(self.stopped_by, at_once=True)
-            except BaseException:  # such as a full disk, which keeps the record from being written
+            except BaseException:  # for instance, a full disk on which the record cannot be written
                 self._end(signal.SIGTERM)
                 raise
 
@@ -110,7 +110,7 @@ class Scheduler:
         return self.stopped_by is not None or self.failed_fast
 
     def _is_work_left(self) -> bool:
-        """Return whether a job is to be run, by this process or by one that has it."""
+        """Return whether a job remains, for this process or the one that has claimed it."""
         if self.trials is not None and not self.trials.is_over():
             return True
         return any(
@@ -119,14 +119,14 @@ class Scheduler:
         )
 
     def _entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the entries of the jobs to work on, with their numbers."""
+        """Yield the jobs to work on: numbers and entries."""
         for number, entry in enumerate(self.record.jobs):
             if self.only in (None, number):
                 yield number, entry
 
     def _start_jobs(self) -> None:
-        """Start jobs while there is a place; look for those of other processes only now and then."""
-        if len(self._running) >= self.parallel or time.monotonic() - self._looked < _LOOK_AROUND:
+        """Start jobs while slots are free; check for jobs of other processes only at intervals."""
+        if len(self._running) >= self.parallel or time.monotonic() - self._last_look < _CLAIM_INTERVAL:
             return
         for number, entry in self._entries():
             if number in self._running or not is_open(entry, self.options.retries):
@@ -138,21 +138,21 @@ class Scheduler:
         if self.trials is not None and (added := self.trials.next()) is not None:
             self._start(added)
             return
-        self._looked = time.monotonic()
+        self._last_look = time.monotonic()
 
     def _start(self, number: int) -> bool:
-        """Start a job, unless another process has it; return whether it was this process's to run."""
+        """Start a job, unless another process has it; return whether this process has claimed it."""
         try:
             claim = self.record.claim(number, self.options.retries)
         except (UserError, OSError) as error:
-            self._settle_refused(number, str(error))
+            self._settle_unstartable(number, str(error))
             return True
         if claim is None:
             return False
         directory = self.record.path(number)
         try:
             job, run = self.job(number), readable_record(directory)
-            if run.get("status") in OVER:  # the sweep's process was killed before it could note that
+            if run.get("status") in OVER:  # the sweep's process was killed before it recorded that
                 self._settle(number, Outcome(run["status"]), run)
                 claim.close()
                 return True
@@ -160,46 +160,46 @@ class Scheduler:
             if run and not resumes:
                 clear(directory)
             (directory / PROGRESS).unlink(missing_ok=True)
-            threads = run.get("threads") or self.record.threads or self._of_others("threads")
-            fingerprint = self._of_others("fingerprint", self._data(number))
+            threads = run.get("threads") or self.record.threads or self._value_of_another("threads")
+            fingerprint = self._value_of_another("fingerprint", self._data(number))
             trial = None if self.trials is None else self.trials.begin(number)
             work = Work(number, job, directory, claim, resumes, threads, trial, fingerprint)
-            place = min({*range(self.parallel)} - {running.place for running in self._running.values()})
+            slot = min({*range(self.parallel)} - {running.slot for running in self._running.values()})
             self.display.begin(work)
             before, began = version_of(directory / "run.json"), time.monotonic()
-            self._running[number] = Running(work, self.launch(work, place), place, began, before, began)
+            self._running[number] = Running(work, self.launch(work, slot), slot, began, before, began)
         except (UserError, OSError) as error:
-            self._settle_refused(number, str(error))
+            self._settle_unstartable(number, str(error))
             claim.close()
         return True
 
-    def _of_others(self, entry: str, data: str | None = None) -> Any:
-        """Return what a finished job of any process has recorded: of the jobs that read the same `data`, if given."""
-        for number, of_job in enumerate(self.record.jobs):
-            if of_job[entry] is not None and (data is None or data == self._data(number)):
-                return of_job[entry]
+    def _value_of_another(self, entry: str, data: str | None = None) -> Any:
+        """Return the value of `entry` in any finished job, or in one that reads the same `data`, if given."""
+        for number, other in enumerate(self.record.jobs):
+            if other[entry] is not None and (data is None or data == self._data(number)):
+                return other[entry]
         return None
 
     def _data(self, number: int) -> str:
-        """Return what determines which rows a job reads."""
+        """Return the settings that determine which rows a job reads, as text."""
         resolved = record_of_job(self.record.contents, self.record.jobs[number])["config"]
-        return json.dumps({key: resolved[key] for key in _DATA if key in resolved}, sort_keys=True, default=str)
+        return json.dumps({key: resolved[key] for key in _DATA_KEYS if key in resolved}, sort_keys=True, default=str)
 
     def _collect(self) -> None:
-        """Note which jobs have ended, and stop those that hang."""
+        """Record the jobs that have ended, and stop those that hang."""
         for number, running in [*self._running.items()]:
             code = running.execution.poll()
             if code is None:
                 self._check_progress(running)
                 continue
             if code < 0:
-                running.execution.kill()  # what it has started
+                running.execution.kill()  # its child processes
             del self._running[number]
-            self._looked = -math.inf
-            self._note_end(number, running, code)
+            self._last_look = -math.inf
+            self._record_end(number, running, code)
             running.work.claim.close()
 
-    def _note_end(self, number: int, running: Running, code: int) -> None:
+    def _record_end(self, number: int, running: Running, code: int) -> None:
         directory = running.work.directory
         is_new = version_of(directory / "run.json") != running.before
         run = readable_record(directory) if is_new else {}
@@ -209,17 +209,17 @@ class Scheduler:
             outcome = Outcome("interrupted")
         if outcome.status == "failed" and not outcome.is_recorded:
             known = {**record_of_job(self.record.contents, self.record.jobs[number]), **readable_record(directory)}
-            with suppress(OSError):  # the sweep's record has the reason, too
+            with suppress(OSError):  # the sweep's record also has the reason
                 record_failure(directory, known, str(outcome.reason), code if code > 0 else 128 - code)
         self._settle(number, outcome, run)
 
-    def _settle_refused(self, number: int, reason: str) -> None:
+    def _settle_unstartable(self, number: int, reason: str) -> None:
         """Record that a job cannot be started."""
         self._settle(number, Outcome("failed", reason, is_final=True), {})
 
     def _settle(self, number: int, outcome: Outcome, run: Mapping[str, Any]) -> None:
         if self.trials is not None and outcome.status in OVER:
-            self.trials.tell(number, outcome.status)  # first, since nobody asks again about a job that is settled
+            self.trials.tell(number, outcome.status)  # first, since a settled job is not reported again
         entry = self.record.settle(number, outcome, run)
         if outcome.status == "finished":
             self._check_rows(number, entry)
@@ -232,15 +232,17 @@ class Scheduler:
             self._stop(signal.SIGTERM)
 
     def _check_rows(self, number: int, entry: Mapping[str, Any]) -> None:
-        """Report a job that has read other rows than one that ran beside it, from the same data."""
+        """Report if a job has read different rows than another job with the same data."""
         for other, found in enumerate(self.record.jobs):
             read = {found["fingerprint"], entry["fingerprint"]}
             if None not in read and len(read) > 1 and self._data(other) == self._data(number):
-                complain(f"jobs {other} and {number} have the same data but read different rows: a file has changed")
+                complain(
+                    f"jobs {other} and {number} have the same data settings but read different rows; a file has changed"
+                )
                 return
 
     def _check_progress(self, running: Running) -> None:
-        """Stop a job that has made no progress for too long, and end it if it does not stop."""
+        """Stop a job without progress for too long, and kill it if it does not stop."""
         now = time.monotonic()
         if (progress := version_of(running.work.directory / PROGRESS)) != running.progress:
             running.progress, running.moved = progress, now
@@ -260,16 +262,16 @@ class Scheduler:
             job.execution.stop(number)
 
     def _end(self, number: int, *, at_once: bool = False) -> None:
-        """End the running jobs, `at_once` without a checkpoint; further signals change nothing."""
+        """End the running jobs, `at_once` without a checkpoint; further signals are ignored."""
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
         self.stopped_by = number
         running = self._running.values()
         for job in running:
             job.execution.stop(number, at_once=at_once)
-        deadline = time.monotonic() + (_AT_ONCE if at_once else _GRACE)
+        deadline = time.monotonic() + (_KILL_DELAY if at_once else _GRACE)
         while time.monotonic() < deadline and any(job.execution.poll() is None for job in running):
-            time.sleep(_TICK)
+            time.sleep(_POLL_INTERVAL)
         for job in running:
             if job.execution.poll() is None:
                 job.execution.kill()

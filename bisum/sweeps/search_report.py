@@ -1,4 +1,4 @@
-"""The end of a search: its best trials, how to run each of them alone, and how to look at all."""
+"""Report of a search: its best trials, the commands that rerun them, and where to see all trials."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bisum.sweeps.trials import Trials
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-_MOST_COMMANDS = 5
-"""The most trials of a Pareto front whose command lines are printed."""
+_MAX_COMMANDS = 5
+"""Maximum number of command lines printed for a Pareto front."""
 
 
 def report_end(record: SweepRecord, trials: Trials | None) -> int:
-    """Compare the jobs of a sweep, name what failed and, after a search, what is best; return the exit code."""
+    """Compare the jobs of a sweep, report failures and the best trials of a search, and return the exit code."""
     code = report_work(record, trials)
     if trials is not None:
         report_search(trials, record)
@@ -32,13 +32,13 @@ def report_end(record: SweepRecord, trials: Trials | None) -> int:
 
 
 def report_search(trials: Trials, record: SweepRecord) -> None:
-    """Print the best trials, their command lines, and the program that shows all trials."""
+    """Print the best trials, their command lines, and the command that shows all trials."""
     console, search = Console(), trials.search
     best = trials.study.best()
     if search.base.config.log == "quiet" and not best:
         return
     if trials.is_exhausted and trials.total < search.options.trials:
-        console.print(f"\nthe {trials.total} jobs are all combinations of values that there are", soft_wrap=True)
+        console.print(f"\nthe {trials.total} jobs cover all combinations of values", soft_wrap=True)
     names = [_name(name, record) for name in search.options.objectives]
     if len(names) > 1 and best:
         number = "1 job" if len(best) == 1 else f"{len(best)} jobs"
@@ -53,11 +53,9 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
         console.print(
             f"\nbest job {trials.name(best[0])}: {names[0]} {best[0].value:.2f} with {_values(best[0])}", soft_wrap=True
         )
-    for trial in best[:_MOST_COMMANDS]:
+    for trial in best[:_MAX_COMMANDS]:
         command = search.command_of(trial.params)
-        settings = (
-            f"{from_here(trials.run_directory(trial))}/run.json has its settings; no command line has all of them"
-        )
+        settings = f"no command line has all its settings; see {from_here(trials.run_directory(trial))}/run.json"
         shown = shlex.join(["bisum", *command]) if command else settings
         console.print(f"run it again     {shown}", soft_wrap=True)
     place = without_secrets(trials.place) if search.options.storage else str(from_here(Path(trials.place)))
@@ -67,7 +65,7 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
 
 
 def _name(objective: str, record: SweepRecord) -> str:
-    """Return the score that an objective is."""
+    """Return the name of the score that an objective stands for."""
     if objective != AUTO:
         return objective
     runs = (readable_record(record.path(number)) for number in range(len(record.jobs)))

@@ -1,7 +1,7 @@
-"""The launcher `hydra/launcher=slurm`: jobs are submitted with submitit, watched through squeue, and collected.
+"""The launcher `hydra/launcher=slurm`: submits jobs with submitit, watches them with squeue and collects the results.
 
-A job of Slurm is a process that works on the sweep in its directory, as any process that shares the directory does. So
-the sweep's record says how far it is, whoever reads it.
+A Slurm job is a process that works on the sweep in its directory, like any other process that shares the directory. Its
+progress is in the sweep's record.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bisum.runs.record import readable_record
 from bisum.runs.signals import Interrupted, interrupts
 from bisum.runs.sweep import OVER
 from bisum.sweeps.callbacks import Callbacks
-from bisum.sweeps.cluster import ending, import_submitit, states, submit
+from bisum.sweeps.cluster import end_state, import_submitit, states, submit
 from bisum.sweeps.display import best_score
 from bisum.sweeps.outcome import Outcome
 from bisum.sweeps.record import SweepRecord, is_open
@@ -31,32 +31,32 @@ from bisum.sweeps.search_report import report_end
 from bisum.sweeps.slurm_node import OnNode
 from bisum.sweeps.trials import Trials
 
-_LOOK = 5.0
-"""Seconds between two questions to Slurm, which serves a whole cluster."""
-_PAUSE = 0.5
-"""Seconds between two looks at the sweep's record."""
+_QUERY_INTERVAL = 5.0
+"""Seconds between queries to Slurm, which serves a whole cluster."""
+_READ_INTERVAL = 0.5
+"""Seconds between reads of the sweep's record."""
 _SEARCH = -1
-"""Stands for a search as a whole among the numbers of jobs."""
-_CHATTER = ("submitit ", "srun: ", "slurmstepd")
-"""What lines begin with that say nothing about a failure."""
+"""Number that represents a whole search among job numbers."""
+_IRRELEVANT = ("submitit ", "srun: ", "slurmstepd")
+"""Prefixes of output lines that do not explain a failure."""
 _SUBMISSION = ".submission"
-"""Lock of the submission of jobs, in the sweep's directory."""
+"""Lock held while jobs are submitted, in the sweep's directory."""
 _FOLDER = "slurm"
-"""Folder of what submitit writes, in the sweep's directory."""
+"""Folder of submitit's files, in the sweep's directory."""
 
 
 def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
-    """Submit the jobs that are left and that Slurm does not have yet; wait for all and compare them, or return at once.
+    """Submit the open jobs that Slurm does not have yet, then wait for all jobs and compare them, or return at once.
 
     Args:
         sweep: the checked jobs, or a search.
         config_dir: the folder of `--config-dir`.
 
     Returns:
-        0 if all jobs have finished, or if nobody waits for them; 1 if one failed, 128 + n if signal n ended the wait.
+        0 if all jobs have finished, or without waiting; 1 if one failed, 128 + n if signal n ended the wait.
 
     Raises:
-        UserError: Slurm or submitit is missing, Slurm refuses the jobs, or the sweep's directory cannot be used.
+        UserError: Slurm or submitit is missing, Slurm rejects the jobs, or the sweep's directory cannot be used.
     """
     options = slurm_options(sweep.composed.hydra)
     submitit = import_submitit()
@@ -73,7 +73,7 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
         callbacks.on_multirun_start(config=sweep.composed, config_name=command)
         try:
             try:
-                with waiting_lock(directory / _SUBMISSION):  # two processes would submit the same jobs
+                with waiting_lock(directory / _SUBMISSION):  # two processes could submit the same jobs
                     sweep_on_slurm.submit(submitit, config_dir)
             except UserError:
                 if record.is_new and not record.contents["slurm"]:
@@ -92,18 +92,18 @@ def run_on_slurm(sweep: Sweep, config_dir: str | None) -> int:
 
 
 class _SweepOnSlurm:
-    """A sweep whose jobs Slurm runs, as this process sees it."""
+    """This process's view of a sweep whose jobs run on Slurm."""
 
     def __init__(self, sweep: Sweep, record: SweepRecord, trials: Trials | None, options: SlurmOptions) -> None:
         self._sweep, self._record, self._trials, self._options = sweep, record, trials, options
-        self._said: dict[int, str] = {}
+        self._reported: dict[int, str] = {}
 
     def submit(self, submitit: Any, config_dir: str | None) -> None:
-        """Submit what Slurm does not have yet."""
+        """Submit the jobs that Slurm does not have yet."""
         live = self._live()
         wanted = self._wanted(live)
         if live:
-            self._say(f"> Slurm has {len(live)} job{'s' * (len(live) != 1)} of this sweep already")
+            self._print(f"> Slurm already has {len(live)} job{'s' * (len(live) != 1)} of this sweep")
         if not wanted:
             return
         directory = str(self._record.directory.absolute())
@@ -118,58 +118,60 @@ class _SweepOnSlurm:
                 record["slurm"] += [{"id": id_, "job": number} for id_, number in zip(ids, part, strict=True)]
             what = "job" if self._trials is None else "worker"
             several = f"{what}s, {parallel} at once," if len(ids) > 1 else what
-            self._say(f"> submitted {len(ids)} {several} to Slurm as {ids[0].partition('_')[0]}")
+            self._print(f"> submitted {len(ids)} {several} to Slurm as {ids[0].partition('_')[0]}")
 
     def leave(self) -> int:
-        """Show how far the sweep is, and how to come back to it."""
+        """Show the state of the sweep and the command that collects its results."""
         if not self._is_left():
             return report_end(self._record, self._trials)
         live = self._live()
         for number, entry in enumerate(self._record.jobs):
             has_begun = entry["status"] not in ("waiting", "interrupted")
             state = f" ({live[number]})" if number in live and not has_begun else ""
-            self._say(f"job {number}: {entry['status']}{state}{self._score(number)}")
-        self._say(f"> collect the results with: {resume_command(self._record.directory)}")
+            self._print(f"job {number}: {entry['status']}{state}{self._score(number)}")
+        self._print(f"> collect the results with: {resume_command(self._record.directory)}")
         return 0
 
     def wait(self) -> int | None:
-        """Wait until no job is left, and return the signal that ended the wait, if any; the jobs go on then."""
+        """Wait until no job is left, and return the signal that ended the wait, if any; the jobs keep running."""
         with interrupts() as state:
             try:
                 self._watch()
             except Interrupted:
-                self._say(f"> the jobs keep running; {resume_command(self._record.directory)} collects the results")
+                self._print(
+                    f"> the jobs keep running; collect the results with: {resume_command(self._record.directory)}"
+                )
                 return state.signal
         return None
 
     def _watch(self) -> None:
-        """Print what changes until no job is left, or until Slurm has none of the jobs that are."""
-        missing, gone, looked, live = set[int](), set[int](), -_LOOK, dict[Any, str]()
+        """Print changes until no job is left, or until Slurm has none of the remaining jobs."""
+        missing, gone, looked, live = set[int](), set[int](), -_QUERY_INTERVAL, dict[Any, str]()
         while self._is_left():
-            if time.monotonic() - looked >= _LOOK:
+            if time.monotonic() - looked >= _QUERY_INTERVAL:
                 looked = time.monotonic()
                 try:
                     live = self._live()
                     absent = self._absent(live)
-                    gone = missing & absent  # once, Slurm may lose sight of a job that is queued again
+                    gone = missing & absent  # a requeued job can be absent from one query
                     self._give_up(gone)
                     missing = absent
-                except UserError as error:  # its controller restarts, for instance
-                    self._say(f"> {error}; retrying")
-            self._tell_news(live)
+                except UserError as error:  # for instance, Slurm's controller restarts
+                    self._print(f"> {error}; retrying")
+            self._print_changes(live)
             if gone and not live:
                 break
-            time.sleep(_PAUSE)
-        self._tell_news({})
+            time.sleep(_READ_INTERVAL)
+        self._print_changes({})
 
     def _absent(self, live: Mapping[Any, str]) -> set[int]:
-        """Return the jobs that are left and that Slurm no longer has; for a search, of which any worker takes any."""
+        """Return the remaining jobs that Slurm no longer has; for a search, nothing while it has any worker."""
         if self._trials is None:
             return {number for number in self._open() if number not in live}
         return {_SEARCH, *self._open()} if not live else set()
 
     def _wanted(self, live: Mapping[int | None, str]) -> list[int | None]:
-        """Return the jobs to submit; None for each worker of a search, which takes any."""
+        """Return the jobs to submit; None stands for a worker of a search, which runs any job."""
         if self._trials is None:
             return [number for number in self._open() if number not in live]
         chosen = self._sweep.options.parallel
@@ -182,66 +184,64 @@ class _SweepOnSlurm:
         return (number for number, entry in enumerate(self._record.jobs) if is_open(entry, retries))
 
     def _is_left(self) -> bool:
-        """Return whether a job is to be run, or a trial to be chosen."""
+        """Return whether a job has to run or a trial has to be chosen."""
         is_search_open = self._trials is not None and not self._trials.is_over()
         return is_search_open or next(self._open(), None) is not None
 
     def _live(self) -> dict[Any, str]:
-        """Return the states of the sweep's jobs that Slurm has, by their numbers or, for workers, their ids."""
+        """Return the states of the sweep's jobs in Slurm by number or, for workers, by id."""
         submissions = {entry["id"]: entry["job"] for entry in self._record.contents["slurm"]}
         if not submissions:
             return {}
         known = states()
         return {(id_ if job is None else job): known[id_] for id_, job in submissions.items() if id_ in known}
 
-    def _tell_news(self, live: Mapping[Any, str]) -> None:
-        """Print what has changed since the last time, a line a job; `live` are the states of those that Slurm has."""
+    def _print_changes(self, live: Mapping[Any, str]) -> None:
+        """Print a line for each job that has changed since the last call; `live` are the states in Slurm."""
         for number, entry in enumerate(self._record.jobs):
             state = entry["status"]
             if state in ("waiting", "interrupted"):
                 state = live.get(number, state)
-            if self._said.get(number, "waiting") != state:
+            if self._reported.get(number, "waiting") != state:
                 why = f": {printable(str(entry['reason']))}" if state == "failed" else self._score(number)
-                self._say(f"job {number} {state}{why}")
-            self._said[number] = state
+                self._print(f"job {number} {state}{why}")
+            self._reported[number] = state
 
     def _score(self, number: int) -> str:
         return best_score(readable_record(self._record.path(number)), ", ")
 
     def _give_up(self, numbers: Set[int]) -> None:
-        """Record why jobs are left that Slurm no longer has."""
+        """Record the failure of remaining jobs that Slurm no longer has."""
         ids = {entry["job"]: entry["id"] for entry in self._record.contents["slurm"]}
         for number in sorted(numbers):
             id_ = str(ids.get(number, ids.get(None)))
             if number == _SEARCH:
-                complain(
-                    f"job {id_} of Slurm, which worked on this search, has ended{ending(id_)}{self._last_words(id_)}"
-                )
+                complain(f"Slurm job {id_}, a worker of this search, has ended{end_state(id_)}{self._last_output(id_)}")
             elif self._record.jobs[number]["status"] != "interrupted" and not self._record.is_elsewhere(number):
-                why = f"{ending(id_)}{self._last_words(id_)}"
-                reason = f"job {id_} of Slurm ended before it could record a reason{why}"
+                why = f"{end_state(id_)}{self._last_output(id_)}"
+                reason = f"Slurm job {id_} ended before it could record a reason{why}"
                 self._record.settle(number, Outcome("failed", reason), {})
 
-    def _last_words(self, id_: str | None) -> str:
-        """Return the end of what a job of Slurm has printed."""
+    def _last_output(self, id_: str | None) -> str:
+        """Return the last output line of a Slurm job."""
         logs = sorted((self._record.directory / _FOLDER).glob(f"{id_}_*_log.out"))
         printed = (line.strip() for log in logs for line in log.read_text("utf-8", "replace").splitlines())
-        lines = [line for line in printed if line and not line.startswith(_CHATTER)]
-        return f"; its last line: {printable(lines[-1])[:300]}" if lines else ""
+        lines = [line for line in printed if line and not line.startswith(_IRRELEVANT)]
+        return f"; last line of its output: {printable(lines[-1])[:300]}" if lines else ""
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._sweep.log != "quiet":
             Console().print(text, soft_wrap=True)
 
 
 def _check(sweep: Sweep, options: SlurmOptions) -> None:
-    """Refuse jobs that cannot run as they are on a node."""
+    """Refuse jobs that cannot run on a node."""
     for job in [sweep.example, *(sweep.jobs or ())]:
         if job.config.hardware.device == "gpu" and not options.gpus:
             raise UserError("hydra.launcher.gpus: hardware=gpu needs a GPU; add hydra.launcher.gpus=1")
         if masked := job.config.provenance.recorded.masked:
             key = ".".join(map(str, masked[0]))
             raise UserError(
-                f"{key}: holds a password, which would be written to a file for Slurm; give it as "
+                f"{key}: contains a password, which would be written to a file for Slurm; set "
                 f"'{key}=${{oc.env:VARIABLE}}' and export the variable"
             )

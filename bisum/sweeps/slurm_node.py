@@ -1,4 +1,4 @@
-"""What submitit runs on a node of a Slurm cluster; it is lightweight: a separate process does the work."""
+"""Callable that submitit runs on a Slurm node; it is lightweight, since a separate process does the work."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ class Slurm:
 
 
 class OnNode:
-    """A process that works on a sweep, as submitit calls it: pickled at submission, and again at a checkpoint."""
+    """submitit's callable for work on a sweep, pickled at submission and again at a checkpoint."""
 
     def __init__(self, directory: str, number: int | None, config_dir: str | None, given: Sequence[str]) -> None:
         """Describe the work.
 
         Args:
-            directory: the sweep's directory, on a file system that the node shares.
+            directory: the sweep's directory, on a shared file system.
             number: the job to run; None: any job of a search, one after the other.
             config_dir: the folder of `--config-dir`.
-            given: arguments that the sweep was resumed with.
+            given: the arguments with which the sweep was resumed.
         """
         self._arguments = directory, number, config_dir, given
 
     def __call__(self) -> int:
-        """Work, and return the exit code; exits with it unless it is 0, so that Slurm has it, too."""
+        """Work on the sweep; return 0, or exit with another code, so that Slurm also records it."""
         directory, number, config_dir, given = self._arguments
         arguments = [directory, "" if number is None else str(number), config_dir or "", *given]
         self._is_stopping = False
-        # Slurm sends the signal to all processes of a job. It is blocked for the other one, which inherits that, and
-        # for this one until its handler can reach the other.
+        # Slurm sends the signal to all processes of a job. It is blocked in the child, which inherits the mask, and in
+        # this process until its handler can reach the child.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-        # Only the other process holds the write end, so a read returns once it has ended. Popen.wait would not do: the
-        # handler, in the same thread, would wait for its lock.
+        # Only the child holds the write end, so a read returns when it ends. Popen.wait would deadlock: the handler, in
+        # the same thread, would wait for its lock.
         self._ended, end = os.pipe()
         command = [sys.executable, "-P", "-m", "bisum.cli.worker", *arguments]
         self._process = subprocess.Popen(command, pass_fds=[end])
@@ -50,10 +50,10 @@ class OnNode:
         return 0
 
     def checkpoint(self) -> Any:
-        """Let the work stop where it can be resumed, and return what is queued again; submitit calls it on a signal."""
+        """Stop the work where it can be resumed, and return the job to requeue; submitit calls this on a signal."""
         from submitit.helpers import DelayedSubmission
 
-        if not self._is_stopping:  # Slurm may send the signal twice, and a second request would end the work at once
+        if not self._is_stopping:  # Slurm can send the signal twice, and a second request would end the work at once
             self._is_stopping = True
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Optuna's study of a search: where its trials are kept, and what chooses and ends them.
+"""Optuna's study of a search: storage, samplers and trials.
 
 Trials are created with ask and closed with tell, Optuna's interface for programs that run trials themselves. Optuna's
 heartbeats do not work with this interface; the run directory shows whether a trial is still running.
@@ -26,25 +26,25 @@ from bisum.config.search import Choice, Dimension
 from bisum.errors import UserError, one_line, without_secrets
 
 JOURNAL = "optuna.journal"
-"""Name of the file that holds the trials, in the sweep's directory."""
+"""Name of the file of trials in the sweep's directory."""
 Direction: TypeAlias = Literal["maximize", "minimize"]
 _JOB = "job"
-"""Attribute of a trial: the sweep and the number of its job."""
+"""Attribute of a trial: its sweep and job number."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class _Lock:
-    """A lock on the journal that the system releases when its process ends, however it ends."""
+    """A lock on the journal; the system releases it even if the process is killed."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
         self._lock = journal.with_name(f".{journal.name}.lock")
 
     def acquire(self) -> bool:
-        """Wait for the lock, and remove a last line that a power cut or a full disk has cut off.
+        """Wait for the lock, and remove a last line truncated by a power failure or a full disk.
 
-        Optuna could not read that line, nor, once another line follows on it, the rest of the journal.
+        Optuna cannot read such a line or, once another line is appended to it, the rest of the journal.
         """
         self._file = self._lock.open("a+")
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -56,7 +56,7 @@ class _Lock:
         return True
 
     def release(self) -> None:
-        """Release it."""
+        """Release the lock."""
         self._file.close()
 
 
@@ -66,34 +66,34 @@ def open_storage(place: str) -> BaseStorage:
     Raises:
         UserError: it cannot be used.
     """
-    with _translated(place):
+    with _storage_errors(place):
         if "://" in place:
             return get_storage(place)
         lock = _Lock(Path(place))
-        lock.acquire()  # which mends the file
+        lock.acquire()  # which repairs the file
         lock.release()
         return JournalStorage(JournalFileBackend(place, lock_obj=lock))  # type: ignore[arg-type]  # only its methods
 
 
 @contextmanager
-def _translated(place: str) -> Iterator[None]:
-    """Raise `UserError` for whatever a storage and its driver raise."""
+def _storage_errors(place: str) -> Iterator[None]:
+    """Raise `UserError` for any error of a storage or its driver."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
         where = f"search.storage: '{without_secrets(place)}'" if "://" in place else f"'{place}'"
-        said = without_secrets(one_line(error))[:300]
+        message = without_secrets(one_line(error))[:300]
         if isinstance(error, ImportError):
-            said = f"{said} (for postgresql: pip install psycopg2-binary)"
+            message = f"{message} (for postgresql: pip install psycopg2-binary)"
         if "://" not in place and isinstance(error, ValueError | KeyError | TypeError):
-            said = "the file is damaged; remove it: resuming the search restores its trials from the runs"
-        raise UserError(f"{where} cannot be used: {said}") from error
+            message = "the file is damaged; remove it, and resuming the search restores its trials from the runs"
+        raise UserError(f"{where} cannot be used: {message}") from error
 
 
 class Study:
-    """A study; `ask` and `again` are called under the lock of the sweep's record.
+    """A study; `ask` and `retry` are called under the lock of the sweep's record.
 
     All methods raise `UserError` if the storage fails.
     """
@@ -113,17 +113,17 @@ class Study:
             place: URL of a database, or path of a journal file.
             name: name of the study in it.
             options: the settings of the search.
-            space: what is searched.
+            space: the search space.
             directions: maximize or minimize, for each objective.
-            described: what makes the search this one, which all processes that share the study must agree on.
+            described: identity of the search, equal in all processes that share the study.
 
         Raises:
-            UserError: the storage cannot be opened, or the study is another search's.
+            UserError: the storage cannot be opened, or the study belongs to another search.
         """
         self._options, self._space, self._place = options, space, place
         storage = open_storage(place)
-        with _translated(place), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optuna calls the names of metrics experimental
+        with _storage_errors(place), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna warns that metric names are experimental
             self.study = optuna.create_study(
                 storage=storage, study_name=name, directions=[*directions], load_if_exists=True
             )
@@ -132,50 +132,57 @@ class Study:
                 self.study.set_user_attr("bisum", dict(described))
             self.study.set_metric_names(options.objectives)
         if known not in (None, described):
-            raise UserError(f"search.study: '{name}' belongs to another search; name another study")
+            raise UserError(f"search.study: '{name}' belongs to another search; choose another name")
 
     def ask(self, *, at_random: bool = False) -> tuple[int, dict[str, Any]]:
-        """Create a trial; return its number and values, which depend on the seed, its number and the trials before."""
-        with _translated(self._place):
+        """Create a trial; return its number and values, which depend on the seed, the number and earlier trials."""
+        with _storage_errors(self._place):
             self.study.sampler = self._sampler(0, at_random)
             trial = self.study.ask()
             self.study.sampler = self._sampler(trial.number, at_random)
-            # Trial has no public method that takes a distribution.
-            return trial.number, {key: trial._suggest(key, of) for key, of in self._distributions().items()}
+            # Trial has no public method that accepts a distribution.
+            return trial.number, {
+                key: trial._suggest(key, distribution) for key, distribution in self._distributions().items()
+            }
 
     def restore(self, values: Mapping[str, Any], job: str, directory: str) -> int:
-        """Create a trial of a job whose own is missing, and return its number."""
+        """Create a trial for a job whose trial is missing, and return its number."""
         attributes = {_JOB: job, "directory": directory}
         return self._add(dict(values), self._distributions(), attributes, {}, {})
 
     def assign(self, number: int, job: str, directory: str) -> None:
-        """Note the job of a trial, and where it runs."""
-        with _translated(self._place):
+        """Record the job of a trial and the directory of its sweep."""
+        with _storage_errors(self._place):
             trial_id = self.trial(number)._trial_id
             self.study._storage.set_trial_user_attr(trial_id, _JOB, job)
             self.study._storage.set_trial_user_attr(trial_id, "directory", directory)
 
-    def again(self, number: int) -> int:
-        """Create a trial for another try of a job whose trial has failed, and return its number."""
-        with _translated(self._place):
+    def retry(self, number: int) -> int:
+        """Create a trial for the retry of a job whose trial has failed, and return its number."""
+        with _storage_errors(self._place):
             trial = self.trial(number)
-            of = trial.distributions
-            return self._add(trial.params, of, trial.user_attrs, trial.system_attrs, trial.intermediate_values)
+            return self._add(
+                trial.params,
+                trial.distributions,
+                trial.user_attrs,
+                trial.system_attrs,
+                trial.intermediate_values,
+            )
 
     def tell(self, number: int, values: Sequence[float] | None, state: TrialState) -> None:
-        """Close a trial, unless it is closed."""
-        with _translated(self._place):
+        """Close a trial, unless it is already closed."""
+        with _storage_errors(self._place):
             if not self.trial(number).state.is_finished():
-                self.study.sampler = RandomSampler()  # a grid's would end a loop of Optuna's, which there is not
+                self.study.sampler = RandomSampler()  # a grid sampler would try to stop Optuna's own loop
                 self.study.tell(number, values, state=state)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials."""
-        with _translated(self._place):
+        with _storage_errors(self._place):
             return self.study.get_trials(deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
-        """Return a trial; raises `UserError` if there is none of that number."""
+        """Return a trial; raises `UserError` if it does not exist."""
         try:
             return self.trials()[number]
         except IndexError as error:
@@ -183,18 +190,18 @@ class Study:
 
     @staticmethod
     def job(trial: FrozenTrial) -> str:
-        """Return the sweep and the number of a trial's job, as `SWEEP/NUMBER`; "" if it has none."""
+        """Return a trial's sweep and job number as `SWEEP/NUMBER`; "" if it has no job."""
         return str(trial.user_attrs.get(_JOB, ""))
 
     def unassigned(self) -> list[FrozenTrial]:
-        """Return the open trials of no job: their process ended before it could record one."""
-        with _translated(self._place):
+        """Return the open trials without a job, whose process ended before it recorded one."""
+        with _storage_errors(self._place):
             running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             return [trial for trial in running if _JOB not in trial.user_attrs]
 
     def best(self) -> list[FrozenTrial]:
-        """Return the best trial, or for two objectives those that no other one beats in both."""
-        with _translated(self._place):
+        """Return the best trial or, for two objectives, the Pareto front."""
+        with _storage_errors(self._place):
             if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
                 return []
             return list(self.study.best_trials) if len(self.study.directions) > 1 else [self.study.best_trial]
@@ -208,7 +215,7 @@ class Study:
         intermediate_values: dict[int, float],
     ) -> int:
         """Create an open trial, and return its number."""
-        with _translated(self._place):
+        with _storage_errors(self._place):
             created = create_trial(
                 state=TrialState.RUNNING,
                 params=params,
@@ -221,19 +228,19 @@ class Study:
             return max(other.number for other in self.trials() if self.job(other) == user_attrs[_JOB])
 
     def _distributions(self) -> dict[str, BaseDistribution]:
-        """Return the dimensions of the space as Optuna has them."""
+        """Return the search space as Optuna's distributions."""
         found: dict[str, BaseDistribution] = {}
-        for key, of in self._space.items():
-            if isinstance(of, Choice):
-                found[key] = CategoricalDistribution([*of.arguments])
-            elif of.is_whole:
-                found[key] = IntDistribution(int(of.low), int(of.high), log=of.is_log)
+        for key, dimension in self._space.items():
+            if isinstance(dimension, Choice):
+                found[key] = CategoricalDistribution([*dimension.arguments])
+            elif dimension.is_whole:
+                found[key] = IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
             else:
-                found[key] = FloatDistribution(of.low, of.high, log=of.is_log)
+                found[key] = FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
         return found
 
     def _sampler(self, number: int, at_random: bool) -> BaseSampler:
-        """Return the sampler for a trial, with a seed that depends on its number: any process draws the same values."""
+        """Return the sampler of a trial, seeded by its number, so that all processes draw the same values."""
         options = self._options
         seed = (options.seed * 1_000_003 + number) % 2**32
         if at_random or options.sampler == "random":

@@ -1,4 +1,4 @@
-"""The trials of a search as jobs of its sweep: asked for, begun, and reported to Optuna when their runs have ended."""
+"""The trials of a search as jobs of its sweep: chosen by Optuna, run, and reported back to it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bisum.sweeps.record import SweepRecord
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-_MOST_REPEATS = 10
-"""Trials in a row that compute what a job has computed, after which values are drawn at random instead."""
-_MOST_DRAWS = 50
-"""Such trials in a row after which the space counts as exhausted."""
+_MAX_REPEATS = 10
+"""Repeated combinations in a row after which values are drawn at random."""
+_MAX_DRAWS = 50
+"""Repeated combinations in a row after which the space counts as exhausted."""
 
 
 def check_optuna(search: Search) -> None:
@@ -42,13 +42,13 @@ def check_optuna(search: Search) -> None:
 
 
 class Trials:
-    """The trials of a search, seen by a process that works on its sweep."""
+    """The trials of a search, for a process that works on its sweep."""
 
     def __init__(self, sweep: Sweep, record: SweepRecord) -> None:
         """Open the study.
 
         Raises:
-            UserError: its storage cannot be opened, or it holds another search.
+            UserError: its storage cannot be opened, or contains another search.
         """
         from bisum.sweeps.study import JOURNAL, Study
 
@@ -60,22 +60,22 @@ class Trials:
         self.place = options.storage or str(record.directory.absolute() / JOURNAL)
         self._directory = str(record.directory.absolute())
         self._known_elsewhere = 0
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         directions = [direction(config, name) for name in options.objectives]
         self.study = Study(self.place, self._name, options, self.search.space, directions, described["described"])
 
     @property
     def total(self) -> int:
-        """Jobs that this sweep has, or will have if no other sweep shares its study."""
+        """Number of jobs of this sweep at its end; other sweeps that share its study can reduce it."""
         jobs = len(self._record.jobs)
         return jobs if self._has_all(jobs) else max(jobs, self.search.options.trials - self._elsewhere())
 
     def is_over(self) -> bool:
-        """Return whether there will be no further trials."""
+        """Return whether no further trials will be added."""
         return self.total <= len(self._record.jobs)
 
     def reconcile(self) -> None:
-        """Report to Optuna what it missed: runs that have ended, and trials whose process ended before a job began."""
+        """Report missed events to Optuna: ended runs, and trials whose process ended before a job began."""
         from optuna.trial import TrialState
 
         with self._record.locked() as record:
@@ -85,7 +85,7 @@ class Trials:
                 for trial in self.study.trials()
                 if self.study.job(trial).startswith(f"{self._id}/") and trial.number not in known
             ]
-            if self.search.options.storage is None:  # in a database, it may be one of another process
+            if self.search.options.storage is None:  # in a database, another process can own it
                 lost += self.study.unassigned()
             for trial in lost:
                 self.study.tell(trial.number, None, TrialState.FAIL)
@@ -98,26 +98,26 @@ class Trials:
                     self.tell(number, entry["status"])
 
     def next(self) -> int | None:
-        """Add the job of another trial to the record, and return its number; None if the search is over for now."""
+        """Add a job for another trial to the record, and return its number; None if there is none for now."""
         if self.is_over():
             return None
         try:
             with self._record.locked() as record:
                 chosen = self._choose(record)
                 return None if chosen is None else self._record.add(*chosen)
-        except UserError as error:  # a database that cannot be reached; the next look may find it
-            self._say(str(error))
+        except UserError as error:  # an unreachable database; the next call can succeed
+            self._report_once(str(error))
             return None
 
     def begin(self, number: int) -> Trial | None:
-        """Return the trial that a job reports to, a new one if its last has failed; None if it reports to none."""
+        """Return the trial of a job, a new one if its last has failed; None if the search cannot prune."""
         with self._record.locked() as record:
             entry = record["jobs"][number]
             try:
                 if self.study.trial(entry["trial"]).state.is_finished():
-                    entry["trial"] = self.study.again(entry["trial"])
+                    entry["trial"] = self.study.retry(entry["trial"])
             except UserError as error:
-                self._say(f"job {number}: {error}")
+                self._report_once(f"job {number}: {error}")
         options = self.search.options
         if len(options.objectives) > 1:
             return None
@@ -133,8 +133,8 @@ class Trials:
             with self._record.locked() as record:
                 entry = record["jobs"][number]
                 state = self.study.trial(entry["trial"]).state
-                if state == TrialState.FAIL and values:  # another process took it for lost
-                    entry["trial"] = self.study.again(entry["trial"])
+                if state == TrialState.FAIL and values:  # another process considered it lost
+                    entry["trial"] = self.study.retry(entry["trial"])
                 elif state.is_finished():
                     return
                 if status == "pruned":
@@ -142,15 +142,15 @@ class Trials:
                     return
                 self.study.tell(entry["trial"], values, TrialState.COMPLETE if values else TrialState.FAIL)
         except UserError as error:
-            self._say(f"job {number}: {error}; resuming the search reports its scores")
+            self._report_once(f"job {number}: {error}; resuming the search reports its scores")
             return
         if status == "finished" and values is None:
             complain(
-                f"job {number}: its run has no value of {' and '.join(objectives)}; the search counts it as failed"
+                f"job {number}: its run has no value for {' and '.join(objectives)}; the search counts it as failed"
             )
 
     def name(self, trial: FrozenTrial) -> str:
-        """Return the number of a trial's job, with the directory of its sweep if that is another one."""
+        """Return the number of a trial's job, with the directory of its sweep if it is a different one."""
         sweep, _, number = self.study.job(trial).partition("/")
         return number if sweep == self._id else f"{number} in {trial.user_attrs['directory']}"
 
@@ -165,65 +165,65 @@ class Trials:
         return self._has_all(len(self._record.jobs))
 
     def label(self, number: int) -> str:
-        """Return the values of a trial in brief: numbers with four significant digits."""
+        """Return the values of a trial as a short label, numbers with four significant digits."""
         arguments = [argument.partition("=") for argument in self._record.jobs[number]["arguments"]]
-        return " ".join(f"{key}={_brief(value)}" for key, _, value in arguments if key in self.search.space)
+        return " ".join(f"{key}={_short_value(value)}" for key, _, value in arguments if key in self.search.space)
 
     def _choose(self, record: dict[str, Any]) -> tuple[Job, int, dict[str, Any]] | None:
-        """Ask for a trial that no job has computed yet."""
+        """Return the job, trial and values of a combination that no job has computed yet."""
         from optuna.trial import TrialState
 
         before = {entry["signature"] for entry in record["jobs"]}
         folders = {entry["folder"] for entry in record["jobs"]}
         number = len(record["jobs"])
-        for draw in range(_MOST_DRAWS):
-            if self.is_over():  # by what another process has added
+        for draw in range(_MAX_DRAWS):
+            if self.is_over():  # because another process has added jobs
                 return None
-            trial, values = self.study.ask(at_random=draw >= _MOST_REPEATS)
+            trial, values = self.study.ask(at_random=draw >= _MAX_REPEATS)
             try:
                 job = self.search.job(values, number)
             except UserError as error:
-                self._say(f"trial {trial}: {error}")
+                self._report_once(f"trial {trial}: {error}")
             else:
                 if job.folder in folders:
-                    self._say(
-                        f"hydra.sweep.subdir: '{job.folder}' is the same for several jobs; trial {trial} is left out"
+                    self._report_once(
+                        f"hydra.sweep.subdir: '{job.folder}' is the same for several jobs; trial {trial} is skipped"
                     )
                 elif signature_of(job) not in before:
                     self.study.assign(trial, f"{self._id}/{number}", self._directory)
                     return job, trial, values
             self.study.tell(trial, None, TrialState.FAIL)
         record["search"]["is_exhausted"] = True
-        complain(f"{_MOST_DRAWS} draws found no new combination of values; the search ends")
+        complain(f"{_MAX_DRAWS} draws found no new combination of values; the search ends")
         return None
 
     def _elsewhere(self) -> int:
-        """Return how many jobs of other sweeps share the study, as far as the storage can be read."""
+        """Return the last known number of jobs of other sweeps that share the study."""
         if self.search.options.storage is None:
             return 0
         try:
             jobs = {self.study.job(trial) for trial in self.study.trials()}
             self._known_elsewhere = sum(bool(job) and not job.startswith(f"{self._id}/") for job in jobs)
         except UserError as error:
-            self._say(str(error))
+            self._report_once(str(error))
         return self._known_elsewhere
 
     def _has_all(self, jobs: int) -> bool:
-        """Return whether the jobs are all combinations of listed values, or all that were found."""
+        """Return whether the jobs cover all combinations of listed values, or the space is exhausted."""
         counts = [
             len(found.arguments) if isinstance(found, Choice) else math.inf for found in self.search.space.values()
         ]
         return jobs >= math.prod(counts) or bool(self._record.contents["search"]["is_exhausted"])
 
-    def _say(self, problem: str) -> None:
+    def _report_once(self, problem: str) -> None:
         """Report a problem, once."""
-        if problem not in self._said:
-            self._said.add(problem)
+        if problem not in self._reported:
+            self._reported.add(problem)
             complain(problem)
 
 
 def direction(config: Config, name: str) -> Literal["maximize", "minimize"]:
-    """Return Optuna's name of the direction of an objective, whose configuration is checked."""
+    """Return Optuna's direction for an objective of a checked configuration."""
     best = config.trainer.best_metric if name == AUTO else name
     score = None if best == AUTO else config.score_of(split_score_name(best)[0])
     return "minimize" if score is not None and score.higher_is_better is False else "maximize"
@@ -238,8 +238,8 @@ def values_of(run: Mapping[str, Any], objectives: Sequence[str]) -> list[float] 
     return values if len(values) == len(objectives) else None
 
 
-def _brief(value: str) -> str:
-    """Return a number with four significant digits, and any other value as it is."""
+def _short_value(value: str) -> str:
+    """Return a number with four significant digits, and other values unchanged."""
     try:
         return f"{float(value):.4g}" if "." in value or "e" in value else value
     except ValueError:

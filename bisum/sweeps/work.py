@@ -1,4 +1,4 @@
-"""A job that is due, and its execution as the sweep sees it."""
+"""A claimed job, and the interface of its execution."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from bisum.config.provenance import Trial
 
 @dataclass(frozen=True)
 class Work:
-    """A job that this process is to run now."""
+    """A job claimed by this process."""
 
     number: int
     job: Job
     directory: Path
     """Its run directory."""
     claim: TextIO
-    """The lock of the job."""
+    """Lock of the job."""
     resumes: bool
-    """Whether it continues a training."""
+    """Whether the job continues a training."""
     threads: int | None
-    """Threads that it began with, or that the other jobs of the sweep use; None: not settled."""
+    """Threads that the job began with, or those of the other jobs; None: not fixed."""
     trial: Trial | None
-    """The trial that the job reports to, if any."""
+    """Trial that the job reports to, if any."""
     fingerprint: str | None
-    """Fingerprint of the rows that another job with the same data has used, if any."""
+    """Fingerprint of the rows used by another job with the same data, if any."""
 
 
 class Execution(Protocol):
-    """A job that runs."""
+    """A running job."""
 
     def poll(self) -> int | None:
-        """Return the exit code, negative for the signal that killed it; None while it runs."""
+        """Return the exit code, negative for a signal that killed it; None while it runs."""
 
     def stop(self, number: int, *, at_once: bool = False) -> None:
-        """Ask the job to save a checkpoint and stop, as the signal `number` does; `at_once`: without a checkpoint."""
+        """Ask the job to save a checkpoint and stop, like signal `number`; `at_once`: without a checkpoint."""
 
     def kill(self) -> None:
-        """End it."""
+        """Kill the job."""
 
 
 class Launch(Protocol):
-    """A function that starts jobs."""
+    """Function that starts jobs."""
 
-    def __call__(self, work: Work, place: int) -> Execution:
-        """Start a job in one of the places for jobs that run at once, numbered from 0."""
+    def __call__(self, work: Work, slot: int) -> Execution:
+        """Start a job in a slot; slots for concurrent jobs are numbered from 0."""

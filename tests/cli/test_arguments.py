@@ -1,4 +1,4 @@
-"""How a command line is taken apart: command, RUNs, FILEs, settings and TEXTs."""
+"""Parsing of a command line: command, RUNs, FILEs, settings and TEXTs."""
 
 import os
 import re
@@ -45,7 +45,7 @@ NAMES = [
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The current folder, in which each of the names is a file or, if it ends so, a folder."""
+    """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,17 +56,17 @@ def summarize() -> Composer:
 
 
 def given(composer: Composer, key: str, arguments: list[str]):
-    """Return what a key is, once Hydra and OmegaConf have read the arguments."""
+    """Return the value of a key after Hydra and OmegaConf have read the arguments."""
     return composer.compose(composer.parse(parse(arguments).arguments))[key]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "x=1"])
-def test_a_run_of_any_name_reaches_the_configuration_as_it_is(name, folder, summarize):
+def test_run_of_any_name_reaches_the_configuration_unchanged(name, folder, summarize):
     (folder / name).mkdir(parents=True, exist_ok=True)
     assert given(summarize, "run", ["summarize", name]) == name
 
 
-def test_files_of_any_name_reach_the_configuration_as_they_are(folder, summarize, write):
+def test_files_of_any_name_reach_the_configuration_unchanged(folder, summarize, write):
     names = [name for name in NAMES if name and not name.startswith(("/", ".", "~")) and not name.endswith("/")]
     for name in names:
         write(folder / name, "")
@@ -74,7 +74,7 @@ def test_files_of_any_name_reach_the_configuration_as_they_are(folder, summarize
     assert given(summarize, "run", ["summarize", *names[:3], "gpt2"]) == "gpt2"
 
 
-def test_the_jobs_of_several_runs_are_one_each():
+def test_each_run_becomes_a_job():
     line = parse(["evaluate", *NAMES[:8], "seed=1"])
     assert line.multirun
     composer = Composer("evaluate")
@@ -84,7 +84,7 @@ def test_the_jobs_of_several_runs_are_one_each():
     assert not parse(["evaluate", "a", "seed=1"]).multirun
 
 
-def test_a_setting_is_one_whatever_lies_in_the_folder(folder, write):
+def test_known_keys_are_settings_even_if_files_have_their_names(folder, write):
     write(folder / "seed=1", "")
     write(folder / "lr=1.txt", "")
     arguments = parse(["summarize", "seed=1", "+model.prefix=a", "hydra/launcher=basic", "lr=1.txt"]).arguments
@@ -92,13 +92,13 @@ def test_a_setting_is_one_whatever_lies_in_the_folder(folder, write):
     assert parse(["evaluate", "~filter.length", "nothing=1"]).arguments == ["~filter.length", "nothing=1"]
 
 
-def test_options_and_settings_may_come_before_the_command():
+def test_options_and_settings_can_precede_the_command():
     line = parse(["--config-dir", "mine", "seed=1", "evaluate", "a/b", "evaluate"])
     assert (line.named, line.config_dir) == ("evaluate", "mine")
     assert line.arguments == ["run=a/b,'evaluate'", "seed=1"]
 
 
-def test_what_stands_after_two_dashes_is_text_as_it_is():
+def test_arguments_after_two_dashes_are_literal_texts():
     texts = ["${x}", "-m", "--help", "", "--", "seed=1", "~x", " two  blanks ", "--version", "-sc"]
     line = parse(["summarize", "gpt2", "language=es", "--", *texts])
     assert line.texts == texts
@@ -108,35 +108,35 @@ def test_what_stands_after_two_dashes_is_text_as_it_is():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--package", "model"], "--package: needs --cfg job"),
         (["baseline", "-p", "model"], "--package: needs --cfg job"),
         (["--resolve"], "--resolve: needs --cfg job"),
         (["-m", "--resolve", "seed=1,2"], "--resolve: needs --cfg job"),
-        (["--info", "-m"], "--info: explains the configuration of one job; leave out -m"),
-        (["--info", "--cfg", "job"], "--info and --cfg: give one of the two"),
-        (["--", "x"], "bisum train takes no texts after '--'; bisum summarize does"),
-        (["evaluate", "a", "--"], "bisum evaluate takes no texts after '--'"),
-        (["baseline", "run"], "bisum baseline takes no 'run'"),
-        (["seed=1", "extra"], "no command 'extra'"),
-        (["train", "extra"], "bisum train takes no 'extra'"),
-        (["evaluate", "a", "run=b"], "'a' and 'run=b': give run once"),
-        (["summarize", "-", "files=[b]"], "'-' and 'files=[b]': give files once"),
-        (["summarize", "a/b", "."], "bisum summarize takes one RUN, not 'a/b' and '.'"),
-        (["summarize", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
-        (["summarize", "A small game."], "there is no file 'A small game.' (texts come after --)"),
-        (["summarize", "a/b", "notes.txt"], "there is no file 'notes.txt' (texts come after --)"),
-        (["summarize", ".", "word " * 2000], f"there is no file '{'word ' * 12}...' (texts come after --)"),
+        (["--info", "-m"], "--info: explains a single job; drop -m"),
+        (["--info", "--cfg", "job"], "--info: cannot be combined with --cfg; drop one"),
+        (["--", "x"], "bisum train accepts no texts after '--'; use bisum summarize"),
+        (["evaluate", "a", "--"], "bisum evaluate accepts no texts after '--'"),
+        (["baseline", "run"], "unexpected argument 'run' for bisum baseline"),
+        (["seed=1", "extra"], "unknown command 'extra'"),
+        (["train", "extra"], "unexpected argument 'extra' for bisum train"),
+        (["evaluate", "a", "run=b"], "'a' and 'run=b': both set run; drop one"),
+        (["summarize", "-", "files=[b]"], "'-' and 'files=[b]': both set files; drop one"),
+        (["summarize", "a/b", "."], "bisum summarize accepts one RUN, not 'a/b' and '.'"),
+        (["summarize", "notes.txt"], "'notes.txt': no such file; put texts after --"),
+        (["summarize", "A small game."], "'A small game.': no such file; put texts after --"),
+        (["summarize", "a/b", "notes.txt"], "'notes.txt': no such file; put texts after --"),
+        (["summarize", ".", "text " * 2000], f"'{'text ' * 12}...': no such file; put texts after --"),
     ],
 )
-def test_words_that_do_not_fit_are_refused_in_one_line(arguments, said):
-    with pytest.raises(UserError, match=re.escape(said)) as raised:
+def test_misplaced_arguments_are_refused_in_one_line(arguments, message):
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
         parse(arguments)
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_parsing_leaves_hydra_only_what_is_hydras(monkeypatch):
+def test_parsing_leaves_only_overrides_for_hydra(monkeypatch):
     monkeypatch.setenv(ALLOW_VARIABLE, "earlier")
     line = parse(["baseline", "-m", "split=test", "allow_targets=[mine,'yours']", "~filter", "seed=1,2"])
     assert line.named == "baseline"

@@ -1,4 +1,4 @@
-"""TAB, pressed in real shells, and what is offered where."""
+"""TAB completion in real shells, and the candidates at each position."""
 
 import os
 import re
@@ -32,7 +32,7 @@ FLAGS = ["-m", *(option.name for option in OPTIONS)]
 
 @pytest.fixture
 def offered(monkeypatch):
-    """Return the arguments that are offered at the end of a line, as zsh is told of them."""
+    """Return the arguments offered at the end of a line, in zsh's protocol."""
 
     def arguments(line: str) -> list[str]:
         monkeypatch.setenv("COMP_LINE", line)
@@ -90,17 +90,17 @@ def offered(monkeypatch):
         ("bisum summarize a b -- la", []),
     ],
 )
-def test_what_is_offered(offered, line, arguments):
+def test_candidates(offered, line, arguments):
     assert offered(line) == arguments
 
 
-def test_groups_commands_and_keys_are_offered_first_and_parts_never(offered):
+def test_groups_commands_and_keys_are_offered_but_no_base_files(offered):
     arguments = offered("bisum ")
     assert {*COMMANDS, "model=", "trainer.", "seed=", "resume="} <= set(arguments)
     assert not any("=_" in argument or argument.startswith("_") for argument in [*arguments, *offered("bisum model=")])
 
 
-def test_folders_of_ones_own_and_files_are_offered(offered, tmp_path, monkeypatch, write):
+def test_user_folders_and_files_are_offered(offered, tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "mine/model/mylab.yaml", "# Mine.\ndefaults: [tiny]\n")
     write(tmp_path / "data/json/x.json", "")
@@ -112,7 +112,7 @@ def test_folders_of_ones_own_and_files_are_offered(offered, tmp_path, monkeypatc
     assert offered(f"bisum resume={tmp_path}/mi") == [f"resume={tmp_path}/mine/"]
 
 
-def test_runs_and_files_are_offered_to_the_commands_that_take_them(offered, tmp_path, monkeypatch, write):
+def test_runs_and_files_are_offered_to_commands_that_accept_them(offered, tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "outputs/today/run.json", "{}")
     write(tmp_path / "ouija.txt", "")
@@ -125,7 +125,7 @@ def test_runs_and_files_are_offered_to_the_commands_that_take_them(offered, tmp_
     assert {"outputs/", "ouija.txt", "model=", "language=", "files=", "generation."} <= set(arguments)
 
 
-def test_bash_is_given_what_stands_after_the_last_break_of_a_word(monkeypatch):
+def test_bash_receives_the_part_after_the_last_word_break(monkeypatch):
     monkeypatch.setenv("COMP_BREAKS", " \t\n\"'><=;|&(:")
     for line, arguments in {
         "bisum trainer=": ["accelerate ", "seq2seq_trainer "],
@@ -137,7 +137,7 @@ def test_bash_is_given_what_stands_after_the_last_break_of_a_word(monkeypatch):
         assert answer(["-sc", "query=bash"]).splitlines() == arguments
 
 
-def test_another_request_is_refused(call_bisum, one_line):
+def test_unknown_request_is_refused(call_bisum, one_line):
     assert "install=bash, install=zsh, install=fish, not 'install=tcsh'" in one_line(call_bisum("-sc", "install=tcsh"))
 
 
@@ -160,7 +160,7 @@ def test_tab_in_a_real_shell(shell, program, tmp_path):
     )
     child.sendline(f"{install.format(program)}; echo rea''dy")
     child.expect("ready")
-    time.sleep(1)  # zsh and fish throw away what is typed before their prompt
+    time.sleep(1)  # zsh and fish discard input typed before their prompt
     for typed, completed in {
         "base": "baseline",
         "trainer=acc": "trainer=accelerate",

@@ -26,7 +26,7 @@ SHORT = ["model.max_summary_tokens=8", "generation.num_beams=1"]
 
 @pytest.fixture
 def lab(tmp_path, write):
-    """A corpus whose every text is evil, in a file of an evil name, and the arguments that read it."""
+    """Arguments that read a corpus of evil texts, in a file with an evil name."""
     rows = [
         {
             "id": f"{EVIL}{number}",
@@ -48,7 +48,7 @@ def clean(*texts):
         assert not found, text[max(0, found.start() - 80) : found.end() + 20]
 
 
-def test_a_pipe_and_the_log_get_what_the_document_says_and_no_more(call_bisum, lab, tmp_path):
+def test_pipe_and_log_receive_text_without_control_sequences(call_bisum, lab, tmp_path):
     for command, arguments in {"train": SMALL, "evaluate": SHORT, "baseline": []}.items():
         done = call_bisum(command, *lab, *arguments, f"hydra.run.dir={command}")
         assert done.code == 0, done.err
@@ -59,7 +59,7 @@ def test_a_pipe_and_the_log_get_what_the_document_says_and_no_more(call_bisum, l
             assert "A cat sleeps on the roof" in done.out
 
 
-def test_an_exploration_is_clean_in_every_file(call_bisum, lab, tmp_path):
+def test_exploration_is_clean_in_every_file(call_bisum, lab, tmp_path):
     arguments = ["explore.samples=6", "filter=[length]", "filter.length.min_document_words=100", "hydra.run.dir=run"]
     done = call_bisum("explore", *lab, *arguments)
     assert done.code == 0, done.err
@@ -71,7 +71,7 @@ def test_an_exploration_is_clean_in_every_file(call_bisum, lab, tmp_path):
         clean(svg.read_text("utf-8"))
 
 
-def test_summaries_are_clean_and_as_json_still_whole(call_bisum, lab):
+def test_summaries_are_clean_and_json_keeps_the_whole_document(call_bisum, lab):
     done = call_bisum("summarize", *lab, *SHORT, "split=test", f"ids=['{EVIL}3']")
     assert done.code == 0, done.err
     clean(done.out, done.err)
@@ -121,7 +121,7 @@ def own(tmp_path, write):
 
 
 @pytest.mark.timeout(180)
-def test_a_terminal_gets_the_sequences_of_its_bars_and_none_of_a_document(lab, own, tmp_path):
+def test_terminal_receives_sequences_of_bars_but_none_of_documents(lab, own, tmp_path):
     arguments = [*own, *lab, *SMALL, "filter=[printing]"]
     terminal = pexpect.spawn(
         sys.executable, ["-c", TRAINED_THEN_USED, *arguments], cwd=str(tmp_path),
@@ -141,7 +141,7 @@ def test_a_terminal_gets_the_sequences_of_its_bars_and_none_of_a_document(lab, o
     assert not re.search("\x1b[^[]|\x1b\\[2J|\x1b\\[31m|[\x80-\x9f\u202e]", out)
 
 
-def test_what_someone_else_prints_or_raises_is_clean(call_bisum, lab, own, tmp_path):
+def test_output_and_errors_of_user_classes_are_clean(call_bisum, lab, own, tmp_path):
     done = call_bisum("baseline", *own, *lab, "filter=[printing]")
     assert done.code == 0
     assert "printed ]0;title[2J3J A cat" in done.out
@@ -197,13 +197,13 @@ def test_names_values_and_comments_are_clean(call_bisum, run_bisum, lab, tmp_pat
             assert done.err.count("\n") == 1
             assert r"\x1b]0;title\x07\x1b[2J" in done.err
     assert "without their control characters" in call_bisum(*with_folder, "model=evil", "--cfg", "job").err
-    # Hydra configures Python's logging anew, which closes the streams of other libraries' handlers.
+    # Hydra reconfigures Python's logging, which closes the streams of other libraries' handlers.
     done = run_bisum(*with_folder, "model=evil", "--info", "all", cwd=tmp_path)
     assert done.code == 0, done.err
     clean(done.out, done.err)
 
 
-def test_completion_offers_no_name_that_controls_a_shell(call_bisum, tmp_path, monkeypatch):
+def test_completion_omits_names_with_control_characters(call_bisum, tmp_path, monkeypatch):
     for name in (f"a{EVIL}.txt", "ab\nc.txt", "abc.txt", "ab\udce9.txt", "abمی‌خ.txt"):
         (tmp_path / name).touch()
     monkeypatch.setenv("COMP_LINE", "bisum summarize a")
@@ -215,8 +215,8 @@ def test_completion_offers_no_name_that_controls_a_shell(call_bisum, tmp_path, m
         assert [argument for argument in offered if "=" not in argument] == ["abc.txt", "abمی‌خ.txt"]
 
 
-def test_a_traceback_of_pythons_own_is_clean(tmp_path):
-    """An error that `main` does not expect, in a process of its own."""
+def test_traceback_of_python_is_clean(tmp_path):
+    """An error that `main` does not handle, in a separate process."""
     script = "import sys, bisum.cli.main as m; sys.argv[1:] = ['--version']; import bisum.cli.dispatch as d\n"
     script += "def run(arguments): raise ValueError('\\x1b[2J\\x9b')\nd.run = run\nm.main()"
     env = {**os.environ, "PYTHONPATH": ROOT}

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: what it shows, how soon, and what it never imports."""
+"""The command line as users see it: its output, its speed and its imports."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def test_nothing_heavy_is_imported_for_help_or_a_configuration_good_or_bad(tmp_path, write):
+def test_no_heavy_library_is_imported_for_help_or_configurations(tmp_path, write):
     write(tmp_path / "mine/experiment/bad.yaml", "# @package _global_\ntrainer:\n  epochz: 1\n")
     record = {"job": "train", "status": "running", "best": {"epoch": 1.0}, "config": compose().provenance.resolved}
     write(tmp_path / "run/run.json", json.dumps(record))
@@ -110,7 +110,7 @@ def test_help_lists_commands_groups_with_their_options_and_keys(call_bisum, monk
     assert max(len(line) for line in out.splitlines()) <= max(columns, 80)
 
 
-def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
+def test_help_shows_value_type_and_effect_of_each_key(call_bisum):
     out = call_bisum("trainer=seq2seq_trainer", "trainer.epochs=7", "--help").out
     assert "trainer.epochs=7  (a whole number >= 1 and <= 10,000)\n      Number of passes over the training" in out
     assert "trainer.max_steps=null  (a whole number >= 1 and <= 1,000,000,000 or null)" in out
@@ -125,10 +125,12 @@ def test_help_tells_of_each_key_value_type_and_what_it_changes(call_bisum):
     assert "corpus.path=(required)" in call_bisum("--help", "corpus=marc").out
 
 
-def test_help_of_an_option_begins_with_what_its_file_says_of_it(call_bisum):
+def test_help_of_an_option_begins_with_its_description(call_bisum):
     out = call_bisum("--help", "model=gpt2").out
     assert out.startswith("model=gpt2: GPT-2 (English")
-    assert "\n  bisum evaluate model=gpt2 languages=[en]\n\nKeys, as they are now\n  model.checkpoint=open" in out
+    assert (
+        "\n  bisum evaluate model=gpt2 languages=[en]\n\nKeys and their current values\n  model.checkpoint=open" in out
+    )
     assert "  model.suffix=\\nTL;DR:  (" in out
     experiment = call_bisum("--help", "experiment=t5_english").out
     assert "\n  bisum experiment=t5_english\n\nKeys" in experiment
@@ -136,7 +138,7 @@ def test_help_of_an_option_begins_with_what_its_file_says_of_it(call_bisum):
     assert "seed=" not in experiment
 
 
-def test_help_of_a_command_tells_of_its_own_keys(call_bisum):
+def test_help_of_a_command_describes_its_keys(call_bisum):
     out = call_bisum("baseline", "--help").out
     assert out.startswith("bisum baseline: score lead-k")
     assert "split=validation  (one of train, validation, test)" in out
@@ -144,7 +146,7 @@ def test_help_of_a_command_tells_of_its_own_keys(call_bisum):
     assert "split=" not in call_bisum("train", "--help").out
 
 
-def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
+def test_help_of_a_command_shows_its_arguments(call_bisum):
     evaluate, summarize = (call_bisum(command, "--help").out for command in ("evaluate", "summarize"))
     assert "\nbisum evaluate [RUN ...] [group=option ...] [key=value ...] [-m]\n" in evaluate
     assert "  run=null  (text or null)" in evaluate
@@ -156,7 +158,7 @@ def test_help_of_a_command_shows_what_may_follow_it(call_bisum):
     assert call_bisum("summarize", "--help", "unit").out.startswith("unit: Extent of one document")
 
 
-def test_help_knows_an_option_by_its_name_alone(call_bisum):
+def test_help_accepts_an_option_name_without_its_group(call_bisum):
     for option, group in (("gpt2", "model"), ("wandb", "tracker"), ("t5_english", "experiment")):
         assert call_bisum("--help", option).out == call_bisum("--help", f"{group}={option}").out
     assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops rows repeated")
@@ -165,32 +167,32 @@ def test_help_knows_an_option_by_its_name_alone(call_bisum):
 
 
 @pytest.mark.parametrize(("topic", "nearest"), [("trianer", "trainer"), ("trainer.epocs", "trainer.epochs")])
-def test_help_on_what_there_is_not_names_the_nearest(call_bisum, one_line, topic, nearest):
+def test_help_on_an_unknown_topic_suggests_the_nearest(call_bisum, one_line, topic, nearest):
     assert f"'{topic}', did you mean '{nearest}'?" in one_line(call_bisum("--help", topic))
 
 
 @pytest.mark.parametrize(
     ("argument", "nearest"), [("explor", "explore"), ("--multirn", "--multirun"), ("--confg-dir=x", "--config-dir")]
 )
-def test_a_word_that_there_is_not_names_the_nearest(call_bisum, one_line, argument, nearest):
+def test_unknown_argument_suggests_the_nearest(call_bisum, one_line, argument, nearest):
     assert f"did you mean '{nearest}'?" in one_line(call_bisum(argument))
 
 
-def test_a_file_of_ones_own_of_the_name_of_bisums_is_used_and_told(call_bisum, tmp_path, write):
+def test_user_file_that_replaces_one_of_bisums_is_reported(call_bisum, tmp_path, write):
     write(tmp_path / "mine/hardware/cpu.yaml", "defaults: [auto]\npin_memory: true\n")
     done = call_bisum("--config-dir", "mine", "hardware=cpu", "--cfg", "job", "--package", "hardware")
     assert yaml.safe_load(done.out)["pin_memory"] is True
     assert done.err == "bisum: --config-dir: mine/hardware/cpu.yaml replaces bisum's own hardware/cpu.yaml\n"
 
 
-def test_help_lists_the_options_of_a_folder_of_ones_own(call_bisum, tmp_path, write):
+def test_help_lists_the_options_of_a_user_folder(call_bisum, tmp_path, write):
     write(tmp_path / "mine/filter/questions.yaml", "# @package filter.questions\n")
     assert re.search(r"^ +filter .*\bquestions\b", call_bisum("--config-dir", "mine", "--help").out, re.MULTILINE)
 
 
-def test_the_command_lines_of_help_compose(call_bisum):
+def test_example_command_lines_of_help_compose(call_bisum):
     out = call_bisum("--help").out
-    lines = re.findall(r"^  (bisum\b.*)$", out.split("Worth copying")[1], re.MULTILINE)
+    lines = re.findall(r"^  (bisum\b.*)$", out.split("Examples")[1], re.MULTILINE)
     assert len(lines) == 8
     for line in lines:
         if " compare " in line:
@@ -208,7 +210,7 @@ def test_version(call_bisum, arguments):
     assert call_bisum(*arguments).out == f"bisum {__version__}\n"
 
 
-def test_cfg_job_prints_yaml_that_is_the_same_configuration(call_bisum, tmp_path):
+def test_cfg_job_prints_the_same_configuration_as_yaml(call_bisum, tmp_path):
     arguments = [
         "corpus=marc",
         "corpus.path='1e3'",
@@ -243,11 +245,11 @@ def test_package_shows_a_part(call_bisum):
     assert yaml.safe_load(call_bisum("seed=5", "--cfg", "job", "--package", "seed").out) == 5
 
 
-def test_what_hydra_says_of_itself_can_be_asked_for(call_bisum, run_bisum, tmp_path):
-    for arguments, said in ((["--hydra-help"], "--config-dir"), (["--info", "searchpath"], "Config search path")):
+def test_hydra_help_and_info_are_available(call_bisum, run_bisum, tmp_path):
+    for arguments, message in ((["--hydra-help"], "--config-dir"), (["--info", "searchpath"], "Config search path")):
         done = run_bisum(*arguments, cwd=tmp_path)
         assert (done.code, done.err) == (0, "")
-        assert said in done.out
+        assert message in done.out
     hydra = yaml.safe_load(call_bisum("seed=5", "hydra.run.dir=x", "--cfg", "hydra").out)
     assert list(hydra) == ["hydra"]
     assert hydra["hydra"]["run"]["dir"] == "x"
@@ -268,7 +270,7 @@ def test_cfg_shows_what_a_resumed_run_would_do(call_bisum, tmp_path, one_line, w
     assert "run.json' cannot be read" in one_line(call_bisum("resume=run"))
 
 
-def test_options_and_settings_may_come_in_any_order(call_bisum, tmp_path, one_line):
+def test_options_and_settings_can_come_in_any_order(call_bisum, tmp_path, one_line):
     (tmp_path / "mine").mkdir()
     shown = call_bisum("baseline", "split=test", "--config-dir", "mine", "seed=5", "--cfg", "job", "evaluation.lead=1")
     assert shown.code == 0, shown.err
@@ -277,8 +279,8 @@ def test_options_and_settings_may_come_in_any_order(call_bisum, tmp_path, one_li
     assert "not 'x'" in one_line(call_bisum("seed=1", "-m", "trainer.epochs=1,x"))
 
 
-def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_import(run_bisum, tmp_path):
-    """Processor time, since other processes share the machine; the least of runs that take turns, as `timeit` does."""
+def test_configuration_takes_at_most_two_and_a_half_times_the_import_of_hydra(run_bisum, tmp_path):
+    """Minimum processor time over alternating runs, like `timeit`, since other processes share the machine."""
     times: dict[str, list[float]] = {"hydra": [], "--cfg job": [], "trainer.epochz=1": []}
 
     def spent() -> float:
@@ -303,7 +305,7 @@ def test_a_configuration_comes_back_in_at_most_two_and_a_half_times_hydras_own_i
 
 
 @pytest.mark.parametrize(("arguments", "where"), [([], "outputs/*/*"), (["-m", "seed=1"], "outputs/sweeps/*/*")])
-def test_a_run_makes_one_directory(arguments, where, call_bisum, tmp_path):
+def test_run_creates_one_directory(arguments, where, call_bisum, tmp_path):
     assert call_bisum("baseline", "corpus.max_eval_rows=4", "log=quiet", *arguments).code == 0
     (directory,) = tmp_path.glob(where)
     assert list(directory.rglob("run.json"))
@@ -311,7 +313,7 @@ def test_a_run_makes_one_directory(arguments, where, call_bisum, tmp_path):
 
 @pytest.fixture
 def begin(tmp_path):
-    """Begin `python -m bisum WORDS` in a process of its own and in `tmp_path`."""
+    """Start `python -m bisum ARGUMENTS` in its own process in `tmp_path`."""
     started = []
 
     def process(*arguments: str, **streams) -> subprocess.Popen:
@@ -328,34 +330,34 @@ def begin(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--cfg", "job")])
-def test_a_reader_that_goes_away_ends_it_silently(begin, arguments):
+def test_closed_output_pipe_ends_the_command_silently(begin, arguments):
     process = begin(*arguments, stdout=subprocess.PIPE)
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (141, "")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_output_that_cannot_be_written_is_told_in_one_line(begin):
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
+def test_output_that_cannot_be_written_is_reported_in_one_line(begin):
     with Path("/dev/full").open("w") as full:
         process = begin("--help", stdout=full)
         assert (process.wait(60), process.stderr.read()) == (1, "bisum: [Errno 28] No space left on device\n")
 
 
-def test_without_standard_output_there_is_nothing_to_tell(tmp_path):
+def test_closed_standard_output_is_no_error(tmp_path):
     python = shlex.join([sys.executable, "-m", "bisum"])
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     done = subprocess.run(f"{python} --help >&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_without_standard_error_nothing_is_told_on_standard_output(tmp_path):
+def test_closed_standard_error_does_not_redirect_errors_to_standard_output(tmp_path):
     python = shlex.join([sys.executable, "-m", "bisum"])
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     done = subprocess.run(f"{python} epochz=1 2>&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)
     assert (done.returncode, done.stdout) == (2, b"")
 
 
-def test_a_run_goes_on_without_standard_output(tmp_path):
+def test_run_continues_without_standard_output(tmp_path):
     line = f"{shlex.join([sys.executable, '-m', 'bisum'])} baseline corpus.max_eval_rows=4 hydra.run.dir=run >&-"
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True)
@@ -364,7 +366,7 @@ def test_a_run_goes_on_without_standard_output(tmp_path):
 
 
 @pytest.mark.timeout(60)
-def test_ctrl_c_while_something_is_imported_leaves_one_line(begin, tmp_path, write):
+def test_ctrl_c_during_an_import_prints_one_line(begin, tmp_path, write):
     write(tmp_path / "mine/filter/slow.yaml", "# @package filter.slow\n_target_: slow.Slow\n")
     write(tmp_path / "slow.py", "import pathlib, time\npathlib.Path('there').touch()\ntime.sleep(60)\n")
     process = begin("--config-dir", "mine", "allow_targets=[slow]", "filter=[slow]", stdout=subprocess.PIPE)
@@ -372,12 +374,15 @@ def test_ctrl_c_while_something_is_imported_leaves_one_line(begin, tmp_path, wri
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert process.returncode in (130, -signal.SIGINT)  # Python may end itself by the signal: a shell says 130 of both
+    assert process.returncode in (
+        130,
+        -signal.SIGINT,
+    )  # Python can end itself with the signal; a shell reports 130 for both
     assert (out, err) == ("", "bisum: interrupted\n")
 
 
 @pytest.mark.parametrize("shown", ["hydra", "all"])
-def test_resolved_configuration_leaves_what_only_a_running_job_knows(call_bisum, shown):
+def test_resolved_configuration_leaves_values_of_a_running_job_missing(call_bisum, shown):
     done = call_bisum("--cfg", shown, "--resolve", "hydra.run.dir=${seed}/x")
     assert done.code == 0, done.err
     node = yaml.safe_load(done.out)["hydra"]

@@ -1,9 +1,9 @@
-"""`--cfg job` with -m: the first job whole, and of each other one what differs from it."""
+"""`--cfg job` with -m: the first job in full, the others as differences from it."""
 
 import yaml
 
 
-def test_a_sweep_is_shown_as_a_stream_of_documents(call_bisum):
+def test_sweep_is_shown_as_a_stream_of_documents(call_bisum):
     done = call_bisum("-m", "--cfg", "job", "model=tiny,starter", "seed=1,2", "log=quiet")
     assert (done.code, done.err) == (0, "")
     first, *others = yaml.safe_load_all(done.out)
@@ -20,13 +20,13 @@ def test_a_sweep_is_shown_as_a_stream_of_documents(call_bisum):
     ]
 
 
-def test_keys_that_a_job_lacks_are_named(call_bisum):
+def test_keys_missing_in_a_job_are_listed(call_bisum):
     done = call_bisum("-m", "--cfg", "job", "filter=[long_titles],[]", "--package", "filter")
     assert list(yaml.safe_load_all(done.out))[1] == {}
     assert "# without long_titles\n" in done.out
 
 
-def test_a_part_is_shown_of_each_job(call_bisum):
+def test_package_is_shown_for_each_job(call_bisum):
     done = call_bisum("-m", "--cfg", "hydra", "-p", "hydra.job", "seed=1,2", "--resolve")
     assert [document["num"] for document in yaml.safe_load_all(done.out)] == [0, 1]
     done = call_bisum("-m", "--cfg", "job", "-p", "seed", "seed=1,2")
@@ -34,7 +34,7 @@ def test_a_part_is_shown_of_each_job(call_bisum):
     assert call_bisum("-m", "--cfg", "job", "-p", "sead", "seed=1,2").code == 2
 
 
-def test_an_experiment_that_is_a_sweep_is_shown(call_bisum):
+def test_experiment_that_is_a_sweep_is_shown(call_bisum):
     done = call_bisum("-m", "experiment=mbart_against_mt5", "--cfg", "job")
     assert [part["trainer"]["learning_rate"] for part in yaml.safe_load_all(done.out) if "trainer" in part][:2] == [
         3e-5,

@@ -1,4 +1,4 @@
-"""A training of seconds on the sample, for commands that use a trained model, and a sweep of such."""
+"""A short training on the sample, and a sweep, for commands that use trained models."""
 
 from compared_runs import runs, sweep
 from trained_model import trained

@@ -1,4 +1,4 @@
-"""`bisum compare` from the command line: its formats, its files, its refusals, and what it leaves alone."""
+"""`bisum compare` from the command line: formats, files, refusals, and unchanged inputs."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ FEW = "samples=1000"
 
 
 def state(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Each file below a folder with its time and contents, and each folder with its time."""
+    """Times of all files and folders below a folder, and contents of the files."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
         for path in [folder, *folder.rglob("*")]
@@ -47,7 +47,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_a_format_goes_to_standard_output_or_to_a_file_and_is_the_same(call_bisum, sweep, tmp_path, name):
+def test_each_format_is_the_same_on_standard_output_and_in_a_file(call_bisum, sweep, tmp_path, name):
     done = call_bisum("compare", str(sweep), f"format={name}", FEW)
     assert done.code == 0
     assert CHECKS[name](done.out)
@@ -58,7 +58,7 @@ def test_a_format_goes_to_standard_output_or_to_a_file_and_is_the_same(call_bisu
     assert (tmp_path / "tables/of runs.txt").read_text("utf-8") == done.out
 
 
-def test_a_page_is_written_into_the_compared_folder(call_bisum, runs, tmp_path):
+def test_page_is_written_into_the_compared_folder(call_bisum, runs, tmp_path):
     before, names = state(runs / "0"), {path.name for path in runs.iterdir()}
     done = call_bisum("compare", "runs", "format=html", FEW)
     assert (done.code, done.out) == (0, "written to runs/comparison.html\n")
@@ -72,16 +72,16 @@ def test_a_page_is_written_into_the_compared_folder(call_bisum, runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["format=json"], ["format=html", "output={}/page.html"], ["by=chrf", "language=es"]]
+    "arguments", [[], ["format=json"], ["format=html", "output={}/page.html"], ["by=chrf", "language=es"]]
 )
-def test_what_is_compared_stays_as_it_is(call_bisum, runs, tmp_path_factory, words):
+def test_compared_runs_stay_unchanged(call_bisum, runs, tmp_path_factory, arguments):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     before = state(runs)
-    assert call_bisum("compare", str(runs), FEW, *(word.format(elsewhere) for word in words)).code == 0
+    assert call_bisum("compare", str(runs), FEW, *(argument.format(elsewhere) for argument in arguments)).code == 0
     assert state(runs) == before
 
 
-def test_the_table_is_followed_by_the_tests_and_the_rows_that_differ(call_bisum, sweep):
+def test_table_is_followed_by_tests_and_differing_rows(call_bisum, sweep):
     done = call_bisum("compare", str(sweep), FEW, "rows=2")
     assert done.code == 0
     assert done.err == ""
@@ -98,7 +98,7 @@ def test_the_table_is_followed_by_the_tests_and_the_rows_that_differ(call_bisum,
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         ([], "compare: give run directories, or folders that contain them, such as outputs"),
         (["nowhere"], "'nowhere' does not exist; give run directories or folders that contain them"),
@@ -117,28 +117,28 @@ def test_the_table_is_followed_by_the_tests_and_the_rows_that_differ(call_bisum,
         (["{}", "pair=[1]"], "pair: "),
         (["{}", "pair=[1,2]", "by=loss"], "pair: no system has row scores"),
         (["{}", "format=pdf"], "format: "),
-        (["{}", "output=table.txt"], "output: name a format too, such as format=markdown"),
+        (["{}", "output=table.txt"], "output: unknown ending; set a format, such as format=markdown"),
         (["{}", "colour=red"], "colour: no such key (valid: by, split, language,"),
         (["{}", "model=tiny"], "model: no such key"),
         (["{}", "by=rougeL", "by=chrf"], "'by=chrf': by is given twice; give it once"),
         (["{}", "+by=chrf"], "'+by=chrf': bisum compare accepts only key=value settings"),
         (["{}", "~by"], "'~by': bisum compare accepts only key=value settings"),
-        (["{}", "-m"], "-m: bisum compare composes nothing; its settings are key=value"),
-        (["{}", "--cfg", "job"], "--cfg: bisum compare composes nothing; its settings are key=value"),
-        (["{}", "--config-dir", "."], "--config-dir: bisum compare composes nothing; its settings are key=value"),
-        (["{}", "--", "text"], "bisum compare takes no texts after '--'; bisum summarize does"),
+        (["{}", "-m"], "-m: not supported by bisum compare; its settings are key=value"),
+        (["{}", "--cfg", "job"], "--cfg: not supported by bisum compare; its settings are key=value"),
+        (["{}", "--config-dir", "."], "--config-dir: not supported by bisum compare; its settings are key=value"),
+        (["{}", "--", "text"], "bisum compare accepts no texts after '--'; use bisum summarize"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_refused_in_a_line(call_bisum, one_line, sweep, words, line):
-    done = call_bisum("compare", *(word.format(sweep) for word in words))
+def test_bad_input_is_refused_in_one_line(call_bisum, one_line, sweep, arguments, line):
+    done = call_bisum("compare", *(argument.format(sweep) for argument in arguments))
     assert one_line(done).startswith(f"bisum: {line}")
 
 
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("folder", "is a folder; name a file"),
+        ("folder", "is a folder; give a file name"),
         ("file.txt/below/table.csv", "cannot be written: "),
         ("/proc/table.csv", "cannot be written: "),
         ("pipe", "is not a regular file"),
@@ -146,7 +146,7 @@ def test_bad_input_is_refused_in_a_line(call_bisum, one_line, sweep, words, line
         ("x" * 300, "cannot be written: File name too long"),
     ],
 )
-def test_an_output_that_cannot_be_written_is_refused(call_bisum, one_line, sweep, tmp_path, output, message):
+def test_unwritable_output_is_refused(call_bisum, one_line, sweep, tmp_path, output, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.txt").write_text("precious", "utf-8")
     os.mkfifo(tmp_path / "pipe")
@@ -157,7 +157,7 @@ def test_an_output_that_cannot_be_written_is_refused(call_bisum, one_line, sweep
     assert Path("/dev/null").is_char_device()
 
 
-def test_an_output_that_is_a_link_replaces_the_link(call_bisum, sweep, tmp_path):
+def test_linked_output_replaces_the_link(call_bisum, sweep, tmp_path):
     (tmp_path / "victim").write_text("precious", "utf-8")
     (tmp_path / "table.csv").symlink_to(tmp_path / "victim")
     assert call_bisum("compare", str(sweep), FEW, "format=csv", "output=table.csv").code == 0
@@ -165,7 +165,7 @@ def test_an_output_that_is_a_link_replaces_the_link(call_bisum, sweep, tmp_path)
     assert (tmp_path / "table.csv").read_text("utf-8").startswith("group,")
 
 
-def test_notes_on_a_table_for_programs_go_to_standard_error(call_bisum, runs):
+def test_notes_on_a_csv_table_go_to_standard_error(call_bisum, runs):
     scores_path(runs / "3").unlink()
     done = call_bisum("compare", "runs", "format=csv", FEW)
     assert done.code == 0
@@ -174,7 +174,7 @@ def test_notes_on_a_table_for_programs_go_to_standard_error(call_bisum, runs):
     assert len(done.out.splitlines()) == 1 + 5
 
 
-def test_runs_without_scores_are_listed_and_nothing_fails(call_bisum, runs):
+def test_runs_without_scores_are_listed(call_bisum, runs):
     for at in "0123":
         change(runs / at, status="failed", reason="the disk is full")
     done = call_bisum("compare", "runs")
@@ -184,7 +184,7 @@ def test_runs_without_scores_are_listed_and_nothing_fails(call_bisum, runs):
         assert call_bisum("compare", "runs", f"format={name}").code == 0
 
 
-def test_texts_that_are_missing_are_said_and_the_table_stands(call_bisum, runs):
+def test_missing_texts_are_reported_after_the_table(call_bisum, runs):
     for path in runs.glob("*/predictions/test-*.jsonl"):
         path.unlink()
     done = call_bisum("compare", "runs", FEW)
@@ -195,11 +195,11 @@ def test_texts_that_are_missing_are_said_and_the_table_stands(call_bisum, runs):
     assert (asked.code, asked.out) == (2, "")
 
 
-@pytest.mark.parametrize(("words", "code"), [([], 0), (["format=json"], 141), (["format=csv"], 141)])
-def test_a_pipe_that_nobody_reads_ends_it_quietly(sweep, words, code):
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["format=json"], 141), (["format=csv"], 141)])
+def test_closed_pipe_ends_the_command_silently(sweep, arguments, code):
     root = str(Path(bisum.__file__).parents[1])
     process = subprocess.Popen(
-        [sys.executable, "-m", "bisum", "compare", str(sweep), FEW, *words],
+        [sys.executable, "-m", "bisum", "compare", str(sweep), FEW, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": root},
@@ -221,7 +221,7 @@ def test_help_explains_every_setting(call_bisum):
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "arguments"),
     [
         ("bisum comp", ["compare"]),
         ("bisum compare outputs ", ["outputs/", *(f"{key}=" for key in defaults_of("compare"))]),
@@ -232,16 +232,16 @@ def test_help_explains_every_setting(call_bisum):
         ("bisum compare model", []),
     ],
 )
-def test_completion_offers_folders_and_settings(monkeypatch, tmp_path, line, words):
+def test_completion_offers_folders_and_settings(monkeypatch, tmp_path, line, arguments):
     (tmp_path / "outputs").mkdir()
     (tmp_path / "notes.txt").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COMP_LINE", line)
     offered = [found.partition("\t")[0] for found in answer(["-sc", "query=zsh"]).splitlines()]
-    assert sorted(offered) == sorted(words)
+    assert sorted(offered) == sorted(arguments)
 
 
-def test_a_run_named_with_an_equals_sign_is_a_run(call_bisum, runs, tmp_path):
+def test_run_with_an_equals_sign_in_its_name_is_a_run(call_bisum, runs, tmp_path):
     (runs / "0").rename(tmp_path / "lr=0.02")
     done = call_bisum("compare", "lr=0.02", "format=json", FEW)
     assert done.code == 0

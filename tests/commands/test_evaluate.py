@@ -1,4 +1,4 @@
-"""`bisum evaluate`: a run's model scores what its training recorded, and its difference to lead-k is rouge_score's."""
+"""`bisum evaluate` reproduces the recorded scores of a training, and rouge_score's difference to lead-k."""
 
 import json
 import random
@@ -27,7 +27,7 @@ def under(prefix, metrics):
 
 @pytest.fixture
 def evaluated(call_bisum, trained, tmp_path):
-    """Evaluate the trained run, as `evaluated(*arguments)`; returns how the command ended and its run directory."""
+    """Evaluate the trained run, as `evaluated(*arguments)`; returns the finished command and its run directory."""
 
     def run(*arguments):
         done = call_bisum("evaluate", str(trained), "hydra.run.dir=evaluated", *arguments)
@@ -37,7 +37,7 @@ def evaluated(call_bisum, trained, tmp_path):
     return run
 
 
-def test_the_test_split_scores_exactly_what_the_training_recorded(evaluated, trained):
+def test_scores_of_the_test_split_equal_those_of_the_training(evaluated, trained):
     done, directory = evaluated()
     recorded, training = record(directory), record(trained)
     evaluation, best = recorded["evaluation"], training["test"]["checkpoint"]
@@ -58,11 +58,11 @@ def test_the_test_split_scores_exactly_what_the_training_recorded(evaluated, tra
     for prefix, of in (("test", evaluation), ("difference", evaluation), ("baseline", recorded["baseline"])):
         assert under(prefix, line) == under(prefix, of)
     assert all(len(shown) <= 80 for shown in done.out.partition("\nrun directory  ")[0].splitlines())
-    assert done.out.count("reference ") == 2  # a row of each language, as evaluation.shown_summaries says
+    assert done.out.count("reference ") == 2  # evaluation.shown_summaries: one row of each language
 
 
 @pytest.mark.parametrize("checkpoint", ["epoch-1", "epoch-2"])
-def test_a_checkpoint_scores_on_validation_what_its_epoch_did(call_bisum, trained, tmp_path, checkpoint):
+def test_validation_scores_of_a_checkpoint_equal_those_of_its_epoch(call_bisum, trained, tmp_path, checkpoint):
     run = trained / "checkpoints" / checkpoint
     done = call_bisum("evaluate", str(run), "split=validation", "hydra.run.dir=evaluated")
     assert done.code == 0, done.err
@@ -76,7 +76,7 @@ def test_a_checkpoint_scores_on_validation_what_its_epoch_did(call_bisum, traine
     assert not under("test", evaluation)
 
 
-def test_the_difference_to_lead_k_is_that_of_rouge_score_over_the_same_rows(evaluated):
+def test_difference_to_lead_k_equals_that_of_rouge_score(evaluated):
     done, directory = evaluated()
     evaluation = record(directory)["evaluation"]
     checkpoint = evaluation["checkpoint"].rpartition("/")[2]
@@ -112,7 +112,7 @@ def test_the_difference_to_lead_k_is_that_of_rouge_score_over_the_same_rows(eval
     assert f"\nall: ROUGE-L is {below} below lead-2 (95 % interval {low} to {high}): worse\n" in done.out
 
 
-def test_the_function_takes_a_configuration_and_returns_rouge_l(trained, tmp_path):
+def test_function_accepts_a_configuration_and_returns_rouge_l(trained, tmp_path):
     arguments = [f"run={trained}", "languages=[es]", "tracker=none", "corpus.max_eval_rows=10"]
     rouge = evaluate.run(configure(Composer("evaluate"), arguments), tmp_path / "evaluated")
     evaluation = record(tmp_path / "evaluated")["evaluation"]
@@ -120,7 +120,7 @@ def test_the_function_takes_a_configuration_and_returns_rouge_l(trained, tmp_pat
     assert evaluation["rows"] == 10
 
 
-def test_a_file_of_test_rows_alone_is_enough(evaluated, tmp_path):
+def test_file_of_test_rows_suffices(evaluated, tmp_path):
     rows = [
         {"document": f"Un juego de cartas número {n}.", "summary": "juego de cartas", "lang": "es"} for n in range(12)
     ]
@@ -139,7 +139,7 @@ def test_training_rows_are_scored_on_demand(evaluated, trained):
     assert under("eval", evaluation)["eval/loss"] < record(trained)["test"]["test/loss"]
 
 
-def test_quiet_shows_the_scores_alone(evaluated):
+def test_quiet_shows_only_the_scores(evaluated):
     done, _ = evaluated("log=quiet")
     assert done.out.startswith("\ntest, 40 rows: epoch-")
     assert done.out.count("ROUGE-L is") == 3

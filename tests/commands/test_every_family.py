@@ -1,4 +1,4 @@
-"""Every family of models: what a training scored, `evaluate` and `Summarizer` give too, from its run directory alone.
+"""Every model family: `evaluate` and `Summarizer` reproduce a training's summaries from its run directory.
 
 Training with both backends, resuming and saving are in tests/models/test_training_checkpoints.py.
 """
@@ -32,7 +32,7 @@ BEAMS = ["generation.num_beams=3", "generation.length_penalty=0.5", "generation.
 
 @pytest.fixture(scope="module", params=BUILDERS)
 def trained(request, checkpoints, tmp_path_factory):
-    """A run of eight steps, and the rows that it scored."""
+    """A run of eight steps and its scored rows."""
     family, run = request.param, tmp_path_factory.mktemp(request.param)
     prompt = [f'model.{key}="{text}"' for key, text in PROMPTS.get(family, {}).items()]
     train(compose([f"model.checkpoint={checkpoints(family)}", *prompt, *SMALL]), run)
@@ -48,8 +48,8 @@ def rows(run):
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
-def test_evaluate_gives_what_training_scored(trained, call_bisum):
-    """In batches of another size, so with other neighbours: other lengths of padding, and languages mixed anew."""
+def test_evaluate_reproduces_the_scores_of_training(trained, call_bisum):
+    """A different batch size changes the padding and the mix of languages in each batch."""
     done = call_bisum("evaluate", str(trained.run), "evaluation.batch_size=8", "hydra.run.dir=evaluated")
     assert (done.code, done.err) == (0, "")
     assert rows(Path("evaluated")) == trained.rows
@@ -59,7 +59,7 @@ def test_evaluate_gives_what_training_scored(trained, call_bisum):
     assert {name: found[name] for name in scores} == pytest.approx(scores, rel=1e-5)
 
 
-def test_a_summarizer_gives_what_training_scored(trained):
+def test_summarizer_reproduces_the_summaries_of_training(trained):
     documents, languages = ([row[name] for row in trained.rows] for name in ("document", "language"))
     assert set(languages) == {"en", "es"}
     summaries = Summarizer(trained.run)(documents, language=languages)
@@ -67,7 +67,7 @@ def test_a_summarizer_gives_what_training_scored(trained):
     assert len(set(summaries)) > 1
 
 
-def test_beams_are_those_of_plain_transformers(trained):
+def test_beams_equal_those_of_plain_transformers(trained):
     plain = Plain(trained.family, trained.run / "checkpoints/epoch-1")
     summarizer = Summarizer(trained.run, BEAMS)
     settings = {"num_beams": 3, "length_penalty": 0.5, "early_stopping": True, "min_new_tokens": 3}

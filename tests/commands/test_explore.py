@@ -23,7 +23,7 @@ def rows():
     return sample.load(["en", "es"])["train"].to_pylist()
 
 
-def test_an_exploration_is_shown_and_recorded_whole(call_bisum, tmp_path, rows):
+def test_exploration_is_shown_and_recorded(call_bisum, tmp_path, rows):
     done = call_bisum("explore", *FEW, "explore.samples=1", "explore.categories=5")
     assert done.code == 0, done.err
     run = tmp_path / "run"
@@ -36,13 +36,13 @@ def test_an_exploration_is_shown_and_recorded_whole(call_bisum, tmp_path, rows):
     kept = [row for row in rows if len(row["summary"].split()) >= 3]
     english = [row for row in kept if row["language"] == "en"]
     words = [len(row["document"].split()) for row in english]
-    told = numbers["words"]["train"]["en"]["document"]
-    assert told["rows"] == len(english)
-    assert told["p95"] == np.percentile(words, 95)
+    described = numbers["words"]["train"]["en"]["document"]
+    assert described["rows"] == len(english)
+    assert described["p95"] == np.percentile(words, 95)
     libs = sum(row["category"] == "libs" and row["language"] == "es" for row in rows)
     assert numbers["categories"][0] == {"category": "libs", "rows": {"en": libs_of(rows, "en"), "es": libs}}
     (metrics,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
-    assert metrics["explore/en/document_words_p95"] == told["p95"]
+    assert metrics["explore/en/document_words_p95"] == described["p95"]
     assert metrics["explore/en/train_long_titles_dropped"] == sum(row["language"] == "en" for row in rows) - len(
         english
     )
@@ -57,7 +57,7 @@ def test_an_exploration_is_shown_and_recorded_whole(call_bisum, tmp_path, rows):
     assert "filter long_titles  min_words=3" in log
 
 
-def test_a_filter_of_ones_own_need_be_no_dataclass(run_bisum, write, tmp_path):
+def test_user_filter_need_not_be_a_dataclass(run_bisum, write, tmp_path):
     code = "class Ends:\n    def __init__(self, letter: str):\n        self.letter = letter\n\n"
     code += "    def keep(self, rows, held_out):\n        import pyarrow.compute as pc\n\n"
     code += "        return pc.ends_with(rows['summary'], self.letter)\n"
@@ -74,50 +74,50 @@ def libs_of(rows, language):
     return sum(row["category"] == "libs" and row["language"] == language for row in rows)
 
 
-def test_a_tokenizer_that_only_the_hub_has_is_a_note_and_the_rest_is_done(call_bisum, tmp_path):
+def test_tokenizer_only_on_the_hub_is_reported_and_the_rest_is_explored(call_bisum, tmp_path):
     done = call_bisum("explore", *FEW, "model=mt5_small", "corpus.max_train_rows=20", "filter=[]")
     assert done.code == 0, done.err
-    assert "> no lengths in tokens: model.checkpoint: 'google/mt5-small' is not a local directory" in done.out
+    assert "> token lengths are skipped: model.checkpoint: 'google/mt5-small' is not a local directory" in done.out
     assert "no filters: all rows are kept" in done.out
     assert not (tmp_path / "run/plots/tokens.png").exists()
     assert "tokens" not in json.loads((tmp_path / "run/exploration.json").read_text())
 
 
-def test_a_model_directory_that_is_not_there_is_refused(call_bisum, tmp_path):
+def test_missing_model_directory_is_refused(call_bisum, tmp_path):
     done = call_bisum("explore", *FEW, "model.checkpoint=./nowhere", "corpus.max_train_rows=20")
     assert (done.code, done.err) == (2, "bisum: model.checkpoint: no directory 'nowhere'\n")
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed"
 
 
-def test_repeats_that_harm_come_with_what_to_do(call_bisum, tmp_path, rows, write):
+def test_harmful_repeats_come_with_advice(call_bisum, tmp_path, rows, write):
     names = {"id": "review_id", "document": "review_body", "summary": "review_title", "category": "product_category"}
     for split in ("train", "dev", "test"):  # the same rows in each
         lines = [{names.get(key, key): value for key, value in row.items()} for row in rows if row["language"] == "es"]
         write(
             tmp_path / f"json/{split}/dataset_es_{split}.json", "".join(json.dumps(line) + "\n" for line in lines[:30])
         )
-    words = ("explore", "tracker=none", "corpus=marc", "corpus.path=.", "languages=[es]", "model=mt5_small")
-    done = call_bisum(*words, "hydra.run.dir=before")
+    arguments = ("explore", "tracker=none", "corpus=marc", "corpus.path=.", "languages=[es]", "model=mt5_small")
+    done = call_bisum(*arguments, "hydra.run.dir=before")
     advice = "filter=[long_titles,deduplicate] drops repeated pairs, and documents that leak into a later split"
     assert f"advice         {advice}\n" in done.out
     line = next(line for line in done.out.splitlines() if line.startswith("train, in test too"))
     assert line.split()[-6:] == ["30"] * 6
-    done = call_bisum(*words, "hydra.run.dir=after", "filter=[deduplicate]")
+    done = call_bisum(*arguments, "hydra.run.dir=after", "filter=[deduplicate]")
     assert done.code == 0
     assert "> warning: train: `deduplicate` leaves none of the 30 es rows; loosen filter.deduplicate" in done.out
     assert " trains on these rows" not in done.out
 
 
 @pytest.mark.parametrize("minimum", [5, 50])
-def test_rows_that_the_filters_drop_are_described_all_the_same(call_bisum, tmp_path, minimum):
+def test_language_that_the_filters_drop_is_still_described(call_bisum, tmp_path, minimum):
     rows = [
         {"id": f"{language}{number}", "text": "A cat sleeps. Rain fell.", "title": title, "lang": language}
         for language, title in (("en", "A cat on the roof"), ("de", "Eine Katze"))
         for number in range(20)
     ]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    words = ("corpus=files", "corpus.path=a.jsonl", "languages=[en,de]", "tracker=none", "hydra.run.dir=run")
-    done = call_bisum("explore", *words, f"filter.long_titles.min_words={minimum}")
+    arguments = ("corpus=files", "corpus.path=a.jsonl", "languages=[en,de]", "tracker=none", "hydra.run.dir=run")
+    done = call_bisum("explore", *arguments, f"filter.long_titles.min_words={minimum}")
     assert done.code == 0, done.err
     assert re.search(
         r"> warning: train: `long_titles` leaves none of the .*\d+ de rows; .* \(training refuses", done.out
@@ -126,10 +126,10 @@ def test_rows_that_the_filters_drop_are_described_all_the_same(call_bisum, tmp_p
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "finished"
 
 
-def test_an_interrupted_exploration_says_so(tmp_path):
-    words = [sys.executable, "-m", "bisum", "explore", *FEW]
+def test_interrupted_exploration_is_recorded_as_such(tmp_path):
+    arguments = [sys.executable, "-m", "bisum", "explore", *FEW]
     env = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
-    process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if "samples of train" in line:
             break

@@ -1,4 +1,4 @@
-"""`bisum summarize` behaves as a Unix filter: in order, at once, and nothing but summaries on standard output."""
+"""`bisum summarize` is a Unix filter: in order, without delay, and only summaries on standard output."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ import pytest
 
 import bisum
 
-WORDS = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu", "tracker=none"]
+ARGUMENTS = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu", "tracker=none"]
 ROOT = str(Path(bisum.__file__).parents[1])
 
 
@@ -22,8 +22,14 @@ def trained(checkpoints, tmp_path_factory):
     """A run, and its predictions of the test split."""
     run = tmp_path_factory.mktemp("trained") / "run"
     rows = ["corpus.max_train_rows=32", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100"]
-    words = [*WORDS, *rows, f"model.checkpoint={checkpoints('mt5')}", "trainer.epochs=1", "trainer.learning_rate=1e-4"]
-    bisum.train(bisum.compose(words), run)
+    arguments = [
+        *ARGUMENTS,
+        *rows,
+        f"model.checkpoint={checkpoints('mt5')}",
+        "trainer.epochs=1",
+        "trainer.learning_rate=1e-4",
+    ]
+    bisum.train(bisum.compose(arguments), run)
     lines = (run / "predictions/test-epoch-1.jsonl").read_text("utf-8").splitlines()
     scored = [json.loads(line) for line in lines]
     assert len({row["prediction"] for row in scored}) > 4
@@ -36,12 +42,12 @@ def one_line(text):
 
 @pytest.fixture
 def start(trained, tmp_path):
-    """Start `bisum summarize RUN WORDS` in `tmp_path`, its three streams pipes."""
+    """Start `bisum summarize RUN ARGUMENTS` in `tmp_path`, with pipes as its streams."""
     processes = []
 
-    def started(*words):
+    def started(*arguments):
         process = subprocess.Popen(
-            [sys.executable, "-m", "bisum", "summarize", str(trained[0]), *words],
+            [sys.executable, "-m", "bisum", "summarize", str(trained[0]), *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": ROOT},
             stdin=subprocess.PIPE,
@@ -58,7 +64,7 @@ def start(trained, tmp_path):
 
 
 @pytest.mark.timeout(120)
-def test_a_summary_comes_before_the_next_line_and_ctrl_c_ends_it(start, trained):
+def test_summary_is_written_before_the_next_line_is_read_and_ctrl_c_ends_it(start, trained):
     process = start()
     for row in trained[1][:3]:
         process.stdin.write(one_line(row["document"]).encode() + b"\n")
@@ -70,7 +76,7 @@ def test_a_summary_comes_before_the_next_line_and_ctrl_c_ends_it(start, trained)
 
 
 @pytest.mark.timeout(120)
-def test_nobody_reads_any_longer(start, trained):
+def test_closed_pipe_ends_the_command(start, trained):
     process = start()
     process.stdin.write(b"A library that reads files.\n" * 200)
     process.stdin.flush()
@@ -81,7 +87,7 @@ def test_nobody_reads_any_longer(start, trained):
 
 
 @pytest.mark.timeout(120)
-def test_lines_of_the_output_are_those_of_the_input(start, trained, tmp_path):
+def test_output_lines_match_input_lines(start, trained, tmp_path):
     rows = trained[1]
     lines = [one_line(rows[0]["document"]), "", one_line(rows[1]["document"]), " ", one_line(rows[2]["document"])]
     process = start("log=info")
@@ -93,8 +99,8 @@ def test_lines_of_the_output_are_those_of_the_input(start, trained, tmp_path):
 
 @pytest.fixture
 def summarize(call_bisum, trained):
-    """Run `bisum summarize RUN WORDS` in this process, whose standard input is empty."""
-    return lambda *words: call_bisum("summarize", str(trained[0]), *words)
+    """Run `bisum summarize RUN ARGUMENTS` in this process, whose standard input is empty."""
+    return lambda *arguments: call_bisum("summarize", str(trained[0]), *arguments)
 
 
 def test_texts_files_and_no_input(summarize, trained, tmp_path):
@@ -116,7 +122,7 @@ def test_texts_files_and_no_input(summarize, trained, tmp_path):
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-def test_a_table_is_summarized_row_by_row(summarize, trained, tmp_path):
+def test_table_is_summarized_row_by_row(summarize, trained, tmp_path):
     rows = trained[1][:2]
     with (tmp_path / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -130,7 +136,7 @@ def test_a_table_is_summarized_row_by_row(summarize, trained, tmp_path):
     assert json.loads(done.out.splitlines()[0]) == known | {"summary": rows[0]["prediction"]}
 
 
-def test_json_lines_hold_what_is_known(summarize, trained, tmp_path):
+def test_json_lines_contain_all_known_values(summarize, trained, tmp_path):
     rows = trained[1]
     given = [
         {"id": 7, "document": rows[0]["document"], "language": "es", "summary": "¿Qué?", "stars": 5},
@@ -140,7 +146,7 @@ def test_json_lines_hold_what_is_known(summarize, trained, tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, given)), "utf-8")
     done = summarize("a.jsonl", "format=jsonl")
     assert (done.code, done.err) == (0, "")
-    assert "¿Qué?" in done.out  # and no escapes
+    assert "¿Qué?" in done.out  # without escapes
     found = [json.loads(line) for line in done.out.splitlines()]
     summary = {"summary": rows[0]["prediction"]}
     known = {"id": 7, "language": "es", "stars": 5, "document": rows[0]["document"], "reference": "¿Qué?"}
@@ -152,7 +158,7 @@ def test_json_lines_hold_what_is_known(summarize, trained, tmp_path):
 
 
 def test_no_key_of_the_input_is_lost(summarize, trained, tmp_path):
-    """Another model's summary beside the reference, as this command itself writes them."""
+    """The input has another model's summary next to the reference, as in this command's output."""
     row = trained[1][0]
     given = {"document": row["document"], "reference": "¿Qué?", "summary": "another's", "input_summary": "a third's"}
     (tmp_path / "a.jsonl").write_text(json.dumps(given), "utf-8")
@@ -162,35 +168,35 @@ def test_no_key_of_the_input_is_lost(summarize, trained, tmp_path):
     assert json.loads(done.out) == {"id": "a.jsonl:1", "language": None, **expected}
 
 
-def test_what_fails_is_told_in_one_line(summarize, write, tmp_path):
-    """A family of the user's asks for more memory than there is."""
+def test_failure_is_reported_in_one_line(summarize, write, tmp_path):
+    """A user's family allocates more memory than available."""
     family = "import torch\nfrom bisum.models.families import T5\n\n\nclass Greedy(T5):\n"
     family += "    def generate(self, *_):\n        return torch.empty(10**16)\n"
     write(tmp_path / "greedy.py", family)
     own = ["allow_targets=[greedy]", "+model.family={_target_: greedy.Greedy}"]
-    words = [*own, "--", "A library that reads files."]
-    done = summarize(*words)
+    arguments = [*own, "--", "A library that reads files."]
+    done = summarize(*arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("bisum: RuntimeError: ")
     assert "memory" in done.err
-    assert "; a smaller evaluation.batch_size needs less (log=debug" in done.err
+    assert "; try a smaller evaluation.batch_size (log=debug" in done.err
     assert done.err.count("\n") == 1
-    done = summarize("log=debug", *words)
+    done = summarize("log=debug", *arguments)
     assert done.code == 1
     assert "Traceback (most recent call last)" in done.err
 
 
 def test_rows_have_their_own_language(call_bisum, checkpoints):
-    words = [*WORDS, "corpus.max_eval_rows=4", "corpus.max_train_rows=4", "split=test", "language=en"]
-    done = call_bisum("summarize", str(checkpoints("mbart50")), *words)
-    assert (done.code, done.err) == (0, "bisum: language: ignored, because the rows of the corpus state their own\n")
-    assert call_bisum("summarize", str(checkpoints("mbart50")), *words[:-1]).out == done.out
+    arguments = [*ARGUMENTS, "corpus.max_eval_rows=4", "corpus.max_train_rows=4", "split=test", "language=en"]
+    done = call_bisum("summarize", str(checkpoints("mbart50")), *arguments)
+    assert (done.code, done.err) == (0, "bisum: language: ignored; each row of the corpus has its own\n")
+    assert call_bisum("summarize", str(checkpoints("mbart50")), *arguments[:-1]).out == done.out
     assert "(es)" in done.out
-    done = call_bisum("summarize", str(checkpoints("mt5")), *words)
+    done = call_bisum("summarize", str(checkpoints("mt5")), *arguments)
     assert (done.code, done.err) == (0, "")
 
 
-def test_rows_are_those_of_the_run(summarize, trained):
+def test_rows_come_from_the_corpus_of_the_run(summarize, trained):
     rows = trained[1]
     done = summarize("split=test", "format=jsonl")
     assert (done.code, done.err) == (0, "")
@@ -214,7 +220,7 @@ def test_rows_are_those_of_the_run(summarize, trained):
     assert done.out.splitlines() == lines
 
 
-def test_a_bad_line_comes_after_the_summaries_before_it(summarize, trained, tmp_path):
+def test_bad_line_is_reported_after_earlier_summaries(summarize, trained, tmp_path):
     row = trained[1][0]
     good = json.dumps({"text": row["document"]})
     (tmp_path / "a.jsonl").write_text(f"{good}\n{good}\n{{\n{good}\n", "utf-8")
@@ -225,28 +231,28 @@ def test_a_bad_line_comes_after_the_summaries_before_it(summarize, trained, tmp_
     assert done.err.count("\n") == 1
 
 
-def test_what_is_not_there_is_told_in_one_line(summarize, one_line, trained):
+def test_missing_file_and_row_are_reported_in_one_line(summarize, one_line, trained):
     assert one_line(summarize("files=[nowhere.txt]")) == "bisum: files: file nowhere.txt does not exist"
     assert "test has no row 8 (it has 8, 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
 
 
 def test_without_a_run_the_starter_summarizes(call_bisum, tmp_path):
     texts = ["A library that reads files.", "Una biblioteca que lee ficheros."]
-    expected = "".join(f"{one_line(summary)}\n" for summary in bisum.Summarizer(overrides=WORDS)(texts))
+    expected = "".join(f"{one_line(summary)}\n" for summary in bisum.Summarizer(overrides=ARGUMENTS)(texts))
     (tmp_path / "a.txt").write_text("\n".join(texts), "utf-8")
-    done = call_bisum("summarize", "a.txt", *WORDS)
+    done = call_bisum("summarize", "a.txt", *ARGUMENTS)
     assert (done.code, done.out, done.err) == (0, expected, "")
-    assert call_bisum("summarize", *WORDS, "--", *texts).out == expected
+    assert call_bisum("summarize", *ARGUMENTS, "--", *texts).out == expected
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 @pytest.mark.timeout(120)
-def test_the_command_alone_at_a_terminal_says_that_it_reads_it_and_with_which_model(tmp_path):
+def test_bare_command_at_a_terminal_reports_its_input_and_model(tmp_path):
     terminal = pexpect.spawn(
         sys.executable, ["-m", "bisum", "summarize"], cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": ROOT},
         dimensions=(40, 80), encoding="utf-8", timeout=60,
     )  # fmt: skip
-    terminal.expect("> reading documents from the terminal, one a line; Ctrl-D ends")
+    terminal.expect("> reading documents from the terminal, one per line; press Ctrl-D to end")
     terminal.expect(r"pkg://bisum\.assets\.starter, 2\.7 M parameters; on cpu")
     terminal.sendeof()
     terminal.expect(pexpect.EOF)
@@ -255,14 +261,14 @@ def test_the_command_alone_at_a_terminal_says_that_it_reads_it_and_with_which_mo
 
 
 @pytest.mark.timeout(120)
-def test_a_person_at_a_terminal_is_told_what_goes_on(trained, tmp_path):
+def test_progress_is_reported_at_a_terminal(trained, tmp_path):
     row = trained[1][0]
     command = [sys.executable, "-m", "bisum", "summarize", str(trained[0])]
     terminal = pexpect.spawn(
         command[0], command[1:], cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": ROOT},
         dimensions=(40, 80), encoding="utf-8", timeout=60,
     )  # fmt: skip
-    terminal.expect("> reading documents from the terminal, one a line; Ctrl-D ends")
+    terminal.expect("> reading documents from the terminal, one per line; press Ctrl-D to end")
     terminal.expect("epoch-1, .* M parameters; on cpu")
     terminal.setecho(False)
     document = " ".join(["word"] * 100)

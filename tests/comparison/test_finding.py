@@ -96,7 +96,7 @@ def test_path_without_runs_is_reported(tmp_path, monkeypatch, path, message):
         ("\0\0\0", "is empty"),
         ('{"job": "tra', "cannot be read"),
         ("[" * 100_000, "cannot be read"),
-        ("[]", "must hold an object"),
+        ("[]", "must contain an object"),
         ("{}", "job must be text"),
         ('{"name": "a package of somebody", "version": 1}', "job must be text"),
         ('{"job": 3, "config": {}}', "job must be text"),

@@ -207,7 +207,7 @@ def test_a_run_without_a_best_checkpoint_is_refused(run):
         ("~trainer.epochs", "only change single keys"),
         ("trainer.epochz=1", "trainer.epochz: no such key, did you mean 'epochs'?"),
         ("model.max_summary_tokens=1", "model.max_summary_tokens: expected a whole number >= 2"),
-        ("resume=run", "resume: only a single `bisum train` continues a run"),
+        ("resume=run", "resume: works only with a single `bisum train`"),
         ("languages=[es", "cannot be read"),
     ],
 )
@@ -328,7 +328,7 @@ def test_record_entry_of_the_wrong_type_is_reported(entry, value, message, run):
     *parents, name = entry.split(".")
     (record[parents[0]] if parents else record)[name] = value
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    line = f"'run/run.json': {message}, as bisum wrote it"
+    line = f"'run/run.json': {message}; restore the original value"
     assert refusal("run=run") == refusal("run=run", command="summarize") == line
     with pytest.raises(UserError, match=re.escape(line)):
         continued("run")
@@ -410,7 +410,7 @@ def test_invalid_argument_of_a_resumed_run_is_refused(earlier, tmp_path, argumen
     [
         (None, "is not a run directory: it has no run.json"),
         ("{broken", "cannot be read"),
-        ("[]", "must hold an object"),
+        ("[]", "must contain an object"),
         ('{"job": "train", "config": 1}', "config must be an object"),
         ("[" * 200_000, "cannot be read"),
         (b"\xff\xfe", "cannot be read"),

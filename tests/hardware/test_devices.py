@@ -1,4 +1,4 @@
-"""Devices that are not there, and number formats that a device does not have, are refused in one line."""
+"""Unavailable devices and unsupported number formats are refused in one line."""
 
 import importlib.util
 import os
@@ -10,24 +10,24 @@ from bisum import compose
 from bisum.errors import UserError
 from bisum.hardware.devices import find_device
 
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is available")
 no_xla = pytest.mark.skipif(importlib.util.find_spec("torch_xla") is not None, reason="torch_xla is installed")
 
 
-def device(*words):
-    return find_device(compose(words).hardware)
+def device(*arguments):
+    return find_device(compose(arguments).hardware)
 
 
 @pytest.mark.parametrize(
-    ("words", "precision"),
+    ("arguments", "precision"),
     [
         (["hardware=cpu"], "float32"),
         (["hardware=cpu", "hardware.precision=bf16"], "bf16"),
         pytest.param(["hardware=auto"], "float32", marks=no_gpu),
     ],
 )
-def test_cpu(words, precision):
-    found = device(*words)
+def test_cpu_is_found(arguments, precision):
+    found = device(*arguments)
     assert found.torch_device == torch.device("cpu")
     assert found.is_cpu
     assert found.precision == precision
@@ -35,23 +35,23 @@ def test_cpu(words, precision):
 
 
 @pytest.mark.parametrize(
-    ("words", "needles"),
+    ("arguments", "needles"),
     [
-        pytest.param(["hardware=gpu"], ["hardware", "no GPU", "found: cpu"], marks=no_gpu),
+        pytest.param(["hardware=gpu"], ["hardware", "no usable GPU", "found: cpu"], marks=no_gpu),
         pytest.param(["hardware=tpu"], ["hardware", "torch_xla", "found: cpu"], marks=no_xla),
         (["hardware=cpu", "hardware.precision=fp16"], ["hardware.precision", "fp16", "GPU", "bf16"]),
         pytest.param(["hardware=auto", "hardware.precision=fp16"], ["hardware.precision", "fp16"], marks=no_gpu),
     ],
 )
-def test_refusals(words, needles):
+def test_unavailable_device_or_precision_is_refused(arguments, needles):
     with pytest.raises(UserError) as raised:
-        device(*words)
+        device(*arguments)
     assert "\n" not in str(raised.value)
     assert all(needle in str(raised.value) for needle in needles)
 
 
 @no_gpu
-def test_a_missing_device_ends_with_exit_code_2(tmp_path, call_bisum):
+def test_unavailable_device_ends_with_exit_code_2(tmp_path, call_bisum):
     done = call_bisum("hardware=gpu", f"hydra.run.dir={tmp_path / 'run'}")
     assert done.code == 2
     assert len(done.err.splitlines()) == 1

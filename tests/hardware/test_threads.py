@@ -1,4 +1,4 @@
-"""A run computes with as many threads as it began with."""
+"""A resumed run uses the number of threads it began with."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ def change(run, **entries):
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **entries}), "utf-8")
 
 
-def test_a_resumed_run_keeps_its_threads(run, call_bisum):
+def test_resumed_run_keeps_its_threads(run, call_bisum):
     own = torch.get_num_threads()
     assert json.loads((run / "run.json").read_text("utf-8"))["threads"] == own
     try:
@@ -30,11 +30,11 @@ def test_a_resumed_run_keeps_its_threads(run, call_bisum):
         assert torch.get_num_threads() == own
     finally:
         torch.set_num_threads(own)
-    assert f"> threads: {own}, as when the run began; this process would use 2" in done.out
+    assert f"> threads: {own}, the number the run began with; this process would use 2" in done.out
     assert json.loads((run / "run.json").read_text("utf-8"))["threads"] == own
 
 
 @pytest.mark.parametrize("edited", [0, 10**9, "2"])
-def test_a_number_of_threads_that_no_run_has_is_refused(run, call_bisum, one_line, edited):
+def test_invalid_number_of_threads_is_refused(run, call_bisum, one_line, edited):
     change(run, threads=edited)
     assert "threads must be a whole number from 1 to 512" in one_line(call_bisum("resume=run"))

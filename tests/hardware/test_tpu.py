@@ -1,4 +1,4 @@
-"""hardware=tpu on torch_xla's CPU client: the CPU's numbers, few programs, resuming. `make xla-test` runs it."""
+"""hardware=tpu on torch_xla's CPU client: same numbers as on the CPU, few programs, resuming (`make xla-test`)."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from bisum.records.run import recorded
 pytestmark = pytest.mark.skipif(PJRT_DEVICE != "CPU", reason="PJRT_DEVICE=CPU is not set; make xla-test sets it")
 
 BACKENDS = ("accelerate", "seq2seq_trainer")
-WORDS = [
+ARGUMENTS = [
     "corpus.max_train_rows=46",  # the last batch is short
     "corpus.max_eval_rows=6",
     "model=tiny",
@@ -64,7 +64,7 @@ def predictions(directory):
 
 
 def logged_programs(directory):
-    """How many programs had been compiled after each epoch, as the log tells."""
+    """The number of compiled programs after each epoch, from the log."""
     return [int(number) for number in re.findall(r"(\d+) XLA programs", (directory / "train.log").read_text("utf-8"))]
 
 
@@ -74,7 +74,7 @@ def compiled():
 
 @pytest.fixture(scope="module")
 def mt5(tmp_path_factory):
-    """The words for an mT5 whose head is not its embedding."""
+    """Arguments for an mT5 with separate head and embedding."""
     from transformers import MT5Config, MT5ForConditionalGeneration
 
     folder = tmp_path_factory.mktemp("mt5")
@@ -84,21 +84,21 @@ def mt5(tmp_path_factory):
     model.lm_head.weight = torch.nn.Parameter(torch.randn(8000, 32) * 0.5)
     model.config.tie_word_embeddings = False
     model.save_pretrained(folder)
-    load(compose(WORDS).model, 0, "float32").tokenizer.save_pretrained(folder)
-    kept = [word for word in WORDS if not word.startswith("model.architecture")]
+    load(compose(ARGUMENTS).model, 0, "float32").tokenizer.save_pretrained(folder)
+    kept = [argument for argument in ARGUMENTS if not argument.startswith("model.architecture")]
     return [*kept, f"model.checkpoint={folder}"]
 
 
 @pytest.mark.parametrize(("backend", "model"), [("accelerate", "t5"), ("seq2seq_trainer", "mt5")])
-def test_numbers_of_the_cpu_from_programs_that_the_first_epoch_compiled(backend, model, mt5, run_bisum, tmp_path):
-    words = [*(mt5 if model == "mt5" else WORDS), f"trainer={backend}"]
+def test_numbers_equal_those_of_the_cpu_and_only_the_first_epoch_compiles(backend, model, mt5, run_bisum, tmp_path):
+    arguments = [*(mt5 if model == "mt5" else ARGUMENTS), f"trainer={backend}"]
     earlier = compiled() if xla_metrics.metric_data("CompileTime") else 0
-    train(compose([*words, *TPU]), tmp_path / "xla")
+    train(compose([*arguments, *TPU]), tmp_path / "xla")
     after_epochs = logged_programs(tmp_path / "xla")
-    assert after_epochs == [compiled()] * 2  # nor did the test split need another
+    assert after_epochs == [compiled()] * 2  # the test split compiles no further program
     assert after_epochs[0] - earlier < 15
 
-    done = run_bisum(*words, "hardware=cpu", "hydra.run.dir=cpu", cwd=tmp_path, env={"USE_TORCH_XLA": "0"})
+    done = run_bisum(*arguments, "hardware=cpu", "hydra.run.dir=cpu", cwd=tmp_path, env={"USE_TORCH_XLA": "0"})
     assert done.code == 0, done.err
     one, other = lines(tmp_path / "cpu"), lines(tmp_path / "xla")
     assert len(one) == len(other) == 1 + 2 * 13 + 1
@@ -112,12 +112,12 @@ def test_numbers_of_the_cpu_from_programs_that_the_first_epoch_compiled(backend,
 
 @pytest.fixture(scope="module")
 def dropped_out(tmp_path_factory):
-    """A run of each backend with dropout and accumulated batches, checkpoints amid its epochs."""
+    """A run of each backend with dropout, gradient accumulation and checkpoints within epochs."""
     further = ["trainer.gradient_accumulation=2", "trainer.save_every=5", "model.architecture.dropout=0.1"]
     runs = {}
     for backend in BACKENDS:
         runs[backend] = tmp_path_factory.mktemp(backend) / "run"
-        train(compose([*WORDS, *TPU, *further, f"trainer={backend}"]), runs[backend])
+        train(compose([*ARGUMENTS, *TPU, *further, f"trainer={backend}"]), runs[backend])
         assert len(set(logged_programs(runs[backend]))) == 1
     return runs
 
@@ -130,7 +130,7 @@ def test_backends_take_the_same_steps_with_dropout(dropped_out):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_resumed_run_ends_with_the_numbers_of_one_that_was_not_interrupted(backend, dropped_out, tmp_path):
+def test_resumed_run_ends_with_the_numbers_of_an_uninterrupted_one(backend, dropped_out, tmp_path):
     directory = shutil.copytree(dropped_out[backend], tmp_path / "run")
     for folder in (directory / "checkpoints").iterdir():
         if float(folder.name.removeprefix("epoch-")) >= 1:
@@ -147,8 +147,8 @@ def test_a_resumed_run_ends_with_the_numbers_of_one_that_was_not_interrupted(bac
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_beams_find_what_they_find_on_the_cpu(tmp_path):
-    config = compose([*WORDS, *TPU, "generation.num_beams=3", "generation.no_repeat_ngram_size=2"])
+def test_beams_equal_those_on_the_cpu(tmp_path):
+    config = compose([*ARGUMENTS, *TPU, "generation.num_beams=3", "generation.no_repeat_ngram_size=2"])
     device = find_device(config.hardware).torch_device
     loaded = load(config.model, 7, "float32")
     with recorded(tmp_path / "run", config) as run:
@@ -164,12 +164,12 @@ def test_beams_find_what_they_find_on_the_cpu(tmp_path):
     assert len({summary for batch in plain for summary in batch.summaries}) > 1
 
 
-def test_bf16_is_the_forward_passes_alone(tmp_path):
-    words = [*WORDS, *TPU, "trainer.max_steps=2", "hardware.length_buckets=1"]
+def test_bf16_is_used_only_in_forward_passes(tmp_path):
+    arguments = [*ARGUMENTS, *TPU, "trainer.max_steps=2", "hardware.length_buckets=1"]
     losses = []
     for backend, precision in (("accelerate", "float32"), ("accelerate", "bf16"), ("seq2seq_trainer", "bf16")):
         directory = tmp_path / f"{backend}-{precision}"
-        train(compose([*words, f"trainer={backend}", f"hardware.precision={precision}"]), directory)
+        train(compose([*arguments, f"trainer={backend}", f"hardware.precision={precision}"]), directory)
         losses.append([line["train/loss"] for line in lines(directory) if "train/loss" in line])
         (saved,) = map(load_file, directory.glob("checkpoints/*/model.safetensors"))
         assert {tensor.dtype for tensor in saved.values()} == {torch.float32}
@@ -179,29 +179,29 @@ def test_bf16_is_the_forward_passes_alone(tmp_path):
     assert other == pytest.approx(half, rel=1e-4)
 
 
-def test_precision_is_bf16_on_a_tpu_alone():
+def test_default_precision_is_bf16_only_on_a_tpu():
     found = find_device(compose(["hardware=tpu"]).hardware)
     assert (found.precision, found.is_xla, found.is_cpu) == ("float32", True, False)
     assert "XLA on cpu" in found.name
 
 
 @pytest.mark.parametrize(
-    ("words", "needles"),
+    ("arguments", "needles"),
     [
         (["hardware=tpu", "hardware.precision=fp16"], ["hardware.precision", "fp16", "bf16 or float32"]),
         (["hardware=tpu", "trainer.gradient_checkpointing=true"], ["trainer.gradient_checkpointing", "XLA"]),
         (["hardware=cpu"], ["hardware.device", "hardware=tpu", "USE_TORCH_XLA=0"]),
     ],
 )
-def test_refusals(words, needles, tmp_path):
+def test_unsupported_settings_are_refused(arguments, needles, tmp_path):
     with pytest.raises(UserError) as raised:
-        train(compose([*WORDS, *words]), tmp_path / "run")
+        train(compose([*ARGUMENTS, *arguments]), tmp_path / "run")
     assert "\n" not in str(raised.value)
     assert all(needle in str(raised.value) for needle in needles)
 
 
 @pytest.mark.parametrize(("environment", "needle"), [({}, "PJRT_DEVICE=CPU"), ({"PJRT_DEVICE": "TPU"}, "libtpu")])
-def test_no_tpu(environment, needle, run_bisum, tmp_path, monkeypatch):
+def test_missing_tpu_is_refused(environment, needle, run_bisum, tmp_path, monkeypatch):
     monkeypatch.delenv("PJRT_DEVICE")
     done = run_bisum("hardware=tpu", cwd=tmp_path, env=environment)
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""The recorded commit, which git gives without running any program that a repository names."""
+"""The recorded commit, read by git without running programs that a repository configures."""
 
 import subprocess
 
@@ -8,8 +8,8 @@ from bisum.records import environment
 from bisum.records.environment import commit
 
 
-def git(*words, cwd):
-    return subprocess.run(["git", *words], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+def git(*arguments, cwd):
+    return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_commit_has_a_plus_if_a_tracked_file_is_modified(repository):
+def test_commit_has_a_plus_if_a_tracked_file_is_modified(repository):
     head = git("rev-parse", "HEAD", cwd=repository)
     assert commit() == head
     (repository / "new.txt").write_text("untracked", encoding="utf-8")
@@ -39,7 +39,7 @@ def test_without_a_repository_there_is_no_commit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["repository", "variables"])
-def test_git_runs_no_program_that_a_repository_or_a_variable_names(place, repository, monkeypatch):
+def test_git_runs_no_program_configured_by_a_repository_or_a_variable(place, repository, monkeypatch):
     head = git("rev-parse", "HEAD", cwd=repository)
     ran = repository / "ran"
     settings = {
@@ -69,7 +69,7 @@ def test_git_runs_no_program_that_a_repository_or_a_variable_names(place, reposi
 
 
 @pytest.mark.parametrize("path", [".", "", "bin", "./bin"])
-def test_git_is_not_taken_from_the_current_folder(path, repository, monkeypatch):
+def test_git_in_the_current_folder_is_not_used(path, repository, monkeypatch):
     (repository / "bin").mkdir()
     for folder in (repository, repository / "bin"):
         (folder / "git").write_text("#!/bin/sh\ntouch ran\n", encoding="utf-8")
@@ -81,7 +81,7 @@ def test_git_is_not_taken_from_the_current_folder(path, repository, monkeypatch)
 
 
 def test_git_fetches_nothing(repository):
-    """A partial clone fetches missing objects with a program that its configuration names."""
+    """A partial clone fetches missing objects with a configured program."""
     ran = repository / "ran"
     tree = git("rev-parse", "HEAD^{tree}", cwd=repository)
     settings = {

@@ -1,4 +1,4 @@
-"""What a run leaves behind: DESIGN.md's names, every row once, readable after a crash."""
+"""Contents of a run directory: documented names, every row once, readable after a crash."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from bisum.evaluation.row_scores import Column, RowScores
 from bisum.evaluation.sentences import split_sentences
 from bisum.interfaces.score import Score
 
-WORDS = [
+ARGUMENTS = [
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=8",
     "model=tiny",
@@ -42,7 +42,7 @@ def read_lines(path):
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run") / "run"
-    bisum.train(bisum.compose(WORDS), directory)
+    bisum.train(bisum.compose(ARGUMENTS), directory)
     return directory
 
 
@@ -51,7 +51,7 @@ def record(directory):
     return json.loads((directory / "run.json").read_text("utf-8"))
 
 
-def test_run_json(directory, record):
+def test_entries_of_run_json(directory, record):
     assert (record["status"], record["reason"], record["exit_code"]) == ("finished", None, 0)
     assert isinstance(record["command"], str)
     assert record["config"]["trainer"]["batch_size"] == 4
@@ -93,7 +93,7 @@ def test_names_of_the_metrics(directory):
     assert sum("baseline/rouge1" in line for line in lines) == 1
 
 
-def test_every_scored_row_once(directory, record):
+def test_every_scored_row_is_written_once(directory, record):
     best = record["test"]["checkpoint"]
     names = {"validation-lead3", "test-lead3", "validation-epoch-1", "validation-epoch-2", f"test-{best}"}
     files = {f"{name}.{ending}" for name in names for ending in ("jsonl", "scores.parquet")}
@@ -113,7 +113,7 @@ def test_every_scored_row_once(directory, record):
             assert row["prediction"] == "\n".join(split_sentences(row["document"], row["language"])[:3])
 
 
-def test_the_metrics_are_those_of_the_predictions(directory, record):
+def test_metrics_match_the_predictions(directory, record):
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
     last = record["last"]
     for name, prefix, metrics in (
@@ -139,15 +139,15 @@ def test_files_and_folders(directory):
     assert "\x1b" not in log
 
 
-def test_baseline_command_gives_what_train_logs(record, directory, call_bisum, tmp_path):
-    assert call_bisum("baseline", *WORDS, f"hydra.run.dir={tmp_path / 'b'}").code == 0
+def test_baseline_command_reproduces_the_baseline_of_train(record, directory, call_bisum, tmp_path):
+    assert call_bisum("baseline", *ARGUMENTS, f"hydra.run.dir={tmp_path / 'b'}").code == 0
     alone = json.loads((tmp_path / "b/run.json").read_text("utf-8"))
     assert alone["baseline"] == record["baseline"]
     assert read_lines(tmp_path / "b/predictions/validation-lead3.jsonl") == read_lines(
         directory / "predictions/validation-lead3.jsonl"
     )
-    words = [*WORDS, "split=test", "evaluation.lead=1"]
-    assert call_bisum("baseline", *words, f"hydra.run.dir={tmp_path / 't'}").code == 0
+    arguments = [*ARGUMENTS, "split=test", "evaluation.lead=1"]
+    assert call_bisum("baseline", *arguments, f"hydra.run.dir={tmp_path / 't'}").code == 0
     test = json.loads((tmp_path / "t/run.json").read_text("utf-8"))["baseline"]
     rows = read_lines(tmp_path / "t/predictions/test-lead1.jsonl")
     scorer = RougeScorer(["rouge2"], use_stemmer=True)
@@ -160,14 +160,14 @@ def test_baseline_command_gives_what_train_logs(record, directory, call_bisum, t
 
 
 def test_readable_after_a_crash(directory, tmp_path):
-    """A process killed at any instant leaves JSON that can be read."""
+    """A process killed at any time leaves readable JSON."""
     child = os.fork()
     if child == 0:
         try:
             from bisum.records.run import Run
             from bisum.runs.signals import Interrupts
 
-            run = Run(tmp_path / "run", bisum.compose(WORDS), Interrupts())
+            run = Run(tmp_path / "run", bisum.compose(ARGUMENTS), Interrupts())
             ids = tuple(str(n) for n in range(50))
             column = Column(Score("a number", higher_is_better=None), np.arange(50.0))
             scores = RowScores(ids, ("en",) * 50, {"number": column})
@@ -202,7 +202,7 @@ def test_readable_after_a_crash(directory, tmp_path):
 
 
 @pytest.mark.parametrize("contents", ["", "{", "[]", '{"status": "finished"}'])
-def test_resuming_what_is_no_run(contents, call_bisum, tmp_path):
+def test_resuming_a_directory_that_is_no_run_is_refused(contents, call_bisum, tmp_path):
     missing = call_bisum("resume=nowhere")
     assert (missing.code, len(missing.err.splitlines())) == (2, 1)
     (tmp_path / "odd").mkdir()
@@ -212,10 +212,10 @@ def test_resuming_what_is_no_run(contents, call_bisum, tmp_path):
     assert "odd" in odd.err
 
 
-def test_other_rows_are_refused_on_resuming(directory, call_bisum, tmp_path):
+def test_resuming_with_different_rows_is_refused(directory, call_bisum, tmp_path):
     copy = shutil.copytree(directory, tmp_path / "copy")
     done = call_bisum(f"resume={copy}", "corpus.max_train_rows=32")
     assert (done.code, len(done.err.splitlines())) == (2, 1)
-    # A mistaken word does not make a finished run a failed one for good.
+    # A wrong argument does not turn a finished run into a failed one.
     assert call_bisum(f"resume={copy}").code == 0
     assert json.loads((copy / "run.json").read_text("utf-8"))["status"] == "finished"

@@ -1,4 +1,4 @@
-"""Trainings of seconds on the sample."""
+"""Short trainings on the sample."""
 
 from training_runs import read, small, start, trained, wait_for
 

@@ -1,4 +1,4 @@
-"""What someone edited in a run directory is said in one line that names file and entry; nothing else changes."""
+"""Edits in a run directory are reported in one line with file and entry; nothing else changes."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def contents(run):
         ("config", []),
     ],
 )
-def test_an_edited_record(key, value, run, call_bisum, one_line):
+def test_edited_record_is_refused(key, value, run, call_bisum, one_line):
     edit(run / "run.json", key, value)
     before = contents(run)
     line = one_line(call_bisum("resume=run", "trainer.epochs=3"))
@@ -75,8 +75,8 @@ def test_an_edited_record(key, value, run, call_bisum, one_line):
     assert contents(run) == before
 
 
-def test_every_entry_of_a_record_is_read_or_refused(run):
-    """None leads to another error than UserError."""
+def test_every_entry_of_a_record_is_checked(run):
+    """No value raises an error other than UserError."""
     original = (run / "run.json").read_text("utf-8")
     keys = [key for key in json.loads(original) if key not in ("config", "versions", "command")]
     refused = set()
@@ -92,24 +92,24 @@ def test_every_entry_of_a_record_is_read_or_refused(run):
 
 
 @pytest.mark.parametrize("contents", [b"", b"\0" * 4096, b"\n", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_a_record_after_a_power_cut(contents, run, call_bisum, one_line):
+def test_record_damaged_by_a_power_failure_is_refused(contents, run, call_bisum, one_line):
     (run / "run.json").write_bytes(contents)
     line = one_line(call_bisum("resume=run"))
     assert "run/run.json' " in line
     if not contents.strip(b"\0\n"):
-        assert "restore it from a copy, or start a new run" in line
+        assert "restore a backup, or start a new run" in line
 
 
 @pytest.mark.parametrize("line", [{"step": "x"}, {"step": -1}, {"step": None}, {"step": 1.5}, {"epoch": 1}, [1], 5])
 @pytest.mark.parametrize("at", [0, -1])
-def test_an_edited_line_of_metrics(line, at, run, call_bisum, one_line):
+def test_edited_line_of_metrics_is_refused(line, at, run, call_bisum, one_line):
     path = run / "metrics.jsonl"
     lines = path.read_text("utf-8").splitlines()
     lines[at] = json.dumps(line)
     path.write_text("\n".join(lines) + "\n", "utf-8")
     before = contents(run)
-    said = one_line(call_bisum("resume=run", "trainer.epochs=3"))
-    assert f"metrics.jsonl, line {len(lines) if at else 1}: " in said
+    message = one_line(call_bisum("resume=run", "trainer.epochs=3"))
+    assert f"metrics.jsonl, line {len(lines) if at else 1}: " in message
     assert contents(run) == before
 
 
@@ -127,32 +127,32 @@ def change(path):
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("damage", "message"),
     [
-        (cut, "holds 10 of the 35 lines up to step 32"),
+        (cut, "has only 10 of the 35 lines up to step 32"),
         (os.unlink, "is missing (0 of the 35 lines up to step 32)"),
-        (lambda path: path.write_bytes(b""), "holds 0 of the 35 lines up to step 32"),
-        (zero, "holds 0 of the 35 lines up to step 32"),
+        (lambda path: path.write_bytes(b""), "has only 0 of the 35 lines up to step 32"),
+        (zero, "has only 0 of the 35 lines up to step 32"),
         (change, "has been changed up to step 32"),
     ],
 )
-def test_metrics_lost_under_a_checkpoint_are_reported(harm, said, run, call_bisum):
-    harm(run / "metrics.jsonl")
+def test_metrics_lost_since_a_checkpoint_are_reported(damage, message, run, call_bisum):
+    damage(run / "metrics.jsonl")
     done = call_bisum("resume=run", "trainer.epochs=3")
     assert done.code == 0, done.err
-    assert f"warning: run/metrics.jsonl {said}; the run continues without the rest" in done.out.replace("\n", " ")
+    assert f"warning: run/metrics.jsonl {message}; the run continues without the rest" in done.out.replace("\n", " ")
 
 
-def test_metrics_that_are_whole_are_not_mentioned(run, call_bisum):
+def test_complete_metrics_are_not_mentioned(run, call_bisum):
     done = call_bisum("resume=run", "trainer.epochs=3")
     assert done.code == 0
     assert "metrics.jsonl" not in done.out
-    again = call_bisum("resume=run", "trainer.epochs=4")  # after the lines of the test split were dropped
+    again = call_bisum("resume=run", "trainer.epochs=4")  # the lines of the test split have been dropped
     assert again.code == 0
     assert "metrics.jsonl" not in again.out
 
 
-def test_a_mark_knows_a_longer_file(tmp_path):
+def test_mark_matches_a_longer_file(tmp_path):
     path = tmp_path / "metrics.jsonl"
     assert missing_metrics(tmp_path, mark_metrics(tmp_path), 0) is None
     path.write_text('{"step": 1, "epoch": 0.5}\n')
@@ -160,11 +160,11 @@ def test_a_mark_knows_a_longer_file(tmp_path):
     path.write_text('{"step": 1, "epoch": 0.5}\n{"step": 2, "epoch": 1.0}\n{"st')
     assert missing_metrics(tmp_path, mark, 1) is None
     path.write_text('{"step": 2, "epoch": 1.0}\n')
-    assert "holds 0 of the 1 lines up to step 1" in missing_metrics(tmp_path, mark, 1)
+    assert "has only 0 of the 1 lines up to step 1" in missing_metrics(tmp_path, mark, 1)
 
 
 def rewrite(checkpoint, name, change):
-    """Change a file of a checkpoint, and its manifest with it."""
+    """Change a file of a checkpoint, and update its manifest."""
     path = checkpoint / name
     change(path)
     manifest = json.loads((checkpoint / "manifest.json").read_text("utf-8"))
@@ -182,11 +182,11 @@ STATE_KEYS = [
 
 @pytest.mark.parametrize("key", STATE_KEYS)
 @pytest.mark.parametrize("value", [..., [1], {"x": [1]}, True, "../../x"], ids=str)
-def test_an_edited_state(key, value, run):
+def test_edited_state_is_refused(key, value, run):
     from bisum.training.progress import read_state
 
     if key in ("progress.stopped", "metrics.sha256") and value == "../../x":
-        value = 5  # text is right here
+        value = 5  # text is valid here
     checkpoint = run / "checkpoints/epoch-2"
     fixed = json.loads((checkpoint / "state.json").read_text("utf-8"))["fixed"]
     assert read_state(checkpoint, fixed, 16)[0].step == 32
@@ -197,13 +197,13 @@ def test_an_edited_state(key, value, run):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
         ("state.json", lambda path: edit(path, "progress.best_checkpoint", "../x"), "progress.best_checkpoint must be"),
         ("state.json", lambda path: edit(path, "progress.step", 31), "progress.step must be the step of epoch-2"),
         ("state.json", lambda path: edit(path, "progress.loss_steps", 99), "progress.loss_steps must be at most"),
         ("state.json", lambda path: edit(path, "progress.more", 1), "progress.more is unknown"),
-        ("state.json", lambda path: path.write_text("[]"), "must hold an object"),
+        ("state.json", lambda path: path.write_text("[]"), "must contain an object"),
         (
             "optimizer.safetensors",
             lambda path: save_file({**load_file(path), "0.exp_avg": torch.ones(3)}, path),
@@ -217,12 +217,12 @@ def test_an_edited_state(key, value, run):
         ("optimizer.safetensors", lambda path: path.write_bytes(b"x" * 99), "cannot be read"),
     ],
 )
-def test_an_edited_checkpoint_whose_manifest_fits(name, change, said, run, call_bisum):
+def test_edited_checkpoint_with_a_matching_manifest_is_refused(name, change, message, run, call_bisum):
     rewrite(run / "checkpoints/epoch-2", name, change)
     before = contents(run)
     done = call_bisum("resume=run", "trainer.epochs=3")
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert f"run/checkpoints/epoch-2/{name}' " in line.replace("':", "' :")
-    assert said in line
+    assert message in line
     assert contents(run) == before

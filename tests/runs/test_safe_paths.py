@@ -1,4 +1,4 @@
-"""A run directory made by a stranger: bisum writes through no link and waits for no pipe."""
+"""Untrusted run directories: bisum does not write through links or wait for pipes."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def test_resuming_refuses_links_and_pipes(change, name, trained, tmp_path, call_
         assert (run / "run.json").read_bytes() == before
 
 
-def test_a_new_run_writes_through_no_link(small, tmp_path, call_bisum, one_line):
+def test_new_run_does_not_write_through_a_link(small, tmp_path, call_bisum, one_line):
     (tmp_path / "run").mkdir()
     link(tmp_path / "run/train.log", tmp_path / "elsewhere")
     line = one_line(call_bisum(*small, "hydra.run.dir=run"))
@@ -50,7 +50,7 @@ def test_a_new_run_writes_through_no_link(small, tmp_path, call_bisum, one_line)
     assert (tmp_path / "elsewhere").read_text() == "kept"
 
 
-def test_a_link_in_place_of_a_partial_file_is_replaced(trained, tmp_path, call_bisum):
+def test_link_in_place_of_a_partial_file_is_replaced(trained, tmp_path, call_bisum):
     run = shutil.copytree(trained("trainer=accelerate"), tmp_path / "run")
     link(run / ".run.json.partial", tmp_path / "elsewhere")
     assert call_bisum("resume=run", "trainer.epochs=3", "trainer.max_steps=33").code == 0

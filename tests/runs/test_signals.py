@@ -1,4 +1,4 @@
-"""Signals: a terminal that closes ends a run as SIGTERM does."""
+"""Signals: a closing terminal ends a run like SIGTERM."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ from bisum.runs.signals import Interrupted, interrupts
 
 
 @pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_a_hang_up_saves_a_checkpoint(backend, start, wait_for, small, read, tmp_path, call_bisum):
+def test_hang_up_saves_a_checkpoint(backend, start, wait_for, small, read, tmp_path, call_bisum):
     run = tmp_path / "run"
     process = start(*small, f"trainer={backend}", "trainer.epochs=20", f"hydra.run.dir={run}")
     wait_for(run, process, 6)
     os.kill(process.pid, signal.SIGHUP)
-    os.kill(process.pid, signal.SIGHUP)  # a closing terminal may send it twice
+    os.kill(process.pid, signal.SIGHUP)  # a closing terminal can send it twice
     process.join()
     assert process.exitcode == 129
     ended = read.record(run)
@@ -27,10 +27,10 @@ def test_a_hang_up_saves_a_checkpoint(backend, start, wait_for, small, read, tmp
     assert call_bisum(f"resume={run}", "trainer.epochs=1").code == 0
 
 
-def test_a_terminal_that_closes(small, read, tmp_path):
+def test_closing_terminal_saves_a_checkpoint(small, read, tmp_path):
     run = tmp_path / "run"
-    words = ["-m", "bisum", *small, "trainer.epochs=50", f"hydra.run.dir={run}"]
-    terminal = pexpect.spawn(sys.executable, words, timeout=120)
+    arguments = ["-m", "bisum", *small, "trainer.epochs=50", f"hydra.run.dir={run}"]
+    terminal = pexpect.spawn(sys.executable, arguments, timeout=120)
     while not (run / "metrics.jsonl").exists() or len(read.metrics(run)) < 5:
         assert terminal.isalive()
         time.sleep(0.05)
@@ -42,7 +42,7 @@ def test_a_terminal_that_closes(small, read, tmp_path):
     assert list((run / "checkpoints").glob("epoch-*"))
 
 
-def test_an_ignored_hang_up_stays_ignored():
+def test_ignored_hang_up_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with interrupts():
@@ -52,7 +52,7 @@ def test_an_ignored_hang_up_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_second_signal_ends_at_once():
+def test_second_signal_ends_the_run_at_once():
     with interrupts() as state:
         state.deferred = True
         os.kill(os.getpid(), signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""What the commands that use a trained model and those that run jobs need: a training of seconds, and a Slurm."""
+"""Fixtures of the sweep tests: a short training and a Slurm cluster."""
 
 from slurm_cluster import slurm
 from trained_model import trained

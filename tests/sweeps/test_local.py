@@ -1,4 +1,4 @@
-"""The launcher `local`: processes of their own, killed, failing, hanging and out of memory; the same numbers."""
+"""The launcher `local`: the same numbers from jobs that are killed, fail, hang or run out of memory."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from bisum.sweeps.machine import Share, threads_of_a_job, visible_gpus
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, run_bisum):
-    """A sweep of two jobs that nothing interrupts, each with one thread."""
+    """An uninterrupted sweep of two jobs, each with one thread."""
     folder = tmp_path_factory.mktemp("reference")
     done = run_bisum("-m", *SMALL, *LONGER, "hydra/launcher=basic", "hydra.sweep.dir=sweep", cwd=folder)
     assert done.code == 0, done.err
@@ -29,7 +29,7 @@ def reference(tmp_path_factory, run_bisum):
 LONGER = ["trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows=10", "seed=1,2"]
 
 
-def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tmp_path, run_bisum):
+def test_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tmp_path, run_bisum):
     sweep = tmp_path / "sweep"
     arguments = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
     process = start(tmp_path, *arguments)
@@ -37,15 +37,15 @@ def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tm
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "> SIGINT: stopping the running job (trainings save a checkpoint); Ctrl-C again stops at once" in out
-    assert "of 2 jobs 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
+    assert "> SIGINT: stopping the running job (trainings save a checkpoint); press Ctrl-C again to stop at once" in out
+    assert "2 jobs: 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
     assert statuses(sweep) == ["interrupted", "waiting"]
     assert record(sweep, 0)["reason"] == "SIGINT"
     assert list((sweep / "0/checkpoints").glob("epoch-*"))
 
     process = start(tmp_path, *arguments)
     until(lambda: is_training(sweep, 1))
-    os.kill(process.pid, signal.SIGKILL)  # its job notices, and stops
+    os.kill(process.pid, signal.SIGKILL)  # its job notices and stops
     process.communicate()
     assert statuses(sweep) == ["finished", "running"]
 
@@ -56,17 +56,17 @@ def test_a_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tm
     assert re.search(r"^validation, 10 rows .*: rougeL", done.out.partition(" sweep ")[2], re.MULTILINE)
     for job in range(2):
         assert numbers(sweep, job) == numbers(reference, job)
-        assert record(sweep, job)["threads"] == 1  # as the sweep began, although this process would use 2
+        assert record(sweep, job)["threads"] == 1  # the number the sweep began with, although this process would use 2
     log = (sweep / "0/train.log").read_text("utf-8")
     assert len(re.findall("> continuing from epoch", log)) == 1
     assert log.count("best model ") == 1
     again = run_bisum("resume=sweep", cwd=tmp_path)
     assert again.code == 0
-    assert "> 2 jobs in sweep, 2 of them finished" in again.out
+    assert "> 2 jobs in sweep, 2 already finished" in again.out
     assert (sweep / "0/train.log").read_text("utf-8") == log
 
 
-def test_a_signal_that_reaches_the_jobs_as_well_lets_them_save(tmp_path):
+def test_jobs_save_when_the_signal_also_reaches_them(tmp_path):
     sweep = tmp_path / "sweep"
     process = start(tmp_path, "-m", *SMALL, *LONGER, "trainer.epochs=50", "hydra.sweep.dir=sweep")
     until(lambda: is_training(sweep, 0))
@@ -97,7 +97,7 @@ class Stubborn:
 """
 
 
-def test_ctrl_c_again_ends_a_job_that_does_not_stop(tmp_path, write):
+def test_second_ctrl_c_ends_a_job_that_does_not_stop(tmp_path, write):
     write(tmp_path / "lab/stubborn.py", STUBBORN)
     write(tmp_path / "mine/filter/stubborn.yaml", "stubborn:\n  _target_: stubborn.Stubborn\n")
     arguments = ["--config-dir", "mine", "filter=[stubborn]", "allow_targets=[stubborn]", "hydra.sweep.dir=sweep"]
@@ -106,17 +106,17 @@ def test_ctrl_c_again_ends_a_job_that_does_not_stop(tmp_path, write):
     until((tmp_path / "busy").exists)
     os.kill(process.pid, signal.SIGINT)
     time.sleep(2)
-    assert process.poll() is None  # it waits for the job
+    assert process.poll() is None  # still waiting for the job
     os.kill(process.pid, signal.SIGINT)
     time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)  # as an impatient user does
+    os.kill(process.pid, signal.SIGINT)  # like an impatient user
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130, out
     assert "Traceback" not in out
-    assert "of 2 jobs 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
+    assert "2 jobs: 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
 
 
-def test_a_terminal_shows_the_running_jobs(tmp_path):
+def test_terminal_shows_the_running_jobs(tmp_path):
     arguments = [
         "baseline",
         "-m",
@@ -165,7 +165,7 @@ import pyarrow as pa
 
 
 class Trouble:
-    """Keeps all rows, but for the trouble that it makes."""
+    """Keeps all rows, or causes the configured trouble."""
 
     def __init__(self, what: str):
         self.what = what
@@ -196,7 +196,7 @@ def trouble(tmp_path, write):
     return ["baseline", "-m", "corpus.max_eval_rows=20", "evaluation.bootstrap_samples=100", "tracker=none", *arguments]
 
 
-def test_failures_stay_where_they_are(trouble, tmp_path, run_bisum):
+def test_failures_do_not_affect_other_jobs(trouble, tmp_path, run_bisum):
     arguments = ["filter.trouble.what=fail,die,hang,none,memory", "sweep.timeout=0.1", "sweep.parallel=2"]
     env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
     done = run_bisum(*trouble, *arguments, cwd=tmp_path, env=env)
@@ -205,23 +205,23 @@ def test_failures_stay_where_they_are(trouble, tmp_path, run_bisum):
     assert statuses(sweep) == ["failed", "failed", "failed", "finished", "failed"]
     reasons = [record(sweep, job)["reason"] for job in range(5)]
     assert "this one fails" in reasons[0]
-    assert reasons[1] == "killed by SIGKILL, which the system sends when memory runs out"
+    assert reasons[1] == "killed by SIGKILL, possibly because memory ran out"
     assert reasons[2] == "stopped after 0.1 minutes without progress (sweep.timeout)"
     assert "MemoryError" in reasons[4]
     for job in (0, 1, 2, 4):
         assert f"bisum: job {job} failed: {reasons[job]} (log: sweep/{job}/train.log)\n" in done.err
         assert record(sweep, job)["status"] == "failed"
     assert "this one fails" in (sweep / "0/train.log").read_text("utf-8")
-    assert "of 5 jobs 1 finished, 4 failed, 0 left; resume with: bisum resume=sweep" in done.err
+    assert "5 jobs: 1 finished, 4 failed, 0 left; resume with: bisum resume=sweep" in done.err
     assert "Traceback" not in done.out + done.err
 
 
-def test_a_job_that_fails_once_is_tried_again_and_fail_fast_stops_the_rest(trouble, tmp_path, run_bisum):
+def test_failed_job_is_retried_and_fail_fast_stops_the_rest(trouble, tmp_path, run_bisum):
     env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
     arguments = ["filter.trouble.what=once,die,none", "sweep.retries=1", "sweep.fail_fast=true"]
     done = run_bisum(*trouble, *arguments, cwd=tmp_path, env=env)
     assert done.code == 1
-    assert "it runs again" in done.out
+    assert "; retrying" in done.out
     assert statuses(tmp_path / "sweep") == ["finished", "failed", "waiting"]
     assert [entry["tries"] for entry in entries(tmp_path / "sweep")] == [1, 2, 0]
     done = run_bisum("resume=sweep", "sweep.fail_fast=false", "allow_targets=[trouble]", cwd=tmp_path, env=env)
@@ -229,7 +229,7 @@ def test_a_job_that_fails_once_is_tried_again_and_fail_fast_stops_the_rest(troub
     assert statuses(tmp_path / "sweep") == ["finished", "failed", "finished"]
 
 
-def test_a_job_gets_its_share_of_the_machine(monkeypatch):
+def test_jobs_share_the_machine(monkeypatch):
     monkeypatch.setattr("bisum.sweeps.machine.cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [threads_of_a_job(parallel) for parallel in (1, 2, 3, 16)] == [None, 4, 2, 1]
@@ -247,15 +247,15 @@ def test_a_job_gets_its_share_of_the_machine(monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for a machine without a GPU")
-def test_the_gpus_are_those_that_torch_finds(monkeypatch, tmp_path, capfd):
+def test_visible_gpus_come_from_torch(monkeypatch, tmp_path, capfd):
     composer = Composer("train")
     jobs = listed_sweep(composer, composer.parse(["seed=1,2", "tracker=none"])).jobs
     assert visible_gpus(jobs) == []
     (tmp_path / "driver").touch()
     monkeypatch.setattr("bisum.sweeps.machine._DRIVERS", (str(tmp_path / "driver"),))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert visible_gpus(jobs) == []  # torch is asked, and finds none
+    assert visible_gpus(jobs) == []  # torch runs and finds none
     assert capfd.readouterr().err == ""
     monkeypatch.setattr("sys.executable", str(tmp_path / "driver"))
     assert visible_gpus(jobs) == []
-    assert "bisum: torch did not say how many GPUs there are (" in capfd.readouterr().err
+    assert "bisum: torch could not count the GPUs (" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""A sweep with a plugin: a launcher gets the checked jobs, a sweeper chooses its own, and bisum reports them all."""
+"""Sweeps with plugins: a launcher receives checked jobs, a sweeper chooses its own, and bisum reports all."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from omegaconf import open_dict
 class Backwards(Launcher):
     """Runs the last job first."""
 
-    def __init__(self, workers: float = 1):  # its annotations are not held against it
+    def __init__(self, workers: float = 1):  # annotations are not enforced
         pass
 
     def setup(self, *, hydra_context, task_function, config):
@@ -49,7 +49,7 @@ class Backwards(Launcher):
 
 
 class Bisection(Sweeper):
-    """Chooses each lead by the score of the one before; returns nothing, as Optuna's sweeper does."""
+    """Chooses each lead by the score of the previous one; returns nothing, like Optuna's sweeper."""
 
     def __init__(self, trials: int = 2):
         self.trials = trials
@@ -67,7 +67,7 @@ class Bisection(Sweeper):
             (job,) = self.launcher.launch([[f"evaluation.lead={lead}", *arguments]], initial_job_idx=number)
             lead = 1 if job.return_value is None or job.return_value >= 0 else 2
 '''
-WORDS = [
+ARGUMENTS = [
     "corpus.max_train_rows=8",
     "corpus.max_eval_rows=4",
     "evaluation.bootstrap_samples=100",
@@ -85,14 +85,14 @@ def lab(tmp_path):
 
 @pytest.fixture
 def run_bisum(run_bisum, lab):
-    """`run_bisum` with the plugins on the Python path: those in the current folder may be a stranger's."""
+    """`run_bisum` with the plugins on the Python path; plugins in the current folder are not trusted."""
     path = os.pathsep.join([str(Path(bisum.__file__).parents[1]), str(lab)])
     return partial(run_bisum, env={"PYTHONPATH": path})
 
 
 @pytest.fixture
 def launched(lab):
-    return [*WORDS, "hydra.launcher._target_=hydra_plugins.lab.Backwards", "+hydra.launcher.workers=two"]
+    return [*ARGUMENTS, "hydra.launcher._target_=hydra_plugins.lab.Backwards", "+hydra.launcher.workers=two"]
 
 
 def leads(folder):
@@ -105,7 +105,7 @@ def ranked(out):
     return re.findall(r"^\d +(lead-\d)", out.partition(" sweep ")[2], re.MULTILINE)
 
 
-def test_a_launcher_runs_the_jobs_that_bisum_lists(run_bisum, launched, lab):
+def test_launcher_runs_the_listed_jobs(run_bisum, launched, lab):
     arguments = [*launched, "experiment=null", "corpus.language_temperature=2"]
     done = run_bisum("baseline", "-m", *arguments, "evaluation.lead=1,2", "seed=${hydra.job.num}", cwd=lab)
     assert done.code == 0, done.err
@@ -114,25 +114,27 @@ def test_a_launcher_runs_the_jobs_that_bisum_lists(run_bisum, launched, lab):
     assert sorted(ranked(done.out)) == ["lead-1", "lead-2"]
 
 
-def test_all_jobs_of_a_launcher_are_checked_before_the_first(run_bisum, launched, lab):
+def test_all_jobs_of_a_launcher_are_checked_before_the_first_starts(run_bisum, launched, lab):
     done = run_bisum("baseline", "-m", *launched, "evaluation.lead=1,x", cwd=lab)
     assert (done.code, done.err) == (2, "bisum: evaluation.lead: expected a whole number >= 1, not 'x'\n")
     assert not (lab / "a sweep").exists()
 
 
-def test_a_sweeper_chooses_its_jobs(run_bisum, lab):
+def test_sweeper_chooses_its_jobs(run_bisum, lab):
     (lab / "own/hydra/sweeper").mkdir(parents=True)
     (lab / "own/hydra/sweeper/bisection.yaml").write_text("_target_: hydra_plugins.lab.Bisection\n", encoding="utf-8")
-    done = run_bisum("baseline", "-m", "--config-dir", "own", *WORDS, "hydra/sweeper=bisection", cwd=lab)
+    done = run_bisum("baseline", "-m", "--config-dir", "own", *ARGUMENTS, "hydra/sweeper=bisection", cwd=lab)
     assert done.code == 0, done.err
     assert leads(lab / "a sweep") == [4, 1]
     assert "job 1: evaluation.lead=1" in done.out
     assert sorted(ranked(done.out)) == ["lead-1", "lead-4"]
     shown = run_bisum("baseline", "-m", "--config-dir", "own", "hydra/sweeper=bisection", "--cfg", "job", cwd=lab)
-    assert shown.err == "bisum: --cfg shows one job: leave out -m, and give each key one value\n"
+    assert shown.err == (
+        "bisum: --cfg: the sweeper chooses its jobs as it runs; to show one job, drop -m and give each key one value\n"
+    )
 
 
-def test_a_class_outside_hydras_plugins_is_refused(run_bisum, lab):
+def test_class_outside_hydras_plugins_is_refused(run_bisum, lab):
     done = run_bisum(
         "-m", "seed=1,2", "hydra.launcher._target_=bisum.corpus.sample.Sample", "allow_targets=[bisum]", cwd=lab
     )
@@ -140,16 +142,16 @@ def test_a_class_outside_hydras_plugins_is_refused(run_bisum, lab):
 
 
 @pytest.mark.parametrize("shown", ["job", "hydra", "all"])
-def test_a_sweep_with_a_plugin_is_shown(run_bisum, launched, lab, shown):
+def test_sweep_with_a_plugin_is_shown(run_bisum, launched, lab, shown):
     done = run_bisum("baseline", "-m", *launched, "evaluation.lead=1,2", "--cfg", shown, cwd=lab)
     assert (done.code, done.err) == (0, "")
     first, second = yaml.safe_load_all(done.out)
     assert shown == "hydra" or (first["evaluation"]["lead"], second["evaluation"]) == (1, {"lead": 2})
 
 
-def test_a_key_that_the_plugin_does_not_have_is_refused(run_bisum, lab):
+def test_unknown_key_of_a_plugin_is_refused(run_bisum, lab):
     done = run_bisum(
-        "-m", *WORDS, "hydra.launcher._target_=hydra_plugins.lab.Backwards", "+hydra.launcher.worker=2", cwd=lab
+        "-m", *ARGUMENTS, "hydra.launcher._target_=hydra_plugins.lab.Backwards", "+hydra.launcher.worker=2", cwd=lab
     )
     assert (done.code, done.err) == (
         2,
@@ -166,7 +168,7 @@ import pyarrow as pa
 
 
 class Trouble:
-    """Keeps all rows, but for the trouble that it makes."""
+    """Keeps all rows, or causes the configured trouble."""
 
     def __init__(self, what: str):
         self.what = what
@@ -185,15 +187,15 @@ class Trouble:
 
 @pytest.fixture
 def joblib(lab, write):
-    """Words for jobs in two processes of joblib's; `filter.trouble.what` makes trouble."""
+    """Arguments for jobs in two processes of joblib; `filter.trouble.what` sets the trouble."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
     write(lab / "trouble.py", TROUBLE)
     write(lab / "own/filter/trouble.yaml", "trouble:\n  _target_: trouble.Trouble\n  what: none\n")
     trouble = ["--config-dir", "own", "filter=[trouble]", "allow_targets=[trouble]"]
-    return [*WORDS, *trouble, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    return [*ARGUMENTS, *trouble, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
-def test_joblib_computes_what_one_process_does(run_bisum, joblib, lab):
+def test_joblib_computes_the_same_as_one_process(run_bisum, joblib, lab):
     arguments = [*SMALL, "trainer.epochs=1", "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "seed=1,2"]
     done = [
         run_bisum("-m", *arguments, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", cwd=lab)
@@ -206,7 +208,7 @@ def test_joblib_computes_what_one_process_does(run_bisum, joblib, lab):
         assert numbers(lab / "joblib", job) == numbers(lab / "basic", job)
 
 
-def test_a_job_of_joblib_that_fails_does_not_end_the_others(run_bisum, joblib, lab):
+def test_failing_job_of_joblib_does_not_end_the_others(run_bisum, joblib, lab):
     done = run_bisum("baseline", "-m", *joblib, "filter.trouble.what=fail,none", cwd=lab)
     assert done.code == 1
     assert "RuntimeError: this one fails" in done.err
@@ -215,7 +217,7 @@ def test_a_job_of_joblib_that_fails_does_not_end_the_others(run_bisum, joblib, l
     assert re.search(r"^a sweep/0 +failed +filter.trouble", done.out, re.MULTILINE)
 
 
-def test_what_has_finished_is_reported_when_a_process_of_joblib_is_killed(run_bisum, joblib, lab):
+def test_finished_jobs_are_reported_when_a_process_of_joblib_is_killed(run_bisum, joblib, lab):
     done = run_bisum("baseline", "-m", *joblib, "filter.trouble.what=none,die", cwd=lab)
     assert done.code == 1
     assert done.err.startswith("bisum: hydra/launcher: TerminatedWorkerError: A worker process")

@@ -1,4 +1,4 @@
-"""`sweep.json`: what a sweep goes on from, and what of it is refused."""
+"""`sweep.json`: resuming from it, and refusing edited ones."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 FEW = ["corpus.max_eval_rows=20", "evaluation.bootstrap_samples=100", "tracker=none"]
-WORDS = ["baseline", "-m", *FEW, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
+ARGUMENTS = ["baseline", "-m", *FEW, "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
 ROWS = "id,document,summary,language\n" + "".join(
     f"{n},Reads the file {n} and prints its lines. It has an option.,Prints file {n}.,en\n" for n in range(40)
 )
@@ -15,13 +15,13 @@ ROWS = "id,document,summary,language\n" + "".join(
 @pytest.fixture(scope="module")
 def finished(run_bisum, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    assert run_bisum(*WORDS, "evaluation.lead=1,2", cwd=folder).code == 0
+    assert run_bisum(*ARGUMENTS, "evaluation.lead=1,2", cwd=folder).code == 0
     return folder / "sweep"
 
 
 @pytest.fixture
 def sweep(finished, tmp_path):
-    """A finished sweep of two baselines, to be changed."""
+    """A copy of a finished sweep of two baselines."""
     return shutil.copytree(finished, tmp_path / "sweep")
 
 
@@ -35,16 +35,16 @@ def change(path, edit):
     path.write_text(json.dumps(values), "utf-8")
 
 
-def again(sweep, number):
-    """Let a job be as one that was never begun."""
+def reset(sweep, number):
+    """Remove a job's run, as if it had never begun."""
     shutil.rmtree(sweep / str(number))
     change(sweep / "sweep.json", lambda values: values["jobs"][number].update(status="waiting"))
 
 
-def test_a_job_that_is_gone_runs_again_and_the_others_do_not(call_bisum, sweep):
+def test_only_a_missing_job_runs_again(call_bisum, sweep):
     finished = load(sweep / "0/run.json")["finished"]
     scores = load(sweep / "1/run.json")["baseline"]
-    again(sweep, 1)
+    reset(sweep, 1)
     done = call_bisum("resume=sweep")
     assert done.code == 0, done.err
     assert load(sweep / "0/run.json")["finished"] == finished
@@ -52,22 +52,22 @@ def test_a_job_that_is_gone_runs_again_and_the_others_do_not(call_bisum, sweep):
     assert [entry["status"] for entry in load(sweep / "sweep.json")["jobs"]] == ["finished", "finished"]
 
 
-def test_a_baseline_that_was_cut_off_begins_again(call_bisum, sweep):
+def test_interrupted_baseline_starts_again(call_bisum, sweep):
     scores = load(sweep / "1/run.json")["baseline"]
     change(sweep / "1/run.json", lambda values: values.update(status="running", baseline=None))
     change(sweep / "sweep.json", lambda values: values["jobs"][1].update(status="running"))
-    assert call_bisum(*WORDS, "evaluation.lead=1,2").code == 0
+    assert call_bisum(*ARGUMENTS, "evaluation.lead=1,2").code == 0
     assert load(sweep / "1/run.json")["baseline"] == scores
 
 
-def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep):
-    line = one_line(call_bisum(*WORDS, "evaluation.lead=1,3"))
+def test_different_jobs_in_the_same_directory_are_refused(call_bisum, one_line, sweep):
+    line = one_line(call_bisum(*ARGUMENTS, "evaluation.lead=1,3"))
     assert line == (
-        "bisum: hydra.sweep.dir: 'sweep' holds another sweep (its job 1 has another evaluation.lead); name another "
+        "bisum: hydra.sweep.dir: 'sweep' contains another sweep (job 1 differs in evaluation.lead); choose another "
         "directory, or continue that sweep with resume=sweep"
     )
-    assert "(of 2 jobs, not 3)" in one_line(call_bisum(*WORDS, "evaluation.lead=1,2,3"))
-    explore = ["explore", *WORDS[1:], "evaluation.lead=1,2"]
+    assert "(of 2 jobs, not 3)" in one_line(call_bisum(*ARGUMENTS, "evaluation.lead=1,2,3"))
+    explore = ["explore", *ARGUMENTS[1:], "evaluation.lead=1,2"]
     assert "(of bisum baseline)" in one_line(call_bisum(*explore))
 
 
@@ -80,12 +80,12 @@ def test_the_same_command_with_other_jobs_is_refused(call_bisum, one_line, sweep
             "cache_dir, sweep, corpus.timeout, debug.profile, debug.profile_steps, hardware.data_loader_workers, "
             "hardware.pin_memory can change",
         ),
-        (["-m"], "'resume=sweep': a sweep's record lists its jobs; leave out -m"),
-        (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; leave it out"),
+        (["-m"], "'resume=sweep': the sweep's record already lists its jobs; drop -m"),
+        (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; drop the setting"),
         (["tracker=nope"], "tracker=nope: no such option"),
     ],
 )
-def test_words_that_a_resumed_sweep_does_not_take(call_bisum, one_line, sweep, arguments, line):
+def test_arguments_that_a_resumed_sweep_rejects(call_bisum, one_line, sweep, arguments, line):
     assert one_line(call_bisum("resume=sweep", *arguments)).startswith(f"bisum: {line}")
 
 
@@ -96,7 +96,7 @@ def first(**entries):
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [
-        (lambda values: values.pop("jobs"), "jobs must be a list, as bisum wrote it"),
+        (lambda values: values.pop("jobs"), "jobs must be a list; restore the original value"),
         (lambda values: values.update(jobs=[]), "jobs must be one or more"),
         (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
         (lambda values: values.update(command="compare"), "bisum -m cannot run the command 'compare'"),
@@ -104,71 +104,71 @@ def first(**entries):
         (lambda values: values.update(threads=0), "threads must be a whole number from 1 to 512"),
         (first(folder="../x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="/tmp/x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
-        (first(folder="1"), "each with a folder of its own"),
+        (first(folder="1"), "each with its own folder"),
         (first(status="done"), "jobs[0]: status must be waiting, running, interrupted, finished, pruned or failed"),
         (first(own={}), "jobs[0]: own.config must be an object"),
         (first(folder="."), "jobs[0]: folder must be a folder inside the sweep's directory"),
-        (first(folder="1/x"), "each with a folder of its own"),
-        (first(signature="x"), "its jobs and their signatures do not match (its job 0 is another)"),
+        (first(folder="1/x"), "each with its own folder"),
+        (first(signature="x"), "its jobs and their signatures do not match (job 0 differs)"),
         (lambda values: values["shared"].update(choices=[1]), "shared.choices must be an object"),
         (lambda values: values["shared"].update(masked=5), "shared.masked must be a list"),
         (lambda values: values["shared"]["choices"].update(model=3), "shared.choices.model must be text"),
         (lambda values: values["shared"]["config"].update(seed="x"), "sweep.json: seed: expected a whole number"),
     ],
 )
-def test_an_edited_record_is_refused(call_bisum, one_line, sweep, edit, problem):
+def test_edited_record_is_refused(call_bisum, one_line, sweep, edit, problem):
     change(sweep / "sweep.json", edit)
     assert problem in one_line(call_bisum("resume=sweep"))
 
 
-def test_another_run_in_the_folder_of_a_job_is_refused(call_bisum, one_line, sweep):
+def test_different_run_in_the_folder_of_a_job_is_refused(call_bisum, one_line, sweep):
     change(sweep / "1/run.json", lambda values: values["config"].update(seed=7))
     line = one_line(call_bisum("resume=sweep"))
-    assert line.startswith("bisum: 'sweep/1': holds a different run from job 1 of the sweep (")
+    assert line.startswith("bisum: 'sweep/1': contains a different run from job 1 of the sweep (")
 
 
-def test_rows_that_have_changed_since_are_refused(call_bisum, tmp_path, write):
+def test_changed_rows_are_refused(call_bisum, tmp_path, write):
     write(tmp_path / "rows.csv", ROWS)
     arguments = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
-    assert call_bisum(*WORDS, *arguments).code == 0
-    again(tmp_path / "sweep", 1)
+    assert call_bisum(*ARGUMENTS, *arguments).code == 0
+    reset(tmp_path / "sweep", 1)
     write(tmp_path / "rows.csv", ROWS.replace("Prints", "Shows"))
     done = call_bisum("resume=sweep")
     assert done.code == 1
-    assert "job 1 failed: corpus: another job of this sweep read other rows with the same corpus" in done.err
+    assert "job 1 failed: corpus: another job of this sweep read different rows with the same corpus" in done.err
     write(tmp_path / "rows.csv", ROWS)
     assert call_bisum("resume=sweep").code == 0
 
 
-def test_a_changed_yaml_file_changes_no_job_of_a_resumed_sweep(call_bisum, tmp_path, write):
+def test_changed_yaml_file_does_not_affect_a_resumed_sweep(call_bisum, tmp_path, write):
     mine = tmp_path / "mine/experiment/mine.yaml"
     write(mine, "# @package _global_\nevaluation: {lead: 2}\n")
-    assert call_bisum("--config-dir", "mine", *WORDS, "experiment=mine", "seed=1,2").code == 0
-    again(tmp_path / "sweep", 1)
+    assert call_bisum("--config-dir", "mine", *ARGUMENTS, "experiment=mine", "seed=1,2").code == 0
+    reset(tmp_path / "sweep", 1)
     write(mine, "# @package _global_\nevaluation: {lead: 1}\n")
     assert call_bisum("resume=sweep").code == 0
     assert [load(tmp_path / f"sweep/{job}/run.json")["config"]["evaluation"]["lead"] for job in range(2)] == [2, 2]
 
 
-def test_no_secret_is_in_the_record(call_bisum, tmp_path, write, monkeypatch):
+def test_record_contains_no_secret(call_bisum, tmp_path, write, monkeypatch):
     write(tmp_path / "very-secret/rows.csv", ROWS)
     monkeypatch.setenv("PLACE", "very-secret")
     arguments = ["languages=[en]", "corpus=files", "corpus.path=${oc.env:PLACE}/rows.csv", "filter=[]"]
-    assert call_bisum(*WORDS, *arguments, "evaluation.lead=1,2").code == 0
-    again(tmp_path / "sweep", 0)
+    assert call_bisum(*ARGUMENTS, *arguments, "evaluation.lead=1,2").code == 0
+    reset(tmp_path / "sweep", 0)
     assert call_bisum("resume=sweep").code == 0
     assert load(tmp_path / "sweep/0/run.json")["status"] == "finished"
     files = [path for path in (tmp_path / "sweep").rglob("*") if path.is_file()]
     assert not [path for path in files if b"very-secret" in path.read_bytes()]
 
 
-def test_a_repeated_job_is_said(call_bisum):
-    done = call_bisum(*WORDS, "evaluation.lead=1,2,1")
+def test_repeated_job_is_reported(call_bisum):
+    done = call_bisum(*ARGUMENTS, "evaluation.lead=1,2,1")
     assert "> 'evaluation.lead=1' is equivalent to job 0 and does not run again\n" in done.out
     assert done.out.count("finished in") == 2
 
 
-def test_a_job_is_written_through_no_link(call_bisum, tmp_path, sweep):
+def test_job_is_not_written_through_a_link(call_bisum, tmp_path, sweep):
     (tmp_path / "elsewhere").mkdir()
     (sweep / "link").symlink_to(tmp_path / "elsewhere")
     change(sweep / "sweep.json", first(folder="link/0", status="waiting"))
@@ -178,16 +178,16 @@ def test_a_job_is_written_through_no_link(call_bisum, tmp_path, sweep):
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_folders_inside_each_other_are_refused(call_bisum, one_line):
+def test_nested_folders_are_refused(call_bisum, one_line):
     arguments = ["model.prefix=a,a/b", "hydra.sweep.subdir=${model.prefix}"]
-    line = one_line(call_bisum(*WORDS, *arguments))
+    line = one_line(call_bisum(*ARGUMENTS, *arguments))
     assert line == "bisum: hydra.sweep.subdir: 'a/b' is inside 'a', the folder of another job"
 
 
-def test_a_url_without_its_query_is_to_be_given_again(call_bisum, tmp_path, write, one_line):
+def test_masked_url_has_to_be_given_again(call_bisum, tmp_path, write, one_line):
     write(tmp_path / "rows.csv", ROWS)
     arguments = ["languages=[en]", "corpus=files", "corpus.path=rows.csv", "filter=[]", "evaluation.lead=1,2"]
-    assert call_bisum(*WORDS, *arguments).code == 0
+    assert call_bisum(*ARGUMENTS, *arguments).code == 0
 
     def mask(values):
         values["shared"]["masked"] = [["tracker", "project"]]
@@ -199,11 +199,11 @@ def test_a_url_without_its_query_is_to_be_given_again(call_bisum, tmp_path, writ
 
 
 @pytest.mark.parametrize("value", ["null", "3", "[]"])
-def test_a_node_of_another_kind_is_refused(call_bisum, one_line, value):
-    assert "sweep: expected a mapping" in one_line(call_bisum(*WORDS, "seed=1,2", f"sweep={value}"))
+def test_sweep_node_that_is_no_mapping_is_refused(call_bisum, one_line, value):
+    assert "sweep: expected a mapping" in one_line(call_bisum(*ARGUMENTS, "seed=1,2", f"sweep={value}"))
 
 
-def test_a_single_run_takes_no_settings_of_a_sweep(call_bisum, one_line, tmp_path, write):
+def test_single_run_refuses_settings_of_a_sweep(call_bisum, one_line, tmp_path, write):
     line = one_line(call_bisum("baseline", "sweep.parallel=2"))
     assert line == "bisum: 'sweep.parallel=2': has no effect on a single run; add -m for a sweep"
     write(tmp_path / "mine/experiment/mine.yaml", "# @package _global_\nsweep: {jobs: [[seed=1], [seed=2]]}\n")
@@ -211,7 +211,7 @@ def test_a_single_run_takes_no_settings_of_a_sweep(call_bisum, one_line, tmp_pat
     assert line.startswith("bisum: sweep.jobs: this configuration is a sweep; run it with -m: bisum baseline ")
 
 
-def test_values_that_are_equal_are_one_job(call_bisum):
-    done = call_bisum(*WORDS, "generation.length_penalty=1,1.0")
+def test_equal_values_make_one_job(call_bisum):
+    done = call_bisum(*ARGUMENTS, "generation.length_penalty=1,1.0")
     assert done.code == 0
     assert "> 1 job in sweep\n" in done.out

@@ -4,7 +4,7 @@ import fcntl
 import json
 import re
 
-WORDS = [
+ARGUMENTS = [
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=8",
     "model=tiny",
@@ -22,9 +22,9 @@ WORDS = [
 IN_THIS_PROCESS = "hydra/launcher=basic"
 
 
-def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_path):
+def test_failing_job_logs_its_traceback_and_the_others_continue(call_bisum, tmp_path):
     sweep = tmp_path / "sweep"
-    arguments = [*WORDS, "trainer.epochs=1", "trainer.max_gradient_norm=null", "trainer.log_every=2"]
+    arguments = [*ARGUMENTS, "trainer.epochs=1", "trainer.max_gradient_norm=null", "trainer.log_every=2"]
     done = call_bisum(
         "-m", *arguments, "trainer.learning_rate=1e30,1e-3,2e30", IN_THIS_PROCESS, f"hydra.sweep.dir={sweep}"
     )
@@ -39,7 +39,7 @@ def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_pa
         assert record["config"]["trainer"]["learning_rate"] == [1e30, 1e-3, 2e30][job]
     assert "Traceback" not in done.out + done.err
     before, _, table = done.out.partition(" sweep ")
-    assert "lead-3" not in before  # a job's whole report is in its log, and its scores in the table
+    assert "lead-3" not in before  # a job's full report is in its log, and its scores are in the table
     assert "lead-3" in (sweep / "1/train.log").read_text("utf-8")
     score = records[1]["best"]["eval/rougeL"]
     (row,) = (line for line in table.splitlines() if re.match(r"\d +\S*1 ", line))
@@ -52,7 +52,7 @@ def test_a_failing_job_has_its_traceback_and_the_others_go_on(call_bisum, tmp_pa
     assert row in again.out
 
 
-def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained, tmp_path):
+def test_evaluations_end_with_one_ranked_table(call_bisum, trained, tmp_path):
     models = [str(trained / "checkpoints/epoch-1"), str(trained)]
     done = call_bisum(
         "evaluate", *models, IN_THIS_PROCESS, "hydra.sweep.dir=sweep", "corpus.max_eval_rows=20", "metric=[length]"
@@ -76,20 +76,20 @@ def test_evaluations_end_with_one_table_that_tells_the_best(call_bisum, trained,
         assert row.startswith(f"{place} ")
         languages = " / ".join(f"{metrics[f'{prefix}/{code}/rougeL']:.1f}" for code in ("en", "es"))
         low, high = (metrics[f"{prefix}/rougeL_{end}"] for end in ("low", "high"))
-        assert f" {value:.1f} {low:.1f}-{high:.1f} " in row  # the interval that the run itself recorded
+        assert f" {value:.1f} {low:.1f}-{high:.1f} " in row  # the run's recorded interval
         assert languages in row
-        arguments = rows[3 + place - 1].split()
-        assert arguments == [
+        cells = rows[3 + place - 1].split()
+        assert cells == [
             str(place),
             *(f"{metrics[f'{prefix}/rouge{n}']:.1f}" for n in "12"),
-            f"{metrics[f'{prefix}/arguments']:.2f}",
+            f"{metrics[f'{prefix}/words']:.2f}",
             f"{metrics[f'{prefix}/length_ratio']:.2f}",
             "-" if name == "lead-2" else f"{metrics[f'{prefix}/at_limit']:.1f}",
             f"{metrics[f'{prefix}/empty']:.1f}",
         ]
 
 
-def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reason(call_bisum, trained, tmp_path):
+def test_evaluations_of_different_rows_are_separate_and_a_failed_one_has_its_reason(call_bisum, trained, tmp_path):
     arguments = ("corpus.max_eval_rows=30", IN_THIS_PROCESS, "hydra.sweep.dir=sweep", "languages=[en],[en,fr],[es]")
     done = call_bisum("evaluate", "-m", f"run={trained}", *arguments)
     assert done.code == 1
@@ -101,19 +101,19 @@ def test_evaluations_of_other_rows_are_told_apart_and_a_failed_one_has_its_reaso
     assert "Not tested against the systems above: 30 rows were scored instead of 30 (0 in common)." in table
 
 
-def test_an_error_that_nobody_expected_ends_one_job_and_not_the_sweep(call_bisum, tmp_path):
-    (tmp_path / "sweep/0/.run.json.partial").mkdir(parents=True)  # where a file must be
-    arguments = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
+def test_unexpected_error_ends_one_job_but_not_the_sweep(call_bisum, tmp_path):
+    (tmp_path / "sweep/0/.run.json.partial").mkdir(parents=True)  # in place of a file
+    arguments = [*ARGUMENTS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
     done = call_bisum("baseline", "-m", *arguments, "evaluation.lead=1,2")
     assert done.code == 1
     assert "IsADirectoryError" in done.err
     table = done.out.partition(" sweep ")[2]
     assert re.search(r"^\d +lead-2 ", table, re.M)
-    assert "of 2 jobs 1 finished, 1 failed, 0 left" in done.err
+    assert "2 jobs: 1 finished, 1 failed, 0 left" in done.err
 
 
-def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisum, tmp_path):
-    arguments = [*WORDS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
+def test_job_whose_directory_cannot_be_created_does_not_stop_the_others(call_bisum, tmp_path):
+    arguments = [*ARGUMENTS[:2], "evaluation.bootstrap_samples=100", "tracker=none", "hydra.sweep.dir=sweep"]
     subdirectory = "hydra.sweep.subdir=${model.prefix}"
     done = call_bisum("baseline", "-m", *arguments, f"model.prefix={'x' * 300},b", subdirectory)
     assert done.code == 1
@@ -122,11 +122,11 @@ def test_a_job_whose_directory_cannot_be_made_does_not_stop_the_others(call_bisu
     assert re.search(r"^\d +lead-3 ", done.out.partition(" sweep ")[2], re.M)
 
 
-def test_a_sweep_overwrites_and_follows_nothing(call_bisum, tmp_path):
+def test_sweep_overwrites_no_files_and_follows_no_links(call_bisum, tmp_path):
     arguments = [
         "baseline",
         "-m",
-        *WORDS[:2],
+        *ARGUMENTS[:2],
         "evaluation.bootstrap_samples=100",
         "tracker=none",
         "evaluation.lead=1,2",
@@ -144,20 +144,22 @@ def test_a_sweep_overwrites_and_follows_nothing(call_bisum, tmp_path):
     assert json.loads((tmp_path / "sweep/1/run.json").read_text("utf-8"))["status"] == "finished"
 
 
-def test_a_directory_that_another_process_has_locked_is_refused(call_bisum, one_line, tmp_path):
+def test_locked_directory_is_refused(call_bisum, one_line, tmp_path):
     (tmp_path / "sweep").mkdir()
     with (tmp_path / "sweep/.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        line = one_line(call_bisum("baseline", "-m", *WORDS[:2], "tracker=none", "seed=1,2", "hydra.sweep.dir=sweep"))
+        line = one_line(
+            call_bisum("baseline", "-m", *ARGUMENTS[:2], "tracker=none", "seed=1,2", "hydra.sweep.dir=sweep")
+        )
     assert line == "bisum: hydra.sweep.dir: 'sweep' is in use: another process has locked it"
 
 
-def test_a_new_run_overwrites_nothing(call_bisum, one_line, tmp_path, write):
-    arguments = ["baseline", *WORDS[:2], "tracker=none"]
+def test_new_run_overwrites_nothing(call_bisum, one_line, tmp_path, write):
+    arguments = ["baseline", *ARGUMENTS[:2], "tracker=none"]
     write(tmp_path / "app/config.yaml", "precious")
     line = one_line(call_bisum(*arguments, "hydra.run.dir=.", "hydra.output_subdir=app"))
-    assert "hydra.output_subdir: 'app' already holds YAML files; name another" in line
+    assert "hydra.output_subdir: 'app' already contains YAML files; choose another folder" in line
     write(tmp_path / "mine/metrics.jsonl", "precious")
     line = one_line(call_bisum(*arguments, "hydra.run.dir=mine"))
-    assert line.startswith("bisum: hydra.run.dir: 'mine' already holds metrics.jsonl, which would be overwritten")
+    assert line.startswith("bisum: hydra.run.dir: 'mine' already contains metrics.jsonl, which would be overwritten")
     assert (tmp_path / "app/config.yaml").read_text("utf-8") == (tmp_path / "mine/metrics.jsonl").read_text("utf-8")

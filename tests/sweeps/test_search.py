@@ -1,4 +1,4 @@
-"""A search: its trials are jobs, pruned by their scores, never lost or counted twice, also if its process is killed."""
+"""A search: its trials are jobs, pruned by score, and never lost or counted twice, even after a kill."""
 
 import json
 import os
@@ -29,13 +29,13 @@ def job_of(trial):
 
 
 def curve(sweep, job):
-    """The scores of a job's evaluations, as its run has recorded them."""
+    """The recorded scores of a job's evaluations."""
     lines = [json.loads(line) for line in (sweep / f"{job}/metrics.jsonl").read_text("utf-8").splitlines()]
     return [line["eval/rougeL"] for line in lines if "eval/rougeL" in line]
 
 
 def check_counts(sweep, trials):
-    """Every job is one trial that is closed, and there are as many as asked for."""
+    """Check that every job is one closed trial, and that all requested trials have run."""
     jobs, found = entries(sweep), study(sweep).trials
     assert len(jobs) == trials
     assert {entry["status"] for entry in jobs} <= {"finished", "pruned"}
@@ -56,7 +56,7 @@ def finished(run_bisum, tmp_path_factory):
 
 @pytest.fixture
 def sweep(finished, tmp_path):
-    """The finished search, to be changed."""
+    """A copy of the finished search."""
     return shutil.copytree(finished, tmp_path / "sweep")
 
 
@@ -69,7 +69,7 @@ def test_every_trial_is_a_job_with_its_values(finished):
             assert trial.value == max(curve(finished, job_of(trial)))
 
 
-def test_a_trial_is_pruned_below_the_median_of_the_finished_ones(finished):
+def test_trial_below_the_median_of_finished_ones_is_pruned(finished):
     complete = []
     for trial in study(finished).trials:
         scores = curve(finished, job_of(trial))
@@ -91,8 +91,8 @@ def test_a_trial_is_pruned_below_the_median_of_the_finished_ones(finished):
     assert Counter(entry["status"] for entry in entries(finished))["pruned"] > 0
 
 
-def test_the_values_are_those_of_optuna_alone(finished):
-    """Optuna, told the same scores, draws the same values."""
+def test_values_equal_those_of_plain_optuna(finished):
+    """Given the same scores, Optuna draws the same values."""
     alone = optuna.create_study(direction="maximize")
     for trial in study(finished).trials:
         alone.sampler = TPESampler(n_startup_trials=2, seed=(42 * 1_000_003 + trial.number) % 2**32)
@@ -105,7 +105,7 @@ def test_the_values_are_those_of_optuna_alone(finished):
         alone.tell(asked, trial.value if trial.state.name == "COMPLETE" else None, state=trial.state)
 
 
-def test_the_end_names_the_best_job_and_its_command(finished, call_bisum):
+def test_report_shows_the_best_job_and_its_command(finished, call_bisum):
     out = (finished.parent / "out.txt").read_text("utf-8")
     best = max((trial for trial in study(finished).trials if trial.state.name == "COMPLETE"), key=lambda t: t.value)
     assert f"best job {job_of(best)}: eval/rougeL {best.value:.2f} with trainer.label_smoothing=" in out
@@ -115,7 +115,7 @@ def test_the_end_names_the_best_job_and_its_command(finished, call_bisum):
     assert float(shown.out) == best.params["trainer.learning_rate"]
 
 
-def test_a_finished_search_does_nothing_again_and_can_be_extended(sweep, call_bisum):
+def test_finished_search_is_not_repeated_and_can_be_extended(sweep, call_bisum):
     before = [record(sweep, number)["finished"] for number in range(7)]
     assert call_bisum("resume=sweep").code == 0
     assert call_bisum(*SEARCH, "search.trials=7", "trainer.epochs=3").code == 0
@@ -125,12 +125,12 @@ def test_a_finished_search_does_nothing_again_and_can_be_extended(sweep, call_bi
     check_counts(sweep, 8)
 
 
-def test_what_would_mix_trials_of_two_searches_is_refused(sweep, call_bisum):
+def test_trials_of_two_searches_cannot_be_mixed(sweep, call_bisum):
     for arguments, line in (
         (["resume=sweep", "search.sampler=random"], "a resumed sweep keeps the settings of its jobs"),
         (["resume=sweep", "trainer.epochs=4"], "'trainer.epochs=4': a resumed sweep keeps the settings"),
-        ([*SEARCH, "search.trials=7", "trainer.epochs=4"], "holds another sweep (a search with another space"),
-        (["-m", *FEW, "seed=1,2", "hydra.sweep.dir=sweep"], "holds another sweep (a search)"),
+        ([*SEARCH, "search.trials=7", "trainer.epochs=4"], "contains another sweep (a search with another space"),
+        (["-m", *FEW, "seed=1,2", "hydra.sweep.dir=sweep"], "contains another sweep (a search)"),
     ):
         done = call_bisum(*arguments)
         assert done.code == 2
@@ -138,7 +138,7 @@ def test_what_would_mix_trials_of_two_searches_is_refused(sweep, call_bisum):
         assert done.err.count("\n") == 1
 
 
-def test_a_file_that_has_changed_ends_a_search(tmp_path, call_bisum):
+def test_changed_file_ends_a_search(tmp_path, call_bisum):
     (tmp_path / "mine/hparams_search").mkdir(parents=True)
     file = tmp_path / "mine/hparams_search/mine.yaml"
     text = "# @package _global_\ndefaults:\n  - _base@search\nhydra:\n  sweeper:\n    params:\n      seed: 1,2\n"
@@ -149,14 +149,14 @@ def test_a_file_that_has_changed_ends_a_search(tmp_path, call_bisum):
     assert [entry["arguments"][-1] for entry in sorted(entries(tmp_path / "sweep"), key=str)] in (
         ["seed=1", "seed=2"],
         ["seed=2", "seed=1"],
-    )  # there are two combinations, and neither is computed twice
+    )  # neither of the two combinations is computed twice
     file.write_text(text.replace("1,2", "1,2,3"), "utf-8")
     done = call_bisum("resume=sweep")
     assert done.code == 2
     assert "its arguments now compose to another space, so new trials would not be comparable" in done.err
 
 
-def test_two_objectives_have_a_front(tmp_path, call_bisum):
+def test_two_objectives_have_a_pareto_front(tmp_path, call_bisum):
     objectives = ["search.objective=[eval/rougeL,eval/loss]", "search.pruner=null", "search.trials=3"]
     arguments = [argument for argument in SEARCH if argument != "log=quiet"]
     done = call_bisum(*arguments, *objectives, "trainer.epochs=1")
@@ -187,10 +187,10 @@ def test_two_directories_share_a_database(tmp_path, call_bisum):
     ]
     done = call_bisum(*arguments, "search.trials=3", "hydra.sweep.dir=three", "trainer.epochs=2")
     assert done.code == 2
-    assert done.err == "bisum: search.study: 'a' belongs to another search; name another study\n"
+    assert done.err == "bisum: search.study: 'a' belongs to another search; choose another name\n"
 
 
-def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
+def test_failed_job_runs_again_as_another_trial(tmp_path, call_bisum):
     rows = tmp_path / "rows.csv"
     arguments = [
         *SEARCH,
@@ -216,7 +216,7 @@ def test_a_job_that_failed_runs_again_as_another_trial(tmp_path, call_bisum):
     assert [entry["trial"] for entry in entries(tmp_path / "sweep")] == [2, 3]
 
 
-def test_a_killed_search_goes_on_in_two_processes(tmp_path):
+def test_killed_search_continues_in_two_processes(tmp_path):
     sweep = tmp_path / "sweep"
     arguments = [*SEARCH, "search.trials=5", "trainer.epochs=2"]
     first = start(tmp_path, *arguments)
@@ -224,7 +224,7 @@ def test_a_killed_search_goes_on_in_two_processes(tmp_path):
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
     with (sweep / "optuna.journal").open("a") as journal:
-        journal.write('{"op_code": 4, "wor')  # as a power cut leaves it
+        journal.write('{"op_code": 4, "wor')  # truncated, as by a power failure
     both = [start(tmp_path, "resume=sweep"), start(tmp_path, *arguments)]
     for process in both:
         out, _ = process.communicate(timeout=200)
@@ -232,7 +232,7 @@ def test_a_killed_search_goes_on_in_two_processes(tmp_path):
     check_counts(sweep, 5)
 
 
-def test_a_trial_without_a_job_is_closed_and_not_counted(sweep, call_bisum):
+def test_trial_without_a_job_is_closed_and_not_counted(sweep, call_bisum):
     orphan = study(sweep).ask()
     assert call_bisum("resume=sweep").code == 0
     assert study(sweep).trials[orphan.number].state.name == "FAIL"
@@ -249,7 +249,7 @@ def test_without_optuna_nothing_begins(tmp_path, run_bisum):
     assert not (tmp_path / "sweep").exists()
 
 
-def test_a_setting_without_a_search_is_refused(call_bisum):
+def test_search_setting_without_a_search_is_refused(call_bisum):
     done = call_bisum("search.trials=3")
     assert (done.code, done.err) == (
         2,

@@ -15,7 +15,7 @@ QUICK = [*SMALL, "corpus.max_train_rows=16", "corpus.max_eval_rows=10", "trainer
 
 @pytest.fixture
 def on_slurm(slurm, run_bisum, tmp_path):
-    """Run a command line where there is a Slurm, and at the end cancel what is left of its jobs."""
+    """Run a command line with Slurm, and finally cancel its remaining jobs."""
 
     def run(*arguments, env=None):
         return run_bisum(*arguments, cwd=tmp_path, env={**slurm.env, **(env or {})})
@@ -29,7 +29,7 @@ def submissions(sweep):
     return [entry["id"] for entry in json.loads((sweep / "sweep.json").read_text("utf-8"))["slurm"]]
 
 
-def test_a_preempted_job_is_queued_again_and_computes_the_same(slurm, on_slurm, run_bisum, tmp_path):
+def test_preempted_job_is_requeued_and_computes_the_same(slurm, on_slurm, run_bisum, tmp_path):
     arguments = ["-m", "seed=1,2", *TRAINING, "trainer.epochs=4"]
     done = on_slurm(*arguments, *ON_SLURM, "sweep.wait=false")
     assert (done.code, done.err) == (0, "")
@@ -39,7 +39,7 @@ def test_a_preempted_job_is_queued_again_and_computes_the_same(slurm, on_slurm, 
     ids = submissions(sweep)
     until(lambda: is_training(sweep, 0))
     raw = dict(line.split() for line in slurm.run("squeue", "--array", "--noheader", "--format=%i %A").splitlines())
-    slurm.run("scancel", "--signal=USR2", raw[ids[0]])  # by the id of the array, scancel of Slurm 22.05 may wait
+    slurm.run("scancel", "--signal=USR2", raw[ids[0]])  # with the array's id, scancel of Slurm 22.05 can wait
     until(lambda: slurm.states().get(ids[0]) == "PENDING", seconds=30)
     shown = on_slurm("resume=sweep", "sweep.wait=false")
     assert shown.code == 0
@@ -60,7 +60,7 @@ def test_a_preempted_job_is_queued_again_and_computes_the_same(slurm, on_slurm, 
         assert record(sweep, job)["threads"] == 1
 
 
-def test_a_cancelled_job_is_named_with_what_slurm_says_and_submitted_again(slurm, on_slurm, tmp_path):
+def test_cancelled_job_is_reported_with_its_slurm_state_and_submitted_again(slurm, on_slurm, tmp_path):
     sweep = tmp_path / "sweep"
     waiting = start(tmp_path, "-m", "seed=1,2", *QUICK, *ON_SLURM, "hydra.launcher.cpus=2", env=slurm.env)
     until(lambda: (sweep / "sweep.json").exists() and len(submissions(sweep)) == 2)
@@ -70,8 +70,8 @@ def test_a_cancelled_job_is_named_with_what_slurm_says_and_submitted_again(slurm
     slurm.run("scancel", second)
     out, _ = waiting.communicate(timeout=100)
     assert waiting.returncode == 1
-    assert f"job 1 failed: job {second} of Slurm ended before it could record a reason" in out
-    assert "of 2 jobs 1 finished, 1 failed, 0 left; resume with: bisum resume=sweep" in out
+    assert f"job 1 failed: Slurm job {second} ended before it could record a reason" in out
+    assert "2 jobs: 1 finished, 1 failed, 0 left; resume with: bisum resume=sweep" in out
     done = on_slurm("resume=sweep", "hydra.launcher.memory=2")
     assert done.code == 0, done.err
     scripts = sorted((sweep / "slurm").glob("*_submission.sh"), key=lambda path: path.stat().st_mtime)
@@ -90,7 +90,7 @@ def test_workers_share_the_trials_of_a_search(on_slurm, tmp_path):
     assert "best job" in done.out
 
 
-def test_a_job_that_fails_fails_the_sweep(on_slurm, tmp_path):
+def test_failed_job_fails_the_sweep(on_slurm, tmp_path):
     done = on_slurm("-m", "seed=1,2", *QUICK, "corpus=files", "corpus.path=missing.csv", *ON_SLURM)
     assert done.code == 1
     assert done.err.count("failed: corpus.path: file missing.csv does not exist") == 2
@@ -103,13 +103,13 @@ def test_a_job_that_fails_fails_the_sweep(on_slurm, tmp_path):
     [
         (
             ["hydra.launcher.partition=gpuu"],
-            ": Slurm refuses the jobs: invalid partition specified: gpuu",
+            ": Slurm rejected the jobs: invalid partition specified: gpuu",
         ),
-        (["hydra.launcher.constraint=a100"], ": Slurm refuses the jobs: Invalid feature specification"),
+        (["hydra.launcher.constraint=a100"], ": Slurm rejected the jobs: Invalid feature specification"),
         (["hardware=gpu"], ".gpus: hardware=gpu needs a GPU; add hydra.launcher.gpus=1"),
     ],
 )
-def test_what_cannot_be_submitted_is_refused_in_one_line(arguments, line, on_slurm):
+def test_jobs_that_cannot_be_submitted_are_refused_in_one_line(arguments, line, on_slurm):
     done = on_slurm("-m", "seed=1,2", *QUICK, *ON_SLURM, *arguments)
     assert (done.code, done.err) == (2, f"bisum: hydra.launcher{line}\n")
 
@@ -123,11 +123,11 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(arguments, line, on_slu
         (["hydra.launcher.account='a b'"], "hydra.launcher.account: expected a name without spaces or quotes, not"),
     ],
 )
-def test_a_wrong_setting_is_refused_without_slurm(arguments, line, call_bisum, one_line):
+def test_wrong_setting_is_refused_without_slurm(arguments, line, call_bisum, one_line):
     assert line in one_line(call_bisum("-m", "seed=1,2", *QUICK, *ON_SLURM, *arguments))
 
 
-def test_a_strangers_file_writes_no_line_of_the_script(call_bisum, one_line, write, tmp_path):
+def test_user_file_cannot_add_lines_to_the_script(call_bisum, one_line, write, tmp_path):
     lines = ["x'\\\"' #", "touch pwned #"]
     value = json.dumps("\n".join(lines))
     write(tmp_path / "mine/experiment/e.yaml", f"# @package _global_\nhydra:\n  launcher:\n    account: {value}\n")
@@ -135,25 +135,25 @@ def test_a_strangers_file_writes_no_line_of_the_script(call_bisum, one_line, wri
     assert "hydra.launcher.account: expected a name without spaces or quotes" in line
 
 
-def test_a_single_run_is_not_submitted(call_bisum, one_line):
+def test_single_run_is_not_submitted(call_bisum, one_line):
     line = one_line(call_bisum("seed=1", *QUICK, "hydra/launcher=slurm"))
-    assert "hydra/launcher=slurm: submits the jobs of a sweep; for one job, add -m: bisum -m seed=1" in line
+    assert "hydra/launcher=slurm: submits only sweeps; for a single job, add -m: bisum -m seed=1" in line
 
 
 def test_without_slurm_nothing_is_submitted(tmp_path, run_bisum):
     done = run_bisum("-m", "seed=1,2", *QUICK, *ON_SLURM, cwd=tmp_path, env={"PATH": str(Path(sys.executable).parent)})
     assert done.code == 2
-    assert done.err.startswith("bisum: hydra/launcher=slurm: there is no sbatch here")
+    assert done.err.startswith("bisum: hydra/launcher=slurm: sbatch is missing; run this on a machine that submits")
     assert not (tmp_path / "sweep").exists()
 
 
-def test_no_other_launcher_leaves_its_jobs_alone(call_bisum, one_line):
+def test_other_launchers_always_wait_for_their_jobs(call_bisum, one_line):
     line = one_line(call_bisum("-m", "seed=1,2", *QUICK, "sweep.wait=false"))
     assert "sweep.wait=false: works only with hydra/launcher=slurm; remove it" in line
 
 
 @pytest.mark.slow
-def test_a_job_outlasts_its_time_limit(on_slurm, tmp_path):
+def test_job_outlasts_its_time_limit(on_slurm, tmp_path):
     limit = ["hydra.launcher.partition=short", "hydra.launcher.time=1", "hydra.launcher.signal_delay=30"]
     began = time.monotonic()
     done = on_slurm("-m", "seed=1", *TRAINING, "trainer.epochs=100", *ON_SLURM, *limit)

@@ -1,4 +1,4 @@
-"""A sweep of twelve jobs that is killed again and again, by one process and by two at once; it takes minutes."""
+"""A sweep of twelve jobs, in one process or two, that is killed repeatedly; it takes minutes."""
 
 import random
 import re
@@ -7,7 +7,7 @@ import time
 import pytest
 from working_sweeps import SMALL, kill, numbers, record, start, statuses
 
-WORDS = [*SMALL, "trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows=10"]
+ARGUMENTS = [*SMALL, "trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows=10"]
 JOBS = ["seed=1,2,3", "trainer.learning_rate=1e-2,1e-3", "trainer=accelerate,seq2seq_trainer"]
 KILLS = 5
 
@@ -15,7 +15,7 @@ KILLS = 5
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, run_bisum):
     folder = tmp_path_factory.mktemp("reference")
-    done = run_bisum("-m", *WORDS, *JOBS, "hydra/launcher=basic", "hydra.sweep.dir=sweep", cwd=folder, timeout=900)
+    done = run_bisum("-m", *ARGUMENTS, *JOBS, "hydra/launcher=basic", "hydra.sweep.dir=sweep", cwd=folder, timeout=900)
     assert done.code == 0, done.err
     return folder / "sweep"
 
@@ -25,17 +25,17 @@ def check(sweep, reference, table):
     for job in range(12):
         assert numbers(sweep, job) == numbers(reference, job)
         log = (sweep / f"{job}/train.log").read_text("utf-8")
-        assert len(re.findall(r"best model  ", log)) == 1  # the end of a training: none ran twice
+        assert len(re.findall(r"best model  ", log)) == 1  # no training ran twice
         assert record(sweep, job)["status"] == "finished"
     assert "validation, 10 rows" in table.partition(" sweep ")[2]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_sweep_that_is_killed_five_times_equals_an_unbroken_one(reference, tmp_path, run_bisum, processes):
+def test_sweep_that_is_killed_five_times_equals_an_uninterrupted_one(reference, tmp_path, run_bisum, processes):
     chance = random.Random(processes)
     sweep = tmp_path / "sweep"
-    arguments = ["-m", *WORDS, *JOBS, "hydra.sweep.dir=sweep", f"sweep.parallel={3 - processes}"]
+    arguments = ["-m", *ARGUMENTS, *JOBS, "hydra.sweep.dir=sweep", f"sweep.parallel={3 - processes}"]
     for number in range(KILLS):
         again = arguments if number % 2 == 0 or not (sweep / "sweep.json").exists() else ["resume=sweep"]
         working = [start(tmp_path, *again) for _ in range(processes)]

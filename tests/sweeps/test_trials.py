@@ -1,4 +1,4 @@
-"""The trials of a search and its record, with runs that are written here instead of trained."""
+"""The trials and the record of a search, with runs written by the tests instead of trained."""
 
 import json
 import math
@@ -25,7 +25,7 @@ NUMBERS = ["hparams_search=optuna", "hydra.sweeper.params=null", "trainer.learni
 
 
 class Search:
-    """A search in a directory, as one process has it open."""
+    """A search in a directory, opened by one process."""
 
     def __init__(self, sweep):
         Path(sweep.directory).mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ class Search:
         self.trials.reconcile()
 
     def finish(self, number, **scores):
-        """Let a job's run end with scores, given by name without `eval/`."""
+        """Finish a job's run with scores, by name without `eval/`."""
         folder = self.record.path(number)
         folder.mkdir(parents=True, exist_ok=True)
         entry = self.record.jobs[number]
@@ -79,7 +79,7 @@ def run_all(search, score=lambda number: float(number)):
         search.finish(number, rougeL=score(number))
 
 
-def test_a_grid_has_each_combination_once_whatever_the_number_of_trials(begun):
+def test_grid_has_each_combination_once_for_any_number_of_trials(begun):
     search = begun(*SEEDS, "trainer.epochs=1,2")
     run_all(search)
     found = {(entry["values"]["seed"], entry["values"]["trainer.epochs"]) for entry in search.record.jobs}
@@ -108,7 +108,7 @@ def test_every_sampler_stays_within_the_space(begun, sampler):
     assert len({of["trainer.learning_rate"] for of in values}) == 12
 
 
-def test_a_loss_is_minimized(begun):
+def test_loss_is_minimized(begun):
     search = begun(*NUMBERS, "search.objective=eval/loss", "search.trials=3")
     for loss in (3.0, 1.0, 2.0):
         search.finish(search.trials.next(), loss=loss)
@@ -117,44 +117,44 @@ def test_a_loss_is_minimized(begun):
 
 
 @pytest.mark.parametrize(
-    ("pruner", "said_at"),
+    ("pruner", "expected"),
     [
         ("median", "9, the best by evaluation 1, is worse than the median of the finished trials"),
         ("hyperband", "is not among the best of its Hyperband bracket"),
     ],
 )
-def test_a_trial_that_falls_behind_is_to_stop(begun, pruner, said_at):
+def test_trial_that_falls_behind_is_stopped(begun, pruner, expected):
     search = begun(*NUMBERS, f"search.pruner={pruner}", "search.startup_trials=1", "search.objective=eval/loss")
     options, place = search.trials.search.options, search.trials.place
-    said = []
+    pruned = []
     for losses in ([3.0, 2.0, 1.0], [2.5, 4.0, 4.0], [9.0, 8.5, 8.0]):
         number = search.trials.next()
         reporter = Reporter(place, "sweep", search.record.jobs[number]["trial"], options, 3)
         reasons = [reporter.report(at, loss) for at, loss in enumerate(losses, start=1)]
-        said.append(next(filter(None, reasons), None))
+        pruned.append(next(filter(None, reasons), None))
         search.finish(number, loss=min(losses))
-    assert said[0] is None
-    assert said[2].endswith(said_at)
+    assert pruned[0] is None
+    assert pruned[2].endswith(expected)
 
 
-def test_a_score_that_is_not_finite_is_no_score(begun, capfd):
+def test_non_finite_score_is_not_recorded(begun, capfd):
     search = begun(*NUMBERS, "search.trials=2")
     number = search.trials.next()
     reporter = Reporter(search.trials.place, "sweep", 0, search.trials.search.options, 3)
     assert reporter.report(1, math.nan) is None
     search.finish(number, rougeL=None)
     assert search.states() == ["FAIL"]
-    assert "job 0: its run has no value of auto; the search counts it as failed" in capfd.readouterr().err
+    assert "job 0: its run has no value for auto; the search counts it as failed" in capfd.readouterr().err
 
 
-def test_a_kill_between_the_trial_and_its_record_costs_no_job(begun, resumed, monkeypatch):
+def test_kill_between_the_trial_and_its_record_loses_no_job(begun, resumed, monkeypatch):
     search = begun(*NUMBERS, "search.trials=3")
     for _ in range(2):
         search.finish(search.trials.next(), rougeL=1.0)
     with monkeypatch.context() as patched:
         patched.setattr(SweepRecord, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            search.trials.next()  # the study has the trial and its job, the record has not
+            search.trials.next()  # the study has the trial and its job, but not the record
     again = resumed()
     assert again.states() == ["COMPLETE", "COMPLETE", "FAIL"]
     run_all(again)
@@ -162,7 +162,7 @@ def test_a_kill_between_the_trial_and_its_record_costs_no_job(begun, resumed, mo
     assert again.states() == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
 
 
-def test_a_score_that_was_not_reported_is_when_the_search_is_resumed(begun, resumed, monkeypatch):
+def test_unreported_score_is_reported_when_the_search_is_resumed(begun, resumed, monkeypatch):
     search = begun(*NUMBERS, "search.trials=1")
     number = search.trials.next()
     with monkeypatch.context() as patched:
@@ -173,7 +173,7 @@ def test_a_score_that_was_not_reported_is_when_the_search_is_resumed(begun, resu
 
 
 @pytest.mark.parametrize("damage", ["removed", "emptied"])
-def test_a_journal_that_is_gone_is_restored_from_the_runs(begun, resumed, tmp_path, damage):
+def test_missing_journal_is_restored_from_the_runs(begun, resumed, tmp_path, damage):
     search = begun(*NUMBERS, "search.trials=3")
     run_all(search, lambda number: [2.0, 5.0, 3.0][number])
     before = [trial.params for trial in search.trials.study.trials()]
@@ -183,16 +183,16 @@ def test_a_journal_that_is_gone_is_restored_from_the_runs(begun, resumed, tmp_pa
     assert [(trial.params, trial.value) for trial in trials] == list(zip(before, [2.0, 5.0, 3.0], strict=True))
 
 
-def test_a_damaged_journal_is_named(begun, resumed, tmp_path):
+def test_damaged_journal_is_reported(begun, resumed, tmp_path):
     run_all(begun(*NUMBERS, "search.trials=2"))
     path = tmp_path / "sweep/optuna.journal"
     lines = path.read_text("utf-8").splitlines()
     path.write_text("\n".join([*lines[:2], "garbage", *lines[2:]]) + "\n", "utf-8")
-    with pytest.raises(UserError, match="cannot be used: the file is damaged; remove it: resuming the search restores"):
+    with pytest.raises(UserError, match="cannot be used: the file is damaged; remove it, and resuming the search"):
         resumed()
 
 
-def test_a_linked_journal_is_refused(begun, tmp_path, call_bisum, one_line):
+def test_linked_journal_is_refused(begun, tmp_path, call_bisum, one_line):
     run_all(begun(*NUMBERS, "search.trials=1"))
     target = tmp_path / "mine.txt"
     target.write_text("a line\nthe end without one", "utf-8")
@@ -203,7 +203,7 @@ def test_a_linked_journal_is_refused(begun, tmp_path, call_bisum, one_line):
     assert target.read_text("utf-8").endswith("without one")
 
 
-def test_a_storage_from_the_environment_is_found_again(begun, resumed, tmp_path, monkeypatch):
+def test_storage_from_the_environment_is_found_when_resumed(begun, resumed, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIALS", f"sqlite:///{tmp_path}/trials.db")
     search = begun(*NUMBERS, "search.trials=2", "search.storage=${oc.env:TRIALS}", "search.study=a")
     search.finish(search.trials.next(), rougeL=1.0)
@@ -212,7 +212,7 @@ def test_a_storage_from_the_environment_is_found_again(begun, resumed, tmp_path,
     assert len(optuna.load_study(study_name="a", storage=os.environ["TRIALS"]).trials) == 2
 
 
-def test_a_password_is_in_no_file(begun, tmp_path, monkeypatch):
+def test_password_is_in_no_file(begun, tmp_path, monkeypatch):
     monkeypatch.setattr("bisum.sweeps.study.get_storage", lambda _: JournalStorage(JournalFileBackend("j.log")))
     search = begun(*NUMBERS, "search.trials=1", "search.storage=postgresql://me:hunter2@h/db", "search.study=a")
     run_all(search)
@@ -220,13 +220,13 @@ def test_a_password_is_in_no_file(begun, tmp_path, monkeypatch):
         assert not path.is_file() or b"hunter2" not in path.read_bytes()
 
 
-def test_more_trials_stay_asked_for(begun, resumed):
+def test_higher_number_of_trials_is_kept(begun, resumed):
     run_all(begun(*NUMBERS, "search.trials=1"))
     assert not resumed("search.trials=3").trials.is_over()
-    assert not resumed().trials.is_over()  # as after a kill
+    assert not resumed().trials.is_over()  # as if after a kill
 
 
-def test_an_unreachable_database_is_refused_and_leaves_nothing(tmp_path, call_bisum, one_line):
+def test_unreachable_database_is_refused_and_leaves_nothing_behind(tmp_path, call_bisum, one_line):
     arguments = ["search.storage=sqlite:////nowhere/x.db", "search.study=a", "hydra.sweep.dir=sweep"]
     line = one_line(call_bisum("hparams_search=optuna", *arguments, "tracker=none"))
     assert "search.storage: 'sqlite:////nowhere/x.db' cannot be used: " in line

@@ -74,7 +74,7 @@ def test_run_killed_before_any_checkpoint_starts_over(start, wait_for, small, tr
     refused = call_bisum(f"resume={directory}")
     assert refused.code == 2
     assert len(refused.err.splitlines()) == 1
-    assert "still going on" in refused.err
+    assert "another process is still working on its run" in refused.err
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert not (directory / "checkpoints").exists() or not list((directory / "checkpoints").glob("epoch-*"))

@@ -149,7 +149,7 @@ def test_nan_loss_fails_in_one_line(backend, read, tmp_path, call_bisum, small):
 def test_directory_that_contains_a_run_is_refused(trained, small, read, tmp_path):
     directory = shutil.copytree(trained("trainer=accelerate"), tmp_path / "run")
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
-    with pytest.raises(UserError, match="already holds a run"):
+    with pytest.raises(UserError, match="already contains a run"):
         train(compose(small), directory)
     assert before == {path: path.read_bytes() for path in before}
 
