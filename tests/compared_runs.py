@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from trained_model import WORDS
+from trained_model import ARGUMENTS
 
 from bisum.cli.main import main
 
-SHARED = [*WORDS, "evaluation.shown_summaries=0", "evaluation.bootstrap_samples=1000", "tracker=none"]
+SHARED = [*ARGUMENTS, "evaluation.shown_summaries=0", "evaluation.bootstrap_samples=1000", "tracker=none"]
 RATES, SEEDS = (0.02, 0.005), (1, 2)
 _SWEEPS: list[Path] = []
 

@@ -6,7 +6,7 @@ import pytest
 
 import bisum
 
-WORDS = [
+ARGUMENTS = [
     "corpus.max_train_rows=64",
     "corpus.max_eval_rows=40",
     "model=tiny",
@@ -32,5 +32,5 @@ WORDS = [
 def trained(tmp_path_factory) -> Path:
     """The run directory of a model whose summaries score above 0 and differ between its two epochs."""
     directory = tmp_path_factory.mktemp("runs") / "trained"
-    bisum.train(bisum.compose(WORDS), directory)
+    bisum.train(bisum.compose(ARGUMENTS), directory)
     return directory

@@ -9,12 +9,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from trained_model import WORDS
+from trained_model import ARGUMENTS
 
 import bisum
 
 ROOT = str(Path(bisum.__file__).parents[1])
-SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none"]
+SMALL = [*ARGUMENTS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none"]
 
 
 def start(folder, *arguments, env=None):

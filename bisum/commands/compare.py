@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from bisum.comparison.breakdown import Where, where
-from bisum.comparison.breakdown_tables import where_report
+from bisum.comparison.breakdown_tables import breakdown_report
 from bisum.comparison.comparing import compared
 from bisum.comparison.excluded import listed, pruned_line
 from bisum.comparison.finding import expanded, folder_of
@@ -21,7 +21,7 @@ from bisum.comparison.result import Comparison
 from bisum.comparison.tables import report
 from bisum.config.options import CompareOptions
 from bisum.display.console import Console
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import UserError, complain
 from bisum.runs.files import replace_file
 
@@ -61,7 +61,7 @@ def run(paths: Sequence[str], options: CompareOptions, command: str) -> None:
         path = expanded(options.output or folder_of(paths) / "comparison.html")
         _check_writable(path)
         _write(path, text)
-        Console().print(f"written to {from_here(path)}", soft_wrap=True)
+        Console().print(f"written to {relative_path(path)}", soft_wrap=True)
     else:
         _print(text, is_json=options.format == "json")
     if options.format in ("csv", "latex"):
@@ -83,7 +83,7 @@ def _report_omissions(comparison: Comparison) -> None:
         complain(line)
     others = listed(comparison)
     for other in others[:_MOST_OTHERS]:
-        complain(f"'{from_here(other.directory)}' is not compared: {other.status}: {other.reason}")
+        complain(f"'{relative_path(other.directory)}' is not compared: {other.status}: {other.reason}")
     if (more := len(others) - _MOST_OTHERS) > 0:
         complain(f"{more:,} more runs are not compared; format=json lists them")
     if pruned := pruned_line(comparison):
@@ -129,7 +129,7 @@ def _save_dashboard(comparison: Comparison, title: str, path: Path) -> None:
     except OSError as error:
         raise UserError(f"output: '{path}' cannot be written: {error.strerror}") from error
     console = Console()
-    console.print(f"written to {from_here(saved.path)}", soft_wrap=True)
+    console.print(f"written to {relative_path(saved.path)}", soft_wrap=True)
     if saved.url is not None:
         console.print(f"saved at {saved.url}", soft_wrap=True)
     else:
@@ -143,7 +143,7 @@ def _show(comparison: Comparison, options: CompareOptions) -> None:
     console = Console()
     console.print(*report(comparison), sep="\n")
     if found := found or _where(comparison, options):
-        console.print(*where_report(comparison, found), sep="\n")
+        console.print(*breakdown_report(comparison, found), sep="\n")
 
 
 def _where(comparison: Comparison, options: CompareOptions) -> Where | None:

@@ -121,7 +121,7 @@ class _Explorer:
         for name, row_filter in self.config.filter.items():
             own_effects = [effect for effect in effects if effect.name == name]
             node = self.config.provenance.recorded.config["filter"][name]
-            settings, about = corpus_tables.filter_words(row_filter, node)
+            settings, about = corpus_tables.describe_filter(row_filter, node)
             self.numbers["filters"].append(
                 {"name": name, "settings": settings, "does": about, "splits": [asdict(e) for e in own_effects]}
             )

@@ -17,7 +17,7 @@ from bisum.display.quiet import quiet_libraries
 from bisum.display.tables import corpus_table
 from bisum.errors import UserError
 from bisum.evaluation.metric_values import of_metric
-from bisum.evaluation.profile import choose_profile, kept_shares, lost_languages
+from bisum.evaluation.profile import choose_profile, kept_shares, unreadable_languages
 from bisum.evaluation.rouge import Rouge
 from bisum.interfaces.source import SPLITS
 from bisum.records.run import Run
@@ -80,7 +80,7 @@ def find_profile(run: Run, tables: Sequence[pa.Table]) -> str:
     shares = kept_shares(tables)
     profile = choose_profile(shares)
     run.update(profile=profile)
-    narrate_profile(run.screen, profile, lost_languages(shares))
+    narrate_profile(run.screen, profile, unreadable_languages(shares))
     return profile
 
 

@@ -70,7 +70,7 @@ def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
             summarizer.device.precision,
         )
         logger.debug("loaded in %.1f s", time.perf_counter() - began)
-        if config.language and summarizer.loaded.family.needs_language and config.asks_for_rows:
+        if config.language and summarizer.loaded.family.needs_language and config.selects_rows:
             complain("language: ignored; each row of the corpus has its own")
         # On a terminal, the summaries themselves show the progress.
         counter = Terminal(bars=False) if sys.stdout.isatty() else stderr
@@ -90,7 +90,7 @@ def _format_output(document: Document, summary: str, language: str | None, confi
         known = {"id": document.id, "language": language, **others, "document": document.text}
         reference = {} if document.reference is None else {"reference": document.reference}
         return as_json({**known, **reference, "summary": summary}) + "\n"
-    if document.reference is not None and (config.asks_for_rows or sys.stdout.isatty()):
+    if document.reference is not None and (config.selects_rows or sys.stdout.isatty()):
         return _format_with_reference(document, summary, language)
     return one_line(summary) + "\n"
 

@@ -55,7 +55,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         device = build_device(config, run)
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: not supported by torch on XLA devices; set it to false")
-        checkpoint = CheckpointStore(run.checkpoints).newest_sound(run.screen.warn) if run.resumed else None
+        checkpoint = CheckpointStore(run.checkpoints).newest_intact(run.screen.warn) if run.resumed else None
         with restored_environment():
             config.trainer.check(device)
         check_before_corpus(config, run, device, checkpoint)

@@ -14,7 +14,7 @@ from bisum.comparison.finding import FoundRun
 from bisum.config.checking import build
 from bisum.errors import UserError, reason
 from bisum.evaluation.row_scores import aggregated
-from bisum.interfaces.metric import OF_SPEED, Metric
+from bisum.interfaces.metric import SPEED_SETTINGS, Metric
 from bisum.interfaces.score import ROUGE_SCORES, Score
 
 
@@ -70,5 +70,7 @@ def _nodes(run: FoundRun) -> Mapping[str, Any]:
 
 
 def _without_speed(node: Any) -> str:
-    kept = {key: value for key, value in node.items() if key not in OF_SPEED} if isinstance(node, Mapping) else node
+    kept = (
+        {key: value for key, value in node.items() if key not in SPEED_SETTINGS} if isinstance(node, Mapping) else node
+    )
     return json.dumps(kept, sort_keys=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bisum.comparison.recorded_scores import read_texts
 from bisum.comparison.result import Comparison, Group, System
 from bisum.errors import UserError
-from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS, interval, without_rounding
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, MIN_ROWS, interval, without_rounding
 from bisum.evaluation.row_scores import aggregated
 
 _SAMPLES = 1000
@@ -234,7 +234,7 @@ def _by_length(lengths: NDArray[np.int64]) -> Division:
 
 def _bucket(name: str, deltas: NDArray[np.float64], sign: int) -> Bucket:
     deltas = deltas[np.isfinite(deltas)]
-    low, high = interval(deltas, _SAMPLES, BOOTSTRAP_SEED) if len(deltas) >= FEWEST_ROWS else (None, None)
+    low, high = interval(deltas, _SAMPLES, BOOTSTRAP_SEED) if len(deltas) >= MIN_ROWS else (None, None)
     return Bucket(
         name=name,
         rows=len(deltas),

@@ -19,7 +19,7 @@ _DOCUMENT = 160
 """Maximum number of characters shown of a document."""
 
 
-def where_report(comparison: Comparison, found: Where) -> Iterator[RenderableType]:
+def breakdown_report(comparison: Comparison, found: Where) -> Iterator[RenderableType]:
     """Yield a table of wins and losses, and the rows that differ most."""
     first, second = found.first, found.second
     if found.buckets:

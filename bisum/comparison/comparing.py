@@ -17,7 +17,7 @@ from bisum.comparison.result import Comparison, Group
 from bisum.comparison.settings import distinguishing_keys, hashable, settings_label, settings_of, with_short_paths
 from bisum.config.checking import build, listing
 from bisum.config.options import CompareOptions
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import UserError, nearest
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import ROUGE_SCORES, score_name, split_score_name
@@ -209,7 +209,7 @@ def _labelled(group: Group, keys: Sequence[str]) -> Group:
         if not system.is_baseline:
             found = next(short)
             settings = {key: found[key] for key in (*keys, *own) if key in found}
-            label = settings_label(settings, own) or str(from_here(system.runs[0].run.directory))
+            label = settings_label(settings, own) or str(relative_path(system.runs[0].run.directory))
             system = replace(system, settings=settings, label=label)
         systems.append(system)
     return replace(group, systems=tuple(systems), keys=tuple(own), shared=shared)

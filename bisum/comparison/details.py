@@ -17,7 +17,7 @@ from bisum.comparison.result import Comparison, Group, System
 from bisum.comparison.significance import ResampledSystems
 from bisum.comparison.tables import explanations
 from bisum.errors import UserError
-from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, MIN_ROWS
 from bisum.interfaces.score import score_name
 from bisum.runs.entries import is_number
 from bisum.runs.metrics import read_metrics
@@ -109,7 +109,7 @@ def _languages(group: Group) -> dict[int, dict[str, Any]]:
         resampled = ResampledSystems(values, group.score, _SAMPLES, BOOTSTRAP_SEED)
         for at, system in enumerate(systems):
             value = scale * resampled.value(at)
-            has_interval = int(rows.sum()) >= FEWEST_ROWS and np.isfinite(value)
+            has_interval = int(rows.sum()) >= MIN_ROWS and np.isfinite(value)
             low, high = (scale * end for end in resampled.interval(at)) if has_interval else (None, None)
             found[system.number][language] = {
                 "value": value if np.isfinite(value) else None,

@@ -7,7 +7,7 @@ from rich.table import Table
 from bisum.comparison.finding import PRUNED, OtherRun
 from bisum.comparison.result import Comparison
 from bisum.display.tables import new_table
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import one_line
 
 _MOST_OTHERS = 20
@@ -24,7 +24,7 @@ def pruned_line(comparison: Comparison) -> str | None:
     pruned = [other for other in comparison.others if other.status == PRUNED]
     if not pruned:
         return None
-    named = ", ".join(str(from_here(other.directory)) for other in pruned[:_MOST_NAMED])
+    named = ", ".join(str(relative_path(other.directory)) for other in pruned[:_MOST_NAMED])
     more = f" and {len(pruned) - _MOST_NAMED:,} more" if len(pruned) > _MOST_NAMED else ""
     are = "pruned run is" if len(pruned) == 1 else "pruned runs are"
     return f"{len(pruned):,} {are} not compared because training was stopped early: {named}{more}"
@@ -37,7 +37,7 @@ def others_table(comparison: Comparison) -> Table:
     table.add_column("status", no_wrap=True)
     table.add_column("", overflow="fold")
     for other in others[:_MOST_OTHERS]:
-        table.add_row(str(from_here(other.directory)), other.status, one_line(other.reason))
+        table.add_row(str(relative_path(other.directory)), other.status, one_line(other.reason))
     if (more := len(others) - _MOST_OTHERS) > 0:
         table.add_row(f"and {more:,} more", "", "format=json lists them")
     return table

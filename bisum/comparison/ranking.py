@@ -17,7 +17,7 @@ from bisum.comparison.result import ALPHA, BEST, DIFFERENT, SAME, UNTESTED, WORS
 from bisum.comparison.significance import PairedTest, ResampledSystems, holm
 from bisum.config.options import CompareOptions
 from bisum.errors import UserError
-from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, FEWEST_ROWS
+from bisum.evaluation.bootstrap import BOOTSTRAP_SEED, MIN_ROWS
 from bisum.interfaces.score import Score
 
 _FEWEST_SAMPLES = 100
@@ -50,7 +50,7 @@ def ranked(
     pairs: list[Pair] = []
     equal: tuple[tuple[int, int], ...] = ()
     tests = 0
-    tested = [system for system in systems if score is not None and system.rows >= FEWEST_ROWS]
+    tested = [system for system in systems if score is not None and system.rows >= MIN_ROWS]
     if score is not None and tested:
         results = _Results(tested, score, options.samples)
         agreed = [system for at, system in enumerate(tested) if _agrees(system, results.seed_values(at), by, notes)]
@@ -137,7 +137,7 @@ class _Results:
         tops = range(count if count <= MOST_PAIRED else 1)
         places = [(a, b) for a in tops for b in range(a + 1, count)]
         tests = self._resampled.tests(places)
-        p_values = [test.p if test.rows >= FEWEST_ROWS else math.nan for test in tests]
+        p_values = [test.p if test.rows >= MIN_ROWS else math.nan for test in tests]
         adjusted = holm(p_values, untested=self.tests - len(places))
         found = {place: (test, p) for place, test, p in zip(places, tests, adjusted, strict=True)}
         pairs = []
@@ -150,7 +150,7 @@ class _Results:
                     pairs.append(Pair(first.number, second.number, 0, 0, 0, 1, 1, 1, first.rows))
                 elif (low, high) in found:
                     pairs.append(self._pair(first, second, *found[low, high], swapped=low != self._places[a]))
-        return [pair for pair in pairs if pair.rows >= FEWEST_ROWS]
+        return [pair for pair in pairs if pair.rows >= MIN_ROWS]
 
     def _pair(self, first: System, second: System, test: PairedTest, p_adjusted: float, *, swapped: bool) -> Pair:
         pair = Pair(

@@ -16,7 +16,7 @@ from bisum.comparison.result import ALPHA, BEST, SAME, UNTESTED, Comparison, Gro
 from bisum.comparison.settings import brief, settings_label, short_names
 from bisum.display.metric_tables import BETTER, number
 from bisum.display.tables import Fitting, new_table
-from bisum.evaluation.bootstrap import FEWEST_ROWS
+from bisum.evaluation.bootstrap import MIN_ROWS
 
 MOST_PAIRS = 15
 """Maximum number of pairs listed on the terminal."""
@@ -78,8 +78,8 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
     """Yield notes on the intervals and tests and, if `marks`, on the marks in the table."""
     seeds = [len(system.seeds) for system in group.systems if not system.is_baseline]
     if not group.pairs:
-        if group.rows and group.rows < FEWEST_ROWS:
-            yield f"Not tested: too few rows ({group.rows}; at least {FEWEST_ROWS} are needed)."
+        if group.rows and group.rows < MIN_ROWS:
+            yield f"Not tested: too few rows ({group.rows}; at least {MIN_ROWS} are needed)."
         elif len(group.systems) > 1:
             yield f"Not tested: no row values of {comparison.by}."
         return
@@ -101,7 +101,7 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
         if group.systems[0].values is None:
             yield "The first system has no row scores, so no system is tested against it."
         else:
-            yield f"Systems without p have no row scores or share fewer than {FEWEST_ROWS} rows with the first."
+            yield f"Systems without p have no row scores or share fewer than {MIN_ROWS} rows with the first."
     yield randomization(group)
     for same in _equal_systems(group):
         yield f"{', '.join(same[:-1])} and {same[-1]} have identical scores on every row with every seed."

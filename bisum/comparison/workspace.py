@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import UserError, complain, one_line, reason
 from bisum.interfaces.score import score_name
 from bisum.runs.files import replace_file
@@ -47,7 +47,7 @@ class Saved:
     def upload(self) -> str:
         """The command line that uploads the file."""
         python = "python" if shutil.which("python") == sys.executable else sys.executable
-        return shlex.join([python, "-m", "bisum.comparison.workspace", str(from_here(self.path))])
+        return shlex.join([python, "-m", "bisum.comparison.workspace", str(relative_path(self.path))])
 
 
 def workspace(

@@ -31,10 +31,10 @@ from bisum.config.messages import explain
 from bisum.config.overrides import apply_override, parse_overrides, set_key
 from bisum.config.reference import annotations_at, with_codes
 from bisum.config.schema import SCHEMAS
-from bisum.config.typed_text import Number, has_numbers, settled, typed, valued, word_for_hydra
+from bisum.config.typed_text import Number, argument_for_hydra, has_numbers, settled, typed, valued
 from bisum.config.typed_text import Path as KeyPath
 from bisum.config.user_files import UserFiles, defaults_circle, unguard, with_guarded_folders
-from bisum.config.yaml_booleans import written_words
+from bisum.config.yaml_booleans import original_words
 from bisum.errors import UserError, reason, without_secrets
 from bisum.interfaces.defaults import conf_directory
 
@@ -177,7 +177,7 @@ class Composer:
 
     def _arguments_for_hydra(self, overrides: Sequence[Override]) -> list[str]:
         settled = self.settled(overrides, OmegaConf.create())
-        return [word_for_hydra(with_guarded_folders(override)) for override in settled]
+        return [argument_for_hydra(with_guarded_folders(override)) for override in settled]
 
     def _settled_on_trial(self, overrides: Sequence[Override], composed: DictConfig) -> list[Override]:
         """Settle overrides against a trial composition of Hydra's reading of them."""
@@ -213,7 +213,7 @@ class Composer:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
                     self._refuse_null(group)
             about_hydra = [override for override in overrides if override.is_hydra_override()]
-            unguard(composed.hydra, [word_for_hydra(o) for o in self.settled(about_hydra, OmegaConf.create())])
+            unguard(composed.hydra, [argument_for_hydra(o) for o in self.settled(about_hydra, OmegaConf.create())])
             self._composed[key] = composed
         return self._composed[key]
 
@@ -252,7 +252,7 @@ class Composer:
         values = OmegaConf.to_container(composed)
         assert isinstance(values, dict)
         schema: type = SCHEMAS[self.command]
-        booleans = written_words(self._chosen_files(composed))
+        booleans = original_words(self._chosen_files(composed))
         for key, annotation in signature_hints(schema).items():
             if (named := with_codes(annotation, values.get(key), booleans, (key,))) != values.get(key):
                 set_key(composed, key, named, merge=False)

@@ -59,7 +59,7 @@ def start_hydra(config_dir: str | None) -> None:
     """
     watch_environment()
     if config_dir is not None and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir: no folder '{config_dir}'")
+        raise UserError(f"--config-dir: no such folder: '{config_dir}'")
     folder = None if config_dir is None else Path(config_dir).resolve()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs

@@ -52,18 +52,18 @@ def check_hydra_node(hydra: DictConfig, *, of_job: bool) -> None:
         _check_target(plugin, f"hydra.{name}", f"; choose one by name: hydra/{name}=basic")
         if not is_allowed(str(plugin["_target_"]), ["hydra", "hydra_plugins"]):
             raise UserError(f"hydra.{name}._target_: must be a class in the package hydra_plugins")
-    if comes_with_hydra(hydra, "sweeper"):
+    if is_hydras_own(hydra, "sweeper"):
         _check_basic_sweeper(plain_node(hydra, "sweeper"))
     for name, callback in (plain_node(hydra, "callbacks") or {}).items():
         _check_target(callback, f"hydra.callbacks.{name}", "")
     for entry in plain_node(hydra, "searchpath"):
         scheme, _, path = str(entry).rpartition("://")
         if scheme in ("", "file") and not Path(path).is_dir():
-            raise UserError(f"hydra.searchpath: no folder '{path}'")
+            raise UserError(f"hydra.searchpath: no such folder: '{path}'")
     check_runs_nothing(hydra)
 
 
-def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
+def is_hydras_own(hydra: DictConfig, node: str) -> bool:
     """Return whether the sweeper or launcher is Hydra's own, which bisum replaces."""
     package, _, name = str(hydra[node]["_target_"]).rpartition(".")
     return package.startswith("hydra.") and name in ("BasicSweeper", "BasicLauncher")
@@ -71,7 +71,7 @@ def comes_with_hydra(hydra: DictConfig, node: str) -> bool:
 
 def is_launched_by_bisum(hydra: DictConfig) -> bool:
     """Return whether the launcher is bisum's own, or Hydra's own, which bisum replaces."""
-    return comes_with_hydra(hydra, "launcher") or runs_in_processes(hydra) or runs_on_slurm(hydra)
+    return is_hydras_own(hydra, "launcher") or runs_in_processes(hydra) or runs_on_slurm(hydra)
 
 
 def runs_in_processes(hydra: DictConfig) -> bool:

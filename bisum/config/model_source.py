@@ -26,12 +26,12 @@ def model_of(run: str) -> tuple[str, Path | None]:
         is_directory = path.is_dir()
         is_file = not is_directory and path.is_file()
     except OSError as error:  # the name is too long
-        raise UserError(f"run: no directory '{run}'") from error
+        raise UserError(f"run: no such directory: '{run}'") from error
     if is_file:
         raise UserError(f"run: '{run}' is a file; give a run directory, a checkpoint directory or a hub model")
     if not is_directory:
         if not _HUB_NAME.fullmatch(run):
-            raise UserError(f"run: no directory '{run}'")
+            raise UserError(f"run: no such directory: '{run}'")
         return run, None
     if (path / "run.json").exists():
         return _sound(_best(run, path, read_record(run))), path
@@ -83,7 +83,7 @@ def located(name: str, key: str = "model.checkpoint") -> str:
         with suppress(RuntimeError):  # no such user
             if name:
                 return str(Path(name).expanduser())
-        raise UserError(f"{key}: no directory '{name}'")
+        raise UserError(f"{key}: no such directory: '{name}'")
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
     is_package = all(part.isidentifier() for part in (first, *parts))

@@ -16,7 +16,7 @@ from bisum.config.options import SweepOptions
 from bisum.config.recording import mask_composed
 from bisum.config.schema import SCHEMAS
 from bisum.config.search import EXTENDABLE, Search
-from bisum.config.sweep import Sweep, arguments_without_secrets, asked_search, is_ours
+from bisum.config.sweep import Sweep, arguments_without_secrets, requested_search, runs_in_bisum
 from bisum.config.sweep_jobs import job_of_record, options_of
 from bisum.config.typed_text import typed
 from bisum.errors import UserError, complain, without_secrets
@@ -74,7 +74,7 @@ def resumed_sweep(
     cache = composer.compose_sweep(alone).cache_dir
     earlier = _earlier(composer, record, given)
     composed = _composed_again(composer, record, earlier, given)
-    if not is_ours(composed):
+    if not runs_in_bisum(composed):
         raise UserError(f"resume: a Hydra plugin ran the sweep in '{directory}'; bisum cannot continue it")
     options = options_of(composed, "sweep", SweepOptions, given)
     with open_dict(composed):
@@ -86,7 +86,7 @@ def resumed_sweep(
         is_masked = ["search", "storage"] in (record["shared"].get("masked") or ())
         if is_masked and not any(o.key_or_group == "search.storage" for o in given):
             raise UserError("search.storage: its password is not recorded; give search.storage=URL again")
-        search = asked_search(composer, composed, options, [*earlier, *given], directory)
+        search = requested_search(composer, composed, options, [*earlier, *given], directory)
         _check_base(search, record, directory)
     jobs = [from_record(record, number) for number in range(len(record["jobs"]) if checks_jobs else 0)]
     mask_composed(composed)

@@ -247,7 +247,7 @@ class SummarizeConfig(TrainedModelConfig):
                 raise UserError(f"{key}: the list is empty; list some {key}, or omit {key} for all rows of the split")
 
     @property
-    def asks_for_rows(self) -> bool:
+    def selects_rows(self) -> bool:
         """Whether to summarize rows of the corpus."""
         return bool(self.split or self.rows or self.ids)
 

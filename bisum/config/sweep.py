@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bisum.config.composition import Composer
 from bisum.config.earlier_run import refuse_two_runs
-from bisum.config.hydra_node import comes_with_hydra, is_launched_by_bisum
+from bisum.config.hydra_node import is_hydras_own, is_launched_by_bisum
 from bisum.config.hydra_safety import plain_node
 from bisum.config.identity import signature
 from bisum.config.jobs import Job, directory_of, distinguishing_arguments
@@ -73,7 +73,7 @@ class Sweep:
     @property
     def uses_plugin(self) -> bool:
         """Whether Hydra must run the sweep, since its sweeper or launcher is a plugin."""
-        return not is_ours(self.composed)
+        return not runs_in_bisum(self.composed)
 
 
 def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: ShowProgress = no_progress) -> Sweep:
@@ -86,15 +86,15 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     composed = composer.compose_sweep(overrides)
     options = options_of(composed, "sweep", SweepOptions, overrides)
     arguments = arguments_without_secrets(overrides)
-    runs_here = is_ours(composed)
+    runs_here = runs_in_bisum(composed)
     if not runs_here:
         _refuse_settings(composer, options)
-    if not comes_with_hydra(composed.hydra, "sweeper"):
+    if not is_hydras_own(composed.hydra, "sweeper"):
         subdirectory = OmegaConf.to_container(composed.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         if "${" not in str(subdirectory):
             raise UserError(_shared_folder(subdirectory))
         return Sweep(composed, options, None, arguments)
-    if (searched := asked_search(composer, composed, options, overrides)) is not None:
+    if (searched := requested_search(composer, composed, options, overrides)) is not None:
         composed.hydra.sweep.dir = searched.base.composed.hydra.sweep.dir
         secret = [override for override in overrides if without_secrets(typed(override)) != typed(override)]
         from_record = partial(job_of_record, composer, composed, secret)
@@ -125,7 +125,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     return Sweep(composed, options, jobs, arguments, _repetitions(repeated, jobs))
 
 
-def asked_search(
+def requested_search(
     composer: Composer,
     composed: DictConfig,
     options: SweepOptions,
@@ -146,9 +146,9 @@ def arguments_without_secrets(overrides: Sequence[Override]) -> list[str]:
     return [without_secrets(typed(override)) for override in overrides]
 
 
-def is_ours(composed: DictConfig) -> bool:
+def runs_in_bisum(composed: DictConfig) -> bool:
     """Return whether bisum runs a sweep, not a Hydra plugin."""
-    return comes_with_hydra(composed.hydra, "sweeper") and is_launched_by_bisum(composed.hydra)
+    return is_hydras_own(composed.hydra, "sweeper") and is_launched_by_bisum(composed.hydra)
 
 
 def _refuse_settings(composer: Composer, options: SweepOptions) -> None:

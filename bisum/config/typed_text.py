@@ -109,7 +109,7 @@ def has_numbers(override: Override) -> bool:
     return Number in _item_types(override)
 
 
-def word_for_hydra(override: Override) -> str:
+def argument_for_hydra(override: Override) -> str:
     """Return a settled override as an argument for Hydra, with quotes around text that looks like a number."""
     if Typed not in _item_types(override):
         return typed(override)

@@ -12,7 +12,7 @@ YamlPath = tuple[str | int | bool | None, ...]
 _BOOLEAN = "tag:yaml.org,2002:bool"
 
 
-def written_words(files: Iterable[tuple[str, tuple[str, ...]]]) -> dict[YamlPath, str]:
+def original_words(files: Iterable[tuple[str, tuple[str, ...]]]) -> dict[YamlPath, str]:
     """Return the original word of each true and false in YAML files, such as `no`, by its path in the configuration.
 
     `files` are pairs of a text and the path of the node that contains it; later files take precedence.

@@ -54,7 +54,9 @@ class Marc(RowSettings):
 def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
     """Find each language's file in one split's folder."""
     if not folder.is_dir():
-        raise UserError(f"corpus.path: {folder.parent} has no folder {folder.name}; it must have train, dev and test")
+        raise UserError(
+            f"corpus.path: {folder.parent} lacks the folder {folder.name}; it must have train, dev and test"
+        )
     named = [(re.fullmatch(rf"dataset_(.+)_{folder.name}\.json(\.gz)?", path.name), path) for path in folder.iterdir()]
     # In reverse order, the plain file follows its gzipped twin and replaces it.
     found = {match[1]: path for match, path in sorted(named, key=lambda pair: pair[1], reverse=True) if match}

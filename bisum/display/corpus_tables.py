@@ -58,7 +58,7 @@ def categories_tables(
         yield table
 
 
-def filter_words(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
+def describe_filter(row_filter: Filter, node: Mapping[str, Any]) -> tuple[str, str]:
     """Return a filter's settings, from its config node, and the first line of its class docstring, or ""."""
     settings = {name: value for name, value in node.items() if name != "_target_"}
     about = (inspect.getdoc(type(row_filter)) or "").partition("\n")[0]

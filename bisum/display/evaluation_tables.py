@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bisum.display.scored_rows import ScoredRows, explain_mark, few_rows_mark
 from bisum.display.tables import SHOWN, Fitting, new_table
-from bisum.evaluation.bootstrap import FEWEST_ROWS
+from bisum.evaluation.bootstrap import MIN_ROWS
 
 
 def prefix_of(split: str) -> str:
@@ -58,7 +58,7 @@ def verdicts(metrics: Mapping[str, float], rows: ScoredRows, baseline: str) -> I
         key = rows.name("difference", "rougeL", language)
         mean, interval = metrics[key], f"95 % interval {_interval(metrics, key, 2)}"
         label, count = language or "all", rows.count(language)
-        if count < FEWEST_ROWS:
+        if count < MIN_ROWS:
             rows_are = "row is" if count == 1 else "rows are"
             yield f"{label}: {count} {rows_are} too few to compare ROUGE-L with {baseline}'s"
         elif metrics[f"{key}_low"] <= 0 <= metrics[f"{key}_high"]:

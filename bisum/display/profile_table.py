@@ -27,7 +27,7 @@ class Operator:
     """Mean number of calls per recorded step."""
 
 
-def narrate_profiled(
+def narrate_profile_table(
     screen: Screen, operators: Sequence[Operator], steps: int, seconds: float, device: str, trace: Path
 ) -> None:
     """Show the most expensive operators of a step and the location of the trace.

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from bisum.evaluation.bootstrap import FEWEST_ROWS
+from bisum.evaluation.bootstrap import MIN_ROWS
 from bisum.interfaces.score import MODEL_SCORES, ROUGE_SCORES, score_name
 
-_FEW_ROWS_CAPTION = f"* fewer than {FEWEST_ROWS} rows: the interval is not reliable"
+_FEW_ROWS_CAPTION = f"* fewer than {MIN_ROWS} rows: the interval is not reliable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def chosen_scores(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def few_rows_mark(rows: int) -> str:
     """Return the mark for an interval from too few rows; "" if there are enough."""
-    return "*" if rows < FEWEST_ROWS else ""
+    return "*" if rows < MIN_ROWS else ""
 
 
 def explain_mark(table: Table, counts: Iterable[int]) -> None:

@@ -134,7 +134,7 @@ def clock(time: float | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def from_here(path: Path) -> Path:
+def relative_path(path: Path) -> Path:
     """Return a path relative to the current folder if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

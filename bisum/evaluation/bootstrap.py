@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 BOOTSTRAP_SEED = 0
 """Fixed, to make intervals and comparisons independent of a run's seed."""
 CONFIDENCE = 0.95
-FEWEST_ROWS = 10
+MIN_ROWS = 10
 """Minimum number of rows for a meaningful interval; with a single row, it has no width."""
 _ROUNDING = 1e-12
 """Largest rounding difference between equal sums of scores in [0, 1]."""

@@ -84,7 +84,7 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
         min_new_tokens=options.min_tokens + forced if options.min_tokens else None,
         num_beams=options.num_beams,
         no_repeat_ngram_size=options.no_repeat_ngram_size,
-        suppress_tokens=loaded.unwanted_tokens or None,
+        suppress_tokens=loaded.suppressed_tokens or None,
         do_sample=False,
         use_cache=True,
     )

@@ -40,10 +40,10 @@ def kept_shares(tables: Sequence[pa.Table]) -> dict[str, float]:
 
 def choose_profile(shares: Mapping[str, float]) -> str:
     """Return `unicode` if the profile `rouge` loses most letters of any language, otherwise `rouge`."""
-    return "unicode" if lost_languages(shares) else "rouge"
+    return "unicode" if unreadable_languages(shares) else "rouge"
 
 
-def lost_languages(shares: Mapping[str, float]) -> list[str]:
+def unreadable_languages(shares: Mapping[str, float]) -> list[str]:
     """Return the languages that lose most letters in the profile `rouge`."""
     return [language for language, share in shares.items() if share < _MIN_SHARE]
 
@@ -58,4 +58,4 @@ def blind_spots(metric: str, shares: Mapping[str, float]) -> list[str]:
     _, *parts, name = metric.split("/")
     if not name.startswith(ROUGE_TYPES) or "unicode" in parts:
         return []
-    return [language for language in lost_languages(shares) if parts in ([], [language])]
+    return [language for language in unreadable_languages(shares) if parts in ([], [language])]

@@ -46,7 +46,7 @@ class Family(ABC):
         """Return why the family cannot run in `precision` (float32, bf16 or fp16), or None if it can."""
         return None
 
-    def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:  # noqa: ARG002
+    def suppressed_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:  # noqa: ARG002
         """Return the ids, among the model's `vocabulary` tokens, that summaries must not contain."""
         return []
 

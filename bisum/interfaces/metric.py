@@ -51,7 +51,7 @@ class Summaries:
     the run."""
 
 
-OF_SPEED = ("batch_size", "device")
+SPEED_SETTINGS = ("batch_size", "device")
 """Settings of metrics that do not affect values."""
 
 Values = Sequence[float | None] | Sequence[Sequence[float]] | float

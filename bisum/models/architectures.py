@@ -66,7 +66,7 @@ class T5Architecture:
 
         folder = located(self.tokenizer, "model.architecture.tokenizer")
         if not Path(folder).is_dir():
-            raise UserError(f"model.architecture.tokenizer: no directory '{self.tokenizer}'")
+            raise UserError(f"model.architecture.tokenizer: no such directory: '{self.tokenizer}'")
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         return tokenizer
 

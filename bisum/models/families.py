@@ -151,7 +151,7 @@ class T5(EncoderDecoder):
             return "T5-family activations overflow fp16 and the loss becomes NaN; use bf16 or float32"
         return None
 
-    def unwanted_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:
+    def suppressed_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:
         """Return the sentinels of pretraining and the ids that only pad the vocabulary."""
         sentinels = [at for token, at in tokenizer.get_vocab().items() if re.fullmatch(r"▁?<extra_id_\d+>", token)]
         return sorted({*sentinels, *range(len(tokenizer), vocabulary)})

@@ -50,9 +50,9 @@ class LoadedModel(TextReader):
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     @cached_property
-    def unwanted_tokens(self) -> list[int]:
+    def suppressed_tokens(self) -> list[int]:
         """Ids of the tokens that a summary must not contain; cached, since a large vocabulary takes almost a second."""
-        return self.family.unwanted_tokens(self.tokenizer, self.model.config.vocab_size)
+        return self.family.suppressed_tokens(self.tokenizer, self.model.config.vocab_size)
 
     def save(self, directory: Path) -> None:
         """Write safetensors, configuration and tokenizer to a directory that `from_pretrained` can read."""
@@ -150,7 +150,7 @@ def _checkpoint(
     given = str(options.checkpoint)
     checkpoint = located(given)
     if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
-        raise UserError(f"model.checkpoint: no directory '{checkpoint}'")
+        raise UserError(f"model.checkpoint: no such directory: '{checkpoint}'")
     if not Path(checkpoint).is_dir():
         pickles = weights and options.pickled_weights
         folder = _reading("model.checkpoint", given, lambda: fetch(given, options.revision, weights, pickles, progress))

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from bisum.config.identity import identity
 from bisum.config.schema import Config
 from bisum.display.screen import Screen
-from bisum.display.terminal import Bar, from_here
+from bisum.display.terminal import Bar, relative_path
 from bisum.errors import Failed, UserError, reason
 from bisum.evaluation.evaluator import Evaluation
 from bisum.printing import as_json, finite
@@ -139,7 +139,7 @@ class Run:
     @property
     def shown(self) -> Path:
         """The run directory, relative to the current folder if it is inside."""
-        return from_here(self.directory)
+        return relative_path(self.directory)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of `metrics.jsonl`, without a last line truncated by a crash."""

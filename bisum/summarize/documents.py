@@ -31,7 +31,7 @@ def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Documen
     Raises:
         UserError: a file, row or id is missing (raised at once); a line is invalid (raised when it is reached).
     """
-    rows = list(_rows(config)) if config.asks_for_rows else []
+    rows = list(_rows(config)) if config.selects_rows else []
     texts = [
         Document(text=unicode_text(text, "it", f"text {number}"), id=f"text:{number}", place=f"text {number}")
         for number, text in enumerate(given, start=1)
@@ -50,7 +50,7 @@ def documents(config: SummarizeConfig, given: Sequence[str]) -> Iterator[Documen
 
 def reads_stdin(config: SummarizeConfig, given: Sequence[str]) -> bool:
     """Return whether documents come from standard input."""
-    others = given or config.files or config.asks_for_rows
+    others = given or config.files or config.selects_rows
     return STDIN in config.files or not others
 
 

@@ -21,7 +21,7 @@ from bisum.config.jobs import distinguishing_arguments, single_job
 from bisum.config.overrides import quoted
 from bisum.config.recording import mask_composed
 from bisum.config.sweep import Sweep
-from bisum.config.typed_text import word_for_hydra
+from bisum.config.typed_text import argument_for_hydra
 from bisum.config.user_files import with_guarded_folders
 from bisum.display.console import Console
 from bisum.errors import Failed, UserError, one_line, reason, without_secrets
@@ -108,7 +108,7 @@ def _mask_files(folder: Path) -> None:
 
 def _for_hydra(override: Override, composer: Composer, composed: DictConfig) -> str | None:
     """Return an argument in Hydra's form: `++` adds a new key, and a group cannot be null (None here)."""
-    key, argument = override.key_or_group, word_for_hydra(with_guarded_folders(override))
+    key, argument = override.key_or_group, argument_for_hydra(with_guarded_folders(override))
     if key in OPTIONAL_GROUPS and argument == f"{key}=null":
         return None
     parent, _, name = key.rpartition(".")

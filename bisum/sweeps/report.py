@@ -13,7 +13,7 @@ from bisum.config.checking import build
 from bisum.config.options import CompareOptions
 from bisum.display.console import Console
 from bisum.display.scored_rows import chosen_scores
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import UserError, complain
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.score import ROUGE_PROFILES, rouge_name, split_score_name
@@ -34,7 +34,7 @@ def report(directory: Path, jobs: Sequence[Path]) -> None:
         return
     console = Console()
     console.rule("sweep")
-    folder = from_here(directory)
+    folder = relative_path(directory)
     settings = _settings(finished)
     if finished[0]["job"] == "explore":
         console.print(f"explorations  {folder}/*/exploration.json, {folder}/*/plots", soft_wrap=True)
@@ -63,7 +63,7 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
     pruned = sum(entry["status"] == "pruned" for entry in record.jobs)
     left = sum(entry["status"] not in ("failed", *OVER) for entry in record.jobs)
     for number, entry in failed.items():
-        complain(f"job {number} failed: {entry['reason']} (log: {from_here(record.path(number)) / 'train.log'})")
+        complain(f"job {number} failed: {entry['reason']} (log: {relative_path(record.path(number)) / 'train.log'})")
     total = len(record.jobs) if trials is None else trials.total
     left += total - len(record.jobs)
     if failed or left:
@@ -82,7 +82,7 @@ def report_work(record: SweepRecord, trials: Trials | None = None) -> int:
 
 def resume_command(directory: Path) -> str:
     """Return the command line that resumes the sweep in a directory."""
-    return shlex.join(["bisum", f"resume={_path_argument(from_here(directory))}"])
+    return shlex.join(["bisum", f"resume={_path_argument(relative_path(directory))}"])
 
 
 def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -95,7 +95,7 @@ def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str,
             within = upload.relative_to(job.absolute()).parts
             patterns[job] = "/".join([*("*" for _ in job.relative_to(directory).parts), *within])
     if patterns:
-        folder = shlex.quote(str(from_here(directory)))
+        folder = shlex.quote(str(relative_path(directory)))
         paths = " ".join(f"{folder}/{pattern}" for pattern in sorted(set(patterns.values())))
         yield "upload", f"{len(patterns)} jobs are tracked offline: wandb sync {paths}"
     views = {

@@ -14,7 +14,7 @@ from bisum.config.hydra_node import runs_in_processes
 from bisum.config.jobs import Job, distinguishing_arguments
 from bisum.config.sweep import Sweep
 from bisum.display.console import Console
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import UserError
 from bisum.records.run import claim
 from bisum.runs.files import replace_file
@@ -190,7 +190,7 @@ def _announce(
     number = f"{total} {'job' if trials is None else 'trial'}{'s' * (total != 1)}"
     done = f", {over} already finished{' or pruned' * (trials is not None)}" if over else ""
     others = "" if record.is_alone else "; another process is also working on them"
-    lines = [*sweep.repeated, f"{number} in {from_here(record.directory)}{done}{others}"]
+    lines = [*sweep.repeated, f"{number} in {relative_path(record.directory)}{done}{others}"]
     if left and parallel > 1:
         threads = f"{record.threads or 'its own number of'} thread{'s' * (record.threads != 1)}"
         lines.append(f"{parallel} jobs at once, each {f'on one of {gpus} GPUs' if gpus else f'with {threads}'}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bisum.display.console import Console
 from bisum.display.tables import new_table
-from bisum.display.terminal import from_here
+from bisum.display.terminal import relative_path
 from bisum.errors import without_secrets
 from bisum.interfaces.trainer import AUTO
 from bisum.runs.record import readable_record
@@ -55,10 +55,10 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
         )
     for trial in best[:_MAX_COMMANDS]:
         command = search.command_of(trial.params)
-        settings = f"no command line has all its settings; see {from_here(trials.run_directory(trial))}/run.json"
+        settings = f"no command line has all its settings; see {relative_path(trials.run_directory(trial))}/run.json"
         shown = shlex.join(["bisum", *command]) if command else settings
         console.print(f"run it again     {shown}", soft_wrap=True)
-    place = without_secrets(trials.place) if search.options.storage else str(from_here(Path(trials.place)))
+    place = without_secrets(trials.place) if search.options.storage else str(relative_path(Path(trials.place)))
     console.print(
         f"all trials       {shlex.join(['optuna-dashboard', place])}  (pip install optuna-dashboard)", soft_wrap=True
     )

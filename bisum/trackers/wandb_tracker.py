@@ -193,9 +193,9 @@ class WandbRun(TrackedRun):
 
     def _views(self, offline: str | None, warn: bool) -> dict[str, str]:
         """Return how to view the run, the folder to upload if it is offline, and the warning, if any."""
-        from bisum.display.terminal import from_here
+        from bisum.display.terminal import relative_path
 
-        shown = shlex.quote(str(from_here(self._folder)))
+        shown = shlex.quote(str(relative_path(self._folder)))
         if offline is None:
             url = self._run.url or ""
             return {"url": url, "view": f"tracked at {url}  If data is missing: wandb sync {shown}"}

@@ -69,7 +69,7 @@ class CheckpointStore:
         shutil.rmtree(replaced, ignore_errors=True)
         return final
 
-    def newest_sound(self, warn: Callable[[str], None]) -> Path | None:
+    def newest_intact(self, warn: Callable[[str], None]) -> Path | None:
         """Return the newest intact checkpoint, or None; call `warn` for each damaged one, which is set aside."""
         self._clean_up()
         for path in reversed(checkpoints_in(self.directory)):

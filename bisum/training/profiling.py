@@ -10,7 +10,7 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from bisum.display.profile_table import Operator, narrate_profiled
+from bisum.display.profile_table import Operator, narrate_profile_table
 from bisum.display.quiet import captured_stderr
 from bisum.records.run import Run
 from bisum.runs.profile import TRACE
@@ -94,7 +94,7 @@ class Profile(Watcher):
         on_gpu = self._device.type == "cuda"
         operators, seconds = _operators(profiler.key_averages(), steps, on_gpu=on_gpu)
         device, trace = "GPU" if on_gpu else "CPU", self._run.shown / TRACE
-        narrate_profiled(self._run.screen, operators, steps, seconds, device, trace)
+        narrate_profile_table(self._run.screen, operators, steps, seconds, device, trace)
         if self._device.type == "xla":
             self._run.screen.note("profile: only the CPU is recorded, not the XLA device")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bisum.config.schema import Config
 from bisum.errors import UserError, printable
-from bisum.interfaces.metric import OF_SPEED
+from bisum.interfaces.metric import SPEED_SETTINGS
 from bisum.interfaces.score import split_score_name
 from bisum.interfaces.trainer import Trainer
 from bisum.runs.checkpoints import STATE, epoch_name
@@ -134,5 +134,5 @@ def _with_settings(best_metric: str, config: Config) -> str:
     if key is None:
         return best_metric
     recorded = config.provenance.recorded.config["metric"][key]
-    settings = {name: value for name, value in recorded.items() if name not in OF_SPEED}
+    settings = {name: value for name, value in recorded.items() if name not in SPEED_SETTINGS}
     return f"{best_metric} of {json.dumps(settings, sort_keys=True)}"

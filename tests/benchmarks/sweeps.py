@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from trained_model import WORDS
+from trained_model import ARGUMENTS
 
-SMALL = [*WORDS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none", "log=quiet"]
+SMALL = [*ARGUMENTS, "evaluation.bootstrap_samples=100", "evaluation.shown_summaries=0", "tracker=none", "log=quiet"]
 LONGER = [*SMALL, "model.architecture.d_model=128", "corpus.max_train_rows=1000", "trainer.batch_size=8"]
 PEAK = """
 import resource, runpy, sys

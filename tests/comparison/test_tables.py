@@ -10,7 +10,7 @@ from compared_runs import change, record
 
 from bisum import compare
 from bisum.comparison.breakdown import where
-from bisum.comparison.breakdown_tables import where_report
+from bisum.comparison.breakdown_tables import breakdown_report
 from bisum.comparison.formats import as_csv, as_data, as_latex, as_markdown
 from bisum.comparison.result import BEST, SAME
 from bisum.comparison.tables import explanations, p_value, report
@@ -48,7 +48,7 @@ def printed(monkeypatch, capfd):
         capfd.readouterr()
         Console().print(*report(comparison), sep="\n")
         if found := where(comparison, None, 2):
-            Console().print(*where_report(comparison, found), sep="\n")
+            Console().print(*breakdown_report(comparison, found), sep="\n")
         return capfd.readouterr().out
 
     return text

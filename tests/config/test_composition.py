@@ -279,7 +279,7 @@ def test_users_folder_adds_options(tmp_path):
     )
     config = compose(["experiment=quick"], config_dir=str(tmp_path))
     assert (config.trainer.epochs, config.trainer.learning_rate, config.languages) == (1, 1e-3, ["es"])
-    with pytest.raises(UserError, match="no folder 'nowhere'"):
+    with pytest.raises(UserError, match="no such folder: 'nowhere'"):
         compose([], config_dir="nowhere")
 
 

@@ -281,8 +281,8 @@ def test_directory_name_with_hydra_syntax_is_found(run, call_bisum):
 
 
 def test_missing_run_is_reported_before_the_first_evaluation(run, call_bisum, one_line):
-    assert "no directory './no'" in one_line(call_bisum("evaluate", "run", "./no"))
-    assert "no directory './no'" in one_line(call_bisum("evaluate", "-m", "run=run,./no", "split=validation"))
+    assert "no such directory: './no'" in one_line(call_bisum("evaluate", "run", "./no"))
+    assert "no such directory: './no'" in one_line(call_bisum("evaluate", "-m", "run=run,./no", "split=validation"))
     assert [path.name for path in Path().iterdir()] == ["run"]
     Path("empty").mkdir()
     assert "'empty' has neither run.json (a run) nor config.json" in one_line(call_bisum("evaluate", "run", "empty"))

@@ -72,7 +72,7 @@ def test_missing_package_is_reported_in_one_line(package):
 def test_invalid_name_is_reported(name):
     with pytest.raises(UserError) as raised:
         located(name)
-    assert str(raised.value) == f"model.checkpoint: no directory '{name}'"
+    assert str(raised.value) == f"model.checkpoint: no such directory: '{name}'"
 
 
 def test_other_names_are_unchanged_except_the_home_directory(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from bisum import compose
 from bisum.config.composition import Composer
 from bisum.config.jobs import single_job
 from bisum.config.sweep import listed_sweep
-from bisum.config.typed_text import word_for_hydra
+from bisum.config.typed_text import argument_for_hydra
 from bisum.errors import UserError
 
 NUMBER_LIKE = ["1_004", "1e05233", "2024_11", "010", "0x1F", "1e3", ".5", "-0", "+7", "nan", "inf", "true", "False"]
@@ -131,7 +131,7 @@ def test_a_sweep_of_lists_of_text():
 def test_hydra_plugin_receives_quoted_text(values):
     composer = Composer("train")
     sweep = composer.parse([f"tracker.name={values}", "seed=1_0"])
-    arguments = [word_for_hydra(override) for override in composer.settled(sweep, composer.compose_sweep(sweep))]
+    arguments = [argument_for_hydra(override) for override in composer.settled(sweep, composer.compose_sweep(sweep))]
     both = "'1_0'" if "shuffle" in values else "'1_0','2'"
     assert arguments == [f"tracker.name=choice({both})", "seed=1_0"]
 

@@ -87,7 +87,7 @@ def test_path_that_is_missing_or_a_file_is_refused(marc):
 
 def test_missing_split_is_reported(marc):
     shutil.rmtree(marc / "json" / "dev")
-    assert error_line(marc) == f"corpus.path: {marc}/json has no folder dev; it must have train, dev and test"
+    assert error_line(marc) == f"corpus.path: {marc}/json lacks the folder dev; it must have train, dev and test"
 
 
 def test_missing_language_is_reported_with_those_found(marc):

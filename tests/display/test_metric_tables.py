@@ -9,9 +9,9 @@ from bisum.display.metric_tables import metric_differences_table, metrics_table,
 from bisum.display.scored_rows import ScoredRows
 
 SHARE = {"description": "a share", "higher_is_better": False, "range": [0, 100], "scale": 100, "unit": "%"}
-WORDS = {"description": "words", "higher_is_better": None, "range": [0, None], "scale": 1, "unit": ""}
+ARGUMENTS = {"description": "words", "higher_is_better": None, "range": [0, None], "scale": 1, "unit": ""}
 GAIN = {"description": "a gain", "higher_is_better": True, "range": [None, None], "scale": 1, "unit": ""}
-SCORES = {"empty": SHARE, "words": WORDS, "gain": GAIN}
+SCORES = {"empty": SHARE, "words": ARGUMENTS, "gain": GAIN}
 
 
 def rows(**counts):
@@ -103,7 +103,7 @@ def test_one_row_with_a_value_has_no_verdict():
         (1.005e30, GAIN, "1.005e+30"),
         (-0.0, GAIN, "0.00"),
         (99.96, SHARE, "100.0"),
-        (7, WORDS, "7.00"),
+        (7, ARGUMENTS, "7.00"),
     ],
 )
 def test_number_format(value, score, expected):

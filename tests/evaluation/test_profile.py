@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from bisum.evaluation.profile import best_metric, blind_spots, choose_profile, kept_shares, lost_languages
+from bisum.evaluation.profile import best_metric, blind_spots, choose_profile, kept_shares, unreadable_languages
 
 
 def shares(**texts):
@@ -65,5 +65,5 @@ def test_configured_metric_overrides_auto():
 )
 def test_languages_losing_most_letters_are_found(metric, lost):
     found = shares(en="A cat", ar="قطة")
-    assert lost_languages(found) == ["ar"]
+    assert unreadable_languages(found) == ["ar"]
     assert blind_spots(metric, found) == lost

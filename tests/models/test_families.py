@@ -239,7 +239,7 @@ def test_sentinels_are_recognized_in_both_forms():
     words = ["<pad>", "</s>", "▁word", "▁<extra_id_1>", "▁<extra_id_0>", "<extra_id_7>", "<extra_id_>", "▁extra_id_3"]
     backend = Tokenizer(WordLevel({word: at for at, word in enumerate(words)}, unk_token="<pad>"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>")
-    assert T5().unwanted_tokens(tokenizer, 10) == [3, 4, 5, 8, 9]
+    assert T5().suppressed_tokens(tokenizer, 10) == [3, 4, 5, 8, 9]
 
 
 @pytest.mark.parametrize("name", DECODING)

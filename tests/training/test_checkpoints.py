@@ -69,7 +69,7 @@ def test_process_killed_while_writing_leaves_no_checkpoint(store):
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert names(store) == ["epoch-1"]
-    assert store.newest_sound(print).name == "epoch-1"
+    assert store.newest_intact(print).name == "epoch-1"
 
 
 def truncate(folder):
@@ -108,12 +108,12 @@ def test_damaged_checkpoint_falls_back_to_the_previous_one(break_checkpoint, sto
     assert damage(store.directory / "epoch-3") is None
     break_checkpoint(store.directory / "epoch-3")
     warnings = []
-    assert store.newest_sound(warnings.append).name == "epoch-2"
+    assert store.newest_intact(warnings.append).name == "epoch-2"
     assert len(warnings) == 1
     assert "epoch-3" in warnings[0]
     for epoch in (1, 2):
         break_checkpoint(store.directory / f"epoch-{epoch}")
-    assert store.newest_sound(warnings.append) is None
+    assert store.newest_intact(warnings.append) is None
 
 
 def test_saving_again_replaces_a_damaged_checkpoint(store):

@@ -158,7 +158,7 @@ def _find_folder(checkpoint: str, revision: str | None, progress: ShowProgress |
     if Path(folder).is_dir():
         return folder
     if checkpoint.startswith(("/", ".", "~")):
-        raise UserError(f"checkpoint: no directory '{checkpoint}'")
+        raise UserError(f"checkpoint: no such directory: '{checkpoint}'")
     try:
         return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=progress, further=("README.md",)))
     except Exception as error:  # network errors have many types
