@@ -25,7 +25,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / ".github"
 NAMES = ("run.svg", "explore.svg", "compare.svg", "compare.png", "trackio.png")
-SWEEP = "bisum -m trainer.learning_rate=3e-4,1e-3,3e-3 seed=1,2 corpus.max_train_rows=800 hydra.sweep.dir=outputs/lr"
+SWEEP = "bisum -m trainer.learning_rate=3e-4,3e-3 seed=1,2,3 corpus.max_train_rows=800 hydra.sweep.dir=outputs/lr"
 TRACKED = "bisum -m model=tiny tracker=trackio corpus.max_eval_rows=60 trainer.epochs=5 trainer.learning_rate=7e-4,2e-3"
 _PORT = 7861
 """The port of trackio's dashboard."""
