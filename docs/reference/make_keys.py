@@ -56,7 +56,11 @@ _OF_HYDRA = {
 
 _OPEN = (
     ("hydra.sweeper.params", "a mapping", "Swept keys and their values, such as `seed: 1,2`, in a YAML file."),
-    ("hydra.sweeper.max_batch_size", "a whole number >= 1 or null", "Most jobs that a sweep starts in one batch."),
+    (
+        "hydra.sweeper.max_batch_size",
+        "a whole number >= 1 or null",
+        "Most jobs in one batch; bisum's own launchers ignore it.",
+    ),
     ("hydra.callbacks", "a mapping of `_target_` nodes", "Hydra callbacks; `allow_targets` must name their packages."),
 )
 
