@@ -1,4 +1,4 @@
-"""Make the pictures in `.github/` from real commands on the sample: `make pictures`, a quarter of an hour on two cores.
+"""Make the pictures in `.github/` from real commands on the sample: `make pictures`, half an hour on two cores.
 
 The commands run in a terminal of fixed size, in a temporary home folder: nothing is uploaded, nothing is kept.
 """
@@ -26,7 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / ".github"
 NAMES = ("run.svg", "explore.svg", "compare.svg", "compare.png", "trackio.png")
 SWEEP = "bisum -m trainer.learning_rate=3e-4,3e-3 seed=1,2,3 corpus.max_train_rows=800 hydra.sweep.dir=outputs/lr"
-TRACKED = "bisum -m model=tiny tracker=trackio corpus.max_eval_rows=60 trainer.epochs=5 trainer.learning_rate=7e-4,2e-3"
+TRACKED = (
+    "bisum -m tracker=trackio corpus.max_train_rows=320 corpus.max_eval_rows=60 trainer.epochs=5 "
+    "trainer.learning_rate=3e-4,3e-3"
+)
 _PORT = 7861
 """The port of trackio's dashboard."""
 _SCREEN_CODES = re.compile(r"(\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
@@ -45,6 +48,7 @@ class Terminal:
             "TRACKIO_DIR": str(folder / "trackio"),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
+            "BROWSER": "true",  # trackio would open one
         }
 
     def run(self, command: str, width: int = 80) -> str:
@@ -127,7 +131,7 @@ def picture_trackio(terminal: Terminal) -> None:
     command = [sys.executable, "-m", "trackio.cli", "show", "--project", "bisum"]
     log = (terminal.folder / "dashboard.log").open("w")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=terminal.folder)
-    address = f"http://127.0.0.1:{_PORT}/?project=bisum"
+    address = f"http://127.0.0.1:{_PORT}/?project=bisum&metrics=eval/rouge1,eval/rougeL&smoothing=0"
     try:
         for _ in range(60):
             time.sleep(1)
