@@ -131,7 +131,7 @@ def picture_trackio(terminal: Terminal) -> None:
     command = [sys.executable, "-m", "trackio.cli", "show", "--project", "bisum"]
     log = (terminal.folder / "dashboard.log").open("w")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=terminal.folder)
-    address = f"http://127.0.0.1:{_PORT}/?project=bisum&metrics=eval/rouge1,eval/rougeL&smoothing=0"
+    address = f"http://127.0.0.1:{_PORT}/?project=bisum&metrics=eval/rouge1,eval/rougeL&smoothing=0&x_axis=epoch"
     try:
         for _ in range(60):
             time.sleep(1)
