@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 NEXT_PIP := $(HYDRA_NEXT)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo format check test slow-tests xla-test test-hydra-next clean
+.PHONY: help demo format check test slow-tests xla-test test-hydra-next reference pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ test-hydra-next: $(HYDRA_NEXT)/.installed ## run the command-line tests on the n
 	$(NEXT_PIP) install --quiet --no-deps --editable .
 	@$(NEXT_PIP) freeze --exclude-editable | grep -E '^(hydra-core|omegaconf)=='
 	$(HYDRA_NEXT)/bin/python -m pytest -n auto --dist loadfile -m "not slow" tests/cli tests/config tests/sweeps
+
+reference: $(VENV)/.installed ## write docs/reference/keys.md, the reference of all keys, from the schema
+	$(BIN)/python docs/reference/make_keys.py
+
+pictures: $(VENV)/.installed-dev ## make the pictures in .github from runs on the sample (minutes; needs Chromium)
+	$(BIN)/python docs/make_pictures.py
 
 clean: ## delete the environments, builds and caches
 	rm -rf $(VENV) $(XLA) $(HYDRA_NEXT) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

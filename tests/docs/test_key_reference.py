@@ -1,0 +1,58 @@
+"""The generated reference of all keys, `docs/reference/keys.md`."""
+
+import importlib.util
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bisum.config.hydra_keys import MAY_BE
+from bisum.config.plain import PLAIN_SCHEMAS
+from bisum.config.schema import SCHEMAS
+from bisum.interfaces.defaults import conf_directory
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PAGE = (REFERENCE / "keys.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    spec = importlib.util.spec_from_file_location("make_keys", REFERENCE / "make_keys.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look annotations up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_page_is_what_the_generator_writes(generator):
+    if generator.Reference().text() != PAGE:
+        pytest.fail("docs/reference/keys.md is out of date; run `make reference`")
+
+
+@pytest.mark.parametrize("command", [*SCHEMAS, *PLAIN_SCHEMAS])
+def test_page_has_every_key_of_a_command(command):
+    names = {field.name for field in fields(SCHEMAS.get(command) or PLAIN_SCHEMAS[command])} - {"provenance"}
+    assert [name for name in names if not re.search(rf"^(\| `{name}[`.]|##+ {name}$)", PAGE, re.M)] == []
+
+
+def test_page_has_every_option_and_key_of_hydra():
+    options = [file for file in conf_directory().glob("*/**/*.yaml") if not file.stem.startswith("_")]
+    assert [file for file in options if not re.search(rf"^### \S+=\[?{file.stem}\]?$", PAGE, re.M)] == []
+    assert [name for name in MAY_BE if f"| `{name}` |" not in PAGE] == []
+
+
+def test_every_row_has_the_cells_of_its_table():
+    rows = [line for line in PAGE.splitlines() if line.startswith("|")]
+    assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+def test_every_link_within_the_page_has_a_heading(generator):
+    anchors = [generator._anchor(heading) for heading in re.findall(r"^#+ (.*)$", PAGE, re.M)]
+    assert set(re.findall(r"\]\(#([^)]*)\)", PAGE)) <= set(anchors)
+
+
+def test_markup_in_a_description_is_escaped(generator):
+    row = generator._rows([("key", "a|b", "one of a | b", "~ or `<x>` | <extra_id_0> * 3")])
+    assert row.endswith(r"| `key` | `a\|b` | one of a \| b | \~ or `<x>` \| \<extra_id_0> \* 3 |")
