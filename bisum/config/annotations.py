@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Collection
 from functools import cache
@@ -71,16 +72,34 @@ def expected(annotation: Any, rejected: Any = ...) -> str:
     if origin is Annotated:
         bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
         texts = [text for text, accepts in bounds if _is_relevant(text, accepts, rejected)]
-        return f"{expected(arguments[0])} {' and '.join(texts)}".rstrip()
+        length = re.sub(r"with at least (\d+) items and at most \1 items", r"with \1 items", " and ".join(texts))
+        return f"{expected(arguments[0])} {length}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
-        return f"a list such as [a,b] of {expected(arguments[0], None if rejected is not ... else ...)}"
+        return f"a list of {_items(arguments[0], rejected)}"
     if origin is dict:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
-        return " or ".join(expected(option, rejected) for option in options)
+        options = sorted(options, key=lambda option: option is type(None))
+        *first, last = [text for option in options for text in _choices(option, rejected)]
+        return f"{', '.join(first)} or {last}"
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _choices(option: Any, rejected: Any) -> list[str]:
+    """Return the descriptions of a union's member: one, or one per value of a small set."""
+    if option is bool:
+        return ["true", "false"]
+    return [*map(str, get_args(option))] if get_origin(option) is Literal else [expected(option, rejected)]
+
+
+def _items(annotation: Any, rejected: Any) -> str:
+    """Return a description of a list's items, with an example of the list."""
+    item = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(item) is list:
+        return "lists such as [[a,b],[c]]"
+    return f"{_PLURALS.get(item) or expected(annotation, None if rejected is not ... else ...)} such as [a,b]"
 
 
 def _is_relevant(text: str, accepts: Callable[[Any], bool], rejected: Any) -> bool:
@@ -110,25 +129,25 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
         return [check for part in constraint for check in bounds_of(part)]
     match constraint:
         case annotated_types.Ge(ge=bound):
-            return [(f">= {bound}", lambda value: value >= bound)]
+            return [(f">= {_figure(bound)}", lambda value: value >= bound)]
         case annotated_types.Gt(gt=bound):
-            return [(f"> {bound}", lambda value: value > bound)]
+            return [(f"> {_figure(bound)}", lambda value: value > bound)]
         case annotated_types.Le(le=bound):
             return [(f"<= {_figure(bound)}", lambda value: value <= bound)]
         case annotated_types.Lt(lt=bound):
-            return [(f"< {bound}", lambda value: value < bound)]
+            return [(f"< {_figure(bound)}", lambda value: value < bound)]
         case Filled():
             return [("that is not empty", lambda value: bool(value.strip()))]
         case annotated_types.MinLen(min_length=length):
-            return [(f"with at least {length} item(s)", lambda value: len(value) >= length)]
+            return [(f"with at least {length} item{'s' * (length > 1)}", lambda value: len(value) >= length)]
         case annotated_types.MaxLen(max_length=length):
-            return [(f"with at most {length} item(s)", lambda value: len(value) <= length)]
+            return [(f"at most {length} item{'s' * (length > 1)}", lambda value: len(value) <= length)]
     return []
 
 
 def _figure(bound: Any) -> str:
     """Return a bound as text, with thousands separators."""
-    return f"{bound:,}" if isinstance(bound, int) and abs(bound) >= 10_000 else str(bound)
+    return f"{bound:,.0f}" if abs(bound) >= 10_000 and bound == int(bound) else f"{bound:g}"
 
 
 _NAMES = {
@@ -140,3 +159,5 @@ _NAMES = {
     list: "a list",
     dict: "a mapping",
 }
+
+_PLURALS = {int: "whole numbers", float: "numbers"}

@@ -15,7 +15,7 @@ from bisum.cli.reference import LAUNCHER, LAUNCHERS, launcher_file, launcher_key
 from bisum.config.annotations import MISSING, members, node_class
 from bisum.config.checking import LIST_GROUPS, OPTIONAL_GROUPS
 from bisum.config.composition import Composer
-from bisum.config.hydra_keys import MAY_BE
+from bisum.config.hydra_keys import SETTABLE
 from bisum.config.plain import PLAIN_SCHEMAS
 from bisum.config.reference import Key, keys_of
 from bisum.config.schema import SCHEMAS
@@ -214,7 +214,7 @@ class Reference:
                 for name, key in composed.keys.items()
                 if name in before.keys and key.value != before.keys[name].value
             }
-            for name in (*MAY_BE, *(name for name, _, _ in _OPEN)):
+            for name in (*SETTABLE, *(name for name, _, _ in _OPEN)):
                 value = _hydra_value(composed.hydra, name)
                 if value != _hydra_value(before.hydra, name):
                     if name == "hydra.sweeper.params":
@@ -244,7 +244,7 @@ class Reference:
 
     def _hydra(self) -> list[str]:
         rows = []
-        for name, annotation in MAY_BE.items():
+        for name, annotation in SETTABLE.items():
             key = Key(name, _hydra_value(self._usual.hydra, name), annotation, _OF_HYDRA[name])
             rows.append((name, key.shown, key.expected, key.line))
         for name, expected, line in _OPEN:
@@ -296,7 +296,7 @@ def _table(keys: Iterable[Key]) -> str:
 def _rows(rows: Iterable[tuple[str, str, str, str]]) -> str:
     lines = ["| key | default | value | effect |", "| --- | --- | --- | --- |"]
     for name, default, expected, line in rows:
-        shown = "*required*" if default == "(needed)" else _code(default)
+        shown = "*required*" if default == "(required)" else _code(default)
         lines.append(f"| `{name}` | {shown} | {_cell(expected)} | {_cell(line)} |")
     return "\n".join(lines)
 

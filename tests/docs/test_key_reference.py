@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bisum.config.hydra_keys import MAY_BE
+from bisum.config.hydra_keys import SETTABLE
 from bisum.config.plain import PLAIN_SCHEMAS
 from bisum.config.schema import SCHEMAS
 from bisum.interfaces.defaults import conf_directory
@@ -40,7 +40,7 @@ def test_page_has_every_key_of_a_command(command):
 def test_page_has_every_option_and_key_of_hydra():
     options = [file for file in conf_directory().glob("*/**/*.yaml") if not file.stem.startswith("_")]
     assert [file for file in options if not re.search(rf"^### \S+=\[?{file.stem}\]?$", PAGE, re.M)] == []
-    assert [name for name in MAY_BE if f"| `{name}` |" not in PAGE] == []
+    assert [name for name in SETTABLE if f"| `{name}` |" not in PAGE] == []
 
 
 def test_every_row_has_the_cells_of_its_table():
