@@ -6,7 +6,7 @@ several seeds, a normal draw adds the variation between seeds to each resample. 
 drawn, since a few seeds estimate it poorly; without row variation, the sum would follow Student's t distribution.
 Part of the difference between seeds is due to the sampled rows. Resampling already covers that part, so it is
 subtracted from each drawn variance (a generalized interval; Weerahandi 1993, doi.org/10.1080/01621459.1993.10476355).
-`docs/how-to/compare.md` reports the measured size of this test and of alternatives.
+`docs/explanation/comparisons.md` reports the measured size of this test and of alternatives.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ def expected(annotation: Any, rejected: Any = ...) -> str:
     if origin is dict:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
-        options = sorted(options, key=lambda option: option is type(None))
-        *first, last = [text for option in options for text in _choices(option, rejected)]
+        null_last = sorted(options, key=lambda option: option is type(None))
+        *first, last = [text for option in null_last for text in _choices(option, rejected)]
         return f"{', '.join(first)} or {last}"
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 

@@ -56,7 +56,7 @@ def prepare(command: Command, folder: Path, sweep: Path) -> None:
         if block.file:
             path = folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(block.lines[1:]) + "\n", "utf-8")  # Hydra reads "# @package" first
+            path.write_text("\n".join(block.lines) + "\n", "utf-8")
     for earlier in commands_of(command.page):
         if shown := re.fullmatch(r"cat ([\w./-]+)", earlier.text):
             (folder / shown[1]).write_text("\n".join(earlier.output) + "\n", "utf-8")
@@ -102,7 +102,8 @@ def test_command_of_bisum_composes_or_prints_what_the_page_shows(command, folder
     if takes_seconds(arguments) or refused:
         done = call_bisum(*arguments)
         assert done.code == (2 if refused else 0), done.err
-        if refused or arguments[0] != "compare":
+        of_another_run = arguments[0] in ("compare", "evaluate")
+        if refused or not of_another_run:
             assert agree(command.output, done.err if refused else done.out), done.err + done.out
         return
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -123,7 +124,8 @@ def test_other_program_exists(command):
             extras = [name for group in re.findall(r"(?:\.|bisum)\[([\w,]+)\]", part) for name in group.split(",")]
             assert set(extras) <= set(known)
         elif program == "python":
-            assert arguments[0] in {block.file for block in blocks_of(command.page)}, f"the page has no {arguments[0]}"
+            shown = {block.file for block in blocks_of(command.page)}
+            assert arguments[0] in shown or (ROOT / arguments[0]).is_file(), f"no such file: {arguments[0]}"
         elif program in INSTALLED:
             assert shutil.which(program, path=Path(sys.executable).parent), f"{program} is not installed"
         else:
