@@ -100,7 +100,7 @@ def test_harmful_repeats_come_with_advice(call_bisum, tmp_path, rows, write):
     done = call_bisum(*arguments, "hydra.run.dir=before")
     advice = "filter=[long_titles,deduplicate] drops repeated pairs, and documents that leak into a later split"
     assert f"advice         {advice}\n" in done.out
-    line = next(line for line in done.out.splitlines() if line.startswith("train, in test too"))
+    line = next(line for line in done.out.splitlines() if line.startswith("train, also in test"))
     assert line.split()[-6:] == ["30"] * 6
     done = call_bisum(*arguments, "hydra.run.dir=after", "filter=[deduplicate]")
     assert done.code == 0

@@ -83,14 +83,14 @@ def test_links_and_dots_cannot_leave_an_allowed_directory(write_script, monkeypa
     link.symlink_to(outside)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", str(tmp_path / "inside"))
     for name in (link, tmp_path / "inside" / ".." / "outside" / "words.py"):
-        with pytest.raises(UserError, match="allow it with"):
+        with pytest.raises(UserError, match="if you trust it, add"):
             compute(name)
 
 
 def test_allowed_directory_does_not_allow_hub_names(monkeypatch, tmp_path, compute):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", f".,{tmp_path}")
-    with pytest.raises(UserError, match="'bleu' runs code"):
+    with pytest.raises(UserError, match="'bleu' runs foreign code"):
         compute("bleu")
 
 
