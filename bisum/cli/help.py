@@ -17,14 +17,14 @@ from bisum.config.plain import PLAIN_SCHEMAS
 from bisum.config.reference import Key, keys_of
 from bisum.config.schema import SCHEMAS
 from bisum.errors import UserError, nearest
-from bisum.interfaces.defaults import conf_directory, defaults_of
+from bisum.interfaces.defaults import conf_directory, defaults_of, options_with
 
 EXAMPLES = {
     "bisum": "fine-tune the starter, bisum's own small model, on the embedded sample",
     'bisum summarize -- "A text."': "summarize a text with the starter; name a run or model to use that instead",
     "bisum baseline split=test evaluation.lead=1": "score the first sentence of each document",
     "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "change the backend, the epochs and the seed",
-    "bisum corpus=marc corpus.path=DIR filter=[books,long_titles] model=mt5_small": "fine-tune mT5 on your own corpus",
+    "bisum corpus=files corpus.path=reviews.csv model=mt5_small": "fine-tune mT5 on your own file",
     "bisum compare outputs": "rank your runs and test whether they differ significantly",
     "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with each combination",
     "bisum hparams_search=optuna search.trials=20": "search: let Optuna choose the settings of each training",
@@ -47,6 +47,7 @@ def help_for(line: CommandLine, composer: Composer) -> str:
 def overview(composer: Composer) -> str:
     """Return the overview: commands, groups with their options, keys, examples and options."""
     keys = [key for key in composed_keys(composer, []) if "." not in key.name and key.name not in composer.groups]
+    launchers = (LAUNCHER, LAUNCHERS)
     lines = [
         "bisum: fine-tune and compare bilingual abstractive summarizers",
         "",
@@ -56,7 +57,7 @@ def overview(composer: Composer) -> str:
         *_format_columns((name, command.summary) for name, command in COMMANDS.items()),
         "",
         "Groups and their options (details: bisum --help GROUP)",
-        *_format_columns((name, ", ".join(options)) for name, options in composer.groups.items()),
+        *_format_columns((name, ", ".join(options)) for name, options in [*composer.groups.items(), launchers]),
         "",
         "Other keys (details: bisum --help KEY)",
         *_format_columns((key.name, key.line) for key in keys),
@@ -121,6 +122,8 @@ def topic_help(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
         return "\n\n".join(
             topic_help(group, composer, [argument]) for group, argument in zip(groups, arguments, strict=True)
         )
+    if not below and not options and (owner := _owner(topic, composer)):
+        return topic_help(topic, composer, [*overrides, owner])
     if not below and not options:
         known = [*composer.groups, *(key.name for key in keys), *chain.from_iterable(composer.groups.values())]
         top = [*composer.groups, *dict.fromkeys(key.name.partition(".")[0] for key in keys)]
@@ -166,6 +169,14 @@ def _chosen_options(group: str, options: Sequence[str], overrides: Sequence[str]
     """Return the chosen options of a group."""
     values = [argument.partition("=")[2] for argument in overrides if argument.lstrip("+").partition("=")[0] == group]
     return [option for value in values[-1:] for option in value.strip("[]").split(",") if option in options]
+
+
+def _owner(topic: str, composer: Composer) -> str | None:
+    """Return the choice of an option that has a key which the default option of its group lacks."""
+    group, *key = topic.split(".")
+    if key and group in LIST_GROUPS:
+        return f"{group}=[{key[0]}]" if key[0] in composer.groups[group] else None
+    return next((f"{group}={option}" for option in options_with(group, key[0])), None) if key else None
 
 
 def _format_option(option: Option) -> str:

@@ -35,6 +35,8 @@ def main() -> int:
         recorded = Recorded(**handover.recorded)
         config = check(handover.values, handover.command, recorded, **handover.provenance)
         job = Job(list(config.provenance.overrides), handover.composed, config)
+        folder = ["--config-dir", handover.config_dir] if handover.config_dir else []
+        sys.argv[:] = ["bisum", *folder, handover.command, *job.arguments]  # run.json records the command line
         return run_job_of_sweep(job, import_function(handover.command))
     except UserError as error:
         complain(error)

@@ -89,14 +89,13 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
         yield f"= not distinguishable from the {first} at the 5 % level."
     yield f"p-values: paired bootstrap, {comparison.samples:,} resamples{several}. Intervals are not adjusted."
     if len(set(seeds)) == 1 and seeds[0] > 1:
-        yield f"{seeds[0]} seeds per system: intervals and tests account for variation across rows and seeds."
+        few = " With two seeds, only large differences can be found; train three or more." if seeds[0] == 2 else ""
+        yield f"{seeds[0]} seeds per system: intervals and tests account for variation across rows and seeds.{few}"
     elif max(seeds, default=0) == 1:
         yield "One seed per system: intervals and tests account for variation across rows, not seeds."
     elif seeds:
-        yield (
-            "Tests account for variation across rows and seeds. A system with one seed is assumed to vary across seeds "
-            "as much as the system it is compared with."
-        )
+        single = "A system with one seed is assumed to vary across seeds as much as the system it is compared with."
+        yield f"Tests account for variation across rows and seeds. {single if min(seeds) == 1 else ''}".rstrip()
     if any(system.value is not None and system.verdict == UNTESTED for system in group.systems[1:]):
         if group.systems[0].values is None:
             yield "The first system has no row scores, so no system is tested against it."

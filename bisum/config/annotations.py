@@ -147,7 +147,7 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
 
 def _figure(bound: Any) -> str:
     """Return a bound as text, with thousands separators."""
-    return f"{bound:,.0f}" if abs(bound) >= 10_000 and bound == int(bound) else f"{bound:g}"
+    return f"{bound:,.0f}" if 10_000 <= abs(bound) < 1e15 and bound == int(bound) else f"{bound:g}"
 
 
 _NAMES = {

@@ -27,7 +27,7 @@ from bisum.config.annotations import (
 )
 from bisum.config.targets import allowed_targets, locate, refusal
 from bisum.errors import UserError, nearest, one_line, reason
-from bisum.interfaces.defaults import ConfDefault
+from bisum.interfaces.defaults import ConfDefault, options_with
 
 T = TypeVar("T")
 
@@ -94,6 +94,13 @@ def no_such_key(name: str, valid: Collection[str]) -> str:
     return f"no such key{nearest(name, valid)} (valid: {listing(valid)})"
 
 
+def _owners(group: str, name: Any) -> str:
+    """Return the options of a group that have a key which the chosen one lacks, as the end of a message."""
+    owners = [f"{group}={option}" for option in options_with(group, name)] if "." not in group else []
+    *first, last = owners or [""]
+    return f"; it belongs to {', '.join(first)}{' or ' * bool(first)}{last}" if owners else ""
+
+
 def listing(names: Collection[str]) -> str:
     """Return names as text for a message, cut to the first ones."""
     shown = ", ".join([*names][:_MAX_LINES]) or "none"
@@ -135,8 +142,8 @@ def _arguments(
     for name, value in values.items():
         path = _join(key, str(name))
         if name not in parameters and not others:
-            message = "no such key" if len(problems.lines) > _MAX_LINES else no_such_key(str(name), parameters)
-            problems.add(path, message)
+            many = len(problems.lines) > _MAX_LINES
+            problems.add(path, "no such key" if many else f"{no_such_key(str(name), parameters)}{_owners(key, name)}")
         elif not isinstance(name, str):
             problems.add(key, f"expected text as a key, not {_shown(name)}{_QUOTE_IT}")
         elif value == MISSING:

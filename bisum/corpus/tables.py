@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -120,8 +122,8 @@ class Tables(RowSettings, ABC):
             return {only: rows.drop_columns("language").append_column("language", pa.repeat(only, rows.num_rows))}
         if unknown:
             raise UserError(
-                f"corpus.language: {rows['place'][0]} does not state its language; set it (corpus.language=en) "
-                "or name its column (corpus.columns.language=lang)"
+                f"corpus.language: {rows['place'][0]} does not state its language; name its column "
+                "(corpus.columns.language=NAME), or set one language for all rows (languages=[en] corpus.language=en)"
             )
         _refuse_empty(rows, "language")
         tables = {language: rows.filter(pc.equal(column, language)) for language in languages}
@@ -129,9 +131,9 @@ class Tables(RowSettings, ABC):
         for language, table in tables.items():
             if not table.num_rows and (split == "train" or not any(map(len, tables.values()))):
                 found = ", ".join(f"{code} ({number:,})" for code, number in counts.most_common(10))
-                same = [code for code in counts if tools_for(code).language == tools_for(language).language]
-                same = same or ([*counts] if len(counts) == 1 else [])
-                hint = f"; use languages=[{same[0]}]" if same else ""
+                same = dict.fromkeys(filter(None, (_code_in(counts, language) for language in languages)))
+                codes = [*same] or ([*counts] if len(counts) <= len(languages) else [])
+                hint = f"; use {_languages_argument(codes)}" if codes else ""
                 raise UserError(f"languages: {split} has no rows in '{language}', only in {found}{hint}")
         unused.update({code: number for code, number in counts.items() if code not in languages})
         return tables
@@ -166,6 +168,19 @@ def _numbered(tables: Sequence[pa.Table]) -> pa.Table:
         numbered.append(table.append_column("number", pc.add(table["row"], before)))
         before += pc.max(table["row"]).as_py() or 0
     return pa.concat_tables(numbered)
+
+
+def _code_in(counts: Mapping[str, int], language: str) -> str | None:
+    """Return the code of a language in a table: itself, or another code of the same language."""
+    same = (code for code in counts if tools_for(code).language == tools_for(language).language)
+    return language if language in counts else next(same, None)
+
+
+def _languages_argument(codes: Sequence[str]) -> str:
+    """Return the setting of `languages` as a shell and Hydra read it."""
+    if all(re.fullmatch(r"[\w-]+", code, re.ASCII) for code in codes):
+        return f"languages=[{','.join(codes)}]"
+    return f"'languages={json.dumps(codes, ensure_ascii=False, separators=(',', ':'))}'"
 
 
 def _with_ids(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:

@@ -14,13 +14,25 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
-def defaults_of(file: str) -> dict[str, Any]:
+def defaults_of(file: str, resolve: bool = True) -> dict[str, Any]:
     """Return the contents of a file in `conf/`, named without suffix, such as `corpus/_base`."""
     from omegaconf import OmegaConf  # imported here, since composed configurations do not need it
 
-    values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{file}.yaml"), resolve=True)
+    values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{file}.yaml"), resolve=resolve)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+def options_with(group: str, key: str) -> list[str]:
+    """Return the options in `conf/GROUP/` whose file, or a file it inherits from, sets a key."""
+    files = sorted((conf_directory() / group).glob("[!_]*.yaml")) if group else []
+    return [file.stem for file in files if key in _inherited_keys(group, file.stem)]
+
+
+def _inherited_keys(group: str, option: str) -> set[str]:
+    values = defaults_of(f"{group}/{option}", resolve=False)
+    parents = [parent for parent in values.pop("defaults", []) if isinstance(parent, str) and parent != "_self_"]
+    return {*values}.union(*(_inherited_keys(group, parent) for parent in parents))
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,22 @@ def test_help_shows_value_type_and_effect_of_each_key(call_bisum):
     assert "corpus.path=(required)" in call_bisum("--help", "corpus=marc").out
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("corpus.columns.document", "The text to summarize."),
+        ("corpus.path", "Files of all rows"),
+        ("filter.length.min_document_words", "Fewest words in a kept document"),
+        ("metric.bertscore.layer", "metric.bertscore.layer="),
+        ("trainer.arguments", "trainer.arguments={}"),
+    ],
+)
+def test_help_describes_keys_of_options_that_are_not_chosen(call_bisum, key, text):
+    done = call_bisum("--help", key)
+    assert done.code == 0, done.err
+    assert text in done.out
+
+
 def test_help_of_an_option_begins_with_its_description(call_bisum):
     out = call_bisum("--help", "model=gpt2").out
     assert out.startswith("model=gpt2: GPT-2 (English")

@@ -14,6 +14,13 @@ BAD_LINES = [
     ("model=tiny ++model.architecture.d_modle=1", "model.architecture.d_modle: no such key, did you mean 'd_model'?"),
     ("filter.long_titles.min_word=1", "filter.long_titles.min_word", "did you mean 'min_words'? (valid: min_words)"),
     ("corpus.path=x", "corpus.path: no such key", "(valid: max_train_rows, max_eval_rows, language_temperature)"),
+    ("corpus.path=x", "corpus.path: ", "; it belongs to corpus=files or corpus=marc"),
+    (
+        "corpus.columns.id=x",
+        "corpus.columns: ",
+        "it belongs to corpus=files, corpus=hub, corpus=wikilingua or corpus=xlsum",
+    ),
+    ("trainer.arguments.x=1", "trainer.arguments: ", "it belongs to trainer=seq2seq_trainer"),
     ("modle=tiny", "modle: no such key, did you mean 'model'?"),
     ("trainer=accelerat", "trainer=accelerat: no such option, did you mean 'accelerate'?", "seq2seq_trainer)"),
     ("filter=[book]", "filter=book: no such option, did you mean 'books'?", "long_titles)"),

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 
 import pytest
 from training_runs import SMALL, metrics, record
 
 ARABIC = ["قطة على السطح", "مطر غزير في القرية", "السوق يبيع فواكه طازجة", "القطار يغادر باكرا", "كتب جديدة في المكتبة"]
 ENGLISH = ["A cat on the roof", "Heavy rain in the village", "The market sells fruit", "The train leaves", "New books"]
+SPANISH = ["Un gato en el tejado", "Lluvia en el pueblo", "El mercado vende fruta", "El tren sale", "Libros nuevos"]
 THAI = ["แมวนอนหลับบนหลังคา", "ฝนตกหนักในหมู่บ้าน", "ตลาดเช้าขายผลไม้สด", "รถไฟออกแต่เช้า", "หนังสือใหม่ในห้องสมุด"]
 
 
@@ -95,10 +97,22 @@ def test_language_name_is_read_as_its_code_and_an_unknown_one_reported(corpus, c
     assert "> languages: 'xx' is not a known language; its text is treated as English" in done.out
 
 
-def test_different_code_for_the_language_is_suggested(corpus, call_bisum, one_line):
-    done = call_bisum("baseline", *corpus(eng=ENGLISH), "languages=[en]")
+@pytest.mark.parametrize(
+    ("files", "found", "codes"),
+    [
+        ({"eng": ENGLISH}, "eng (15)", "eng"),
+        ({"EN": ENGLISH, "es-MX": SPANISH}, "EN (15), es-MX (15)", "EN,es-MX"),
+        ({"inglés": ENGLISH, "español": SPANISH}, "inglés (15), español (15)", '["inglés","español"]'),
+        ({"EN": ENGLISH, "es": SPANISH, "pt": SPANISH}, "EN (15), es (15), pt (15)", "EN,es"),
+    ],
+)
+def test_codes_of_the_table_are_suggested_for_all_languages(corpus, call_bisum, files, found, codes):
+    arguments = [argument for argument in corpus(**files) if not argument.startswith("languages=")]
+    done = call_bisum("baseline", *arguments, "languages=[en,es]")
+    hint = f"'languages={codes}'" if '"' in codes else f"languages=[{codes}]"
     assert done.code == 2
-    assert done.err.strip() == ("bisum: languages: train has no rows in 'en', only in eng (15); use languages=[eng]")
+    assert done.err == f"bisum: languages: train has no rows in 'en', only in {found}; use {hint}\n"
+    assert call_bisum("baseline", *arguments, *shlex.split(hint), "hydra.run.dir=again").code == 0
 
 
 def test_filter_that_drops_one_language_is_reported(corpus, call_bisum):

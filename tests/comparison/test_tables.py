@@ -233,7 +233,10 @@ def test_seeds_are_explained(sweep, runs):
         comparison = compare(*paths, samples=1000)
         return " ".join(explanations(comparison, comparison.groups[0]))
 
-    assert "2 seeds per system: intervals and tests account for variation across rows and seeds." in notes(sweep)
+    assert (
+        "2 seeds per system: intervals and tests account for variation across rows and seeds. "
+        "With two seeds, only large differences can be found; train three or more."
+    ) in notes(sweep)
     assert "One seed per system: intervals and tests account for variation across rows, not seeds." in notes(
         sweep / "0", sweep / "2"
     )

@@ -265,7 +265,8 @@ BAD_FILES = [
         "no language at all",
         "a.csv",
         "text,title\na,b\n",
-        " does not state its language; set it (corpus.language=en) or name its column (corpus.columns.language=lang)",
+        " does not state its language; name its column (corpus.columns.language=NAME), or set one "
+        "language for all rows (languages=[en] corpus.language=en)",
     ),
 ]
 
