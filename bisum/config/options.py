@@ -122,7 +122,7 @@ class ExploreOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DebugOptions:
-    """Checks of a training; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
+    """Checks of training; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
 
     overfit: bool
     """Train, validate and test on a single batch, without dropout, until its loss is below overfit_loss."""
@@ -131,7 +131,7 @@ class DebugOptions:
     profile: bool
     """Record a few training steps with torch's profiler: a trace for Perfetto and the most expensive operators."""
     profile_steps: Annotated[int, Ge(1), Le(1000)]
-    """Number of steps that debug.profile records after three warmup steps; an evaluation or checkpoint ends it early."""
+    """Number of steps to record after three warmup steps; an evaluation or checkpoint ends the recording early."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +165,7 @@ class SlurmOptions:
     time: Annotated[int, Ge(1), Le(1_000_000)]
     """Time limit of a job in minutes, after which it saves a checkpoint, is requeued and resumes."""
     gpus: Annotated[int, Ge(0), Le(64)]
-    """Number of GPUs per job; a training uses at most one."""
+    """Number of GPUs per job; training uses at most one."""
     cpus: Annotated[int, Ge(1), Le(1024)]
     """Number of CPU cores, and of threads, per job."""
     memory: Annotated[float, Gt(0), Le(100_000)] | None
@@ -210,7 +210,7 @@ class SearchOptions:
     min_evaluations: Annotated[int, Ge(1), Le(10_000)]
     """Number of evaluations before a trial can be pruned."""
     seed: Annotated[int, Ge(0), Lt(2**32)]
-    """Seed of the sampler; the top-level `seed` is for the trainings."""
+    """Seed of the sampler; the top-level `seed` is for training."""
     storage: Name | None
     """Database URL for the trials, such as postgresql://USER@HOST/optuna, to share them without a shared file system;
     null: the file optuna.journal in the sweep directory."""

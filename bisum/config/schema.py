@@ -74,7 +74,7 @@ class Config:
     tracker: Tracker
     """Experiment tracker that records and compares runs."""
     debug: DebugOptions
-    """Debugging checks of a training."""
+    """Debugging checks of training."""
     sweep: SweepOptions
     """Jobs of a sweep and how they run."""
     search: SearchOptions | None
