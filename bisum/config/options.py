@@ -61,7 +61,7 @@ class ModelOptions:
     revision: Name | None
     """Commit of the hub repository, which fixes the weights; null: the newest."""
     pickled_weights: bool
-    """Whether to allow weights in `pytorch_model.bin`, read by torch's unpickler that runs no code."""
+    """Whether to allow weights in `pytorch_model.bin`, read by torch's safe loader, which runs no code."""
     architecture: Architecture | None
     """A `_target_` node that builds a model with random weights; ignored if `checkpoint` is set."""
     family: Family | None
@@ -95,17 +95,17 @@ class HardwareOptions:
     """One device, its number format and its data loading."""
 
     device: Literal["auto", "cpu", "gpu", "tpu"]
-    """Device of the model; auto: a GPU if available, else the CPU."""
+    """Device of the model; auto: a GPU if available, otherwise the CPU."""
     precision: Literal["auto", "float32", "bf16", "fp16"]
-    """Number format of the forward pass (weights are float32); auto: bf16 on a GPU or TPU that supports it, else
-    float32."""
+    """Number format of the forward pass (weights are float32); auto: bf16 on a GPU or TPU that supports it,
+    otherwise float32."""
     data_loader_workers: Annotated[int, Ge(0), Le(256)]
     """Number of processes that collate batches ahead of the device; 0: the main process does."""
     pin_memory: bool
     """Collate into page-locked memory, for faster copies to a GPU; no effect without a GPU."""
     length_buckets: Annotated[int, Ge(1), Le(1000)] | None
-    """Maximum number of document lengths to pad batches to, chosen from the corpus, with full batches and one summary
-    length, so XLA compiles few programs. null: pad each batch to its longest row."""
+    """Maximum number of document lengths to pad batches to, chosen from the corpus. All batches are full and share one
+    summary length, so XLA compiles few programs. null: pad each batch to its longest row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +117,12 @@ class ExploreOptions:
     dropped: Annotated[int, Ge(0), Le(10_000)]
     """Number of rows dropped by each filter to show, per language."""
     categories: Annotated[int, Ge(1), Le(10_000)]
-    """Number of categories to show, those with the largest shares of the languages' rows."""
+    """Number of categories to show: those with the largest shares of the languages' rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DebugOptions:
-    """Checks of a training; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
+    """Checks of training; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
 
     overfit: bool
     """Train, validate and test on a single batch, without dropout, until its loss is below overfit_loss."""
@@ -131,7 +131,7 @@ class DebugOptions:
     profile: bool
     """Record a few training steps with torch's profiler: a trace for Perfetto and the most expensive operators."""
     profile_steps: Annotated[int, Ge(1), Le(1000)]
-    """Number of steps that debug.profile records, after three of warmup; an evaluation or checkpoint ends it early."""
+    """Number of steps to record after three warmup steps; an evaluation or checkpoint ends the recording early."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ class SweepOptions:
     retries: Annotated[int, Ge(0), Le(100)]
     """Number of immediate reruns of a failed job, except on bad input; resuming reruns all failed jobs."""
     wait: bool
-    """Wait for Slurm jobs to finish; false: submit them and exit; `bisum resume=` collects them later."""
+    """Wait for Slurm jobs to finish; false: submit them and exit, to collect them later with `bisum resume=`."""
     timeout: Annotated[float, Gt(0), Le(1e6)] | None
     """Minutes without progress after which a job counts as hung and fails; null: no limit."""
     zip: Annotated[list[Name], doc("write a list, such as sweep.zip=[model,trainer.learning_rate]")]
@@ -165,7 +165,7 @@ class SlurmOptions:
     time: Annotated[int, Ge(1), Le(1_000_000)]
     """Time limit of a job in minutes, after which it saves a checkpoint, is requeued and resumes."""
     gpus: Annotated[int, Ge(0), Le(64)]
-    """Number of GPUs per job; a training uses at most one."""
+    """Number of GPUs per job; training uses at most one."""
     cpus: Annotated[int, Ge(1), Le(1024)]
     """Number of CPU cores, and of threads, per job."""
     memory: Annotated[float, Gt(0), Le(100_000)] | None
@@ -203,14 +203,14 @@ class SearchOptions:
     """Validation score to optimize in its own direction, such as eval/chrf; a list of two gives a Pareto front; auto:
     `trainer.best_metric`."""
     pruner: Literal["median", "hyperband"] | None
-    """Rule that ends a trial early: median, if its score is worse than the median of finished trials after as many
-    evaluations, or hyperband (Li et al. 2018); null: no pruning, required for two objectives."""
+    """Rule that ends a trial early: median, if its score is worse than the median of finished trials after the same
+    number of evaluations, or hyperband (Li et al. 2018); null: no pruning, required for two objectives."""
     startup_trials: Annotated[int, Ge(0), Le(10_000)]
     """Number of random trials before the sampler starts, and of finished trials before median pruning starts."""
     min_evaluations: Annotated[int, Ge(1), Le(10_000)]
     """Number of evaluations before a trial can be pruned."""
     seed: Annotated[int, Ge(0), Lt(2**32)]
-    """Seed of the sampler; the top-level `seed` is that of each training."""
+    """Seed of the sampler; the top-level `seed` is for training."""
     storage: Name | None
     """Database URL for the trials, such as postgresql://USER@HOST/optuna, to share them without a shared file system;
     null: the file optuna.journal in the sweep directory."""
@@ -241,7 +241,7 @@ class CompareOptions:
     by: Name
     """Score to rank and test by, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs report."""
     split: Literal["auto", "train", "validation", "test"]
-    """Split to compare scores on; auto: test if any run scored it, else validation."""
+    """Split to compare scores on; auto: test if any run scored it, otherwise validation."""
     language: Name | None
     """Language code of the rows to compare; null: all rows."""
     metrics: Annotated[list[Name], doc("write a list, such as metrics=[rouge1,chrf]")]
@@ -249,7 +249,7 @@ class CompareOptions:
     pair: Annotated[list[Annotated[int, Ge(1)]], MinLen(2), MaxLen(2)] | None
     """Table numbers of two systems to compare row by row, as in [1,3]; null: the best and the next."""
     rows: Annotated[int, Ge(0), Le(1000)]
-    """Number of rows to show, those on which the two systems differ most."""
+    """Number of rows to show: those on which the two systems differ most."""
     samples: Annotated[int, Ge(1000), Le(1_000_000)]
     """Number of resamples of the rows in each test."""
     format: Literal["table", "markdown", "csv", "json", "latex", "html", "wandb"]

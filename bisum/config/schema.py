@@ -74,11 +74,11 @@ class Config:
     tracker: Tracker
     """Experiment tracker that records and compares runs."""
     debug: DebugOptions
-    """Debugging checks of a training."""
+    """Debugging checks of training."""
     sweep: SweepOptions
     """Jobs of a sweep and how they run."""
     search: SearchOptions | None
-    """Settings of an Optuna search, set by the options of `hparams_search`; null: the sweep's jobs are listed."""
+    """Settings of an Optuna search, set by the options of `hparams_search`; null: no search."""
     cache_dir: Name
     """Cache folder for tokenized corpora, shared by all runs; ~ is the home directory."""
     log: Literal["debug", "info", "quiet"]
@@ -226,7 +226,7 @@ class SummarizeConfig(TrainedModelConfig):
     format: Literal["text", "jsonl"]
     """Output format; text: one summary per line; jsonl: JSON lines with details of each document."""
     split: Literal["train", "validation", "test"] | None
-    """Corpus split to summarize; null: test if rows or ids are given, else none."""
+    """Corpus split to summarize; null: test if rows or ids are given, otherwise none."""
     rows: (
         Annotated[
             list[Annotated[int, Ge(0), Le(1_000_000_000), doc("an id goes in ids=[...]")]],

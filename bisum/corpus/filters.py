@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
-    """Keep the rows of some categories (the recipe: those of books)."""
+    """Keep the rows in some categories (the recipe: categories of books)."""
 
     categories: Annotated[list[Name], MinLen(1)] = from_conf("filter/books", "categories")
     """Names of the categories to keep, as spelled in the corpus (at least one must occur)."""

@@ -71,7 +71,7 @@ class Family(ABC):
     def model_inputs(
         self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
     ) -> dict[str, torch.Tensor]:
-        """Return keyword arguments with which the model returns the logits of each label.
+        """Return the keyword arguments for which the model returns the logits of each label.
 
         Args:
             config: the model's configuration.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 @dataclass(frozen=True)
 class Filled:
-    """A constraint on text: it contains more than white space."""
+    """A constraint on text: it is not only white space."""
 
 
 Name = Annotated[str, Filled()]

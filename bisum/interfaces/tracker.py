@@ -84,8 +84,8 @@ class TrackedRun:
     def summarize(self, values: Mapping[str, Any]) -> None:
         """Set values that describe the whole run.
 
-        They are its `status`, the best evaluation (`best/eval/rougeL`, ...), and the differences to the baseline of the
-        best evaluation (`best/difference/rougeL`, ...) and of the test split (`difference/rougeL`, ...).
+        They are its `status`, the best evaluation (`best/eval/rougeL`, ...), and the differences from the baseline in
+        the best evaluation (`best/difference/rougeL`, ...) and on the test split (`difference/rougeL`, ...).
         """
 
     def finish(self, status: str) -> None:

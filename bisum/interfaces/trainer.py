@@ -155,7 +155,7 @@ class TrainingSession(Protocol):
             rows: number of rows in the step.
             learning_rate: the learning rate of the step.
             grad_norm: the 2-norm of all gradients of the step before clipping, detached, shape (). With fp16, the norm
-                of the unscaled gradients. `train/grad_norm` is its value at the logged steps, like in transformers'
+                of the unscaled gradients. `train/grad_norm` is its value at the logged steps, as in transformers'
                 Trainer; null in `metrics.jsonl` if it is not finite, and missing if a backend does not pass it.
 
         Raises:
