@@ -46,7 +46,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def takes_text(options: Collection[Any], text: str, value: float) -> bool:
-    """Return whether a number, `true` or `false` means its text under any of these annotations."""
+    """Return whether a number, `true` or `false` is read as text under these annotations."""
     if Any in options or (isinstance(value, bool) and bool in options):
         return False
     listed = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]

@@ -325,7 +325,7 @@ def test_best_metric_that_is_not_returned_is_refused_before_training(yard, call_
     path.write_text(CODE.replace("        return {", "        return {} and {"))
     done = call_bisum(*TRAINING, "trainer.best_metric=eval/distance", "hydra.run.dir=run", "tracker=none")
     assert done.code == 2
-    assert done.err == "bisum: trainer.best_metric: no metric returns 'eval/distance' (besides ROUGE: eval/chrf)\n"
+    assert done.err == "bisum: trainer.best_metric: no metric returns 'eval/distance' (valid: ROUGE, eval/chrf)\n"
 
 
 def test_metric_cannot_replace_rouge(yard, call_bisum):
