@@ -112,7 +112,7 @@ def test_command_of_bisum_composes_or_prints_what_the_page_shows(command, folder
 
 
 @pytest.mark.parametrize("command", OTHERS, ids=str)
-def test_other_program_exists(command):
+def test_command_of_another_program_exists(command):
     """Targets of make, extras of pip, programs that bisum's extras install, and the system's own."""
     for part in re.split(r"\s*(?:&&|\|)\s*", command.text.replace("\\\n", " ")):
         program, *arguments = shlex.split(part, comments=True)

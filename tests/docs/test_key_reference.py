@@ -26,7 +26,7 @@ def generator():
     return module
 
 
-def test_page_is_what_the_generator_writes(generator):
+def test_page_matches_the_generator(generator):
     if generator.Reference().text() != PAGE:
         pytest.fail("docs/reference/keys.md is out of date; run `make reference`")
 

@@ -133,7 +133,7 @@ def test_run_and_configuration_are_logged(found, other_backend, read):
     assert [end["exit_code"] for end in found["exit"]] == [0]
 
 
-def test_metrics_have_their_axes(found):
+def test_metrics_are_plotted_against_their_axes(found):
     axes = {record["glob_name"]: record["step_metric"] for record in found["metric"] if "glob_name" in record}
     assert axes["train/*"] == "step"
     assert {axes[f"{prefix}/*"] for prefix in ("eval", "test", "baseline")} == {"epoch"}

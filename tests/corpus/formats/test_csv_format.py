@@ -120,7 +120,7 @@ def test_carriage_return_within_a_text_is_white_space(read):
         assert len(found) == 8
 
 
-def test_rows_match_those_of_pandas(read, tmp_path):
+def test_rows_match_pandas(read, tmp_path):
     rows = [[*row] for row in ROWS]
     rows[2][1:3] = ['Said "no",\nthen left.', "A, b"]
     rows[4][1] = "\n\nTwo lines before, two after\n\n"
