@@ -93,7 +93,7 @@ def test_valid_value_is_kept_and_int_becomes_float(annotation, value, expected):
         (
             list[str] | str,
             float("inf"),
-            'expected a list such as [a,b] of text or text, not inf; quote it in the YAML file: "..."',
+            'expected a list of text such as [a,b] or text, not inf; quote it in the YAML file: "..."',
         ),
         (dict[str, int], {False: 1}, 'expected text as a key, not false; quote it in the YAML file: "..."'),
         (dict[str, int], {10: 1}, 'expected text as a key, not 10; quote it in the YAML file: "..."'),
@@ -103,7 +103,7 @@ def test_valid_value_is_kept_and_int_becomes_float(annotation, value, expected):
         (int | str, None, "expected a whole number or text, not null"),
         (Literal["adamw", "adafactor"], "sgd", "expected one of adamw, adafactor, not 'sgd'"),
         (Literal["a", 1], True, "expected one of a, 1, not true"),
-        (list[str], "a", "expected a list such as [a,b] of text, not 'a'"),
+        (list[str], "a", "expected a list of text such as [a,b], not 'a'"),
         (dict[str, int], [1], "expected a mapping of names to values, not [1]"),
         (Annotated[int, Ge(1)], 0, "expected a whole number >= 1, not 0"),
         (Annotated[int, Ge(1)] | None, 0, "expected a whole number >= 1 or null, not 0"),

@@ -83,7 +83,7 @@ def test_unknown_best_metric_is_refused(defaults, metric, message):
         ({"languages": ["en", "es", "en"]}, "languages: ['en', 'es', 'en'] lists a language twice"),
         ({"model__architecture": None}, "model"),
         ({"model__revision": "abc"}, "model.revision"),
-        ({"seed": 2**32}, "seed: expected a whole number >= 0 and < 4294967296"),
+        ({"seed": 2**32}, "seed: expected a whole number >= 0 and < 4,294,967,296"),
         ({"evaluation__bootstrap_samples": 99}, "evaluation.bootstrap_samples: expected a whole number >= 100"),
         ({"model__max_summary_tokens": 1}, "model.max_summary_tokens: expected a whole number >= 2"),
         ({"evaluation__metrics": ["bleu"]}, "evaluation"),

@@ -49,10 +49,10 @@ def test_options_are_zipped_with_keys():
         ),
         (
             ["seed=1,2", "sweep.zip=seed"],
-            "sweep.zip: expected a list such as [a,b] of text, not 'seed'; write a list, such as "
+            "sweep.zip: expected a list of text such as [a,b], not 'seed'; write a list, such as "
             "sweep.zip=[model,trainer.learning_rate]",
         ),
-        (["seed=1,2", "sweep.parallel=0"], "sweep.parallel: expected one of auto or a whole number >= 1, not 0"),
+        (["seed=1,2", "sweep.parallel=0"], "sweep.parallel: expected auto or a whole number >= 1, not 0"),
         (["seed=1,2", "sweep.parallel=1,2"], "'sweep.parallel=1,2': applies to the whole sweep; give one value"),
         (
             ['sweep.jobs=[["hydra.run.dir=x"]]'],
@@ -60,7 +60,7 @@ def test_options_are_zipped_with_keys():
         ),
         (
             ['sweep.jobs=[["seed=1"],[]]'],
-            "sweep.jobs[1]: expected a list such as [a,b] of text with at least 1 item(s), not []",
+            "sweep.jobs[1]: expected a list of text such as [a,b] with at least 1 item, not []",
         ),
     ],
 )

@@ -11,7 +11,7 @@ ARGUMENTS = ["trainer=seq2seq_trainer", "tracker=none", "corpus=files", "corpus.
         ("torch_empty_cache_steps=abc", "torch_empty_cache_steps: expected a whole number or null, not 'abc'"),
         ("torch_empty_cache_steps=1.5", "torch_empty_cache_steps: expected a whole number or null, not 1.5"),
         ("full_determinism=7", "full_determinism: expected true or false, not 7"),
-        ("tf32=maybe", "tf32: expected true or false or null, not 'maybe'"),
+        ("tf32=maybe", "tf32: expected true, false or null, not 'maybe'"),
         ("tf32=true", " --tf32 requires Ampere or a newer GPU arch"),
         ("fsdp=full_shard", "fsdp distributes a run over processes; bisum runs in one process"),
         ("deepspeed=absent.json", "deepspeed distributes a run over processes; bisum runs in one process"),
