@@ -142,7 +142,7 @@ BAD_FILES = [
         "ragged TSV",
         "a.tsv",
         "text\ttitle\na\tb\tc\n",
-        r", row 1 (line 2): has 3 values but the header has 2; put a value that contains '\t'",
+        r", row 1 (line 2): has 3 values but the header has 2; enclose values containing '\t'",
     ),
     (
         "an open quote",

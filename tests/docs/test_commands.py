@@ -103,7 +103,7 @@ def test_bisum_command_composes_or_prints_the_shown_output(command, folder, swee
     if is_quick(arguments) or refused:
         done = call_bisum(*arguments)
         assert done.code == (2 if refused else 0), done.err
-        shows_other_runs = arguments[0] == "compare"  # not the stand-ins of `prepare`
+        shows_other_runs = arguments[0] in ("compare", "evaluate")  # not the stand-ins of `prepare`
         if command.output and (refused or not shows_other_runs):
             assert agree(command.output, done.err if refused else done.out), done.err + done.out
         return
