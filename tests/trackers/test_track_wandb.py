@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pages import ROOT, blocks_of
 
 import bisum
 from bisum.runs.metrics import read_metrics
@@ -359,9 +360,8 @@ def test_exploration_is_tracked_with_its_plots(command, tmp_path):
 def test_documented_sweep_composes_with_the_agents_arguments():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-    page = (Path(__file__).parents[2] / "docs/how-to/wandb.md").read_text("utf-8")
-    (text,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", page, re.S)
-    sweep = yaml.safe_load(text)
+    (block,) = (block for block in blocks_of(ROOT / "docs/how-to/wandb.md") if block.file == "sweep.yaml")
+    sweep = yaml.safe_load("\n".join(block.lines))
     for end in ("min", "max"):
         chosen = {
             name: {"value": given.get("value", given.get(end, given.get("values", [None])[-1]))}
