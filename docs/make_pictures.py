@@ -1,6 +1,6 @@
 """Make the pictures in `.github/` from real commands on the sample: `make pictures`, half an hour on two cores.
 
-The commands run in a terminal of fixed size, in a temporary home folder: nothing is uploaded, nothing is kept.
+The commands run in a terminal of fixed size, in a temporary home folder; nothing is uploaded or kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pexpect
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -33,7 +32,7 @@ TRACKED = (
 _PORT = 7861
 """The port of trackio's dashboard."""
 _SCREEN_CODES = re.compile(r"(\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
-"""The moves that rich's progress bars make; all other codes are styles."""
+"""Cursor movements of rich's progress bars; all other codes are styles."""
 
 
 class Terminal:
@@ -48,23 +47,23 @@ class Terminal:
             "TRACKIO_DIR": str(folder / "trackio"),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
-            "BROWSER": "true",  # trackio would open one
+            "BROWSER": "true",  # otherwise trackio opens one
         }
 
     def run(self, command: str, width: int = 80) -> str:
-        """Run a command and return the text that stays on the screen, with its styles; exit if it fails."""
+        """Run a command and return the text left on the screen, with its styles; exit if it fails."""
         print(f"$ {command}", flush=True)
-        arguments = command.replace("bisum", f"{sys.executable} -m bisum", 1)
         options = {"timeout": None, "encoding": "utf-8", "cwd": str(self.folder), "dimensions": (50, width)}
-        output, status = pexpect.run(arguments, withexitstatus=True, env=self.environment, **options)
-        shown = _after_moves(output)
+        module = f"{sys.executable} -m {command}"
+        output, status = pexpect.run(module, withexitstatus=True, env=self.environment, **options)
+        shown = _final_screen(output)
         if status:
             sys.exit(f"{command}: exit code {status}\n{shown}")
         return f"$ {command}\n{shown}"
 
 
-def _after_moves(output: str) -> str:
-    """Return what is left on a screen once bars have moved its cursor and cleared its lines."""
+def _final_screen(output: str) -> str:
+    """Return the text left on a screen after bars have moved its cursor and cleared its lines."""
     lines, row = [""], 0
     for part in _SCREEN_CODES.split(output):
         if part == "\n":
@@ -80,15 +79,15 @@ def _after_moves(output: str) -> str:
 
 
 def write_svg(text: str, file: Path, width: int = 80) -> None:
-    """Write a picture of a terminal that needs no font from elsewhere."""
+    """Write a picture of a terminal that loads no fonts."""
     console = Console(record=True, width=width + 1, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(text, overflow="fold"))
-    template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    file.write_text(console.export_svg(title="bisum", code_format=template, unique_id="bisum"), encoding="utf-8")
+    svg = console.export_svg(title="bisum", unique_id="bisum")
+    file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
 def write_png(page: str, file: Path, size: tuple[int, int], terminal: Terminal) -> None:
-    """Write a picture of a web page, by a browser without a window."""
+    """Write a picture of a web page with a headless browser."""
     browser = _browser()
     options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=15000", "--disable-gpu"]
     window = f"--window-size={size[0]},{size[1]}"
@@ -129,8 +128,9 @@ def picture_trackio(terminal: Terminal) -> None:
     terminal.run(TRACKED)
     environment = {**terminal.environment, "GRADIO_SERVER_PORT": str(_PORT)}
     command = [sys.executable, "-m", "trackio.cli", "show", "--project", "bisum"]
-    log = (terminal.folder / "dashboard.log").open("w")
-    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=terminal.folder)
+    log = terminal.folder / "dashboard.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=terminal.folder)
     address = f"http://127.0.0.1:{_PORT}/?project=bisum&metrics=eval/rouge1,eval/rougeL&smoothing=0&x_axis=epoch"
     try:
         for _ in range(60):
@@ -140,11 +140,12 @@ def picture_trackio(terminal: Terminal) -> None:
                 break
             except OSError:
                 continue
+        else:
+            sys.exit(f"trackio.png: the dashboard does not respond\n{log.read_text()}")
         write_png(address, PICTURES / "trackio.png", (1280, 510), terminal)
     finally:
         server.terminate()
         server.wait()
-        log.close()
 
 
 def main(names: Sequence[str]) -> None:

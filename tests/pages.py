@@ -1,13 +1,14 @@
-"""The pages of the documentation, taken apart: links, headings, code blocks and the commands in console blocks."""
+"""Parser of the documentation's pages: headings, code blocks, and the commands in console blocks."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / ".github/CONTRIBUTING.md"]
-_FENCE = re.compile(r"^ *(`{3,})(\w*)\s*$")
+_FENCE = re.compile(r"( *)(`{3,})(\w*)\s*")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the reader is to create from the block: its first comment, after any @package, is the path."""
+        """Path of the file to create from the block: its first comment, after any `# @package`."""
         lines = [line for line in self.lines[:2] if not line.startswith("# @package")]
         found = re.fullmatch(r"# ([\w./-]+\.(?:py|yaml))", lines[0]) if lines else None
         return found[1] if found else None
@@ -42,19 +43,33 @@ class Command:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-def blocks_of(page: Path) -> Iterator[Block]:
-    """Yield the code blocks of a page."""
-    begin, fence, language, lines = 0, "", "", list[str]()
+def _parse(page: Path) -> tuple[list[Block], list[str]]:
+    """Return the code blocks of a page, and the lines outside them."""
+    blocks, prose = list[Block](), list[str]()
+    begin, indent, fence, language, lines = 0, "", "", "", list[str]()
     for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
-        found = _FENCE.match(line)
+        found = _FENCE.fullmatch(line)
         if not fence and found:
-            begin, fence, language, lines = number, found[1], found[2], []
-        elif fence and found and found[1] == fence and not found[2]:
-            yield Block(page, begin, language, lines)
+            begin, (indent, fence, language), lines = number, found.groups(), []
+        elif fence and found and found[2] == fence and not found[3]:
+            blocks.append(Block(page, begin, language, lines))
             fence = ""
         elif fence:
-            lines.append(line)
+            lines.append(line.removeprefix(indent))
+        else:
+            prose.append(line)
     assert not fence, f"{page}:{begin}: the code block does not end"
+    return blocks, prose
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the code blocks of a page."""
+    return _parse(page)[0]
+
+
+def prose_of(page: Path) -> str:
+    """Return a page without its code blocks."""
+    return "\n".join(_parse(page)[1])
 
 
 def commands_of(page: Path) -> Iterator[Command]:
@@ -71,27 +86,19 @@ def commands_of(page: Path) -> Iterator[Command]:
                     yield Command(page, line, text, output)
                 line, text, output = number, shown[2:], []
             else:
+                assert text, f"{page}:{number}: a console block must begin with a command"
                 output.append(shown)
             continues = (continues or shown.startswith("$ ")) and shown.endswith("\\")
         if text:
             yield Command(page, line, text, output)
 
 
-def prose_of(page: Path) -> str:
-    """Return a page without its code blocks."""
-    text = page.read_text("utf-8")
-    return re.sub(r"^ *(`{3,})\w*\s*\n.*?^ *\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
-
-
 def anchors_of(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them, and its explicit ones."""
+    """Return the anchors that GitHub gives a page's headings, and its explicit ones."""
     text, anchors = prose_of(page), set[str]()
     for heading in re.findall(r"^#+ +(.+?) *#*$", text, re.MULTILINE):
-        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "")
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
         anchor = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
-        number = 1
-        while anchor in anchors:
-            anchor = f"{anchor.rsplit('-', 1)[0] if number > 1 else anchor}-{number}"
-            number += 1
-        anchors.add(anchor)
+        repeated = (f"{anchor}-{number}" for number in count(1))
+        anchors.add(next(name for name in chain([anchor], repeated) if name not in anchors))
     return anchors | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))

@@ -61,7 +61,7 @@ def test_starter_is_small(wheel):
     assert sum(sizes) <= 12_000_000  # bytes
 
 
-def test_wheel_contains_nothing_else_but_its_command_and_license(wheel):
+def test_wheel_contains_nothing_else_except_its_command_and_license(wheel):
     information = wheel / f"bisum-{__version__}.dist-info"
     assert {path.name for path in wheel.iterdir()} == {"bisum", information.name}
     assert "bisum = bisum.cli.main:main" in (information / "entry_points.txt").read_text(encoding="utf-8")

@@ -57,7 +57,7 @@ def test_json_has_escapes_and_the_same_data():
         assert "ñ 日本 👩‍👩‍👧" in text
 
 
-def test_every_way_of_writing_to_a_stream_is_cleaned():
+def test_every_method_of_writing_to_a_stream_is_cleaned():
     below = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     stream = CleanStream(below)
     assert stream.write("\x1b[2Jñ") == 5

@@ -1,4 +1,4 @@
-"""Short trainings on the sample: a one-layer model whose summaries score above 0 and change as it learns."""
+"""Short training runs on the sample: a one-layer model whose summaries score above 0 and change as it learns."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Sweeps of small trainings in background processes, for tests that watch and stop them."""
+"""Sweeps of small training runs in background processes, for tests that watch and stop them."""
 
 import json
 import os

@@ -27,7 +27,7 @@ EXAMPLES = {
     "bisum corpus=files corpus.path=reviews.csv model=mt5_small": "fine-tune mT5 on your own file",
     "bisum compare outputs": "rank your runs and test whether they differ significantly",
     "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with each combination",
-    "bisum hparams_search=optuna search.trials=20": "search: let Optuna choose the settings of each training",
+    "bisum hparams_search=optuna search.trials=20": "search: let Optuna choose the settings of each training run",
 }
 
 TEXTS = "texts for bisum summarize, taken literally"

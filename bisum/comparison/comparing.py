@@ -36,7 +36,7 @@ def compare(
     Only run directories are read: nothing is composed or scored again, and torch is not imported.
 
     Args:
-        runs: run directories, or folders, which stand for all runs below them.
+        runs: run directories, or folders, which include all runs below them.
         by: score to rank by and test, such as rougeL or chrf; auto: ROUGE-L in the profile that the runs show.
         split: train, validation or test; auto: test if a run has scored it, otherwise validation, then train.
         language: code of the language whose rows are compared; None: all rows.

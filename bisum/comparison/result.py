@@ -268,7 +268,7 @@ class Comparison:
 
 
 def _encodable(value: Any) -> Any:
-    """Escape lone surrogates in a value; they stand for the bytes of a name that is not UTF-8."""
+    """Escape lone surrogates in a value; they represent the bytes of a name that is not UTF-8."""
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

@@ -130,7 +130,7 @@ def hashable(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 
 def comparable(value: Any) -> str:
-    """Return a text that is the same for equal values; `...` stands for a missing one."""
+    """Return equal texts for equal values; `...` for a missing one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value)) if abs(value) < 2**53 else repr(value)
     return "..." if value is ... else repr(value)

@@ -46,7 +46,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def takes_text(options: Collection[Any], text: str, value: float) -> bool:
-    """Return whether a number, `true` or `false` means its text under any of these annotations."""
+    """Return whether a number, `true` or `false` is read as text under these annotations."""
     if Any in options or (isinstance(value, bool) and bool in options):
         return False
     listed = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
@@ -72,12 +72,12 @@ def expected(annotation: Any, rejected: Any = ...) -> str:
     if origin is Annotated:
         bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
         texts = [text for text, accepts in bounds if _is_relevant(text, accepts, rejected)]
-        length = re.sub(r"with at least (\d+) items and at most \1 items", r"with \1 items", " and ".join(texts))
-        return f"{expected(arguments[0])} {length}".rstrip()
+        limits = re.sub(r"with at least (\d+) items and at most \1 items", r"with \1 items", " and ".join(texts))
+        return f"{expected(arguments[0])} {limits}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
-        return f"a list of {_items(arguments[0], rejected)}"
+        return f"a list of {_items(arguments[0])}"
     if origin is dict:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
@@ -94,12 +94,14 @@ def _choices(option: Any, rejected: Any) -> list[str]:
     return [*map(str, get_args(option))] if get_origin(option) is Literal else [expected(option, rejected)]
 
 
-def _items(annotation: Any, rejected: Any) -> str:
-    """Return a description of a list's items, with an example of the list."""
+def _items(annotation: Any) -> str:
+    """Return a description of a list's items, without upper bounds, and an example of the list."""
     item = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     if get_origin(item) is list:
         return "lists such as [[a,b],[c]]"
-    return f"{_PLURALS.get(item) or expected(annotation, None if rejected is not ... else ...)} such as [a,b]"
+    if item in _PLURALS:
+        return f"{_PLURALS[item]} such as [1,2]"
+    return f"{expected(annotation, None)} such as [a,b]"
 
 
 def _is_relevant(text: str, accepts: Callable[[Any], bool], rejected: Any) -> bool:

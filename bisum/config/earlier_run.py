@@ -297,5 +297,5 @@ def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bo
             raise UserError(f"'{typed(override)}': conflicts with run '{run}', which already sets the model; drop one")
         if is_run and (key in OPTIONAL_GROUPS or override.is_delete()):
             raise UserError(
-                f"'{typed(override)}': the run already has a configuration; only change single keys, with key=value"
+                f"'{typed(override)}': the run already has a configuration; change single keys, with key=value"
             )

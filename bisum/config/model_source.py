@@ -19,7 +19,7 @@ def model_of(run: str) -> tuple[str, Path | None]:
     """Return the checkpoint of a run, directory or hub name, and its run directory, if any.
 
     Raises:
-        UserError: there is no such checkpoint, or it is damaged.
+        UserError: the checkpoint is missing or damaged.
     """
     try:
         path = Path(located(run, "run"))

@@ -122,7 +122,7 @@ class ExploreOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DebugOptions:
-    """Checks of training; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
+    """Checks of a training run; `debug=overfit` and `debug=profile` also set suitable values of other keys."""
 
     overfit: bool
     """Train, validate and test on a single batch, without dropout, until its loss is below overfit_loss."""

@@ -21,7 +21,7 @@ from bisum.config.yaml_files import MAX_LEVELS, nesting
 from bisum.errors import UserError, one_line
 
 _MAX_JOBS = 10_000
-"""Limit on the jobs of a sweep, and so on the values of one argument."""
+"""Limit on the jobs of a sweep, and thus on the values of one argument."""
 _MAX_CHARACTERS = 120_000
 """Limit on the length of an argument, as in shells."""
 _MAX_PARTS = 50
@@ -126,7 +126,7 @@ def swept(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[lis
     The values of `zipped` keys advance together.
 
     Raises:
-        UserError: a sweep over nothing, or over an interval, which needs a sampling sweeper; a zipped key that is not
+        UserError: an empty sweep, or one over an interval, which needs a sampling sweeper; a zipped key that is not
             swept or differs from the first in its number of values.
     """
     values: dict[tuple[str, int], list[Override]] = {}  # a later argument replaces an earlier one for the same key

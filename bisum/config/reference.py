@@ -89,7 +89,7 @@ def annotations_at(schema: type, values: Mapping[Any, Any], path: Sequence[str |
     """Return the possible annotations at a path, without constraints; an empty list if the schema has none.
 
     `values` is the whole configuration as plain data; its `_target_` nodes give the classes along the path. None in a
-    path stands for the keys of a mapping.
+    path denotes the keys of a mapping.
     """
     node: Any = values
     found = [schema]
@@ -131,7 +131,7 @@ def with_codes(annotation: Any, value: Any, words: Mapping[YamlPath, str], path:
 
 
 def _code(value: bool, word: str | None) -> bool | str:
-    """Return the code that a word for true or false is; the value itself if the word is `true` or `false`."""
+    """Return the language code spelled like a YAML boolean; the value itself if the word is `true` or `false`."""
     if word is None:
         return value or "no"
     return value if word.lower() in ("true", "false") else word.lower()

@@ -225,7 +225,7 @@ def _dimension(override: Override, is_whole: bool) -> Dimension:
 
 
 def _listed(override: Override) -> tuple[Any, str]:
-    """Return a listed value for Optuna (a number, flag, null or else text), and its argument."""
+    """Return a listed value for Optuna (a number, flag, null or text), and its argument."""
     value, argument = override._value, typed(override).partition("=")[2]
     if isinstance(value, Number):
         value, argument = value.value, value.text
@@ -251,6 +251,6 @@ def _check_sampler(options: SearchOptions, space: Mapping[str, Dimension]) -> No
         if choices:
             raise UserError(f"search.sampler: CMA-ES searches only intervals, but {choices[0]} has listed values")
         if len(intervals) < 2:
-            raise UserError("search.sampler: CMA-ES needs two intervals or more; tpe searches one")
+            raise UserError("search.sampler: CMA-ES needs at least two intervals; for one, use tpe")
         if len(options.objectives) > 1:
-            raise UserError("search.sampler: CMA-ES optimizes one objective; tpe optimizes two")
+            raise UserError("search.sampler: CMA-ES supports one objective; for two, use tpe")

@@ -79,7 +79,7 @@ def locate(path: str) -> type:
     return cls
 
 
-def refuse_foreign_script(metric: str) -> None:
+def refuse_script(metric: str) -> None:
     """Refuse a metric of the `evaluate` library that is not allowed, since its script is code.
 
     A hub name must be allowed itself; a script can be anywhere below an allowed path, after resolving links.
@@ -92,8 +92,8 @@ def refuse_foreign_script(metric: str) -> None:
         if any(Path(entry).resolve() in (real, *real.parents) for entry in allowed):
             return
     raise UserError(
-        f"metric {metric!r} runs foreign code; if you trust it, add allow_targets=[{metric}] to the command line or "
-        f"set {ALLOW_VARIABLE}={metric}"
+        f"metric {metric!r} runs third-party code; if you trust it, add allow_targets=[{metric}] to the command line "
+        f"or set {ALLOW_VARIABLE}={metric}"
     )
 
 

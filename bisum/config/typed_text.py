@@ -16,7 +16,7 @@ from hydra.grammar.gen.OverrideLexer import CommonTokenStream, InputStream, Over
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
 Path = tuple[str | int | None, ...]
-"""The keys and indices of a part of a configuration; None stands for the keys of a mapping."""
+"""The keys and indices of a part of a configuration; None denotes the keys of a mapping."""
 
 TakesText = Callable[[Path, "Number"], bool]
 """Whether the schema requires text for a number at a path."""
@@ -89,7 +89,7 @@ def with_numbers(override: Override, functions: Any) -> Override:
 
 
 def settled(override: Override, takes_text: TakesText) -> Override:
-    """Return an override with each `Number` replaced by its text if `takes_text` is true for it, else by its value."""
+    """Return an override with each `Number` replaced by its text if `takes_text` is true for it, or by its value."""
 
     def chosen(item: Any, path: Path) -> Any:
         if not isinstance(item, Number):

@@ -1,4 +1,4 @@
-"""The user's folders of YAML files, as a configuration source for Hydra in which bisum reads and checks each file."""
+"""A configuration source for Hydra that reads and checks the YAML files in the user's folders."""
 
 from __future__ import annotations
 

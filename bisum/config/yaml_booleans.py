@@ -1,4 +1,4 @@
-"""The original words for true and false in YAML files, some of which are language codes, such as `no`."""
+"""The original words for true and false in YAML files; some, such as `no`, are language codes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Pick = Callable[[Mapping[str, ColumnPath]], Mapping[str, ColumnPath]]
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The names of a corpus' columns. From a list, the first name that exists is used.
+    """The names of a corpus's columns. From a list, the first name that exists is used.
 
     A dot selects a field of a nested column (`article.document`); case is ignored.
     """

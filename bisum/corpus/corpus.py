@@ -105,7 +105,7 @@ def select_rows(
     `complain` receives a message for each step that leaves a split without rows; by default it raises `UserError`.
     """
     if reserved := {"empty", "sample"} & set(filters):
-        raise UserError(f"filter.{min(reserved)}: the row counts reserve this name; rename the filter")
+        raise UserError(f"filter.{min(reserved)}: this name is reserved for the row counts; rename the filter")
     filled = {split: drop_blank(rows) for split, rows in loaded.items()}
     splits: dict[str, pa.Table] = {}
     report: dict[str, dict[str, RowCounts]] = {}
@@ -113,7 +113,7 @@ def select_rows(
         if split not in loaded:
             continue
         ledger = _Ledger(split, languages, loaded[split], complain)
-        rows = ledger.record("empty", filled[split], "check the corpus' documents and summaries")
+        rows = ledger.record("empty", filled[split], "check the corpus's documents and summaries")
         for name, row_filter in filters.items():
             rows = apply_filter(name, row_filter, split, rows, filled)
             ledger.record(name, rows, f"loosen filter.{name} or leave it out")
@@ -264,7 +264,7 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
     if found != expected or not found:
         raise UserError(
             f"languages={list(languages)}: the source's {split} rows are in {sorted(map(str, found))}; "
-            "they must be in these languages only, and train in all of them"
+            "rows must be in these languages only, and train must have rows in each"
         )
     counts = pc.value_counts(rows["id"])
     bad = counts.filter(pc.or_(pc.is_null(counts.field("values")), pc.greater(counts.field("counts"), 1)))

@@ -13,7 +13,7 @@ _LEAST_GAP = 0.05
 _LEAST_FACTOR = 2
 _LEAST_ERRORS = 2
 _FEWEST_EXPECTED = 1
-"""Fewest rows that the smaller language would lose, and keep, at the common share for the test to be valid
+"""Minimum rows that the smaller language would lose, and keep, at the common share for a valid test
 (Campbell 2007, https://doi.org/10.1002/sim.2832)."""
 
 

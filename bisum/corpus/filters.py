@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
-    """Keep the rows in some categories (the recipe: categories of books)."""
+    """Keep the rows of some categories, such as books."""
 
     categories: Annotated[list[Name], MinLen(1)] = from_conf("filter/books", "categories")
     """Names of the categories to keep, as spelled in the corpus (at least one must occur)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
-        """See `Filter.keep`. Raises `UserError`, listing the categories found, if none of `categories` does."""
+        """See `Filter.keep`. Raises `UserError`, listing the categories found, if no row has one of `categories`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -42,10 +42,10 @@ class Books:
 
 @dataclass(frozen=True, kw_only=True)
 class LongTitles:
-    """Keep the rows whose summary is long enough to be informative (the recipe: more than two words)."""
+    """Keep the rows whose summary is long enough to be informative, by default more than two words."""
 
     min_words: Annotated[int, Ge(1), Le(10_000_000)] = from_conf("filter/long_titles", "min_words")
-    """Fewest words in a kept summary (at least 1; characters where no spaces separate words)."""
+    """Minimum length of a summary in words (at least 1; in characters where no spaces separate words)."""
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:  # noqa: ARG002
         """See `Filter.keep`."""
@@ -59,16 +59,16 @@ class Length:
     """Keep the rows whose document and summary lengths lie within inclusive bounds."""
 
     min_document_words: Annotated[int, Ge(0), Le(10_000_000)] | None = from_conf("filter/length", "min_document_words")
-    """Fewest words in a kept document (characters where no spaces separate words; null: no bound)."""
+    """Minimum length of a document in words (in characters where no spaces separate words; null: no bound)."""
 
     max_document_words: Annotated[int, Ge(1), Le(10_000_000)] | None = from_conf("filter/length", "max_document_words")
-    """Most words in a kept document (characters where no spaces separate words; null: no bound)."""
+    """Maximum length of a document in words (in characters where no spaces separate words; null: no bound)."""
 
     min_summary_words: Annotated[int, Ge(0), Le(10_000_000)] | None = from_conf("filter/length", "min_summary_words")
-    """Fewest words in a kept summary (characters where no spaces separate words; null: no bound)."""
+    """Minimum length of a summary in words (in characters where no spaces separate words; null: no bound)."""
 
     max_summary_words: Annotated[int, Ge(1), Le(10_000_000)] | None = from_conf("filter/length", "max_summary_words")
-    """Most words in a kept summary (characters where no spaces separate words; null: no bound)."""
+    """Maximum length of a summary in words (in characters where no spaces separate words; null: no bound)."""
 
     def __post_init__(self) -> None:
         for column, low, high in self._bounds():

@@ -1,4 +1,4 @@
-"""One batch of a corpus' training rows as a corpus of its own."""
+"""One batch of a corpus's training rows as a corpus of its own."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def lead_all(documents: Iterable[str], languages: Iterable[str], k: int) -> list
 
 
 def unsplit_languages(rows: pa.Table, leads: Sequence[str]) -> dict[str, str]:
-    """Return the languages in which lead-k is uninformative, each with the reason: too few sentence boundaries."""
+    """Return the languages where lead-k is uninformative, each with the reason: too few sentence boundaries."""
     languages = rows["language"].to_numpy()
     lengths = pc.utf8_length(rows["document"]).to_numpy()
     is_unsplit = np.array([text == row.strip() for text, row in zip(leads, rows["document"].to_pylist(), strict=True)])

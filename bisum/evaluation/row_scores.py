@@ -113,9 +113,9 @@ def difference(
 ) -> dict[str, float]:
     """Return the differences between two systems over the same rows: `difference/rouge1`, `difference/es/chrf`, ...
 
-    Each is `ours` minus `theirs` over the rows in which both have a value. `_rows` counts those rows if some are
+    Each is `ours` minus `theirs` over the rows where both have a value. `_rows` counts those rows if some are
     missing. `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better` is
-    the percentage of resamples in which `ours` is better, by the score's direction. A corpus-level score has only the
+    the percentage of resamples where `ours` is better, by the score's direction. A corpus-level score has only the
     difference. Scores of only one system, and scores without an interval, are omitted.
 
     Raises:
@@ -179,7 +179,7 @@ class _Statistic:
 
     @classmethod
     def of_pair(cls, ours: Column, theirs: Column, rows: Mask, both: Mask) -> _Statistic:
-        """Return the difference between two systems, over the rows of a mask in which both have a value."""
+        """Return the difference between two systems, over the rows of a mask where both have a value."""
         if ours.score.aggregate is None:
             size = max(float(np.abs(column.values[both]).max()) for column in (ours, theirs))
             return cls.of(Column(ours.score, ours.values - theirs.values), rows, both, size)

@@ -36,8 +36,8 @@ def fetch(
 
     `further` are names or patterns of additional files.
 
-    A cached commit needs no network if `revision` pins it. Otherwise the hub is asked for the newest commit, in a
-    single request without retries; if it is unreachable, the newest commit in the cache is used.
+    A cached commit needs no network if `revision` pins it. Otherwise one request, without retries, queries the
+    hub for the newest commit; if the hub is unreachable, the newest commit in the cache is used.
 
     Raises:
         OSError: the hub lacks the model or revision, or is unreachable; the message of `huggingface_hub` states which.

@@ -113,7 +113,9 @@ def read_sweep(directory: Path) -> dict[str, Any]:
     folders = [job["folder"] for job in record["jobs"]]
     nested = any(str(outer) in folders for folder in folders for outer in Path(folder).parents)
     if not (folders or record["search"]) or nested or len(set(folders)) < len(folders):
-        raise UserError(f"'{path}': jobs must be one or more, each with its own folder; restore the original value")
+        raise UserError(
+            f"'{path}': jobs must list at least one job, each with its own folder; restore the original value"
+        )
     return record
 
 

@@ -64,7 +64,7 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
     positions = {id_: position for position, id_ in enumerate(rows["id"].to_pylist())}
     for number, row in enumerate(config.rows or []):
         if not 0 <= row < len(rows):
-            raise UserError(f"rows[{number}]: {split} has no row {row} (it has {len(rows):,}, 0 to {len(rows) - 1})")
+            raise UserError(f"rows[{number}]: {split} has no row {row} (valid: 0 to {len(rows) - 1:,})")
     for number, id_ in enumerate(config.ids or []):
         if id_ not in positions:
             known = ", ".join(list(positions)[:3])

@@ -143,7 +143,7 @@ class SweepDisplay:
         why = "sweep.fail_fast" if number is None else signal.Signals(number).name
         jobs_text = "the running job" if jobs == 1 else f"{jobs} running jobs"
         hint = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
-        self._print(f"> {why}: stopping {jobs_text} (trainings save a checkpoint){hint}")
+        self._print(f"> {why}: stopping {jobs_text} (training jobs save a checkpoint){hint}")
 
     def show(self, record: SweepRecord, started: Mapping[int, Started]) -> None:
         """Show the state of the sweep, if an update is due."""
@@ -232,7 +232,7 @@ def _state(directory: Path) -> str:
 
 
 def best_score(run: Mapping[str, Any], prefix: str) -> str:
-    """Return a training's best value of `trainer.best_metric`, or an evaluation's ROUGE-L; "" if there is none.
+    """Return a training run's best value of `trainer.best_metric`, or an evaluation's ROUGE-L; "" if there is none.
 
     The result begins with `prefix`.
     """

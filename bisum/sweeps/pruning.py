@@ -39,7 +39,7 @@ def pruning(config: Config, best_metric: str, warn: Callable[[str], None]) -> Pr
         try:
             reporter = reporter or Reporter(trial.place, trial.study, trial.number, trial.options, most)
             why = reporter.report(evaluation, metrics.get(objective, math.nan))
-        except Exception as error:  # an unreachable database must not end a training
+        except Exception as error:  # an unreachable database must not end a training run
             warn(f"this evaluation was not reported to the search: {without_secrets(one_line(error))[:300]}")
         else:
             return None if why is None else f"{objective} {why}"

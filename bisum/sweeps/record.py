@@ -30,7 +30,7 @@ _STATE = ".state"
 class SweepRecord:
     """The record of a sweep that this process works on; close it at the end.
 
-    A job's run directory is authoritative; the record holds what the processes have last seen of it.
+    A job's run directory is authoritative; the record contains its state as last seen by any process.
     """
 
     def __init__(

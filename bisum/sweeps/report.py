@@ -111,7 +111,7 @@ def _views(directory: Path, jobs: Sequence[Path], records: Sequence[Mapping[str,
 def _settings(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the settings that compare the jobs.
 
-    Trainings are compared by the score that selected their checkpoints, on validation: the test split is for the
+    Training runs are compared by the score that selected their checkpoints, on validation: the test split is for the
     chosen model. Evaluations are compared by ROUGE-L on their split, next to the other scores.
     """
     first = records[0]

@@ -55,7 +55,7 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
         )
     for trial in best[:_MAX_COMMANDS]:
         command = search.command_of(trial.params)
-        settings = f"no command line has all its settings; see {relative_path(trials.run_directory(trial))}/run.json"
+        settings = f"no command line reproduces it exactly; see {relative_path(trials.run_directory(trial))}/run.json"
         shown = shlex.join(["bisum", *command]) if command else settings
         console.print(f"run it again     {shown}", soft_wrap=True)
     place = without_secrets(trials.place) if search.options.storage else str(relative_path(Path(trials.place)))
@@ -65,7 +65,7 @@ def report_search(trials: Trials, record: SweepRecord) -> None:
 
 
 def _name(objective: str, record: SweepRecord) -> str:
-    """Return the name of the score that an objective stands for."""
+    """Return the name of an objective's score."""
     if objective != AUTO:
         return objective
     runs = (readable_record(record.path(number)) for number in range(len(record.jobs)))

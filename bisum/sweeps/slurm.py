@@ -171,7 +171,7 @@ class _SweepOnSlurm:
         return {_SEARCH, *self._open()} if not live else set()
 
     def _wanted(self, live: Mapping[int | None, str]) -> list[int | None]:
-        """Return the jobs to submit; None stands for a worker of a search, which runs any job."""
+        """Return the jobs to submit; None denotes a worker of a search, which runs any job."""
         if self._trials is None:
             return [number for number in self._open() if number not in live]
         chosen = self._sweep.options.parallel

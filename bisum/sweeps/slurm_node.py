@@ -25,7 +25,7 @@ class OnNode:
             directory: the sweep's directory, on a shared file system.
             number: the job to run; None: any job of a search, one after the other.
             config_dir: the folder of `--config-dir`.
-            given: the arguments with which the sweep was resumed.
+            given: the arguments of the command line that resumed the sweep.
         """
         self._arguments = directory, number, config_dir, given
 

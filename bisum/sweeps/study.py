@@ -88,7 +88,7 @@ def _storage_errors(place: str) -> Iterator[None]:
         if isinstance(error, ImportError):
             message = f"{message} (for postgresql: pip install psycopg2-binary)"
         if "://" not in place and isinstance(error, ValueError | KeyError | TypeError):
-            message = "the file is damaged; remove it, and resuming the search restores its trials from the runs"
+            message = "the file is damaged; remove it and resume the search to restore its trials from the runs"
         raise UserError(f"{where} cannot be used: {message}") from error
 
 

@@ -21,7 +21,7 @@ class Work:
     claim: TextIO
     """Lock of the job."""
     resumes: bool
-    """Whether the job continues a training."""
+    """Whether the job continues a training run."""
     threads: int | None
     """Threads that the job began with, or those of the other jobs; None: not fixed."""
     trial: Trial | None

@@ -78,7 +78,7 @@ class Tracking:
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 text=True,
-                start_new_session=True,  # Ctrl-C must reach only the training, which reports its status
+                start_new_session=True,  # Ctrl-C must reach only the run, which reports its status
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

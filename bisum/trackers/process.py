@@ -2,7 +2,7 @@
 
 Each message is a JSON line on standard input: [method, arguments] for the `TrackedRun`. The first message contains the
 tracker's configuration node and the `RunFacts` instead. Reports to the run are JSON lines on standard output. If the
-input ends without a `finish`, the training has crashed.
+input ends without a `finish`, the run has crashed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _follow(tracked: TrackedRun, inbox: SimpleQueue[Any], reporter: Reporter) ->
             getattr(tracked, method)(**arguments)
         except BaseException as error:
             reporter.report_failure(method, error)
-        if method == "finish":  # other children of the training can keep the input open
+        if method == "finish":  # other children of the run can keep the input open
             return
     tracked.finish("crashed")
 

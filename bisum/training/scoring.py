@@ -116,12 +116,9 @@ class Scoring:
         is_computed = name in scores.columns or name in scores.corpus_scores
         score = self._config.score_of(name)
         if not is_computed and score is not None and not score.generated_only:
-            found = ", ".join(
-                f"eval/{other}" for other in (*scores.columns, *scores.corpus_scores) if other not in ROUGE_SCORES
-            )
-            raise UserError(
-                f"trainer.best_metric: no metric returns '{self.best_metric}' (besides ROUGE: {found or 'none'})"
-            )
+            others = (other for other in (*scores.columns, *scores.corpus_scores) if other not in ROUGE_SCORES)
+            found = "".join(f", eval/{other}" for other in others)
+            raise UserError(f"trainer.best_metric: no metric returns '{self.best_metric}' (valid: ROUGE{found})")
         if is_computed and score_name("baseline", name, language=language) not in available:
             raise UserError(f"trainer.best_metric: no row has a value for '{self.best_metric}'")
         if self._config.trainer.best_metric == AUTO:

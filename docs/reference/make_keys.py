@@ -33,14 +33,14 @@ with the values of your command line. `make reference` generates this page from 
   ([command line](command-line.md)).
 - *required* marks a key without a default.
 - `${...}` is an interpolation: the value comes from another key or from the environment.
-- `allow_targets=[PACKAGE]`, on the command line alone, lets `_target_` name classes of your packages
+- `allow_targets=[PACKAGE]`, only on the command line, lets `_target_` name classes of your packages
   ([safety](../explanation/safety.md)).
 - All commands but `compare` accept the keys of [a run](#a-run) and of the groups. `resume` works with `train` alone,
   `sweep` and `search` with a sweep."""
 
-_OF_HYDRA = {
-    "hydra.mode": "MULTIRUN makes the configuration a sweep, as `-m` does.",
-    "hydra.searchpath": "Further folders of YAML files, laid out as bisum's own `conf/`.",
+_HYDRA_EFFECTS = {
+    "hydra.mode": "MULTIRUN makes the configuration a sweep, like `-m`.",
+    "hydra.searchpath": "Further folders of YAML files, laid out like bisum's own `conf/`.",
     "hydra.run.dir": "Run directory.",
     "hydra.sweep.dir": "Sweep directory.",
     "hydra.sweep.subdir": "Run directory of a job, relative to the sweep directory.",
@@ -54,15 +54,16 @@ _OF_HYDRA = {
 }
 """The effect of each of Hydra's keys, which Hydra's schema does not describe."""
 
-_OPEN = (
+_UNTYPED_HYDRA_KEYS = (
     ("hydra.sweeper.params", "a mapping", "Swept keys and their values, such as `seed: 1,2`, in a YAML file."),
     (
         "hydra.sweeper.max_batch_size",
         "a whole number >= 1 or null",
-        "Most jobs in one batch; bisum's own launchers ignore it.",
+        "Maximum number of jobs in one batch; bisum's own launchers ignore it.",
     ),
     ("hydra.callbacks", "a mapping of `_target_` nodes", "Hydra callbacks; `allow_targets` must name their packages."),
 )
+"""Hydra's keys without an annotation in `SETTABLE`: name, valid values and effect."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Composition:
     nodes: dict[str, Key]
     """Keys with keys below them."""
     choices: dict[str, Any]
-    """The option chosen for each group; a list for the groups of several."""
+    """The option chosen for each group; a list for a group that accepts several."""
     hydra: DictConfig
 
 
@@ -85,7 +86,7 @@ class Reference:
         self._composers = {command: Composer(command) for command in SCHEMAS}
         self._composer = self._composers["train"]
         self._composed: dict[tuple[str, ...], Composition] = {}
-        self._usual = self._compose([])
+        self._defaults = self._compose([])
 
     def text(self) -> str:
         """Return the whole page."""
@@ -98,7 +99,7 @@ class Reference:
         return "\n\n".join([_INTRODUCTION, "\n".join(contents), *("\n\n".join(section) for section in sections)]) + "\n"
 
     def _compose(self, arguments: Sequence[str], command: str = "train") -> Composition:
-        """Compose a command line, once: Hydra takes a good part of a second."""
+        """Compose a command line; the result is cached, since Hydra takes almost a second."""
         if (known := self._composed.get((command, *arguments))) is not None:
             return known
         composer = self._composers[command]
@@ -122,7 +123,7 @@ class Reference:
         groups = self._composer.groups
         by_node: dict[str, list[Key]] = {"": []}
         searched = self._compose(["hparams_search=optuna"])
-        for key in [*self._usual.keys.values(), *searched.keys.values()]:
+        for key in [*self._defaults.keys.values(), *searched.keys.values()]:
             node = key.name.partition(".")[0] if "." in key.name else ""
             known = by_node.setdefault(node, [])
             if node not in groups and key.name not in groups and key.name not in [other.name for other in known]:
@@ -132,13 +133,13 @@ class Reference:
             if not keys:
                 continue
             if node:
-                lines += [f"### {node}", _escaped((self._usual.nodes.get(node) or searched.nodes[node]).line)]
+                lines += [f"### {node}", _escaped((self._defaults.nodes.get(node) or searched.nodes[node]).line)]
             lines.append(_table(key for key in keys if key.name != "search"))
         return lines
 
     def _group(self, group: str) -> list[str]:
         """Return a group whose options describe one node: the keys that options share, then each option."""
-        chosen = self._usual.choices[group]
+        chosen = self._defaults.choices[group]
         options = sorted(self._composer.groups[group], key=lambda option: (option not in _listed(chosen), option))
         is_list = group in LIST_GROUPS
         found = {option: self._below(group, option) for option in options}
@@ -147,7 +148,7 @@ class Reference:
             for key in found[option].values():
                 owners.setdefault((key.name, key.expected, key.line), []).append(option)
         base = self._base(group)
-        line = (self._usual.nodes.get(group) or self._usual.keys[group]).line
+        line = (self._defaults.nodes.get(group) or self._defaults.keys[group]).line
         default = f"[{','.join(_listed(chosen))}]" if is_list else chosen
         lines = [f"## {group}", f"{_escaped(line)} The default is `{group}={default}`."]
         shared: dict[str, dict[str, Any]] = {option: {} for option in options}
@@ -196,8 +197,8 @@ class Reference:
 
     def _presets(self, group: str) -> list[str]:
         """Return a group whose options set keys of other nodes."""
-        own = [key for name, key in self._usual.keys.items() if name.startswith(f"{group}.")]
-        line = self._usual.nodes[group].line if own else ""
+        own = [key for name, key in self._defaults.keys.items() if name.startswith(f"{group}.")]
+        line = self._defaults.nodes[group].line if own else ""
         lines = [f"## {group}", f"{_escaped(line)} Its options set keys of other nodes. The default is none.".strip()]
         lines += [_table(own)] if own else []
         for option in self._composer.groups[group]:
@@ -206,7 +207,7 @@ class Reference:
             chosen = {
                 name: f"[{','.join(_listed(value))}]" if name in LIST_GROUPS else str(value)
                 for name, value in composed.choices.items()
-                if name in self._composer.groups and name != group and value != self._usual.choices[name]
+                if name in self._composer.groups and name != group and value != self._defaults.choices[name]
             }
             before = self._compose([f"{name}={value}" for name, value in chosen.items()])
             changed = {
@@ -214,7 +215,7 @@ class Reference:
                 for name, key in composed.keys.items()
                 if name in before.keys and key.value != before.keys[name].value
             }
-            for name in (*SETTABLE, *(name for name, _, _ in _OPEN)):
+            for name in (*SETTABLE, *(name for name, _, _ in _UNTYPED_HYDRA_KEYS)):
                 value = _hydra_value(composed.hydra, name)
                 if value != _hydra_value(before.hydra, name):
                     if name == "hydra.sweeper.params":
@@ -225,7 +226,7 @@ class Reference:
         return lines
 
     def _launchers(self) -> list[str]:
-        lines = [f"## {LAUNCHER}", "What runs the jobs of a sweep. The default is `hydra/launcher=local`."]
+        lines = [f"## {LAUNCHER}", "Runs the jobs of a sweep. The default is `hydra/launcher=local`."]
         for option in LAUNCHERS:
             about, command = opening(launcher_file(option))
             lines += [f"### {LAUNCHER}={option}", _escaped(about), f"Example: `{command}`"]
@@ -245,14 +246,14 @@ class Reference:
     def _hydra(self) -> list[str]:
         rows = []
         for name, annotation in SETTABLE.items():
-            key = Key(name, _hydra_value(self._usual.hydra, name), annotation, _OF_HYDRA[name])
+            key = Key(name, _hydra_value(self._defaults.hydra, name), annotation, _HYDRA_EFFECTS[name])
             rows.append((name, key.shown, key.expected, key.line))
-        for name, expected, line in _OPEN:
-            rows.append((name, Key(name, _hydra_value(self._usual.hydra, name), None, "").shown, expected, line))
+        for name, expected, line in _UNTYPED_HYDRA_KEYS:
+            rows.append((name, Key(name, _hydra_value(self._defaults.hydra, name), None, "").shown, expected, line))
         return [
             "## Hydra's own keys",
-            "bisum checks them as it checks its own. It refuses Hydra's other keys.",
-            _rows(rows),
+            "bisum checks these keys like its own and refuses Hydra's other keys.",
+            markdown_table(rows),
         ]
 
 
@@ -290,10 +291,11 @@ def _settings(values: dict[str, str]) -> str:
 
 
 def _table(keys: Iterable[Key]) -> str:
-    return _rows((key.name, _shown(key), key.expected, key.line) for key in keys)
+    return markdown_table((key.name, _shown(key), key.expected, key.line) for key in keys)
 
 
-def _rows(rows: Iterable[tuple[str, str, str, str]]) -> str:
+def markdown_table(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    """Return a table of keys, each with its name, default, valid values and effect."""
     lines = ["| key | default | value | effect |", "| --- | --- | --- | --- |"]
     for name, default, expected, line in rows:
         shown = "*required*" if default == "(required)" else _code(default)

@@ -14,7 +14,7 @@ from bisum.corpus.sample import Sample
 FOLDER = Path(bisum.__file__).parent / "assets" / "starter"
 
 TRAINING_ROWS = Path(__file__).with_name("starter_training_rows.npz")
-"""The CRC-32s of the training rows and the corpus' fingerprint, as written by make_corpus."""
+"""The CRC-32s of the training rows and the corpus's fingerprint, as written by make_corpus."""
 
 
 def hashed(rows, column):

@@ -1,4 +1,4 @@
-"""Trainings on the sample that take seconds."""
+"""Training runs on the sample that take seconds."""
 
 from training_runs import read, small, trained
 

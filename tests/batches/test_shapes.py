@@ -16,7 +16,7 @@ def padded(lengths, chosen):
     return sum(min(bound for bound in chosen if bound >= length) for length in lengths)
 
 
-def test_lengths_match_those_computed_by_hand():
+def test_lengths_match_hand_calculation():
     """Rows of 1 to 8 tokens cost 8; with 100 rows of 20 tokens, 24 is the most useful bucket besides 496."""
     lengths = np.array([1, 7, 8, *[20] * 100, 490])
     assert choose_lengths(lengths, 1) == [496]

@@ -66,7 +66,7 @@ def files(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
 
 
-def test_the_same_rows_are_tokenized_once(corpus, config, loaded, tmp_path):
+def test_same_rows_are_tokenized_once(corpus, config, loaded, tmp_path):
     first = encode(corpus, loaded, tmp_path, progress)
     before = files(tmp_path)
     assert len(before) == 3

@@ -90,7 +90,7 @@ def offered(monkeypatch):
         ("bisum summarize a b -- la", []),
     ],
 )
-def test_candidates(offered, line, arguments):
+def test_candidates_match_the_text_before_the_cursor(offered, line, arguments):
     assert offered(line) == arguments
 
 
@@ -144,7 +144,7 @@ def test_unknown_request_is_refused(call_bisum, one_line):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("program", ["bisum", "python -m bisum"])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_tab_in_a_real_shell(shell, program, tmp_path):
+def test_tab_completes_in_a_real_shell(shell, program, tmp_path):
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     script = tmp_path / "bin/bisum"

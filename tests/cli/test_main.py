@@ -222,7 +222,7 @@ def test_example_command_lines_of_help_compose(call_bisum):
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("train", "--version"), ("seed=1", "--version")])
-def test_version(call_bisum, arguments):
+def test_version_is_printed(call_bisum, arguments):
     assert call_bisum(*arguments).out == f"bisum {__version__}\n"
 
 
@@ -359,7 +359,7 @@ def test_output_that_cannot_be_written_is_reported_in_one_line(begin):
         assert (process.wait(60), process.stderr.read()) == (1, "bisum: [Errno 28] No space left on device\n")
 
 
-def test_closed_standard_output_is_no_error(tmp_path):
+def test_closed_standard_output_is_not_an_error(tmp_path):
     python = shlex.join([sys.executable, "-m", "bisum"])
     environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     done = subprocess.run(f"{python} --help >&-", shell=True, cwd=tmp_path, env=environment, capture_output=True)

@@ -1,4 +1,4 @@
-"""`bisum evaluate` reproduces the recorded scores of a training, and rouge_score's difference to lead-k."""
+"""`bisum evaluate` reproduces the recorded scores of a training run, and rouge_score's difference to lead-k."""
 
 import json
 import random
@@ -37,7 +37,7 @@ def evaluated(call_bisum, trained, tmp_path):
     return run
 
 
-def test_scores_of_the_test_split_equal_those_of_the_training(evaluated, trained):
+def test_scores_of_the_test_split_match_training(evaluated, trained):
     done, directory = evaluated()
     recorded, training = record(directory), record(trained)
     evaluation, best = recorded["evaluation"], training["test"]["checkpoint"]
@@ -62,7 +62,7 @@ def test_scores_of_the_test_split_equal_those_of_the_training(evaluated, trained
 
 
 @pytest.mark.parametrize("checkpoint", ["epoch-1", "epoch-2"])
-def test_validation_scores_of_a_checkpoint_equal_those_of_its_epoch(call_bisum, trained, tmp_path, checkpoint):
+def test_validation_scores_of_a_checkpoint_match_its_epoch(call_bisum, trained, tmp_path, checkpoint):
     run = trained / "checkpoints" / checkpoint
     done = call_bisum("evaluate", str(run), "split=validation", "hydra.run.dir=evaluated")
     assert done.code == 0, done.err
@@ -76,7 +76,7 @@ def test_validation_scores_of_a_checkpoint_equal_those_of_its_epoch(call_bisum, 
     assert not under("test", evaluation)
 
 
-def test_difference_to_lead_k_equals_that_of_rouge_score(evaluated):
+def test_difference_from_lead_k_matches_rouge_score(evaluated):
     done, directory = evaluated()
     evaluation = record(directory)["evaluation"]
     checkpoint = evaluation["checkpoint"].rpartition("/")[2]
@@ -120,7 +120,7 @@ def test_function_accepts_a_configuration_and_returns_rouge_l(trained, tmp_path)
     assert evaluation["rows"] == 10
 
 
-def test_file_of_test_rows_suffices(evaluated, tmp_path):
+def test_file_of_test_rows_is_enough(evaluated, tmp_path):
     rows = [
         {"document": f"Un juego de cartas número {n}.", "summary": "juego de cartas", "lang": "es"} for n in range(12)
     ]

@@ -1,4 +1,4 @@
-"""Every model family: `evaluate` and `Summarizer` reproduce a training's summaries from its run directory.
+"""Every model family: `evaluate` and `Summarizer` reproduce a training run's summaries from its run directory.
 
 Training with both backends, resuming and saving are in tests/models/test_training_checkpoints.py.
 """
@@ -67,7 +67,7 @@ def test_summarizer_reproduces_the_summaries_of_training(trained):
     assert len(set(summaries)) > 1
 
 
-def test_beams_equal_those_of_plain_transformers(trained):
+def test_beams_match_plain_transformers(trained):
     plain = Plain(trained.family, trained.run / "checkpoints/epoch-1")
     summarizer = Summarizer(trained.run, BEAMS)
     settings = {"num_beams": 3, "length_penalty": 0.5, "early_stopping": True, "min_new_tokens": 3}

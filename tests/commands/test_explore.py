@@ -126,7 +126,7 @@ def test_language_that_the_filters_drop_is_still_described(call_bisum, tmp_path,
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "finished"
 
 
-def test_interrupted_exploration_is_recorded_as_such(tmp_path):
+def test_interrupted_exploration_is_recorded_as_interrupted(tmp_path):
     arguments = [sys.executable, "-m", "bisum", "explore", *FEW]
     env = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
     process = subprocess.Popen(arguments, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)

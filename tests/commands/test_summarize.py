@@ -103,7 +103,7 @@ def summarize(call_bisum, trained):
     return lambda *arguments: call_bisum("summarize", str(trained[0]), *arguments)
 
 
-def test_texts_files_and_no_input(summarize, trained, tmp_path):
+def test_texts_files_and_empty_input_are_summarized(summarize, trained, tmp_path):
     texts = [row["document"] for row in trained[1]]
     done = summarize("--", texts[0], "", texts[1])
     assert (done.code, done.err) == (0, "")
@@ -233,7 +233,7 @@ def test_bad_line_is_reported_after_earlier_summaries(summarize, trained, tmp_pa
 
 def test_missing_file_and_row_are_reported_in_one_line(summarize, one_line, trained):
     assert one_line(summarize("files=[nowhere.txt]")) == "bisum: files: file nowhere.txt does not exist"
-    assert "test has no row 8 (it has 8, 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
+    assert "test has no row 8 (valid: 0 to 7)" in one_line(summarize("split=test", "rows=[8]"))
 
 
 def test_without_a_run_the_starter_summarizes(call_bisum, tmp_path):

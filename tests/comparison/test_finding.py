@@ -22,7 +22,7 @@ def names(paths: list, folder: Path) -> list[str]:
     return [str(run.directory.relative_to(folder)) for run in find_runs(paths)[0]]
 
 
-def test_folder_stands_for_the_runs_below_it_in_natural_order(tmp_path):
+def test_folder_yields_the_runs_below_it_in_natural_order(tmp_path):
     for name in ("10", "9", "lr-2/1", "lr-10/1", "2", "a/b/c"):
         run_at(tmp_path / name)
     assert names([tmp_path], tmp_path) == ["2", "9", "10", "a/b/c", "lr-2/1", "lr-10/1"]
@@ -45,7 +45,7 @@ def test_run_counts_once_under_several_paths(tmp_path, monkeypatch):
     assert others == []
 
 
-def test_links_stand_for_their_targets(tmp_path):
+def test_links_are_followed_to_their_targets(tmp_path):
     run_at(tmp_path / "outputs/1")
     (tmp_path / "run").symlink_to(tmp_path / "outputs/1")
     (tmp_path / "folder").symlink_to(tmp_path / "outputs")

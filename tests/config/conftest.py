@@ -1,4 +1,4 @@
-"""Short trainings on the sample, and the message of `compose` for invalid arguments."""
+"""Short training runs on the sample, and the message of `compose` for invalid arguments."""
 
 from collections.abc import Callable, Sequence
 

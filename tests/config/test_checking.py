@@ -133,7 +133,7 @@ def test_invalid_item_of_a_list_or_mapping_is_reported_with_its_position(annotat
     assert all(part in line for part in parts), line
 
 
-def test_unknown_and_missing_keys():
+def test_unknown_and_missing_keys_are_reported():
     lines = problems(Inner, {"sise": 1, "share": "???", "mode": "fast"})
     assert lines == [
         "sise: no such key, did you mean 'size'? (valid: size, share, mode)",

@@ -128,7 +128,7 @@ def test_every_file_opens_with_a_description_and_a_valid_command(file):
     assert Path(file).stem in command or f"{group}." in command or f"{group}=" in command or file in PRIMARY
 
 
-def test_the_command_lines_of_the_readme_compose(tmp_path, monkeypatch):
+def test_command_lines_of_the_readme_compose(tmp_path, monkeypatch):
     readme = Path(bisum.__file__).parents[1] / "README.md"
     if not readme.exists():
         pytest.skip("no README.md beside the installed package")

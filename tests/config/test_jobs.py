@@ -41,7 +41,7 @@ def counts(monkeypatch):
     return counted
 
 
-def test_a_run_is_parsed_composed_and_checked_once(counts):
+def test_run_is_parsed_composed_and_checked_once(counts):
     composer = Composer("baseline")
     arguments = ["split=test", "model=tiny", "trainer.epochs=3", "seed=7"]
     job = single_job(composer, composer.parse(arguments))

@@ -72,7 +72,7 @@ def test_no_file_of_a_sweep_contains_a_signature(served, call_bisum, tmp_path):
     assert found(tmp_path) == []
 
 
-def test_resuming_needs_the_environment_variable(call_bisum, one_line, small, read, tmp_path, monkeypatch):
+def test_resuming_requires_the_environment_variable(call_bisum, one_line, small, read, tmp_path, monkeypatch):
     monkeypatch.setenv("LEARNING_RATE", "0.01234567")
     rate = "trainer.learning_rate='${oc.decode:${oc.env:LEARNING_RATE}}'"
     arguments = [*small, "trainer.epochs=1", "tracker=none", "hydra.run.dir=run"]

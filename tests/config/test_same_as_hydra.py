@@ -372,7 +372,7 @@ def assert_same(line: str, config_dir: Path | None = None) -> None:
     assert shown(composed) == shown(expected)
 
 
-def test_there_are_enough_lines():
+def test_enough_lines_are_compared():
     assert len({*LINES, *IN_A_FOLDER}) >= 110
     assert len(SWEEPS) >= 25
     assert {taken_apart(line)[0] for line in LINES} == set(SCHEMAS)

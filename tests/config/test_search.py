@@ -16,7 +16,7 @@ def searched(*arguments, command="train", config_dir=None):
     return listed_sweep(composer, composer.parse(["hparams_search=optuna", *arguments])).search
 
 
-def test_the_space_of_the_option():
+def test_option_defines_the_default_space():
     assert searched().space == {
         "trainer.learning_rate": Interval(1e-4, 1e-2, is_log=True, is_whole=False),
         "trainer.label_smoothing": Interval(0.0, 0.2, is_log=False, is_whole=False),

@@ -55,7 +55,7 @@ def test_text_stays_as_typed(word):
         (["corpus.path=x", "trainer=seq2seq_trainer", "trainer.best_metric=eval/loss"], "trainer.best_metric", None),
     ],
 )
-def test_text_in_lists_mappings_and_the_keys_of_mappings(arguments, key, expected):
+def test_text_stays_as_typed_in_lists_mappings_and_their_keys(arguments, key, expected):
     config = compose(["corpus=files", *arguments])
     assert value_at(config, key) == (expected or "eval/loss")
 
@@ -121,7 +121,7 @@ def test_swept_values_stay_as_typed(values):
         assert jobs[0].arguments == jobs[0].config.provenance.overrides == first
 
 
-def test_a_sweep_of_lists_of_text():
+def test_lists_of_text_can_be_swept():
     composer = Composer("train")
     jobs = listed_sweep(composer, composer.parse(["languages=[1_0],[2,x]"]))
     assert [job.config.languages for job in jobs.jobs] == [["1_0"], ["2", "x"]]

@@ -50,7 +50,7 @@ REVIEWS = {
 
 
 def marc_row(split: str, language: str, number: int, category: str, title: str, body: str) -> dict[str, str]:
-    """A row with the corpus' eight columns."""
+    """A row with the corpus's eight columns."""
     return {
         "review_id": f"{language}_{split}_{number}",
         "product_id": f"product_{number}",

@@ -117,14 +117,14 @@ BAD_FILES = [
         "a.csv",
         CSV.replace("One two three", "One, two, three"),
         ", row 2 (line 3): has 6 values but the header has 4; "
-        "put a value that contains ',' or a line break in double quotes",
+        "enclose values containing ',' or a line break in double quotes",
     ),
     (
         "short, after a value of two lines",
         "a.csv",
         'text,title\n"a\nb",c\nd\n',
         ", row 2 (line 4): has 1 value but the header has 2; "
-        "put a value that contains ',' or a line break in double quotes",
+        "enclose values containing ',' or a line break in double quotes",
     ),
     (
         "ragged, after blank lines",
@@ -142,7 +142,7 @@ BAD_FILES = [
         "ragged TSV",
         "a.tsv",
         "text\ttitle\na\tb\tc\n",
-        r", row 1 (line 2): has 3 values but the header has 2; put a value that contains '\t'",
+        r", row 1 (line 2): has 3 values but the header has 2; enclose values containing '\t'",
     ),
     (
         "an open quote",

@@ -125,7 +125,7 @@ def test_every_format_and_compression_preserves_the_rows(files, extension, compr
     assert tuple(rows[0]) == COLUMNS
 
 
-def test_the_same_corpus_has_the_same_fingerprint_in_every_format(files):
+def test_same_corpus_has_the_same_fingerprint_in_every_format(files):
     source = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
     sample = {split: rows.slice(0, 40) for split, rows in source.load(["en"]).items()}
     prints = set()
@@ -426,7 +426,7 @@ def test_login_in_a_url_is_refused_and_hidden(call_bisum, one_line, tmp_path, pa
 @pytest.mark.parametrize(
     "path", ["abfs://container@account/a.csv", "github://org:repo@v1/a.csv", "hf://datasets/a/b@main/c.csv", "a@b.csv"]
 )
-def test_other_uses_of_at_are_accepted(files, path):
+def test_at_signs_outside_a_login_are_accepted(files, path):
     assert files({}, path=path).path == path
 
 

@@ -1,4 +1,4 @@
-"""Passages of another corpus' documents, compared with passages cut by hand."""
+"""Passages of another corpus's documents, compared with passages cut by hand."""
 
 import json
 import re

@@ -106,5 +106,5 @@ def test_one_row_with_a_value_has_no_verdict():
         (7, ARGUMENTS, "7.00"),
     ],
 )
-def test_number_format(value, score, expected):
+def test_decimals_follow_the_scale_of_the_score(value, score, expected):
     assert number(value, score) == expected

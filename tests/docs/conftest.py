@@ -1,4 +1,4 @@
-"""The sweep that the documentation's commands read back."""
+"""The sweep that stands in for the runs in the documentation's commands."""
 
 from compared_runs import sweep
 

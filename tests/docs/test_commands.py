@@ -1,7 +1,7 @@
-"""Every command of the documentation: composed at least, and run for real where that takes seconds.
+"""Every command in the documentation is composed, or run if that takes only seconds.
 
-The shell takes each command apart, so that its quoting is checked too. What is run for real must print what the page
-shows; a line of three dots stands for lines that the page leaves out.
+The shell parses each command, which checks its quoting. A run must print the output on the page, where a line of three
+dots replaces omitted lines.
 """
 
 import os
@@ -17,12 +17,12 @@ import pytest
 from pages import PAGES, ROOT, Command, blocks_of, commands_of
 
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
-OF_BISUM = [command for command in COMMANDS if re.search(r"(^|[ /|(])bisum( |$)", command.text)]
-OTHERS = [command for command in COMMANDS if command not in OF_BISUM]
-INSTALLED = {"wandb", "trackio", "optuna-dashboard"}
-"""Programs that the environment of the tests holds."""
+BISUM_COMMANDS = [command for command in COMMANDS if re.search(r"(^|[ /|(])bisum( |$)", command.text)]
+OTHER_COMMANDS = [command for command in COMMANDS if command not in BISUM_COMMANDS]
+INSTALLED_PROGRAMS = {"wandb", "trackio", "optuna-dashboard"}
+"""Programs installed with the tests' dependencies."""
 
-OF_THE_SYSTEM = {".", "cat", "cd", "export", "git", "grep", "head", "iconv", "ln", "ls", "mkdir", "scancel", "squeue"}
+SYSTEM_PROGRAMS = {".", "cat", "cd", "export", "git", "grep", "head", "iconv", "ln", "ls", "mkdir", "scancel", "squeue"}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def arguments_of(command: Command, folder: Path) -> list[str]:
-    """Return the arguments that the shell hands to bisum."""
+    """Return the arguments that the shell passes to bisum."""
     recorded = folder / "arguments"
     env = {
         **os.environ, "PATH": f"{folder / 'bin'}:/usr/bin:/bin", "HOME": str(folder), "BISUM_ARGUMENTS": str(recorded),
@@ -51,15 +51,15 @@ def arguments_of(command: Command, folder: Path) -> list[str]:
 
 
 def prepare(command: Command, folder: Path, sweep: Path) -> None:
-    """Create what the page lets the reader create, and the runs and sweeps that the command names."""
+    """Create the files that the page shows, and the files, runs and sweeps that the command names."""
     for block in blocks_of(command.page):
         if block.file:
             path = folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(block.lines) + "\n", "utf-8")
-    for earlier in commands_of(command.page):
-        if shown := re.fullmatch(r"cat ([\w./-]+)", earlier.text):
-            (folder / shown[1]).write_text("\n".join(earlier.output) + "\n", "utf-8")
+    for other in commands_of(command.page):
+        if shown := re.fullmatch(r"cat ([\w./-]+)", other.text):
+            (folder / shown[1]).write_text("\n".join(other.output) + "\n", "utf-8")
     for name in re.findall(r"(?<![\w=/])[\w-]+\.(?:txt|csv|jsonl)(?:\.gz)?\b", command.text):
         (folder / name).touch()
     sweeps = {name for one in COMMANDS for name in re.findall(r"hydra\.sweep\.dir=(outputs/[\w.-]+)", one.text)}
@@ -74,7 +74,7 @@ def prepare(command: Command, folder: Path, sweep: Path) -> None:
 
 
 def agree(shown: list[str], printed: str) -> bool:
-    """Return whether the shown lines occur in what was printed, in order; `...` leaves lines out."""
+    """Return whether the shown lines occur in the printed text, in order; `...` replaces omitted lines."""
 
     def plain(line: str) -> str:
         return re.sub(r"outputs/\d{4}-\d\d-\d\d/[\w-]+", "outputs/DATE/TIME", line).rstrip()
@@ -84,14 +84,15 @@ def agree(shown: list[str], printed: str) -> bool:
     return re.search(rf"^{pattern}$", lines, re.MULTILINE) is not None
 
 
-def takes_seconds(arguments: list[str]) -> bool:
-    """Return whether a command is run for real, beside those whose page shows an error."""
-    asks = {"--help", "-h", "--version", "--cfg"} & set(arguments)
-    return bool(asks) or arguments[:1] == ["compare"] or arguments in (["baseline", "split=test", "evaluation.lead=1"],)
+def is_quick(arguments: list[str]) -> bool:
+    """Return whether to run a command even if its page shows no error."""
+    queries = {"--help", "-h", "--version", "--cfg"} & set(arguments)
+    is_baseline = arguments == ["baseline", "split=test", "evaluation.lead=1"]
+    return bool(queries) or arguments[:1] == ["compare"] or is_baseline
 
 
-@pytest.mark.parametrize("command", OF_BISUM, ids=str)
-def test_command_of_bisum_composes_or_prints_what_the_page_shows(command, folder, sweep, call_bisum, monkeypatch):
+@pytest.mark.parametrize("command", BISUM_COMMANDS, ids=str)
+def test_bisum_command_composes_or_prints_the_shown_output(command, folder, sweep, call_bisum, monkeypatch):
     prepare(command, folder, sweep)
     arguments = arguments_of(command, folder)
     monkeypatch.setenv("HOME", str(folder))
@@ -99,11 +100,11 @@ def test_command_of_bisum_composes_or_prints_what_the_page_shows(command, folder
         monkeypatch.setenv(name, "https://host/reviews.csv")
     monkeypatch.syspath_prepend(str(folder))
     refused = bool(command.output) and command.output[0].startswith("bisum: ")
-    if takes_seconds(arguments) or refused:
+    if is_quick(arguments) or refused:
         done = call_bisum(*arguments)
         assert done.code == (2 if refused else 0), done.err
-        of_another_run = arguments[0] in ("compare", "evaluate")
-        if refused or not of_another_run:
+        shows_other_runs = arguments[0] in ("compare", "evaluate")  # not the stand-ins of `prepare`
+        if command.output and (refused or not shows_other_runs):
             assert agree(command.output, done.err if refused else done.out), done.err + done.out
         return
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -111,9 +112,9 @@ def test_command_of_bisum_composes_or_prints_what_the_page_shows(command, folder
     assert done.code == 0, done.err
 
 
-@pytest.mark.parametrize("command", OTHERS, ids=str)
-def test_other_program_exists(command):
-    """Targets of make, extras of pip, programs that bisum's extras install, and the system's own."""
+@pytest.mark.parametrize("command", OTHER_COMMANDS, ids=str)
+def test_command_of_another_program_exists(command):
+    """Also the targets of make and the extras of pip."""
     for part in re.split(r"\s*(?:&&|\|)\s*", command.text.replace("\\\n", " ")):
         program, *arguments = shlex.split(part, comments=True)
         if program == "make":
@@ -126,10 +127,10 @@ def test_other_program_exists(command):
         elif program == "python":
             shown = {block.file for block in blocks_of(command.page)}
             assert arguments[0] in shown or (ROOT / arguments[0]).is_file(), f"no such file: {arguments[0]}"
-        elif program in INSTALLED:
+        elif program in INSTALLED_PROGRAMS:
             assert shutil.which(program, path=Path(sys.executable).parent), f"{program} is not installed"
         else:
-            assert program in OF_THE_SYSTEM, f"unknown program: {program}"
+            assert program in SYSTEM_PROGRAMS, f"unknown program: {program}"
 
 
 @pytest.mark.parametrize(

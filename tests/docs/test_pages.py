@@ -1,4 +1,4 @@
-"""The pages: their links lead somewhere, each can be found, and the README stays short."""
+"""Links resolve, the index lists every page, and the README stays short."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def test_every_page_is_in_the_index():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_code_blocks_name_a_language_that_is_checked(page):
-    """Commands stand in `console` blocks, which are run; `sh` and `bash` blocks would not be."""
+def test_code_blocks_name_a_known_language(page):
+    """Commands belong in `console` blocks, which are tested, unlike `sh` and `bash` blocks."""
     languages = {block.language for block in blocks_of(page)}
     assert languages <= {"console", "python", "yaml", "json", "csv", "text"}

@@ -110,7 +110,7 @@ def test_constant_lead_is_certain_and_a_tie_is_not_a_lead(values):
     assert [float(part[0]) for part in paired(values, values, 200, 0)] == [0, 0, 0]
 
 
-def test_one_win_and_one_equal_loss():
+def test_one_win_and_one_equal_loss_have_a_known_interval():
     # Of the 4 equally likely resamples one has the won row twice (+0.1), one the lost row twice (-0.1), two are ties.
     ours, theirs = np.array([0.6, 0.3]), np.array([0.5, 0.4])
     low, high, better = paired(ours, theirs, samples=4000, seed=0)

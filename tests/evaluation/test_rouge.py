@@ -160,7 +160,7 @@ main()
     assert records[0] == records[1]
 
 
-def test_means_equal_those_of_rouge_score(pairs, golden):
+def test_means_match_rouge_score(pairs, golden):
     metrics = aggregate(scored(*pairs), "eval", samples=100, seed=0, languages=["en", "es"])
     spanish = np.array([code == "es" for code in pairs[2]])
     for t, rouge_type in enumerate(ROUGE_TYPES):

@@ -22,7 +22,7 @@ from bisum.evaluation.tokens import unicode_tokens
         ("❤\ufe0f -- ¡!", "es", []),
     ],
 )
-def test_unicode_tokens(text, language, tokens):
+def test_unicode_tokens_match_expected_ones(text, language, tokens):
     assert unicode_tokens(text, language) == tokens
 
 

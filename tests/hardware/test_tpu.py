@@ -90,7 +90,7 @@ def mt5(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("backend", "model"), [("accelerate", "t5"), ("seq2seq_trainer", "mt5")])
-def test_numbers_equal_those_of_the_cpu_and_only_the_first_epoch_compiles(backend, model, mt5, run_bisum, tmp_path):
+def test_numbers_match_the_cpu_and_only_the_first_epoch_compiles(backend, model, mt5, run_bisum, tmp_path):
     arguments = [*(mt5 if model == "mt5" else ARGUMENTS), f"trainer={backend}"]
     earlier = compiled() if xla_metrics.metric_data("CompileTime") else 0
     train(compose([*arguments, *TPU]), tmp_path / "xla")
@@ -147,7 +147,7 @@ def test_resumed_run_ends_with_the_numbers_of_an_uninterrupted_one(backend, drop
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_beams_equal_those_on_the_cpu(tmp_path):
+def test_beams_match_the_cpu(tmp_path):
     config = compose([*ARGUMENTS, *TPU, "generation.num_beams=3", "generation.no_repeat_ngram_size=2"])
     device = find_device(config.hardware).torch_device
     loaded = load(config.model, 7, "float32")

@@ -1,4 +1,4 @@
-"""Short trainings on the sample, and a user's folder."""
+"""Short training runs on the sample, and a user's folder."""
 
 import sys
 

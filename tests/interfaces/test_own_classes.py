@@ -1,4 +1,4 @@
-"""A user's own filter and model family, outside bisum, in trainings."""
+"""A user's own filter and model family, outside bisum, in training runs."""
 
 import json
 from collections import Counter
@@ -84,7 +84,7 @@ def lab(write_folder) -> Path:
     return write_folder({**files, "conf/model/labelled.yaml": MODEL})
 
 
-def test_users_filter_drops_rows_in_a_training(lab, call_bisum):
+def test_users_filter_drops_rows_in_training(lab, call_bisum):
     arguments = ["--config-dir", "conf", "allow_targets=[lab]", "filter=[few_bullets]", "filter.few_bullets.most=1"]
     done = call_bisum(*arguments, "model=tiny", *TINY, "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
-import bisum
+from pages import ROOT, blocks_of
 
 CODE = '''
 from __future__ import annotations
@@ -308,10 +307,10 @@ def test_best_metric_without_values_is_refused_before_training(yard, call_bisum)
 
 
 def test_metric_in_the_docs_works(write_folder, call_bisum):
-    text = (Path(bisum.__file__).parents[1] / "docs/reference/metrics.md").read_text("utf-8")
-    python, option = (re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1] for language in ("python", "yaml"))
-    files = {"lab/__init__.py": "", "lab/metrics.py": python, "my_conf/metric/questions.yaml": option}
-    tmp_path = write_folder(files)
+    blocks = blocks_of(ROOT / "docs/reference/metrics.md")
+    files = {block.file: "\n".join(block.lines) for block in blocks if block.file}
+    assert files.keys() == {"lab/metrics.py", "my_conf/metric/questions.yaml"}
+    tmp_path = write_folder({"lab/__init__.py": "", **files})
     arguments = ["--config-dir", "my_conf", "allow_targets=[lab]", "metric=[questions]"]
     done = call_bisum("baseline", *arguments, "hydra.run.dir=run", "tracker=none")
     assert done.code == 0, done.err
@@ -325,7 +324,7 @@ def test_best_metric_that_is_not_returned_is_refused_before_training(yard, call_
     path.write_text(CODE.replace("        return {", "        return {} and {"))
     done = call_bisum(*TRAINING, "trainer.best_metric=eval/distance", "hydra.run.dir=run", "tracker=none")
     assert done.code == 2
-    assert done.err == "bisum: trainer.best_metric: no metric returns 'eval/distance' (besides ROUGE: eval/chrf)\n"
+    assert done.err == "bisum: trainer.best_metric: no metric returns 'eval/distance' (valid: ROUGE, eval/chrf)\n"
 
 
 def test_metric_cannot_replace_rouge(yard, call_bisum):

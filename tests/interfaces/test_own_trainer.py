@@ -42,7 +42,7 @@ def losses(directory):
 
 
 @pytest.mark.parametrize("arguments", [(), ("trainer.gradient_accumulation=3", "trainer.label_smoothing=0.1")])
-def test_losses_and_scores_equal_those_of_the_accelerate_loop(arguments, plain, trained, small, read, tmp_path):
+def test_losses_and_scores_match_the_accelerate_loop(arguments, plain, trained, small, read, tmp_path):
     bisum.train(plain(*small, "trainer=plain", *arguments), tmp_path / "run")
     other = trained("trainer=accelerate", *arguments)
     assert losses(tmp_path / "run") == pytest.approx(losses(other), rel=1e-5)

@@ -87,7 +87,7 @@ def test_token_ids_equal_the_tokenizers(pair):
     assert 0 < sum(columns["summary_cut"]) < len(ROWS)
 
 
-def test_batch_loss_equals_that_of_single_rows(pair):
+def test_batch_loss_matches_single_rows(pair):
     loaded, plain = pair
     texts = zip(*(encoded(loaded)[name] for name in ("input_ids", "labels")), strict=True)
     batch = Collator(loaded)([{"input_ids": document, "labels": summary} for document, summary in texts])
@@ -105,7 +105,7 @@ def test_batch_loss_equals_that_of_single_rows(pair):
 
 
 @pytest.mark.parametrize("name", DECODING)
-def test_batch_summaries_equal_those_of_single_rows(name, pair, decoding):
+def test_batch_summaries_match_single_rows(name, pair, decoding):
     loaded, plain = pair
     by_hand, options = decoding(name)
     ids = [plain.generate(plain.document(text, language), language, **by_hand) for language, text, _ in ROWS]

@@ -41,7 +41,7 @@ def gradients(model, loss):
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
-def test_loss_equals_that_of_transformers(model, batch):
+def test_loss_matches_transformers(model, batch):
     labels = batch["labels"]
     assert count_tokens(labels) == 28
     outputs = model(**batch)
@@ -51,7 +51,7 @@ def test_loss_equals_that_of_transformers(model, batch):
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
-def test_label_smoothing_equals_that_of_transformers(smoothing, model, batch):
+def test_label_smoothing_matches_transformers(smoothing, model, batch):
     labels = batch["labels"]
     outputs = model(**batch)
     expected = LabelSmoother(epsilon=smoothing)(outputs, labels)

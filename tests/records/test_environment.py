@@ -33,7 +33,7 @@ def test_commit_has_a_plus_if_a_tracked_file_is_modified(repository):
     assert commit() == f"{head}+"
 
 
-def test_without_a_repository_there_is_no_commit(tmp_path, monkeypatch):
+def test_commit_is_none_outside_a_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert commit() is None
 

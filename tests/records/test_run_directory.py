@@ -51,7 +51,7 @@ def record(directory):
     return json.loads((directory / "run.json").read_text("utf-8"))
 
 
-def test_entries_of_run_json(directory, record):
+def test_run_json_describes_the_finished_run(directory, record):
     assert (record["status"], record["reason"], record["exit_code"]) == ("finished", None, 0)
     assert isinstance(record["command"], str)
     assert record["config"]["trainer"]["batch_size"] == 4
@@ -73,7 +73,7 @@ def test_entries_of_run_json(directory, record):
     assert {name: record["best"][name] for name in best} == best
 
 
-def test_names_of_the_metrics(directory):
+def test_metrics_have_the_documented_names(directory):
     lines = read_lines(directory / "metrics.jsonl")
     names = set().union(*lines)
     assert {"train/loss", "train/learning_rate", "train/examples_per_second"} <= names
@@ -129,7 +129,7 @@ def test_metrics_match_the_predictions(directory, record):
     assert record["baseline"]["baseline/rouge1"] > 5
 
 
-def test_files_and_folders(directory):
+def test_run_directory_contains_the_documented_files(directory):
     assert {"run.json", "metrics.jsonl", "train.log", "predictions", "checkpoints"} <= {
         path.name for path in directory.iterdir()
     }
@@ -159,7 +159,7 @@ def test_baseline_command_reproduces_the_baseline_of_train(record, directory, ca
     assert (test["system"], test["split"]) == ("lead-1", "test")
 
 
-def test_readable_after_a_crash(directory, tmp_path):
+def test_record_is_readable_after_a_crash(directory, tmp_path):
     """A process killed at any time leaves readable JSON."""
     child = os.fork()
     if child == 0:
@@ -202,7 +202,7 @@ def test_readable_after_a_crash(directory, tmp_path):
 
 
 @pytest.mark.parametrize("contents", ["", "{", "[]", '{"status": "finished"}'])
-def test_resuming_a_directory_that_is_no_run_is_refused(contents, call_bisum, tmp_path):
+def test_resuming_a_directory_that_is_not_a_run_is_refused(contents, call_bisum, tmp_path):
     missing = call_bisum("resume=nowhere")
     assert (missing.code, len(missing.err.splitlines())) == (2, 1)
     (tmp_path / "odd").mkdir()

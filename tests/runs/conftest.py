@@ -1,4 +1,4 @@
-"""Short trainings on the sample."""
+"""Short training runs on the sample."""
 
 from training_runs import read, small, start, trained, wait_for
 

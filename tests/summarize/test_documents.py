@@ -180,7 +180,7 @@ def test_damaged_file_is_reported_after_its_readable_documents(tmp_path):
         ({"files": ["notes.txt", "nots.txt"]}, "files: file nots.txt does not exist, did you mean 'notes.txt'?"),
         ({"files": ["notes.txt", "folder"]}, "files: folder is a folder; name its files, for example folder/*.txt"),
         ({"files": ["reviews.csv"]}, "files: file reviews.csv does not exist"),
-        ({"split": "test", "rows": [0, 307]}, "rows[1]: test has no row 307 (it has 307, 0 to 306)"),
+        ({"split": "test", "rows": [0, 307]}, "rows[1]: test has no row 307 (valid: 0 to 306)"),
         ({"split": "test", "ids": ["nope"]}, "ids[0]: no row of test has the id 'nope' (its ids are "),
     ],
 )

@@ -29,7 +29,7 @@ def reference(tmp_path_factory, run_bisum):
 LONGER = ["trainer.epochs=3", "corpus.max_train_rows=160", "corpus.max_eval_rows=10", "seed=1,2"]
 
 
-def test_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tmp_path, run_bisum):
+def test_sweep_stopped_and_then_killed_computes_the_same(reference, tmp_path, run_bisum):
     sweep = tmp_path / "sweep"
     arguments = ["-m", *SMALL, *LONGER, "hydra.sweep.dir=sweep"]
     process = start(tmp_path, *arguments)
@@ -37,7 +37,8 @@ def test_sweep_that_is_stopped_and_then_killed_computes_the_same(reference, tmp_
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "> SIGINT: stopping the running job (trainings save a checkpoint); press Ctrl-C again to stop at once" in out
+    hint = "(training jobs save a checkpoint); press Ctrl-C again to stop at once"
+    assert f"> SIGINT: stopping the running job {hint}" in out
     assert "2 jobs: 0 finished, 0 failed, 2 left; resume with: bisum resume=sweep" in out
     assert statuses(sweep) == ["interrupted", "waiting"]
     assert record(sweep, 0)["reason"] == "SIGINT"

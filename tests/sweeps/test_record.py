@@ -85,7 +85,7 @@ def test_different_jobs_in_the_same_directory_are_refused(call_bisum, one_line, 
         (["tracker=nope"], "tracker=nope: no such option"),
     ],
 )
-def test_arguments_that_a_resumed_sweep_rejects(call_bisum, one_line, sweep, arguments, line):
+def test_resumed_sweep_rejects_invalid_arguments(call_bisum, one_line, sweep, arguments, line):
     assert one_line(call_bisum("resume=sweep", *arguments)).startswith(f"bisum: {line}")
 
 
@@ -97,7 +97,7 @@ def first(**entries):
     ("edit", "problem"),
     [
         (lambda values: values.pop("jobs"), "jobs must be a list; restore the original value"),
-        (lambda values: values.update(jobs=[]), "jobs must be one or more"),
+        (lambda values: values.update(jobs=[]), "jobs must list at least one job"),
         (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
         (lambda values: values.update(command="compare"), "bisum -m cannot run the command 'compare'"),
         (lambda values: values.update(arguments=["a", 1]), "arguments must be a list of texts"),
@@ -199,7 +199,7 @@ def test_masked_url_has_to_be_given_again(call_bisum, tmp_path, write, one_line)
 
 
 @pytest.mark.parametrize("value", ["null", "3", "[]"])
-def test_sweep_node_that_is_no_mapping_is_refused(call_bisum, one_line, value):
+def test_sweep_node_that_is_not_a_mapping_is_refused(call_bisum, one_line, value):
     assert "sweep: expected a mapping" in one_line(call_bisum(*ARGUMENTS, "seed=1,2", f"sweep={value}"))
 
 

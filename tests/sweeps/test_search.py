@@ -91,7 +91,7 @@ def test_trial_below_the_median_of_finished_ones_is_pruned(finished):
     assert Counter(entry["status"] for entry in entries(finished))["pruned"] > 0
 
 
-def test_values_equal_those_of_plain_optuna(finished):
+def test_values_match_plain_optuna(finished):
     """Given the same scores, Optuna draws the same values."""
     alone = optuna.create_study(direction="maximize")
     for trial in study(finished).trials:
@@ -239,7 +239,7 @@ def test_trial_without_a_job_is_closed_and_not_counted(sweep, call_bisum):
     assert len(entries(sweep)) == 7
 
 
-def test_without_optuna_nothing_begins(tmp_path, run_bisum):
+def test_search_without_optuna_is_refused_before_it_begins(tmp_path, run_bisum):
     (tmp_path / "optuna.py").write_text("raise ModuleNotFoundError('no', name='optuna')\n", "utf-8")
     done = run_bisum(*SEARCH, cwd=tmp_path, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
     assert done.code == 2

@@ -32,7 +32,7 @@ def check(sweep, reference, table):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_sweep_that_is_killed_five_times_equals_an_uninterrupted_one(reference, tmp_path, run_bisum, processes):
+def test_sweep_killed_five_times_equals_an_uninterrupted_one(reference, tmp_path, run_bisum, processes):
     chance = random.Random(processes)
     sweep = tmp_path / "sweep"
     arguments = ["-m", *ARGUMENTS, *JOBS, "hydra.sweep.dir=sweep", f"sweep.parallel={3 - processes}"]

@@ -188,7 +188,7 @@ def test_damaged_journal_is_reported(begun, resumed, tmp_path):
     path = tmp_path / "sweep/optuna.journal"
     lines = path.read_text("utf-8").splitlines()
     path.write_text("\n".join([*lines[:2], "garbage", *lines[2:]]) + "\n", "utf-8")
-    with pytest.raises(UserError, match="cannot be used: the file is damaged; remove it, and resuming the search"):
+    with pytest.raises(UserError, match="cannot be used: the file is damaged; remove it and resume the search"):
         resumed()
 
 

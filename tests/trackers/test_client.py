@@ -244,7 +244,7 @@ def test_wandb_mode_applies_if_the_configuration_sets_none(environment, mode, ex
 
 
 def test_process_ends_with_the_run_even_if_its_input_stays_open():
-    """Other children of the training, such as data loaders, keep it open."""
+    """Other children of the run, such as data loaders, keep it open."""
     config = compose(["tracker=none"]).provenance.resolved["tracker"]
     facts = {"directory": ".", "id": "a", "name": "a", "system": "a", "profile": "rouge", "group": None, "tags": []}
     facts |= {"job": "train", "config": {}, "commit": None, "process": 1, "resumed": False, "kept": 0}

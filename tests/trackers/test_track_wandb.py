@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pages import ROOT, blocks_of
 
 import bisum
 from bisum.runs.metrics import read_metrics
@@ -133,7 +134,7 @@ def test_run_and_configuration_are_logged(found, other_backend, read):
     assert [end["exit_code"] for end in found["exit"]] == [0]
 
 
-def test_metrics_have_their_axes(found):
+def test_metrics_are_plotted_against_their_axes(found):
     axes = {record["glob_name"]: record["step_metric"] for record in found["metric"] if "glob_name" in record}
     assert axes["train/*"] == "step"
     assert {axes[f"{prefix}/*"] for prefix in ("eval", "test", "baseline")} == {"epoch"}
@@ -359,9 +360,8 @@ def test_exploration_is_tracked_with_its_plots(command, tmp_path):
 def test_documented_sweep_composes_with_the_agents_arguments():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-    page = (Path(__file__).parents[2] / "docs/how-to/wandb.md").read_text("utf-8")
-    (text,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", page, re.S)
-    sweep = yaml.safe_load(text)
+    (block,) = (block for block in blocks_of(ROOT / "docs/how-to/wandb.md") if block.file == "sweep.yaml")
+    sweep = yaml.safe_load("\n".join(block.lines))
     for end in ("min", "max"):
         chosen = {
             name: {"value": given.get("value", given.get(end, given.get("values", [None])[-1]))}

@@ -1,4 +1,4 @@
-"""Fixtures for short trainings on the sample."""
+"""Fixtures for short training runs on the sample."""
 
 from training_runs import read, small, start, trained, wait_for
 

@@ -206,5 +206,5 @@ def test_steps_are_counted_up_to_the_first_non_finite_one():
         ([torch.tensor(math.inf, dtype=torch.bfloat16)], "0 contains inf"),
     ],
 )
-def test_find_non_finite(tensors, message):
+def test_non_finite_tensor_is_found_and_named(tensors, message):
     assert find_non_finite((str(number), tensor) for number, tensor in enumerate(tensors)) == message

@@ -135,7 +135,7 @@ def test_weight_decay_spares_the_same_parameters_as_trainer(family, checkpoints,
         assert sum(name.endswith("relative_attention_bias.weight") for name in spared) == 2
 
 
-def test_warmup_equals_that_of_training_arguments(tmp_path):
+def test_warmup_matches_training_arguments(tmp_path):
     shares = [0, 0.01, 0.05, 0.06, 0.1, 0.15, 0.2, 0.25, 1 / 3, 0.5, 0.7, 0.99, 1, 1.5, 7, 12.9]
     for share in shares:
         theirs = TrainingArguments(output_dir=str(tmp_path), warmup_steps=share, use_cpu=True)

@@ -41,7 +41,7 @@ def test_logged_losses_are_means_of_their_steps(trained, read):
         assert line["epoch"] == pytest.approx(line["step"] / 16, abs=1e-6)
 
 
-def test_gradient_norm_is_that_of_the_logged_step(trained, read):
+def test_gradient_norm_belongs_to_the_logged_step(trained, read):
     single = trained("trainer=accelerate")
     every_third = read.metrics(trained("trainer=accelerate", "trainer.log_every=3"))
     norms = dict(zip(range(1, 33), read.series(single, "train/grad_norm"), strict=True))

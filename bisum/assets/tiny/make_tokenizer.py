@@ -1,7 +1,7 @@
 """Train the tokenizer of the `tiny` model: `python -m bisum.assets.tiny.make_tokenizer`.
 
 A Unigram tokenizer of 8,000 pieces with T5's conventions is trained on the documents and summaries of both languages
-in the sample corpus' training rows only. It is saved next to this script, with identical bytes on every run.
+in the sample corpus's training rows only. It is saved next to this script, with identical bytes on every run.
 """
 
 from collections.abc import Iterator

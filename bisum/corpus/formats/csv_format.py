@@ -199,7 +199,7 @@ class _Csv:
             hint = "; corpus.quoting=none reads quotation marks as text"
         return _WrongWidth(
             f"{self._url}, {place}: has {len(values)} value{'s' * (len(values) != 1)} but the header has "
-            f"{len(self._names)}; put a value that contains {shown(self._separator)} or a line break in double "
+            f"{len(self._names)}; enclose values containing {shown(self._separator)} or a line break in double "
             f"quotes{hint}"
         )
 

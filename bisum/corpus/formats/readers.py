@@ -48,7 +48,7 @@ def read_file(
         quoting: meaning of double quotes in CSV and TSV; see `bisum.corpus.files.Files.quoting`.
         extension: overrides the extension in the name.
         key: the configuration key that names the file.
-        timeout: seconds to wait for a server's answer, and for each further part of it; None: a corpus' default.
+        timeout: seconds to wait for a server's answer, and for each further part of it; None: a corpus's default.
 
     Raises:
         UserError: the file cannot be read; the message names it and the row (1 is the first after a header) or line.

@@ -10,7 +10,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bisum.config.targets import local_script, refuse_foreign_script
+from bisum.config.targets import local_script, refuse_script
 from bisum.errors import UserError, reason
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.metric import Metric, Summaries, Values
@@ -36,7 +36,7 @@ class EvaluateMetric(Metric):
     """Further arguments of the metric, such as `lang: en`."""
 
     def __post_init__(self) -> None:
-        refuse_foreign_script(self.name)
+        refuse_script(self.name)
 
     @property
     def scores(self) -> Mapping[str, Score]:

@@ -52,8 +52,8 @@ class Extractiveness(Metric):
 def fragments(document: Sequence[str], summary: Sequence[str]) -> Iterator[int]:
     """Yield the lengths in tokens of the fragments F(A, S), by the algorithm in figure 3 of the paper.
 
-    From left to right, each is the longest sequence of document tokens with which the rest of the summary starts. As in
-    the paper, the search in the document resumes after a match, not within it.
+    From left to right, each is the longest prefix of the rest of the summary that occurs in the document. As in the
+    paper, the search in the document resumes after a match, not within it.
     """
     places = defaultdict(list)
     for at, token in enumerate(document):

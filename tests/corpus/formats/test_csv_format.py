@@ -120,7 +120,7 @@ def test_carriage_return_within_a_text_is_white_space(read):
         assert len(found) == 8
 
 
-def test_rows_match_those_of_pandas(read, tmp_path):
+def test_rows_match_pandas(read, tmp_path):
     rows = [[*row] for row in ROWS]
     rows[2][1:3] = ['Said "no",\nthen left.', "A, b"]
     rows[4][1] = "\n\nTwo lines before, two after\n\n"
@@ -146,11 +146,11 @@ def test_skipped_content_is_reported(read, caplog):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({3: [*ROWS[3], "note"]}, "row 4 (line 5): has 5 values but the header has 4; put a value"),
-        ({3: [*ROWS[3], ""]}, "row 4 (line 5): has 5 values but the header has 4; put a value"),
-        ({0: [*ROWS[0], ""]}, "row 1 (line 2): has 5 values but the header has 4; put a value"),
-        ({3: ["r3", '"a', 'b"', "en"]}, "row 4 (line 5): has 3 values but the header has 4; put a value"),
-        ({3: ["r3", '"a\nb"', "c"]}, "row 4 (lines 5 to 6): has 3 values but the header has 4; put a value"),
+        ({3: [*ROWS[3], "note"]}, "row 4 (line 5): has 5 values but the header has 4; enclose values"),
+        ({3: [*ROWS[3], ""]}, "row 4 (line 5): has 5 values but the header has 4; enclose values"),
+        ({0: [*ROWS[0], ""]}, "row 1 (line 2): has 5 values but the header has 4; enclose values"),
+        ({3: ["r3", '"a', 'b"', "en"]}, "row 4 (line 5): has 3 values but the header has 4; enclose values"),
+        ({3: ["r3", '"a\nb"', "c"]}, "row 4 (lines 5 to 6): has 3 values but the header has 4; enclose values"),
         ({3: ["r3", "a\0b", "c", "en"]}, "line 5: contains a NUL character; save the file as UTF-8"),
     ],
 )
@@ -265,7 +265,7 @@ def test_quotation_marks_do_not_mend_a_ragged_tsv(refused):
     rows = [[*row] for row in ROWS]
     rows[2][1], rows[4] = '"Open', rows[4][:3]
     line = refused(plain(rows, "\t"), "a.tsv")
-    assert line.startswith("a.tsv, row 5 (line 6): has 3 values but the header has 4; put a value that contains")
+    assert line.startswith("a.tsv, row 5 (line 6): has 3 values but the header has 4; enclose values containing")
     assert line.endswith("in double quotes and set corpus.quoting=minimal")
 
 

@@ -41,7 +41,7 @@ def test_interval_matches_sacrebleu_on_resampled_rows(debian):
     assert metrics["test/chrf_high"] == pytest.approx(high, abs=0.15 * width)
 
 
-def test_difference_equals_that_of_two_corpus_scores(debian, rows_of):
+def test_difference_matches_two_corpus_scores(debian, rows_of):
     other = rows_of(debian.documents, debian.references, debian.documents, debian.languages)
     found = difference(scored(chrf(), debian), scored(chrf(), other), 1000, 0, ["es"])
     theirs = CHRF()
