@@ -30,7 +30,7 @@ class LanguageBalance:
 
     def __str__(self) -> str:
         first, *others = (
-            f"{name} {len(rows):,} rows, {100 * self.quotas[name] / sum(self.quotas.values()):.3g} %"
+            f"{name} {len(rows):,} rows, {100 * self.quotas[name] / sum(self.quotas.values()):.3g}%"
             for name, rows in zip(self.quotas, self._rows, strict=True)
         )
         return "; ".join([f"{first} of an epoch", *others])

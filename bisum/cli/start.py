@@ -31,6 +31,6 @@ def import_function(command: str) -> Callable[..., Any]:
     logging.captureWarnings(True)
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # Threads that spin while waiting make training 10 % faster on an idle machine, but four times slower on a busy one.
+    # Threads that spin while waiting make training 10% faster on an idle machine, but four times slower on a busy one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return COMMANDS[command].function()

@@ -35,7 +35,7 @@ class Bucket:
     difference: float
     """First system's score minus the second's, averaged over rows."""
     low: float | None
-    """Lower end of the 95 % interval of `difference`; None with too few rows."""
+    """Lower end of the 95% interval of `difference`; None with too few rows."""
     high: float | None
 
 

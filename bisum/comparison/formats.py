@@ -43,11 +43,11 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
                 ]
                 for pair in group.pairs
             ]
-            titles = ["pair", "difference", "95 % interval", "p", "p, adjusted", "p, randomization"]
+            titles = ["pair", "difference", "95% interval", "p", "p, adjusted", "p, randomization"]
             lines += [*_markdown_table(titles, rows), ""]
     if found is not None and found.buckets:
         titles = [f"{found.first.number} vs. {found.second.number}", "rows", "wins", "ties", "losses"]
-        titles += ["difference", "95 % interval"]
+        titles += ["difference", "95% interval"]
         rows = [
             [
                 f"{division}: {bucket.name}",
@@ -96,7 +96,7 @@ def as_latex(comparison: Comparison) -> str:
         lines += [r"\bottomrule", r"\end{tabular}"]
         lines += [f"% {one_line(line)}" for line in explanations(comparison, group, marks=False)]
         if SAME in marks:
-            lines.append(r"% \dagger: not distinguishable from the best at the 5 % level")
+            lines.append(r"% \dagger: not distinguishable from the best at the 5% level")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -126,7 +126,7 @@ def _cells(comparison: Comparison, group: Group) -> tuple[list[str], list[list[s
         *keys,
         "seeds",
         comparison.by,
-        "95 % interval",
+        "95% interval",
         *comparison.metrics,
         "p, adjusted",
         "rows/s",

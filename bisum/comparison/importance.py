@@ -20,8 +20,8 @@ FEWEST_SYSTEMS = 8
 """Minimum number of systems for which importance is computed.
 
 In the simulations of `tests/benchmarks/importance.py`, one of three settings of the same kind determines the score. It
-has the largest share in 69 to 89 % of the studies of 8 systems, and in 66 to 85 % of those of 6. A setting with two
-options beside numeric ones has it in 35 %, which is chance, and in 64 % with 20 systems.
+has the largest share in 69 to 89% of the studies of 8 systems, and in 66 to 85% of those of 6. A setting with two
+options beside numeric ones has it in 35%, which is chance, and in 64% with 20 systems.
 """
 SYSTEMS_PER_SETTING = 2
 """Minimum number of systems per setting; with fewer, noise makes some setting look important."""
@@ -29,7 +29,7 @@ _BETTER_SHARE = 0.5
 """Share of the systems that count as better.
 
 Optuna's default, a tenth, leaves one system of ten, so any of its settings looks important. In the simulations above,
-with 8 systems, it finds the decisive setting in 26 to 61 %; a half finds it most often.
+with 8 systems, it finds the decisive setting in 26 to 61%; a half finds it most often.
 """
 _LOG_RATIO = 10
 """Positive numbers that span at least this ratio are put on a log scale."""

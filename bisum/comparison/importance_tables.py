@@ -13,7 +13,7 @@ from bisum.comparison.settings import short_names
 from bisum.display.tables import new_table
 
 _BAR = 20
-"""Width of a 100 % bar."""
+"""Width of a 100% bar."""
 
 
 def importance_report(found: Importance) -> Iterator[RenderableType]:
@@ -36,14 +36,14 @@ def _table(found: Importance) -> Table:
 
 def percentage(share: float) -> str:
     """Format a share for tables."""
-    return f"{share:.0%}".replace("%", " %")
+    return f"{share:.0%}"
 
 
 def importance_explanations(found: Importance) -> Iterator[str]:
     """Yield the explanation of importance and the omitted settings."""
     yield (
         f"Importance by {METHOD} ({SOURCE}) over {found.systems:,} systems: how far the distribution of a setting's "
-        "values differs between the better half and all systems. Shares sum to 100 % and are rough with few runs."
+        "values differs between the better half and all systems. Shares sum to 100% and are rough with few runs."
     )
     if found.left_out:
         yield f"Omitted, as most of their values are unique: {', '.join(found.left_out)}."

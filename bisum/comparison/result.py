@@ -44,7 +44,7 @@ class System:
     value: float | None
     """The score, averaged over seeds."""
     low: float | None
-    """Lower end of the 95 % interval of `value`."""
+    """Lower end of the 95% interval of `value`."""
     high: float | None
     seed_values: tuple[float, ...]
     by_language: Mapping[str, float | None]

@@ -40,7 +40,7 @@ class PairedTest:
 
     difference: float
     low: float
-    """Lower end of the 95 % interval."""
+    """Lower end of the 95% interval."""
     high: float
     p: float
     """Two-sided bootstrap p-value of no difference, not adjusted for other tests."""
@@ -87,7 +87,7 @@ class ResampledSystems:
         return float(self.seed_values[system].mean())
 
     def interval(self, system: int, samples: int | None = None) -> tuple[float, float]:
-        """Return the 95 % interval of a system's score, from the first `samples` resamples."""
+        """Return the 95% interval of a system's score, from the first `samples` resamples."""
         resampled = self._resampled[system][:samples]
         variation = Variation.of([self.seed_values[system]], [resampled], resampled.mean(axis=1), [True])
         low, high = bounds(variation.added(resampled.mean(axis=1), [self.seed, 1, system]))

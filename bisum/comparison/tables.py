@@ -86,7 +86,7 @@ def explanations(comparison: Comparison, group: Group, *, marks: bool = True) ->
     several = f", Holm-adjusted over {group.tests:,} pairs" if group.tests > 1 else ""
     if marks and any(system.verdict == SAME for system in group.systems):
         first = "best" if group.systems[0].verdict == BEST else "first"
-        yield f"= not distinguishable from the {first} at the 5 % level."
+        yield f"= not distinguishable from the {first} at the 5% level."
     yield f"p-values: paired bootstrap, {comparison.samples:,} resamples{several}. Intervals are not adjusted."
     if len(set(seeds)) == 1 and seeds[0] > 1:
         few = " With two seeds, only large differences can be found; train three or more." if seeds[0] == 2 else ""
@@ -126,10 +126,10 @@ def randomization(group: Group) -> str:
     several = any(len(system.seeds) > 1 for system in group.systems)
     check = f"Approximate randomization of rows{' (seeds fixed)' if several else ''}"
     if not differing:
-        return f"{check} agrees for every pair at the 5 % level, before adjustment."
+        return f"{check} agrees for every pair at the 5% level, before adjustment."
     named = ", ".join(f"{pair.first} vs. {pair.second}" for pair in differing[:5])
     more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
-    return f"{check} disagrees at the 5 % level, before adjustment, for {named}{more}."
+    return f"{check} disagrees at the 5% level, before adjustment, for {named}{more}."
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def _pairs(comparison: Comparison, group: Group, every_p: bool) -> Table:
     """Return the table of all tests, with only the adjusted p-values unless `every_p`."""
     table = new_table("pair")
     titles = ("p", "p, adjusted", "p, randomization") if every_p else ("p, adjusted",)
-    for title in ("difference", "95 % interval", *titles):
+    for title in ("difference", "95% interval", *titles):
         table.add_column(title, justify="right", no_wrap=True)
     for pair in group.pairs:
         p_values = (pair.p, pair.p_adjusted, pair.p_randomization) if every_p else (pair.p_adjusted,)

@@ -47,7 +47,7 @@ class EvaluationOptions:
     lead: Annotated[int, Ge(1), Le(1000)]
     """Number of leading sentences in the lead-k baseline."""
     bootstrap_samples: Annotated[int, Ge(100), Le(1_000_000)]
-    """Number of bootstrap resamples for each 95 % interval; more give steadier bounds."""
+    """Number of bootstrap resamples for each 95% interval; more give steadier bounds."""
     shown_summaries: Annotated[int, Ge(0), Le(1000)]
     """Number of validation rows per language to print with their summaries after each evaluation."""
 

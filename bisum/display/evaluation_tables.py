@@ -18,7 +18,7 @@ def prefix_of(split: str) -> str:
 
 
 def difference_table(metrics: Mapping[str, float], rows: ScoredRows) -> Fitting:
-    """Return differences in ROUGE, their 95 % intervals and the share of resamples with a better ROUGE-L.
+    """Return differences in ROUGE, their 95% intervals and the share of resamples with a better ROUGE-L.
 
     Args:
         metrics: scores that include `difference/...`.
@@ -40,7 +40,7 @@ def _difference(metrics: Mapping[str, float], rows: ScoredRows, intervals: Seque
             if name in intervals:
                 cells[-1] += Text(f" {_interval(metrics, key)}{few_rows_mark(rows.count(language))}", "dim")
         better = metrics[f"{rows.name('difference', 'rougeL', language)}_better"]
-        table.add_row(language or "all", f"{rows.count(language):,}", *cells, f"{better:.0f} %")
+        table.add_row(language or "all", f"{rows.count(language):,}", *cells, f"{better:.0f}%")
     if intervals:
         explain_mark(table, map(rows.count, _parts(metrics, rows)))
     return table
@@ -56,7 +56,7 @@ def verdicts(metrics: Mapping[str, float], rows: ScoredRows, baseline: str) -> I
     """
     for language in _parts(metrics, rows):
         key = rows.name("difference", "rougeL", language)
-        mean, interval = metrics[key], f"95 % interval {_interval(metrics, key, 2)}"
+        mean, interval = metrics[key], f"95% interval {_interval(metrics, key, 2)}"
         label, count = language or "all", rows.count(language)
         if count < MIN_ROWS:
             rows_are = "row is" if count == 1 else "rows are"

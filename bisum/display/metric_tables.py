@@ -110,7 +110,7 @@ def _value(
 
 
 def metric_differences_table(metrics: Mapping[str, Any], rows: ScoredRows) -> list[str | Fitting]:
-    """Return an empty line and the differences in the chosen metrics, with 95 % intervals and verdicts."""
+    """Return an empty line and the differences in the chosen metrics, with 95% intervals and verdicts."""
     names = [name for name in rows.metrics if score_name("difference", name) in metrics]
     if not names:
         return []

@@ -59,7 +59,7 @@ def narrate_baseline(
     """Show the scores of lead-k on a split."""
     name = f"lead-{lead} baseline" if kind == "detail" else f"lead-{lead}"
     screen.print(
-        f"\n{name} on {split}, {rows.total:,} rows (ROUGE F1 with 95 % intervals)",
+        f"\n{name} on {split}, {rows.total:,} rows (ROUGE F1 with 95% intervals)",
         scores_table(metrics, "baseline", rows),
         *metrics_table(metrics, "baseline", rows),
         kind=kind,
@@ -124,10 +124,10 @@ def narrate_evaluation(
     """Show an evaluation's scores, their difference from the baseline and the location of the results."""
     split, lead = scores["split"], scores["baseline"]
     screen.print(
-        f"\n{split}, {rows.total:,} rows: {scores['model']} (ROUGE F1 with 95 % intervals)",
+        f"\n{split}, {rows.total:,} rows: {scores['model']} (ROUGE F1 with 95% intervals)",
         scores_table(scores, prefix_of(split), rows, (lead, baseline)),
         *metrics_table(scores, prefix_of(split), rows, (lead, baseline)),
-        f"\ndifference from {lead} on the same rows, with 95 % paired-bootstrap intervals",
+        f"\ndifference from {lead} on the same rows, with 95% paired-bootstrap intervals",
         difference_table(scores, rows),
         *metric_differences_table(scores, rows),
         kind="result",

@@ -54,7 +54,7 @@ def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str
 def scores_table(
     metrics: Mapping[str, float], prefix: str, rows: ScoredRows, beside: tuple[str, Mapping[str, float]] | None = None
 ) -> Fitting:
-    """Return ROUGE-1, -2 and -L, overall and per language, with 95 % intervals if they fit.
+    """Return ROUGE-1, -2 and -L, overall and per language, with 95% intervals if they fit.
 
     Args:
         metrics: scores, named as in `metrics.jsonl`.

@@ -32,12 +32,12 @@ def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDA
 
 
 def interval(values: NDArray[np.float64], samples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds of the 95 % interval of the mean over rows: (rows, ...) -> two arrays of shape (...)."""
+    """Return the bounds of the 95% interval of the mean over rows: (rows, ...) -> two arrays of shape (...)."""
     return bounds(resampled_means(values, samples, seed))
 
 
 def bounds(resampled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds of the 95 % interval of a resampled statistic: (samples, ...) -> two arrays of shape (...).
+    """Return the bounds of the 95% interval of a resampled statistic: (samples, ...) -> two arrays of shape (...).
 
     Resamples whose statistic is NaN, because no row has a value, are ignored.
     """

@@ -76,7 +76,7 @@ def aggregate(scores: RowScores, prefix: str, samples: int, seed: int, languages
     """Return metrics by their names in the logs: `eval/rouge1`, `eval/es/rouge1`, `eval/unicode/es/rougeL_low`, ...
 
     Each is `Score.scale` times the mean over the rows with a value, or the score's own aggregate of counts. `_low` and
-    `_high` bound its 95 % bootstrap interval from `samples` resamples; `_rows` counts the rows with a value if some
+    `_high` bound its 95% bootstrap interval from `samples` resamples; `_rows` counts the rows with a value if some
     lack one. A score without values, or with a non-finite aggregate, has only `_rows`, which is 0. Metrics cover all
     rows, and the rows of each of `languages` that has any. `prefix` is `eval`, `test` or `baseline`.
     """
@@ -114,7 +114,7 @@ def difference(
     """Return the differences between two systems over the same rows: `difference/rouge1`, `difference/es/chrf`, ...
 
     Each is `ours` minus `theirs` over the rows where both have a value. `_rows` counts those rows if some are
-    missing. `_low` and `_high` bound the 95 % interval, from a paired bootstrap of `samples` resamples. `_better` is
+    missing. `_low` and `_high` bound the 95% interval, from a paired bootstrap of `samples` resamples. `_better` is
     the percentage of resamples where `ours` is better, by the score's direction. A corpus-level score has only the
     difference. Scores of only one system, and scores without an interval, are omitted.
 

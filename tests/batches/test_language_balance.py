@@ -13,7 +13,7 @@ from bisum.batches.sampling import SimilarLengthBatches
 
 FEW_SPANISH = ["filter=[books]", "filter.books.categories=[perl,libdevel]"]
 """Leaves 223 English and 47 Spanish rows of the sample: of 64, by largest remainder, 53 (52.9) and 11 (11.1)."""
-REPORTED = "languages: en 53 rows, 68.8 % of an epoch; es 11 rows, 31.2 %"
+REPORTED = "languages: en 53 rows, 68.8% of an epoch; es 11 rows, 31.2%"
 """At temperature 2: sqrt(53) to sqrt(11) is 7.280 to 3.317, so 43.97 and 20.03 of 64 rows, rounded 44 and 20."""
 
 
@@ -40,7 +40,7 @@ def test_shares_follow_the_temperature(temperature, expected):
 
 def test_balance_is_described():
     text = str(LanguageBalance(languages_of(es=163, en=1633), 1e12, 42))
-    assert text == "en 1,633 rows, 50 % of an epoch; es 163 rows, 50 %"
+    assert text == "en 1,633 rows, 50% of an epoch; es 163 rows, 50%"
 
 
 @pytest.mark.parametrize("temperature", [1, 1.7, 3, 1e12])

@@ -3,8 +3,8 @@
     python tests/benchmarks/importance.py [STUDIES]
 
 A study has systems with three settings, whose values are drawn uniformly. The first setting determines the score, plus
-noise with 15 % of its standard deviation. The table shows the percentage of `STUDIES` (default 300; standard error at
-most 2.9 %, two minutes) in which the first setting has the largest share; chance is 33 %. Each percentage is measured
+noise with 15% of its standard deviation. The table shows the percentage of `STUDIES` (default 300; standard error at
+most 2.9%, two minutes) in which the first setting has the largest share; chance is 33%. Each percentage is measured
 with the better tenth (Optuna's default), quarter and half of the systems.
 """
 

@@ -1,4 +1,4 @@
-"""Coverage of 95 % intervals of the mean ROUGE, by method and number of rows.
+"""Coverage of 95% intervals of the mean ROUGE, by method and number of rows.
 
     python tests/benchmarks/interval_coverage.py [DRAWS]
 
@@ -28,7 +28,7 @@ TAIL = (1 - CONFIDENCE) / 2
 SAMPLES = 1000
 SHOWN = ("rouge1", "rouge2", "rougeL")
 STUDENT = {5: 2.776445, 10: 2.262157, 30: 2.045230, 100: 1.984217, 300: 1.967930}
-"""Quantile of Student's t at 97.5 % for n - 1 degrees of freedom, by n."""
+"""Quantile of Student's t at 97.5% for n - 1 degrees of freedom, by n."""
 
 
 def populations():
@@ -122,7 +122,7 @@ def main(draws):
             for method, shares in covered.items():
                 percent = "  ".join(f"{100 * share:5.1f}" for share in shares)
                 wide = "  ".join(f"{100 * width:5.1f}" for width in widths[method])
-                print(f"  {rows:3d} rows  {method:12s} covered {percent} %   width {wide}")
+                print(f"  {rows:3d} rows  {method:12s} covered {percent}%   width {wide}")
             print(f"            {time.perf_counter() - began:.0f} s", flush=True)
 
 

@@ -124,12 +124,12 @@ def print_thresholds():
             languages=[language] * count,
         )
         values = metric.compute(given)["wrong_language"]
-        return f"{100 * sum(values) / len(values):.1f} %"
+        return f"{100 * sum(values) / len(values):.1f}%"
 
     identify = LanguageIdentifier.from_model_file(MODEL_FILE).classify
     for code, own in texts.items():
         wrong = sum(identify(text)[0] != code for text in own) / len(own)
-        print(f"\n{code}: another language is the most probable for {100 * wrong:.1f} %")
+        print(f"\n{code}: another language is the most probable for {100 * wrong:.1f}%")
     print("\n| threshold | en as en | es as es | en as es | es as en | es as en, not compared with es |")
     print("| --- | --- | --- | --- | --- | --- |")
     for threshold in (0.005, 0.01, 0.02, 0.05, 0.1):

@@ -3,7 +3,7 @@
     python tests/benchmarks/significance.py [DRAWS]
 
 It measures the functions behind `bisum compare` (`bisum.comparison.significance`) in `DRAWS` simulated comparisons for
-each number of rows and seeds (default 1,000, so the standard error of a share of 5 % is 0.7 %).
+each number of rows and seeds (default 1,000, so the standard error of a share of 5% is 0.7%).
 
 The score of a row, in ROUGE points, is a sum of
 
@@ -251,7 +251,7 @@ def main(draws):
             line(["rows", "seeds", *methods])
             for (rows, seeds), own in found.items():
                 line([rows, seeds, *(own.get(f"{method} {key}", "-") for method in keys)])
-        print("coverage of 95 % intervals: one system, difference; difference by the other methods; width in points")
+        print("coverage of 95% intervals: one system, difference; difference by the other methods; width in points")
         line(["rows", "seeds", "one", "diff.", *methods[2:-1], "width"])
         for (rows, seeds), own in found.items():
             covered = [own.get(f"{method} covered", "-") for method in keys[2:-1]]

@@ -109,7 +109,7 @@ def test_difference_from_lead_k_matches_rouge_score(evaluated):
         assert evaluation[f"{key}_high"] == pytest.approx(cuts[-1], abs=0.1 * width)
     low, high = (f"{evaluation[f'difference/rougeL_{end}']:.2f}" for end in ("low", "high"))
     below = f"{abs(evaluation['difference/rougeL']):.2f}"
-    assert f"\nall: ROUGE-L is {below} below lead-2 (95 % interval {low} to {high}): worse\n" in done.out
+    assert f"\nall: ROUGE-L is {below} below lead-2 (95% interval {low} to {high}): worse\n" in done.out
 
 
 def test_function_accepts_a_configuration_and_returns_rouge_l(trained, tmp_path):

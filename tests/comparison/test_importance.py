@@ -258,7 +258,7 @@ def test_terminal_shows_a_line_per_setting(many, monkeypatch, capfd, width):
     comparison = compare(many, **FEW)
     text = shown(comparison, monkeypatch, capfd, width)
     for key, share in comparison.groups[0].importance.shares.items():
-        line = re.search(rf"^{key.partition('.')[2]} +(\d+) % +(━*) *$", text, re.MULTILINE)
+        line = re.search(rf"^{key.partition('.')[2]} +(\d+)% +(━*) *$", text, re.MULTILINE)
         assert int(line[1]) == round(100 * share)
         assert len(line[2]) == round(20 * share)
     joined = " ".join(text.split())
@@ -272,7 +272,7 @@ def test_markdown_json_and_report_contain_importance(many):
     found = comparison.groups[0].importance
     share = found.shares["trainer.learning_rate"]
     markdown = as_markdown(comparison, None)
-    assert f"| trainer.learning\\_rate | {100 * share:.0f} % |" in markdown
+    assert f"| trainer.learning\\_rate | {100 * share:.0f}% |" in markdown
     assert "over 12 systems" in markdown
     data = json.loads(as_data(comparison, None))["groups"][0]["importance"]
     assert data == {

@@ -333,7 +333,7 @@ def test_a_browser_shows_systems_pairs_and_rows(shown_by_a_browser):
         "+0.2 to +1.8",
         "0.030",
     )
-    for part in (*parts, "1 is better", "A summary of row 3.", "Another of row 0.", "over 8 systems", ">87 %</text>"):
+    for part in (*parts, "1 is better", "A summary of row 3.", "Another of row 0.", "over 8 systems", ">87%</text>"):
         assert part in page, part
 
 

@@ -82,7 +82,7 @@ def test_one_seed_agrees_with_a_paired_t_test(shift):
     ours, theirs = one_seed(300, shift)
     found, expected = compared(ours, theirs), stats.ttest_rel(ours[0], theirs[0]).pvalue
     assert found.difference == pytest.approx(shift, abs=1e-12)
-    # With 300 rows, a resample's variance is 1 / 300 smaller, and Student's tails are about 1 % heavier.
+    # With 300 rows, a resample's variance is 1 / 300 smaller, and Student's tails are about 1% heavier.
     assert found.p == pytest.approx(expected, abs=4 * error_of_share(expected) + 0.03 * expected)
 
 
@@ -98,7 +98,7 @@ def test_interval_of_a_difference_matches_scipys_paired_percentile_interval(shif
         n_resamples=SAMPLES,
         rng=np.random.default_rng(5),
     ).confidence_interval
-    # Each end has a standard error of 2.7 / sqrt(SAMPLES) standard errors of the mean: 1 % of the width for two.
+    # Each end has a standard error of 2.7 / sqrt(SAMPLES) standard errors of the mean: 1% of the width for two.
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.04 * (expected.high - expected.low))
 
 
@@ -112,7 +112,7 @@ def test_seeds_without_row_variation_agree_with_welchs_t_test(seeds, shift):
     low, high = expected.confidence_interval()
     assert found.difference == pytest.approx(ours.mean() - theirs.mean())
     assert found.p == pytest.approx(expected.pvalue, abs=4 * error_of_share(expected.pvalue))
-    # With two degrees of freedom, 4 standard errors of a quantile are 9 % of the width.
+    # With two degrees of freedom, 4 standard errors of a quantile are 9% of the width.
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.09 * (high - low))
 
 
@@ -170,7 +170,7 @@ def test_p_value_below_the_resolution_matches_a_two_way_analysis(by_row, by_seed
     apart = with_seeds(150, 6, by_row, by_seed) - base
     difference = 11 * math.sqrt(mean_squares(apart)[:2].sum())
     apart += difference - apart.mean()
-    # The variance of the resamples is known to about 2 %.
+    # The variance of the resamples is known to about 2%.
     assert compared(base + apart, base, seedless=[1]).p == pytest.approx(two_way_p(difference, apart), rel=0.1)
 
 
@@ -180,7 +180,7 @@ def test_p_value_below_the_resolution_agrees_with_a_t_test(t):
     expected = stats.ttest_rel(ours[0], theirs[0]).pvalue
     found = compared(ours, theirs)
     assert 0 < found.p < 2 * 10 / SAMPLES
-    # 4 standard errors of the resampled standard deviation are 3 % of t.
+    # 4 standard errors of the resampled standard deviation are 3% of t.
     low, high = (2 * stats.norm.sf(t * part) for part in (1.04, 0.96))
     assert low < expected < high
     assert low < found.p < high
@@ -374,7 +374,7 @@ def test_result_is_independent_of_the_other_tests():
     [(1, 1, 0), (3, 0, 1), (2, 0, 1), (3, 1, 0.3)],
 )
 def test_equal_systems_are_called_different_at_most_5_percent_of_the_time(seeds, by_row, by_seed):
-    """400 tests at the 5 % level; without Student's t, 3 seeds reach about 12 % and 2 seeds about 15 %."""
+    """400 tests at the 5% level; without Student's t, 3 seeds reach about 12% and 2 seeds about 15%."""
     generator = np.random.default_rng(11)
     count, rows = 400, 60
     values = (

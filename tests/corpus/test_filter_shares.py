@@ -23,9 +23,9 @@ def test_filter_that_drops_titles_of_one_language_is_reported():
 @pytest.mark.parametrize(
     "counts",
     [
-        {"en": (1632, 17), "es": (1632, 6)},  # 1 % and 0.4 %: close
-        {"de": (12, 1), "es": (12, 0)},  # 8 % and 0 % of twelve rows: chance
-        {"de": (500, 200), "es": (500, 160)},  # 40 % and 32 %: less than a factor of 2
+        {"en": (1632, 17), "es": (1632, 6)},  # 1% and 0.4%: close
+        {"de": (12, 1), "es": (12, 0)},  # 8% and 0% of twelve rows: chance
+        {"de": (500, 200), "es": (500, 160)},  # 40% and 32%: less than a factor of 2
         {"de": (500, 40)},
         {"de": (500, 40), "es": (0, 0)},
         {"de": (1, 1), "es": (500, 0)},  # a single row
@@ -50,7 +50,7 @@ def test_shares_refer_to_the_rows_left_by_earlier_filters():
 
 
 def test_splits_are_counted_together():
-    counts = report(de=(36, 3), es=(36, 0)).splits["train"]  # 8 % and 0 %, but too few rows in a single split
+    counts = report(de=(36, 3), es=(36, 0)).splits["train"]  # 8% and 0%, but too few rows in a single split
     assert list(uneven_filters(CorpusReport(splits={"train": counts}))) == []
     lines = list(uneven_filters(CorpusReport(splits={"train": counts, "validation": counts, "test": counts})))
     assert lines == ["filter.long_titles drops 8% of the rows in de, but 0% of those in es"]

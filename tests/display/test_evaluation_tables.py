@@ -30,9 +30,9 @@ def differences(profile="", **parts):
 def test_difference_is_better_or_worse_only_if_its_interval_excludes_0():
     metrics = differences(all=(3.4, 2.1, 4.7, 100), en=(0.5, -0.81, 1.934, 77.2), es=(-12.6, -13.8, -11.4, 0))
     assert list(verdicts(metrics, rows(en=50, es=10, de=0), "lead-3")) == [
-        "all: ROUGE-L is 3.40 above lead-3 (95 % interval 2.10 to 4.70): better",
-        "en: ROUGE-L is not distinguishable from lead-3's (95 % interval -0.81 to 1.93, which includes 0)",
-        "es: ROUGE-L is 12.60 below lead-3 (95 % interval -13.80 to -11.40): worse",
+        "all: ROUGE-L is 3.40 above lead-3 (95% interval 2.10 to 4.70): better",
+        "en: ROUGE-L is not distinguishable from lead-3's (95% interval -0.81 to 1.93, which includes 0)",
+        "es: ROUGE-L is 12.60 below lead-3 (95% interval -13.80 to -11.40): worse",
     ]
 
 
@@ -65,7 +65,7 @@ def test_single_row_uses_the_singular():
 def test_verdicts_and_differences_follow_the_profile():
     metrics = differences(all=(0, 0, 0, 0)) | differences("unicode/", all=(3.4, 2.1, 4.7, 100))
     assert list(verdicts(metrics, rows("unicode", ar=50), "lead-3")) == [
-        "all: ROUGE-L is 3.40 above lead-3 (95 % interval 2.10 to 4.70): better"
+        "all: ROUGE-L is 3.40 above lead-3 (95% interval 2.10 to 4.70): better"
     ]
     assert shown(difference_table(metrics, rows("unicode", ar=50))).count("+3.4") == 3
 
@@ -93,4 +93,4 @@ def test_differences_fit_the_screen_with_as_many_intervals_as_possible(width):
     assert max(map(len, out.splitlines())) <= width
     assert out.count("-17.6") == 9
     assert out.count("-18.9 to -16.4") == {60: 0, 80: 3, 120: 9}[width]
-    assert re.search(r"^all +5,827 .* 0 %$", out, re.M)
+    assert re.search(r"^all +5,827 .* 0%$", out, re.M)

@@ -27,7 +27,7 @@ def test_interval_agrees_with_resampling_in_plain_python(values):
     for column, (lower, upper) in enumerate(zip(low, high, strict=True)):
         scores = values[:, column].tolist()
         means = [statistics.fmean(generator.choices(scores, k=len(scores))) for _ in range(4000)]
-        cuts = statistics.quantiles(means, n=40)  # 2.5 % steps
+        cuts = statistics.quantiles(means, n=40)  # 2.5% steps
         width = cuts[-1] - cuts[0]
         assert lower == pytest.approx(cuts[0], abs=0.05 * width)
         assert upper == pytest.approx(cuts[-1], abs=0.05 * width)
@@ -77,7 +77,7 @@ def test_coverage_matches_the_binomial_distribution():
         return low <= share * rows <= high
 
     exact = sum(p for ones, p in enumerate(probabilities(share)) if covers(ones))
-    assert 0.85 < exact < 0.94  # below the nominal 95 %
+    assert 0.85 < exact < 0.94  # below the nominal 95%
     coverage = 0.0
     for ones, probability in enumerate(probabilities(share)):
         low, high = interval((np.arange(rows) < ones).astype(float), samples=4000, seed=ones)
@@ -122,7 +122,7 @@ def test_four_rows_match_all_their_resamples():
     # Differences of 0.1, 0.2, -0.3 and 0.4; in tenths, so that a tie is exactly 0:
     sums = sorted(sum(rows) for rows in itertools.product((1, 2, -3, 4), repeat=4))
     assert (sums.count(0), sum(total > 0 for total in sums)) == (16, 191)
-    # 2.5 % of 256 is 6.4: the interval goes from the 7th smallest to the 7th largest mean.
+    # 2.5% of 256 is 6.4: the interval goes from the 7th smallest to the 7th largest mean.
     assert (sums[6], sums[-7]) == (-7, 13)
     ours, theirs = np.array([0.5, 0.5, 0.3, 0.9]), np.array([0.4, 0.3, 0.6, 0.5])
     low, high, better = paired(ours, theirs, samples=20_000, seed=3)

@@ -9,7 +9,7 @@ function importanceChart(importance, keys) {
   const names = shortKeys([...new Set([...keys, ...all.map(([key]) => key)])]);
   const draw = (width, shown) => {
     const letters = width >= 640 ? 40 : 16;
-    const items = shown.map(([key, share]) => ({ key, percent: 100 * share, text: `${fixed(100 * share, 0)} %` }));
+    const items = shown.map(([key, share]) => ({ key, percent: 100 * share, text: `${fixed(100 * share, 0)}%` }));
     const labels = new Map(shown.map(([key]) => [key, short(names.get(key), letters)]));
     const longest = Math.max(...Array.from(labels.values(), (label) => label.length));
     return drawn({

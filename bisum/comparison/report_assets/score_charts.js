@@ -57,7 +57,7 @@ function scoresChart(data, systems) {
     });
   };
   const baseline = valued.some((system) => system.is_baseline);
-  const note = `Dot: ${data.by ?? "value"}. Line: 95 % interval.${baseline ? " Dashed: baseline." : ""}`;
+  const note = `Dot: ${data.by ?? "value"}. Line: 95% interval.${baseline ? " Dashed: baseline." : ""}`;
   return growingChart("Scores with intervals", "systems", few, valued, draw, { note });
 }
 
@@ -261,6 +261,6 @@ function whereChart(data, where) {
     });
   };
   return chart("Differences by bucket", draw, {
-    note: "Dot: difference. Line: 95 % interval. If the interval contains 0, the systems are not distinguishable.",
+    note: "Dot: difference. Line: 95% interval. If the interval contains 0, the systems are not distinguishable.",
   });
 }

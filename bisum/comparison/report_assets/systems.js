@@ -107,7 +107,7 @@ function systemsTable(data, systems) {
     first,
     {
       name: data.by ?? "value",
-      title: [data.score?.description, "with its 95 % interval and the scores of the seeds"].filter(Boolean).join(", "),
+      title: [data.score?.description, "with its 95% interval and the scores of the seeds"].filter(Boolean).join(", "),
       numeric: true,
       descending: data.score?.higher_is_better !== false,
       value: (system) => system.value,
@@ -115,7 +115,7 @@ function systemsTable(data, systems) {
     },
     {
       name: "vs. best",
-      title: "Difference from the best, with its 95 % interval and Holm-adjusted p",
+      title: "Difference from the best, with its 95% interval and Holm-adjusted p",
       numeric: true,
       value: (system) => system.minus_best?.difference,
       cell: (system) => {
@@ -170,7 +170,7 @@ function pairsTable(data, group, systems) {
     { name: "second", value: (pair) => pair.second, cell: (pair) => named(pair.second) },
     {
       name: "difference",
-      title: "First minus second, with its 95 % interval",
+      title: "First minus second, with its 95% interval",
       numeric: true,
       descending: true,
       value: (pair) => pair.difference,
@@ -234,7 +234,7 @@ function whereTables(data, where, systems) {
       },
       {
         name: "difference",
-        title: "First minus second, with its 95 % interval",
+        title: "First minus second, with its 95% interval",
         numeric: true,
         cell: (bucket) => differenceCell(bucket, digits),
       },
