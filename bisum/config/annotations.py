@@ -72,8 +72,9 @@ def expected(annotation: Any, rejected: Any = ...) -> str:
     if origin is Annotated:
         bounds = [bound for constraint in arguments[1:] for bound in bounds_of(constraint)]
         texts = [text for text, accepts in bounds if _is_relevant(text, accepts, rejected)]
-        limits = re.sub(r"with at least (\d+) items and at most \1 items", r"with \1 items", " and ".join(texts))
-        return f"{expected(arguments[0])} {limits}".rstrip()
+        limits = re.sub(r"at least (\d+) items? and at most (\d+) items", r"\1 to \2 items", " and ".join(texts))
+        limits = re.sub(r"(\d+) to \1 items", r"\1 items", limits)
+        return f"{expected(arguments[0])} {f'({limits})' if limits.endswith(('item', 'items')) else limits}".rstrip()
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
@@ -141,7 +142,7 @@ def bounds_of(constraint: Any) -> list[tuple[str, Callable[[Any], bool]]]:
         case Filled():
             return [("that is not empty", lambda value: bool(value.strip()))]
         case annotated_types.MinLen(min_length=length):
-            return [(f"with at least {length} item{'s' * (length > 1)}", lambda value: len(value) >= length)]
+            return [(f"at least {length} item{'s' * (length > 1)}", lambda value: len(value) >= length)]
         case annotated_types.MaxLen(max_length=length):
             return [(f"at most {length} item{'s' * (length > 1)}", lambda value: len(value) <= length)]
     return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -175,8 +176,10 @@ def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:
     wanted = expected(annotation, value)
     if isinstance(value, float) and not math.isfinite(value):
         wanted = wanted.replace("a number", "a finite number")
+    if hint := advice(annotation):  # which has an example of this key
+        wanted = re.sub(r" such as \[\S+\]", "", wanted)
     is_unquoted = str in members(annotation) and isinstance(value, bool | int | float)
-    problems.add(key, f"expected {wanted}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}{advice(annotation)}")
+    problems.add(key, f"expected {wanted}, not {_shown(value)}{_QUOTE_IT if is_unquoted else ''}{hint}")
     return None
 
 

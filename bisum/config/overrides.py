@@ -141,7 +141,7 @@ def swept(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[lis
             values[key, len(values) if is_merged else -1] = [replace(override, input_line=None)]
             continue
         if not override.is_discrete_sweep():
-            raise UserError(f"{key}: '{typed(override)}' is an interval; list values, as in {key}=1,2,3")
+            raise UserError(f"{key}: an interval needs a search; add hparams_search=optuna, or list values")
         values[key, -1] = jobs = list(values_of(override))
         if not jobs:
             raise UserError(f"{override.key_or_group}: '{typed(override)}' matches no values")

@@ -56,11 +56,14 @@ class Files(Tables):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None and self.train is not None:
-            raise UserError("path: conflicts with train; set path (files of all rows) or train (files of train)")
+            raise UserError("path: conflicts with corpus.train; set path (files of all rows) or train (files of train)")
         if not self._names():
             raise UserError("path: no files given; set path (files of all rows), or train, validation and test")
-        if self.path is not None and (self.validation is not None or self.test is not None):
-            raise UserError("path: conflicts with validation and test; give the other files as corpus.train")
+        if self.path is not None and (
+            given := [name for name in ("validation", "test") if getattr(self, name) is not None]
+        ):
+            names = " and ".join(f"corpus.{name}" for name in given)
+            raise UserError(f"path: conflicts with {names}; give the other files as corpus.train")
         for key, patterns in self._names().items():
             if not patterns:
                 raise UserError(f"{key}: must name at least one file")
@@ -140,9 +143,10 @@ def _found(pattern: str, key: str, timeout: float) -> list[str]:
         if is_local and extension == ".arrow" and (saved := _saved_to_disk(path.parent)):
             raise UserError(f"{key}: {file} {saved}")
         if extension not in FORMATS:
+            problem = f"has the extension '{extension}'" if extension else "has no extension"
             raise UserError(
-                f"{key}: {file} has the extension '{extension}'; it must be one of {', '.join(FORMATS)}, optionally "
-                f"followed by one of {', '.join(COMPRESSIONS)}"
+                f"{key}: {file} {problem}; it must be one of {', '.join(FORMATS)}, optionally followed by one of "
+                f"{', '.join(COMPRESSIONS)}"
             )
     return files
 

@@ -40,7 +40,9 @@ class Passages(RowSettings):
 
     def __post_init__(self) -> None:
         if self.min_words > self.max_words:
-            raise UserError(f"min_words: {self.min_words} is above max_words, {self.max_words}")
+            raise UserError(
+                f"min_words: {self.min_words} is above max_words, {self.max_words}; lower it or raise max_words"
+            )
         defaults = {"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1}
         for name, value in defaults.items():
             if getattr(self.of, name) != value:

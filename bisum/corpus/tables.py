@@ -132,7 +132,9 @@ class Tables(RowSettings, ABC):
             if not table.num_rows and (split == "train" or not any(map(len, tables.values()))):
                 found = ", ".join(f"{code} ({number:,})" for code, number in counts.most_common(10))
                 same = dict.fromkeys(filter(None, (_code_in(counts, language) for language in languages)))
-                codes = [*same] or ([*counts] if len(counts) <= len(languages) else [])
+                codes = [*same] if _code_in(counts, language) else []
+                if not same and len(counts) <= len(languages):
+                    codes = [*counts]
                 hint = f"; use {_languages_argument(codes)}" if codes else ""
                 raise UserError(f"languages: {split} has no rows in '{language}', only in {found}{hint}")
         unused.update({code: number for code, number in counts.items() if code not in languages})
@@ -150,7 +152,8 @@ class Tables(RowSettings, ABC):
             splits[split] = train.filter((positions >= taken) & (positions < taken + shares[split]))
             taken += shares[split]
             if not splits[split].num_rows:
-                problem = f"{shares[split]} of {train.num_rows:,} rows leaves {split} empty"
+                rows = f"{train.num_rows:,} row{'s' * (train.num_rows != 1)}"
+                problem = f"{shares[split]} of {rows} leaves {split} empty"
                 raise UserError(f"corpus.{split}_share: {problem}; raise it, or set corpus.{split}")
         splits["train"] = train.filter(positions >= taken)
         sizes = ", ".join(f"{splits[split].num_rows:,} {split}" for split in SPLITS if split in splits)

@@ -35,7 +35,8 @@ def is_number(value: Any) -> bool:
 
 def or_null(kind: Kind) -> Kind:
     """Return the kind that also allows null."""
-    return kind._replace(fits=lambda value: value is None or kind.fits(value))
+    wider = kind.type and or_null(kind.type)
+    return Kind(f"{kind.description} or null", lambda value: value is None or kind.fits(value), wider)
 
 
 TEXT = Kind("text", lambda value: isinstance(value, str))
@@ -80,7 +81,7 @@ def read_object(path: Path, entries: Entries) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         if not text.strip("\0 \n"):
-            raise UserError(f"'{path}' is empty, possibly after a power failure; restore a backup, or start a new run")
+            raise UserError(f"'{path}' is empty, possibly after a power failure; restore a backup, or start again")
         values = json.loads(text)
     except FileNotFoundError:
         raise

@@ -118,7 +118,8 @@ def read_record(run: str | Path) -> dict[str, Any]:
     try:
         record = read_object(path, _ENTRIES)
     except FileNotFoundError as error:
-        raise UserError(f"'{run}' is not a run directory: it has no run.json") from error
+        cause = "not a run directory: it has no run.json" if Path(run).expanduser().is_dir() else "no such directory"
+        raise UserError(f"'{run}': {cause}") from error
     if record["job"] == "train" and record.get("status") == "finished" and (problem := wrong_entry(record, _FINISHED)):
         raise UserError(f"'{path}': {problem}; restore the original value")
     return record

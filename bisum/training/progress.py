@@ -89,7 +89,7 @@ def read_state(checkpoint: Path, fixed: dict[str, Any], steps_per_epoch: int) ->
         if key not in state["fixed"]:
             raise UserError(f"'{path}': '{key}' is missing from fixed")
         if (before := state["fixed"][key]) != value:
-            raise UserError(f"resume: {key} was {before} and cannot change to {value}; start a new run")
+            raise UserError(f"resume: {key} cannot change from {before} to {value}; start a new run")
     progress = Progress(**stored)
     if epoch_name(epoch_at(progress.step, steps_per_epoch)) != checkpoint.name:
         raise UserError(f"'{path}': progress.step must be the step of {checkpoint.name}, not {progress.step}")
@@ -124,7 +124,7 @@ def fixed_settings(config: Config, steps_per_epoch: int, best_metric: str) -> di
         "trainer.optimizer": config.trainer.optimizer,
         "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
         "corpus.language_temperature": config.corpus.language_temperature,
-        "steps an epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
+        "steps per epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
     }
 
 

@@ -82,14 +82,14 @@ class TransformersTrainer(Trainer):
         super().__post_init__()
         for name in self.arguments:
             if name in _SET_BY_BISUM:
-                raise UserError(f"arguments.{name} is set by {_SET_BY_BISUM[name]}")
+                raise UserError(f"arguments.{name}: set {_SET_BY_BISUM[name]} instead")
             if name.startswith(_INEFFECTIVE):
                 raise UserError(
-                    f"arguments.{name} has no effect: bisum's own keys set batches, optimizer, evaluation, "
+                    f"arguments.{name}: has no effect; bisum's own keys set batches, optimizer, evaluation, "
                     "checkpoints and records"
                 )
             if name.startswith(_DISTRIBUTED):
-                raise UserError(f"arguments.{name} distributes a run over processes; bisum runs in one process")
+                raise UserError(f"arguments.{name}: distributes a run over processes; bisum runs in one process")
             if name not in (known := training_argument_names()):
                 raise UserError(
                     f"arguments.{name}: Seq2SeqTrainingArguments has no such argument{nearest(name, known)}"

@@ -130,7 +130,7 @@ def test_help_shows_value_type_and_effect_of_each_key(call_bisum):
     [
         ("corpus.columns.document", "The text to summarize."),
         ("corpus.path", "Files of all rows"),
-        ("filter.length.min_document_words", "Fewest words in a kept document"),
+        ("filter.length.min_document_words", "Minimum length of a document"),
         ("metric.bertscore.layer", "metric.bertscore.layer="),
         ("trainer.arguments", "trainer.arguments={}"),
     ],

@@ -49,7 +49,7 @@ def test_options_are_zipped_with_keys():
         ),
         (
             ["seed=1,2", "sweep.zip=seed"],
-            "sweep.zip: expected a list of text such as [a,b], not 'seed'; write a list, such as "
+            "sweep.zip: expected a list of text, not 'seed'; write a list, such as "
             "sweep.zip=[model,trainer.learning_rate]",
         ),
         (["seed=1,2", "sweep.parallel=0"], "sweep.parallel: expected auto or a whole number >= 1, not 0"),
@@ -60,7 +60,7 @@ def test_options_are_zipped_with_keys():
         ),
         (
             ['sweep.jobs=[["seed=1"],[]]'],
-            "sweep.jobs[1]: expected a list of text such as [a,b] with at least 1 item, not []",
+            "sweep.jobs[1]: expected a list of text such as [a,b] (at least 1 item), not []",
         ),
     ],
 )

@@ -359,8 +359,8 @@ def test_only_the_missing_split_is_taken_from_train(files):
     ("changes", "message"),
     [
         ({"path": None}, "path: no files given; set path (files of all rows), or train, validation and test"),
-        ({"path": "x", "train": "y"}, "path: conflicts with train; set path (files of all rows) or train"),
-        ({"path": "x", "test": "y"}, "path: conflicts with validation and test; give the other files as corpus.train"),
+        ({"path": "x", "train": "y"}, "path: conflicts with corpus.train; set path (files of all rows) or train"),
+        ({"path": "x", "test": "y"}, "path: conflicts with corpus.test; give the other files as corpus.train"),
         ({"path": []}, "path: must name at least one file"),
         (
             {"train": "{language}.csv", "test": "t.csv"},

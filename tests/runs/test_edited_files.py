@@ -97,7 +97,7 @@ def test_record_damaged_by_a_power_failure_is_refused(contents, run, call_bisum,
     line = one_line(call_bisum("resume=run"))
     assert "run/run.json' " in line
     if not contents.strip(b"\0\n"):
-        assert "restore a backup, or start a new run" in line
+        assert "restore a backup, or start again" in line
 
 
 @pytest.mark.parametrize("line", [{"step": "x"}, {"step": -1}, {"step": None}, {"step": 1.5}, {"epoch": 1}, [1], 5])

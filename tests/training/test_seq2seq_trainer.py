@@ -13,9 +13,9 @@ ARGUMENTS = ["trainer=seq2seq_trainer", "tracker=none", "corpus=files", "corpus.
         ("full_determinism=7", "full_determinism: expected true or false, not 7"),
         ("tf32=maybe", "tf32: expected true, false or null, not 'maybe'"),
         ("tf32=true", " --tf32 requires Ampere or a newer GPU arch"),
-        ("fsdp=full_shard", "fsdp distributes a run over processes; bisum runs in one process"),
-        ("deepspeed=absent.json", "deepspeed distributes a run over processes; bisum runs in one process"),
-        ("accelerator_config={split_batches:true}", "accelerator_config has no effect"),
+        ("fsdp=full_shard", "fsdp: distributes a run over processes; bisum runs in one process"),
+        ("deepspeed=absent.json", "deepspeed: distributes a run over processes; bisum runs in one process"),
+        ("accelerator_config={split_batches:true}", "accelerator_config: has no effect"),
     ],
 )
 def test_invalid_trainer_argument_is_refused_before_the_corpus_is_read(override, expected, call_bisum):

@@ -90,7 +90,7 @@ def test_links_and_dots_cannot_leave_an_allowed_directory(write_script, monkeypa
 def test_allowed_directory_does_not_allow_hub_names(monkeypatch, tmp_path, compute):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BISUM_ALLOW_TARGETS", f".,{tmp_path}")
-    with pytest.raises(UserError, match="'bleu' runs foreign code"):
+    with pytest.raises(UserError, match="'bleu' runs third-party code"):
         compute("bleu")
 
 
