@@ -48,7 +48,7 @@ class Running:
     began: float
     """Start in seconds of the monotonic clock, like all times below; the clock of a file system can differ."""
     before: tuple[int, ...]
-    """Version of the `run.json` of an earlier try, to tell it from that of this one."""
+    """Version of an earlier try's `run.json`, which distinguishes it from the current one."""
     moved: float
     """Time of its last progress."""
     progress: tuple[int, ...] = ()

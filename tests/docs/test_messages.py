@@ -15,7 +15,7 @@ OPEN_NODES = ("trainer.arguments.", "corpus.configurations.", "hydra.callbacks."
 
 @cache
 def messages() -> str:
-    """Return every text in bisum's code, a line each; a tab stands for a value."""
+    """Return every text in bisum's code, one per line; a tab stands for a value."""
     texts = []
     for file in (ROOT / "bisum").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
