@@ -229,8 +229,10 @@ def _target(interface: type, node: Any, key: str, problems: Problems) -> Any:
         group, _, name = key.partition(".")
         listed = f"; add it by name: {group}=[...,{name}]"
         hint = listed if group in LIST_GROUPS else f"; choose a {group} that has one"
-        hint = hint if name and isinstance(node, Mapping) else ""
-        problems.add(key, f"missing _target_, the class to configure{hint}")
+        missing = f"missing _target_, the class to configure{hint if name else ''}"
+        problems.add(
+            key, missing if isinstance(node, Mapping) else f"expected a mapping with _target_, not {_shown(node)}"
+        )
         return None
     path = str(node["_target_"])
     if refused := refusal(path, ["bisum", *allowed_targets()]):

@@ -105,7 +105,7 @@ def wrong_entry(values: Mapping[str, Any], entries: Entries) -> str | None:
             else:
                 keys = [name] if name in node or not entry.endswith("?") else []
             for key in keys:
-                if problem := kind.problem(node.get(key, ...)):  # no JSON value equals ...
+                if problem := kind.problem(node[key]) if key in node else "is missing":
                     return f"{printable('.'.join([*at, key]))} {problem}"
     return None
 

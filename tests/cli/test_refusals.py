@@ -57,7 +57,7 @@ BAD_LINES = [
     ("languages={en:1}", "languages: expected a list"),
     ("languages=[]", "languages", "a list", "at least 1"),
     ("languages=[en,int(1)]", "languages[1]: expected text, not 1; quote it"),
-    ("model.family=mt5", "model.family: missing _target_"),
+    ("model.family=mt5", "model.family: expected a mapping with _target_, not 'mt5'"),
     ("cache_dir=null", "cache_dir: expected text, not null"),
     # Values out of range, and unknown choices.
     ("trainer.epochs=0", "trainer.epochs: expected a whole number >= 1, not 0"),

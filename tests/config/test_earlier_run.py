@@ -306,19 +306,19 @@ def test_invalid_arguments_from_python_are_refused_in_one_line(arguments, messag
 @pytest.mark.parametrize(
     ("entry", "value", "message"),
     [
-        ("config", {}, "config.model must be an object"),
+        ("config", {}, "config.model is missing"),
         ("config.model", None, "config.model must be an object"),
         ("config.model", "mt5", "config.model must be an object"),
-        ("config.model", {"max_summary_tokens": 9}, "config.model.max_document_tokens must be a whole number"),
-        ("config.model", {"max_document_tokens": 9}, "config.model.max_summary_tokens must be a whole number"),
+        ("config.model", {"max_summary_tokens": 9}, "config.model.max_document_tokens is missing"),
+        ("config.model", {"max_document_tokens": 9}, "config.model.max_summary_tokens is missing"),
         ("config.evaluation", None, "config.evaluation must be an object"),
         ("choices", None, "choices must be an object"),
         ("choices", ["tiny"], "choices must be an object"),
         ("test", "epoch-1", "test must be an object or null"),
         ("test", [], "test must be an object or null"),
-        ("test", {"test/rougeL": 1.0}, "test.checkpoint must be text"),
+        ("test", {"test/rougeL": 1.0}, "test.checkpoint is missing"),
         ("best", "epoch-1", "best must be an object or null"),
-        ("best", {"step": 1}, "best.epoch must be a number"),
+        ("best", {"step": 1}, "best.epoch is missing"),
         ("best", {"epoch": "1"}, "best.epoch must be a number"),
         ("seconds", "none", "seconds must be an object"),
     ],
@@ -425,7 +425,7 @@ def test_directory_without_a_valid_record_is_reported(tmp_path, content, message
 
 
 def test_missing_run_directory_is_reported(tmp_path):
-    with pytest.raises(UserError, match="not a run directory|no such directory"):
+    with pytest.raises(UserError, match=r"no such directory"):
         read_record(str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"not a run directory|no such directory|cannot be read|is a file"):
         read_record(__file__)

@@ -96,7 +96,7 @@ def first(**entries):
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [
-        (lambda values: values.pop("jobs"), "jobs must be a list; restore the original value"),
+        (lambda values: values.pop("jobs"), "jobs is missing; restore the original value"),
         (lambda values: values.update(jobs=[]), "jobs must list at least one job"),
         (lambda values: values.update(jobs=[3]), "jobs[0] must be an object"),
         (lambda values: values.update(command="compare"), "bisum -m cannot run the command 'compare'"),
@@ -106,7 +106,7 @@ def first(**entries):
         (first(folder="/tmp/x"), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="1"), "each with its own folder"),
         (first(status="done"), "jobs[0]: status must be waiting, running, interrupted, finished, pruned or failed"),
-        (first(own={}), "jobs[0]: own.config must be an object"),
+        (first(own={}), "jobs[0]: own.config is missing"),
         (first(folder="."), "jobs[0]: folder must be a folder inside the sweep's directory"),
         (first(folder="1/x"), "each with its own folder"),
         (first(signature="x"), "its jobs and their signatures do not match (job 0 differs)"),
