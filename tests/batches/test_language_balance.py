@@ -104,7 +104,7 @@ def test_balanced_training_resumes_within_an_epoch(backend, trained, read, tmp_p
         if float(path.name.removeprefix("epoch-")) > 1.3:
             shutil.rmtree(path)
     refused = one_line(call_bisum(f"resume={directory}", "corpus.language_temperature=3", "log=quiet"))
-    assert "corpus.language_temperature was 2.0 and cannot change to 3.0" in refused
+    assert "corpus.language_temperature cannot change from 2.0 to 3.0" in refused
     done = call_bisum(f"resume={directory}")
     assert done.code == 0, done.err
     assert "continuing from epoch-1.25" in done.out

@@ -123,7 +123,7 @@ def test_default_corpus_is_the_sample():
         (["corpus.min_words=4"], "corpus.min_words: 4 is above max_words, 3"),
         (["corpus.min_words=0"], "corpus.min_words: expected a whole number >= 1, not 0"),
         (["corpus.of.pth=x"], "corpus.of.pth: no such key, did you mean 'path'?"),
-        (["corpus.of=null"], "corpus.of: missing _target_"),
+        (["corpus.of=null"], "corpus.of: expected a mapping with _target_, not null"),
         (["corpus@corpus.of=nope"], "corpus=nope: no such option"),
     ],
 )

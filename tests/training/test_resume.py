@@ -246,8 +246,8 @@ def test_changed_best_metric_is_refused(arguments, before, after, trained, tmp_p
     directory = shutil.copytree(trained(*first), tmp_path / "run")
     done = call_bisum(f"resume={directory}", *arguments, "trainer.max_steps=16")
     assert done.code == 2
-    assert done.err.startswith(f"bisum: resume: trainer.best_metric was {before}")
-    assert f" and cannot change to {after}" in done.err
+    assert done.err.startswith(f"bisum: resume: trainer.best_metric cannot change from {before}")
+    assert f" to {after}" in done.err
     assert done.err.count("\n") == 1
 
 
