@@ -31,7 +31,8 @@ def options_with(group: str, key: str) -> list[str]:
 
 def _inherited_keys(group: str, option: str) -> set[str]:
     values = defaults_of(f"{group}/{option}", resolve=False)
-    parents = [parent for parent in values.pop("defaults", []) if isinstance(parent, str) and parent != "_self_"]
+    listed = [parent for parent in values.pop("defaults", []) if isinstance(parent, str)]
+    parents = [parent for parent in listed if parent != "_self_" and "@" not in parent]  # @: another node's keys
     return {*values}.union(*(_inherited_keys(group, parent) for parent in parents))
 
 

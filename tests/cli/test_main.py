@@ -182,7 +182,17 @@ def test_help_accepts_an_option_name_without_its_group(call_bisum):
     assert auto.startswith("tracker=none: ")
 
 
-@pytest.mark.parametrize(("topic", "nearest"), [("trianer", "trainer"), ("trainer.epocs", "trainer.epochs")])
+@pytest.mark.parametrize(
+    ("topic", "nearest"),
+    [
+        ("trianer", "trainer"),
+        ("trainer.epocs", "trainer.epochs"),
+        ("corpus.pathh", "corpus"),
+        ("hparams_search.x", "hparams_search"),
+        ("experiment.x", "experiment"),
+        ("filter.x", "filter"),
+    ],
+)
 def test_help_on_an_unknown_topic_suggests_the_nearest(call_bisum, one_line, topic, nearest):
     assert f"'{topic}', did you mean '{nearest}'?" in one_line(call_bisum("--help", topic))
 
