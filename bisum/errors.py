@@ -93,6 +93,12 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+def either(choices: Iterable[str]) -> str:
+    """Join choices for a message: "a, b or c"."""
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" for the closest choice, or "" if none is close."""
     import difflib  # imported here, since only errors need it

@@ -9,7 +9,7 @@ from io import StringIO
 
 from bisum.comparison.breakdown import Where
 from bisum.comparison.excluded import listed, pruned_line
-from bisum.comparison.importance_tables import importance_explanations, percentage
+from bisum.comparison.importance_tables import importance_explanations
 from bisum.comparison.result import BEST, SAME, Comparison, Group, System
 from bisum.comparison.settings import brief
 from bisum.comparison.tables import DASH, explanations, heading, interval, mark, p_value, size, speed
@@ -30,7 +30,7 @@ def as_markdown(comparison: Comparison, found: Where | None) -> str:
         lines += [*_markdown_table(*_cells(comparison, group)), ""]
         lines += [*map(_md, explanations(comparison, group)), ""]
         if group.importance is not None:
-            rows = [[key, percentage(share)] for key, share in group.importance.shares.items()]
+            rows = [[key, f"{share:.0%}"] for key, share in group.importance.shares.items()]
             lines += [*_markdown_table(["setting", "importance"], rows), ""]
             lines += [*map(_md, importance_explanations(group.importance)), ""]
         if len(group.pairs) > 1:

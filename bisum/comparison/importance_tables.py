@@ -30,13 +30,8 @@ def _table(found: Importance) -> Table:
     table.add_column("", no_wrap=True)
     names = short_names([*found.shares])
     for key, share in found.shares.items():
-        table.add_row(names[key], percentage(share), "━" * round(_BAR * share))
+        table.add_row(names[key], f"{share:.0%}", "━" * round(_BAR * share))
     return table
-
-
-def percentage(share: float) -> str:
-    """Format a share for tables."""
-    return f"{share:.0%}"
 
 
 def importance_explanations(found: Importance) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import annotated_types
 
+from bisum.errors import either
 from bisum.interfaces.text import Filled
 
 MISSING = "???"
@@ -83,8 +84,7 @@ def expected(annotation: Any, rejected: Any = ...) -> str:
         return "a mapping of names to values"
     if len(options := alternatives(annotation)) > 1:
         null_last = sorted(options, key=lambda option: option is type(None))
-        *first, last = [text for option in null_last for text in _choices(option, rejected)]
-        return f"{', '.join(first)} or {last}"
+        return either(text for option in null_last for text in _choices(option, rejected))
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 

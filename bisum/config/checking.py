@@ -27,7 +27,7 @@ from bisum.config.annotations import (
     signature_hints,
 )
 from bisum.config.targets import allowed_targets, locate, refusal
-from bisum.errors import UserError, nearest, one_line, reason
+from bisum.errors import UserError, either, nearest, one_line, reason
 from bisum.interfaces.defaults import ConfDefault, options_with
 
 T = TypeVar("T")
@@ -98,8 +98,7 @@ def no_such_key(name: str, valid: Collection[str]) -> str:
 def _owners(group: str, name: Any) -> str:
     """Return the options of a group that have a key which the chosen one lacks, as the end of a message."""
     owners = [f"{group}={option}" for option in options_with(group, name)] if "." not in group else []
-    *first, last = owners or [""]
-    return f"; it belongs to {', '.join(first)}{' or ' * bool(first)}{last}" if owners else ""
+    return f"; it belongs to {either(owners)}" if owners else ""
 
 
 def listing(names: Collection[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bisum.errors import UserError
+from bisum.errors import UserError, either
 from bisum.printing import as_json
 from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, THREADS, WHOLE, Kind, or_null, read_object, wrong_entry
 
@@ -37,7 +37,7 @@ _FOLDER = Kind(
     ),
     TEXT,
 )
-_STATUS = Kind(", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}", lambda value: value in STATUSES, TEXT)
+_STATUS = Kind(either(STATUSES), lambda value: value in STATUSES, TEXT)
 _ENTRIES = {
     "command": TEXT,
     "arguments": _TEXTS,
