@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search")
+CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search", "hub")
 """Keys and whole nodes that do not affect results, in addition to the single keys in `_BELOW`."""
 _BELOW = {
     "corpus": ("timeout",),

@@ -13,6 +13,8 @@ MANIFEST = "manifest.json"
 STATE = "state.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
+UPLOADS = ".uploads"
+"""Folder in the run directory of the checkpoints that wait for their upload to the hub."""
 
 _NAME = re.compile(r"epoch-\d{1,12}(\.\d{1,12})?", re.ASCII)
 

@@ -90,6 +90,8 @@ _ENTRIES = {
     "evaluation.split": SPLIT,
     "evaluation.predictions": FILE_NAME,
     "evaluation.baseline": TEXT,
+    "hub?": or_null(OBJECT),
+    "hub.*": or_null(TEXT),
     "tracker?": or_null(OBJECT),
     "tracker.id?": IDENTIFIER,
     "tracker.*": or_null(TEXT),
