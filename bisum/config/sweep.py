@@ -106,8 +106,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     jobs: list[Job] = []
     repeated: list[tuple[list[str], int]] = []
     numbers: dict[str, int] = {}
-    folders: set[str] = set()
-    repositories: set[str | None] = set()
+    taken = _Taken()
     with progress("checking the jobs", len(listed)) as bar:
         for done, own in enumerate(listed, start=1):
             directory = jobs[0].composed.hydra.sweep.dir if jobs else None
@@ -117,21 +116,33 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             if runs_here and (first := numbers.setdefault(key, len(jobs))) < len(jobs):
                 repeated.append((job.arguments, first))
                 continue
-            if job.folder in folders:
-                raise UserError(_shared_folder(job.folder))
-            folders.add(job.folder)
-            if outer := next((str(path) for path in Path(job.folder).parents if str(path) in folders), None):
-                raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
-            if job.config.hub.push and job.config.hub.repo_id in repositories:
-                raise UserError(
-                    f"hub.repo_id: several jobs would upload to '{job.config.hub.repo_id}'; give each its own, such as "
-                    "'hub.repo_id=me/mt5-${hydra.job.num}', or upload the best run afterwards with bisum push"
-                )
-            repositories.add(job.config.hub.repo_id)
+            taken.add(job)
             jobs.append(job)
     composed.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     mask_composed(composed)
     return Sweep(composed, options, jobs, arguments, _repetitions(repeated, jobs))
+
+
+@dataclass
+class _Taken:
+    """The places to which the jobs of a sweep write."""
+
+    folders: set[str] = field(default_factory=set)
+    repositories: set[str | None] = field(default_factory=set)
+
+    def add(self, job: Job) -> None:
+        """Add the places of a job; raise `UserError` if another job writes there."""
+        if job.folder in self.folders:
+            raise UserError(_shared_folder(job.folder))
+        self.folders.add(job.folder)
+        if outer := next((str(path) for path in Path(job.folder).parents if str(path) in self.folders), None):
+            raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
+        if (hub := job.config.hub).push and hub.repo_id in self.repositories:
+            raise UserError(
+                f"hub.repo_id: several jobs would upload to '{hub.repo_id}'; give each its own, such as "
+                "'hub.repo_id=me/mt5-${hydra.job.num}', or upload the best run afterwards with bisum push"
+            )
+        self.repositories.add(hub.repo_id)
 
 
 def requested_search(

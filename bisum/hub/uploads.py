@@ -1,7 +1,7 @@
 """Uploads of a run's checkpoints while it trains, each by `bisum push` in a process of its own.
 
 A process shares neither random generators nor Python's lock with training, and can be killed if it hangs. The run goes
-on whatever happens to an upload: a failed one costs a warning, and the next one makes up for it.
+on whatever happens to an upload: a failed one costs a warning, and a later one makes up for it.
 """
 
 from __future__ import annotations
@@ -21,31 +21,39 @@ from bisum.errors import one_line
 from bisum.records.run import Run
 from bisum.runs.checkpoints import OPTIMIZER, UPLOADS
 
+_NICENESS = 10
+"""Priority of an upload's process, below that of training."""
+
 
 @dataclass(frozen=True)
-class _Result:
-    checkpoint: str
-    place: str
-    """The commit's page, or why the upload failed."""
-    is_uploaded: bool
+class _Outcome:
+    """The end of an upload."""
+
+    kept: Path
+    """The kept checkpoint."""
+    commit: str | None
+    """The page of the commit; None if the upload failed."""
+    problem: str
 
 
 class Uploads:
     """The uploads of one run, one at a time; without `hub.push`, it does nothing.
 
-    A checkpoint that waits is replaced by the next one, unless `hub.revisions` asks for each.
+    A checkpoint that waits for its upload is replaced by the next one, unless `hub.revisions` asks for all.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._options = run.config.hub
         self._repo_id = str(self._options.repo_id)
+        self._folder = run.directory / UPLOADS
+        self._count = 0
         self._waiting: deque[Path] = deque()
-        self._results: deque[_Result] = deque()
-        self._changed = Condition()
+        self._outcomes: deque[_Outcome] = deque()
+        self._failed: list[Path] = []
         self._process: subprocess.Popen[str] | None = None
         self._is_ending = False
-        self._count = 0
+        self._changed = Condition()
         self._thread = Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
@@ -62,10 +70,11 @@ class Uploads:
         try:
             repository = repository.created()
         except Unreachable as error:
-            screen.warn(f"hub: {error}; training goes on, and every evaluation tries to upload again")
+            screen.warn(f"hub: {error}; training goes on, and each evaluation tries to upload")
         self._repo_id = repository.name
-        self._run.update(hub={"repository": repository.name, "url": repository.url, "uploaded": None, "failed": None})
-        screen.note(f"uploading to {repository.url} after each evaluation")
+        self._run.update(hub={"repository": repository.name, "url": repository.url})
+        visibility = "private" if self._options.private else "public"
+        screen.note(f"hub: uploading to {repository.url} ({visibility}) after each evaluation")
         self._thread.start()
 
     def add(self, checkpoint: Path) -> None:
@@ -74,63 +83,67 @@ class Uploads:
             return
         self._report()
         self._count += 1
-        kept = _snapshot(self._run.directory, checkpoint, self._folder / str(self._count))
+        try:
+            kept = _keep(self._run.directory, checkpoint, self._folder / str(self._count))
+        except OSError as error:  # such as a full disk
+            self._run.screen.warn(f"hub: {checkpoint.name} not uploaded: {one_line(error)}")
+            return
         with self._changed:
-            while self._waiting and not self._options.revisions:
-                _delete(self._waiting.popleft())
-            self._waiting.append(kept)
+            replaced = [*self._failed, *self._waiting]
+            self._failed = []
+            self._waiting = deque([*replaced, kept] if self._options.revisions else [kept])
             self._changed.notify()
+        for path in [] if self._options.revisions else replaced:
+            _delete(path)
 
     def finish(self, checkpoint: Path) -> None:
         """Upload the best checkpoint with the final scores, and wait for it; Ctrl-C ends the wait."""
         if not self._options.push:
             return
         self.add(checkpoint)
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify()
         with self._run.screen.progress(f"uploading to {self._repo_id}"):
-            with self._changed:
-                self._is_ending = True
-                self._changed.notify()
-            while self._thread.is_alive():
+            while self._thread.is_alive() and self._run.interrupts.signal is None:
                 self._thread.join(0.2)  # a signal is handled between two waits
         self._report()
-        if failed := self._run.record["hub"]["failed"]:
-            self._run.screen.warn(f"hub: {checkpoint.name} is not uploaded: {failed}")
-            self._run.screen.warn(f"hub: finish with: bisum push {self._run.shown}")
 
     def close(self) -> None:
-        """End all uploads."""
-        if not self._options.push:
+        """End all uploads, and report what was not uploaded."""
+        if not self._thread.is_alive() and not self._failed:
             return
         with self._changed:
             self._is_ending = True
-            unfinished = bool(self._waiting) or self._process is not None
+            unfinished = [*self._failed, *self._waiting]
             self._waiting.clear()
-            self._changed.notify()
             if self._process is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
-        if self._thread.is_alive():
-            self._thread.join()
-        if unfinished:
-            self._run.screen.warn(f"hub: the newest checkpoint is not uploaded; finish with: bisum push {self._run.shown}")
+            self._changed.notify()
+        self._thread.join()
+        self._report()
+        if names := list(dict.fromkeys(path.name for path in (*unfinished, *self._failed))):
+            self._run.screen.warn(
+                f"hub: {', '.join(names)} not uploaded; training has not lost anything, and this uploads the best "
+                f"checkpoint: bisum push {self._run.shown}"
+            )
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    @property
-    def _folder(self) -> Path:
-        return self._run.directory / UPLOADS
-
     def _report(self) -> None:
-        """Record and show the results since the last call."""
-        while self._results:
-            result = self._results.popleft()
-            recorded = self._run.record["hub"]
-            if result.is_uploaded:
-                self._run.update(hub={**recorded, "uploaded": result.checkpoint, "commit": result.place, "failed": None})
-                self._run.screen.note(f"uploaded {result.checkpoint}: {result.place}")
+        """Record and show the outcomes since the last call."""
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            name = outcome.kept.name
+            if outcome.commit is not None:
+                entries = {"uploaded": name, "commit": outcome.commit, "problem": None}
+                self._run.screen.note(f"hub: uploaded {name}: {outcome.commit}")
+                _delete(outcome.kept)
             else:
-                self._run.update(hub={**recorded, "failed": result.place})
-                if not self._is_ending:
-                    self._run.screen.warn(f"hub: {result.checkpoint} is not uploaded: {result.place}")
+                entries = {"problem": outcome.problem}
+                self._run.screen.warn(f"hub: {name} not uploaded: {outcome.problem}")
+                self._failed.append(outcome.kept)
+            self._run.update(hub={**self._run.record["hub"], **entries})
 
     def _work(self) -> None:
         """Upload what waits, until the end."""
@@ -140,23 +153,25 @@ class Uploads:
                 if not self._waiting:
                     return
                 kept = self._waiting.popleft()
-                self._process = self._start(kept)
-            out, errors = self._process.communicate()
-            is_uploaded = self._process.returncode == 0
-            last = next(reversed((out if is_uploaded else errors).splitlines()), "")
-            place = last.rpartition(" ")[2] if is_uploaded else one_line(last.removeprefix("bisum: "))
+                try:
+                    process = self._process = self._start(kept)
+                except OSError as error:
+                    self._outcomes.append(_Outcome(kept, None, one_line(error)))
+                    continue
+            out, errors = process.communicate()
             with self._changed:
                 self._process = None
-            self._results.append(_Result(kept.name, place, is_uploaded))
-            _delete(kept)
+            last = next(reversed((errors if process.returncode else out).splitlines()), "")
+            problem = one_line(last.removeprefix("bisum: ")) or f"the process ended with code {process.returncode}"
+            self._outcomes.append(_Outcome(kept, None if process.returncode else last.rpartition(" ")[2], problem))
 
-    def _start(self, checkpoint: Path) -> subprocess.Popen[str]:
-        settings = {"repo_id": self._repo_id, "license": self._options.license or "null"}
-        flags = {"private": self._options.private, "revisions": self._options.revisions}
-        settings |= {name: str(value).lower() for name, value in flags.items()}
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "bisum", "push", str(checkpoint)]
-            + [f"hub.{name}={value}" for name, value in settings.items()],
+    def _start(self, kept: Path) -> subprocess.Popen[str]:
+        options = self._options
+        settings = {"repo_id": self._repo_id, "license": options.license, "private": options.private}
+        shown = {name: "null" if value is None else str(value) for name, value in settings.items()}
+        shown |= {name: str(getattr(options, name)).lower() for name in ("private", "revisions")}
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bisum", "push", str(kept), *(f"hub.{key}={shown[key]}" for key in shown)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -165,12 +180,15 @@ class Uploads:
             errors="replace",
             start_new_session=True,  # Ctrl-C must reach only the run, which ends its uploads
         )
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        return process
 
 
-def _snapshot(run: Path, checkpoint: Path, folder: Path) -> Path:
-    """Keep a run's record and a checkpoint in a folder, as they are; return the checkpoint there.
+def _keep(run: Path, checkpoint: Path, folder: Path) -> Path:
+    """Keep a run's record and one checkpoint in a folder, as they are, and return the checkpoint there.
 
-    Its files are linked, which takes no time, and stay when the run deletes the checkpoint.
+    Its files are linked, which takes no time, and remain when the run deletes the checkpoint.
     """
     kept = folder / "checkpoints" / checkpoint.name
     kept.mkdir(parents=True)
@@ -190,5 +208,5 @@ def _link(file: Path, name: Path) -> None:
 
 
 def _delete(kept: Path) -> None:
-    """Delete the folder of `_snapshot`."""
+    """Delete the folder of a kept checkpoint."""
     shutil.rmtree(kept.parents[1], ignore_errors=True)
