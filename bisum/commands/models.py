@@ -20,9 +20,11 @@ from bisum.evaluation.generation import set_decoding
 from bisum.hardware.devices import Device, find_device
 from bisum.hardware.threads import settle_threads
 from bisum.hardware.xla import place
+from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, check_model, load
 from bisum.records.run import Run
+from bisum.runs.checkpoints import is_adapter
 
 _MAX_UNKNOWN_SHARE = 0.5
 """Share of documents with unknown tokens above which a model does not support a language."""
@@ -50,18 +52,28 @@ def build_device(config: Config, run: Run) -> Device:
 def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> None:
     """Check the model, or the `checkpoint` that a run continues from, before rows are read."""
     with run.stage("model"):
-        check_model(_options(config, checkpoint), device.precision)
+        options, adapter = _options(config, checkpoint), _adapter(config, checkpoint)
+        check_model(options, device.precision, device=device.torch_device, adapter=adapter)
 
 
 def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:
     """Load the configured model, or the `checkpoint` that a run continues from."""
     with run.stage("model"):
-        loaded = load(_options(config, checkpoint), config.seed, device.precision, run.screen.progress)
+        loaded = load(
+            _options(config, checkpoint),
+            config.seed,
+            device.precision,
+            run.screen.progress,
+            device=device.torch_device,
+            adapter=_adapter(config, checkpoint),
+        )
         place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
     run.update(parameters=loaded.parameters)
     choices = run.record["choices"]
     trains = config.provenance.command == "train"
+    if trains:
+        run.update(trained_parameters=loaded.trained_parameters)
     narrate_model(
         run.screen,
         loaded,
@@ -71,6 +83,8 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
         trainer=choices.get("trainer", type(config.trainer).__name__) if trains else None,
         seed=config.seed,
     )
+    if loaded.base is not None and (problem := loaded.base.doubt):
+        run.screen.note(problem)
     if run.resumed:
         narrate_continuation(run.screen, checkpoint)
     return loaded
@@ -78,6 +92,13 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
 
 def _options(config: Config, checkpoint: Path | None) -> ModelOptions:
     return replace(config.model, checkpoint=str(checkpoint), revision=None) if checkpoint else config.model
+
+
+def _adapter(config: Config, checkpoint: Path | None) -> Adapter | None:
+    """Return the adapter to attach to the model; a checkpoint that is an adapter already contains it."""
+    if config.provenance.command != "train" or (checkpoint is not None and is_adapter(checkpoint)):
+        return None
+    return config.adapter
 
 
 def build_splits(

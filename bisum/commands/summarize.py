@@ -69,6 +69,8 @@ def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
             summarizer.device.name,
             summarizer.device.precision,
         )
+        if (base := summarizer.loaded.base) is not None and base.doubt:
+            complain(base.doubt)
         logger.debug("loaded in %.1f s", time.perf_counter() - began)
         if config.language and summarizer.loaded.family.needs_language and config.selects_rows:
             complain("language: ignored; each row of the corpus has its own")

@@ -38,7 +38,7 @@ from bisum.config.yaml_booleans import original_words
 from bisum.errors import UserError, reason, without_secrets
 from bisum.interfaces.defaults import conf_directory
 
-_REQUIRED_GROUPS = ("corpus", "model", "trainer", "hardware", "tracker")
+_REQUIRED_GROUPS = ("corpus", "model", "adapter", "trainer", "hardware", "tracker")
 
 
 class Composer:

@@ -29,6 +29,8 @@ from bisum.runs.sweep import RECORD
 _NOT_INHERITED = ("log", "resume", "sweep", "search", "debug")
 _MODEL_KEYS = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys needed to summarize texts; a run's other keys can refer to missing files or classes."""
+_EXPERIMENT = (*OPTIONAL_GROUPS, "model", "adapter", "seed")
+"""Keys, with all keys below them, that cannot change on resume, unless they do not affect results."""
 _ROW_KEYS = ("split", "rows", "ids")
 
 
@@ -112,7 +114,9 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
         raise UserError(f"resume: '{run}' is a {job} run, not a training run")
     for override in overrides:
         key = override.key_or_group
-        changes_experiment = key.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "seed") and changes_number(key)
+        changes_experiment = key.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "adapter", "seed") and changes_number(
+            key
+        )
         if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
             raise UserError(f"'{typed(override)}': changes the experiment; start a new run without resume")
 

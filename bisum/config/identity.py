@@ -9,9 +9,11 @@ from typing import Any
 CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search", "hub")
 """Keys and whole nodes that do not affect results, in addition to the single keys in `_BELOW`."""
 _BELOW = {
+    "adapter": ("merge",),
     "corpus": ("timeout",),
     "debug": ("profile", "profile_steps"),
     "hardware": ("data_loader_workers", "pin_memory"),
+    "model": ("base",),
 }
 
 

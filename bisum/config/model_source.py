@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError
-from bisum.runs.checkpoints import OPTIMIZER, STATE, checkpoints_in, damage, epoch_name
+from bisum.runs.checkpoints import OPTIMIZER, STATE, checkpoints_in, damage, epoch_name, is_adapter
 from bisum.runs.record import read_record
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -38,7 +38,7 @@ def model_of(run: str) -> tuple[str, Path | None]:
     whole = path.resolve().parents
     if len(whole) > 1 and whole[0].name == "checkpoints" and (whole[1] / "run.json").exists():
         return _sound(path), whole[1]
-    if not (path / "config.json").exists():
+    if not (path / "config.json").exists() and not is_adapter(path):
         sweep = next(path.glob("*/run.json"), None)
         hint = f"; it contains the runs of a sweep, such as {sweep.parent}" if sweep else ""
         raise UserError(f"run: '{run}' has neither run.json (a run) nor config.json (a checkpoint){hint}")

@@ -60,6 +60,9 @@ class ModelOptions:
     """Local directory, hub name or `pkg://PACKAGE` of a pretrained model; null: random weights from `architecture`."""
     revision: Name | None
     """Commit of the hub repository, which fixes the weights; null: the newest."""
+    base: Name | None
+    """Place of the base if `checkpoint` is an adapter: local directory, hub name or `pkg://PACKAGE`, with the weights
+    of the original; null: the recorded one."""
     pickled_weights: bool
     """Whether to allow weights in `pytorch_model.bin`, read by torch's safe loader, which runs no code."""
     architecture: Architecture | None
@@ -76,15 +79,18 @@ class ModelOptions:
     """Maximum length of a summary in tokens, including the end-of-sequence token, in training and generation."""
 
     def __post_init__(self) -> None:
-        if "://" in (self.checkpoint or "") and not str(self.checkpoint).startswith("pkg://"):
-            raise UserError(
-                f"checkpoint: '{without_secrets(str(self.checkpoint))}' is a URL; give a directory, a hub name such as "
-                "google/mt5-small, or pkg://PACKAGE"
-            )
+        for name, place in (("checkpoint", self.checkpoint), ("base", self.base)):
+            if "://" in (place or "") and not str(place).startswith("pkg://"):
+                raise UserError(
+                    f"{name}: '{without_secrets(str(place))}' is a URL; give a directory, a hub name such as "
+                    "google/mt5-small, or pkg://PACKAGE"
+                )
         if self.checkpoint is None and self.architecture is None:
             raise UserError("needs a checkpoint (directory or hub name) or an architecture (random weights)")
         if self.checkpoint is None and self.revision is not None:
             raise UserError("revision: needs a checkpoint, the hub repository it belongs to")
+        if self.checkpoint is None and self.base is not None:
+            raise UserError("base: needs a checkpoint, the adapter that it belongs to")
         for name, text in (("prefix", self.prefix), ("suffix", self.suffix)):
             if "\\n" in (text or ""):
                 raise UserError(f"{name}: contains \\n, not a line break; in bash, write $'model.{name}=\"...\\n\"'")

@@ -30,6 +30,7 @@ from bisum.config.options import (
 from bisum.config.provenance import Provenance
 from bisum.config.recording import Recorded, record_of
 from bisum.errors import UserError, nearest
+from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.language import Language
 from bisum.interfaces.metric import Metric
@@ -64,6 +65,8 @@ class Config:
     """Metrics in addition to ROUGE."""
     model: ModelOptions
     """Model to fine-tune."""
+    adapter: Adapter
+    """Weights that training changes: all, or small ones added to a frozen model."""
     trainer: Trainer
     """Training backend and its settings."""
     generation: GenerationOptions
@@ -107,6 +110,12 @@ class Config:
         if self.generation.min_tokens >= self.model.max_summary_tokens:
             limit = self.model.max_summary_tokens
             raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")
+        if self.model.checkpoint is None and self.adapter.needs_checkpoint:
+            kind = type(self.adapter).__name__
+            raise UserError(
+                f"adapter: {kind} needs a trained model, and this one has random weights; choose one, such as "
+                "model=starter, or use adapter=none"
+            )
         self._check_scores()
         self._check_best_metric()
 

@@ -35,6 +35,10 @@ def narrate_model(
         f"{place}, {device.precision}, seed {seed}"
     )
     screen.print(line)
+    if trainer and loaded.trained_parameters < loaded.parameters:
+        trained, total = f"{loaded.trained_parameters / 1e6:.2g} M", f"{loaded.parameters / 1e6:.1f} M"
+        what = loaded.adapter or "frozen weights"
+        screen.print(f"{what}: {trained} of {total} parameters trained")
 
 
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:

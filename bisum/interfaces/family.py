@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bisum.errors import UserError, reason
 
@@ -27,6 +27,10 @@ class Family(ABC):
     """Whether documents are padded on the left, as models that continue a text require."""
     forced_tokens: ClassVar[int] = 0
     """Number of labels before a summary, which `generate` forces; summary lengths do not include them."""
+
+    adapter_targets: ClassVar[tuple[str, ...] | Literal["all-linear"]] = "all-linear"
+    """Linear layers that LoRA adapts by default: their names, those that a model lacks included, or all but the output
+    layer."""
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
         """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 class EncoderDecoder(Family):
     """Encoder-decoder models with one source and one target text, such as BART (Lewis et al. 2020)."""
 
+    adapter_targets: ClassVar[tuple[str, ...] | Literal["all-linear"]] = (
+        *("q_proj", "k_proj", "v_proj", "out_proj"),
+        *("fc1", "fc2"),
+    )
     start_tokens: ClassVar[int] = 1
     """Number of decoder tokens before the first generated one, which can be a forced one."""
 
@@ -132,6 +136,17 @@ class EncoderDecoder(Family):
 @dataclass(frozen=True, kw_only=True)
 class T5(EncoderDecoder):
     """T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and related models."""
+
+    adapter_targets: ClassVar[tuple[str, ...] | Literal["all-linear"]] = (
+        "q",
+        "k",
+        "v",
+        "o",
+        "wi",
+        "wi_0",
+        "wi_1",
+        "wo",
+    )
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model; a separate head, as in mT5 and T5 v1.1, stays separate.

@@ -21,6 +21,7 @@ READER_FILES = (
     *("*token*", "*.model", "vocab.*", "merges.txt"),
 )
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "base.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 
 
@@ -34,6 +35,8 @@ def fetch(
 ) -> Path:
     """Return the local folder of a model's files, optionally with weights (pickled only if no others exist).
 
+    The files of an adapter are small, so they always include its weights.
+
     `further` are names or patterns of additional files.
 
     A cached commit needs no network if `revision` pins it. Otherwise one request, without retries, queries the
@@ -42,8 +45,8 @@ def fetch(
     Raises:
         OSError: the hub lacks the model or revision, or is unreachable; the message of `huggingface_hub` states which.
     """
-    patterns = [*READER_FILES, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ()), *further]
-    one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ())]
+    patterns = [*READER_FILES, *ADAPTER, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ()), *further]
+    one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ()), ADAPTER[1]]
 
     def cached() -> Path | None:
         """Return the folder in the cache, unless another program downloaded only some of the files."""
@@ -64,8 +67,8 @@ def fetch(
             return folder
         raise LocalEntryNotFoundError(reason(error)) from error
     files = {file.rfilename: file.size or 0 for file in found.siblings or []}
-    if any(fnmatch(file, pattern) for file in files for pattern in SAFETENSORS):
-        patterns = [pattern for pattern in patterns if pattern not in PICKLES]
+    if any(fnmatch(file, pattern) for file in files for pattern in SAFETENSORS):  # an adapter beside them is unused
+        patterns = [pattern for pattern in patterns if pattern not in (*PICKLES, *ADAPTER)]
     return _download(name, str(found.sha), patterns, files, progress)
 
 

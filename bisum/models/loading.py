@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from bisum.config.model_source import located
 from bisum.config.options import ModelOptions
-from bisum.errors import UserError, one_line
+from bisum.errors import UserError
+from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
+from bisum.models.adapter_files import write_adapter
+from bisum.models.base import Base, Quantization, base_of
 from bisum.models.families import family_of
-from bisum.models.fitting import check_config, check_token_ids, check_tokenizer
-from bisum.models.hub import fetch
+from bisum.models.fitting import check_token_ids, check_tokenizer
+from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
+from bisum.models.quantization import check_quantization, quantized
+from bisum.models.source import Source, find_source, reading
 from bisum.models.weights import find_non_finite
 
-T = TypeVar("T")
-
-_EXPLANATIONS = {
-    "Expected Union[Tuple[str": "its tokenizer lacks a token that it adds to texts, such as its eos_token",
-    "`tiktoken` is required": "its tokenizer file is damaged or of an unknown kind",
-    "Weights only load failed": "its pickled weights are damaged or contain more than weights",
-}
-"""Explanations of library errors whose messages contain the key and misleading advice."""
-TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
-
-
-class NotOnHub(UserError):
-    """A model that is not a local directory could not be loaded from the hub: a wrong name, or no network."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -43,53 +37,110 @@ class LoadedModel(TextReader):
     """A model and the reader of its texts."""
 
     model: PreTrainedModel
+    base: Base | None = None
+    """The base of the model's LoRA layers, if it has any."""
 
     @property
     def parameters(self) -> int:
-        """Number of trainable weights."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        """Number of weights, including frozen ones."""
+        return int(self.model.num_parameters())
+
+    @property
+    def trained_parameters(self) -> int:
+        """Number of weights that training changes."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    @property
+    def adapter(self) -> str | None:
+        """A description of the model's LoRA layers, such as `LoRA rank 16 on q, v`; None if it has none."""
+        if self.base is None:
+            return None
+        storage = ", 4-bit base" if self.base.quantize else ""
+        return f"{describe_lora(self.model)}{storage}"
 
     @cached_property
     def suppressed_tokens(self) -> list[int]:
         """Ids of the tokens that a summary must not contain; cached, since a large vocabulary takes almost a second."""
         return self.family.suppressed_tokens(self.tokenizer, self.model.config.vocab_size)
 
+    def stored_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights that `save` writes, by name: all, or those of the LoRA layers."""
+        return self.model.state_dict(keep_vars=True) if self.base is None else lora_weights(self.model)
+
     def save(self, directory: Path) -> None:
         """Write safetensors, configuration and tokenizer to a directory that `from_pretrained` can read."""
-        state = self.model.state_dict(keep_vars=True)
-        on_cpu = {id(tensor): tensor.detach().cpu() for tensor in state.values()}  # shared weights stay shared
-        state = {name: on_cpu[id(tensor)] for name, tensor in state.items()}
-        self.model.save_pretrained(directory, state_dict=state, max_shard_size="1TB")
+        if self.base is None:
+            state = self.stored_weights()
+            on_cpu = {id(tensor): tensor.detach().cpu() for tensor in state.values()}  # shared weights stay shared
+            state = {name: on_cpu[id(tensor)] for name, tensor in state.items()}
+            self.model.save_pretrained(directory, state_dict=state, max_shard_size="1TB")
+        else:
+            write_adapter(self.model, directory, self.base)
+            config = copy.deepcopy(self.model.config)
+            config.__dict__.pop("quantization_config", None)  # the quantization is in base.json
+            config.save_pretrained(directory)
+            self.model.generation_config.save_pretrained(directory)
         self.tokenizer.save_pretrained(directory)
 
 
-def load(options: ModelOptions, seed: int, precision: str, progress: ShowProgress | None = None) -> LoadedModel:
+def load(
+    options: ModelOptions,
+    seed: int,
+    precision: str,
+    progress: ShowProgress | None = None,
+    *,
+    device: torch.device = _CPU,
+    adapter: Adapter | None = None,
+    dequantize: bool = False,
+) -> LoadedModel:
     """Return the model that `options` name, with float32 weights on the CPU.
 
-    `seed` determines random weights. Only safetensors are read, unless the options allow pickles, and no remote code is
-    run. `progress` shows the progress of a download.
+    Only safetensors are read, unless the options allow pickles, and no remote code is run.
+
+    Args:
+        options: the model's options.
+        seed: determines random weights.
+        precision: number format of the forward pass: float32, bf16 or fp16.
+        progress: shows the progress of a download.
+        device: the run's device, where quantized weights must be.
+        adapter: prepares the model for training; None: the model is not trained, or continues from an adapter.
+        dequantize: turn weights that were quantized in training into float32 numbers of the same value.
 
     Raises:
         UserError: the checkpoint is missing or supported by no family, cannot run in `precision`, has fewer positions
-            than `max_document_tokens`, or contains a non-finite weight.
+            than `max_document_tokens`, or contains a non-finite weight; or `adapter` does not fit it.
     """
+    base = None
     if options.checkpoint is None:
         architecture, tokenizer = _architecture(options)
         torch.manual_seed(seed)
         model = architecture.build_model(tokenizer)
         reader = _reader(options, model.config, lambda _: tokenizer, precision)
     else:
-        checkpoint, config = _checkpoint(options, weights=True, progress=progress)
-        reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
-        model = _load_model(reader, checkpoint, options)
+        source = find_source(options, weights=True, progress=progress)
+        reader = _reader(options, source.config, source.load_tokenizer, precision)
+        quantize = _quantization(source, adapter)
+        model = _load_model(reader, source, options, **(quantized(device, precision) if quantize else {}))
+        if quantize and dequantize:
+            model.dequantize()
+        if source.adapter is not None:
+            source.adapter.attach(model)
+            base = source.adapter.base
+    if adapter is not None:
+        torch.manual_seed(seed)
+        adapter.attach(model, reader.family)
+        if has_lora(model):
+            base = base_of(str(options.checkpoint), source.weights, quantize)
     if problem := find_non_finite(model.named_parameters()):  # buffers can contain -inf, to ban tokens
-        key = f"checkpoint: '{checkpoint}'" if options.checkpoint else "architecture: its model"
+        key = f"checkpoint: '{located(options.checkpoint)}'" if options.checkpoint else "architecture: its model"
         raise UserError(f"model.{key} has non-finite weights: {problem}")
     write_prompt(model.config, reader.prefix, reader.suffix)
-    return LoadedModel(**{**vars(reader), "config": model.config}, model=model)
+    return LoadedModel(**{**vars(reader), "config": model.config}, model=model, base=base)
 
 
-def check_model(options: ModelOptions, precision: str) -> None:
+def check_model(
+    options: ModelOptions, precision: str, *, device: torch.device = _CPU, adapter: Adapter | None = None
+) -> None:
     """Check the model that `options` name as `load` does, without reading the values of its weights.
 
     The check is fast, so it runs before the corpus is read. The weights of a hub model that is not cached are checked
@@ -99,23 +150,19 @@ def check_model(options: ModelOptions, precision: str) -> None:
         UserError: see `load`.
     """
     if options.checkpoint is None:
-        _blueprint(options, precision)
-        return
-    checkpoint, config = _checkpoint(options)
-    reader = _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision), precision)
-    if located(options.checkpoint) == checkpoint or any(Path(checkpoint).glob("*.safetensors")):
-        _load_model(reader, checkpoint, options, device_map="meta")
-
-
-def _load_model(reader: TextReader, checkpoint: str, options: ModelOptions, **further: Any) -> PreTrainedModel:
-    """Return the model in a local folder; `further` are options of `from_pretrained`."""
-    weights = {**_weight_options(checkpoint, options), **further}
-    load = reader.family.load_model
-    model = _reading("model.checkpoint", checkpoint, lambda: load(checkpoint, reader.config, **weights))
-    file = "generation_config.json"
-    file = file if (Path(checkpoint) / file).is_file() else "config.json"
-    check_token_ids(model.generation_config, getattr(reader.config, "vocab_size", None), file)
-    return model
+        reader, model = _blueprint(options, precision)
+    else:
+        source = find_source(options)
+        if _quantization(source, adapter):
+            check_quantization(device)
+        reader = _reader(options, source.config, source.load_tokenizer, precision)
+        if not source.has_weights:
+            return
+        model = _load_model(reader, source, options, device_map="meta")
+        if source.adapter is not None:
+            source.adapter.attach(model)
+    if adapter is not None:
+        adapter.attach(model, reader.family)
 
 
 def load_reader(options: ModelOptions) -> TextReader:
@@ -125,37 +172,22 @@ def load_reader(options: ModelOptions) -> TextReader:
         UserError: see `load`; `NotOnHub` if the hub cannot provide the model.
     """
     if options.checkpoint is None:
-        return _blueprint(options)
-    checkpoint, config = _checkpoint(options)
-    return _reader(options, config, partial(_load_tokenizer, checkpoint, options.revision))
+        return _blueprint(options)[0]
+    source = find_source(options)
+    return _reader(options, source.config, source.load_tokenizer)
 
 
-def _blueprint(options: ModelOptions, precision: str = "float32") -> TextReader:
-    """Return the reader of an architecture, without initializing its weights."""
+def _blueprint(options: ModelOptions, precision: str = "float32") -> tuple[TextReader, PreTrainedModel]:
+    """Return the reader of an architecture, and its model on the meta device."""
     architecture, tokenizer = _architecture(options)
     with torch.device("meta"):
-        config = architecture.build_model(tokenizer).config
-    return _reader(options, config, lambda _: tokenizer, precision)
+        model = architecture.build_model(tokenizer)
+    return _reader(options, model.config, lambda _: tokenizer, precision), model
 
 
 def _architecture(options: ModelOptions) -> tuple[Architecture, PreTrainedTokenizerBase]:
     assert options.architecture is not None
-    return options.architecture, _reading("model.architecture", "its tokenizer", options.architecture.load_tokenizer)
-
-
-def _checkpoint(
-    options: ModelOptions, *, weights: bool = False, progress: ShowProgress | None = None
-) -> tuple[str, PretrainedConfig]:
-    """Return the local folder of the model and its configuration."""
-    given = str(options.checkpoint)
-    checkpoint = located(given)
-    if given.startswith(("/", ".", "~")) and not Path(checkpoint).is_dir():
-        raise UserError(f"model.checkpoint: no such directory: '{checkpoint}'")
-    if not Path(checkpoint).is_dir():
-        pickles = weights and options.pickled_weights
-        folder = _reading("model.checkpoint", given, lambda: fetch(given, options.revision, weights, pickles, progress))
-        checkpoint = str(folder)
-    return checkpoint, _load_config(checkpoint, options.revision)
+    return options.architecture, reading("model.architecture", "its tokenizer", options.architecture.load_tokenizer)
 
 
 def _reader(
@@ -185,59 +217,42 @@ def _reader(
     return reader
 
 
-def _load_config(checkpoint: str, revision: str | None) -> PretrainedConfig:
-    if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").is_file():
-        if saved := sorted(path.name for path in Path(checkpoint).glob("checkpoints/epoch-*")):
-            hint = f"use one of its checkpoints: {', '.join(saved)}"
-            raise UserError(f"model.checkpoint: '{checkpoint}' is a run directory, not a checkpoint; {hint}")
-        found = sorted(path.name for path in Path(checkpoint).iterdir())[:8]
+def _load_model(reader: TextReader, source: Source, options: ModelOptions, **further: Any) -> PreTrainedModel:
+    """Return the whole model of a source; `further` are options of `from_pretrained`."""
+    weights = {**_weight_options(source.weights, options), **further}
+    load, folder = reader.family.load_model, str(source.weights)
+    model = reading("model.checkpoint", folder, lambda: load(folder, reader.config, **weights))
+    stated, file = source.folder, "generation_config.json"
+    if source.adapter is not None and (stated / file).is_file():
+        read = partial(GenerationConfig.from_pretrained, str(stated))
+        model.generation_config = reading("model.checkpoint", str(stated), read)
+    file = file if (stated / file).is_file() else "config.json"
+    check_token_ids(model.generation_config, getattr(reader.config, "vocab_size", None), file)
+    return model
+
+
+def _quantization(source: Source, adapter: Adapter | None) -> Quantization | None:
+    """Return the storage of the frozen weights: for training with `adapter`, or as it was in training.
+
+    Raises:
+        UserError: the source is an adapter, and training would put another one on it.
+    """
+    if source.adapter is None:
+        return None if adapter is None else adapter.quantization
+    if adapter is not None:
         raise UserError(
-            f"model.checkpoint: '{checkpoint}' contains no config.json (found: {', '.join(found) or 'nothing'})"
+            f"model.checkpoint: '{source.folder}' is an adapter; training needs a whole model, so merge it first, with "
+            "`bisum push RUN hub.folder=DIR`, then use model.checkpoint=DIR"
         )
-
-    def read() -> PretrainedConfig:
-        config: PretrainedConfig = AutoConfig.from_pretrained(checkpoint, revision=revision, trust_remote_code=False)
-        return config
-
-    config = _reading("model.checkpoint", checkpoint, read)
-    check_config(config)
-    config.return_dict = True  # a checkpoint can disable it
-    check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
-    return config
+    return source.adapter.base.quantize
 
 
-def _weight_options(checkpoint: str, options: ModelOptions) -> dict[str, Any]:
+def _weight_options(folder: Path, options: ModelOptions) -> dict[str, Any]:
     """Return `from_pretrained`'s options; weights are float32 regardless of the checkpoint's type."""
-    folder = Path(checkpoint)
-    if folder.is_dir() and not options.pickled_weights and not list(folder.glob("*.safetensors")):
+    if not options.pickled_weights and not list(folder.glob("*.safetensors")):
         raise UserError(
             f"model.checkpoint: '{folder}' contains no *.safetensors; "
             "write them with save_pretrained, or add model.pickled_weights=true if you trust its pytorch_model.bin"
         )
     pickled = {"use_safetensors": None if options.pickled_weights else True, "weights_only": True}
-    return {"revision": options.revision, "dtype": torch.float32, **pickled, "trust_remote_code": False}
-
-
-def _load_tokenizer(checkpoint: str, revision: str | None, family: Family) -> PreTrainedTokenizerBase:
-    folder = Path(checkpoint)
-    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise UserError(f"model.checkpoint: '{checkpoint}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
-    options = {"revision": revision, "trust_remote_code": False}
-    return _reading("model.checkpoint", checkpoint, lambda: family.load_tokenizer(checkpoint, **options))
-
-
-def _reading(key: str, source: str, read: Callable[[], T]) -> T:
-    """Return the result of `read`; turn its errors into a one-line UserError."""
-    try:
-        return read()
-    except UserError:
-        raise
-    except Exception as error:  # transformers, safetensors, tokenizers and the hub raise different types
-        own = next((ours for theirs, ours in _EXPLANATIONS.items() if theirs in str(error)), str(error))
-        message = one_line(own)[:300]
-        if key != "model.checkpoint" or Path(source).is_dir():
-            raise UserError(f"{key}: '{source}' cannot be loaded: {message}") from error
-        raise NotOnHub(
-            f"{key}: '{source}' is not a local directory and could not be loaded from the hub "
-            f"({message.partition('. ')[0]}); check the name and the network, or use a downloaded model's directory"
-        ) from error
+    return {"dtype": torch.float32, **pickled, "trust_remote_code": False}

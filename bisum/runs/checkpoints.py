@@ -12,6 +12,9 @@ from bisum.runs.files import digest
 MANIFEST = "manifest.json"
 STATE = "state.json"
 WEIGHTS = "model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+BASE = "base.json"
 OPTIMIZER = "optimizer.safetensors"
 UPLOADS = ".uploads"
 """Folder in the run directory of the checkpoints that wait for their upload to the hub."""
@@ -40,6 +43,16 @@ def epoch_of(checkpoint: Path) -> float:
     return float(checkpoint.name.removeprefix("epoch-"))
 
 
+def is_adapter(folder: Path) -> bool:
+    """Return whether a checkpoint contains an adapter, whose base is elsewhere, instead of a whole model."""
+    return (folder / ADAPTER_CONFIG).is_file()
+
+
+def weights_file(folder: Path) -> str:
+    """Return the name of the file with a checkpoint's weights."""
+    return ADAPTER_WEIGHTS if is_adapter(folder) else WEIGHTS
+
+
 def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
     """Return the damage to a checkpoint's files, ignoring the `unneeded` ones; None if they are intact."""
     if (checkpoint / MANIFEST).exists() and not (checkpoint / MANIFEST).is_file():
@@ -48,7 +61,7 @@ def damage(checkpoint: Path, unneeded: Container[str] = ()) -> str | None:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "its manifest is missing or broken"
-    if not isinstance(manifest, dict) or not {WEIGHTS, STATE} <= manifest.keys():
+    if not isinstance(manifest, dict) or STATE not in manifest or not manifest.keys() & {WEIGHTS, ADAPTER_WEIGHTS}:
         return "its manifest is missing or broken"
     for name, written in manifest.items():
         path = checkpoint / name

@@ -55,6 +55,7 @@ _ENTRIES = {
     "data.rows.*.*": OBJECT,
     "data.rows.*.*.kept": WHOLE,
     "parameters?": WHOLE,
+    "trained_parameters?": WHOLE,
     "threads?": THREADS,
     "peak_memory?": WHOLE,
     "rows_per_second?": or_null(NUMBER),

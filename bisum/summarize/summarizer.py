@@ -80,8 +80,9 @@ class Summarizer:
         quiet_libraries(["transformers", "huggingface_hub"])  # not datasets: slow to import and unused here
         self.config = config
         self.device = find_device(config.hardware)
-        self.loaded = load(config.model, config.seed, self.device.precision, progress)
-        place(self.loaded.model, self.device.torch_device)
+        device = self.device.torch_device
+        self.loaded = load(config.model, config.seed, self.device.precision, progress, device=device)
+        place(self.loaded.model, device)
         given = config.language if isinstance(config, SummarizeConfig) else None
         self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
         self._known: set[str] = set()

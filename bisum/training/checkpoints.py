@@ -17,16 +17,18 @@ from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
 from bisum.errors import UserError, one_line, printable
+from bisum.models.lora import load_lora
 from bisum.models.weights import find_non_finite
 from bisum.runs.checkpoints import (
     MANIFEST,
     OPTIMIZER,
     STATE,
-    WEIGHTS,
     checkpoints_in,
     damage,
     epoch_name,
     epoch_of,
+    is_adapter,
+    weights_file,
 )
 from bisum.runs.files import digest, flush
 from bisum.training.optimization import state_shapes
@@ -164,7 +166,7 @@ def flaw(checkpoint: Path) -> str | None:
     """Return why a checkpoint is unusable, a damaged file or a non-finite number; None if it is intact."""
     if problem := damage(checkpoint):
         return problem
-    for name in (WEIGHTS, OPTIMIZER):
+    for name in (weights_file(checkpoint), OPTIMIZER):
         with suppress(SafetensorError, OSError), safe_open(checkpoint / name, "pt") as file:  # loading reports these
             if problem := find_non_finite((tensor, file.get_tensor(tensor)) for tensor in file.keys()):  # noqa: SIM118
                 return f"in {name}, {problem}"
@@ -177,9 +179,13 @@ def load_weights(model: torch.nn.Module, folder: Path) -> None:
     Raises:
         UserError: the file cannot be read, or belongs to another model.
     """
+    file = folder / weights_file(folder)
+    if is_adapter(folder):
+        load_lora(model, file)
+        return
     own = model.state_dict(keep_vars=True)
     try:
-        stored = {id(own[name]): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+        stored = {id(own[name]): tensor for name, tensor in load_file(file).items()}
         model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(f"'{folder / WEIGHTS}' does not match the model: {one_line(error)[:200]}") from error
+        raise UserError(f"'{file}' does not match the model: {one_line(error)[:200]}") from error

@@ -62,7 +62,7 @@ def measure_space(directory: Path, loaded: LoadedModel, optimizer: Optimizer, se
 
 def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
     """Return the approximate bytes of a checkpoint: weights, the optimizer's state and the tokenizer."""
-    weights = {id(tensor): tensor for tensor in loaded.model.state_dict(keep_vars=True).values()}
+    weights = {id(tensor): tensor for tensor in loaded.stored_weights().values()}
     size: int = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     for group in optimizer.param_groups:
         for parameter in group["params"]:

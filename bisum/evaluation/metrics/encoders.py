@@ -18,7 +18,7 @@ from bisum.errors import UserError, one_line
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
 from bisum.models.hub import fetch
-from bisum.models.loading import TOKENIZER_FILES
+from bisum.models.source import TOKENIZER_FILES
 from bisum.models.weights import find_non_finite, load_weights
 
 _MAX_CARD_CHARACTERS = 30_000

@@ -1,0 +1,36 @@
+"""Quantization of an adapter's frozen base with bitsandbytes (QLoRA, Dettmers et al. 2023)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from bisum.errors import UserError
+
+_COMPUTE = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_quantization(device: torch.device, key: str = "adapter.quantize") -> None:
+    """Raise UserError, about the configuration key, unless the device supports 4-bit weights."""
+    if find_spec("bitsandbytes") is None:
+        raise UserError(f"{key}: 4bit needs bitsandbytes; install it with pip install 'bisum[lora]'")
+    if device.type != "cuda" or torch.version.hip is not None:
+        raise UserError(f"{key}: 4bit needs an NVIDIA GPU, and this run uses {device.type}; choose hardware=gpu")
+
+
+def quantized(device: torch.device, precision: str) -> dict[str, Any]:
+    """Return the options of `from_pretrained` for NF4 weights with double quantization on a device.
+
+    `precision` (float32, bf16 or fp16) is the number format of matrix products; the other layers stay float32.
+    """
+    from transformers import BitsAndBytesConfig
+
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=_COMPUTE[precision],
+    )
+    return {"quantization_config": settings, "device_map": {"": device}}

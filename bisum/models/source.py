@@ -1,0 +1,159 @@
+"""The local folders of a model's files: a checkpoint's own, or an adapter's and those of its base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+
+from bisum.config.model_source import located
+from bisum.config.options import ModelOptions
+from bisum.errors import UserError, one_line
+from bisum.interfaces.family import Family
+from bisum.interfaces.progress import ShowProgress
+from bisum.models.adapter_files import AdapterFiles, read_adapter
+from bisum.models.fitting import check_config, check_token_ids
+from bisum.models.hub import PICKLES, SAFETENSORS, fetch
+from bisum.runs.checkpoints import is_adapter
+
+T = TypeVar("T")
+
+_EXPLANATIONS = {
+    "Expected Union[Tuple[str": "its tokenizer lacks a token that it adds to texts, such as its eos_token",
+    "`tiktoken` is required": "its tokenizer file is damaged or of an unknown kind",
+    "Weights only load failed": "its pickled weights are damaged or contain more than weights",
+}
+"""Explanations of library errors whose messages contain the key and misleading advice."""
+TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+
+
+class NotOnHub(UserError):
+    """A model that is not a local directory could not be loaded from the hub: a wrong name, or no network."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a pretrained model."""
+
+    folder: Path
+    """The checkpoint's folder."""
+    weights: Path
+    """The folder of the whole model's weights: the checkpoint's own, or that of an adapter's base."""
+    config: PretrainedConfig
+    adapter: AdapterFiles | None
+    """The adapter in the checkpoint's folder; None if that contains a whole model."""
+    has_weights: bool
+    """Whether the weights must be in their folder; False: they are not downloaded yet."""
+
+    def load_tokenizer(self, family: Family) -> PreTrainedTokenizerBase:
+        """Return the tokenizer in the checkpoint's folder; an adapter without one has its base's."""
+        folder = self.folder if _has_tokenizer(self.folder) else self.weights
+        if not _has_tokenizer(folder):
+            raise UserError(f"model.checkpoint: '{folder}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
+        return reading(
+            "model.checkpoint", str(folder), lambda: family.load_tokenizer(str(folder), trust_remote_code=False)
+        )
+
+
+def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowProgress | None = None) -> Source:
+    """Return the local files of the checkpoint that `options` name, downloading them if necessary.
+
+    Args:
+        options: the model's options, with a checkpoint.
+        weights: whether to download the weights, too.
+        progress: shows the progress of a download.
+
+    Raises:
+        UserError: the checkpoint, or the base of an adapter, is missing, unreadable or inconsistent.
+    """
+
+    def find(key: str, given: str, revision: str | None) -> Path:
+        return _folder(key, given, revision, weights, weights and options.pickled_weights, progress)
+
+    folder = find("model.checkpoint", str(options.checkpoint), options.revision)
+    if not is_adapter(folder):
+        if options.base is not None:
+            raise UserError(f"model.base: only applies to an adapter, and '{folder}' is a whole model; omit it")
+        return Source(folder, folder, _load_config(folder), None, _has_weights(folder, str(options.checkpoint)))
+    if any(next(folder.glob(pattern), None) for pattern in (*SAFETENSORS, *PICKLES)):
+        raise UserError(f"model.checkpoint: '{folder}' contains an adapter and a whole model; remove the files of one")
+    adapter = read_adapter(folder)
+    place, revision = (options.base, None) if options.base else (adapter.base.checkpoint, adapter.base.revision)
+    try:
+        base = find("model.base", place, revision)
+    except UserError as error:
+        if options.base:
+            raise
+        hint = f"the base of the adapter '{folder}'; if it has moved, set model.base to its place"
+        raise type(error)(f"{error} ({hint})") from error
+    if is_adapter(base):
+        raise UserError(
+            f"model.base: '{base}', the base of '{folder}', is an adapter itself; bisum needs a whole model"
+        )
+    has_own_config, has_weights = (folder / "config.json").is_file(), _has_weights(base, place)
+    if has_weights:
+        adapter.base.verify(base, folder)
+    return Source(folder, base, _load_config(folder if has_own_config else base), adapter, has_weights)
+
+
+def _has_weights(folder: Path, given: str) -> bool:
+    """Return whether a folder must have the weights of a model; in the hub's cache, they can be missing."""
+    return Path(located(given)) == folder or any(folder.glob("*.safetensors"))
+
+
+def _folder(
+    key: str, given: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None
+) -> Path:
+    """Return the local folder of a directory, `pkg://PACKAGE` or hub model."""
+    place = located(given, key)
+    if given.startswith(("/", ".", "~")) and not Path(place).is_dir():
+        raise UserError(f"{key}: no such directory: '{place}'")
+    if Path(place).is_dir():
+        return Path(place)
+    return reading(key, given, lambda: fetch(given, revision, weights, pickles, progress))
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def _load_config(folder: Path) -> PretrainedConfig:
+    """Return the configuration of a model, after checking it."""
+    if not (folder / "config.json").is_file():
+        if saved := sorted(path.name for path in folder.glob("checkpoints/epoch-*")):
+            hint = f"use one of its checkpoints: {', '.join(saved)}"
+            raise UserError(f"model.checkpoint: '{folder}' is a run directory, not a checkpoint; {hint}")
+        found = sorted(path.name for path in folder.iterdir())[:8]
+        raise UserError(
+            f"model.checkpoint: '{folder}' contains no config.json (found: {', '.join(found) or 'nothing'})"
+        )
+
+    def read() -> PretrainedConfig:
+        config: PretrainedConfig = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+        return config
+
+    config = reading("model.checkpoint", str(folder), read)
+    check_config(config)
+    config.return_dict = True  # a checkpoint can disable it
+    check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
+    return config
+
+
+def reading(key: str, source: str, read: Callable[[], T]) -> T:
+    """Return the result of `read`; turn its errors into a one-line UserError."""
+    try:
+        return read()
+    except UserError:
+        raise
+    except Exception as error:  # transformers, safetensors, tokenizers and the hub raise different types
+        own = next((ours for theirs, ours in _EXPLANATIONS.items() if theirs in str(error)), str(error))
+        message = one_line(own)[:300]
+        if key not in ("model.checkpoint", "model.base") or Path(source).is_dir():
+            raise UserError(f"{key}: '{source}' cannot be loaded: {message}") from error
+        raise NotOnHub(
+            f"{key}: '{source}' is not a local directory and could not be loaded from the hub "
+            f"({message.partition('. ')[0]}); check the name and the network, or use a downloaded model's directory"
+        ) from error
