@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,13 +27,13 @@ from bisum.runs.lock import is_locked
 from bisum.runs.record import read_record
 
 
-def run(paths: Sequence[str], options: PushOptions, command: str) -> None:
+def run(paths: Sequence[str], options: PushOptions, command: str) -> None:  # noqa: ARG001 - part of the interface
     """Upload a run's best checkpoint, or the named one, or write the folder that would be uploaded.
 
     Args:
         paths: one run directory or one of its checkpoints.
         options: the settings.
-        command: the command line, for messages.
+        command: the command line.
 
     Raises:
         UserError: there is no such run or checkpoint, the folder exists, or the hub refuses the upload.
@@ -46,7 +48,7 @@ def run(paths: Sequence[str], options: PushOptions, command: str) -> None:
         _write_folder(directory, model, Path(options.hub.folder).expanduser(), settings)
     else:
         is_checkpoint = Path(paths[0]).expanduser().resolve() == Path(str(model.checkpoint)).resolve()
-        _upload(directory, _versions(directory, model, settings, is_checkpoint=is_checkpoint), settings, command)
+        _upload(directory, _versions(directory, model, settings, is_checkpoint=is_checkpoint), settings)
 
 
 def _model(path: str) -> tuple[ModelOptions, Path]:
@@ -107,7 +109,7 @@ def _write_folder(directory: Path, model: ModelOptions, folder: Path, settings: 
     console.print(f"load it with  bisum summarize {relative_path(folder.absolute())}", soft_wrap=True)
 
 
-def _upload(directory: Path, versions: Sequence[ModelOptions], settings: HubOptions, command: str) -> None:
+def _upload(directory: Path, versions: Sequence[ModelOptions], settings: HubOptions) -> None:
     """Upload the versions one after another, and print the page of each commit."""
     from bisum.hub.export import export
     from bisum.hub.repository import Repository, Unreachable
@@ -120,10 +122,23 @@ def _upload(directory: Path, versions: Sequence[ModelOptions], settings: HubOpti
                 folder = Path(scratch, "model")
                 with Terminal().progress(f"preparing {name}"):
                     export(directory, version, folder, repository.name, settings.license)
-                with Terminal().progress(f"uploading {name} to {repository.name}"):
+                with _upload_progress(f"uploading {name} to {repository.name}"):
                     commit = repository.upload(folder, f"Upload {name}", name if settings.revisions else None)
             Console().print(f"uploaded {name}: {repository.url}/commit/{commit}", soft_wrap=True)
     except Unreachable as error:
-        raise Failed(f"hub: {error}; try again later: {command}") from error
+        raise Failed(str(error)) from error
     except OSError as error:
         raise Failed(f"hub: {error.strerror or one_line(error)}") from error
+
+
+@contextmanager
+def _upload_progress(title: str) -> Iterator[None]:
+    """Show the progress of an upload: the hub client's bars of bytes on a terminal, a line elsewhere."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        yield
+        return
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    with Terminal().progress(title):
+        yield

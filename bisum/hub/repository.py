@@ -10,18 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import httpx2
-from huggingface_hub import HfApi, constants, get_token, set_client_factory
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import HfHubHTTPError
 
 from bisum.errors import UserError
+from bisum.hub_client import answers_within, hub_problem
 
 T = TypeVar("T")
 
-_SILENCE = 60.0
-"""Seconds without any answer after which a request fails; by default, the client waits for ever."""
+_SILENCE = 30.0
+"""Seconds without any answer after which a request fails."""
 _WAITS = (2.0, 10.0)
 """Seconds before each repetition of an upload, in addition to the client's own repetitions of single requests."""
+_TEMPORARY = (408, 409, 412, 423, 425, 429)
+"""HTTP status codes below 500 after which a later request can succeed, such as a conflict with another commit."""
 _OTHER_MODELS = ("model*.safetensors*", "pytorch_model*", "adapter_*", "*.h5", "*.msgpack")
 """Weights of an earlier upload, which would be loaded with this model's files or instead of them."""
 
@@ -52,7 +54,7 @@ class Repository:
             Unreachable: the hub does not answer.
         """
         check_login()
-        hub = _client()
+        hub = HfApi()
         url = self._request(partial(hub.create_repo, self.name, private=self.private, exist_ok=True))
         found = replace(self, name=url.repo_id)
         is_private = found._request(partial(hub.model_info, found.name)).private
@@ -75,7 +77,7 @@ class Repository:
             UserError: the hub refuses the upload.
             Unreachable: the hub does not answer, also after repetitions.
         """
-        hub = _client()
+        hub = HfApi()
         commit = partial(
             hub.upload_folder,
             repo_id=self.name,
@@ -101,9 +103,14 @@ class Repository:
             UserError, Unreachable: see `upload`.
         """
         try:
-            return request()
-        except Exception as error:
-            raise NotImplementedError from error
+            with answers_within(_SILENCE):
+                return request()
+        except Exception as error:  # the type depends on the client's HTTP library
+            problem = hub_problem(error, self.name, "model", "hub.repo_id")
+            status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+            if status is None or status >= 500 or status in _TEMPORARY:
+                raise Unreachable(problem) from error
+            raise UserError(problem) from error
 
 
 def check_login() -> None:
@@ -116,15 +123,3 @@ def check_login() -> None:
         raise UserError("hub: HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it")
     if get_token() is None:
         raise UserError("hub: an upload needs a login; run 'hf auth login', or set HF_TOKEN to a token that can write")
-
-
-def _client() -> HfApi:
-    """Return the hub's client, whose requests fail after some silence."""
-
-    def client() -> httpx2.Client:
-        made = default_client_factory()
-        made.timeout = httpx2.Timeout(_SILENCE)
-        return made
-
-    set_client_factory(client)
-    return HfApi()

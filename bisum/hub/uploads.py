@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from bisum.errors import one_line
 from bisum.records.run import Run
 from bisum.runs.checkpoints import OPTIMIZER, UPLOADS
 
+_LAST_TRIES = 2
+"""Number of times that a run tries to upload everything at its end."""
+_POLL = 0.1
+"""Seconds between two looks at the uploads while a run waits for them."""
 _NICENESS = 10
 """Priority of an upload's process, below that of training."""
 
@@ -70,7 +75,7 @@ class Uploads:
         try:
             repository = repository.created()
         except Unreachable as error:
-            screen.warn(f"hub: {error}; training goes on, and each evaluation tries to upload")
+            screen.warn(f"{error}: each evaluation uploads again")
         self._repo_id = repository.name
         self._run.update(hub={"repository": repository.name, "url": repository.url})
         visibility = "private" if self._options.private else "public"
@@ -100,18 +105,22 @@ class Uploads:
         """Upload the best checkpoint with the final scores, and wait for it; Ctrl-C ends the wait."""
         if not self._options.push:
             return
-        self.add(checkpoint)
-        with self._changed:
-            self._is_ending = True
-            self._changed.notify()
         with self._run.screen.progress(f"uploading to {self._repo_id}"):
-            while self._thread.is_alive() and self._run.interrupts.signal is None:
-                self._thread.join(0.2)  # a signal is handled between two waits
-        self._report()
+            for _ in range(_LAST_TRIES):
+                self.add(checkpoint)
+                while self._is_busy() and self._run.interrupts.signal is None:
+                    time.sleep(_POLL)  # a signal is handled between two waits
+                self._report()
+                if not self._failed:
+                    break
+
+    def _is_busy(self) -> bool:
+        with self._changed:
+            return bool(self._waiting) or self._process is not None
 
     def close(self) -> None:
         """End all uploads, and report what was not uploaded."""
-        if not self._thread.is_alive() and not self._failed:
+        if not self._options.push:
             return
         with self._changed:
             self._is_ending = True
@@ -121,8 +130,9 @@ class Uploads:
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
             self._changed.notify()
-        self._thread.join()
-        self._report()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._report()
         if names := list(dict.fromkeys(path.name for path in (*unfinished, *self._failed))):
             self._run.screen.warn(
                 f"hub: {', '.join(names)} not uploaded; training has not lost anything, and this uploads the best "
@@ -159,11 +169,14 @@ class Uploads:
                     self._outcomes.append(_Outcome(kept, None, one_line(error)))
                     continue
             out, errors = process.communicate()
+            last = next(reversed((errors if process.returncode else out).splitlines()), "")
+            problem = (
+                one_line(last.removeprefix("bisum: ").removeprefix("hub.repo_id: "))
+                or f"the process ended with code {process.returncode}"
+            )
+            self._outcomes.append(_Outcome(kept, None if process.returncode else last.rpartition(" ")[2], problem))
             with self._changed:
                 self._process = None
-            last = next(reversed((errors if process.returncode else out).splitlines()), "")
-            problem = one_line(last.removeprefix("bisum: ")) or f"the process ended with code {process.returncode}"
-            self._outcomes.append(_Outcome(kept, None if process.returncode else last.rpartition(" ")[2], problem))
 
     def _start(self, kept: Path) -> subprocess.Popen[str]:
         options = self._options
