@@ -12,6 +12,7 @@ from bisum.commands.models import (
     build_shapes,
     build_splits,
     check_before_corpus,
+    merge_best,
     new_directory,
 )
 from bisum.commands.rows import build_batch, build_corpus, check_metrics, find_profile
@@ -51,7 +52,9 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
     with recorded(Path(directory or config.resume or new_directory()), config) as run:
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
             run.screen.note(f"this run is finished; to continue training: bisum resume={run.shown} trainer.epochs=N")
-            return report(run)
+            scores = report(run)
+            merge_best(config, run)
+            return scores
         device = build_device(config, run)
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: not supported by torch on XLA devices; set it to false")
@@ -80,7 +83,9 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:
             return run.prune(session.pruned)
-        return scoring.test(session)
+        scores = scoring.test(session)
+        merge_best(config, run)
+        return scores
 
 
 def run(config: Config, directory: Path) -> float:

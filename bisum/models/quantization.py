@@ -6,6 +6,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from bisum.errors import UserError
 
@@ -34,3 +37,16 @@ def quantized(device: torch.device, precision: str) -> dict[str, Any]:
         bnb_4bit_compute_dtype=_COMPUTE[precision],
     )
     return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def dequantize(model: PreTrainedModel) -> None:
+    """Turn a model's 4-bit layers into plain ones, with the float32 values that their weights represent."""
+    transposed = [name for name, layer in model.named_modules() if getattr(layer, "source_cls", None) is Conv1D]
+    model.dequantize()  # type: ignore[no-untyped-call]
+    for name in transposed:  # GPT-2's layers, which transformers leaves as nn.Linear
+        linear = model.get_submodule(name)
+        layer = Conv1D(linear.out_features, linear.in_features)
+        layer.weight = nn.Parameter(linear.weight.detach().T.contiguous())
+        layer.bias = linear.bias
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, layer)
