@@ -48,12 +48,9 @@ def test_backends_have_the_same_numbers(variant, adapted, read):
     assert len(losses) == (32 if variant == "plain" else 16)
     assert losses[-1] < losses[0]
     assert read.series(other, "train/loss") == losses
-    norm = "train/grad_norm"
     for a, b in zip(read.metrics(one), read.metrics(other), strict=True):
-        assert {name: value for name, value in a.items() if name != norm} == {
-            name: value for name, value in b.items() if name != norm
-        }
-        assert a.get(norm) == pytest.approx(b.get(norm), rel=1e-5)
+        assert a.pop("train/grad_norm", 0) == pytest.approx(b.pop("train/grad_norm", 0), rel=1e-5)
+        assert a == b
     first, second = (load_file(run / "checkpoints/epoch-2/adapter_model.safetensors") for run in (one, other))
     assert {name: tensor.tolist() for name, tensor in first.items()} == {
         name: tensor.tolist() for name, tensor in second.items()
@@ -96,10 +93,8 @@ def test_checkpoints_have_their_reported_size_and_no_base(adapted, trained, chec
     arguments = ["trainer=accelerate", "trainer.keep_checkpoints=null", "trainer.save_every=4"]
     run = adapted(*arguments)
     saved = checkpoints_in(run / "checkpoints")
-    assert all(
-        {"adapter_model.safetensors", "base.json", "config.json"} <= {*map(lambda p: p.name, s.iterdir())}
-        for s in saved
-    )
+    for folder in saved:
+        assert {"adapter_model.safetensors", "base.json", "config.json"} <= {path.name for path in folder.iterdir()}
     assert not list(run.glob("checkpoints/*/model.safetensors"))
     size = max(sum(file.stat().st_size for file in path.iterdir()) for path in saved)
     reported = text_of(run).partition(" more checkpoints of ")[2]
@@ -204,14 +199,16 @@ def test_run_with_a_moved_base_is_evaluated_and_resumed(base, small, checkpoints
     assert wrong.code == 2
 
 
-def test_overfitting_works_with_an_adapter(base, read, tmp_path, call_bisum):
+def test_overfitting_works_with_an_adapter(read, tmp_path, call_bisum):
+    """Dropout of the layers is removed, too."""
     done = call_bisum(
-        *base, "debug=overfit", "model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu",
-        "adapter.rank=16", "adapter.dropout=0.5", "debug.overfit_loss=1", "trainer.learning_rate=1e-2",
-        "evaluation.shown_summaries=0", "hydra.run.dir=run",
+        "model=starter", "adapter=lora", "adapter.dropout=0.9", "debug=overfit", "debug.overfit_loss=0.5",
+        "model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu", "hydra.run.dir=run",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert read.record(tmp_path / "run")["overfit"]["loss"] < 1
+    overfit = read.record(tmp_path / "run")["overfit"]
+    assert overfit["loss"] < 0.5
+    assert overfit["steps"] < 200
 
 
 def test_random_weights_with_an_adapter_are_refused(call_bisum, one_line):
