@@ -54,8 +54,6 @@ class Lora(Adapter):
     def __post_init__(self) -> None:
         if missing := missing_peft():
             raise UserError(missing)
-        if self.quantize is not None and find_spec("bitsandbytes") is None:
-            raise UserError("quantize: needs bitsandbytes; install it with pip install 'bisum[lora]'")
 
     @property
     def quantization(self) -> Literal["4bit"] | None:

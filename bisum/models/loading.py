@@ -25,7 +25,7 @@ from bisum.models.families import family_of
 from bisum.models.fitting import check_token_ids, check_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
-from bisum.models.quantization import check_quantization, dequantize, quantized
+from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
 from bisum.models.source import Source, find_source, reading
 from bisum.models.weights import find_non_finite
 
@@ -93,7 +93,7 @@ def load(
     adapter: Adapter | None = None,
     plain: bool = False,
 ) -> LoadedModel:
-    """Return the model that `options` name, with float32 weights on the CPU.
+    """Return the model that `options` name, with float32 weights on the CPU; a quantized one is on its device.
 
     Only safetensors are read, unless the options allow pickles, and no remote code is run.
 
@@ -120,7 +120,10 @@ def load(
         source = find_source(options, weights=True, progress=progress)
         reader = _reader(options, source.config, source.load_tokenizer, precision)
         quantize = _quantization(source, adapter)
-        storage = quantized(device, precision) if quantize else {}
+        storage = {}
+        if quantize:
+            check_bitsandbytes() if plain else check_quantization(device)
+            storage = quantized(device, precision)
         model = _load_model(reader, source, options, **storage)
         if quantize and plain:
             dequantize(model)
