@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from bisum.hardware.xla import place
 from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, check_model, load
+from bisum.models.merging import write_merged
 from bisum.records.run import Run
 from bisum.runs.checkpoints import is_adapter
 
@@ -99,6 +101,20 @@ def _adapter(config: Config, checkpoint: Path | None) -> Adapter | None:
     if config.provenance.command != "train" or (checkpoint is not None and is_adapter(checkpoint)):
         return None
     return config.adapter
+
+
+def merge_best(config: Config, run: Run) -> None:
+    """Write the tested checkpoint as a whole model in the run directory, if it is an adapter to merge."""
+    best, merged = run.checkpoints / run.record["test"]["checkpoint"], run.directory / "merged"
+    if not config.adapter.merges or not is_adapter(best):
+        return
+    aside = run.directory / ".merged.partial"
+    with run.stage("merging"):
+        shutil.rmtree(aside, ignore_errors=True)
+        write_merged(best, aside, config.model)
+        shutil.rmtree(merged, ignore_errors=True)
+        aside.rename(merged)
+    run.screen.lines(f"merged model   {run.shown / 'merged'}")
 
 
 def build_splits(

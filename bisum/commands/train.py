@@ -12,6 +12,7 @@ from bisum.commands.models import (
     build_shapes,
     build_splits,
     check_before_corpus,
+    merge_best,
     new_directory,
 )
 from bisum.commands.rows import build_batch, build_corpus, check_metrics, find_profile
@@ -55,7 +56,9 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
             run.screen.note(f"this run is finished; to continue training: bisum resume={run.shown} trainer.epochs=N")
             if config.hub.push:
                 run.screen.note(f"hub.push: uploads only while a run trains; now use bisum push {run.shown}")
-            return report(run)
+            scores = report(run)
+            merge_best(config, run)
+            return scores
         device = build_device(config, run)
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: not supported by torch on XLA devices; set it to false")
@@ -86,9 +89,10 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:
             return run.prune(session.pruned)
-        metrics = scoring.test(session)
+        scores = scoring.test(session)
+        merge_best(config, run)
         uploads.finish(run.checkpoints / run.record["test"]["checkpoint"])
-        return metrics
+        return scores
 
 
 def run(config: Config, directory: Path) -> float:

@@ -38,7 +38,8 @@ from bisum.config.yaml_booleans import original_words
 from bisum.errors import UserError, reason, without_secrets
 from bisum.interfaces.defaults import conf_directory
 
-_REQUIRED_GROUPS = ("corpus", "model", "adapter", "trainer", "hardware", "tracker")
+REQUIRED_GROUPS = ("corpus", "model", "adapter", "trainer", "hardware", "tracker")
+"""Groups that cannot be null."""
 
 
 class Composer:
@@ -209,7 +210,7 @@ class Composer:
                 raise UserError(f"{' '.join(arguments)}: Hydra cannot compose these ({reason(error)})") from error
             if not OmegaConf.is_dict(composed.get("hydra")):
                 raise UserError("hydra: expected a mapping of Hydra's own keys")
-            for group in _REQUIRED_GROUPS:
+            for group in REQUIRED_GROUPS:
                 if mode == RunMode.RUN and composed.hydra.runtime.choices.get(group) in (None, "null"):
                     self._refuse_null(group)
             about_hydra = [override for override in overrides if override.is_hydra_override()]

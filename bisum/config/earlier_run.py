@@ -13,13 +13,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.annotations import MISSING
 from bisum.config.checking import OPTIONAL_GROUPS
-from bisum.config.composition import Composer, task_arguments
+from bisum.config.composition import REQUIRED_GROUPS, Composer, task_arguments
 from bisum.config.identity import changes_number
 from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
 from bisum.config.overrides import literal, set_key
-from bisum.config.recording import record_of, refuse_incomplete, restored
+from bisum.config.recording import record_of, refuse_incomplete, refuse_missing, restored
 from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.config.typed_text import typed, valued
 from bisum.errors import UserError, without_secrets
@@ -69,7 +69,7 @@ def based_on_run(
         values["model"]["checkpoint"] = literal(checkpoint)
         return _check(OmegaConf.create(values), composer.command, provenance)
     record = read_record(directory)
-    base = {key: value for key, value in _recorded(record).items() if key not in _NOT_INHERITED}
+    base = {key: value for key, value in _recorded(record, directory / "run.json").items() if key not in _NOT_INHERITED}
     if composer.command == "summarize":
         base.pop("metric", None)  # nothing is scored
     if composer.command == "summarize" and not any(values[key] for key in _ROW_KEYS):
@@ -81,7 +81,9 @@ def based_on_run(
         refuse_incomplete(values, record)
     if "tracker" in base:
         _refuse_folders(values, directory, given)
-    values["model"] |= {"revision": None, "pickled_weights": False, "checkpoint": literal(checkpoint)}
+    values["model"] |= {"revision": None, "checkpoint": literal(checkpoint)}
+    if "model.pickled_weights" not in given:
+        values["model"]["pickled_weights"] = False  # only for the base of an adapter, and never by a record alone
     choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
     return _check_record(composer, values, directory, overrides, {**provenance, "choices": choices})
 
@@ -124,7 +126,7 @@ def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
 def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
     """Return the checked configuration for continuing the training in a run directory."""
     record = read_record(run)
-    values = _replaced(composer, _plain(composed), _recorded(record), overrides)
+    values = _replaced(composer, _plain(composed), _recorded(record, Path(run, "run.json")), overrides)
     refuse_incomplete(values, record)
     _refuse_folders(values, Path(run), {override.key_or_group for override in overrides})
     provenance = {"choices": _chosen(composed, overrides)}
@@ -152,7 +154,7 @@ def continued_job(
         arguments: the job's own arguments.
     """
     given = {override.key_or_group for override in overrides}
-    values = _replaced(composer, _plain(composed), _recorded(record), overrides)
+    values = _replaced(composer, _plain(composed), _recorded(record, Path(directory, RECORD)), overrides)
     refuse_incomplete(values, record, RECORD)
     _refuse_folders(values, Path(directory), given)
     with open_dict(composed):
@@ -163,8 +165,9 @@ def continued_job(
     return _check_record(composer, values, Path(directory), overrides, provenance, RECORD)
 
 
-def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's configuration without the cache folder, which belongs to a machine, and sweep settings."""
+def _recorded(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the configuration of the record in a file, without sweep settings and the machine's cache folder."""
+    refuse_missing(record, REQUIRED_GROUPS, path)
     return {
         key: value for key, value in restored(record, literal).items() if key not in ("cache_dir", "sweep", "search")
     }

@@ -116,6 +116,13 @@ def restored(record: Mapping[str, Any], literal: Callable[[Any], Any]) -> dict[s
     return values
 
 
+def refuse_missing(record: Mapping[str, Any], keys: Iterable[str], path: Path) -> None:
+    """Raise UserError if the configuration in a record's file lacks one of the keys, whose default can differ."""
+    for key in keys:
+        if key not in record["config"]:
+            raise UserError(f"'{path}': config.{key} is missing; restore the original value")
+
+
 def refuse_incomplete(values: Mapping[str, Any], record: Mapping[str, Any], file: str = "run.json") -> None:
     """Refuse URLs that the command line must give again: recorded without their secrets, or with variables.
 

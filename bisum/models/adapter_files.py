@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from bisum.config.model_source import SCHEME, located
 from bisum.errors import UserError, printable, shown
-from bisum.models.adapters import require_peft
+from bisum.models.adapters import missing_peft
 from bisum.models.base import Base, read_base
 from bisum.models.lora import (
     ALL_LINEAR,
@@ -88,7 +88,8 @@ def read_adapter(folder: Path) -> AdapterFiles:
     Raises:
         UserError: peft is not installed; the adapter is of an unsupported kind; its base is unknown.
     """
-    require_peft(f"model.checkpoint: '{folder}' contains an adapter, which")
+    if missing := missing_peft():
+        raise UserError(f"model.checkpoint: '{folder}' is an adapter, which {missing}")
     try:
         values = read_object(folder / ADAPTER_CONFIG, _ENTRIES)
         _refuse_further_settings(folder / ADAPTER_CONFIG, values)

@@ -52,9 +52,8 @@ class Lora(Adapter):
     """After training, also write the best checkpoint merged into its base, as a whole model in `RUN/merged`."""
 
     def __post_init__(self) -> None:
-        require_peft("adapter")
-        if self.quantize is not None and find_spec("bitsandbytes") is None:
-            raise UserError("quantize: needs bitsandbytes; install it with pip install 'bisum[lora]'")
+        if missing := missing_peft():
+            raise UserError(missing)
 
     @property
     def quantization(self) -> Literal["4bit"] | None:
@@ -83,7 +82,6 @@ class Lora(Adapter):
         )
 
 
-def require_peft(key: str) -> None:
-    """Raise UserError, about the configuration key, if peft is not installed."""
-    if find_spec("peft") is None:
-        raise UserError(f"{key}: needs peft; install it with pip install 'bisum[lora]'")
+def missing_peft() -> str | None:
+    """Return what to do if peft is not installed; None if it is."""
+    return "needs peft; install it with pip install 'bisum[lora]'" if find_spec("peft") is None else None

@@ -25,7 +25,7 @@ from bisum.models.families import family_of
 from bisum.models.fitting import check_token_ids, check_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
-from bisum.models.quantization import check_quantization, quantized
+from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
 from bisum.models.source import Source, find_source, reading
 from bisum.models.weights import find_non_finite
 
@@ -91,9 +91,9 @@ def load(
     *,
     device: torch.device = _CPU,
     adapter: Adapter | None = None,
-    dequantize: bool = False,
+    plain: bool = False,
 ) -> LoadedModel:
-    """Return the model that `options` name, with float32 weights on the CPU.
+    """Return the model that `options` name, with float32 weights on the CPU; a quantized one is on its device.
 
     Only safetensors are read, unless the options allow pickles, and no remote code is run.
 
@@ -104,7 +104,7 @@ def load(
         progress: shows the progress of a download.
         device: the run's device, where quantized weights must be.
         adapter: prepares the model for training; None: the model is not trained, or continues from an adapter.
-        dequantize: turn weights that were quantized in training into float32 numbers of the same value.
+        plain: whether to turn weights that were quantized in training into float32 numbers of the same value.
 
     Raises:
         UserError: the checkpoint is missing or supported by no family, cannot run in `precision`, has fewer positions
@@ -120,9 +120,13 @@ def load(
         source = find_source(options, weights=True, progress=progress)
         reader = _reader(options, source.config, source.load_tokenizer, precision)
         quantize = _quantization(source, adapter)
-        model = _load_model(reader, source, options, **(quantized(device, precision) if quantize else {}))
-        if quantize and dequantize:
-            model.dequantize()
+        storage = {}
+        if quantize:
+            check_bitsandbytes() if plain else check_quantization(device)
+            storage = quantized(device, precision)
+        model = _load_model(reader, source, options, **storage)
+        if quantize and plain:
+            dequantize(model)
         if source.adapter is not None:
             source.adapter.attach(model)
             base = source.adapter.base

@@ -48,7 +48,7 @@ def write_merged(checkpoint: Path, folder: Path, options: ModelOptions) -> None:
     Raises:
         UserError: the adapter or its base cannot be read, or a merged weight is not finite.
     """
-    loaded = load(replace(options, checkpoint=str(checkpoint), revision=None), 0, "float32", dequantize=True)
+    loaded = load(replace(options, checkpoint=str(checkpoint), revision=None), 0, "float32", plain=True)
     merge(loaded.model)
     folder.mkdir(parents=True, exist_ok=True)
     replace(loaded, base=None).save(folder)

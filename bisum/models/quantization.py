@@ -6,18 +6,26 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from bisum.errors import UserError
 
 _COMPUTE = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def check_quantization(device: torch.device, key: str = "adapter.quantize") -> None:
-    """Raise UserError, about the configuration key, unless the device supports 4-bit weights."""
-    if find_spec("bitsandbytes") is None:
-        raise UserError(f"{key}: 4bit needs bitsandbytes; install it with pip install 'bisum[lora]'")
+def check_quantization(device: torch.device) -> None:
+    """Raise UserError unless the device supports 4-bit weights."""
+    check_bitsandbytes()
     if device.type != "cuda" or torch.version.hip is not None:
-        raise UserError(f"{key}: 4bit needs an NVIDIA GPU, and this run uses {device.type}; choose hardware=gpu")
+        raise UserError(f"adapter.quantize: 4bit needs an NVIDIA GPU, and this run uses {device.type}")
+
+
+def check_bitsandbytes() -> None:
+    """Raise UserError if bitsandbytes is not installed."""
+    if find_spec("bitsandbytes") is None:
+        raise UserError("adapter.quantize: 4bit needs bitsandbytes; install it with pip install 'bisum[lora]'")
 
 
 def quantized(device: torch.device, precision: str) -> dict[str, Any]:
@@ -34,3 +42,16 @@ def quantized(device: torch.device, precision: str) -> dict[str, Any]:
         bnb_4bit_compute_dtype=_COMPUTE[precision],
     )
     return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def dequantize(model: PreTrainedModel) -> None:
+    """Turn a model's 4-bit layers into plain ones, with the float32 values that their weights represent."""
+    transposed = [name for name, layer in model.named_modules() if getattr(layer, "source_cls", None) is Conv1D]
+    model.dequantize()
+    for name in transposed:  # GPT-2's layers, which transformers leaves as nn.Linear
+        linear = model.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        layer = Conv1D(linear.out_features, linear.in_features)
+        layer.weight, layer.bias = nn.Parameter(linear.weight.detach().T.contiguous()), linear.bias
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, layer)

@@ -45,11 +45,21 @@ _STAGE_TITLES = {
     "baseline": "scoring the baseline",
     "evaluation": "evaluating",
     "checkpoints": "saving a checkpoint",
+    "merging": "merging the adapter",
     "test": "scoring the test split",
 }
 """Titles of running stages on the screen; other stages are shown by name."""
 
-_CONTENTS = ("metrics.jsonl", "train.log", "predictions", "checkpoints", "plots", "profile", "exploration.json")
+_CONTENTS = (
+    "metrics.jsonl",
+    "train.log",
+    "predictions",
+    "checkpoints",
+    "merged",
+    "plots",
+    "profile",
+    "exploration.json",
+)
 """Files and folders that a run writes in its directory."""
 
 

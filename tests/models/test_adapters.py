@@ -1,0 +1,318 @@
+"""LoRA layers: the same as peft's on the same base, in files that peft reads, and trained alone."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from adapted import lora, perturb
+from checkpoints import BUILDERS, PROMPTS
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from bisum import compose
+from bisum.errors import UserError
+from bisum.models.adapters import NoAdapter
+from bisum.models.dropout import remove_dropout
+from bisum.models.loading import check_model, load
+
+
+@pytest.fixture(scope="module", params=BUILDERS)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def adapted(checkpoints, options, tmp_path_factory):
+    """The options of a family's checkpoint, its model with perturbed LoRA layers, and the folder of their files."""
+
+    def make(family, **settings):
+        base = options(checkpoints(family), **PROMPTS.get(family, {}))
+        loaded = load(base, 42, "float32", adapter=lora(**settings))
+        perturb(loaded.model)
+        folder = tmp_path_factory.mktemp(f"adapter-{family}")
+        loaded.save(folder)
+        return base, loaded, folder
+
+    return make
+
+
+def plain_base(family, folder):
+    auto = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
+    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+@torch.no_grad()
+def logits(model, ids=((5, 6, 7, 8, 9), (9, 8, 7, 6, 5))):
+    ids = torch.tensor(ids)
+    decoder = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    return model.eval()(input_ids=ids, **decoder).logits
+
+
+@pytest.mark.parametrize("settings", [{}, {"dora": True, "rslora": True}], ids=["lora", "dora"])
+def test_saved_adapter_has_the_same_logits_in_plain_peft(family, settings, adapted, checkpoints, options):
+    _, loaded, folder = adapted(family, **settings)
+    plain = PeftModel.from_pretrained(plain_base(family, checkpoints(family)), folder)
+    expected = logits(plain)
+    assert torch.equal(logits(loaded.model), expected)
+    again = load(options(folder, **PROMPTS.get(family, {})), 7, "float32")
+    assert torch.equal(logits(again.model), expected)
+    assert (expected - logits(plain_base(family, checkpoints(family)))).abs().max() > 0.1  # the adapter does something
+
+
+def test_saved_adapter_is_read_by_plain_transformers(family, adapted, checkpoints):
+    _, loaded, folder = adapted(family)
+    plain = plain_base(family, checkpoints(family))
+    plain.load_adapter(folder)
+    assert torch.equal(logits(plain), logits(loaded.model))
+
+
+def test_default_layers_and_their_weights_are_pefts(family, adapted, checkpoints):
+    """For decoder-only models, peft's own all-linear gives the same layers."""
+    targets = {
+        "t5": ["q", "k", "v", "o", "wi", "wo"],
+        "mt5": ["q", "k", "v", "o", "wi_0", "wi_1", "wo"],
+        "gpt2": "all-linear",
+        "chat": "all-linear",
+    }.get(family, ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"])
+    _, loaded, _ = adapted(family)
+    plain = get_peft_model(plain_base(family, checkpoints(family)), LoraConfig(r=4, target_modules=targets))
+    trained, total = plain.get_nb_trainable_parameters()
+    assert (loaded.trained_parameters, loaded.parameters) == (trained, total)
+    names = {
+        name.removeprefix("base_model.model.") for name, weight in plain.named_parameters() if weight.requires_grad
+    }
+    assert {name for name, weight in loaded.model.named_parameters() if weight.requires_grad} == names
+
+
+def test_untrained_layers_change_no_output(family, checkpoints, options):
+    loaded = load(options(checkpoints(family), **PROMPTS.get(family, {})), 42, "float32", adapter=lora())
+    assert torch.equal(logits(loaded.model), logits(plain_base(family, checkpoints(family))))
+
+
+def test_initial_weights_follow_the_seed(checkpoints, options):
+    def first(seed):
+        model = load(options(checkpoints("t5")), seed, "float32", adapter=lora()).model
+        return next(weight for name, weight in model.named_parameters() if "lora_A" in name)
+
+    assert torch.equal(first(1), first(1))
+    assert not torch.equal(first(1), first(2))
+
+
+def test_mt5s_head_stays_separate(adapted):
+    _, loaded, _ = adapted("mt5")
+    head, embedding = loaded.model.get_output_embeddings(), loaded.model.get_input_embeddings()
+    assert head.weight is not embedding.weight
+    assert loaded.model.config.tie_word_embeddings is False
+
+
+def test_dropout_of_the_layers_is_removed_with_the_models(checkpoints, options):
+    model = load(options(checkpoints("t5")), 42, "float32", adapter=lora(dropout=0.5)).model
+    perturb(model)
+    expected = logits(model)
+    remove_dropout(model)
+    model.train()
+    ids = torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]])
+    assert torch.equal(model(input_ids=ids, decoder_input_ids=ids).logits, expected)
+
+
+def test_adapter_is_small_beside_its_base(adapted, checkpoints):
+    _, loaded, folder = adapted("bart")
+    stored = load_file(folder / "adapter_model.safetensors")
+    assert sum(tensor.numel() for tensor in stored.values()) == loaded.trained_parameters
+    assert not (folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("names", [["q"], ["q", "wo"], ["encoder.block.0.layer.0.SelfAttention.q"]])
+def test_only_the_named_layers_are_adapted(names, checkpoints, options):
+    model = load(options(checkpoints("t5")), 42, "float32", adapter=lora(targets=names)).model
+    adapted = {name.partition(".lora_A")[0] for name, _ in model.named_parameters() if "lora_A" in name}
+    assert adapted
+    assert all(any(f".{layer}".endswith(f".{name}") for name in names) for layer in adapted)
+
+
+@pytest.mark.parametrize("names", [["q", "nonesuch"], ["shared"], ["lm_head"], ["encoder"], ["q.*"]])
+def test_names_without_a_linear_layer_are_refused_with_the_valid_ones(names, checkpoints, options):
+    wrong = names[-1]
+    for read in (check_model, lambda *a, **k: load(a[0], 42, a[1], **k)):
+        with pytest.raises(UserError) as raised:
+            read(options(checkpoints("t5")), "float32", adapter=lora(targets=names))
+        assert str(raised.value) == (
+            f"adapter.targets: no linear layer of the model is named {wrong} (valid: q, k, v, o, wi, wo)"
+        )
+
+
+def refusal(options):
+    """The line that refuses a checkpoint, with and without reading its weights."""
+    messages = set()
+    for read in (lambda: load(options, 42, "float32"), lambda: check_model(options, "float32")):
+        with pytest.raises(UserError) as raised:
+            read()
+        messages.add(str(raised.value))
+    (message,) = messages
+    assert "\n" not in message
+    return message
+
+
+def test_moved_base_is_named_by_its_new_place(checkpoints, options, tmp_path):
+    base = shutil.copytree(checkpoints("t5"), tmp_path / "base")
+    loaded = load(options(base), 42, "float32", adapter=lora())
+    perturb(loaded.model)
+    (tmp_path / "adapter").mkdir()
+    loaded.save(tmp_path / "adapter")
+    base.rename(tmp_path / "moved")
+    message = refusal(options(tmp_path / "adapter"))
+    assert message.startswith(f"model.base: no such directory: '{base}'")
+    assert "if it has moved, set model.base to its place" in message
+    again = load(options(tmp_path / "adapter", base=str(tmp_path / "moved")), 42, "float32")
+    assert torch.equal(logits(again.model), logits(loaded.model))
+
+
+@pytest.mark.parametrize("change", ["weight", "other", "missing"])
+def test_changed_base_is_refused(change, checkpoints, options, tmp_path):
+    base = shutil.copytree(checkpoints("bart"), tmp_path / "base")
+    (tmp_path / "adapter").mkdir()
+    load(options(base), 42, "float32", adapter=lora()).save(tmp_path / "adapter")
+    weights = base / "model.safetensors"
+    if change == "weight":
+        tensors = load_file(weights)
+        tensors["model.shared.weight"][3, 3] += 0.5
+        save_file(tensors, weights, {"format": "pt"})
+    elif change == "missing":
+        weights.unlink()
+    other = {"base": str(checkpoints("mbart50"))} if change == "other" else {}
+    message = refusal(options(tmp_path / "adapter", **other))
+    folder = other.get("base", base)
+    assert message.startswith(f"model.base: '{folder}' is not the base that '{tmp_path / 'adapter'}' was trained on: ")
+    assert "model.safetensors" in message
+
+
+def test_base_of_a_whole_model_is_refused(checkpoints, options):
+    message = refusal(options(checkpoints("t5"), base=str(checkpoints("bart"))))
+    assert message.startswith("model.base: only applies to an adapter")
+
+
+def test_adapter_as_a_base_is_refused(adapted, options):
+    _, _, folder = adapted("t5")
+    assert "is an adapter itself" in refusal(options(folder, base=str(folder)))
+
+
+def test_adapter_beside_a_whole_model_is_refused(adapted, checkpoints, options):
+    _, _, folder = adapted("t5")
+    shutil.copy(checkpoints("t5") / "model.safetensors", folder)
+    assert "contains an adapter and a whole model" in refusal(options(folder))
+
+
+def test_training_an_adapter_further_is_refused_with_the_remedy(adapted, options):
+    _, _, folder = adapted("t5")
+    for adapter in (lora(), NoAdapter()):
+        with pytest.raises(
+            UserError, match=r"is an adapter; training needs a whole model, .*bisum push RUN hub.folder"
+        ):
+            check_model(options(folder), "float32", adapter=adapter)
+
+
+@pytest.fixture
+def foreign(checkpoints, tmp_path):
+    """A folder as written by plain peft, with entries of adapter_config.json changed: `foreign("t5", r=2)`."""
+
+    def write(family="t5", **changes):
+        folder = tmp_path / "foreign"
+        base = plain_base(family, checkpoints(family))
+        torch.manual_seed(0)
+        model = get_peft_model(base, LoraConfig(r=4, target_modules=["q", "v"], init_lora_weights=False))
+        model.save_pretrained(folder)
+        path = folder / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+        return folder, model
+
+    return write
+
+
+def test_foreign_adapter_has_the_same_logits_as_in_peft(foreign, checkpoints, options):
+    folder, model = foreign()
+    assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    loaded = load(options(folder), 42, "float32")
+    assert torch.equal(logits(loaded.model), logits(model))
+    assert loaded.prefix == "summarize: "  # of the base
+    assert loaded.base.doubt == (
+        f"the adapter records no hash of its base, '{checkpoints('t5')}', which therefore cannot be verified"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"peft_type": "IA3"}, "peft_type must be LORA"),
+        ({"r": 10**9}, "r must be a whole number from 1 to 4096"),
+        ({"r": 5}, "has the shape (4, 32), not (5, 32)"),
+        ({"target_modules": "(a+)+b"}, "target_modules must be a list of names or all-linear"),
+        ({"target_modules": []}, "target_modules must be a list of names or all-linear"),
+        ({"target_modules": ["nonesuch"]}, "target_modules matches no layer of the base"),
+        ({"target_modules": ["shared", "q", "v"]}, "target_modules adapts shared, which is not a linear layer"),
+        ({"target_modules": ["q"]}, ".v.lora_A.weight is unknown"),
+        ({"target_modules": ["q", "v", "k"]}, ".k.lora_A.weight is missing"),
+        ({"lora_dropout": 1.5}, "lora_dropout must be a number from 0 to below 1"),
+        ({"bias": "all"}, "bias must be none"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save is ['lm_head'], which bisum does not support"),
+        ({"rank_pattern": {"(a+)+b": 2}}, "rank_pattern is {'(a+)+b': 2}, which bisum does not support"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights must be true, false or gaussian"),
+        ({"base_model_name_or_path": None}, "base_model_name_or_path is null; must be a directory or a hub name"),
+        ({"base_model_name_or_path": "https://a.b/c"}, "must be a directory or a hub name"),
+        ({"base_model_name_or_path": "/nowhere/at/all"}, "model.base: no such directory: '/nowhere/at/all'"),
+    ],
+)
+def test_unsupported_foreign_adapters_are_refused(changes, expected, foreign, options):
+    folder, _ = foreign(**changes)
+    assert expected in refusal(options(folder))
+
+
+def test_pickled_adapter_is_refused(foreign, options):
+    folder, _ = foreign()
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    message = refusal(options(folder, pickled_weights=True))
+    assert message.endswith("contains no adapter_model.safetensors; adapter_model.bin, a pickle, is not read")
+
+
+def test_damaged_adapter_files_are_refused(foreign, options):
+    folder, _ = foreign()
+    weights = folder / "adapter_model.safetensors"
+    sound = weights.read_bytes()
+    weights.write_bytes(sound[:100])
+    assert f"'{weights}' cannot be read" in refusal(options(folder))
+    weights.write_bytes(sound)
+    (folder / "adapter_config.json").write_text("{", "utf-8")
+    assert f"'{folder / 'adapter_config.json'}' cannot be read" in refusal(options(folder))
+
+
+def test_non_finite_adapter_is_refused(foreign, options):
+    folder, _ = foreign()
+    tensors = load_file(folder / "adapter_model.safetensors")
+    next(iter(tensors.values()))[0, 0] = float("nan")
+    save_file(tensors, folder / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=r"has non-finite weights: .*lora_A.* contains nan"):
+        load(options(folder), 42, "float32")
+
+
+def test_edited_base_json_is_refused(adapted, options):
+    _, _, folder = adapted("t5")
+    path = folder / "base.json"
+    values = json.loads(path.read_text("utf-8"))
+    for changes, expected in (
+        ({"checkpoint": ""}, "checkpoint must be text that is not empty"),
+        ({"quantize": "8bit"}, "quantize must be 4bit or null"),
+        ({"weights": []}, "weights must be an object"),
+    ):
+        path.write_text(json.dumps({**values, **changes}), "utf-8")
+        assert expected in refusal(options(folder))
+
+
+def test_missing_peft_is_reported_in_one_line(adapted, options, monkeypatch):
+    _, _, folder = adapted("t5")
+    monkeypatch.setattr("bisum.models.adapters.find_spec", lambda name: None)
+    assert refusal(options(folder)) == (
+        f"model.checkpoint: '{folder}' is an adapter, which needs peft; install it with pip install 'bisum[lora]'"
+    )
+    with pytest.raises(UserError, match=r"^adapter: needs peft; install it with pip install 'bisum\[lora\]'$"):
+        compose(["adapter=lora"])

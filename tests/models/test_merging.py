@@ -1,0 +1,114 @@
+"""A merged adapter is a plain model with the same output."""
+
+import json
+
+import pytest
+import torch
+from adapted import lora, perturb
+from checkpoints import BUILDERS, PROMPTS
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from bisum import compose
+from bisum.corpus.sample import Sample
+from bisum.errors import UserError
+from bisum.evaluation.generation import set_decoding, summarize
+from bisum.models.loading import load
+from bisum.models.merging import merge, write_merged
+from bisum.runs.checkpoints import is_adapter
+
+TOLERANCE = 1e-4
+
+
+def rows():
+    table = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1).load(["en", "es"])["test"]
+    table = table.slice(0, 4).to_pylist() + table.slice(200, 4).to_pylist()
+    return [row["document"] for row in table], [row["language"] for row in table]
+
+
+@torch.no_grad()
+def margins_and_logits(loaded, documents, languages, summaries):
+    """The logits of summaries, and the margin between the best two tokens at the closest position, by row."""
+    found = []
+    for row in zip(documents, summaries, languages, strict=True):
+        encoded = {name: torch.tensor(values) for name, values in loaded.encode(*([item] for item in row)).items()}
+        ids, labels = encoded["input_ids"], encoded["labels"]
+        pad = loaded.tokenizer.pad_token_id
+        inputs = loaded.family.model_inputs(loaded.model.config, ids, torch.ones_like(ids), labels, pad)
+        logits = loaded.model.eval()(**inputs).logits[0]
+        best = logits.topk(2).values
+        found.append(((best[:, 0] - best[:, 1]).min().item(), logits))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("family", "dora"), [*((family, False) for family in BUILDERS), ("mt5", True), ("bart", True), ("gpt2", True)]
+)
+def test_merged_model_has_the_logits_and_summaries_of_the_adapter(family, dora, checkpoints, options, tmp_path):
+    base = options(checkpoints(family), **PROMPTS.get(family, {}))
+    loaded = load(base, 42, "float32", adapter=lora(dora=dora))
+    perturb(loaded.model)
+    generation = compose(["generation.min_tokens=3"]).generation
+    set_decoding(loaded, generation)
+    (tmp_path / "adapter").mkdir()
+    loaded.save(tmp_path / "adapter")
+    write_merged(tmp_path / "adapter", tmp_path / "merged", base)
+    merged = load(options(tmp_path / "merged"), 42, "float32")
+    assert not is_adapter(tmp_path / "merged")
+    assert (merged.prefix, merged.suffix) == (loaded.prefix, loaded.suffix)
+
+    documents, languages = rows()
+    texts = [summarize(model, documents, languages, generation, 4) for model in (loaded, merged)]
+    compared = [margins_and_logits(model, documents, languages, texts[0]) for model in (loaded, merged)]
+    clear = 0
+    for (margin, expected), (_, logits), one, other in zip(*compared, *texts, strict=True):
+        assert (logits - expected).abs().max() <= TOLERANCE
+        if margin > 2 * TOLERANCE:  # both logits can move by the tolerance
+            assert one == other
+            clear += 1
+    assert clear >= len(documents) - 2
+    assert len(set(texts[0])) > 1
+    untrained = summarize(load(base, 42, "float32"), documents, languages, generation, 4)
+    assert untrained != texts[0]
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_merged_folder_is_a_plain_model_with_the_weights_of_its_base(family, checkpoints, options, tmp_path):
+    base = options(checkpoints(family), **PROMPTS.get(family, {}))
+    (tmp_path / "adapter").mkdir()
+    loaded = load(base, 42, "float32", adapter=lora())
+    perturb(loaded.model)
+    loaded.save(tmp_path / "adapter")
+    write_merged(tmp_path / "adapter", tmp_path / "merged", base)
+    auto = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
+    plain, report = auto.from_pretrained(tmp_path / "merged", output_loading_info=True, dtype=torch.float32)
+    assert not any(report.values())
+    before = auto.from_pretrained(checkpoints(family), dtype=torch.float32).state_dict()
+    after = plain.state_dict()
+    assert after.keys() == before.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {
+        f"{name.partition('.lora_A')[0]}.weight" for name, _ in loaded.model.named_parameters() if "lora_A" in name
+    } == changed
+    with safe_open(tmp_path / "merged/model.safetensors", "pt") as merged:
+        assert not [name for name in merged.keys() if "lora" in name]  # noqa: SIM118
+    config = json.loads((tmp_path / "merged/config.json").read_text("utf-8"))
+    assert "quantization_config" not in config
+
+
+def test_merging_in_place_leaves_a_plain_model(checkpoints, options):
+    loaded = load(options(checkpoints("t5")), 42, "float32", adapter=lora())
+    names = {name for name, _ in load(options(checkpoints("t5")), 42, "float32").model.named_parameters()}
+    merge(loaded.model)
+    assert {name for name, _ in loaded.model.named_parameters()} == names
+    assert not getattr(loaded.model, "peft_config", None)
+
+
+def test_merge_to_non_finite_weights_is_refused(checkpoints, options):
+    loaded = load(options(checkpoints("t5")), 42, "float32", adapter=lora())
+    with torch.no_grad():
+        for name, weight in loaded.model.named_parameters():
+            if "lora_" in name:
+                weight.fill_(1e30)
+    with pytest.raises(UserError, match=r"^the adapter cannot be merged: the merged weight of .* is not finite$"):
+        merge(loaded.model)

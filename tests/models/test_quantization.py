@@ -1,0 +1,58 @@
+"""A base in 4 bits. bitsandbytes also runs on a CPU, so only the check of the device is lifted here."""
+
+import pytest
+import torch
+from adapted import lora, perturb
+from checkpoints import PROMPTS
+from safetensors.torch import load_file
+
+from bisum.errors import UserError
+from bisum.models.loading import check_model, load
+from bisum.models.merging import write_merged
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    monkeypatch.setattr("bisum.models.loading.check_quantization", lambda *_: None)
+
+
+@torch.no_grad()
+def logits(model):
+    ids = torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]])
+    decoder = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    return model.eval()(input_ids=ids, **decoder).logits
+
+
+@pytest.mark.parametrize("family", ["t5", "mt5", "bart", "gpt2", "chat"])
+def test_quantized_base_is_read_and_merged_as_it_was_trained(family, on_cpu, checkpoints, options, tmp_path):
+    base = options(checkpoints(family), **PROMPTS.get(family, {}))
+    check_model(base, "float32", adapter=lora(quantize="4bit"))
+    loaded = load(base, 42, "float32", adapter=lora(quantize="4bit"))
+    unquantized = load(base, 42, "float32", adapter=lora())
+    assert loaded.parameters == unquantized.parameters
+    assert loaded.trained_parameters == unquantized.trained_parameters
+    for model in (loaded.model, unquantized.model):
+        perturb(model)
+    assert (logits(loaded.model) - logits(unquantized.model)).abs().max() > 0.01  # it is quantized
+    (tmp_path / "adapter").mkdir()
+    loaded.save(tmp_path / "adapter")
+    assert sum(map(torch.numel, load_file(tmp_path / "adapter/adapter_model.safetensors").values())) == (
+        loaded.trained_parameters
+    )
+    again = load(options(tmp_path / "adapter"), 7, "float32")
+    assert torch.equal(logits(again.model), logits(loaded.model))
+    write_merged(tmp_path / "adapter", tmp_path / "merged", base)
+    merged = load(options(tmp_path / "merged"), 7, "float32")
+    assert torch.allclose(logits(merged.model), logits(loaded.model), atol=1e-4)
+
+
+def test_other_devices_are_refused(checkpoints, options):
+    base = options(checkpoints("t5"))
+    with pytest.raises(UserError, match=r"^adapter\.quantize: 4bit needs an NVIDIA GPU, and this run uses cpu"):
+        check_model(base, "float32", adapter=lora(quantize="4bit"))
+
+
+def test_missing_bitsandbytes_is_reported(checkpoints, options, monkeypatch):
+    monkeypatch.setattr("bisum.models.quantization.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"^adapter\.quantize: 4bit needs bitsandbytes; install it with pip install"):
+        check_model(options(checkpoints("t5")), "float32", adapter=lora(quantize="4bit"))
