@@ -1,0 +1,1 @@
+"""Finished models on the hub: their cards and uploads."""
