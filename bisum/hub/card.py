@@ -106,6 +106,7 @@ def _progress(record: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
         "epoch": f"{epoch_of(Path(checkpoint)):.4g}",
         "epochs": node(record, "config", "trainer").get("epochs", "?"),
         "best_metric": record.get("best_metric"),
+        "overfit": node(record, "overfit").get("rows"),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bisum.errors import one_line
+from bisum.errors import one_line, without_secrets
 
 _LONGEST = 200
 """Letters of a text, after which it is cut."""
@@ -19,8 +19,8 @@ _START = re.compile(r"^(\d{0,9})([-+=]|[.)](?=\s|$))")
 
 
 def line(value: Any, longest: int = _LONGEST) -> str:
-    """Return a value's text on one line, cut and without control characters or lone surrogates."""
-    text = one_line(str(value)).encode(errors="replace").decode()
+    """Return a value's text on one line, cut and without control characters, lone surrogates and secrets of URLs."""
+    text = without_secrets(one_line(str(value)).encode(errors="replace").decode())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

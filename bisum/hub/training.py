@@ -10,7 +10,6 @@ from typing import Any
 from markupsafe import Markup
 
 from bisum.display.terminal import clock
-from bisum.errors import without_secrets
 from bisum.hub.markdown import code, escaped, line, listed, table
 from bisum.hub.origins import node
 from bisum.interfaces.source import SPLITS
@@ -105,7 +104,7 @@ def command_of(record: Mapping[str, Any]) -> str | None:
     if not isinstance(given, str):
         return None
     home = str(Path.home())
-    text = without_secrets(line(given, _LONGEST_COMMAND))
+    text = line(given, _LONGEST_COMMAND)
     return _HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text)
 
 

@@ -19,10 +19,10 @@ DOCUMENTS = [LONG, "Una biblioteca\nde funciones."]
 def saved(checkpoints, tmp_path):
     """Save a family's model with other settings; return it, its folder and the settings of generation."""
 
-    def save(family, *arguments):
+    def save(family, *arguments, prefix=None, suffix=None):
         limits = ["model.max_document_tokens=40", "model.max_summary_tokens=8"]
         config = compose([f"model.checkpoint={checkpoints(family)}", *limits, *arguments])
-        loaded = load(config.model, config.seed)
+        loaded = load(replace(config.model, prefix=prefix, suffix=suffix), config.seed, "float32")
         set_decoding(loaded, config.generation)
         loaded.save(tmp_path / "model")
         return loaded, tmp_path / "model", config.generation
@@ -31,19 +31,19 @@ def saved(checkpoints, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "arguments"),
+    ("family", "prefix", "suffix"),
     [
-        ("t5", ['model.prefix="summarize \\"this\\": "', 'model.suffix="\\nIn short:"']),
-        ("bart", ["model.suffix=' => '", "generation.num_beams=3"]),
-        ("pegasus", ["model.suffix='\\n\\n'"]),
-        ("mbart50", ["model.suffix=' resumen:'"]),
-        ("gpt2", ["model.prefix='Text: '", "model.suffix='\\n\\nTL;DR: '"]),
-        ("chat", ["model.prefix='Écris un titre « court » :\\n\\n'", "model.suffix='\\n---'"]),
+        ("t5", 'summarize "this": ', "\nIn short:"),
+        ("bart", "", " => "),
+        ("pegasus", "", "\n\n"),
+        ("mbart50", "", " resumen:"),
+        ("gpt2", "Text: ", "\n\nTL;DR: "),
+        ("chat", "Écris un titre « court » :\n\n", "\n---"),
     ],
 )
-def test_code_writes_bisums_summaries_with_a_prompt(saved, family, arguments):
+def test_code_writes_bisums_summaries_with_a_prompt(saved, family, prefix, suffix):
     """The prompt is kept and the document shortened, as in bisum."""
-    loaded, folder, generation = saved(family, *arguments)
+    loaded, folder, generation = saved(family, "generation.num_beams=3", prefix=prefix, suffix=suffix)
     languages = ["en", "es"]
     defined = {}
     exec(python_code(loaded, str(folder), languages), defined)
@@ -78,6 +78,6 @@ def test_command_names_the_settings_that_are_not_the_defaults(saved):
 @pytest.mark.parametrize(("family", "counts"), [("gpt2", True), ("bart", True), ("mt5", False)])
 def test_banned_ngrams_of_a_prompt_are_reported(saved, family, counts):
     """BART starts the decoder with its end token, as docs/reference/models.md says."""
-    loaded, _, _ = saved(family, *(["model.suffix=' TL;DR:'"] if family == "gpt2" else []))
+    loaded, _, _ = saved(family, suffix=" TL;DR:" if family == "gpt2" else None)
     assert counts_prompt_ngrams({"config": {"generation": {"no_repeat_ngram_size": 2}}}, loaded) is counts
     assert not counts_prompt_ngrams({"config": {"generation": {"no_repeat_ngram_size": 0}}}, loaded)
