@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bisum.errors import UserError
+from bisum.hub.markdown import line
 from bisum.hub.origins import node
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.family import TextReader
@@ -141,4 +142,4 @@ def command(record: Mapping[str, Any], reader: TextReader, repo: str, languages:
         settings += [f"allow_targets=[{family.partition('.')[0]}]", f"model.family._target_={family}"]
     if reader.family.needs_language and languages:
         settings.append(f"language={languages[0]}")
-    return shlex.join(["bisum", "summarize", repo, *settings]) + ' -- "The text to summarize."'
+    return shlex.join(map(line, ["bisum", "summarize", repo, *settings])) + ' -- "The text to summarize."'

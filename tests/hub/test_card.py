@@ -22,6 +22,7 @@ def score(record, key):
 def test_scores_are_the_recorded_ones(card):
     page = card()
     assert page.headings == SECTIONS
+    assert "Score that selects the best checkpoint: `eval/rougeL`" in page.text
     record, table = page.record, page.tables[0]
     assert table[0] == ["", "", "ROUGE-1", "ROUGE-2", "ROUGE-L"]
     rows = record["data"]["rows"]["test"]
@@ -294,6 +295,12 @@ def test_own_family_is_loaded_with_bisum(card, reader):
     assert "```python" not in page.text
     assert "`Titles`, which is not part of transformers or bisum" in page.text
     assert "'allow_targets=[mine]' model.family._target_=mine.models.Titles" in page.text
+
+
+def test_run_on_one_batch_is_called_a_test(card):
+    assert "This is a test of the training code" not in card().text
+    page = card(lambda record: record.update(overfit={"rows": 4, "cut": 0, "steps": 9, "first_loss": 5.0, "loss": 0.1}))
+    assert "The run fitted a single batch of 4 rows" in page.text
 
 
 def test_card_without_a_repository_names_a_placeholder(card):
