@@ -54,8 +54,8 @@ def _plain_numbers(value: Any) -> Any:
 
 def changes_number(key: str) -> bool:
     """Return whether a dotted key is part of the identity."""
-    node, *_, name = key.split(".")
-    return node not in CHANGES_NO_NUMBER and name not in _BELOW.get(node, ())
+    parts = key.split(".")
+    return parts[0] not in CHANGES_NO_NUMBER and parts[-1] not in _BELOW.get(parts[0], ())
 
 
 def free_keys() -> list[str]:
