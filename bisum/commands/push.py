@@ -137,7 +137,7 @@ def _upload_progress(title: str) -> Iterator[None]:
     if sys.stderr is not None and sys.stderr.isatty():
         yield
         return
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
     disable_progress_bars()
     with Terminal().progress(title):
