@@ -58,7 +58,9 @@ def plot_curves(
             _draw_scores(right, lines, along, key, language, color)
             _draw_lead(right, lines, along, score_name("baseline", "rougeL", language=language, profile=profile), color)
         if any(line.get_linestyle() == "--" for line in right.lines):
-            right.plot([], [], "--", color="#666666", linewidth=1, label=f"{lead}, same colours")
+            right.plot(
+                [], [], "--", color="#666666", linewidth=1, label=f"{clean(lead)[:_LABEL_LETTERS]}, same colours"
+            )
         left.locator_params(axis="x", integer=True)
         for axis, title in ((left, "Loss (nats per token)"), (right, "ROUGE-L on validation, with 95% intervals")):
             axis.set_title(title)

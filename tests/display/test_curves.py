@@ -69,6 +69,11 @@ def test_values_that_cannot_be_drawn_are_left_out(draw):
     assert len(found["training"]) == len(found["en"]) == 2
 
 
+def test_long_names_leave_room_for_the_curves(draw):
+    _, panels = draw([{**LINES[0], f"eval/{'x' * 999}/rougeL": 1.0}, *LINES[1:]], lead="lead" * 99)
+    assert all(axis.get_position().height > 0.5 for axis in panels)
+
+
 def test_nothing_is_drawn_without_values(tmp_path):
     assert plot_curves(tmp_path / "curves", [{"step": 0, "epoch": 0.0, "baseline/rougeL": 20.0}]) == []
     assert not (tmp_path / "curves.png").exists()
