@@ -23,6 +23,7 @@ class NoAdapter(Adapter):
     """Full fine-tuning: training changes all weights."""
 
     needs_checkpoint: ClassVar[bool] = False
+    """Random weights can be trained, too."""
 
     def attach(self, model: PreTrainedModel, family: Family) -> None:
         """Leave the model as it is."""

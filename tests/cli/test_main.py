@@ -178,8 +178,9 @@ def test_help_accepts_an_option_name_without_its_group(call_bisum):
     for option, group in (("gpt2", "model"), ("wandb", "tracker"), ("t5_english", "experiment")):
         assert call_bisum("--help", option).out == call_bisum("--help", f"{group}={option}").out
     assert call_bisum("--help", "deduplicate").out.startswith("filter=deduplicate: Drops rows repeated")
-    auto = call_bisum("--help", "none").out
-    assert auto.startswith("tracker=none: ")
+    none = call_bisum("--help", "none").out
+    assert none.startswith("adapter=none: ")
+    assert "\ntracker=none: " in none
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A base in 4 bits. bitsandbytes also runs on a CPU, so only the check of the device is lifted here."""
 
+import json
+
 import pytest
 import torch
 from adapted import lora, perturb
@@ -56,3 +58,26 @@ def test_missing_bitsandbytes_is_reported(checkpoints, options, monkeypatch):
     monkeypatch.setattr("bisum.models.quantization.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"^adapter\.quantize: 4bit needs bitsandbytes; install it with pip install"):
         check_model(options(checkpoints("t5")), "float32", adapter=lora(quantize="4bit"))
+
+
+@pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
+def test_adapter_on_a_quantized_base_is_trained_and_evaluated(backend, on_cpu, checkpoints, tmp_path, call_bisum):
+    done = call_bisum(
+        f"model.checkpoint={checkpoints('t5')}", "adapter=lora", "adapter.quantize=4bit", "adapter.merge=true",
+        "corpus.max_train_rows=16", "corpus.max_eval_rows=4", "model.max_document_tokens=64",
+        "model.max_summary_tokens=12", "evaluation.shown_summaries=0", "trainer.batch_size=4", "trainer.epochs=2",
+        "trainer.learning_rate=1e-2", f"trainer={backend}", "hardware=cpu", "tracker=none", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "LoRA rank 16 on q, k, v, o, wi, wo, 4-bit base: " in " ".join(done.out.split())
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text("utf-8").splitlines()]
+    losses = [line["eval/loss"] for line in lines if "eval/loss" in line]
+    assert losses[1] < losses[0]
+    test = json.loads((tmp_path / "run/run.json").read_text("utf-8"))["test"]
+    for given, tolerance in (("run", 1e-5), ("run/merged", 1e-4)):
+        limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "corpus.max_eval_rows=4"]
+        directory = f"evaluated-{given.replace('/', '-')}"
+        done = call_bisum("evaluate", given, *limits, "hardware=cpu", "tracker=none", f"hydra.run.dir={directory}")
+        assert done.code == 0, done.err
+        scores = json.loads((tmp_path / directory / "run.json").read_text("utf-8"))["evaluation"]
+        assert scores["test/loss"] == pytest.approx(test["test/loss"], rel=tolerance)

@@ -123,7 +123,8 @@ def test_run_and_configuration_are_logged(found, other_backend, read):
     record = read.record(other_backend)
     config = {name: value for name, value in run["config"]["update"].items() if name != "_wandb"}
     assert config.pop("choices") == {
-        "corpus": "sample", "model": "tiny", "trainer": "seq2seq_trainer", "hardware": "cpu", "tracker": "wandb",
+        "corpus": "sample", "model": "tiny", "adapter": "none", "trainer": "seq2seq_trainer", "hardware": "cpu",
+        "tracker": "wandb",
     }  # fmt: skip
     assert config.pop("system") == run["display_name"].removesuffix("-s1")
     assert config == record["config"]
