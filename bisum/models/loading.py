@@ -34,10 +34,6 @@ _EXPLANATIONS = {
 TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
-class NotOnHub(UserError):
-    """A model that is not a local directory could not be loaded from the hub: a wrong name, or no network."""
-
-
 @dataclass(frozen=True)
 class LoadedModel(TextReader):
     """A model and the reader of its texts."""
@@ -153,8 +149,7 @@ def _checkpoint(
         raise UserError(f"model.checkpoint: no such directory: '{checkpoint}'")
     if not Path(checkpoint).is_dir():
         pickles = weights and options.pickled_weights
-        folder = _reading("model.checkpoint", given, lambda: fetch(given, options.revision, weights, pickles, progress))
-        checkpoint = str(folder)
+        checkpoint = str(fetch(given, options.revision, "model.checkpoint", weights, pickles, progress))
     return checkpoint, _load_config(checkpoint, options.revision)
 
 
@@ -232,12 +227,6 @@ def _reading(key: str, source: str, read: Callable[[], T]) -> T:
         return read()
     except UserError:
         raise
-    except Exception as error:  # transformers, safetensors, tokenizers and the hub raise different types
+    except Exception as error:  # transformers, safetensors and tokenizers raise different types
         own = next((ours for theirs, ours in _EXPLANATIONS.items() if theirs in str(error)), str(error))
-        message = one_line(own)[:300]
-        if key != "model.checkpoint" or Path(source).is_dir():
-            raise UserError(f"{key}: '{source}' cannot be loaded: {message}") from error
-        raise NotOnHub(
-            f"{key}: '{source}' is not a local directory and could not be loaded from the hub "
-            f"({message.partition('. ')[0]}); check the name and the network, or use a downloaded model's directory"
-        ) from error
+        raise UserError(f"{key}: '{source}' cannot be loaded: {one_line(own)[:300]}") from error

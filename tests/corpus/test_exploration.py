@@ -22,7 +22,8 @@ from bisum.corpus.exploration import (
 )
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
 from bisum.corpus.sample import Sample
-from bisum.models.loading import NotOnHub, load, load_reader
+from bisum.models.hub import NotOnHub
+from bisum.models.loading import load, load_reader
 
 
 def table(*rows):
