@@ -134,13 +134,28 @@ def hub_environment(hub: "StandInHub", tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def hub_client(hub: "StandInHub", monkeypatch: pytest.MonkeyPatch) -> "HfApi":
-    """Return a client in this process, logged in as `me`."""
-    from huggingface_hub import HfApi, constants
+def use_hub(hub: "StandInHub", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process use the stand-in, without a token; the client reads these settings when it is imported."""
+    from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    settings = {
+        "ENDPOINT": hub.address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.address + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(tmp_path / "hub_cache"),
+        "HF_TOKEN_PATH": str(tmp_path / "no_token"),
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(constants, name, value)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def hub_client(hub: "StandInHub", use_hub: None) -> "HfApi":
+    """Return a client in this process, logged in as `me`."""
+    from huggingface_hub import HfApi
+
     return HfApi(endpoint=hub.address, token="hf_of_me")
 
 
