@@ -1,7 +1,11 @@
 """LoRA layers: the same as peft's on the same base, in files that peft reads, and trained alone."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +15,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+import bisum
 from bisum import compose
 from bisum.errors import UserError
 from bisum.models.adapters import NoAdapter
@@ -316,3 +321,9 @@ def test_missing_peft_is_reported_in_one_line(adapted, options, monkeypatch):
     )
     with pytest.raises(UserError, match=r"^adapter: needs peft; install it with pip install 'bisum\[lora\]'$"):
         compose(["adapter=lora"])
+
+
+def test_peft_is_not_imported_for_a_whole_model(tmp_path):
+    code = "import sys; from bisum import Summarizer; Summarizer(); sys.exit('peft' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(bisum.__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False).returncode == 0
