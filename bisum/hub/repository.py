@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _SILENCE = 30.0
 """Seconds without any answer after which a request fails."""
-_WAITS = (2.0, 10.0)
+_WAITS = (1.0, 4.0)
 """Seconds before each repetition of an upload, in addition to the client's own repetitions of single requests."""
 _TEMPORARY = (408, 409, 412, 423, 425, 429)
 """HTTP status codes below 500 after which a later request can succeed, such as a conflict with another commit."""
