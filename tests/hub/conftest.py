@@ -23,18 +23,20 @@ def reader(trained):
 
 @pytest.fixture
 def card(trained, reader, tmp_path):
-    """Write the card of a run: `card(change, checkpoint)` with a function that changes its record."""
+    """Write the card of a run: `card(change, checkpoint)` with a function that changes its record.
 
-    def write(change=None, checkpoint=None, lines=None, repo_id="me/small", license=None, reader=reader):
+    Only with `metrics` does the run have `metrics.jsonl`, and the card a figure, which takes a second.
+    """
+
+    def write(change=None, checkpoint=None, metrics=False, repo_id="me/small", license=None, reader=reader):
         run, folder = tmp_path / "run", tmp_path / "card"
         folder.mkdir(exist_ok=True)
         run.mkdir(exist_ok=True)
         record = json.loads((trained / "run.json").read_text("utf-8"))
-        shutil.copy(trained / "metrics.jsonl", run)
+        if metrics:
+            shutil.copy(trained / "metrics.jsonl", run)
         if change is not None:
             change(record)
-        if lines is not None:
-            (run / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         (run / "run.json").write_text(json.dumps(record), "utf-8")
         name = checkpoint or record["test"]["checkpoint"]
         write_card(run, folder, name, reader, repo_id, license)

@@ -64,14 +64,16 @@ def test_each_language_of_mbart50_has_its_token(saved):
 
 def test_command_names_the_settings_that_are_not_the_defaults(saved):
     loaded, _, _ = saved("mbart50")
-    generation = {"num_beams": 4, "length_penalty": 1.0, "early_stopping": True, "min_tokens": 0}
+    generation = {"num_beams": 4, "length_penalty": 1.0, "early_stopping": True, "min_tokens": None}
     line = command({"config": {"generation": generation}}, loaded, "me/model", ["en", "es"])
     assert shlex.split(line) == [
         *("bisum", "summarize", "me/model", "model.max_document_tokens=40", "model.max_summary_tokens=8"),
-        *("generation.num_beams=4", "generation.early_stopping=true", "language=en"),
+        *("generation.num_beams=4", "generation.early_stopping=true", "generation.min_tokens=null", "language=en"),
         *("--", "The text to summarize."),
     ]
     usual = replace(loaded, max_document_tokens=512, max_summary_tokens=30)
+    name = "me/" + 70 * "long" + "model"
+    assert shlex.split(command({"config": {}}, usual, name, []))[2] == name
     assert command({"config": {}}, usual, "me/model", []) == 'bisum summarize me/model -- "The text to summarize."'
 
 
