@@ -1,4 +1,4 @@
-"""Texts of someone else's run stay texts."""
+"""A run directory can be someone else's."""
 
 
 def test_hostile_values_stay_in_their_places(card):
@@ -30,6 +30,9 @@ def test_hostile_values_stay_in_their_places(card):
             "description": evil, "higher_is_better": None, "range": [None, None], "scale": 1, "unit": evil,
         }  # fmt: skip
         record["test"]["test/odd"] = 1.0
+        record["config"]["model"]["checkpoint"] = evil
+        record["config"]["adapter"] = {"_target_": f"mine.{evil}", "targets": [evil]}
+        record["source"] = {"place": "hub", "commit": evil, "sha256": {evil: evil}}
         record["data"]["fingerprint"] = record["command"] = record["commit"] = record["device"] = evil
         record["baseline"]["system"] = record["best_metric"] = record["precision"] = evil
 
@@ -38,7 +41,7 @@ def test_hostile_values_stay_in_their_places(card):
     for mark in ("<script", "<img", "<a ", "<!--", "<hr", "<strong>b", "<em>"):
         assert page.html.count(mark) == usual.html.count(mark), mark
     assert page.html.count("<pre>") == usual.html.count("<pre>")
-    assert len(page.tables) == len(usual.tables) + 1  # that of the metric
+    assert len(page.tables) == len(usual.tables) + 2  # those of the metric and the adapter
     for table in page.tables:
         assert len({len(row) for row in table}) == 1
     assert not set("\x1b\u202e\u2028") & set((page.folder / "README.md").read_text("utf-8"))
