@@ -8,15 +8,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import bisum
 from bisum.config.targets import ALLOW_VARIABLE
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from stand_in_hub import StandInHub
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=folder, HF_HUB_OFFLINE="1")
     folders = {name: f"{folder}/{name}" for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "TRACKIO_DIR")}
     os.environ.update(folders, WANDB_MODE="disabled")
-    for name in (ALLOW_VARIABLE, "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "WANDB_ENTITY"):
+    for name in (ALLOW_VARIABLE, "HF_TOKEN", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "WANDB_ENTITY"):
         os.environ.pop(name, None)
 
 
@@ -106,6 +111,52 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     from checkpoints import build
 
     return cache(lambda family: build(family, tmp_path_factory.mktemp(family)))
+
+
+@pytest.fixture
+def hub() -> Iterator["StandInHub"]:
+    """Return an empty stand-in for the Hugging Face hub, with the user `me` whose token is `hf_of_me`."""
+    from stand_in_hub import StandInHub
+
+    with StandInHub(tokens={"hf_of_me": "me", "hf_of_another": "another"}) as running:
+        yield running
+
+
+@pytest.fixture
+def hub_environment(hub: "StandInHub", tmp_path: Path) -> dict[str, str]:
+    """Return the variables with which a separate process uses the stand-in, and a cache of its own, without a token.
+
+    Add `{"HF_TOKEN": "hf_of_me"}` to log in, or `{"HF_HUB_OFFLINE": "1"}` to be offline.
+    """
+    off = dict.fromkeys(("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_UPDATE_CHECK"), "1")
+    home = str(tmp_path / "huggingface")
+    return {"HF_ENDPOINT": hub.address, "HF_HOME": home, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", **off}
+
+
+@pytest.fixture
+def use_hub(hub: "StandInHub", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process use the stand-in, without a token; the client reads these settings when it is imported."""
+    from huggingface_hub import constants
+
+    settings = {
+        "ENDPOINT": hub.address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.address + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(tmp_path / "hub_cache"),
+        "HF_TOKEN_PATH": str(tmp_path / "no_token"),
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def hub_client(hub: "StandInHub", use_hub: None) -> "HfApi":
+    """Return a client in this process, logged in as `me`."""
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=hub.address, token="hf_of_me")
 
 
 @pytest.fixture(scope="session")

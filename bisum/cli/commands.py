@@ -52,4 +52,11 @@ COMMANDS = {
         "runs",
         composes=False,
     ),
+    "push": Command(
+        "bisum.commands.push",
+        "upload a run's best model to the Hugging Face hub, with a card written from its record",
+        "RUN [key=value ...]",
+        "runs",
+        composes=False,
+    ),
 }

@@ -53,8 +53,8 @@ def run(config: Config, directory: Path) -> None:
 
 def _load_reader(config: Config, run: Run) -> TextReader | None:
     """Return the model's text reader; None, after a note, if the hub cannot be reached."""
+    from bisum.models.hub import NotOnHub
     from bisum.models.loading import load_reader
-    from bisum.models.source import NotOnHub
 
     quiet_libraries()
     try:

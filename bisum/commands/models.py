@@ -44,7 +44,7 @@ def build_device(config: Config, run: Run) -> Device:
     """Find the configured device; a resumed run uses its original number of threads."""
     device = find_device(config.hardware)
     threads, own = settle_threads(run.record.get("threads") or config.provenance.threads)
-    run.update(threads=threads)
+    run.update(threads=threads, device=device.name, precision=device.precision)
     if device.is_cpu and threads != own:
         began = "the run" if run.resumed else "the sweep"
         run.screen.note(f"threads: {threads}, the number {began} began with; this process would use {own}")
@@ -123,6 +123,12 @@ def build_splits(
     """Tokenize splits of the corpus, and report the number of cut rows."""
     with run.stage("tokenization"):
         encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
+    run.update(
+        cut={
+            name: {"documents": split.documents_cut, "summaries": split.summaries_cut, "rows": len(split)}
+            for name, split in encoded.items()
+        }
+    )
     run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
     unknown = loaded.unknown_token
     shares = encoded[splits[-1]].unreadable_shares(unknown) if unknown is not None else {}

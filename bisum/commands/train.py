@@ -21,6 +21,7 @@ from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
+from bisum.hub.uploads import Uploads
 from bisum.records.run import recorded
 from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
@@ -49,9 +50,12 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
     """
     check_environment()
     quiet_libraries()
-    with recorded(Path(directory or config.resume or new_directory()), config) as run:
+    where = Path(directory or config.resume or new_directory())
+    with recorded(where, config) as run, closing(Uploads(run)) as uploads:
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
             run.screen.note(f"this run is finished; to continue training: bisum resume={run.shown} trainer.epochs=N")
+            if config.hub.push:
+                run.screen.note(f"hub.push: uploads only while a run trains; now use bisum push {run.shown}")
             scores = report(run)
             merge_best(config, run)
             return scores
@@ -62,6 +66,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         with restored_environment():
             config.trainer.check(device)
         check_before_corpus(config, run, device, checkpoint)
+        uploads.start()
         check_metrics(config, run)
         corpus = build_batch(config, run, build_corpus(config, run))
         loaded = build_model(config, run, device, checkpoint)
@@ -74,6 +79,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         scoring.score_baseline()
         session = start_session(config, run, loaded, splits["train"], device, shapes, balance, scoring, checkpoint)
         session.prune = pruning(config, scoring.best_metric, run.screen.warn)
+        session.publish = uploads.add
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints during training also have their own stages.
@@ -85,6 +91,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
             return run.prune(session.pruned)
         scores = scoring.test(session)
         merge_best(config, run)
+        uploads.finish(run.checkpoints / run.record["test"]["checkpoint"])
         return scores
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search")
+CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search", "hub")
 """Keys and whole nodes that do not affect results, in addition to the single keys in `_BELOW`."""
 _BELOW = {
     "adapter": ("merge",),
-    "corpus": ("timeout",),
+    "corpus": ("license", "timeout"),
     "debug": ("profile", "profile_steps"),
     "hardware": ("data_loader_workers", "pin_memory"),
     "model": ("base",),
@@ -22,8 +22,17 @@ def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in resolved.items() if key not in CHANGES_NO_NUMBER}
     for node, names in _BELOW.items():
         if isinstance(values := kept.get(node), Mapping):
-            kept[node] = {key: value for key, value in values.items() if key not in names}
+            kept[node] = _without(values, names)
     return kept
+
+
+def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return a node without some keys, in the nodes below it too, such as a corpus inside a corpus."""
+    return {
+        key: _without(value, names) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if key not in names
+    }
 
 
 def signature(command: str, resolved: Mapping[str, Any]) -> str:
@@ -45,8 +54,8 @@ def _plain_numbers(value: Any) -> Any:
 
 def changes_number(key: str) -> bool:
     """Return whether a dotted key is part of the identity."""
-    node, _, name = key.partition(".")
-    return node not in CHANGES_NO_NUMBER and name not in _BELOW.get(node, ())
+    parts = key.split(".")
+    return parts[0] not in CHANGES_NO_NUMBER and parts[-1] not in _BELOW.get(parts[0], ())
 
 
 def free_keys() -> list[str]:

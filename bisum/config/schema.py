@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, Lt, MinLen, doc
 
 from bisum.config.checking import build
+from bisum.config.hub_options import HubOptions
 from bisum.config.options import (
     DebugOptions,
     EvaluationOptions,
@@ -80,6 +81,8 @@ class Config:
     """Debugging checks of training."""
     sweep: SweepOptions
     """Jobs of a sweep and how they run."""
+    hub: HubOptions
+    """Uploads of the model to the Hugging Face hub."""
     search: SearchOptions | None
     """Settings of an Optuna search, set by the options of `hparams_search`; null: no search."""
     cache_dir: Name

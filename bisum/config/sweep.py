@@ -93,8 +93,10 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
         subdirectory = OmegaConf.to_container(composed.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         if "${" not in str(subdirectory):
             raise UserError(_shared_folder(subdirectory))
+        _refuse_uploads(composed)
         return Sweep(composed, options, None, arguments)
     if (searched := requested_search(composer, composed, options, overrides)) is not None:
+        _refuse_uploads(composed)
         composed.hydra.sweep.dir = searched.base.composed.hydra.sweep.dir
         secret = [override for override in overrides if without_secrets(typed(override)) != typed(override)]
         from_record = partial(job_of_record, composer, composed, secret)
@@ -104,7 +106,7 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
     jobs: list[Job] = []
     repeated: list[tuple[list[str], int]] = []
     numbers: dict[str, int] = {}
-    folders: set[str] = set()
+    taken = _Taken()
     with progress("checking the jobs", len(listed)) as bar:
         for done, own in enumerate(listed, start=1):
             directory = jobs[0].composed.hydra.sweep.dir if jobs else None
@@ -114,15 +116,33 @@ def listed_sweep(composer: Composer, overrides: Sequence[Override], progress: Sh
             if runs_here and (first := numbers.setdefault(key, len(jobs))) < len(jobs):
                 repeated.append((job.arguments, first))
                 continue
-            if job.folder in folders:
-                raise UserError(_shared_folder(job.folder))
-            folders.add(job.folder)
-            if outer := next((str(path) for path in Path(job.folder).parents if str(path) in folders), None):
-                raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
+            taken.add(job)
             jobs.append(job)
     composed.hydra.sweep.dir = jobs[0].composed.hydra.sweep.dir
     mask_composed(composed)
     return Sweep(composed, options, jobs, arguments, _repetitions(repeated, jobs))
+
+
+@dataclass
+class _Taken:
+    """The places to which the jobs of a sweep write."""
+
+    folders: set[str] = field(default_factory=set)
+    repositories: set[str | None] = field(default_factory=set)
+
+    def add(self, job: Job) -> None:
+        """Add the places of a job; raise `UserError` if another job writes there."""
+        if job.folder in self.folders:
+            raise UserError(_shared_folder(job.folder))
+        self.folders.add(job.folder)
+        if outer := next((str(path) for path in Path(job.folder).parents if str(path) in self.folders), None):
+            raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
+        if (hub := job.config.hub).push and hub.repo_id in self.repositories:
+            raise UserError(
+                f"hub.repo_id: several jobs would upload to '{hub.repo_id}'; give each its own, such as "
+                "'hub.repo_id=me/mt5-${hydra.job.num}', or upload the best run afterwards with bisum push"
+            )
+        self.repositories.add(hub.repo_id)
 
 
 def requested_search(
@@ -157,6 +177,15 @@ def _refuse_settings(composer: Composer, options: SweepOptions) -> None:
     for key, value in asdict(options).items():
         if value != getattr(defaults, key):
             raise UserError(f"sweep.{key}: has no effect with a Hydra plugin as launcher or sweeper; omit it")
+
+
+def _refuse_uploads(composed: DictConfig) -> None:
+    """Refuse uploads by jobs that are chosen as the sweep runs, whose repositories are unknown."""
+    if OmegaConf.select(composed, "hub.push", throw_on_resolution_failure=False):
+        raise UserError(
+            "hub.push: not supported in a search, whose jobs are not known in advance; upload the best run afterwards "
+            "with bisum push"
+        )
 
 
 def _parameters(composer: Composer, composed: DictConfig) -> list[Override]:

@@ -16,6 +16,7 @@ from bisum.corpus.columns import Pick
 from bisum.corpus.hub_card import refuse_files_elsewhere
 from bisum.corpus.tables import Part, Tables
 from bisum.errors import UserError, one_line, printable, without_secrets
+from bisum.hub_client import answers_within, hub_problem
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.language import Language
 from bisum.interfaces.source import SPLITS
@@ -101,7 +102,7 @@ class Hub(Tables):
                 f"corpus.configurations: {self.repo} has several folders written by save_to_disk; name one, or one for "
                 f"each language, such as {{{named}}}"
             )
-        with TemporaryDirectory() as scratch, _quiet(), _client_timeout(self.timeout):
+        with TemporaryDirectory() as scratch, _quiet(), answers_within(self.timeout):
             # Otherwise the library reads a local folder from its cache even after its files change.
             options = {"revision": self.revision, "cache_dir": scratch if folder else None}
             repo = folder or self.repo
@@ -149,41 +150,26 @@ class Hub(Tables):
         try:
             return snapshot_download(self.repo, repo_type="dataset", revision=self.revision, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"corpus.repo: '{self.repo}' is neither a folder nor in the cache; unset HF_HUB_OFFLINE to download it"
-            ) from error
+            raise self._problem(error) from error
 
     def _check_hub(self) -> None:
         """Query the hub for the repository once, since the libraries retry, and log it, for half a minute."""
-        from huggingface_hub import HfApi, constants
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HFValidationError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
+        from huggingface_hub import HfApi
 
         try:
-            hub = HfApi()
-            if hub.dataset_info(self.repo, revision=self.revision, timeout=self.timeout).gated:
-                hub.auth_check(self.repo, repo_type="dataset")
-        except GatedRepoError as error:
-            raise UserError(
-                f"corpus.repo: '{self.repo}' is gated; accept its terms on {constants.ENDPOINT}/datasets/{self.repo} "
-                "and log in (hf auth login)"
-            ) from error
-        except RevisionNotFoundError as error:
-            raise UserError(f"corpus.revision: '{self.repo}' has no revision '{self.revision}'") from error
-        except (RepositoryNotFoundError, HFValidationError) as error:
-            raise UserError(
-                f"corpus.repo: no local folder or hub data set is named '{self.repo}'; a private one needs a login"
-                " (hf auth login)"
-            ) from error
+            with answers_within(self.timeout):
+                hub = HfApi()
+                if hub.dataset_info(self.repo, revision=self.revision).gated:
+                    hub.auth_check(self.repo, repo_type="dataset")
         except Exception as error:  # the type depends on the hub client's HTTP library
-            raise UserError(
-                f"corpus.repo: cannot reach the hub at {constants.ENDPOINT} for '{self.repo}' ({_reason(error)}); "
-                "set HF_HUB_OFFLINE=1 to use the cache, or name a local folder"
-            ) from error
+            raise self._problem(error) from error
+
+    def _problem(self, error: BaseException) -> UserError:
+        instead = "set HF_HUB_OFFLINE=1 to use the cache, or name a local folder"
+        revision = self.revision
+        return UserError(
+            hub_problem(error, self.repo, "data set", "corpus.repo", local="folder", revision=revision, instead=instead)
+        )
 
 
 def is_saved(folder: Path) -> bool:
@@ -212,20 +198,6 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
         for library in shown:
             library.enable_progress_bars()
-
-
-@contextmanager
-def _client_timeout(seconds: float) -> Iterator[None]:
-    """Set how long the hub client waits for an answer, or for a further part of one, during the block."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT
-    waits = max(1, round(seconds))
-    constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = waits
-    try:
-        yield
-    finally:
-        constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT = before
 
 
 def _refuse_pipes(folder: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bisum.corpus.columns import ColumnPath, text_rows
 from bisum.errors import UserError
+from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 from bisum.interfaces.text import Name
 
@@ -31,6 +32,9 @@ class Marc(RowSettings):
 
     path: Name
     """The folder that contains `json`, or the `json` folder itself."""
+
+    license: Name | None = from_conf("corpus/marc", "license")
+    """See `RowSettings.license`."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

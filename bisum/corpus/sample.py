@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bisum.errors import UserError
+from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS, RowSettings
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Sample(RowSettings):
     """The corpus that comes with bisum: package descriptions in English and Spanish (see `assets/sample/README.md`)."""
+
+    license: Name | None = from_conf("corpus/sample", "license")
+    """See `RowSettings.license`."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

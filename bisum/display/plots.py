@@ -1,51 +1,24 @@
-"""Corpus figures as PNG and SVG; the files do not depend on the user's matplotlib settings."""
+"""Corpus figures as PNG and SVG."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bisum.display.figures import COLORS, LIMIT_COLOR, new_figure, save
 from bisum.printing import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from bisum.corpus.exploration import Integers
 
 
-# Okabe and Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color; vermillion is reserved for limits.
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-_LIMIT_COLOR = "#D55E00"
-_STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "hatch.linewidth": 0.6,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
-    "svg.hashsalt": "bisum",
-    "text.parse_math": False,
-}
-# Used, if installed, for scripts that matplotlib's default font lacks.
-_FALLBACK_FONTS = (
-    "Noto Sans CJK JP", "Noto Sans JP", "Noto Sans SC", "Hiragino Sans", "Yu Gothic", "WenQuanYi Micro Hei",
-    "Droid Sans Fallback", "Unifont", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Hebrew", "Noto Sans Thai",
-)  # fmt: skip
-_WIDTH = 9.0  # inches
 _BINS = 50
 _PANELS_PER_ROW = 5
 _LABEL_LETTERS = 24
@@ -87,7 +60,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    with _figure(1.3 + 1.6 * len(histograms)) as figure:
+    with new_figure(1.3 + 1.6 * len(histograms)) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
         axes = figure.subplots(len(histograms), 2, squeeze=False, sharey="col")
         for column, name in enumerate(("document", "summary")):
@@ -95,7 +68,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
             for row, (language, panel) in enumerate(zip(histograms, panels, strict=True)):
                 axis = axes[row, column]
                 shared = _shared_end([other for other in panels if other.unit == panel.unit])
-                _draw_histogram(axis, panel, shared or _axis_end(panel), _COLORS[row % len(_COLORS)])
+                _draw_histogram(axis, panel, shared or _axis_end(panel), COLORS[row % len(COLORS)])
                 axis.set_title(_histogram_title(language, panel.lengths), fontsize=8)
                 if row + 1 == len(panels) or panels[row + 1].unit != panel.unit:
                     scale = "" if shared else " (each language on its own scale)"
@@ -108,7 +81,7 @@ def plot_lengths(path: Path, title: str, histograms: Mapping[str, Mapping[str, H
                 Line2D([], [], color="black", ls=":", label="before filters"),
             ]
             figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def plot_categories(
@@ -128,12 +101,12 @@ def plot_categories(
         language: [100 * rows[language] / max(total, 1) for rows in counts.values()]
         for language, total in totals.items()
     }
-    with _figure(0.7 + lines * (0.7 + 0.2 * len(counts))) as figure:
+    with new_figure(0.7 + lines * (0.7 + 0.2 * len(counts))) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
         axes = figure.subplots(lines, columns, squeeze=False, sharey=True, sharex=True)
         names = [_readable(name, rank) for rank, name in enumerate(counts, start=1)]
         for number, (axis, (language, total)) in enumerate(zip(axes.flat, totals.items(), strict=False)):
-            bars = axis.barh(range(len(counts)), shares[language], color=_COLORS[number % len(_COLORS)], height=0.75)
+            bars = axis.barh(range(len(counts)), shares[language], color=COLORS[number % len(COLORS)], height=0.75)
             axis.bar_label(bars, [f"{rows[language]:,}" for rows in counts.values()], padding=2, fontsize=7)
             axis.set_title(f"{language}: {total:,} rows")
             axis.set_yticks(range(len(counts)), names)
@@ -146,7 +119,7 @@ def plot_categories(
         # The longest label, about half an inch, must fit next to the longest bar.
         axes[0, 0].set_xlim(0, max(map(max, shares.values())) * (1.05 + 0.1 * columns))
         figure.supxlabel("share of the language's rows; labels are row counts", fontsize=9)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def _draw_histogram(axis: Axes, panel: Histogram, longest: int, color: str) -> None:
@@ -196,8 +169,8 @@ def _draw_limit(axis: Axes, panel: Histogram, limit: int, end: float) -> None:
     shown = limit < end
     left = limit < 0.55 * end
     if shown:
-        axis.axvline(limit + 0.5, ymax=_LIMIT_TOP, color=_LIMIT_COLOR, linestyle="--")
-        axis.axvspan(limit + 0.5, end, ymax=_LIMIT_TOP, color=_LIMIT_COLOR, alpha=0.08, linewidth=0)
+        axis.axvline(limit + 0.5, ymax=_LIMIT_TOP, color=LIMIT_COLOR, linestyle="--")
+        axis.axvspan(limit + 0.5, end, ymax=_LIMIT_TOP, color=LIMIT_COLOR, alpha=0.08, linewidth=0)
     axis.annotate(
         label if shown else f"{label} →",
         (min(limit + 0.5, end), _LIMIT_TOP),
@@ -207,7 +180,7 @@ def _draw_limit(axis: Axes, panel: Histogram, limit: int, end: float) -> None:
         ha="left" if left else "right",
         va="top",
         fontsize=8,
-        color=_LIMIT_COLOR,
+        color=LIMIT_COLOR,
     )
 
 
@@ -245,31 +218,6 @@ def _all_lengths(panel: Histogram) -> Integers:
 
 def _shares(lengths: Integers, edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.histogram(lengths, edges)[0] / max(lengths.size, 1)
-
-
-@contextmanager
-def _figure(height: float) -> Iterator[Figure]:
-    """Create a figure in bisum's style, with its height in inches, without changing matplotlib's global settings."""
-    os.environ["MPLBACKEND"] = "agg"  # matplotlib fails to import with an unknown one
-    import matplotlib.style
-    from matplotlib import font_manager
-    from matplotlib.figure import Figure
-
-    fonts = ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in font_manager.get_font_names())]
-    with matplotlib.style.context(["default", _STYLE | {"font.family": fonts}]):
-        yield Figure(figsize=(_WIDTH, height))
-
-
-def _save(figure: Figure, path: Path) -> list[Path]:
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):  # names can contain characters that XML forbids
-        text.set_text(clean(text.get_text()).encode(errors="backslashreplace").decode())
-    path.parent.mkdir(exist_ok=True)
-    files = [path.with_suffix(".png"), path.with_suffix(".svg")]
-    figure.savefig(files[0], metadata={"Software": None})
-    figure.savefig(files[1], metadata={"Date": None, "Creator": None})
-    return files
 
 
 def _readable(name: str | None, rank: int) -> str:

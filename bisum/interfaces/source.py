@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 from annotated_types import Ge, Le
 
 from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,3 +63,6 @@ class RowSettings:
     At 1, languages keep their natural shares; a larger T evens them out, by repeating rows of small languages. The
     number of rows in an epoch, validation and test stay the same.
     """
+
+    license: Name | None = from_conf("corpus/_base", "license")
+    """Licence of the data, as the model card states it (null: not stated)."""

@@ -66,7 +66,7 @@ class DecoderOnly(Family):
 
     def check_prompt(self, reader: TextReader) -> None:
         """Refuse a prompt without an instruction; a family whose `encode` writes the whole prompt overrides this."""
-        if not _is_chat(reader) and not reader.suffix.strip():
+        if not is_chat(reader) and not reader.suffix.strip():
             raise UserError(
                 "model.suffix: a decoder-only model needs a marker where the summary begins; model=gpt2 uses TL;DR:"
             )
@@ -82,12 +82,12 @@ class DecoderOnly(Family):
         languages: Sequence[str],  # noqa: ARG002 - the prompt is the same for all
     ) -> dict[str, list[Any]]:
         """Tokenize prompts, with documents shortened to fit the limit, and the summaries that follow them."""
-        tokenizer, is_chat = reader.tokenizer, _is_chat(reader)
-        blank = "" if is_chat or reader.suffix.endswith((" ", "\n", "\t")) else " "
+        tokenizer, in_chat = reader.tokenizer, is_chat(reader)
+        blank = "" if in_chat or reader.suffix.endswith((" ", "\n", "\t")) else " "
         answers = [blank + summary.strip() if summary.strip() else "" for summary in summaries]
         options = {"add_special_tokens": False, "return_attention_mask": False}
         targets = tokenizer(answers, **options)["input_ids"]
-        options["add_special_tokens"] = not is_chat  # a template adds its own
+        options["add_special_tokens"] = not in_chat  # a template adds its own
         stripped = [document.strip() for document in documents]
         prompts = encode_prompts(tokenizer, stripped, partial(_prompt, reader), reader.max_document_tokens, **options)
         end = tokenizer.eos_token_id
@@ -134,14 +134,15 @@ class DecoderOnly(Family):
         return ids[:, prompt:]
 
 
-def _is_chat(reader: TextReader) -> bool:
+def is_chat(reader: TextReader) -> bool:
+    """Return whether the prompt is a user's turn in the tokenizer's chat template."""
     return bool(str(reader.tokenizer.chat_template or "").strip())
 
 
 def _prompt(reader: TextReader, document: str) -> str:
     """Return the text that the model continues."""
     text = reader.prompt(document)
-    if not _is_chat(reader):
+    if not is_chat(reader):
         return text
     turns = [{"role": "user", "content": text}]
     try:

@@ -184,9 +184,14 @@ class Pegasus(EncoderDecoder):
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
     ) -> dict[str, list[Any]]:
         """Tokenize as its authors do, with line breaks as `<n>` if the vocabulary has it."""
-        if reader.tokenizer.convert_tokens_to_ids("<n>") != reader.tokenizer.unk_token_id:
+        if self.writes_breaks(reader.tokenizer):
             documents, summaries = ([text.replace("\n", "<n>") for text in texts] for texts in (documents, summaries))
         return super().encode(reader, documents, summaries, languages)
+
+    @staticmethod
+    def writes_breaks(tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Return whether the vocabulary has `<n>`."""
+        return bool(tokenizer.convert_tokens_to_ids("<n>") != tokenizer.unk_token_id)
 
     def decode(self, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
         """Return the texts, with line breaks restored."""

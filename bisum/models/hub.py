@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,12 +10,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-from bisum.errors import reason
+from bisum.errors import UserError
+from bisum.hub_client import answers_within, hub_problem, hub_reason, is_refusal
 from bisum.interfaces.progress import ShowProgress
+
+logger = logging.getLogger(__name__)
 
 READER_FILES = (
     *("config.json", "generation_config.json", "chat_template*"),
@@ -25,9 +30,14 @@ ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "base.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 
 
+class NotOnHub(UserError):
+    """The hub cannot provide a model: it has none of that name, refuses access or is unreachable."""
+
+
 def fetch(
     name: str,
     revision: str | None,
+    key: str,
     weights: bool,
     pickles: bool,
     progress: ShowProgress | None,
@@ -37,55 +47,72 @@ def fetch(
 
     The files of an adapter are small, so they always include its weights.
 
-    `further` are names or patterns of additional files.
+    `key` is the configuration key that names the model; `further` are names or patterns of additional files.
 
     A cached commit needs no network if `revision` pins it. Otherwise one request, without retries, queries the
-    hub for the newest commit; if the hub is unreachable, the newest commit in the cache is used.
+    hub for the newest commit; if the hub cannot answer, the newest commit in the cache is used.
 
     Raises:
-        OSError: the hub lacks the model or revision, or is unreachable; the message of `huggingface_hub` states which.
+        NotOnHub: the hub lacks the model or revision, refuses access or cannot be reached.
     """
-    patterns = [*READER_FILES, *ADAPTER, *(SAFETENSORS if weights else ()), *(PICKLES if pickles else ()), *further]
-    one_of = [*(SAFETENSORS if weights else ["config.json"]), *(PICKLES if pickles else ()), ADAPTER[1]]
+    choices = ((SAFETENSORS, PICKLES)[: 1 + pickles] if weights else (("config.json",),)) + (ADAPTER,)
 
     def cached() -> Path | None:
-        """Return the folder in the cache, unless another program downloaded only some of the files."""
-        with suppress(OSError):
-            folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-            if any(next(folder.glob(pattern), None) for pattern in one_of):
-                return folder
+        """Return the folder in the cache, unless some of the files are missing."""
+        for files in choices:
+            with suppress(OSError):
+                wanted = [*READER_FILES, *files]
+                folder = snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=wanted)
+                if any(next(Path(folder).glob(pattern), None) for pattern in files):
+                    return Path(folder)
         return None
 
-    if revision is not None and re.fullmatch("[0-9a-f]{40}", revision) and (folder := cached()):
-        return folder
     try:
-        found = HfApi().model_info(name, revision=revision, timeout=10, files_metadata=True)
-    except HfHubHTTPError:
-        raise
-    except Exception as error:  # network errors have many types
-        if folder := cached():
+        if revision is not None and re.fullmatch("[0-9a-f]{40}", revision) and (folder := cached()):
             return folder
-        raise LocalEntryNotFoundError(reason(error)) from error
-    files = {file.rfilename: file.size or 0 for file in found.siblings or []}
-    if any(fnmatch(file, pattern) for file in files for pattern in SAFETENSORS):  # an adapter beside them is unused
-        patterns = [pattern for pattern in patterns if pattern not in (*PICKLES, *ADAPTER)]
-    return _download(name, str(found.sha), patterns, files, progress)
+        with answers_within(constants.HF_HUB_DOWNLOAD_TIMEOUT):
+            try:
+                found = HfApi().model_info(name, revision=revision, files_metadata=True)
+            except Exception as error:  # network errors have many types
+                if is_refusal(error) or not (folder := cached()):
+                    raise
+                if not constants.is_offline_mode():
+                    what = f"{key}: the hub does not answer for '{name}' ({hub_reason(error)})"
+                    logger.warning("%s; its newest files in the cache are used", what)
+                return folder
+            files = found.siblings or []
+            choice = next((choice for choice in choices if any(_matches(file, choice) for file in files)), ())
+            # An adapter beside a whole model is unused.
+            adapter = () if any(_matches(file, SAFETENSORS) for file in files) else ADAPTER
+            wanted = [file for file in files if _matches(file, [*READER_FILES, *choice, *adapter, *further])]
+            return _download(name, revision, wanted, progress)
+    except Exception as error:  # the client and its HTTP library have many types
+        instead = "check the network, or give a downloaded model's directory"
+        problem = hub_problem(error, name, "model", key, local="directory", revision=revision, instead=instead)
+        raise NotOnHub(problem) from error
 
 
-def _download(
-    name: str, commit: str, patterns: Sequence[str], sizes: dict[str, int], progress: ShowProgress | None
-) -> Path:
-    wanted = [file for file in sizes if any(fnmatch(file, pattern) for pattern in patterns)]
+def _matches(file: RepoSibling, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(file.rfilename, pattern) for pattern in patterns)
+
+
+def _download(name: str, revision: str | None, files: Sequence[RepoSibling], progress: ShowProgress | None) -> Path:
+    """Download files; the client notes the commit of `revision` in the cache, where it is found without the hub."""
+    wanted = [file.rfilename for file in files]
     if progress is None:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=wanted))
-    with progress(f"downloading {name} (MB)", sum(sizes[file] for file in wanted) // 10**6) as bar:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    blobs = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=name, repo_type="model"), "blobs")
+    sizes = {file.lfs.sha256 if file.lfs else str(file.blob_id): file.size or 0 for file in files}
+    total = sum(sizes.values())
+    in_cache = sum(size for blob, size in sizes.items() if (blobs / blob).exists())
+    with progress(f"downloading {name} (MB)", total // 10**6, in_cache // 10**6) as bar:
 
         class Bytes(tqdm):
             """A hidden progress bar that reports the written bytes to ours."""
 
             def __init__(self, *arguments: Any, **options: Any) -> None:
                 self.counts = str(options.get("desc", "")).startswith("Reconstructing")
-                self.done = 0.0
+                self.done = float(in_cache)
                 super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
             def update(self, n: float | None = 1) -> bool | None:
@@ -94,4 +121,4 @@ def _download(
                     bar.advance(int(self.done / 1e6))
                 return None
 
-        return Path(snapshot_download(name, revision=commit, allow_patterns=wanted, tqdm_class=Bytes))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, tqdm_class=Bytes))

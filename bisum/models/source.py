@@ -30,10 +30,6 @@ _EXPLANATIONS = {
 TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 
 
-class NotOnHub(UserError):
-    """A model that is not a local directory could not be loaded from the hub: a wrong name, or no network."""
-
-
 @dataclass(frozen=True)
 class Source:
     """The files of a pretrained model."""
@@ -113,7 +109,7 @@ def _folder(
         raise UserError(f"{key}: no such directory: '{place}'")
     if Path(place).is_dir():
         return Path(place)
-    return reading(key, given, lambda: fetch(given, revision, weights, pickles, progress))
+    return fetch(given, revision, key, weights, pickles, progress)
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -148,12 +144,6 @@ def reading(key: str, source: str, read: Callable[[], T]) -> T:
         return read()
     except UserError:
         raise
-    except Exception as error:  # transformers, safetensors, tokenizers and the hub raise different types
+    except Exception as error:  # transformers, safetensors and tokenizers raise different types
         own = next((ours for theirs, ours in _EXPLANATIONS.items() if theirs in str(error)), str(error))
-        message = one_line(own)[:300]
-        if key not in ("model.checkpoint", "model.base") or Path(source).is_dir():
-            raise UserError(f"{key}: '{source}' cannot be loaded: {message}") from error
-        raise NotOnHub(
-            f"{key}: '{source}' is not a local directory and could not be loaded from the hub "
-            f"({message.partition('. ')[0]}); check the name and the network, or use a downloaded model's directory"
-        ) from error
+        raise UserError(f"{key}: '{source}' cannot be loaded: {one_line(own)[:300]}") from error

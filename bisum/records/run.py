@@ -28,7 +28,7 @@ from bisum.errors import Failed, UserError, reason
 from bisum.evaluation.evaluator import Evaluation
 from bisum.printing import as_json, finite
 from bisum.records.environment import commit, versions
-from bisum.runs.checkpoints import checkpoints_in
+from bisum.runs.checkpoints import UPLOADS, checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.lock import lock
 from bisum.runs.metrics import read_metrics, rewind_metrics
@@ -276,6 +276,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP).
     """
     if config.resume is not None:
+        shutil.rmtree(directory / UPLOADS, ignore_errors=True)  # a killed run leaves links to its checkpoints here
         refuse_links(directory, "resume")
     elif not config.provenance.prepared:
         claim(directory)

@@ -16,6 +16,8 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 BASE = "base.json"
 OPTIMIZER = "optimizer.safetensors"
+UPLOADS = ".uploads"
+"""Folder in the run directory of the checkpoints that wait for their upload to the hub."""
 
 _NAME = re.compile(r"epoch-\d{1,12}(\.\d{1,12})?", re.ASCII)
 

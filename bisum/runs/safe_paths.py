@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bisum.errors import UserError, printable
+from bisum.runs.checkpoints import UPLOADS
 
 _FILES = (
     *("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", "sweep.json"),
     *("optuna.journal", ".lock", ".claim", ".state", ".progress", ".submission", ".optuna.journal.lock"),
 )
 _FOLDERS = ("predictions", "checkpoints", "plots", "profile", ".hydra")
-_OTHERS = ("wandb", "slurm")
-"""Folders written by libraries, which can contain links."""
+_OTHERS = ("wandb", "slurm", UPLOADS)
+"""Folders that can contain links: of libraries, and of checkpoints that wait for their upload."""
 
 
 def refuse_links(directory: Path, key: str) -> None:

@@ -79,6 +79,8 @@ class Session:
     """Progress bar over the steps."""
     prune: Prune | None = None
     """Decision of a search, after each evaluation, whether to end the run early."""
+    publish: Callable[[Path], None] | None = None
+    """Function that shares a checkpoint after its evaluation."""
     pruned: str | None = None
     """Reason why the search ended the run, if it did."""
 
@@ -250,6 +252,8 @@ class Session:
         evaluation = -(-progress.step // (self.settings.evaluate_every or self.steps_per_epoch))
         why = None if self.prune is None else self.prune(evaluation, metrics)
         self._save()
+        if self.publish is not None:
+            self.publish(self.checkpoints.directory / self.checkpoint_name)
         self.pruned = None if self.finished else why
         self._since = time.perf_counter()
 

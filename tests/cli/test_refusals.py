@@ -13,7 +13,7 @@ BAD_LINES = [
     ("+sead=1", "sead: no such key, did you mean 'seed'? (valid: seed, languages, corpus,"),
     ("model=tiny ++model.architecture.d_modle=1", "model.architecture.d_modle: no such key, did you mean 'd_model'?"),
     ("filter.long_titles.min_word=1", "filter.long_titles.min_word", "did you mean 'min_words'? (valid: min_words)"),
-    ("corpus.path=x", "corpus.path: no such key", "(valid: max_train_rows, max_eval_rows, language_temperature)"),
+    ("corpus.path=x", "corpus.path: no such key", "(valid: max_train_rows, max_eval_rows, language_temperature,"),
     ("corpus.path=x", "corpus.path: ", "; it belongs to corpus=files or corpus=marc"),
     (
         "corpus.columns.id=x",
@@ -29,7 +29,7 @@ BAD_LINES = [
     (
         "trian",
         "unknown command 'trian', did you mean 'train'?",
-        "(valid: train, baseline, explore, evaluate, summarize, compare)",
+        "(valid: train, baseline, explore, evaluate, summarize, compare, push)",
     ),
     ("baseline extra", "unexpected argument 'extra'"),
     ("--nope", "unknown option '--nope'"),

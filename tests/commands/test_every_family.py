@@ -1,4 +1,4 @@
-"""Every model family: `evaluate` and `Summarizer` reproduce a training run's summaries from its run directory.
+"""Every model family: `evaluate`, `Summarizer` and the card's code reproduce a training run's summaries.
 
 Training with both backends, resuming and saving are in tests/models/test_training_checkpoints.py.
 """
@@ -12,6 +12,7 @@ from checkpoints import BUILDERS, PROMPTS
 from plain import Plain
 
 from bisum import Summarizer, compose, train
+from bisum.hub.card import write_card
 
 SMALL = [
     "corpus.max_train_rows=32",
@@ -65,6 +66,19 @@ def test_summarizer_reproduces_the_summaries_of_training(trained):
     summaries = Summarizer(trained.run)(documents, language=languages)
     assert summaries == [row["prediction"] for row in trained.rows]
     assert len(set(summaries)) > 1
+
+
+def test_code_of_the_card_reproduces_the_summaries_of_training(trained, tmp_path):
+    folder = trained.run / "checkpoints/epoch-1"
+    write_card(trained.run, tmp_path, "epoch-1", Summarizer(trained.run).loaded, str(folder), None)
+    text = (tmp_path / "README.md").read_text("utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert "import bisum" not in code
+    defined = {}
+    exec(code, defined)
+    for row in trained.rows:
+        language = [row["language"]] if trained.family == "mbart50" else []
+        assert defined["summarize"](row["document"], *language) == row["prediction"]
 
 
 def test_beams_match_plain_transformers(trained):

@@ -77,7 +77,7 @@ def libs_of(rows, language):
 def test_tokenizer_only_on_the_hub_is_reported_and_the_rest_is_explored(call_bisum, tmp_path):
     done = call_bisum("explore", *FEW, "model=mt5_small", "corpus.max_train_rows=20", "filter=[]")
     assert done.code == 0, done.err
-    assert "> token lengths are skipped: model.checkpoint: 'google/mt5-small' is not a local directory" in done.out
+    assert "> token lengths are skipped: model.checkpoint: 'google/mt5-small' is neither a directory" in done.out
     assert "no filters: all rows are kept" in done.out
     assert not (tmp_path / "run/plots/tokens.png").exists()
     assert "tokens" not in json.loads((tmp_path / "run/exploration.json").read_text())

@@ -113,6 +113,7 @@ def test_signature_depends_only_on_keys_that_affect_results():
             "cache_dir=x",
             "sweep.parallel=2",
             "hardware.pin_memory=true",
+            "corpus.license=CC0",
         )
     )
     own = signature("train", first.recorded.config)
@@ -122,3 +123,12 @@ def test_signature_depends_only_on_keys_that_affect_results():
         assert signature("train", listed(argument).jobs[0].config.provenance.recorded.config) != own
     assert signature("baseline", first.recorded.config) != own
     assert signature("train", json.loads(json.dumps(first.recorded.config))) == own
+
+
+def test_licence_of_a_corpus_inside_another_is_not_part_of_the_signature():
+    arguments = (["corpus.of.license=CC0"], ["corpus.of.license=null"], ["corpus.min_words=5"])
+    signatures = [
+        signature("train", listed("corpus=passages", *argument).jobs[0].config.provenance.recorded.config)
+        for argument in arguments
+    ]
+    assert signatures[0] == signatures[1] != signatures[2]

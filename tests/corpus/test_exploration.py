@@ -22,8 +22,8 @@ from bisum.corpus.exploration import (
 )
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
 from bisum.corpus.sample import Sample
+from bisum.models.hub import NotOnHub
 from bisum.models.loading import load, load_reader
-from bisum.models.source import NotOnHub
 
 
 def table(*rows):

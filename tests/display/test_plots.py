@@ -115,8 +115,8 @@ LENGTHS = {
 def draw(tmp_path, monkeypatch):
     """Draw the same histogram for documents and summaries, by language; return the document axes and all texts."""
     figures = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure) or save(figure, path))
+    save = plots.save
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure) or save(figure, path))
 
     def drawn(**panels):
         _, svg = plot_lengths(tmp_path / "lengths", "Lengths", {name: dict.fromkeys(("document", "summary"), panel)

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from pages import PAGES, ROOT, Command, blocks_of, commands_of
 
+from bisum.config.plain import plain_options
+
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
 BISUM_COMMANDS = [command for command in COMMANDS if re.search(r"(^|[ /|(])bisum( |$)", command.text)]
 OTHER_COMMANDS = [command for command in COMMANDS if command not in BISUM_COMMANDS]
@@ -88,7 +90,8 @@ def is_quick(arguments: list[str]) -> bool:
     """Return whether to run a command even if its page shows no error."""
     queries = {"--help", "-h", "--version", "--cfg"} & set(arguments)
     is_baseline = arguments == ["baseline", "split=test", "evaluation.lead=1"]
-    return bool(queries) or arguments[:1] == ["compare"] or is_baseline
+    writes_folder = arguments[:1] == ["push"] and any(argument.startswith("hub.folder=") for argument in arguments)
+    return bool(queries) or arguments[:1] == ["compare"] or is_baseline or writes_folder
 
 
 @pytest.mark.parametrize("command", BISUM_COMMANDS, ids=str)
@@ -106,6 +109,9 @@ def test_bisum_command_composes_or_prints_the_shown_output(command, folder, swee
         shows_other_runs = arguments[0] in ("compare", "evaluate")  # not the stand-ins of `prepare`
         if command.output and (refused or not shows_other_runs):
             assert agree(command.output, done.err if refused else done.out), done.err + done.out
+        return
+    if arguments[0] == "push":  # an upload
+        assert plain_options("push", [argument for argument in arguments[1:] if "=" in argument])
         return
     end = arguments.index("--") if "--" in arguments else len(arguments)
     done = call_bisum(*arguments[:end], "--cfg", "job", *arguments[end:])

@@ -9,31 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bisum.assets.script import script
+from bisum.display.curves import plot_curves
 from bisum.errors import UserError
-
-LANGUAGES = {"en": "#0072B2", "es": "#E69F00"}
 
 
 def main(runs: Sequence[str], file: Path) -> None:
-    """Write the figure of the runs' metrics.jsonl into `file`."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
-    losses, scores = figure.subplots(1, 2)
-    records = read_records(runs)
-    for key, name, color in (("train/loss", "training", "#999999"), ("eval/loss", "validation", "#0072B2")):
-        losses.plot(*_points(records, key), label=name, color=color, linewidth=1)
-    for language, color in LANGUAGES.items():
-        scores.plot(*_points(records, f"eval/{language}/rougeL"), label=language, color=color, marker=".")
-        steps, leads = _points(records, f"baseline/{language}/rougeL")
-        if steps:
-            scores.axhline(leads[-1], label=f"lead-3 {language}", color=color, linestyle="--", linewidth=0.8)
-    for axes, title in ((losses, "loss (nats a token)"), (scores, "ROUGE-L on validation")):
-        axes.set(title=title, xlabel="optimizer steps")
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, loc="lower right")
-        axes.grid(color="#DDDDDD", linewidth=0.6)
-    figure.savefig(file, dpi=110)
+    """Write the figure of the runs' metrics.jsonl into `file`, a PNG."""
+    plot_curves(file.with_suffix(""), read_records(runs), lead="lead-3", along="step", label="optimizer steps")
 
 
 def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
@@ -48,11 +30,6 @@ def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
         records += of_run
         start = of_run[-1]["step"]
     return records
-
-
-def _points(records: list[dict[str, Any]], key: str) -> tuple[list[int], list[float]]:
-    found = [(record["step"], record[key]) for record in records if key in record]
-    return [step for step, _ in found], [value for _, value in found]
 
 
 if __name__ == "__main__":

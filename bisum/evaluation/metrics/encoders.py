@@ -159,14 +159,10 @@ def _find_folder(checkpoint: str, revision: str | None, progress: ShowProgress |
         return folder
     if checkpoint.startswith(("/", ".", "~")):
         raise UserError(f"checkpoint: no such directory: '{checkpoint}'")
-    try:
-        return str(fetch(checkpoint, revision, weights=True, pickles=False, progress=progress, further=("README.md",)))
-    except Exception as error:  # network errors have many types
-        raise UserError(
-            f"checkpoint: '{checkpoint}' is not a local directory and could not be loaded from the hub "
-            f"({one_line(error)[:200].partition('. ')[0]}); check the name and the network, or use a downloaded "
-            "model's directory"
-        ) from error
+    further = ("README.md",)
+    return str(
+        fetch(checkpoint, revision, "checkpoint", weights=True, pickles=False, progress=progress, further=further)
+    )
 
 
 def _max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:

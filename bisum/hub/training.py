@@ -1,0 +1,133 @@
+"""How a model was trained, as its run recorded it: data, settings, versions and cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from bisum.display.terminal import clock
+from bisum.hub.markdown import code, escaped, line, listed, table
+from bisum.hub.origins import node
+from bisum.interfaces.source import SPLITS
+from bisum.runs.entries import is_number
+
+_HIDDEN = ("_target_", "best_metric", "log_every", "keep_checkpoints", "save_every", "merge", "tokenizer")
+"""Keys that change no weight, or that the card names elsewhere."""
+_STEPS = {"empty": "empty", "sample": "row limit"}
+"""Names of the steps that drop rows, other than filters."""
+_LONGEST_COMMAND = 2000
+_HOMES = re.compile(r"(?<![\w/.-])(/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root)(?=[/\s'\"]|$)")
+
+
+def rows_table(record: Mapping[str, Any]) -> Markup:
+    """Return the rows read, dropped by each filter and kept, per split and language."""
+    counts = {
+        (split, language): count
+        for split, by_language in _splits(node(record, "data", "rows"))
+        for language, count in by_language.items()
+    }
+    drops = dict.fromkeys(step for count in counts.values() for step in node(count, "dropped"))
+    steps = [step for step in drops if step not in _STEPS or any(node(c, "dropped").get(step) for c in counts.values())]
+    header = ["", "", "read", *(_STEPS.get(step) or code(step) for step in steps), "kept"]
+    rows = []
+    for (split, language), count in counts.items():
+        dropped = [_count(node(count, "dropped").get(step), "-") for step in steps]
+        rows.append([split, code(language), _count(count.get("loaded")), *dropped, _bold(_count(count["kept"]))])
+    return table(header, rows, numbers=len(header) - 2)
+
+
+def filters(record: Mapping[str, Any]) -> Iterator[Markup]:
+    """Yield each filter with its settings."""
+    for name, values in node(record, "config", "filter").items():
+        given = [code(f"{key}={_shown(value)}") for key, value in node({"": values}, "").items() if _is_set(key, value)]
+        yield Markup("{}: {}").format(code(name), listed(given)) if given else code(name)
+
+
+def cut_shares(record: Mapping[str, Any], text: str) -> Markup | None:
+    """Return the shares of `documents` or `summaries` that were cut, by split; None if they are not recorded."""
+    splits = [(split, counts) for split, counts in _splits(node(record, "cut")) if counts["rows"]]
+    shares = [Markup(f"{counts[text] / counts['rows']:.1%} in {split}") for split, counts in splits]
+    return listed(shares) if shares else None
+
+
+def settings_table(record: Mapping[str, Any]) -> Markup:
+    """Return the settings that determine the weights and the summaries."""
+    chosen = node(record, "choices").get("trainer")
+    shown = {"trainer": chosen, **_settings(record, "trainer"), **_settings(record, "generation")}
+    shown |= {key: value for key, value in _settings(record, "model").items() if key.startswith("model.max_")}
+    shown |= _settings(record, "model", "architecture")
+    corpus, seed = node(record, "config", "corpus"), node(record, "config").get("seed")
+    shown |= {"corpus.language_temperature": corpus.get("language_temperature"), "seed": seed}
+    rows = [[code(key), code(_shown(value))] for key, value in shown.items() if value is not None]
+    return table(["setting", "value"], rows)
+
+
+def _settings(record: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the values below a key that are set, by dotted keys."""
+    values = node(record, "config", *keys).items()
+    return {".".join([*keys, str(key)]): value for key, value in values if _is_set(key, value)}
+
+
+def adapter(record: Mapping[str, Any]) -> Markup | None:
+    """Return the settings of the adapter that was trained instead of all weights; None without one."""
+    given = [[code(key), code(_shown(value))] for key, value in _settings(record, "adapter").items()]
+    return table(["setting", "value"], given) or None
+
+
+def cost(record: Mapping[str, Any]) -> Iterator[Markup]:
+    """Yield facts about the machine: device, precision, time and memory."""
+    if device := record.get("device"):
+        yield Markup("Device: {}, precision {}").format(escaped(device), escaped(record.get("precision") or "unknown"))
+    if is_number(seconds := node(record, "seconds").get("training")):
+        speed = record.get("rows_per_second")
+        rows = f", {speed:,.0f} rows per second between evaluations" if is_number(speed) else ""
+        yield Markup(f"Training time: {clock(seconds)}, with evaluations and checkpoints{rows}")
+    if memory := record.get("peak_memory"):
+        yield Markup(f"Peak memory of the process: {memory / 1e9:.1f} GB")
+
+
+def versions(record: Mapping[str, Any]) -> Markup:
+    """Return the versions of Python, bisum and the libraries, and the commit, as in a sentence."""
+    found = [Markup("{} {}").format(escaped(name), escaped(value)) for name, value in node(record, "versions").items()]
+    if commit := record.get("commit"):
+        found.append(Markup("commit {}").format(code(commit)))
+    return listed(found) if found else Markup("")
+
+
+def command_of(record: Mapping[str, Any]) -> str | None:
+    """Return the command of a run, with home directories as `~` and without secrets."""
+    given = record.get("command")
+    if not isinstance(given, str):
+        return None
+    home = str(Path.home())
+    text = line(given, _LONGEST_COMMAND)
+    return _HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text)
+
+
+def _splits(values: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the recorded splits in their order, each with its entries."""
+    for split in SPLITS:
+        if found := node(values, split):
+            yield split, found
+
+
+def _is_set(key: Any, value: Any) -> bool:
+    return key not in _HIDDEN and value is not None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _count(value: Any, sign: str = "") -> Markup:
+    return Markup(f"{sign if value else ''}{value:,}" if type(value) is int else "–")
+
+
+def _bold(text: Markup) -> Markup:
+    return Markup(f"**{text}**")

@@ -1,0 +1,145 @@
+"""Instructions for using a model: the Python code for transformers alone, and the command line of bisum."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bisum.errors import UserError
+from bisum.hub.markdown import line
+from bisum.hub.origins import node
+from bisum.interfaces.defaults import defaults_of
+from bisum.interfaces.family import TextReader
+from bisum.models.decoder_only import DecoderOnly, is_chat
+from bisum.models.families import MBart50, Pegasus
+
+_ENCODE = """
+def encode(document):
+    ids = tokenizer(prompt(document){options}).input_ids
+    ends = [end for _, end in tokenizer(document, add_special_tokens=False, return_offsets_mapping=True).offset_mapping]
+    while len(ids) > {limit}:  # shorten the document, not the prompt
+        ends = ends[: {limit} - len(ids)]
+        ids = tokenizer(prompt(document[: ends[-1]]){options}).input_ids
+    return ids
+
+"""
+_CHAT = """    turns = [{"role": "user", "content": text}]
+    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+"""
+
+
+def has_own_family(reader: TextReader) -> bool:
+    """Return whether a model needs code of its user, beyond bisum's own families."""
+    return not type(reader.family).__module__.startswith("bisum.")
+
+
+def python_code(reader: TextReader, repo: str, languages: Sequence[str]) -> str:
+    """Return Python code that defines `summarize`, which writes the same summaries as bisum with transformers alone.
+
+    For mBART-50, `summarize` also takes a language code. The code is for bisum's own families only.
+    """
+    family = reader.family
+    is_causal = isinstance(family, DecoderOnly)
+    auto_model = "AutoModelForCausalLM" if is_causal else "AutoModelForSeq2SeqLM"
+    has_prompt = is_causal or bool(reader.suffix)
+    codes = _language_tokens(reader, languages) if isinstance(family, MBart50) else {}
+    tokens = ", ".join(f"{_quoted(language)}: {_quoted(token)}" for language, token in codes.items())
+    breaks = isinstance(family, Pegasus) and family.writes_breaks(reader.tokenizer)
+    lines = [*(["import re", ""] if breaks else []), *(["import torch"] if has_prompt else [])]
+    lines += [
+        f"from transformers import {auto_model}, AutoTokenizer",
+        "",
+        f"REPO = {_quoted(repo)}",
+        *([f"LANGUAGES = {{{tokens}}}"] if codes else []),
+        "tokenizer = AutoTokenizer.from_pretrained(REPO)",
+        f"model = {auto_model}.from_pretrained(REPO)",
+        "",
+        "",
+    ]
+    if has_prompt:
+        lines += [*_prompt(reader), ""]
+        options = ", add_special_tokens=False" if is_causal and is_chat(reader) else ""
+        lines += _ENCODE.format(options=options, limit=reader.max_document_tokens).split("\n")
+    lines += _summarize(reader, has_prompt=has_prompt, is_causal=is_causal, breaks=breaks)
+    example = f'"The text to summarize.", {_quoted(next(iter(codes)))}' if codes else '"The text to summarize."'
+    return "\n".join([*lines, "", "", f"print(summarize({example}))", ""])
+
+
+def _prompt(reader: TextReader) -> list[str]:
+    texts = [_quoted(reader.prefix), "document", _quoted(reader.suffix)]
+    joined = " + ".join(text for text in texts if text != '""')
+    if not (isinstance(reader.family, DecoderOnly) and is_chat(reader)):
+        return ["def prompt(document):", f"    return {joined}"]
+    return ["def prompt(document):", f"    text = {joined}", *_CHAT.rstrip().split("\n")]
+
+
+def _summarize(reader: TextReader, *, has_prompt: bool, is_causal: bool, breaks: bool) -> list[str]:
+    """Return the lines of the function `summarize`."""
+    by_language = isinstance(reader.family, MBart50)
+    lines = ["def summarize(document, language):" if by_language else "def summarize(document):"]
+    if by_language:
+        lines.append("    tokenizer.src_lang = LANGUAGES[language]")
+    if breaks:
+        lines.append(r'    document = document.replace("\n", "<n>")')
+    if has_prompt:
+        document = "document.strip()" if is_causal else "document"
+        lines += [
+            f"    input_ids = torch.tensor([encode({document})])",
+            '    inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}',
+        ]
+    else:
+        text = f"{_quoted(reader.prefix)} + document" if reader.prefix else "document"
+        limit = f"truncation=True, max_length={reader.max_document_tokens}"
+        lines.append(f'    inputs = tokenizer({text}, {limit}, return_tensors="pt")')
+    start = ", forced_bos_token_id=tokenizer.convert_tokens_to_ids(LANGUAGES[language])" if by_language else ""
+    lines.append(f"    output = model.generate(**inputs{start})[0]")
+    output = "output[input_ids.shape[1] :]" if is_causal else "output"
+    text = f"tokenizer.decode({output}, skip_special_tokens=True)"
+    lines.append(rf'    return re.sub(r" *<n> *", "\n", {text}).strip()' if breaks else f"    return {text}.strip()")
+    return lines
+
+
+def _quoted(text: str) -> str:
+    """Return the Python literal of a text, in double quotes if possible."""
+    literal = repr(text)
+    return f'"{literal[1:-1]}"' if literal.startswith("'") and '"' not in text else literal
+
+
+def _language_tokens(reader: TextReader, languages: Sequence[str]) -> dict[str, str]:
+    """Return mBART-50's token for each language that it knows."""
+    tokens = {}
+    for language in languages:
+        try:
+            start = reader.encode([""], [""], [language])["input_ids"][0][0]
+        except UserError:
+            continue
+        tokens[language] = str(reader.tokenizer.convert_ids_to_tokens(start))
+    return tokens
+
+
+def counts_prompt_ngrams(record: Mapping[str, Any], reader: TextReader) -> bool:
+    """Return whether plain `generate` bans n-grams that bisum allows: those of the prompt or of the start token."""
+    start = getattr(reader.config, "decoder_start_token_id", None)
+    starts_with_end = start is not None and start == reader.tokenizer.eos_token_id
+    size = node(record, "config", "generation").get("no_repeat_ngram_size")
+    return bool(size) and (isinstance(reader.family, DecoderOnly) or starts_with_end)
+
+
+def command(record: Mapping[str, Any], reader: TextReader, repo: str, languages: Sequence[str]) -> str:
+    """Return the command line that summarizes a text with bisum as the run did."""
+    model, generation = defaults_of("model/_base"), defaults_of("train", resolve=False)["generation"]
+    limits = {"max_document_tokens": reader.max_document_tokens, "max_summary_tokens": reader.max_summary_tokens}
+    own = node(record, "config", "generation")
+    settings = [f"model.{key}={value}" for key, value in limits.items() if value != model[key]]
+    settings += [
+        f"generation.{key}={str(own[key]).lower()}"
+        for key, default in generation.items()
+        if key in own and own[key] != default and isinstance(own[key], int | float | str)
+    ]
+    family = node(record, "config", "model", "family").get("_target_")
+    if has_own_family(reader) and isinstance(family, str):
+        settings += [f"allow_targets=[{family.partition('.')[0]}]", f"model.family._target_={family}"]
+    if reader.family.needs_language and languages:
+        settings.append(f"language={languages[0]}")
+    return shlex.join(map(line, ["bisum", "summarize", repo, *settings])) + ' -- "The text to summarize."'
