@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from bisum.config.model_source import SCHEME, located
 from bisum.errors import UserError, printable, shown
+from bisum.models.adapter_base import Base, read_base
 from bisum.models.adapters import missing_peft
-from bisum.models.base import Base, read_base
 from bisum.models.lora import (
     ALL_LINEAR,
     LoraSettings,

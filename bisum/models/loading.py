@@ -19,8 +19,8 @@ from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
+from bisum.models.adapter_base import Base, Quantization, base_of
 from bisum.models.adapter_files import write_adapter
-from bisum.models.base import Base, Quantization, base_of
 from bisum.models.families import family_of
 from bisum.models.fitting import check_token_ids, check_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights

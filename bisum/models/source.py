@@ -109,7 +109,7 @@ def _folder(
         raise UserError(f"{key}: no such directory: '{place}'")
     if Path(place).is_dir():
         return Path(place)
-    return fetch(given, revision, key, weights, pickles, progress)
+    return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
 
 
 def _has_tokenizer(folder: Path) -> bool:

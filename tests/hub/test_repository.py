@@ -85,7 +85,7 @@ def test_an_upload_whose_answer_is_lost_is_not_committed_twice(hub, folder):
 def test_a_hub_that_is_down_or_hangs_is_unreachable(hub, folder, monkeypatch):
     monkeypatch.setattr(repository, "_SILENCE", 0.3)
     hub.put("me/model", {}, private=True)
-    with hub.hanging(on="commit"), pytest.raises(Unreachable, match="does not answer"):
+    with hub.hanging(on="commit"), pytest.raises(Unreachable, match="did not respond"):
         Repository("me/model", private=True).upload(folder, "upload")
     with hub.down(), pytest.raises(Unreachable, match="cannot reach the hub at "):
         Repository("me/model", private=True).created()
