@@ -76,6 +76,8 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
     trains = config.provenance.command == "train"
     if trains:
         run.update(trained_parameters=loaded.trained_parameters)
+        if checkpoint is None and loaded.origin is not None:
+            run.update(source=loaded.origin)
     narrate_model(
         run.screen,
         loaded,

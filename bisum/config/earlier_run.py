@@ -50,6 +50,8 @@ def based_on_run(
         raise UserError("resume: give it on the command line of a single `bisum train`, not in YAML")
     run = _run(composed) if issubclass(SCHEMAS[composer.command], TrainedModelConfig) else None
     provenance = {**_provenance(composed, overrides), "sweep": sweep}
+    if issubclass(SCHEMAS[composer.command], TrainedModelConfig):
+        _refuse_adapter(overrides)
     if run is None:
         return _check(composed, composer.command, provenance)
     checkpoint, directory = model_of(run)
@@ -220,6 +222,13 @@ def _run(composed: DictConfig) -> str | None:
     except OmegaConfBaseException:
         return None
     return run if isinstance(run, str) else None
+
+
+def _refuse_adapter(overrides: Sequence[Override]) -> None:
+    """Refuse arguments that set an adapter, which is trained and not chosen here."""
+    for override in overrides:
+        if override.key_or_group.partition(".")[0] == "adapter":
+            raise UserError(f"'{typed(override)}': has no effect; the adapter of a checkpoint is used as it is")
 
 
 def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bool) -> None:

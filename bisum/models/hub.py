@@ -95,6 +95,11 @@ def fetch(
         raise NotOnHub(problem) from error
 
 
+def commit_of(folder: Path) -> str | None:
+    """Return the commit of a folder that `fetch` returned; None for other folders."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
 def _is_complete(folder: Path, patterns: Sequence[str]) -> bool:
     """Return whether a folder has files of some patterns, and all those that their indexes name."""
     found = {path.name for pattern in patterns for path in folder.glob(pattern)}

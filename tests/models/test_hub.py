@@ -117,6 +117,13 @@ def test_pickled_weights_are_fetched_only_in_place_of_others(hub, use_hub, files
             ]
 
 
+@pytest.mark.parametrize("revision", [None, "main"])
+def test_the_commit_of_a_model_is_known(hub, use_hub, options, revision):
+    loaded = load(options("me/model", revision=revision), 42, "float32")
+    assert loaded.origin == {"place": "hub", "commit": hub.repositories["me/model"].head.oid, "sha256": None}
+    assert load(options("pkg://bisum.assets.starter"), 42, "float32").origin["place"] == "package"
+
+
 def test_a_pinned_commit_in_the_cache_needs_no_request(hub, use_hub, options):
     commit = hub.repositories["me/model"].head.oid
     load_reader(options("me/model", revision=commit))
