@@ -124,9 +124,8 @@ def _upload(directory: Path, versions: Sequence[ModelOptions], settings: HubOpti
                     export(directory, version, folder, repository.name, settings.license)
                 with _upload_progress(f"uploading {name} to {repository.name}"):
                     commit = repository.upload(folder, f"Upload {name}", name if settings.revisions else None)
-            Console().print(
-                f"uploaded {name} ({repository.visibility}): {repository.url}/commit/{commit}", soft_wrap=True
-            )
+            page = f"{repository.url}/commit/{commit}"
+            Console().print(f"uploaded {name} ({repository.visibility}): {page}", soft_wrap=True)
     except Unreachable as error:
         raise Failed(str(error)) from error
     except OSError as error:  # such as a full disk

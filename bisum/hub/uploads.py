@@ -1,7 +1,7 @@
 """Uploads of a run's checkpoints while it trains, each by `bisum push` in a separate process.
 
-A separate process shares neither random generators nor the GIL with training, and it can be killed if it hangs. A failed
-upload never stops the run: bisum warns, and the next upload replaces it.
+A separate process shares neither random generators nor the GIL with training, and it can be killed if it hangs. A
+failed upload never stops the run: bisum warns, and the next upload replaces it.
 """
 
 from __future__ import annotations
