@@ -71,6 +71,7 @@ _ENTRIES = {
     "threads?": THREADS,
     "peak_memory?": WHOLE,
     "rows_per_second?": or_null(NUMBER),
+    "merged?": or_null(TEXT),
     "profile?": TEXT,
     "overfit?": or_null(OBJECT),
     "overfit.rows": WHOLE,
