@@ -34,7 +34,6 @@ class Marc(RowSettings):
     """The folder that contains `json`, or the `json` folder itself."""
 
     license: Name | None = from_conf("corpus/marc", "license")
-    """See `RowSettings.license`."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

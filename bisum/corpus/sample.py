@@ -21,7 +21,6 @@ class Sample(RowSettings):
     """The corpus that comes with bisum: package descriptions in English and Spanish (see `assets/sample/README.md`)."""
 
     license: Name | None = from_conf("corpus/sample", "license")
-    """See `RowSettings.license`."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

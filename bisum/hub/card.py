@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from bisum.display.curves import plot_curves
 from bisum.errors import UserError
 from bisum.evaluation.bootstrap import MIN_ROWS
-from bisum.hub import origins, training, usage
+from bisum.hub import origins, recipe, usage
 from bisum.hub.markdown import code, escaped, fenced, line
 from bisum.hub.metadata import card_data
 from bisum.hub.origins import node
@@ -86,7 +86,7 @@ def write_card(
             figure=FIGURE if figure else None,
             license=license,
             **_progress(record, checkpoint),
-            **_training(record),
+            **_training(record, run / "checkpoints" / checkpoint),
             **_scores(scored),
             **_usage(record, reader, line(repo_id or _PLACEHOLDER)),
         )
@@ -96,11 +96,12 @@ def write_card(
 
 def _progress(record: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
     """Return the template's values on the state of the run and the choice of the checkpoint."""
-    status, tested = record.get("status"), (record.get("test") or {}).get("checkpoint")
-    is_tested = status == "finished" and tested == checkpoint
+    tested = (record.get("test") or {}).get("checkpoint")
+    # A kill can leave the status behind, but only a finished training scores the test split.
+    status = "finished" if tested else record.get("status")
     return {
-        "is_tested": is_tested,
-        "tested": tested if status == "finished" else None,
+        "is_tested": tested == checkpoint,
+        "tested": tested,
         "not_final": _NOT_FINAL.get(str(status), "This is not the checkpoint that the run chose."),
         "pruned_because": record.get("reason") if status == "pruned" else None,
         "epoch": f"{epoch_of(Path(checkpoint)):.4g}",
@@ -110,7 +111,7 @@ def _progress(record: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
     }
 
 
-def _training(record: Mapping[str, Any]) -> dict[str, Any]:
+def _training(record: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     """Return the template's values on the model, its data and its training."""
     data, lead = origins.corpus(record), node(record, "config", "evaluation").get("lead")
     return {
@@ -119,22 +120,22 @@ def _training(record: Mapping[str, Any]) -> dict[str, Any]:
         "corpus_page": f"{origins.HUB}/datasets/{data.repo}" if data.repo else None,
         "corpus_licence": origins.corpus_licence(record),
         "languages": origins.language_names(origins.languages_of(record)),
-        "lead": lead,
-        "lead_sentences": "its first sentence" if lead == 1 else f"its first {lead} sentences",
+        "lead_sentences": "sentence" if lead == 1 else f"{lead or ''} sentences".lstrip(),
         "parameters": _millions(record.get("parameters")),
         "trained_parameters": _millions(record.get("trained_parameters")),
-        "cut_documents": training.cut_shares(record, "documents"),
-        "cut_summaries": training.cut_shares(record, "summaries"),
-        "rows_table": training.rows_table(record),
-        "filters": list(training.filters(record)),
+        "cut_documents": recipe.cut_shares(record, "documents"),
+        "cut_summaries": recipe.cut_shares(record, "summaries"),
+        "rows_table": recipe.rows_table(record),
+        "filters": list(recipe.filters(record)),
         "fingerprint": node(record, "data").get("fingerprint"),
-        "adapter": training.adapter(record),
-        "adapter_name": _choice(record, "adapter"),
-        "settings_table": training.settings_table(record),
-        "cost": list(training.cost(record)),
-        "versions": training.versions(record),
+        "adapter": recipe.adapter(record),
+        "adapter_table": recipe.adapter_table(record, checkpoint),
+        "base_hashes": recipe.base_hashes(record, checkpoint),
+        "settings_table": recipe.settings_table(record),
+        "cost": list(recipe.cost(record)),
+        "versions": recipe.versions(record),
         "transformers": node(record, "versions").get("transformers"),
-        "command": training.command_of(record),
+        "command": recipe.command_of(record),
     }
 
 

@@ -1,4 +1,4 @@
-"""Markdown made from untrusted texts, which can neither end their place in it nor start anything else."""
+"""Escaping of untrusted text for Markdown: it stays in its line or cell and adds no markup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from markupsafe import Markup
 from bisum.errors import one_line, without_secrets
 
 _LONGEST = 200
-"""Letters of a text, after which it is cut."""
+"""Characters after which a text is cut."""
+LONGEST_COMMAND = 2000
+"""Characters after which a command, or an argument of one, is cut."""
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~&$#@]")
 """Characters with a meaning inside a line of Markdown, a table's row or HTML."""
 _START = re.compile(r"^(\d{0,9})([-+=]|[.)](?=\s|$))")

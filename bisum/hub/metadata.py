@@ -20,7 +20,7 @@ _TITLES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "rouge
 def card_data(
     record: Mapping[str, Any], results: Results | None, *, title: str, model_type: str, license: str | None
 ) -> ModelCardData:
-    """Return the metadata; entries that are not known are left out."""
+    """Return the metadata; unknown entries are omitted."""
     from huggingface_hub import ModelCardData
 
     base, data = base_model(record), corpus(record)

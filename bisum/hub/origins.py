@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bisum.config.hub_options import check_repo_id
 from bisum.config.model_source import SCHEME
 from bisum.corpus.languages import tools_for
-from bisum.errors import without_secrets
+from bisum.errors import UserError, without_secrets
 from bisum.hub.markdown import code, escaped, line, listed
 from bisum.interfaces.source import SPLITS
 
@@ -29,7 +29,7 @@ class Origin:
     description: Markup
     """A noun phrase."""
     repo: str | None = None
-    """Its repository on the hub, if it is there."""
+    """Its repository on the hub, if it has one."""
     revision: str | None = None
 
 
@@ -52,8 +52,11 @@ def base_model(record: Mapping[str, Any]) -> Origin:
     if name.startswith(SCHEME):
         package = name.removeprefix(SCHEME)
         return Origin(line(package), Markup("the model in the Python package {}").format(code(package)))
-    if (repo := hub_name(name)) is not None:
-        return Origin(repo, _link(repo, repo, revision), repo, revision)
+    source = node(record, "source")
+    is_on_hub = source["place"] == "hub" and _is_repo_id(name) if "place" in source else hub_name(name) is not None
+    if is_on_hub:
+        revision = _text(source.get("commit")) or revision
+        return Origin(name, _link(name, name, revision), name, revision)
     folder = Path(name).name
     return Origin(line(folder), Markup("the local checkpoint {}").format(code(folder)))
 
@@ -99,16 +102,15 @@ def hub_name(name: Any) -> str | None:
 
     A name without owner could be a folder's, so it does not count.
     """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+    return name if isinstance(name, str) and "/" in name and _is_repo_id(name) and not Path(name).exists() else None
 
-    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII):
-        return None
+
+def _is_repo_id(name: str) -> bool:
     try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return None
-    return None if name.startswith((".", "~")) or Path(name).exists() else name
+        check_repo_id(name)
+    except UserError:
+        return False
+    return True
 
 
 def _corpus(values: Mapping[str, Any]) -> Origin:

@@ -18,7 +18,7 @@ from bisum.interfaces.score import score_name
 from bisum.runs.checkpoints import epoch_name
 from bisum.runs.entries import is_number
 
-MISSING = Markup("–")
+_DASH = Markup("–")
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Results:
 
 
 def results_of(record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], checkpoint: str) -> Results | None:
-    """Return the test scores of a finished run's tested checkpoint, else the checkpoint's validation scores.
+    """Return the test scores of the tested checkpoint, and the validation scores of any other.
 
     None if neither was recorded.
     """
     test = record.get("test") or {}
-    if record.get("status") == "finished" and test.get("checkpoint") == checkpoint:
+    if test.get("checkpoint") == checkpoint:
         split, scores = "test", test
     else:
         evaluated = [*(line for line in lines if "eval/loss" in line), record.get("last"), record.get("best")]
@@ -79,7 +79,7 @@ def rouge_table(results: Results) -> Markup:
         label = Markup("{}, {:,} rows").format(code(part) if part else "all", count)
         for prefix, system in systems.items():
             cells = [_rouge_cell(results, prefix, name, part) for _, name in SHOWN]
-            if any(cell != MISSING for cell in cells):
+            if any(cell != _DASH for cell in cells):
                 rows.append([label, system, *cells])
                 label = Markup("")
     return table(["", "", *(title for title, _ in SHOWN)], rows, numbers=len(SHOWN))
@@ -88,7 +88,7 @@ def rouge_table(results: Results) -> Markup:
 def _rouge_cell(results: Results, prefix: str, name: str, part: str) -> Markup:
     value, low, high = (results.value(prefix, name, part, end) for end in ("", "_low", "_high"))
     if value is None:
-        return MISSING
+        return _DASH
     sign = "+" if prefix == "difference" else ""
     mean = f"{value:{sign}z.1f}" if prefix == "baseline" else f"**{value:{sign}z.1f}**"
     return Markup(mean + _interval(low, high, "z.1f", results.rows.count(part)))
@@ -105,9 +105,9 @@ def metrics_table(results: Results) -> Markup:
     lines = []
     for name, score in results.rows.metrics.items():
         cells = [_metric_cell(results, results.prefix, name, score, part) for part in results.parts]
-        if any(cell != MISSING for cell in cells):
+        if any(cell != _DASH for cell in cells):
             lead = _metric_cell(results, "baseline", name, score, "")
-            lines.append([code(name), BETTER[score["higher_is_better"]] or MISSING, *cells, lead])
+            lines.append([code(name), BETTER[score["higher_is_better"]] or _DASH, *cells, lead])
     parts = [code(part) if part else "all" for part in results.parts]
     return table(["", "better", *parts, f"{results.baseline}, all"], lines, numbers=len(parts) + 1)
 
@@ -116,7 +116,7 @@ def _metric_cell(results: Results, prefix: str, name: str, score: Mapping[str, A
     key = score_name(prefix, name, language=part)
     value, low, high = (results.values.get(f"{key}{end}") for end in ("", "_low", "_high"))
     if value is None:
-        return MISSING
+        return _DASH
     ends = "" if low is None or high is None else f" ({number(low, score)} to {number(high, score)})"
     return Markup(number(value, score) + ends)
 

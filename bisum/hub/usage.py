@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bisum.errors import UserError
-from bisum.hub.markdown import line
+from bisum.hub.markdown import LONGEST_COMMAND, line
 from bisum.hub.origins import node
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.family import TextReader
@@ -133,13 +133,14 @@ def command(record: Mapping[str, Any], reader: TextReader, repo: str, languages:
     own = node(record, "config", "generation")
     settings = [f"model.{key}={value}" for key, value in limits.items() if value != model[key]]
     settings += [
-        f"generation.{key}={str(own[key]).lower()}"
+        f"generation.{key}={'null' if own[key] is None else str(own[key]).lower()}"
         for key, default in generation.items()
-        if key in own and own[key] != default and isinstance(own[key], int | float | str)
+        if key in own and own[key] != default and isinstance(own[key], int | float | str | None)
     ]
     family = node(record, "config", "model", "family").get("_target_")
     if has_own_family(reader) and isinstance(family, str):
         settings += [f"allow_targets=[{family.partition('.')[0]}]", f"model.family._target_={family}"]
     if reader.family.needs_language and languages:
         settings.append(f"language={languages[0]}")
-    return shlex.join(map(line, ["bisum", "summarize", repo, *settings])) + ' -- "The text to summarize."'
+    arguments = [line(argument, LONGEST_COMMAND) for argument in ("bisum", "summarize", repo, *settings)]
+    return shlex.join(arguments) + ' -- "The text to summarize."'

@@ -65,4 +65,4 @@ class RowSettings:
     """
 
     license: Name | None = from_conf("corpus/_base", "license")
-    """Licence of the data, as the model card states it (null: not stated)."""
+    """Licence of the data, for the model card; null: not stated."""

@@ -238,7 +238,7 @@ class Reference:
         about = COMMANDS[name].summary
         lines = [f"## bisum {name}", _escaped(f"{about[0].upper()}{about[1:]}.")]
         if name in PLAIN_SCHEMAS:
-            return [*lines, _table(keys_of(PLAIN_SCHEMAS[name], defaults_of(name)))]
+            return [*lines, _table(key for key in keys_of(PLAIN_SCHEMAS[name], defaults_of(name)) if not key.is_node)]
         common = SCHEMAS["train"].__annotations__
         keys = self._compose([], name).keys.values()
         return [*lines, _table(key for key in keys if key.name.partition(".")[0] not in common)]

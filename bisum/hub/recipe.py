@@ -10,16 +10,17 @@ from typing import Any
 from markupsafe import Markup
 
 from bisum.display.terminal import clock
-from bisum.hub.markdown import code, escaped, line, listed, table
+from bisum.hub.markdown import LONGEST_COMMAND, code, escaped, line, listed, table
 from bisum.hub.origins import node
 from bisum.interfaces.source import SPLITS
+from bisum.models.adapter_files import AdapterFiles, read_adapter
+from bisum.runs.checkpoints import is_adapter
 from bisum.runs.entries import is_number
 
 _HIDDEN = ("_target_", "best_metric", "log_every", "keep_checkpoints", "save_every", "merge", "tokenizer")
 """Keys that change no weight, or that the card names elsewhere."""
 _STEPS = {"empty": "empty", "sample": "row limit"}
 """Names of the steps that drop rows, other than filters."""
-_LONGEST_COMMAND = 2000
 _HOMES = re.compile(r"(?<![\w/.-])(/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root)(?=[/\s'\"]|$)")
 
 
@@ -42,8 +43,9 @@ def rows_table(record: Mapping[str, Any]) -> Markup:
 
 def filters(record: Mapping[str, Any]) -> Iterator[Markup]:
     """Yield each filter with its settings."""
-    for name, values in node(record, "config", "filter").items():
-        given = [code(f"{key}={_shown(value)}") for key, value in node({"": values}, "").items() if _is_set(key, value)]
+    for name in node(record, "config", "filter"):
+        settings = node(record, "config", "filter", name)
+        given = [code(f"{key}={_shown(value)}") for key, value in settings.items() if _is_set(key, value)]
         yield Markup("{}: {}").format(code(name), listed(given)) if given else code(name)
 
 
@@ -73,9 +75,33 @@ def _settings(record: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def adapter(record: Mapping[str, Any]) -> Markup | None:
-    """Return the settings of the adapter that was trained instead of all weights; None without one."""
-    given = [[code(key), code(_shown(value))] for key, value in _settings(record, "adapter").items()]
-    return table(["setting", "value"], given) or None
+    """Return the kind of the adapter that was trained instead of all weights, as a noun phrase; None without one."""
+    match node(record, "config", "adapter").get("_target_"):
+        case None | "bisum.models.adapters.NoAdapter":
+            return None
+        case "bisum.models.adapters.Lora":
+            return Markup("A LoRA adapter")
+        case kind:
+            return Markup("An adapter ({})").format(code(str(kind).rpartition(".")[2]))
+
+
+def adapter_table(record: Mapping[str, Any], checkpoint: Path) -> Markup:
+    """Return the settings of the adapter, with the names of the layers from its checkpoint if none are configured."""
+    shown = _settings(record, "adapter")
+    if "adapter.targets" not in shown and (files := _adapter_files(checkpoint)):
+        shown["adapter.targets"] = files.settings.targets
+    return table(["setting", "value"], [[code(key), code(_shown(value))] for key, value in shown.items()])
+
+
+def base_hashes(record: Mapping[str, Any], checkpoint: Path) -> list[Markup]:
+    """Return the names and SHA-256 of the weights that the adapter belongs to, as far as they are recorded."""
+    files = _adapter_files(checkpoint)
+    hashes = node(record, "source", "sha256") or (files.base.weights if files else {})
+    return [Markup("{}: {}").format(code(name), code(digest)) for name, digest in hashes.items()]
+
+
+def _adapter_files(checkpoint: Path) -> AdapterFiles | None:
+    return read_adapter(checkpoint) if is_adapter(checkpoint) else None
 
 
 def cost(record: Mapping[str, Any]) -> Iterator[Markup]:
@@ -104,7 +130,7 @@ def command_of(record: Mapping[str, Any]) -> str | None:
     if not isinstance(given, str):
         return None
     home = str(Path.home())
-    text = line(given, _LONGEST_COMMAND)
+    text = line(given, LONGEST_COMMAND)
     return _HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text)
 
 
