@@ -12,29 +12,38 @@ from bisum.errors import one_line, reason, without_secrets
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
-LOGIN = "log in (hf auth login)"
+_LOGIN_COMMAND = "hf auth login"
+LOGIN = f"log in ({_LOGIN_COMMAND})"
+_TEMPORARY = (408, 409, 412, 423, 425, 429)
+"""Status codes below 500 of requests that can succeed later."""
 
 
 @contextmanager
 def answers_within(seconds: float) -> Iterator[None]:
     """Limit how long the client waits for an answer of the hub, or for the next part of one, during the block.
 
-    The client waits for ever in some requests. It repeats some requests that fail, so that it gives up after about six
-    times this limit.
+    Some requests of the client have no timeout. It repeats some failed requests, so it gives up after about six times
+    this limit.
     """
-    from huggingface_hub import get_session
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
 
     def limit(request: Any) -> None:
         given = request.extensions.get("timeout", {})
         request.extensions["timeout"] = {phase: min(given[phase] or seconds, seconds) for phase in given}
 
-    hooks = get_session().event_hooks["request"]
-    hooks.append(limit)
+    make = _http._GLOBAL_CLIENT_FACTORY  # no public function returns it
+
+    def limited() -> Any:
+        session = make()
+        session.event_hooks["request"].append(limit)  # a session's own timeout does not apply to all requests
+        return session
+
+    set_client_factory(limited)  # the client makes a new session after some errors
     try:
         yield
     finally:
-        with suppress(ValueError):
-            hooks.remove(limit)
+        set_client_factory(make)
 
 
 def hub_problem(
@@ -69,7 +78,7 @@ def hub_problem(
         problem = f"'{name}' has no revision '{revision}'"
     elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
         places = f"local {local} or hub {kind}" if local else f"hub {kind}"
-        problem = f"no {places} is named '{name}'; a private one needs a login (hf auth login)"
+        problem = f"no {places} is named '{name}'; a private one needs a login ({_LOGIN_COMMAND})"
     elif isinstance(error, errors.HfHubHTTPError):
         problem = _refusal(error, name, instead)
     elif constants.is_offline_mode() and isinstance(
@@ -82,11 +91,14 @@ def hub_problem(
     elif _is(error, "UnicodeEncodeError", "LocalProtocolError"):  # the message would show the token
         problem = f"the access token contains invalid characters; {_new_token()}"
     elif _is(error, "TimeoutException"):
-        problem = f"the hub at {_endpoint()} does not answer for '{name}'{_limit(error)}; {instead}"
+        problem = f"the hub at {_endpoint()} did not respond to a request for '{name}'{_limit(error)}; {instead}"
     elif _is(error, "ConnectError", "ProxyError", "UnsupportedProtocol", "InvalidURL"):
         problem = f"cannot reach the hub at {_endpoint()} for '{name}' ({hub_reason(error)}); {instead}"
     elif _is(error, "TransportError"):
-        problem = f"the connection to the hub at {_endpoint()} broke for '{name}' ({hub_reason(error)}); {instead}"
+        lost = f"lost the connection to the hub at {_endpoint()} during a request for '{name}'"
+        problem = f"{lost} ({hub_reason(error)}); {instead}"
+    elif _is_invalid_card(error):
+        problem = f"the hub refuses the card of '{name}' ({hub_reason(error)})"
     else:
         what = "loaded from" if local else "written to"
         problem = f"'{name}' could not be {what} the hub ({hub_reason(error)})"
@@ -105,11 +117,11 @@ def _refusal(error: HfHubHTTPError, name: str, instead: str) -> str:
     if status == 403:
         return f"the hub refuses access to '{name}' ({said}); use a token with the permission for it"
     if status in (409, 412):
-        return f"'{name}' changed on the hub in the meantime ({said}); run the command again"
+        return f"'{name}' changed on the hub in the meantime ({said}); try again"
     if status == 429:
-        return f"the hub limits the rate of requests, here for '{name}' ({said}); try again {_wait(error)}"
-    if status >= 500:
-        return f"the hub at {_endpoint()} has a problem with '{name}' ({said}); {instead}"
+        return f"the hub's rate limit is exceeded for '{name}' ({said}); try again {_wait(error)}"
+    if status in _TEMPORARY or status >= 500:
+        return f"the hub at {_endpoint()} failed on a request for '{name}' ({said}); {instead}"
     return f"the hub refuses the request for '{name}' ({said})"
 
 
@@ -125,23 +137,31 @@ def hub_reason(error: BaseException) -> str:
     return without_secrets(text.replace(token, "...") if token else text)[:200].rstrip(".")
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Return whether the hub itself refused a request, rather than being unreachable, overloaded or broken."""
+def is_temporary(error: BaseException) -> bool:
+    """Return whether the same request can succeed later: the hub was unreachable, overloaded or busy."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    return isinstance(error, HfHubHTTPError) and error.response.status_code < 500 and error.response.status_code != 429
+    error = _cause(error)
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in _TEMPORARY or error.response.status_code >= 500
+    return _is(error, "TransportError") and not _is(error, "LocalProtocolError", "UnsupportedProtocol")
 
 
 def _cause(error: BaseException) -> BaseException:
     """Return the error of a request that the client wraps in a vague one, such as LocalEntryNotFoundError."""
     from huggingface_hub import errors
 
-    inner: BaseException | None = error
+    inner: BaseException | None = None if _is_invalid_card(error) else error
     while inner is not None:
         if isinstance(inner, errors.HfHubHTTPError | errors.OfflineModeIsEnabled) or _is(inner, "TransportError"):
             return inner
         inner = inner.__cause__
     return error
+
+
+def _is_invalid_card(error: BaseException) -> bool:
+    """Return whether the hub found a mistake in a card's metadata, which the client tells better than the request."""
+    return type(error) is ValueError and str(error).startswith("Invalid metadata in README.md")
 
 
 def _is(error: BaseException, *names: str) -> bool:
@@ -156,7 +176,7 @@ def _endpoint() -> str:
 
 
 def _new_token() -> str:
-    return "correct or unset HF_TOKEN" if os.environ.get("HF_TOKEN") else "log in again (hf auth login)"
+    return "correct or unset HF_TOKEN" if os.environ.get("HF_TOKEN") else f"log in again ({_LOGIN_COMMAND})"
 
 
 def _limit(error: Any) -> str:

@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
+from checkpoints import PROMPTS
 from torch import nn
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
 from bisum import compose
+from bisum.errors import UserError
 from bisum.models.adapters import Lora
+from bisum.models.loading import check_model, load
 
 
 def lora(**settings) -> Lora:
@@ -23,3 +28,29 @@ def perturb(model: nn.Module) -> None:
             weight.copy_(0.2 * torch.randn(weight.shape, generator=generator))
         elif "lora_magnitude" in name:
             weight.mul_(1 + 0.1 * torch.randn(weight.shape, generator=generator))
+
+
+def plain_base(family: str, folder) -> PreTrainedModel:
+    """The whole model in a folder, read by transformers alone."""
+    auto = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
+    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+@torch.no_grad()
+def logits(model) -> torch.Tensor:
+    """The logits of two short texts."""
+    ids = torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]])
+    decoder = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    return model.eval()(input_ids=ids, **decoder).logits
+
+
+def refusal(options) -> str:
+    """The line that refuses a checkpoint, with and without reading its weights."""
+    messages = set()
+    for read in (lambda: load(options, 42, "float32"), lambda: check_model(options, "float32")):
+        with pytest.raises(UserError) as raised:
+            read()
+        messages.add(str(raised.value))
+    (message,) = messages
+    assert "\n" not in message
+    return message

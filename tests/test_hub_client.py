@@ -6,9 +6,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub import CommitOperationAdd, HfApi, close_session, constants, get_session
+from huggingface_hub.errors import HfHubHTTPError
 
-from bisum.hub_client import answers_within, hub_problem
+from bisum.hub_client import answers_within, hub_problem, is_temporary
 
 
 def problem_of(hub, call, **options):
@@ -46,12 +47,12 @@ def test_a_sound_upload_has_no_problem(upload):
                   "correct or unset HF_TOKEN"),
         (403, {}, "the hub refuses access to 'me/model' (403 You don't have the required permissions to perform this "
                   "action); use a token with the permission for it"),
-        (409, {"message": "Busy"}, "'me/model' changed on the hub in the meantime (409 Busy); run the command again"),
+        (409, {"message": "Busy"}, "'me/model' changed on the hub in the meantime (409 Busy); try again"),
         (413, {"message": "Too large."}, "the hub refuses the request for 'me/model' (413 Too large)"),
-        (429, {"wait": 55}, "the hub limits the rate of requests, here for 'me/model' (429 Too Many Requests); "
+        (429, {"wait": 55}, "the hub's rate limit is exceeded for 'me/model' (429 Too Many Requests); "
                             "try again in 55 s"),
-        (500, {}, "the hub at HUB has a problem with 'me/model' (500 Internal Server Error); try again later"),
-        (503, {"message": "hf_of_me leaks"}, "the hub at HUB has a problem with 'me/model' (503 ... leaks); "
+        (500, {}, "the hub at HUB failed on a request for 'me/model' (500 Internal Server Error); try again later"),
+        (503, {"message": "hf_of_me leaks"}, "the hub at HUB failed on a request for 'me/model' (503 ... leaks); "
                                              "try again later"),
     ],
 )  # fmt: skip
@@ -94,7 +95,8 @@ def test_an_unreachable_hub_is_explained(hub, upload, monkeypatch):
         found = problem_of(hub, HfApi().create_repo)  # which is not repeated, unlike the first request of an upload
         assert found == f"cannot reach the hub at HUB for 'me/model' {refused}; try again later"
     with hub.cutting(0, on="commit"):
-        assert upload().startswith("the connection to the hub at HUB broke for 'me/model' (RemoteProtocolError: peer")
+        lost = "lost the connection to the hub at HUB during a request for 'me/model' (RemoteProtocolError: peer"
+        assert upload().startswith(lost)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert upload() == "HF_HUB_OFFLINE is set; unset it to reach 'me/model'"
 
@@ -102,9 +104,45 @@ def test_an_unreachable_hub_is_explained(hub, upload, monkeypatch):
 def test_a_hub_that_hangs_is_given_up(hub, upload):
     began = time.perf_counter()
     with hub.hanging(on="commit"), answers_within(0.3):
-        assert upload() == "the hub at HUB does not answer for 'me/model' within 0.3 s; try again later"
+        assert upload() == "the hub at HUB did not respond to a request for 'me/model' within 0.3 s; try again later"
     assert time.perf_counter() - began < 5
     assert upload() is None  # in the client's own time
+
+
+def test_the_limit_survives_a_new_session_of_the_client(hub, upload):
+    """The client closes its session after an error of a connection."""
+    with answers_within(0.3):
+        with hub.down():
+            assert problem_of(hub, HfApi().create_repo).startswith("cannot reach the hub at HUB")
+            close_session()
+        with hub.hanging(), pytest.raises(httpx2.ReadTimeout):
+            HfApi().model_info("me/model")
+    before = get_session()
+    with answers_within(30):
+        assert get_session() is not before
+    assert len(get_session().event_hooks["request"]) == len(before.event_hooks["request"])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 412, 413, 423, 425, 429, 500, 503])
+def test_only_requests_that_can_succeed_later_are_temporary(hub, upload, status):
+    with hub.failing(status, on="info"), pytest.raises(HfHubHTTPError) as raised:
+        HfApi().model_info("me/model")
+    assert is_temporary(raised.value) == (status in {408, 409, 412, 423, 425, 429, 500, 503})
+
+
+def test_a_lost_connection_is_temporary_and_an_invalid_card_is_final(hub, upload):
+    with hub.down(), pytest.raises(httpx2.ConnectError) as lost:
+        HfApi().create_repo("me/model")
+    assert is_temporary(lost.value)
+    card = CommitOperationAdd("README.md", b"---\nlicense: [1\n---\n")
+    with pytest.raises(ValueError, match="Invalid metadata") as raised:
+        HfApi().create_commit("me/model", [card], commit_message="a")
+    assert not is_temporary(raised.value)
+    line = hub_problem(raised.value, "me/model", "model", "hub.repo_id")
+    assert line.startswith(
+        "hub.repo_id: the hub refuses the card of 'me/model' (ValueError: Invalid metadata in README"
+    )
+    assert not is_temporary(OSError(errno.ENOSPC, "No space left on device"))
 
 
 def test_a_shorter_limit_of_a_request_is_kept(hub, upload):

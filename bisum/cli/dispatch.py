@@ -23,7 +23,7 @@ from bisum.cli.arguments import CommandLine, before_texts, parse
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import option_parser
 from bisum.config.composition import Composer
-from bisum.config.earlier_run import resumed_run
+from bisum.config.continuation import resumed_run
 from bisum.config.environment import check_environment, refuse_agent_sweep
 from bisum.config.hydra_app import group_options
 from bisum.config.hydra_node import runs_on_slurm

@@ -17,6 +17,7 @@ from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
 from bisum.display.narration import narrate_continuation, narrate_model
 from bisum.display.tables import cut_line
+from bisum.errors import UserError, one_line
 from bisum.evaluation.generation import set_decoding
 from bisum.hardware.devices import Device, find_device
 from bisum.hardware.threads import settle_threads
@@ -26,7 +27,7 @@ from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel, check_model, load
 from bisum.models.merging import write_merged
 from bisum.records.run import Run
-from bisum.runs.checkpoints import is_adapter
+from bisum.runs.checkpoints import MERGED, MERGED_ASIDE, is_adapter
 
 _MAX_UNKNOWN_SHARE = 0.5
 """Share of documents with unknown tokens above which a model does not support a language."""
@@ -76,6 +77,8 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
     trains = config.provenance.command == "train"
     if trains:
         run.update(trained_parameters=loaded.trained_parameters)
+        if checkpoint is None and loaded.origin is not None:
+            run.update(source=loaded.origin)
     narrate_model(
         run.screen,
         loaded,
@@ -105,15 +108,25 @@ def _adapter(config: Config, checkpoint: Path | None) -> Adapter | None:
 
 def merge_best(config: Config, run: Run) -> None:
     """Write the tested checkpoint as a whole model in the run directory, if it is an adapter to merge."""
-    best, merged = run.checkpoints / run.record["test"]["checkpoint"], run.directory / "merged"
+    best, merged = run.checkpoints / run.record["test"]["checkpoint"], run.directory / MERGED
     if not config.adapter.merges or not is_adapter(best):
         return
-    aside = run.directory / ".merged.partial"
-    with run.stage("merging"):
-        shutil.rmtree(aside, ignore_errors=True)
-        write_merged(best, aside, config.model)
-        shutil.rmtree(merged, ignore_errors=True)
-        aside.rename(merged)
+    aside = run.directory / MERGED_ASIDE
+    if run.record.get("merged") != best.name or not merged.exists():
+        try:
+            with run.stage("merging"):
+                shutil.rmtree(aside, ignore_errors=True)
+                write_merged(best, aside, config.model)
+                shutil.rmtree(merged, ignore_errors=True)
+                aside.rename(merged)
+        except (UserError, OSError) as error:  # the run itself is complete
+            shutil.rmtree(aside, ignore_errors=True)
+            run.screen.warn(
+                f"adapter.merge: {best.name} was not merged: {one_line(error)}; "
+                f"repeat with: bisum resume={run.shown} adapter.merge=true"
+            )
+            return
+        run.update(merged=best.name)
     run.screen.lines(f"merged model   {run.shown / 'merged'}")
 
 

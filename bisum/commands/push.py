@@ -40,7 +40,7 @@ def run(paths: Sequence[str], options: PushOptions, command: str) -> None:  # no
         Failed: the hub cannot be reached.
     """
     if len(paths) != 1:
-        raise UserError("give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews")
+        raise UserError("run: give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews")
     model, directory = _model(paths[0])
     settings = _settings(options.hub, directory)
     quiet_libraries(["transformers", "huggingface_hub"])
@@ -55,21 +55,21 @@ def _model(path: str) -> tuple[ModelOptions, Path]:
     """Return the model of a run or checkpoint, and the run directory."""
     checkpoint, directory = model_of(path)
     if directory is None:
-        raise UserError(f"'{path}' is not a run of bisum; give a run directory or one of its checkpoints")
+        raise UserError(f"run: '{path}' is not a run of bisum; give a run directory or one of its checkpoints")
     if is_locked(directory):
-        raise UserError(
-            f"'{path}' is still running; hub.push=true uploads a run while it trains, and "
-            "bisum push uploads it after its end"
-        )
+        raise UserError(f"run: '{path}' is still running; wait until it ends, or train with hub.push=true")
     with global_hydra():
         return configure(Composer("summarize"), [f"run={quoted(checkpoint)}"]).model, directory
 
 
 def _settings(given: PushHubOptions, directory: Path) -> HubOptions:
     """Return the run's own settings, replaced by the given ones."""
-    own = read_record(directory)["config"].get("hub")
+    record = read_record(directory)
+    own, made = record["config"].get("hub"), record.get("hub") or {}
     chosen = {name: value for name, value in asdict(given).items() if value is not None and name != "folder"}
     values = {**defaults_of("train", resolve=False)["hub"], **(own if isinstance(own, Mapping) else {}), **chosen}
+    if given.repo_id is None and made.get("repository"):
+        values["repo_id"] = made["repository"]  # with the name of its owner
     try:
         settings = build(HubOptions, {**values, "push": False})
     except UserError as error:
@@ -94,9 +94,9 @@ def _write_folder(directory: Path, model: ModelOptions, folder: Path, settings: 
     """Write the folder that would be uploaded; a kill leaves no folder of its name."""
     from bisum.hub.export import export
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"hub.folder: '{folder}' exists; give a new or empty folder")
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"hub.folder: '{folder}' exists; give a new or empty folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
             with Terminal().progress("writing the folder"):
@@ -124,11 +124,12 @@ def _upload(directory: Path, versions: Sequence[ModelOptions], settings: HubOpti
                     export(directory, version, folder, repository.name, settings.license)
                 with _upload_progress(f"uploading {name} to {repository.name}"):
                     commit = repository.upload(folder, f"Upload {name}", name if settings.revisions else None)
-            Console().print(f"uploaded {name}: {repository.url}/commit/{commit}", soft_wrap=True)
+            page = f"{repository.url}/commit/{commit}"
+            Console().print(f"uploaded {name} ({repository.visibility}): {page}", soft_wrap=True)
     except Unreachable as error:
         raise Failed(str(error)) from error
-    except OSError as error:
-        raise Failed(f"hub: {error.strerror or one_line(error)}") from error
+    except OSError as error:  # such as a full disk
+        raise Failed(f"hub: {one_line(error)}") from error
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
             run.screen.note(f"this run is finished; to continue training: bisum resume={run.shown} trainer.epochs=N")
             if config.hub.push:
-                run.screen.note(f"hub.push: uploads only while a run trains; now use bisum push {run.shown}")
+                run.screen.note(f"hub.push: a finished run is not uploaded; use bisum push {run.shown}")
             scores = report(run)
             merge_best(config, run)
             return scores
@@ -90,8 +90,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         if session.pruned is not None:
             return run.prune(session.pruned)
         scores = scoring.test(session)
-        merge_best(config, run)
         uploads.finish(run.checkpoints / run.record["test"]["checkpoint"])
+        merge_best(config, run)
         return scores
 
 

@@ -1,4 +1,4 @@
-"""The configuration of an earlier run with command-line arguments applied: `resume=RUN` and `run=RUN`."""
+"""The configuration of an earlier run with command-line arguments applied, as for `run=RUN`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.annotations import MISSING
 from bisum.config.checking import OPTIONAL_GROUPS
 from bisum.config.composition import REQUIRED_GROUPS, Composer, task_arguments
-from bisum.config.identity import changes_number
 from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
@@ -24,13 +23,10 @@ from bisum.config.schema import SCHEMAS, Config, TrainedModelConfig, check
 from bisum.config.typed_text import typed, valued
 from bisum.errors import UserError, without_secrets
 from bisum.runs.record import read_record
-from bisum.runs.sweep import RECORD
 
 _NOT_INHERITED = ("log", "resume", "sweep", "search", "debug")
 _MODEL_KEYS = ("model", "languages", "generation", "evaluation", "hardware", "seed")
 """Keys needed to summarize texts; a run's other keys can refer to missing files or classes."""
-_EXPERIMENT = (*OPTIONAL_GROUPS, "model", "adapter", "seed")
-"""Keys, with all keys below them, that cannot change on resume, unless they do not affect results."""
 _ROW_KEYS = ("split", "rows", "ids")
 
 
@@ -54,11 +50,13 @@ def based_on_run(
         raise UserError("resume: give it on the command line of a single `bisum train`, not in YAML")
     run = _run(composed) if issubclass(SCHEMAS[composer.command], TrainedModelConfig) else None
     provenance = {**_provenance(composed, overrides), "sweep": sweep}
+    if issubclass(SCHEMAS[composer.command], TrainedModelConfig):
+        _refuse_adapter(overrides)
     if run is None:
         return _check(composed, composer.command, provenance)
     checkpoint, directory = model_of(run)
     _refuse_another_model(run, overrides, is_run=directory is not None)
-    values = _plain(composed)
+    values = plain_values(composed)
     given = {override.key_or_group for override in overrides}
     if directory is None:
         if values["model"]["checkpoint"] is None or not {"model", "experiment"} & given:
@@ -69,23 +67,24 @@ def based_on_run(
         values["model"]["checkpoint"] = literal(checkpoint)
         return _check(OmegaConf.create(values), composer.command, provenance)
     record = read_record(directory)
-    base = {key: value for key, value in _recorded(record, directory / "run.json").items() if key not in _NOT_INHERITED}
+    recorded = recorded_values(record, directory / "run.json")
+    base = {key: value for key, value in recorded.items() if key not in _NOT_INHERITED}
     if composer.command == "summarize":
         base.pop("metric", None)  # nothing is scored
     if composer.command == "summarize" and not any(values[key] for key in _ROW_KEYS):
         has_columns = "columns" in base["corpus"] and str(base["corpus"].get("_target_")).startswith("bisum.")
         kept = (*_MODEL_KEYS, "corpus") if has_columns else _MODEL_KEYS  # files can have the corpus's column names
         base = {key: value for key, value in base.items() if key in kept}
-    values = _replaced(composer, values, base, overrides)
+    values = replaced(composer, values, base, overrides)
     if composer.command != "summarize" or any(values[key] for key in _ROW_KEYS):
         refuse_incomplete(values, record)
     if "tracker" in base:
-        _refuse_folders(values, directory, given)
+        refuse_folders(values, directory, given)
     values["model"] |= {"revision": None, "checkpoint": literal(checkpoint)}
     if "model.pickled_weights" not in given:
         values["model"]["pickled_weights"] = False  # only for the base of an adapter, and never by a record alone
-    choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
-    return _check_record(composer, values, directory, overrides, {**provenance, "choices": choices})
+    choices = {**record.get("choices", {}), **chosen_options(composed, overrides)}
+    return check_values(composer, values, directory, overrides, {**provenance, "choices": choices})
 
 
 def refuse_two_runs(overrides: Sequence[Override]) -> None:
@@ -97,75 +96,7 @@ def refuse_two_runs(overrides: Sequence[Override]) -> None:
             raise UserError(f"{key}: '{first}' conflicts with '{second}'; drop one")
 
 
-def resumed_run(overrides: Sequence[Override]) -> str | None:
-    """Return the run directory in `resume=`, if any."""
-    given = [override for override in overrides if override.key_or_group == "resume"]
-    if not given or given[-1].is_delete() or given[-1].value() is None:
-        return None
-    if given[-1].value() == "":
-        raise UserError("resume: expected a run directory, not ''; omit it, or use resume=null, for a new run")
-    if given[-1].is_sweep_override() or not isinstance(given[-1].value(), str):
-        raise UserError(f"'{typed(given[-1])}': resume accepts one run directory")
-    return str(given[-1].value())
-
-
-def refuse_another_experiment(run: str, overrides: Sequence[Override]) -> None:
-    """Refuse to resume a run of another command than train, and arguments that change the experiment."""
-    job = read_record(run)["job"]
-    if job != "train":
-        raise UserError(f"resume: '{run}' is a {job} run, not a training run")
-    for override in overrides:
-        key = override.key_or_group
-        changes_experiment = key.partition(".")[0] in (*OPTIONAL_GROUPS, "model", "adapter", "seed") and changes_number(
-            key
-        )
-        if override.is_delete() or (changes_experiment and not override.is_hydra_override()):
-            raise UserError(f"'{typed(override)}': changes the experiment; start a new run without resume")
-
-
-def continued(composer: Composer, composed: DictConfig, run: str, overrides: Sequence[Override]) -> Config:
-    """Return the checked configuration for continuing the training in a run directory."""
-    record = read_record(run)
-    values = _replaced(composer, _plain(composed), _recorded(record, Path(run, "run.json")), overrides)
-    refuse_incomplete(values, record)
-    _refuse_folders(values, Path(run), {override.key_or_group for override in overrides})
-    provenance = {"choices": _chosen(composed, overrides)}
-    return _check_record(composer, values, Path(run), overrides, provenance)
-
-
-def continued_job(
-    composer: Composer,
-    composed: DictConfig,
-    record: Mapping[str, Any],
-    directory: str,
-    overrides: Sequence[Override],
-    sweep: str,
-    arguments: Sequence[str],
-) -> Config:
-    """Return the checked configuration of a sweep's job from its record, and write its values into `composed`.
-
-    Args:
-        composer: composes the command of the sweep.
-        composed: the composed arguments of the sweep; receives the job's values.
-        record: the job's part of the sweep's record.
-        directory: the sweep's directory.
-        overrides: arguments that replace recorded values.
-        sweep: the name of the sweep.
-        arguments: the job's own arguments.
-    """
-    given = {override.key_or_group for override in overrides}
-    values = _replaced(composer, _plain(composed), _recorded(record, Path(directory, RECORD)), overrides)
-    refuse_incomplete(values, record, RECORD)
-    _refuse_folders(values, Path(directory), given)
-    with open_dict(composed):
-        for key, value in values.items():
-            composed[key] = value
-    choices = {**record.get("choices", {}), **_chosen(composed, overrides)}
-    provenance = {"choices": choices, "sweep": sweep, "overrides": arguments}
-    return _check_record(composer, values, Path(directory), overrides, provenance, RECORD)
-
-
-def _recorded(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def recorded_values(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the configuration of the record in a file, without sweep settings and the machine's cache folder."""
     refuse_missing(record, REQUIRED_GROUPS, path)
     return {
@@ -173,7 +104,7 @@ def _recorded(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:
+def refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:
     """Refuse a folder to write to from an untrusted record, unless it contains tracker files."""
     folder = values["tracker"].get("directory") if isinstance(values["tracker"], Mapping) else None
     if folder is None or {"tracker", "tracker.directory"} & {*given}:
@@ -186,7 +117,7 @@ def _refuse_folders(values: Mapping[str, Any], directory: Path, given: Collectio
         )
 
 
-def _replaced(
+def replaced(
     composer: Composer, composed: dict[str, Any], base: dict[str, Any], overrides: Sequence[Override]
 ) -> dict[str, Any]:
     """Return a run's configuration after overrides: `group=option` replaces a whole node, `key=value` one value.
@@ -195,7 +126,7 @@ def _replaced(
     """
     both = {**composed, **base}
 
-    def replaced(overrides: Iterable[Override]) -> DictConfig:
+    def after(overrides: Iterable[Override]) -> DictConfig:
         values = OmegaConf.create(both)
         for override in overrides:
             key, value = override.key_or_group, override.value()
@@ -205,14 +136,14 @@ def _replaced(
                 set_key(values, key, new, merge=not is_option)
         return values
 
-    trial = replaced(map(valued, overrides))
-    return _plain(replaced(composer.settled(overrides, trial)))
+    trial = after(map(valued, overrides))
+    return plain_values(after(composer.settled(overrides, trial)))
 
 
 def _check(composed: DictConfig, command: str, provenance: dict[str, Any]) -> Config:
     """Check a composed configuration; raises `UserError` with a line for each problem."""
 
-    check_expansion({str(key): value for key, value in _plain(composed).items()})
+    check_expansion({str(key): value for key, value in plain_values(composed).items()})
 
     def resolve() -> dict[str, Any]:
         return {str(key): _resolved(composed, key) for key in composed if key != "hydra"}
@@ -239,7 +170,7 @@ def _resolved(composed: DictConfig, key: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _check_record(
+def check_values(
     composer: Composer,
     values: dict[str, Any],
     directory: Path,
@@ -271,14 +202,14 @@ def _provenance(composed: DictConfig, overrides: Sequence[Override]) -> dict[str
     }
 
 
-def _plain(composed: DictConfig) -> dict[str, Any]:
+def plain_values(composed: DictConfig) -> dict[str, Any]:
     """Return a configuration as plain data, with interpolations unresolved."""
     values = OmegaConf.to_container(composed)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items() if key != "hydra"}
 
 
-def _chosen(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, str]:
+def chosen_options(composed: DictConfig, overrides: Sequence[Override]) -> dict[str, str]:
     """Return the options chosen on the command line."""
     choices = composed.hydra.runtime.choices
     return {key: str(choices[key]) for override in overrides if (key := override.key_or_group) in choices}
@@ -291,6 +222,13 @@ def _run(composed: DictConfig) -> str | None:
     except OmegaConfBaseException:
         return None
     return run if isinstance(run, str) else None
+
+
+def _refuse_adapter(overrides: Sequence[Override]) -> None:
+    """Refuse arguments that set an adapter, which is trained and not chosen here."""
+    for override in overrides:
+        if override.key_or_group.partition(".")[0] == "adapter":
+            raise UserError(f"'{typed(override)}': has no effect; the adapter of a checkpoint is used as it is")
 
 
 def _refuse_another_model(run: str, overrides: Sequence[Override], *, is_run: bool) -> None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Gt, Le
 
 from bisum.errors import UserError
 from bisum.interfaces.text import Name
@@ -48,6 +51,8 @@ class HubOptions:
     """Upload every evaluated checkpoint and tag its commit epoch-<n>; false: only the newest waiting one."""
     license: Name | None
     """Licence of the model as the hub names it, such as apache-2.0, for the card; null: not stated."""
+    timeout: Annotated[float, Gt(0), Le(1e6)]
+    """Minutes after which an unfinished upload is given up; training waits only for the last one."""
 
     def __post_init__(self) -> None:
         check_repo_id(self.repo_id)

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 CHANGES_NO_NUMBER = ("log", "resume", "tracker", "cache_dir", "sweep", "search", "hub")
-"""Keys and whole nodes that do not affect results, in addition to the single keys in `_BELOW`."""
-_BELOW = {
-    "adapter": ("merge",),
-    "corpus": ("license", "timeout"),
-    "debug": ("profile", "profile_steps"),
-    "hardware": ("data_loader_workers", "pin_memory"),
-    "model": ("base",),
-}
+"""Nodes and keys at the top that do not affect results, in addition to the single keys in `_BELOW`."""
+_BELOW = (
+    "adapter.merge",
+    "corpus.license",
+    "corpus.timeout",
+    "corpus.of.license",  # a corpus inside a corpus
+    "corpus.of.timeout",
+    "debug.profile",
+    "debug.profile_steps",
+    "hardware.data_loader_workers",
+    "hardware.pin_memory",
+    "model.base",
+)
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that determines a run's results."""
     kept = {key: value for key, value in resolved.items() if key not in CHANGES_NO_NUMBER}
-    for node, names in _BELOW.items():
-        if isinstance(values := kept.get(node), Mapping):
-            kept[node] = _without(values, names)
+    for key in _BELOW:
+        kept = _without(kept, key)
     return kept
 
 
-def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return a node without some keys, in the nodes below it too, such as a corpus inside a corpus."""
-    return {
-        key: _without(value, names) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if key not in names
-    }
+def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return values without the one at a dotted key."""
+    first, _, rest = key.partition(".")
+    if not rest:
+        return {name: value for name, value in values.items() if name != first}
+    node = values.get(first)
+    return {**values, first: _without(node, rest)} if isinstance(node, Mapping) else {**values}
 
 
 def signature(command: str, resolved: Mapping[str, Any]) -> str:
@@ -54,12 +58,11 @@ def _plain_numbers(value: Any) -> Any:
 
 def changes_number(key: str) -> bool:
     """Return whether a dotted key is part of the identity."""
-    parts = key.split(".")
-    return parts[0] not in CHANGES_NO_NUMBER and parts[-1] not in _BELOW.get(parts[0], ())
+    return key.partition(".")[0] not in CHANGES_NO_NUMBER and key not in _BELOW
 
 
 def free_keys() -> list[str]:
     """Return the keys that a resumed run or sweep can change, since they do not affect results."""
     # Of `sweep`, not the keys that list the jobs.
     kept = [key for key in CHANGES_NO_NUMBER if key not in ("resume", "search")]
-    return [*kept, *(f"{node}.{name}" for node, names in _BELOW.items() for name in names)]
+    return [*kept, *_BELOW]

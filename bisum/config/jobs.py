@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.composition import Composer
-from bisum.config.earlier_run import based_on_run, continued, refuse_another_experiment, refuse_two_runs, resumed_run
+from bisum.config.continuation import continued, refuse_another_experiment, resumed_run
+from bisum.config.earlier_run import based_on_run, refuse_two_runs
 from bisum.config.hydra_app import global_hydra
 from bisum.config.identity import signature
 from bisum.config.messages import one_line_of

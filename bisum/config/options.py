@@ -61,8 +61,8 @@ class ModelOptions:
     revision: Name | None
     """Commit of the hub repository, which fixes the weights; null: the newest."""
     base: Name | None
-    """Place of the base if `checkpoint` is an adapter: local directory, hub name or `pkg://PACKAGE`, with the weights
-    of the original; null: the recorded one."""
+    """Location of an adapter's base: local directory, hub name or `pkg://PACKAGE`; its weights must equal the
+    original's; null: the recorded location."""
     pickled_weights: bool
     """Whether to allow weights in `pytorch_model.bin`, read by torch's safe loader, which runs no code."""
     architecture: Architecture | None

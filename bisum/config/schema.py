@@ -111,10 +111,10 @@ class Config:
             limit = self.model.max_summary_tokens
             raise UserError(f"generation.min_tokens: must be below model.max_summary_tokens, {limit}")
         if self.model.checkpoint is None and self.adapter.needs_checkpoint:
-            kind = type(self.adapter).__name__
+            name = self.provenance.choices.get("adapter", type(self.adapter).__name__)
             raise UserError(
-                f"adapter: {kind} needs a trained model, and this one has random weights; choose one, such as "
-                "model=starter, or use adapter=none"
+                f"adapter: {name} needs a trained model, and this one has random weights; choose model=starter or "
+                "another checkpoint, or adapter=none"
             )
         self._check_scores()
         self._check_best_metric()

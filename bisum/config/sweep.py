@@ -137,12 +137,14 @@ class _Taken:
         self.folders.add(job.folder)
         if outer := next((str(path) for path in Path(job.folder).parents if str(path) in self.folders), None):
             raise UserError(f"hydra.sweep.subdir: '{job.folder}' is inside '{outer}', the folder of another job")
-        if (hub := job.config.hub).push and hub.repo_id in self.repositories:
+        hub = job.config.hub
+        if hub.push and hub.repo_id in self.repositories:
             raise UserError(
                 f"hub.repo_id: several jobs would upload to '{hub.repo_id}'; give each its own, such as "
                 "'hub.repo_id=me/mt5-${hydra.job.num}', or upload the best run afterwards with bisum push"
             )
-        self.repositories.add(hub.repo_id)
+        if hub.push:
+            self.repositories.add(hub.repo_id)
 
 
 def requested_search(
@@ -183,8 +185,8 @@ def _refuse_uploads(composed: DictConfig) -> None:
     """Refuse uploads by jobs that are chosen as the sweep runs, whose repositories are unknown."""
     if OmegaConf.select(composed, "hub.push", throw_on_resolution_failure=False):
         raise UserError(
-            "hub.push: not supported in a search, whose jobs are not known in advance; upload the best run afterwards "
-            "with bisum push"
+            "hub.push: not supported in a search or with a sweeper plugin, whose jobs are not known in advance; upload "
+            "the best run afterwards with bisum push"
         )
 
 

@@ -13,7 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.checking import build, value_problems
 from bisum.config.composition import Composer, task_arguments
-from bisum.config.earlier_run import based_on_run, continued_job
+from bisum.config.continuation import continued_job
+from bisum.config.earlier_run import based_on_run
 from bisum.config.hydra_safety import inside
 from bisum.config.jobs import Job, directory_of
 from bisum.config.messages import one_line_of

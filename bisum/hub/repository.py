@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import RevisionNotFoundError
 
 from bisum.errors import UserError
-from bisum.hub_client import answers_within, hub_problem
+from bisum.hub_client import answers_within, hub_problem, is_temporary
+from bisum.models.hub import READER_FILES
 
 T = TypeVar("T")
 
@@ -22,10 +23,8 @@ _SILENCE = 30.0
 """Seconds without any answer after which a request fails."""
 _WAITS = (1.0, 4.0)
 """Seconds before each repetition of an upload, in addition to the client's own repetitions of single requests."""
-_TEMPORARY = (408, 409, 412, 423, 425, 429)
-"""HTTP status codes below 500 after which a later request can succeed, such as a conflict with another commit."""
-_OTHER_MODELS = ("model*.safetensors*", "pytorch_model*", "adapter_*", "*.h5", "*.msgpack")
-"""Weights of an earlier upload, which would be loaded with this model's files or instead of them."""
+_OTHER_MODELS = (*READER_FILES, "model*.safetensors*", "pytorch_model*", "adapter_*", "base.json", "*.h5", "*.msgpack")
+"""Files of an earlier model, which would be loaded with this model's files or instead of them."""
 
 
 class Unreachable(Exception):
@@ -42,12 +41,17 @@ class Repository:
     """Whether to create it private, and to refuse an existing public one."""
 
     @property
+    def visibility(self) -> str:
+        """Whether others can see it."""
+        return "private" if self.private else "public"
+
+    @property
     def url(self) -> str:
         """Its page."""
         return f"{constants.ENDPOINT}/{self.name}"
 
     def created(self) -> Repository:
-        """Create the repository unless it exists, and return it with the name of its owner.
+        """Create the repository unless it exists, and return it with its owner's name and its visibility.
 
         Raises:
             UserError: there is no login, or it does not permit this; or the repository is public and must be private.
@@ -63,7 +67,7 @@ class Repository:
                 f"hub.private: '{found.name}' exists and is public; choose another hub.repo_id, or upload to it with "
                 "hub.private=false"
             )
-        return found
+        return replace(found, private=bool(is_private))
 
     def upload(self, folder: Path, message: str, tag: str | None = None) -> str:
         """Upload a folder as one commit, and return the commit; files of the repository with other names remain.
@@ -71,7 +75,7 @@ class Repository:
         Args:
             folder: the folder to upload.
             message: the commit message.
-            tag: a tag for the commit; an existing tag of this name stays where it is.
+            tag: a tag for the commit; an existing tag of this name moves to it.
 
         Raises:
             UserError: the hub refuses the upload.
@@ -93,7 +97,7 @@ class Repository:
         else:
             done = self._request(commit)
         if tag is not None:
-            self._request(partial(hub.create_tag, self.name, tag=tag, revision=done.oid, exist_ok=True))
+            self._request(partial(_move_tag, hub, self.name, tag, str(done.oid)))
         return str(done.oid)
 
     def _request(self, request: Callable[[], T]) -> T:
@@ -107,10 +111,13 @@ class Repository:
                 return request()
         except Exception as error:  # the type depends on the client's HTTP library
             problem = hub_problem(error, self.name, "model", "hub.repo_id")
-            status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-            if status is None or status >= 500 or status in _TEMPORARY:
-                raise Unreachable(problem) from error
-            raise UserError(problem) from error
+            raise (Unreachable if is_temporary(error) else UserError)(problem) from error
+
+
+def _move_tag(hub: HfApi, name: str, tag: str, commit: str) -> None:
+    with suppress(RevisionNotFoundError):
+        hub.delete_tag(name, tag=tag)
+    hub.create_tag(name, tag=tag, revision=commit)
 
 
 def check_login() -> None:

@@ -1,7 +1,7 @@
-"""Uploads of a run's checkpoints while it trains, each by `bisum push` in a process of its own.
+"""Uploads of a run's checkpoints while it trains, each by `bisum push` in a separate process.
 
-A process shares neither random generators nor Python's lock with training, and can be killed if it hangs. The run goes
-on whatever happens to an upload: a failed one costs a warning, and a later one makes up for it.
+A separate process shares neither random generators nor the GIL with training, and it can be killed if it hangs. A
+failed upload never stops the run: bisum warns, and the next upload replaces it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from bisum.records.run import Run
 from bisum.runs.checkpoints import OPTIMIZER, UPLOADS
 
 _LAST_TRIES = 2
-"""Number of times that a run tries to upload everything at its end."""
+"""Attempts at the final upload."""
 _POLL = 0.1
-"""Seconds between two looks at the uploads while a run waits for them."""
+"""Polling interval in seconds while the run waits for uploads."""
+_OUT, _ERRORS = "out", "errors"
+"""Files with the output of an upload's process."""
 _NICENESS = 10
 """Priority of an upload's process, below that of training."""
 
@@ -38,7 +40,7 @@ class _Outcome:
     """The kept checkpoint."""
     commit: str | None
     """The page of the commit; None if the upload failed."""
-    problem: str
+    problem: str | None
 
 
 class Uploads:
@@ -56,7 +58,9 @@ class Uploads:
         self._waiting: deque[Path] = deque()
         self._outcomes: deque[_Outcome] = deque()
         self._failed: list[Path] = []
-        self._process: subprocess.Popen[str] | None = None
+        self._unsent: str | None = None
+        """The newest checkpoint, until it is uploaded."""
+        self._process: subprocess.Popen[bytes] | None = None
         self._is_ending = False
         self._changed = Condition()
         self._thread = Thread(target=self._work, daemon=True)
@@ -71,15 +75,15 @@ class Uploads:
             return
         from bisum.hub.repository import Repository, Unreachable
 
+        shutil.rmtree(self._folder, ignore_errors=True)
         repository, screen = Repository(self._repo_id, self._options.private), self._run.screen
         try:
             repository = repository.created()
         except Unreachable as error:
-            screen.warn(f"{error}: each evaluation uploads again")
+            screen.warn(f"{error}; the next evaluation tries again")
         self._repo_id = repository.name
-        self._run.update(hub={"repository": repository.name, "url": repository.url})
-        visibility = "private" if self._options.private else "public"
-        screen.note(f"hub: uploading to {repository.url} ({visibility}) after each evaluation")
+        self._record(repository=repository.name, url=repository.url)
+        screen.note(f"hub: uploading to {repository.url} ({repository.visibility}) after each evaluation")
         self._thread.start()
 
     def add(self, checkpoint: Path) -> None:
@@ -88,17 +92,19 @@ class Uploads:
             return
         self._report()
         self._count += 1
+        self._unsent = checkpoint.name
         try:
             kept = _keep(self._run.directory, checkpoint, self._folder / str(self._count))
         except OSError as error:  # such as a full disk
-            self._run.screen.warn(f"hub: {checkpoint.name} not uploaded: {one_line(error)}")
+            self._run.screen.warn(f"hub: {checkpoint.name} was not uploaded: {one_line(error)}")
+            self._record(problem=one_line(error))
             return
         with self._changed:
-            replaced = [*self._failed, *self._waiting]
+            earlier = [*self._failed, *self._waiting]
             self._failed = []
-            self._waiting = deque([*replaced, kept] if self._options.revisions else [kept])
+            self._waiting = deque([*earlier, kept] if self._options.revisions else [kept])
             self._changed.notify()
-        for path in [] if self._options.revisions else replaced:
+        for path in [] if self._options.revisions else earlier:
             _delete(path)
 
     def finish(self, checkpoint: Path) -> None:
@@ -111,34 +117,37 @@ class Uploads:
                 while self._is_busy() and self._run.interrupts.signal is None:
                     time.sleep(_POLL)  # a signal is handled between two waits
                 self._report()
-                if not self._failed:
+                if self._unsent is None and not self._failed:
                     break
 
-    def _is_busy(self) -> bool:
-        with self._changed:
-            return bool(self._waiting) or self._process is not None
-
     def close(self) -> None:
-        """End all uploads, and report what was not uploaded."""
+        """End all uploads, and name the command that completes them."""
         if not self._options.push:
             return
         with self._changed:
             self._is_ending = True
-            unfinished = [*self._failed, *self._waiting]
             self._waiting.clear()
-            if self._process is not None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill()
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join()
-            self._report()
-        if names := list(dict.fromkeys(path.name for path in (*unfinished, *self._failed))):
+        if self._unsent is not None or self._failed:
+            again = " hub.revisions=true" if self._options.revisions else ""
             self._run.screen.warn(
-                f"hub: {', '.join(names)} not uploaded; training has not lost anything, and this uploads the best "
-                f"checkpoint: bisum push {self._run.shown}"
+                f"hub: the upload is incomplete; after the run, upload its best checkpoint with: bisum push "
+                f"{self._run.shown}{again}"
             )
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _is_busy(self) -> bool:
+        with self._changed:
+            return self._thread.is_alive() and (bool(self._waiting) or self._process is not None)
+
+    def _kill(self) -> None:
+        """Kill the process of the current upload and its children."""
+        if self._process is not None and self._process.poll() is None:
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _report(self) -> None:
         """Record and show the outcomes since the last call."""
@@ -146,62 +155,95 @@ class Uploads:
             outcome = self._outcomes.popleft()
             name = outcome.kept.name
             if outcome.commit is not None:
-                entries = {"uploaded": name, "commit": outcome.commit, "problem": None}
+                self._record(uploaded=name, commit=outcome.commit, problem=None)
                 self._run.screen.note(f"hub: uploaded {name}: {outcome.commit}")
+                self._unsent = None if self._unsent == name else self._unsent
                 _delete(outcome.kept)
             else:
-                entries = {"problem": outcome.problem}
-                self._run.screen.warn(f"hub: {name} not uploaded: {outcome.problem}")
+                self._record(problem=outcome.problem)
+                self._run.screen.warn(f"hub: {name} was not uploaded: {outcome.problem}")
                 self._failed.append(outcome.kept)
-            self._run.update(hub={**self._run.record["hub"], **entries})
+
+    def _record(self, **entries: str | None) -> None:
+        self._run.update(hub={**(self._run.record.get("hub") or {}), **entries})
 
     def _work(self) -> None:
         """Upload what waits, until the end."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_ending)
-                if not self._waiting:
+                if self._is_ending:
                     return
                 kept = self._waiting.popleft()
                 try:
-                    process = self._process = self._start(kept)
+                    self._process = self._start(kept)
                 except OSError as error:
                     self._outcomes.append(_Outcome(kept, None, one_line(error)))
                     continue
-            out, errors = process.communicate()
-            last = next(reversed((errors if process.returncode else out).splitlines()), "")
-            problem = (
-                one_line(last.removeprefix("bisum: ").removeprefix("hub.repo_id: "))
-                or f"the process ended with code {process.returncode}"
-            )
-            self._outcomes.append(_Outcome(kept, None if process.returncode else last.rpartition(" ")[2], problem))
+            outcome = self._await(kept, self._process)
             with self._changed:
                 self._process = None
+                if not self._is_ending:
+                    self._outcomes.append(outcome)
 
-    def _start(self, kept: Path) -> subprocess.Popen[str]:
+    def _start(self, kept: Path) -> subprocess.Popen[bytes]:
         options = self._options
-        settings = {"repo_id": self._repo_id, "license": options.license, "private": options.private}
-        shown = {name: "null" if value is None else str(value) for name, value in settings.items()}
-        shown |= {name: str(getattr(options, name)).lower() for name in ("private", "revisions")}
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bisum", "push", str(kept), *(f"hub.{key}={shown[key]}" for key in shown)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C must reach only the run, which ends its uploads
-        )
+        settings: dict[str, object] = {"repo_id": self._repo_id, "license": options.license}
+        settings |= {"private": options.private, "revisions": options.revisions}
+        folder = kept.parents[1]
+        # Files, since a pipe stays open in processes that training forks at the same time.
+        with (folder / _OUT).open("wb") as out, (folder / _ERRORS).open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bisum", "push", str(kept)]
+                + [f"hub.{key}={_argument(value)}" for key, value in settings.items()],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                    "OMP_NUM_THREADS": "1",
+                    "TMPDIR": str(folder.absolute()),  # deleted with the folder, even after a kill
+                },
+                start_new_session=True,  # Ctrl-C must reach only the run, which ends its uploads
+            )
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
         return process
+
+    def _await(self, kept: Path, process: subprocess.Popen[bytes]) -> _Outcome:
+        """Wait for an upload's process, but not beyond `hub.timeout`."""
+        try:
+            code = process.wait(60 * self._options.timeout)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            process.wait()
+            minutes = f"{self._options.timeout:g} minutes (hub.timeout)"
+            return _Outcome(kept, None, f"the hub has not completed the upload within {minutes}")
+        folder = kept.parents[1]
+        if code == 0:
+            return _Outcome(kept, _last_line(folder / _OUT).rpartition(" ")[2], None)
+        said = _last_line(folder / _ERRORS)
+        known = said.removeprefix("bisum: ").removeprefix("hub.repo_id: ") if said.startswith("bisum: ") else ""
+        how = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        return _Outcome(kept, None, known or f"its process {how}: {said}".rstrip(": "))
+
+
+def _last_line(file: Path) -> str:
+    try:
+        return one_line(next(reversed(file.read_text("utf-8", errors="replace").splitlines()), ""))
+    except OSError:
+        return ""
+
+
+def _argument(value: object) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _keep(run: Path, checkpoint: Path, folder: Path) -> Path:
     """Keep a run's record and one checkpoint in a folder, as they are, and return the checkpoint there.
 
-    Its files are linked, which takes no time, and remain when the run deletes the checkpoint.
+    The checkpoint's files are hard links: they use no extra space and remain when the run deletes the checkpoint.
     """
     kept = folder / "checkpoints" / checkpoint.name
     kept.mkdir(parents=True)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from bisum.interfaces.family import Family
 
+Quantization = Literal["4bit"]
+"""Storage of frozen weights other than float32; 4bit: NF4 with double quantization."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter(ABC):
@@ -32,7 +35,7 @@ class Adapter(ABC):
         """
 
     @property
-    def quantization(self) -> Literal["4bit"] | None:
+    def quantization(self) -> Quantization | None:
         """Storage of the frozen weights; None: float32."""
         return None
 

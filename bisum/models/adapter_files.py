@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from bisum.config.model_source import SCHEME, located
-from bisum.errors import UserError, printable, shown
-from bisum.models.adapters import missing_peft
-from bisum.models.base import Base, read_base
+from bisum.errors import UserError, one_line, printable, shown
+from bisum.models.adapter_base import Base, read_base
+from bisum.models.adapters import MAX_RANK, missing_peft
 from bisum.models.lora import (
     ALL_LINEAR,
     LoraSettings,
@@ -28,8 +28,6 @@ from bisum.models.lora import (
 from bisum.runs.checkpoints import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from bisum.runs.entries import FLAG, TEXT, Entries, Kind, is_number, or_null, read_object
 
-_MAX_RANK = 4096
-
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) and name for name in value)
@@ -39,7 +37,7 @@ _ENTRIES: Entries = {
     "peft_type": Kind("LORA", lambda value: value == "LORA"),
     "base_model_name_or_path?": or_null(TEXT),
     "revision?": or_null(TEXT),
-    "r": Kind(f"a whole number from 1 to {_MAX_RANK}", lambda value: type(value) is int and 1 <= value <= _MAX_RANK),
+    "r": Kind(f"a whole number from 1 to {MAX_RANK}", lambda value: type(value) is int and 1 <= value <= MAX_RANK),
     "lora_alpha": Kind("a number", is_number),
     "lora_dropout?": Kind("a number from 0 to below 1", lambda value: is_number(value) and 0 <= value < 1),
     # peft reads any other text as a regular expression, which can take forever to match.
@@ -73,9 +71,8 @@ class AdapterFiles:
         try:
             check_targets(model, self.settings.targets)
             add_lora(model, self.settings)
-        except (UserError, ValueError) as error:  # peft finds no layer to adapt
-            reason = error if isinstance(error, UserError) else "target_modules matches no layer of the base"
-            raise UserError(f"model.checkpoint: '{self.folder / ADAPTER_CONFIG}': {reason}") from error
+        except (UserError, ValueError) as error:
+            raise UserError(f"model.checkpoint: '{self.folder / ADAPTER_CONFIG}': {one_line(error)[:300]}") from error
         try:
             load_lora(model, self.folder / ADAPTER_WEIGHTS)
         except UserError as error:

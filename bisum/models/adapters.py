@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, doc
 
 from bisum.errors import UserError
-from bisum.interfaces.adapter import Adapter
+from bisum.interfaces.adapter import Adapter, Quantization
 from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bisum.interfaces.family import Family
+
+MAX_RANK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class NoAdapter(Adapter):
 class Lora(Adapter):
     """LoRA (Hu et al. 2021): trains two small matrices beside each of the chosen layers, and freezes the rest."""
 
-    rank: Annotated[int, Ge(1), Le(4096)]
+    rank: Annotated[int, Ge(1), Le(MAX_RANK)]
     """Inner dimension of the two matrices; a higher one trains more weights."""
     alpha: Annotated[float, Gt(0), Le(100_000)]
     """Scale of their product, which is multiplied by alpha / rank, or with rslora by alpha / sqrt(rank)."""
@@ -46,7 +48,7 @@ class Lora(Adapter):
     """Train the magnitude of each output separately (DoRA, Liu et al. 2024); slower."""
     rslora: bool
     """Scale by alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023), which suits high ranks."""
-    quantize: Literal["4bit"] | None
+    quantize: Quantization | None
     """Storage of the frozen weights; 4bit: NF4 with double quantization (QLoRA, Dettmers et al. 2023), on an NVIDIA
     GPU; null: float32."""
     merge: bool
@@ -57,7 +59,7 @@ class Lora(Adapter):
             raise UserError(missing)
 
     @property
-    def quantization(self) -> Literal["4bit"] | None:
+    def quantization(self) -> Quantization | None:
         """See `Adapter.quantization`."""
         return self.quantize
 
@@ -76,7 +78,7 @@ class Lora(Adapter):
                 rank=self.rank,
                 alpha=self.alpha,
                 dropout=self.dropout,
-                targets=find_targets(model, family.adapter_targets if self.targets is None else self.targets),
+                targets=find_targets(model, self.targets, family.adapter_targets),
                 dora=self.dora,
                 rslora=self.rslora,
             ),

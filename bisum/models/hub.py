@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
 from bisum.errors import UserError
-from bisum.hub_client import answers_within, hub_problem, hub_reason, is_refusal
+from bisum.hub_client import answers_within, hub_problem, hub_reason, is_temporary
 from bisum.interfaces.progress import ShowProgress
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def fetch(
     name: str,
     revision: str | None,
     key: str,
+    *,
     weights: bool,
     pickles: bool,
     progress: ShowProgress | None,
@@ -60,10 +62,10 @@ def fetch(
     def cached() -> Path | None:
         """Return the folder in the cache, unless some of the files are missing."""
         for files in choices:
-            with suppress(OSError):
+            with suppress(OSError, ValueError, LookupError, AttributeError):  # missing files, or a damaged index
                 wanted = [*READER_FILES, *files]
                 folder = snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=wanted)
-                if any(next(Path(folder).glob(pattern), None) for pattern in files):
+                if _is_complete(Path(folder), files):
                     return Path(folder)
         return None
 
@@ -74,10 +76,11 @@ def fetch(
             try:
                 found = HfApi().model_info(name, revision=revision, files_metadata=True)
             except Exception as error:  # network errors have many types
-                if is_refusal(error) or not (folder := cached()):
+                is_offline = constants.is_offline_mode()
+                if not (is_offline or is_temporary(error)) or not (folder := cached()):
                     raise
-                if not constants.is_offline_mode():
-                    what = f"{key}: the hub does not answer for '{name}' ({hub_reason(error)})"
+                if not is_offline:
+                    what = f"{key}: a request for '{name}' to the hub failed ({hub_reason(error)})"
                     logger.warning("%s; its newest files in the cache are used", what)
                 return folder
             files = found.siblings or []
@@ -90,6 +93,21 @@ def fetch(
         instead = "check the network, or give a downloaded model's directory"
         problem = hub_problem(error, name, "model", key, local="directory", revision=revision, instead=instead)
         raise NotOnHub(problem) from error
+
+
+def commit_of(folder: Path) -> str | None:
+    """Return the commit of a folder that `fetch` returned; None for other folders."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+def _is_complete(folder: Path, patterns: Sequence[str]) -> bool:
+    """Return whether a folder has files of some patterns, and all those that their indexes name."""
+    found = {path.name for pattern in patterns for path in folder.glob(pattern)}
+    named: set[str] = set()
+    for name in found:
+        if name.endswith(".index.json"):
+            named.update(json.loads((folder / name).read_text("utf-8"))["weight_map"].values())
+    return bool(found) and named <= found
 
 
 def _matches(file: RepoSibling, patterns: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,18 +15,18 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, Pr
 from bisum.config.model_source import located
 from bisum.config.options import ModelOptions
 from bisum.errors import UserError
-from bisum.interfaces.adapter import Adapter
+from bisum.interfaces.adapter import Adapter, Quantization
 from bisum.interfaces.architecture import Architecture
 from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
+from bisum.models.adapter_base import Base, base_of
 from bisum.models.adapter_files import write_adapter
-from bisum.models.base import Base, Quantization, base_of
 from bisum.models.families import family_of
 from bisum.models.fitting import check_token_ids, check_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
-from bisum.models.source import Source, find_source, reading
+from bisum.models.source import Source, find_source, origin_of, reading
 from bisum.models.weights import find_non_finite
 
 _CPU = torch.device("cpu")
@@ -39,6 +39,8 @@ class LoadedModel(TextReader):
     model: PreTrainedModel
     base: Base | None = None
     """The base of the model's LoRA layers, if it has any."""
+    origin: Mapping[str, Any] | None = None
+    """Where the weights of a whole model came from, as in `source` of a run's record; None for an architecture."""
 
     @property
     def parameters(self) -> int:
@@ -110,7 +112,7 @@ def load(
         UserError: the checkpoint is missing or supported by no family, cannot run in `precision`, has fewer positions
             than `max_document_tokens`, or contains a non-finite weight; or `adapter` does not fit it.
     """
-    base = None
+    base = origin = None
     if options.checkpoint is None:
         architecture, tokenizer = _architecture(options)
         torch.manual_seed(seed)
@@ -122,7 +124,10 @@ def load(
         quantize = _quantization(source, adapter)
         storage = {}
         if quantize:
-            check_bitsandbytes() if plain else check_quantization(device)
+            if plain:
+                check_bitsandbytes()
+            else:
+                check_quantization(device, trains=adapter is not None)
             storage = quantized(device, precision)
         model = _load_model(reader, source, options, **storage)
         if quantize and plain:
@@ -135,11 +140,13 @@ def load(
         adapter.attach(model, reader.family)
         if has_lora(model):
             base = base_of(str(options.checkpoint), source.weights, quantize)
+    if options.checkpoint is not None:
+        origin = origin_of(options.checkpoint, source.weights, base)
     if problem := find_non_finite(model.named_parameters()):  # buffers can contain -inf, to ban tokens
         key = f"checkpoint: '{located(options.checkpoint)}'" if options.checkpoint else "architecture: its model"
         raise UserError(f"model.{key} has non-finite weights: {problem}")
     write_prompt(model.config, reader.prefix, reader.suffix)
-    return LoadedModel(**{**vars(reader), "config": model.config}, model=model, base=base)
+    return LoadedModel(**{**vars(reader), "config": model.config}, model=model, base=base, origin=origin)
 
 
 def check_model(
@@ -158,7 +165,7 @@ def check_model(
     else:
         source = find_source(options)
         if _quantization(source, adapter):
-            check_quantization(device)
+            check_quantization(device, trains=adapter is not None)
         reader = _reader(options, source.config, source.load_tokenizer, precision)
         if not source.has_weights:
             return
@@ -223,9 +230,9 @@ def _reader(
 
 def _load_model(reader: TextReader, source: Source, options: ModelOptions, **further: Any) -> PreTrainedModel:
     """Return the whole model of a source; `further` are options of `from_pretrained`."""
-    weights = {**_weight_options(source.weights, options), **further}
+    weights = {**_weight_options(source, options), **further}
     load, folder = reader.family.load_model, str(source.weights)
-    model = reading("model.checkpoint", folder, lambda: load(folder, reader.config, **weights))
+    model = reading(source.weights_key, folder, lambda: load(folder, reader.config, **weights))
     stated, file = source.folder, "generation_config.json"
     if source.adapter is not None and (stated / file).is_file():
         read = partial(GenerationConfig.from_pretrained, str(stated))
@@ -251,11 +258,11 @@ def _quantization(source: Source, adapter: Adapter | None) -> Quantization | Non
     return source.adapter.base.quantize
 
 
-def _weight_options(folder: Path, options: ModelOptions) -> dict[str, Any]:
+def _weight_options(source: Source, options: ModelOptions) -> dict[str, Any]:
     """Return `from_pretrained`'s options; weights are float32 regardless of the checkpoint's type."""
-    if not options.pickled_weights and not list(folder.glob("*.safetensors")):
+    if not options.pickled_weights and not list(source.weights.glob("*.safetensors")):
         raise UserError(
-            f"model.checkpoint: '{folder}' contains no *.safetensors; "
+            f"{source.weights_key}: '{source.weights}' contains no *.safetensors; "
             "write them with save_pretrained, or add model.pickled_weights=true if you trust its pytorch_model.bin"
         )
     pickled = {"use_safetensors": None if options.pickled_weights else True, "weights_only": True}

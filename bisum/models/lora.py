@@ -35,25 +35,25 @@ class LoraSettings:
     rslora: bool
 
 
-def find_targets(model: PreTrainedModel, wanted: Sequence[str] | str) -> list[str]:
+def find_targets(model: PreTrainedModel, given: Sequence[str] | None, default: Sequence[str] | str) -> list[str]:
     """Return the names of the linear layers to adapt.
-
-    A family lists the names of all its models, so those missing from this model are ignored; a user's are refused.
 
     Args:
         model: the model to adapt.
-        wanted: "all-linear"; a tuple, a family's names; or a list, a user's names.
+        given: a user's names; one that the model lacks is refused.
+        default: a family's names for all its models, or "all-linear", used if none are given.
 
     Raises:
-        UserError: a user's name, or all of a family's names, match no linear layer.
+        UserError: one of the given names, or all the default ones, match no linear layer.
     """
     layers = linear_layers(model)
     ends = list(dict.fromkeys(name.rpartition(".")[2] for name in layers))
-    if wanted == ALL_LINEAR:
+    if given is None and default == ALL_LINEAR:
         return ends
+    wanted = default if given is None else given
     found = [target for target in wanted if any(_is_match(name, [target]) for name in layers)]
     missing = [target for target in wanted if target not in found]
-    if missing and (isinstance(wanted, list) or not found):
+    if missing and (given is not None or not found):
         raise UserError(
             f"adapter.targets: no linear layer of the model is named {printable(', '.join(missing))} "
             f"(valid: {', '.join(ends)})"
@@ -74,10 +74,15 @@ def _is_match(name: str, targets: Sequence[str]) -> bool:
 
 
 def check_targets(model: PreTrainedModel, targets: Sequence[str] | str) -> None:
-    """Raise UserError if targets in a file match a layer that is not linear, such as an embedding."""
+    """Raise UserError if targets in a file match no layer, or one that is not linear, such as an embedding."""
+    if targets == ALL_LINEAR:
+        return
     linear = set(linear_layers(model))
-    for name, _ in model.named_modules():
-        if targets != ALL_LINEAR and _is_match(name, targets) and name not in linear:
+    matches = [name for name, _ in model.named_modules() if _is_match(name, targets)]
+    if not matches:
+        raise UserError("target_modules matches no layer of the base")
+    for name in matches:
+        if name not in linear:
             raise UserError(f"target_modules adapts {name}, which is not a linear layer inside the model")
 
 

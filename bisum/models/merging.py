@@ -26,7 +26,8 @@ def merge(model: PreTrainedModel) -> None:
         try:
             layer.merge(safe_merge=True)
         except ValueError as error:
-            raise UserError(f"the adapter cannot be merged: the merged weight of {name} is not finite") from error
+            problem = f"the merged weight of {name} is not finite; train with a lower trainer.learning_rate"
+            raise UserError(f"adapter.merge: {problem}") from error
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, layer.get_base_layer())
     del model.peft_config

@@ -15,11 +15,20 @@ from bisum.errors import UserError
 _COMPUTE = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def check_quantization(device: torch.device) -> None:
-    """Raise UserError unless the device supports 4-bit weights."""
+def check_quantization(device: torch.device, *, trains: bool) -> None:
+    """Raise UserError unless the device supports 4-bit weights, for a new adapter or one that was trained on them."""
     check_bitsandbytes()
-    if device.type != "cuda" or torch.version.hip is not None:
-        raise UserError(f"adapter.quantize: 4bit needs an NVIDIA GPU, and this run uses {device.type}")
+    if device.type == "cuda" and torch.version.hip is None:
+        return
+    if trains:
+        raise UserError(
+            f"adapter.quantize: 4bit needs an NVIDIA GPU, and this run uses {device.type}; use hardware=gpu or "
+            "adapter.quantize=null"
+        )
+    raise UserError(
+        "model.checkpoint: the adapter was trained on a 4-bit base, which needs an NVIDIA GPU; merge it on one with "
+        "bisum push RUN hub.folder=DIR"
+    )
 
 
 def check_bitsandbytes() -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
-from bisum.config.model_source import located
+from bisum.config.model_source import SCHEME, located
 from bisum.config.options import ModelOptions
 from bisum.errors import UserError, one_line
 from bisum.interfaces.family import Family
 from bisum.interfaces.progress import ShowProgress
+from bisum.models.adapter_base import Base
 from bisum.models.adapter_files import AdapterFiles, read_adapter
 from bisum.models.fitting import check_config, check_token_ids
-from bisum.models.hub import PICKLES, SAFETENSORS, fetch
+from bisum.models.hub import PICKLES, SAFETENSORS, commit_of, fetch
 from bisum.runs.checkpoints import is_adapter
 
 T = TypeVar("T")
@@ -44,14 +45,19 @@ class Source:
     has_weights: bool
     """Whether the weights must be in their folder; False: they are not downloaded yet."""
 
+    @property
+    def weights_key(self) -> str:
+        """The key that names the folder of the weights."""
+        return "model.checkpoint" if self.adapter is None else "model.base"
+
     def load_tokenizer(self, family: Family) -> PreTrainedTokenizerBase:
         """Return the tokenizer in the checkpoint's folder; an adapter without one has its base's."""
-        folder = self.folder if _has_tokenizer(self.folder) else self.weights
+        folder, key = self.folder, "model.checkpoint"
         if not _has_tokenizer(folder):
-            raise UserError(f"model.checkpoint: '{folder}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
-        return reading(
-            "model.checkpoint", str(folder), lambda: family.load_tokenizer(str(folder), trust_remote_code=False)
-        )
+            folder, key = self.weights, self.weights_key
+        if not _has_tokenizer(folder):
+            raise UserError(f"{key}: '{folder}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
+        return reading(key, str(folder), lambda: family.load_tokenizer(str(folder), trust_remote_code=False))
 
 
 def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowProgress | None = None) -> Source:
@@ -73,7 +79,8 @@ def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowP
     if not is_adapter(folder):
         if options.base is not None:
             raise UserError(f"model.base: only applies to an adapter, and '{folder}' is a whole model; omit it")
-        return Source(folder, folder, _load_config(folder), None, _has_weights(folder, str(options.checkpoint)))
+        config = _load_config("model.checkpoint", folder)
+        return Source(folder, folder, config, None, _has_weights(folder, str(options.checkpoint)))
     if any(next(folder.glob(pattern), None) for pattern in (*SAFETENSORS, *PICKLES)):
         raise UserError(f"model.checkpoint: '{folder}' contains an adapter and a whole model; remove the files of one")
     adapter = read_adapter(folder)
@@ -89,10 +96,22 @@ def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowP
         raise UserError(
             f"model.base: '{base}', the base of '{folder}', is an adapter itself; bisum needs a whole model"
         )
-    has_own_config, has_weights = (folder / "config.json").is_file(), _has_weights(base, place)
+    has_weights = _has_weights(base, place)
     if has_weights:
         adapter.base.verify(base, folder)
-    return Source(folder, base, _load_config(folder if has_own_config else base), adapter, has_weights)
+    has_own_config = (folder / "config.json").is_file()
+    config = _load_config("model.checkpoint", folder) if has_own_config else _load_config("model.base", base)
+    return Source(folder, base, config, adapter, has_weights)
+
+
+def origin_of(given: str, folder: Path, base: Base | None) -> dict[str, Any]:
+    """Return where a model came from: the kind of place, its commit, and the hashes that its adapter records."""
+    place = "package" if given.startswith(SCHEME) else "folder" if Path(located(given)).is_dir() else "hub"
+    return {
+        "place": place,
+        "commit": commit_of(folder) if place == "hub" else None,
+        "sha256": base.weights if base is not None else None,
+    }
 
 
 def _has_weights(folder: Path, given: str) -> bool:
@@ -109,29 +128,27 @@ def _folder(
         raise UserError(f"{key}: no such directory: '{place}'")
     if Path(place).is_dir():
         return Path(place)
-    return fetch(given, revision, key, weights, pickles, progress)
+    return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
 
 
 def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 
-def _load_config(folder: Path) -> PretrainedConfig:
+def _load_config(key: str, folder: Path) -> PretrainedConfig:
     """Return the configuration of a model, after checking it."""
     if not (folder / "config.json").is_file():
         if saved := sorted(path.name for path in folder.glob("checkpoints/epoch-*")):
             hint = f"use one of its checkpoints: {', '.join(saved)}"
-            raise UserError(f"model.checkpoint: '{folder}' is a run directory, not a checkpoint; {hint}")
+            raise UserError(f"{key}: '{folder}' is a run directory, not a checkpoint; {hint}")
         found = sorted(path.name for path in folder.iterdir())[:8]
-        raise UserError(
-            f"model.checkpoint: '{folder}' contains no config.json (found: {', '.join(found) or 'nothing'})"
-        )
+        raise UserError(f"{key}: '{folder}' contains no config.json (found: {', '.join(found) or 'nothing'})")
 
     def read() -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
         return config
 
-    config = reading("model.checkpoint", str(folder), read)
+    config = reading(key, str(folder), read)
     check_config(config)
     config.return_dict = True  # a checkpoint can disable it
     check_token_ids(config, getattr(config, "vocab_size", None), "config.json")

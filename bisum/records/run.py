@@ -250,7 +250,7 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
 
 def clear(directory: Path) -> None:
     """Remove the files of an earlier try of a run, except its log."""
-    for name in ("run.json", *_CONTENTS):
+    for name in ("run.json", *_CONTENTS, UPLOADS):
         if name != "train.log":
             if (path := directory / name).is_dir():
                 shutil.rmtree(path)
@@ -276,7 +276,6 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
         SystemExit: a signal interrupted the block (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP).
     """
     if config.resume is not None:
-        shutil.rmtree(directory / UPLOADS, ignore_errors=True)  # a killed run leaves links to its checkpoints here
         refuse_links(directory, "resume")
     elif not config.provenance.prepared:
         claim(directory)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from bisum.errors import UserError, printable
-from bisum.runs.checkpoints import UPLOADS
+from bisum.runs.checkpoints import MERGED, MERGED_ASIDE, UPLOADS
+from bisum.runs.lock import is_locked
 
 _FILES = (
     *("run.json", "metrics.jsonl", "train.log", "tracker.log", "tracked.jsonl", "sweep.json"),
     *("optuna.journal", ".lock", ".claim", ".state", ".progress", ".submission", ".optuna.journal.lock"),
 )
-_FOLDERS = ("predictions", "checkpoints", "plots", "profile", ".hydra")
+_FOLDERS = ("predictions", "checkpoints", "plots", "profile", ".hydra", MERGED, MERGED_ASIDE)
 _OTHERS = ("wandb", "slurm", UPLOADS)
 """Folders that can contain links: of libraries, and of checkpoints that wait for their upload."""
 
 
 def refuse_links(directory: Path, key: str) -> None:
-    """Raise UserError, beginning with `key`, if a path that bisum writes is no regular file or folder."""
+    """Raise UserError, beginning with `key`, if a path that bisum writes is no regular file or folder.
+
+    The links to checkpoints that a killed run leaves in its folder of uploads are deleted first.
+    """
+    if (directory / "run.json").exists() and not is_locked(directory):
+        shutil.rmtree(directory / UPLOADS, ignore_errors=True)
     for path, is_folder in _written_paths(directory):
         try:
             found = path.lstat()

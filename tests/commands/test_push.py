@@ -79,7 +79,7 @@ def test_a_run_is_uploaded_privately_with_the_files_of_the_folder(
     assert (done.code, done.err) == (0, "")
     repository = hub.repositories["me/titles"]
     assert repository.private
-    assert done.out == f"uploaded {best}: {hub.address}/me/titles/commit/{repository.head.oid}\n"
+    assert done.out == f"uploaded {best} (private): {hub.address}/me/titles/commit/{repository.head.oid}\n"
     named = {path.name: path.read_bytes() for path in exported.iterdir() if path.name != "README.md"}
     others = ("README.md", ".gitattributes")
     assert {name: content for name, content in repository.files.items() if name not in others} == named
@@ -103,7 +103,7 @@ def test_a_checkpoint_can_be_named(trained, best, run_bisum, hub, hub_environmen
     checkpoint = trained / "checkpoints" / other
     arguments = ["push", str(checkpoint), "hub.repo_id=me/titles", "hub.private=false", "hub.license=apache-2.0"]
     done = run_bisum(*arguments, cwd=tmp_path, env=hub_environment | LOGIN)
-    assert done.out.startswith(f"uploaded {other}: ")
+    assert done.out.startswith(f"uploaded {other} (public): ")
     repository = hub.repositories["me/titles"]
     assert not repository.private
     assert repository.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
@@ -122,16 +122,16 @@ def test_an_outage_is_one_line_that_says_to_try_again(trained, run_bisum, hub, h
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews"),
-        (["RUN", "RUN"], "give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews"),
+        ([], "run: give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews"),
+        (["RUN", "RUN"], "run: give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews"),
         (["/nowhere"], "run: no such directory: '/nowhere'"),
         (["RUN"], "hub.repo_id: give the repository to upload to, such as hub.repo_id=me/mt5-reviews"),
         (["RUN", "hub.repo_id=a b"], "hub.repo_id: 'a b' is not a repository name; use letters"),
         (["RUN", "hub.repo_id=me/x", "hub.privat=true"], "hub.privat: no such key, did you mean 'private'?"),
         (["RUN", "hub.repo_id=me/x", "hub.private=no"], "hub.private: expected true, false or null, not 'no'"),
         (["RUN", "hub.repo_id=me/x"], "hub: HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it"),
-        (["google/mt5-small"], "'google/mt5-small' is not a run of bisum; give a run directory"),
-        (["pkg://bisum.assets.starter"], "'pkg://bisum.assets.starter' is not a run of bisum"),
+        (["google/mt5-small"], "run: 'google/mt5-small' is not a run of bisum; give a run directory"),
+        (["pkg://bisum.assets.starter"], "run: 'pkg://bisum.assets.starter' is not a run of bisum"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message, trained, call_bisum, one_line):

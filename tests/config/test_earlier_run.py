@@ -151,6 +151,14 @@ def test_record_with_deleted_keys_is_refused_with_its_file_name(run):
     assert refusal("run=run", "trainer.epochs=0") == "trainer.epochs: expected a whole number >= 1, not 0"
 
 
+def test_record_without_the_node_of_a_group_is_refused(run):
+    """The group's default could be another option than the run's."""
+    config = record_of(run)["config"]
+    del config["adapter"]
+    record_of(run, config=config)
+    assert refusal("run=run") == "'run/run.json': config.adapter is missing; restore the original value"
+
+
 def test_finished_run_uses_its_tested_checkpoint_and_unfinished_run_its_best(run):
     record_of(run, test={"checkpoint": "epoch-1"}, best={"epoch": 2.0})
     assert evaluated("run=run").model.checkpoint == "run/checkpoints/epoch-1"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bisum.config.composition import Composer
-from bisum.config.identity import signature
+from bisum.config.identity import changes_number, signature
 from bisum.config.sweep import listed_sweep
 from bisum.errors import UserError
 
@@ -125,8 +125,26 @@ def test_signature_depends_only_on_keys_that_affect_results():
     assert signature("train", json.loads(json.dumps(first.recorded.config))) == own
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "model.architecture.base", "model.family.base", "adapter.own.merge", "corpus.mine.license",
+        "corpus.of.mine.timeout", "trainer.arguments.timeout", "base",
+    ],
+)  # fmt: skip
+def test_only_whole_names_of_keys_leave_the_signature(key):
+    def of(value):
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        return signature("train", value)
+
+    assert of(512) != of(768)
+    assert changes_number(key)
+
+
 def test_licence_of_a_corpus_inside_another_is_not_part_of_the_signature():
     arguments = (["corpus.of.license=CC0"], ["corpus.of.license=null"], ["corpus.min_words=5"])
+    assert not any(map(changes_number, ("corpus.of.license", "corpus.of.timeout", "hub.push", "model.base")))
     signatures = [
         signature("train", listed("corpus=passages", *argument).jobs[0].config.provenance.recorded.config)
         for argument in arguments

@@ -38,11 +38,14 @@ def test_an_existing_public_repository_is_refused_unless_that_is_wanted(hub):
     hub.put("me/open", {}, private=False)
     with pytest.raises(UserError, match=r"^hub.private: 'me/open' exists and is public; .* hub.private=false$"):
         Repository("me/open", private=True).created()
-    assert Repository("me/open", private=False).created().name == "me/open"
+    assert Repository("me/open", private=False).created().visibility == "public"
+    hub.put("me/closed", {}, private=True)
+    assert Repository("me/closed", private=False).created().visibility == "private"
 
 
 def test_an_upload_replaces_the_model_and_keeps_other_files(hub, folder):
     earlier = {"adapter_config.json": b"{}", "pytorch_model.bin": b"old", "picture.png": b"kept", "config.json": b"[]"}
+    earlier |= {"vocab.json": b"{}", "chat_template.jinja": b"old"}
     hub.put("me/model", earlier, private=True)
     commit = Repository("me/model", private=True).upload(folder, "Upload epoch-2")
     found = hub.repositories["me/model"]
@@ -50,28 +53,30 @@ def test_an_upload_replaces_the_model_and_keeps_other_files(hub, folder):
     assert (found.head.oid, found.head.message) == (commit, "Upload epoch-2")
 
 
-def test_a_commit_is_tagged_and_an_existing_tag_stays(hub, folder):
+def test_a_commit_is_tagged_and_an_existing_tag_moves(hub, folder):
     hub.put("me/model", {}, private=True)
     shared = Repository("me/model", private=True)
     first = shared.upload(folder, "first", "epoch-1")
     (folder / "config.json").write_bytes(b'{"changed": true}')
     second = shared.upload(folder, "second", "epoch-1")
     assert first != second
-    assert hub.repositories["me/model"].tags["epoch-1"].oid == first
+    assert hub.repositories["me/model"].tags["epoch-1"].oid == second
 
 
-@pytest.mark.parametrize(
-    ("status", "on"), [(503, "commit"), (500, "create"), (409, "commit"), (412, "commit"), (429, "commit")]
-)
-def test_a_request_that_can_succeed_later_is_repeated(hub, folder, status, on):
+@pytest.mark.parametrize("status", [503, 409, 412, 429])
+def test_an_upload_that_can_succeed_later_is_repeated(hub, folder, status):
     hub.put("me/model", {}, private=True)
-    with hub.failing(status, on=on, times=2):
-        if on == "create":
-            with pytest.raises(Unreachable):
-                Repository("me/model", private=True).created()
-        else:
-            Repository("me/model", private=True).upload(folder, "upload")
-            assert hub.repositories["me/model"].files == MODEL
+    with hub.failing(status, on="commit", times=2):
+        Repository("me/model", private=True).upload(folder, "upload")
+    assert hub.repositories["me/model"].files == MODEL
+
+
+def test_a_card_that_the_hub_rejects_is_final(hub, folder):
+    hub.put("me/model", {}, private=True)
+    message = '"license" must be one of [apache-2.0, mit]'
+    with hub.failing(400, on="validate", message=message), pytest.raises(UserError, match="license"):
+        Repository("me/model", private=True).upload(folder, "upload")
+    assert [commit.message for commit in hub.repositories["me/model"].commits] == ["initial commit", "put"]
 
 
 def test_an_upload_whose_answer_is_lost_is_not_committed_twice(hub, folder):
@@ -85,7 +90,7 @@ def test_an_upload_whose_answer_is_lost_is_not_committed_twice(hub, folder):
 def test_a_hub_that_is_down_or_hangs_is_unreachable(hub, folder, monkeypatch):
     monkeypatch.setattr(repository, "_SILENCE", 0.3)
     hub.put("me/model", {}, private=True)
-    with hub.hanging(on="commit"), pytest.raises(Unreachable, match="does not answer"):
+    with hub.hanging(on="commit"), pytest.raises(Unreachable, match="did not respond"):
         Repository("me/model", private=True).upload(folder, "upload")
     with hub.down(), pytest.raises(Unreachable, match="cannot reach the hub at "):
         Repository("me/model", private=True).created()

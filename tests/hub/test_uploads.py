@@ -46,6 +46,9 @@ def test_training_goes_on_during_uploads_and_the_best_checkpoint_is_last(train, 
     assert f"hub: uploaded {best}: {record['hub']['commit']}" in done.out
     checkpoint = tmp_path / "run/checkpoints" / best
     assert repository.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
+    card = repository.files["README.md"].decode()
+    assert "split: test" in card
+    assert "unfinished" not in card
     assert repository.files["metrics.jsonl"] == (tmp_path / "run/metrics.jsonl").read_bytes()
     assert not (tmp_path / "run/.uploads").exists()
 
@@ -62,12 +65,12 @@ def test_an_outage_costs_warnings_and_push_finishes_the_job(train, hub, run_bisu
     with hub.failing(502, on="create", times=1), hub.failing(503, on="commit"):
         done = train()
     assert done.code == 0
-    assert "each evaluation uploads again" in done.out
+    assert "the next evaluation tries again" in done.out
     record = read.record(tmp_path / "run")
     best = record["test"]["checkpoint"]
     assert record["status"] == "finished"
     assert "503" in record["hub"]["problem"]
-    assert f"> warning: hub: {best} not uploaded" in done.out
+    assert f"> warning: hub: {best} was not uploaded: " in done.out
     assert "bisum push run" in done.out
     assert [commit.message for commit in hub.repositories["me/titles"].commits] == ["initial commit"]
     pushed = run_bisum("push", "run", cwd=tmp_path, env=hub_environment | LOGIN)
@@ -82,14 +85,26 @@ def test_every_evaluation_becomes_a_revision_also_after_an_outage(train, hub):
     assert set(hub.repositories["me/titles"].tags) == {"epoch-1", "epoch-2", "epoch-3"}
 
 
+@pytest.mark.usefixtures("use_hub")
 @pytest.mark.parametrize("is_logged_in", [True, False])
-def test_a_missing_permission_stops_a_run_before_it_reads_the_corpus(is_logged_in, train, hub):
-    with hub.failing(403, on="create"):
-        done = train("corpus=files", "corpus.path=missing.csv", env=LOGIN if is_logged_in else {})
+def test_a_missing_permission_stops_a_run_before_it_reads_the_corpus(is_logged_in, call_bisum, monkeypatch):
+    if is_logged_in:
+        monkeypatch.setenv("HF_TOKEN", "hf_of_another")
+    arguments = ["model=tiny", *PUSH, "hub.repo_id=me/titles", "corpus=files", "corpus.path=missing.csv"]
+    done = call_bisum(*arguments)
     assert done.code == 2
     (line,) = done.err.splitlines()
     expected = "hub.repo_id: " if is_logged_in else "hub: an upload needs a login; run 'hf auth login', or set HF_TOKEN"
     assert line.startswith(f"bisum: {expected}")
+
+
+def test_an_upload_that_takes_too_long_is_given_up(train, hub, read, tmp_path):
+    with hub.hanging(on="commit"):
+        done = train("hub.timeout=0.2")
+    assert done.code == 0
+    problem = "the hub has not completed the upload within 0.2 minutes (hub.timeout)"
+    assert read.record(tmp_path / "run")["hub"]["problem"] == problem
+    assert f"was not uploaded: {problem}" in done.out
 
 
 def test_an_interrupted_run_ends_its_uploads_and_continues_them_when_resumed(
@@ -105,7 +120,7 @@ def test_an_interrupted_run_ends_its_uploads_and_continues_them_when_resumed(
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "not uploaded" in out
+    assert "hub: the upload is incomplete; after the run, upload its best checkpoint with: bisum push run" in out
     assert not (tmp_path / "run/.uploads").exists()
     done = run_bisum("resume=run", "trainer.max_steps=1", cwd=tmp_path, env=hub_environment | LOGIN)
     assert done.code == 0, done.err

@@ -5,15 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from adapted import lora, perturb
+from adapted import logits, lora, perturb, plain_base, refusal
 from checkpoints import BUILDERS, PROMPTS
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 import bisum
 from bisum import compose
@@ -30,8 +30,12 @@ def family(request):
 
 @pytest.fixture(scope="module")
 def adapted(checkpoints, options, tmp_path_factory):
-    """The options of a family's checkpoint, its model with perturbed LoRA layers, and the folder of their files."""
+    """The options of a family's checkpoint, its model with perturbed LoRA layers, and the folder of their files.
 
+    They are made once: a test that changes the files copies them.
+    """
+
+    @cache
     def make(family, **settings):
         base = options(checkpoints(family), **PROMPTS.get(family, {}))
         loaded = load(base, 42, "float32", adapter=lora(**settings))
@@ -41,18 +45,6 @@ def adapted(checkpoints, options, tmp_path_factory):
         return base, loaded, folder
 
     return make
-
-
-def plain_base(family, folder):
-    auto = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
-    return auto.from_pretrained(folder, dtype=torch.float32).eval()
-
-
-@torch.no_grad()
-def logits(model, ids=((5, 6, 7, 8, 9), (9, 8, 7, 6, 5))):
-    ids = torch.tensor(ids)
-    decoder = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
-    return model.eval()(input_ids=ids, **decoder).logits
 
 
 @pytest.mark.parametrize("settings", [{}, {"dora": True, "rslora": True}], ids=["lora", "dora"])
@@ -148,18 +140,6 @@ def test_names_without_a_linear_layer_are_refused_with_the_valid_ones(names, che
         )
 
 
-def refusal(options):
-    """The line that refuses a checkpoint, with and without reading its weights."""
-    messages = set()
-    for read in (lambda: load(options, 42, "float32"), lambda: check_model(options, "float32")):
-        with pytest.raises(UserError) as raised:
-            read()
-        messages.add(str(raised.value))
-    (message,) = messages
-    assert "\n" not in message
-    return message
-
-
 def test_moved_base_is_named_by_its_new_place(checkpoints, options, tmp_path):
     base = shutil.copytree(checkpoints("t5"), tmp_path / "base")
     loaded = load(options(base), 42, "float32", adapter=lora())
@@ -193,6 +173,15 @@ def test_changed_base_is_refused(change, checkpoints, options, tmp_path):
     assert "model.safetensors" in message
 
 
+def test_problem_in_the_base_names_its_key(adapted, checkpoints, options, tmp_path):
+    folder = shutil.copytree(adapted("t5")[2], tmp_path / "adapter")
+    base = shutil.copytree(checkpoints("t5"), tmp_path / "base")
+    (base / "config.json").unlink()
+    (folder / "config.json").unlink()
+    message = refusal(options(folder, base=str(base)))
+    assert message.startswith(f"model.base: '{base}' contains no config.json")
+
+
 def test_base_of_a_whole_model_is_refused(checkpoints, options):
     message = refusal(options(checkpoints("t5"), base=str(checkpoints("bart"))))
     assert message.startswith("model.base: only applies to an adapter")
@@ -203,8 +192,8 @@ def test_adapter_as_a_base_is_refused(adapted, options):
     assert "is an adapter itself" in refusal(options(folder, base=str(folder)))
 
 
-def test_adapter_beside_a_whole_model_is_refused(adapted, checkpoints, options):
-    _, _, folder = adapted("t5")
+def test_adapter_beside_a_whole_model_is_refused(adapted, checkpoints, options, tmp_path):
+    folder = shutil.copytree(adapted("t5")[2], tmp_path / "adapter")
     shutil.copy(checkpoints("t5") / "model.safetensors", folder)
     assert "contains an adapter and a whole model" in refusal(options(folder))
 
@@ -218,90 +207,8 @@ def test_training_an_adapter_further_is_refused_with_the_remedy(adapted, options
             check_model(options(folder), "float32", adapter=adapter)
 
 
-@pytest.fixture
-def foreign(checkpoints, tmp_path):
-    """A folder as written by plain peft, with entries of adapter_config.json changed: `foreign("t5", r=2)`."""
-
-    def write(family="t5", **changes):
-        folder = tmp_path / "foreign"
-        base = plain_base(family, checkpoints(family))
-        torch.manual_seed(0)
-        model = get_peft_model(base, LoraConfig(r=4, target_modules=["q", "v"], init_lora_weights=False))
-        model.save_pretrained(folder)
-        path = folder / "adapter_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
-        return folder, model
-
-    return write
-
-
-def test_foreign_adapter_has_the_same_logits_as_in_peft(foreign, checkpoints, options):
-    folder, model = foreign()
-    assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "adapter_model.safetensors", "README.md"}
-    loaded = load(options(folder), 42, "float32")
-    assert torch.equal(logits(loaded.model), logits(model))
-    assert loaded.prefix == "summarize: "  # of the base
-    assert loaded.base.doubt == (
-        f"the adapter records no hash of its base, '{checkpoints('t5')}', which therefore cannot be verified"
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"peft_type": "IA3"}, "peft_type must be LORA"),
-        ({"r": 10**9}, "r must be a whole number from 1 to 4096"),
-        ({"r": 5}, "has the shape (4, 32), not (5, 32)"),
-        ({"target_modules": "(a+)+b"}, "target_modules must be a list of names or all-linear"),
-        ({"target_modules": []}, "target_modules must be a list of names or all-linear"),
-        ({"target_modules": ["nonesuch"]}, "target_modules matches no layer of the base"),
-        ({"target_modules": ["shared", "q", "v"]}, "target_modules adapts shared, which is not a linear layer"),
-        ({"target_modules": ["q"]}, ".v.lora_A.weight is unknown"),
-        ({"target_modules": ["q", "v", "k"]}, ".k.lora_A.weight is missing"),
-        ({"lora_dropout": 1.5}, "lora_dropout must be a number from 0 to below 1"),
-        ({"bias": "all"}, "bias must be none"),
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save is ['lm_head'], which bisum does not support"),
-        ({"rank_pattern": {"(a+)+b": 2}}, "rank_pattern is {'(a+)+b': 2}, which bisum does not support"),
-        ({"init_lora_weights": "pissa"}, "init_lora_weights must be true, false or gaussian"),
-        ({"base_model_name_or_path": None}, "base_model_name_or_path is null; must be a directory or a hub name"),
-        ({"base_model_name_or_path": "https://a.b/c"}, "must be a directory or a hub name"),
-        ({"base_model_name_or_path": "/nowhere/at/all"}, "model.base: no such directory: '/nowhere/at/all'"),
-    ],
-)
-def test_unsupported_foreign_adapters_are_refused(changes, expected, foreign, options):
-    folder, _ = foreign(**changes)
-    assert expected in refusal(options(folder))
-
-
-def test_pickled_adapter_is_refused(foreign, options):
-    folder, _ = foreign()
-    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
-    message = refusal(options(folder, pickled_weights=True))
-    assert message.endswith("contains no adapter_model.safetensors; adapter_model.bin, a pickle, is not read")
-
-
-def test_damaged_adapter_files_are_refused(foreign, options):
-    folder, _ = foreign()
-    weights = folder / "adapter_model.safetensors"
-    sound = weights.read_bytes()
-    weights.write_bytes(sound[:100])
-    assert f"'{weights}' cannot be read" in refusal(options(folder))
-    weights.write_bytes(sound)
-    (folder / "adapter_config.json").write_text("{", "utf-8")
-    assert f"'{folder / 'adapter_config.json'}' cannot be read" in refusal(options(folder))
-
-
-def test_non_finite_adapter_is_refused(foreign, options):
-    folder, _ = foreign()
-    tensors = load_file(folder / "adapter_model.safetensors")
-    next(iter(tensors.values()))[0, 0] = float("nan")
-    save_file(tensors, folder / "adapter_model.safetensors")
-    with pytest.raises(UserError, match=r"has non-finite weights: .*lora_A.* contains nan"):
-        load(options(folder), 42, "float32")
-
-
-def test_edited_base_json_is_refused(adapted, options):
-    _, _, folder = adapted("t5")
+def test_edited_base_json_is_refused(adapted, options, tmp_path):
+    folder = shutil.copytree(adapted("t5")[2], tmp_path / "adapter")
     path = folder / "base.json"
     values = json.loads(path.read_text("utf-8"))
     for changes, expected in (

@@ -1,10 +1,11 @@
 """Models of the hub: downloaded with progress, read again from the cache, or refused in one line."""
 
+import json
 import time
 from contextlib import contextmanager, nullcontext
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
 
 from bisum.models.hub import NotOnHub, fetch
 from bisum.models.loading import load, load_reader
@@ -61,10 +62,10 @@ def test_a_model_of_the_hub_is_summarized_with_evaluated_and_used_offline(
         ("me/model", "v9", None, "revision: 'me/model' has no revision 'v9'"),
         ("me/model", None, {"status": 403}, "checkpoint: the hub refuses access to 'me/model' (403 You don't have the "
                            "required permissions to perform this action); use a token with the permission for it"),
-        ("me/model", None, {"status": 429, "wait": 7}, "checkpoint: the hub limits the rate of requests, here for "
+        ("me/model", None, {"status": 429, "wait": 7}, "checkpoint: the hub's rate limit is exceeded for "
                            "'me/model' (429 Too Many Requests); try again in 7 s"),
-        ("me/model", None, {"status": 503}, "checkpoint: the hub at HUB has a problem with 'me/model' (503 Service "
-                           "Unavailable); check the network, or give a downloaded model's directory"),
+        ("me/model", None, {"status": 503}, "checkpoint: the hub at HUB failed on a request for 'me/model' (503 "
+                           "Service Unavailable); check the network, or give a downloaded model's directory"),
     ],
 )  # fmt: skip
 def test_a_model_that_the_hub_does_not_give_is_refused(hub, use_hub, options, name, revision, fault, problem):
@@ -116,6 +117,13 @@ def test_pickled_weights_are_fetched_only_in_place_of_others(hub, use_hub, files
             ]
 
 
+@pytest.mark.parametrize("revision", [None, "main"])
+def test_the_commit_of_a_model_is_known(hub, use_hub, options, revision):
+    loaded = load(options("me/model", revision=revision), 42, "float32")
+    assert loaded.origin == {"place": "hub", "commit": hub.repositories["me/model"].head.oid, "sha256": None}
+    assert load(options("pkg://bisum.assets.starter"), 42, "float32").origin["place"] == "package"
+
+
 def test_a_pinned_commit_in_the_cache_needs_no_request(hub, use_hub, options):
     commit = hub.repositories["me/model"].head.oid
     load_reader(options("me/model", revision=commit))
@@ -124,13 +132,29 @@ def test_a_pinned_commit_in_the_cache_needs_no_request(hub, use_hub, options):
     assert len(hub.received) == before
 
 
+def test_an_interrupted_download_of_a_pinned_commit_is_completed(hub, use_hub):
+    shards = {f"model-{number}-of-2.safetensors": b"a" * 1000 * number for number in (1, 2)}
+    index = json.dumps({"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}).encode()
+    hub.put("me/large", {**shards, "model.safetensors.index.json": index, "config.json": b"{}"})
+    commit = hub.repositories["me/large"].head.oid
+    begun = ["config.json", "*.index.json", "model-1-*"]
+    snapshot_download("me/large", revision=commit, allow_patterns=begun)
+
+    def fetched():
+        return fetch("me/large", commit, "model.checkpoint", weights=True, pickles=False, progress=None)
+
+    assert {*shards} <= {path.name for path in fetched().iterdir()}
+    with hub.down():
+        assert {*shards} <= {path.name for path in fetched().iterdir()}
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_cached_model_is_used_while_the_hub_has_problems(hub, use_hub, options, caplog, status):
     load_reader(options("me/model"))
     with hub.failing(status):
         load_reader(options("me/model"))
     (line,) = caplog.messages
-    shown = f"model.checkpoint: the hub does not answer for 'me/model' ({status} "
+    shown = f"model.checkpoint: a request for 'me/model' to the hub failed ({status} "
     assert line.startswith(shown)
     assert line.endswith("; its newest files in the cache are used")
 
@@ -138,8 +162,8 @@ def test_a_cached_model_is_used_while_the_hub_has_problems(hub, use_hub, options
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        ("cutting", r"the connection to the hub at .* broke for 'me/model' \(RemoteProtocolError: peer closed"),
-        ("hanging", "the hub at .* does not answer for 'me/model' within 0.2 s; check the network"),
+        ("cutting", r"lost the connection to the hub at .* during a request for 'me/model' \(RemoteProtocolError: "),
+        ("hanging", "the hub at .* did not respond to a request for 'me/model' within 0.2 s; check the network"),
     ],
 )
 def test_a_download_that_breaks_off_is_reported(hub, use_hub, options, monkeypatch, fault, problem):
@@ -154,7 +178,7 @@ def test_every_request_of_a_download_is_limited_in_time(hub, use_hub, options, m
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     with hub.hanging(on="tree", times=1), hub.hanging(on="resolve", times=1), hub.hanging(on="download", times=1):
         load(options("me/model"), 42, "float32")
-    with hub.hanging(on="info"), pytest.raises(NotOnHub, match="does not answer"):
+    with hub.hanging(on="info"), pytest.raises(NotOnHub, match="did not respond"):
         load_reader(options("me/gated"))
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from adapted import lora, perturb
+from adapted import lora, perturb, plain_base
 from checkpoints import BUILDERS, PROMPTS
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -44,7 +44,7 @@ def margins_and_logits(loaded, documents, languages, summaries):
 @pytest.mark.parametrize(
     ("family", "dora"), [*((family, False) for family in BUILDERS), ("mt5", True), ("bart", True), ("gpt2", True)]
 )
-def test_merged_model_has_the_logits_and_summaries_of_the_adapter(family, dora, checkpoints, options, tmp_path):
+def test_merged_model_is_plain_and_has_the_output_of_the_adapter(family, dora, checkpoints, options, tmp_path):
     base = options(checkpoints(family), **PROMPTS.get(family, {}))
     loaded = load(base, 42, "float32", adapter=lora(dora=dora))
     perturb(loaded.model)
@@ -70,30 +70,22 @@ def test_merged_model_has_the_logits_and_summaries_of_the_adapter(family, dora, 
     assert len(set(texts[0])) > 1
     untrained = summarize(load(base, 42, "float32"), documents, languages, generation, 4)
     assert untrained != texts[0]
+    check_plain(family, loaded, checkpoints(family), tmp_path / "merged")
 
 
-@pytest.mark.parametrize("family", BUILDERS)
-def test_merged_folder_is_a_plain_model_with_the_weights_of_its_base(family, checkpoints, options, tmp_path):
-    base = options(checkpoints(family), **PROMPTS.get(family, {}))
-    (tmp_path / "adapter").mkdir()
-    loaded = load(base, 42, "float32", adapter=lora())
-    perturb(loaded.model)
-    loaded.save(tmp_path / "adapter")
-    write_merged(tmp_path / "adapter", tmp_path / "merged", base)
+def check_plain(family, loaded, base, merged):
+    """Check that transformers reads a merged folder, whose weights differ from the base's only in adapted layers."""
     auto = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
-    plain, report = auto.from_pretrained(tmp_path / "merged", output_loading_info=True, dtype=torch.float32)
+    plain, report = auto.from_pretrained(merged, output_loading_info=True, dtype=torch.float32)
     assert not any(report.values())
-    before = auto.from_pretrained(checkpoints(family), dtype=torch.float32).state_dict()
-    after = plain.state_dict()
+    before, after = plain_base(family, base).state_dict(), plain.state_dict()
     assert after.keys() == before.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert {
-        f"{name.partition('.lora_A')[0]}.weight" for name, _ in loaded.model.named_parameters() if "lora_A" in name
-    } == changed
-    with safe_open(tmp_path / "merged/model.safetensors", "pt") as merged:
-        assert not [name for name in merged.keys() if "lora" in name]  # noqa: SIM118
-    config = json.loads((tmp_path / "merged/config.json").read_text("utf-8"))
-    assert "quantization_config" not in config
+    adapted = [name for name, _ in loaded.model.named_parameters() if "lora_A" in name]
+    assert {f"{name.partition('.lora_A')[0]}.weight" for name in adapted} == changed
+    with safe_open(merged / "model.safetensors", "pt") as weights:
+        assert not [name for name in weights.keys() if "lora" in name]  # noqa: SIM118
+    assert "quantization_config" not in json.loads((merged / "config.json").read_text("utf-8"))
 
 
 def test_merging_in_place_leaves_a_plain_model(checkpoints, options):
@@ -110,5 +102,5 @@ def test_merge_to_non_finite_weights_is_refused(checkpoints, options):
         for name, weight in loaded.model.named_parameters():
             if "lora_" in name:
                 weight.fill_(1e30)
-    with pytest.raises(UserError, match=r"^the adapter cannot be merged: the merged weight of .* is not finite$"):
+    with pytest.raises(UserError, match=r"^adapter\.merge: the merged weight of .* is not finite; train with a lower"):
         merge(loaded.model)

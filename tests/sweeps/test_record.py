@@ -77,8 +77,9 @@ def test_different_jobs_in_the_same_directory_are_refused(call_bisum, one_line, 
         (
             ["evaluation.lead=3"],
             "'evaluation.lead=3': a resumed sweep keeps the settings of its jobs; only log, tracker, "
-            "cache_dir, sweep, corpus.timeout, corpus.license, debug.profile, debug.profile_steps, "
-            "hardware.data_loader_workers, hardware.pin_memory can change",
+            "cache_dir, sweep, hub, adapter.merge, corpus.license, corpus.timeout, corpus.of.license, "
+            "corpus.of.timeout, debug.profile, debug.profile_steps, hardware.data_loader_workers, "
+            "hardware.pin_memory, model.base can change",
         ),
         (["-m"], "'resume=sweep': the sweep's record already lists its jobs; drop -m"),
         (["sweep.parallel=2"], "sweep.parallel: hydra/launcher=basic runs one job at a time, not 2; drop the setting"),

@@ -1,5 +1,6 @@
 """Training of LoRA layers: both backends take the same steps, a killed run resumes exactly, checkpoints are small."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -27,8 +28,9 @@ EVERY = ["trainer.log_every=3", "trainer.save_every=4"]
 
 @pytest.fixture(scope="session")
 def base(checkpoints):
-    """Arguments that train LoRA layers of a small T5."""
-    return [f"model.checkpoint={checkpoints('t5')}", "adapter=lora", "adapter.rank=4", "adapter.dropout=0.1"]
+    """Arguments that train LoRA layers of a small T5, and merge them."""
+    layers = ["adapter=lora", "adapter.rank=4", "adapter.dropout=0.1", "adapter.merge=true"]
+    return [f"model.checkpoint={checkpoints('t5')}", *layers]
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +163,7 @@ def test_evaluate_and_summarizer_reproduce_the_run(adapted, read, tmp_path, call
 
 
 def test_merged_model_scores_as_the_run(adapted, read, tmp_path, call_bisum):
-    run = adapted("trainer=accelerate", "adapter.merge=true")
+    run = adapted("trainer=accelerate")
     assert f"merged model {run / 'merged'}" in text_of(run)
     assert {path.name for path in (run / "merged").iterdir()} == {
         *("config.json", "generation_config.json", "model.safetensors"),
@@ -175,8 +177,13 @@ def test_merged_model_scores_as_the_run(adapted, read, tmp_path, call_bisum):
     assert summarizer(documents, language=languages) == [row["prediction"] for row in predictions]
 
 
-def test_finished_run_is_merged_on_resume(adapted, tmp_path, call_bisum):
+def test_finished_run_is_merged_on_resume(adapted, read, tmp_path, call_bisum):
     run = shutil.copytree(adapted("trainer=accelerate"), tmp_path / "run")
+    shutil.rmtree(run / "merged")
+    record = read.record(run)
+    record["config"]["adapter"]["merge"] = False
+    (run / "run.json").write_text(json.dumps(record), "utf-8")
+    assert call_bisum(f"resume={run}").code == 0
     assert not (run / "merged").exists()
     assert call_bisum(f"resume={run}", "adapter.merge=true").code == 0
     assert (run / "merged/model.safetensors").is_file()
@@ -213,7 +220,10 @@ def test_overfitting_works_with_an_adapter(read, tmp_path, call_bisum):
 
 def test_random_weights_with_an_adapter_are_refused(call_bisum, one_line):
     message = one_line(call_bisum("model=tiny", "adapter=lora"))
-    assert message.startswith("bisum: adapter: Lora needs a trained model, and this one has random weights")
+    assert message == (
+        "bisum: adapter: lora needs a trained model, and this one has random weights; choose model=starter or another "
+        "checkpoint, or adapter=none"
+    )
 
 
 def test_quantization_on_a_cpu_is_refused_before_the_corpus_is_read(call_bisum, one_line):
@@ -222,6 +232,22 @@ def test_quantization_on_a_cpu_is_refused_before_the_corpus_is_read(call_bisum, 
     assert done.code == 2
     assert done.err.startswith("bisum: adapter.quantize: 4bit needs an NVIDIA GPU, and this run uses cpu")
     assert len(done.err.splitlines()) == 1
+
+
+def test_origin_of_the_weights_is_recorded(adapted, trained, checkpoints, read):
+    lora = read.record(adapted("trainer=accelerate"))
+    full = read.record(trained(f"model.checkpoint={checkpoints('t5')}", "trainer=accelerate", "adapter=none"))
+    weights = (checkpoints("t5") / "model.safetensors").read_bytes()
+    hashes = {"model.safetensors": hashlib.sha256(weights).hexdigest()}
+    assert lora["source"] == {"place": "folder", "commit": None, "sha256": hashes}
+    assert full["source"] == {"place": "folder", "commit": None, "sha256": None}
+
+
+@pytest.mark.parametrize("argument", ["adapter=none", "adapter.rank=8"])
+def test_adapter_is_refused_where_it_has_no_effect(argument, adapted, checkpoints, call_bisum, one_line):
+    for arguments in (["evaluate", str(adapted("trainer=accelerate"))], ["summarize", str(checkpoints("t5"))]):
+        message = one_line(call_bisum(*arguments, argument))
+        assert message == f"bisum: '{argument}': has no effect; the adapter of a checkpoint is used as it is"
 
 
 def test_lora_run_and_full_run_are_compared(adapted, trained, checkpoints, call_bisum):

@@ -6,20 +6,19 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from bisum.errors import UserError
-from bisum.models.hub import PICKLES, SAFETENSORS
+from bisum.interfaces.adapter import Quantization
+from bisum.models.hub import PICKLES, SAFETENSORS, commit_of
 from bisum.runs.checkpoints import BASE
 from bisum.runs.entries import OBJECT, TEXT, Entries, Kind, or_null, read_object
 from bisum.runs.files import digest, version_of
 
-Quantization = Literal["4bit"]
-
 _ENTRIES: Entries = {
     "checkpoint": Kind("text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()), TEXT),
     "revision": or_null(TEXT),
-    "quantize": Kind("4bit or null", lambda value: value in ("4bit", None)),
+    "quantize": Kind("4bit or null", lambda value: value in (*get_args(Quantization), None)),
     "weights": OBJECT,
     "weights.*": TEXT,
 }
@@ -43,7 +42,9 @@ class Base:
         """Why the weights that are read may not be the right ones; None if they are verified."""
         if self.weights:
             return None
-        return f"the adapter records no hash of its base, '{self.checkpoint}', which therefore cannot be verified"
+        return (
+            f"model.checkpoint: the adapter records no hash of its base '{self.checkpoint}', so bisum cannot verify it"
+        )
 
     def verify(self, folder: Path, adapter: Path) -> None:
         """Raise UserError unless the folder's weights are the ones that the adapter was trained on."""
@@ -81,7 +82,7 @@ def base_of(given: str, folder: Path, quantize: Quantization | None) -> Base:
     is_local = Path(given).expanduser().is_dir()
     return Base(
         checkpoint=str(Path(given).expanduser().absolute()) if is_local else given,
-        revision=folder.name if folder.parent.name == "snapshots" and not is_local else None,  # the hub cache's layout
+        revision=None if is_local else commit_of(folder),
         quantize=quantize,
         weights=digests(folder),
     )
