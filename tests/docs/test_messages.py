@@ -7,6 +7,8 @@ from functools import cache
 import pytest
 from pages import PAGES, ROOT, blocks_of, prose_of
 
+from bisum.config.identity import free_keys
+
 SYMPTOMS = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs/how-to/troubleshooting.md").read_text("utf-8"), re.MULTILINE)
 SETTING = re.compile(r"(?<![\w./\-${])\+{0,2}([a-z_]+(?:\.[A-Za-z_][\w]*)+)=")
 OPEN_NODES = ("trainer.arguments.", "corpus.configurations.", "hydra.callbacks.", "hydra.sweeper.params.", "corpus.of.")
@@ -34,6 +36,12 @@ def test_quoted_message_is_printed_by_bisum(symptom):
     for part in (part.strip(" ,=*") for part in parts):
         if " " in part:
             assert part in messages(), f"no message contains '{part}'"
+
+
+def test_keys_that_do_not_affect_results_are_listed():
+    page = (ROOT / "docs/how-to/sweep.md").read_text("utf-8")
+    listed = page.partition("that do not affect results: ")[2].partition(". Identical")[0]
+    assert set(re.findall(r"`([\w.]+)`", listed)) == set(free_keys())
 
 
 @cache
