@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from bisum.config.overrides import quoted
 from bisum.display.console import Console
 from bisum.display.quiet import quiet_libraries
 from bisum.display.terminal import Terminal, relative_path
-from bisum.errors import Failed, UserError, one_line
+from bisum.errors import Failed, UserError, complain, one_line
 from bisum.interfaces.defaults import defaults_of
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.lock import is_locked
@@ -44,6 +45,7 @@ def run(paths: Sequence[str], options: PushOptions, command: str) -> None:  # no
     model, directory = _model(paths[0])
     settings = _settings(options.hub, directory)
     quiet_libraries(["transformers", "huggingface_hub"])
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns if nothing has changed
     if options.hub.folder is not None:
         _write_folder(directory, model, Path(options.hub.folder).expanduser(), settings)
     else:
@@ -55,7 +57,9 @@ def _model(path: str) -> tuple[ModelOptions, Path]:
     """Return the model of a run or checkpoint, and the run directory."""
     checkpoint, directory = model_of(path)
     if directory is None:
-        raise UserError(f"run: '{path}' is not a run of bisum; give a run directory or one of its checkpoints")
+        raise UserError(
+            f"run: '{path}' is neither a run of bisum nor a checkpoint of one; give a run directory or one of its checkpoints"
+        )
     if is_locked(directory):
         raise UserError(f"run: '{path}' is still running; wait until it ends, or train with hub.push=true")
     with global_hydra():
@@ -116,12 +120,15 @@ def _upload(directory: Path, versions: Sequence[ModelOptions], settings: HubOpti
 
     try:
         repository = Repository(str(settings.repo_id), settings.private).created()
+        if repository.private and not settings.private:
+            complain(f"hub.private: {repository.name} exists and stays private; its page on the hub can make it public")
+        license = settings.license or repository.license
         for version in versions:
             name = Path(str(version.checkpoint)).name
             with TemporaryDirectory(prefix="bisum-push-") as scratch:
                 folder = Path(scratch, "model")
                 with Terminal().progress(f"preparing {name}"):
-                    export(directory, version, folder, repository.name, settings.license)
+                    export(directory, version, folder, repository.name, license)
                 with _upload_progress(f"uploading {name} to {repository.name}"):
                     commit = repository.upload(folder, f"Upload {name}", name if settings.revisions else None)
             page = f"{repository.url}/commit/{commit}"

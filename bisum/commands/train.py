@@ -21,8 +21,8 @@ from bisum.config.schema import Config
 from bisum.display.quiet import quiet_libraries
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
-from bisum.hub.uploads import Uploads
-from bisum.records.run import recorded
+from bisum.hub.uploads import Uploads, check_login
+from bisum.records.run import Run, recorded
 from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
 from bisum.sweeps.pruning import pruning
@@ -49,16 +49,14 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         Failed: training failed for another reason; the traceback is in the directory's `train.log`.
     """
     check_environment()
+    if config.hub.push:
+        check_login()
     quiet_libraries()
     where = Path(directory or config.resume or new_directory())
     with recorded(where, config) as run, closing(Uploads(run)) as uploads:
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:
             run.screen.note(f"this run is finished; to continue training: bisum resume={run.shown} trainer.epochs=N")
-            if config.hub.push:
-                run.screen.note(f"hub.push: a finished run is not uploaded; use bisum push {run.shown}")
-            scores = report(run)
-            merge_best(config, run)
-            return scores
+            return _finish(config, run, uploads, report(run))
         device = build_device(config, run)
         if device.is_xla and config.trainer.gradient_checkpointing:
             raise UserError("trainer.gradient_checkpointing: not supported by torch on XLA devices; set it to false")
@@ -89,10 +87,15 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:
             return run.prune(session.pruned)
-        scores = scoring.test(session)
-        uploads.finish(run.checkpoints / run.record["test"]["checkpoint"])
-        merge_best(config, run)
-        return scores
+        return _finish(config, run, uploads, scoring.test(session))
+
+
+def _finish(config: Config, run: Run, uploads: Uploads, scores: dict[str, float]) -> dict[str, float]:
+    """Share the tested checkpoint and return the scores."""
+    uploads.start()
+    uploads.finish(run.checkpoints / run.record["test"]["checkpoint"])
+    merge_best(config, run)
+    return scores
 
 
 def run(config: Config, directory: Path) -> float:

@@ -65,15 +65,19 @@ class PushHubOptions:
     """The destination of `bisum push`; null: as in the run's own configuration."""
 
     repo_id: Name | None
-    """Repository to upload to, such as me/mt5-reviews; created if missing."""
+    """Repository to upload to, such as me/mt5-reviews; created if missing; null: the
+    run's own."""
     private: bool | None
-    """Whether a new repository is private; true also refuses an existing public one."""
+    """Whether a new repository is private; true also refuses an existing public one; null: as in
+    the run, otherwise true."""
     revisions: bool | None
-    """Upload all checkpoints of the run and tag their commits epoch-<n>; the best one is uploaded last."""
+    """Upload all checkpoints of the run and tag their commits epoch-<n>; the best one is uploaded last;
+    null: as in the run."""
     license: Name | None
-    """Licence of the model as the hub names it, such as apache-2.0, for the card."""
+    """Licence of the model as the hub names it, such as apache-2.0, for the card; null: as in the run or, without
+    one, in the repository's card."""
     folder: Name | None
-    """New folder to write instead, with the files that would be uploaded; nothing is uploaded."""
+    """New folder to write instead, with the files that would be uploaded; nothing is uploaded; null: upload."""
 
     def __post_init__(self) -> None:
         check_repo_id(self.repo_id)

@@ -39,6 +39,8 @@ class Repository:
     """Its name; without an owner, the user's own."""
     private: bool
     """Whether to create it private, and to refuse an existing public one."""
+    license: str | None = None
+    """The licence in its card, once it is created."""
 
     @property
     def visibility(self) -> str:
@@ -51,7 +53,7 @@ class Repository:
         return f"{constants.ENDPOINT}/{self.name}"
 
     def created(self) -> Repository:
-        """Create the repository unless it exists, and return it with its owner's name and its visibility.
+        """Create the repository unless it exists, and return it with its owner's name, its visibility and its licence.
 
         Raises:
             UserError: there is no login, or it does not permit this; or the repository is public and must be private.
@@ -61,13 +63,14 @@ class Repository:
         hub = HfApi()
         url = self._request(partial(hub.create_repo, self.name, private=self.private, exist_ok=True))
         found = replace(self, name=url.repo_id)
-        is_private = found._request(partial(hub.model_info, found.name)).private
-        if self.private and not is_private:
+        info = found._request(partial(hub.model_info, found.name))
+        if self.private and not info.private:
             raise UserError(
                 f"hub.private: '{found.name}' exists and is public; choose another hub.repo_id, or upload to it with "
                 "hub.private=false"
             )
-        return replace(found, private=bool(is_private))
+        license = getattr(info.card_data, "license", None)
+        return replace(found, private=bool(info.private), license=license if isinstance(license, str) else None)
 
     def upload(self, folder: Path, message: str, tag: str | None = None) -> str:
         """Upload a folder as one commit, and return the commit; files of the repository with other names remain.

@@ -43,6 +43,13 @@ class _Outcome:
     problem: str | None
 
 
+def check_login() -> None:
+    """Refuse uploads without a login or network, without using either; see `bisum.hub.repository.check_login`."""
+    from bisum.hub.repository import check_login
+
+    check_login()
+
+
 class Uploads:
     """The uploads of one run, one at a time; without `hub.push`, it does nothing.
 
@@ -66,12 +73,12 @@ class Uploads:
         self._thread = Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
-        """Check the login, create the repository and wait for checkpoints.
+        """Create the repository and wait for checkpoints; a second call does nothing.
 
         Raises:
-            UserError: there is no login, or the hub refuses it or the repository.
+            UserError: the hub refuses the login or the repository.
         """
-        if not self._options.push:
+        if not self._options.push or self._thread.is_alive():
             return
         from bisum.hub.repository import Repository, Unreachable
 

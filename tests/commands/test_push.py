@@ -130,8 +130,14 @@ def test_an_outage_is_one_line_that_says_to_try_again(trained, run_bisum, hub, h
         (["RUN", "hub.repo_id=me/x", "hub.privat=true"], "hub.privat: no such key, did you mean 'private'?"),
         (["RUN", "hub.repo_id=me/x", "hub.private=no"], "hub.private: expected true, false or null, not 'no'"),
         (["RUN", "hub.repo_id=me/x"], "hub: HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it"),
-        (["google/mt5-small"], "run: 'google/mt5-small' is not a run of bisum; give a run directory"),
-        (["pkg://bisum.assets.starter"], "run: 'pkg://bisum.assets.starter' is not a run of bisum"),
+        (
+            ["google/mt5-small"],
+            "run: 'google/mt5-small' is neither a run of bisum nor a checkpoint of one; give a run directory",
+        ),
+        (
+            ["pkg://bisum.assets.starter"],
+            "run: 'pkg://bisum.assets.starter' is neither a run of bisum nor a checkpoint of one",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message, trained, call_bisum, one_line):
