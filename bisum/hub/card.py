@@ -135,7 +135,7 @@ def _training(record: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
         "cost": list(recipe.cost(record)),
         "versions": recipe.versions(record),
         "transformers": node(record, "versions").get("transformers"),
-        "command": recipe.command_of(record),
+        "commands": recipe.commands_of(record),
     }
 
 

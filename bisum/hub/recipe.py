@@ -21,6 +21,7 @@ _HIDDEN = ("_target_", "best_metric", "log_every", "keep_checkpoints", "save_eve
 """Keys that change no weight, or that the card names elsewhere."""
 _STEPS = {"empty": "empty", "sample": "row limit"}
 """Names of the steps that drop rows, other than filters."""
+_MOST_COMMANDS = 20
 _HOMES = re.compile(r"(?<![\w/.-])(/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root)(?=[/\s'\"]|$)")
 
 
@@ -124,14 +125,12 @@ def versions(record: Mapping[str, Any]) -> Markup:
     return listed(found) if found else Markup("")
 
 
-def command_of(record: Mapping[str, Any]) -> str | None:
-    """Return the command of a run, with home directories as `~` and without secrets."""
-    given = record.get("command")
-    if not isinstance(given, str):
-        return None
+def commands_of(record: Mapping[str, Any]) -> str:
+    """Return the commands that started and resumed a run, a line each, with home directories as `~`, without secrets."""
     home = str(Path.home())
-    text = line(given, LONGEST_COMMAND)
-    return _HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text)
+    lines = [line(text, LONGEST_COMMAND) for text in record.get("commands") or [record.get("command")] if text]
+    lines = [_HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text) for text in lines]
+    return "\n".join(lines[:_MOST_COMMANDS])
 
 
 def _splits(values: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -94,12 +94,15 @@ class Run:
         self._accepted = not self.resumed
         self._is_tracked = False
         self._tracking: Tracking | None = None
+        command = self.mask(shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]]))
+        earlier_commands = self.record.get("commands") or []
         self.update(
             job=provenance.command,
             status="running",
             reason=None,
             exit_code=None,
-            command=self.mask(shlex.join(["bisum" if "bisum" in sys.argv[0] else sys.argv[0], *sys.argv[1:]])),
+            command=command,
+            commands=earlier_commands if self.done else [*earlier_commands, command],
             config=dict(provenance.recorded.config),
             from_environment=provenance.recorded.from_environment,
             masked=provenance.recorded.masked,

@@ -42,6 +42,7 @@ def or_null(kind: Kind) -> Kind:
 TEXT = Kind("text", lambda value: isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
 LIST = Kind("a list", lambda value: isinstance(value, list))
+TEXTS = Kind("a list of texts", lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value))
 WHOLE = Kind("a whole number", lambda value: type(value) is int and 0 <= value < 2**63)
 THREADS = Kind("a whole number from 1 to 512", lambda value: WHOLE.fits(value) and 1 <= value <= 512)
 NUMBER = Kind("a number", is_number)

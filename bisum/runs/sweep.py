@@ -9,7 +9,7 @@ from typing import Any
 
 from bisum.errors import UserError, either
 from bisum.printing import as_json
-from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, THREADS, WHOLE, Kind, or_null, read_object, wrong_entry
+from bisum.runs.entries import FLAG, LIST, OBJECT, TEXT, TEXTS, THREADS, WHOLE, Kind, or_null, read_object, wrong_entry
 
 RECORD = "sweep.json"
 """Name of the record in a sweep's directory."""
@@ -23,7 +23,6 @@ def _list_of(kind: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
-_TEXTS = Kind("a list of texts", _list_of(str), LIST)
 _PATHS = Kind("a list of lists", _list_of(list), LIST)
 _FOLDER = Kind(
     "a folder inside the sweep's directory",
@@ -40,7 +39,7 @@ _FOLDER = Kind(
 _STATUS = Kind(either(STATUSES), lambda value: value in STATUSES, TEXT)
 _ENTRIES = {
     "command": TEXT,
-    "arguments": _TEXTS,
+    "arguments": TEXTS,
     "config_dir": or_null(TEXT),
     "threads": or_null(THREADS),
     "search": or_null(OBJECT),
@@ -59,7 +58,7 @@ _ENTRIES = {
 }
 _JOB_ENTRIES = {
     "folder": _FOLDER,
-    "arguments": _TEXTS,
+    "arguments": TEXTS,
     "signature": TEXT,
     "status": _STATUS,
     "tries": WHOLE,
