@@ -57,9 +57,7 @@ def _model(path: str) -> tuple[ModelOptions, Path]:
     """Return the model of a run or checkpoint, and the run directory."""
     checkpoint, directory = model_of(path)
     if directory is None:
-        raise UserError(
-            f"run: '{path}' is neither a run of bisum nor a checkpoint of one; give a run directory or one of its checkpoints"
-        )
+        raise UserError(f"run: '{path}' is neither a run of bisum nor a checkpoint of one; give outputs/RUN")
     if is_locked(directory):
         raise UserError(f"run: '{path}' is still running; wait until it ends, or train with hub.push=true")
     with global_hydra():

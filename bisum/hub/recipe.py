@@ -126,7 +126,7 @@ def versions(record: Mapping[str, Any]) -> Markup:
 
 
 def commands_of(record: Mapping[str, Any]) -> str:
-    """Return the commands that started and resumed a run, a line each, with home directories as `~`, without secrets."""
+    """Return the commands that started and resumed a run, a line each, with home directories as `~`."""
     home = str(Path.home())
     lines = [line(text, LONGEST_COMMAND) for text in record.get("commands") or [record.get("command")] if text]
     lines = [_HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text) for text in lines]
