@@ -25,7 +25,7 @@ EXAMPLES = {
     "bisum baseline split=test evaluation.lead=1": "score the first sentence of each document",
     "bisum trainer=seq2seq_trainer trainer.epochs=5 seed=1": "change the backend, the epochs and the seed",
     "bisum corpus=files corpus.path=reviews.csv model=mt5_small": "fine-tune mT5 on your own file",
-    "bisum push outputs/RUN hub.folder=model": "write a run's model and its card, to share; hub.repo_id=... uploads them",
+    "bisum push outputs/RUN hub.folder=model": "write a run's model and its card; hub.repo_id=... uploads them",
     "bisum compare outputs": "rank your runs and test whether they differ significantly",
     "bisum -m trainer.learning_rate=1e-3,3e-3 seed=1,2,3": "sweep: train with each combination",
     "bisum hparams_search=optuna search.trials=20": "search: let Optuna choose the settings of each training run",
