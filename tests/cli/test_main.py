@@ -21,7 +21,7 @@ from bisum.cli.arguments import parse
 from bisum.cli.commands import COMMANDS
 from bisum.config.composition import Composer
 from bisum.config.jobs import single_job
-from bisum.config.plain import plain_options
+from bisum.config.plain import PLAIN_SCHEMAS, plain_options
 from bisum.config.schema import check
 from bisum.config.sweep import listed_sweep
 from bisum.interfaces.defaults import conf_directory
@@ -220,12 +220,13 @@ def test_help_lists_the_options_of_a_user_folder(call_bisum, tmp_path, write):
 def test_example_command_lines_of_help_compose(call_bisum):
     out = call_bisum("--help").out
     lines = re.findall(r"^  (bisum\b.*)$", out.split("Examples")[1], re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
-        if " compare " in line:
-            assert plain_options("compare", shlex.split(line)[3:])
-            continue
         command_line = parse(shlex.split(line)[1:])
+        if command_line.command in PLAIN_SCHEMAS:
+            assert plain_options(command_line.command, command_line.arguments)
+            assert len(command_line.runs) == 1
+            continue
         composer = Composer(command_line.command)
         overrides = composer.parse(command_line.arguments)
         jobs = listed_sweep(composer, overrides).jobs if command_line.multirun else [single_job(composer, overrides)]
