@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from bisum.config.checking import build
 from bisum.config.composition import Composer
-from bisum.config.hub_options import HubOptions, PushHubOptions, PushOptions
+from bisum.config.hub_options import HubOptions, PushHubOptions, PushModelOptions, PushOptions
 from bisum.config.hydra_app import global_hydra
 from bisum.config.jobs import configure
 from bisum.config.model_source import model_of
@@ -26,6 +26,7 @@ from bisum.interfaces.defaults import defaults_of
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.lock import is_locked
 from bisum.runs.record import read_record
+from bisum.runs.signals import Interrupted, interrupts
 
 
 def run(paths: Sequence[str], options: PushOptions, command: str) -> None:  # noqa: ARG001 - part of the interface
@@ -42,26 +43,44 @@ def run(paths: Sequence[str], options: PushOptions, command: str) -> None:  # no
     """
     if len(paths) != 1:
         raise UserError("run: give one run directory, as in bisum push outputs/RUN hub.repo_id=me/mt5-reviews")
-    model, directory = _model(paths[0])
+    with _interruptible():
+        _push(paths[0], options)
+
+
+def _push(path: str, options: PushOptions) -> None:
+    model, directory = _model(path, options.model)
     settings = _settings(options.hub, directory)
     quiet_libraries(["transformers", "huggingface_hub"])
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns if nothing has changed
     if options.hub.folder is not None:
         _write_folder(directory, model, Path(options.hub.folder).expanduser(), settings)
     else:
-        is_checkpoint = Path(paths[0]).expanduser().resolve() == Path(str(model.checkpoint)).resolve()
+        is_checkpoint = Path(path).expanduser().resolve() == Path(str(model.checkpoint)).resolve()
         _upload(directory, _versions(directory, model, settings, is_checkpoint=is_checkpoint), settings)
 
 
-def _model(path: str) -> tuple[ModelOptions, Path]:
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End the block on SIGTERM and SIGHUP as on Ctrl-C, so that it deletes its temporary files."""
+    try:
+        with interrupts():
+            yield
+    except Interrupted as interrupted:
+        complain(f"interrupted ({interrupted})")
+        raise SystemExit(interrupted.exit_code) from None
+
+
+def _model(path: str, given: PushModelOptions) -> tuple[ModelOptions, Path]:
     """Return the model of a run or checkpoint, and the run directory."""
     checkpoint, directory = model_of(path)
     if directory is None:
         raise UserError(f"run: '{path}' is neither a run of bisum nor a checkpoint of one; give outputs/RUN")
     if is_locked(directory):
         raise UserError(f"run: '{path}' is still running; wait until it ends, or train with hub.push=true")
+    base = [] if given.base is None else [f"model.base={quoted(given.base)}"]
+    base += ["model.pickled_weights=true"] if given.pickled_weights else []
     with global_hydra():
-        return configure(Composer("summarize"), [f"run={quoted(checkpoint)}"]).model, directory
+        return configure(Composer("summarize"), [f"run={quoted(checkpoint)}", *base]).model, directory
 
 
 def _settings(given: PushHubOptions, directory: Path) -> HubOptions:
@@ -69,7 +88,13 @@ def _settings(given: PushHubOptions, directory: Path) -> HubOptions:
     record = read_record(directory)
     own, made = record["config"].get("hub"), record.get("hub") or {}
     chosen = {name: value for name, value in asdict(given).items() if value is not None and name != "folder"}
-    values = {**defaults_of("train", resolve=False)["hub"], **(own if isinstance(own, Mapping) else {}), **chosen}
+    # An expression in the record would read the environment.
+    recorded = {
+        name: value for name, value in (own if isinstance(own, Mapping) else {}).items() if "${" not in str(value)
+    }
+    if given.repo_id is not None and given.repo_id not in (recorded.get("repo_id"), made.get("repository")):
+        recorded.pop("private", None)  # a record must not make another repository public
+    values = {**defaults_of("train", resolve=False)["hub"], **recorded, **chosen}
     if given.repo_id is None and made.get("repository"):
         values["repo_id"] = made["repository"]  # with the name of its owner
     try:
@@ -97,8 +122,10 @@ def _write_folder(directory: Path, model: ModelOptions, folder: Path, settings: 
     from bisum.hub.export import export
 
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
             raise UserError(f"hub.folder: '{folder}' exists; give a new or empty folder")
+        if folder.resolve().is_relative_to(directory.resolve()):
+            raise UserError(f"hub.folder: '{folder}' is inside the run directory; give another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
             with Terminal().progress("writing the folder"):

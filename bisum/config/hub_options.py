@@ -81,6 +81,19 @@ class PushHubOptions:
 
     def __post_init__(self) -> None:
         check_repo_id(self.repo_id)
+        for name in ("license", "folder"):
+            if "${" in (getattr(self, name) or ""):
+                raise UserError(f"{name}: bisum push resolves no '${{'; give the value itself")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushModelOptions:
+    """How to read the base of an adapter."""
+
+    base: Name | None
+    """Location of an adapter's base, if it has moved; null: the recorded location."""
+    pickled_weights: bool
+    """Whether to allow a base whose weights are in `pytorch_model.bin`, read by torch's safe loader."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +102,5 @@ class PushOptions:
 
     hub: PushHubOptions
     """Destination of the model."""
+    model: PushModelOptions
+    """How to read the base of an adapter."""

@@ -11,7 +11,7 @@ from bisum.errors import UserError, printable
 from bisum.hub.card import write_card
 from bisum.models.loading import load_reader
 from bisum.models.merging import write_merged
-from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, STATE, is_adapter
+from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, STATE, damage, is_adapter
 
 METRICS = "metrics.jsonl"
 
@@ -32,6 +32,8 @@ def export(run: Path, options: ModelOptions, folder: Path, repo_id: str | None, 
         UserError: the checkpoint or the base of its adapter is missing or damaged, or a file is a link.
     """
     checkpoint = Path(str(options.checkpoint))
+    if problem := damage(checkpoint, unneeded=(OPTIMIZER, STATE)):
+        raise UserError(f"'{checkpoint}' is damaged ({problem}); restore it from a copy, or delete it")
     folder.mkdir()
     listed = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     names = [name for name in listed if name not in (OPTIMIZER, STATE)]
@@ -41,7 +43,7 @@ def export(run: Path, options: ModelOptions, folder: Path, repo_id: str | None, 
         write_merged(checkpoint, folder, options)
     else:
         for name in names:
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkpoint / name, folder / name)
     shutil.copyfile(run / METRICS, folder / METRICS)
     write_card(run, folder, checkpoint.name, load_reader(options), repo_id, license)

@@ -6,6 +6,7 @@ failed upload never stops the run: bisum warns, and the next upload replaces it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from threading import Condition, Thread
 
 from bisum.errors import one_line
 from bisum.records.run import Run
-from bisum.runs.checkpoints import OPTIMIZER, UPLOADS
+from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, UPLOADS
 
 _LAST_TRIES = 2
 """Attempts at the final upload."""
@@ -103,6 +104,7 @@ class Uploads:
         try:
             kept = _keep(self._run.directory, checkpoint, self._folder / str(self._count))
         except OSError as error:  # such as a full disk
+            shutil.rmtree(self._folder / str(self._count), ignore_errors=True)
             self._run.screen.warn(f"hub: {checkpoint.name} was not uploaded: {one_line(error)}")
             self._record(problem=one_line(error))
             return
@@ -118,7 +120,7 @@ class Uploads:
         """Upload the best checkpoint with the final scores, and wait for it; Ctrl-C ends the wait."""
         if not self._options.push:
             return
-        with self._run.screen.progress(f"uploading to {self._repo_id}"):
+        with self._run.screen.progress(f"uploading to {self._repo_id} (Ctrl-C ends the wait)"):
             for _ in range(_LAST_TRIES):
                 self.add(checkpoint)
                 while self._is_busy() and self._run.interrupts.signal is None:
@@ -197,12 +199,15 @@ class Uploads:
         options = self._options
         settings: dict[str, object] = {"repo_id": self._repo_id, "license": options.license}
         settings |= {"private": options.private, "revisions": options.revisions}
+        model = self._run.config.model
+        of_base = {"base": model.base, "pickled_weights": model.pickled_weights}
         folder = kept.parents[1]
         # Files, since a pipe stays open in processes that training forks at the same time.
         with (folder / _OUT).open("wb") as out, (folder / _ERRORS).open("wb") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "bisum", "push", str(kept)]
-                + [f"hub.{key}={_argument(value)}" for key, value in settings.items()],
+                + [f"hub.{key}={_argument(value)}" for key, value in settings.items()]
+                + [f"model.{key}={_argument(value)}" for key, value in of_base.items()],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=errors,
@@ -254,9 +259,10 @@ def _keep(run: Path, checkpoint: Path, folder: Path) -> Path:
     """
     kept = folder / "checkpoints" / checkpoint.name
     kept.mkdir(parents=True)
-    for path in checkpoint.iterdir():
-        if path.name != OPTIMIZER:
-            _link(path, kept / path.name)
+    for name in [MANIFEST, *json.loads((checkpoint / MANIFEST).read_text("utf-8"))]:
+        if name != OPTIMIZER:
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            _link(checkpoint / name, kept / name)
     for name in ("run.json", "metrics.jsonl"):
         shutil.copyfile(run / name, folder / name)
     return kept

@@ -38,7 +38,7 @@ _ENTRIES: Entries = {
     "base_model_name_or_path?": or_null(TEXT),
     "revision?": or_null(TEXT),
     "r": Kind(f"a whole number from 1 to {MAX_RANK}", lambda value: type(value) is int and 1 <= value <= MAX_RANK),
-    "lora_alpha": Kind("a number", is_number),
+    "lora_alpha": Kind("a number above 0, at most 100,000", lambda value: is_number(value) and 0 < value <= 100_000),
     "lora_dropout?": Kind("a number from 0 to below 1", lambda value: is_number(value) and 0 <= value < 1),
     # peft reads any other text as a regular expression, which can take forever to match.
     "target_modules": Kind("a list of names or all-linear", lambda value: _is_names(value) or value == ALL_LINEAR),

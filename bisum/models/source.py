@@ -11,7 +11,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from bisum.config.model_source import SCHEME, located
 from bisum.config.options import ModelOptions
-from bisum.errors import UserError, one_line
+from bisum.errors import UserError, one_line, printable
 from bisum.interfaces.family import Family
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base
@@ -124,10 +124,14 @@ def _folder(
 ) -> Path:
     """Return the local folder of a directory, `pkg://PACKAGE` or hub model."""
     place = located(given, key)
-    if given.startswith(("/", ".", "~")) and not Path(place).is_dir():
-        raise UserError(f"{key}: no such directory: '{place}'")
-    if Path(place).is_dir():
+    try:
+        is_folder = Path(place).is_dir()
+    except (OSError, ValueError):  # the name is too long, or has a null character
+        is_folder = False
+    if is_folder:
         return Path(place)
+    if given.startswith(("/", ".", "~")):
+        raise UserError(f"{key}: no such directory: '{printable(place)}'")
     return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
 
 
