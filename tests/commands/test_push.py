@@ -130,24 +130,46 @@ def test_an_outage_is_one_line_that_says_to_try_again(trained, run_bisum, hub, h
         (["RUN", "hub.repo_id=me/x", "hub.privat=true"], "hub.privat: no such key, did you mean 'private'?"),
         (["RUN", "hub.repo_id=me/x", "hub.private=no"], "hub.private: expected true, false or null, not 'no'"),
         (["RUN", "hub.repo_id=me/x"], "hub: HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it"),
-        (
-            ["google/mt5-small"],
-            "run: 'google/mt5-small' is neither a run of bisum nor",
-        ),
-        (
-            ["pkg://bisum.assets.starter"],
-            "run: 'pkg://bisum.assets.starter' is neither a run of bisum nor",
-        ),
+        (["RUN", "hub.folder=RUN/shared"], "hub.folder: "),
+        (["RUN", "hub.repo_id=me/x", "hub.license=${oc.env:X}"], "hub.license: bisum push resolves no '${'; give"),
+        (["google/mt5-small"], "run: 'google/mt5-small' is neither a run of bisum nor"),
+        (["pkg://bisum.assets.starter"], "run: 'pkg://bisum.assets.starter' is neither a run of bisum nor"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message, trained, call_bisum, one_line):
-    arguments = [str(trained) if argument == "RUN" else argument for argument in arguments]
+    arguments = [argument.replace("RUN", str(trained)) for argument in arguments]
     assert one_line(call_bisum("push", *arguments)).removeprefix("bisum: ").startswith(message)
 
 
 def test_a_run_in_progress_is_refused(trained, call_bisum, one_line):
     with lock(trained, ""):
-        assert "is still running; hub.push=true" in one_line(call_bisum("push", str(trained), "hub.folder=model"))
+        assert "is still running; wait until it ends" in one_line(call_bisum("push", str(trained), "hub.folder=model"))
+
+
+def test_only_files_of_the_checkpoint_are_shared(trained, best, call_bisum, one_line, tmp_path):
+    """A run can be someone else's: a link must not publish another file."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "secret").write_text("private", "utf-8")
+    (run / f"checkpoints/{best}/notes.txt").symlink_to(tmp_path / "secret")
+    (run / f"checkpoints/{best}/.env").write_text("private", "utf-8")
+    assert call_bisum("push", "run", "hub.folder=model").code == 0
+    assert not {"notes.txt", ".env"} & {path.name for path in (tmp_path / "model").iterdir()}
+    (run / "metrics.jsonl").unlink()
+    (run / "metrics.jsonl").symlink_to(tmp_path / "secret")
+    refused = one_line(call_bisum("push", "run", "hub.folder=other"))
+    assert refused.endswith("metrics.jsonl' is not a regular file of the run; restore it from a copy")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.usefixtures("use_hub")
+def test_a_record_cannot_make_another_repository_public(trained, hub, call_bisum, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "hf_of_me")
+    run = shutil.copytree(trained, tmp_path / "run")
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    record["config"]["hub"] |= {"private": False, "repo_id": "me/stranger"}
+    (run / "run.json").write_text(json.dumps(record), "utf-8")
+    assert call_bisum("push", "run", "hub.repo_id=me/mine").code == 0
+    assert hub.repositories["me/mine"].private
 
 
 def test_a_damaged_checkpoint_is_refused(trained, best, call_bisum, one_line, tmp_path):

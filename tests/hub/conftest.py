@@ -5,13 +5,11 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from trained_model import trained
 from training_runs import read, small
 
 from bisum import Summarizer
-from bisum.hub.card import write_card
 
 __all__ = ["read", "small", "trained"]
 
@@ -27,6 +25,10 @@ def card(trained, reader, tmp_path):
 
     Only with `metrics` does the run have `metrics.jsonl`, and the card a figure, which takes a second.
     """
+    # pytest can import this file before tests/conftest.py has set the client's variables.
+    from huggingface_hub import ModelCard
+
+    from bisum.hub.card import write_card
 
     def write(change=None, checkpoint=None, metrics=False, repo_id="me/small", license=None, reader=reader):
         run, folder = tmp_path / "run", tmp_path / "card"
