@@ -34,6 +34,7 @@ class Marc(RowSettings):
     """The folder that contains `json`, or the `json` folder itself."""
 
     license: Name | None = from_conf("corpus/marc", "license")
+    """Licence of the texts, for the model card; null: not stated."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

@@ -21,6 +21,7 @@ class Sample(RowSettings):
     """The corpus that comes with bisum: package descriptions in English and Spanish (see `assets/sample/README.md`)."""
 
     license: Name | None = from_conf("corpus/sample", "license")
+    """Licence of the texts, for the model card; null: not stated."""
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

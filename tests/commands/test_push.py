@@ -17,7 +17,7 @@ def exported(trained, run_bisum, tmp_path_factory):
     where = tmp_path_factory.mktemp("exported")
     done = run_bisum("push", str(trained), "hub.folder=model", cwd=where)
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines() == ["written to model", "load it with  bisum summarize model"]
+    assert done.out.splitlines()[-2:] == ["written to model", "load it with  bisum summarize model"]
     return where / "model"
 
 
@@ -79,7 +79,10 @@ def test_a_run_is_uploaded_privately_with_the_files_of_the_folder(
     assert (done.code, done.err) == (0, "")
     repository = hub.repositories["me/titles"]
     assert repository.private
-    assert done.out == f"uploaded {best} (private): {hub.address}/me/titles/commit/{repository.head.oid}\n"
+    assert (
+        done.out.splitlines(keepends=True)[-1]
+        == f"uploaded {best} (private): {hub.address}/me/titles/commit/{repository.head.oid}\n"
+    )
     named = {path.name: path.read_bytes() for path in exported.iterdir() if path.name != "README.md"}
     others = ("README.md", ".gitattributes")
     assert {name: content for name, content in repository.files.items() if name not in others} == named
@@ -103,7 +106,7 @@ def test_a_checkpoint_can_be_named(trained, best, run_bisum, hub, hub_environmen
     checkpoint = trained / "checkpoints" / other
     arguments = ["push", str(checkpoint), "hub.repo_id=me/titles", "hub.private=false", "hub.license=apache-2.0"]
     done = run_bisum(*arguments, cwd=tmp_path, env=hub_environment | LOGIN)
-    assert done.out.startswith(f"uploaded {other} (public): ")
+    assert done.out.splitlines()[-1].startswith(f"uploaded {other} (public): ")
     repository = hub.repositories["me/titles"]
     assert not repository.private
     assert repository.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
@@ -113,7 +116,7 @@ def test_a_checkpoint_can_be_named(trained, best, run_bisum, hub, hub_environmen
 def test_an_outage_is_one_line_that_says_to_try_again(trained, run_bisum, hub, hub_environment, tmp_path):
     with hub.down():
         done = run_bisum("push", str(trained), "hub.repo_id=me/titles", cwd=tmp_path, env=hub_environment | LOGIN)
-    assert (done.code, done.out) == (1, "")
+    assert done.code == 1
     (line,) = done.err.splitlines()
     assert line.startswith(f"bisum: hub.repo_id: cannot reach the hub at {hub.address} for 'me/titles'")
     assert line.endswith("; try again later")

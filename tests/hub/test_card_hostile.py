@@ -33,6 +33,7 @@ def test_hostile_values_stay_in_their_places(card):
         record["config"]["model"]["checkpoint"] = evil
         record["config"]["adapter"] = {"_target_": f"mine.{evil}", "targets": [evil]}
         record["source"] = {"place": "hub", "commit": evil, "sha256": {evil: evil}}
+        record["commands"] = [evil]
         record["data"]["fingerprint"] = record["command"] = record["commit"] = record["device"] = evil
         record["baseline"]["system"] = record["best_metric"] = record["precision"] = evil
 

@@ -50,7 +50,7 @@ def test_a_local_checkpoint_and_files_are_named_without_folders(card):
         record["config"]["model"]["checkpoint"] = "/home/ann/secret-project/checkpoints/epoch-3"
         files = {"path": None, "train": ["data/private/train.csv.gz", "s3://bucket/of-ann/more.jsonl"], "test": "t.csv"}
         record["config"]["corpus"] = {"_target_": "bisum.corpus.files.Files", "license": "CC0", **files}
-        record["command"] = "bisum corpus=files cache_dir=/home/ann/cache 'run=/Users/ann/x' log=/srv/home/ann/y"
+        record["commands"] = ["bisum corpus=files cache_dir=/home/ann/cache 'run=/Users/ann/x' log=/srv/home/ann/y"]
 
     page = card(change)
     assert "from the local checkpoint `epoch-3` on local files: `train.csv.gz`, `more.jsonl` and `t.csv`" in page.text
