@@ -122,7 +122,7 @@ def merge_best(config: Config, run: Run) -> None:
         except (UserError, OSError) as error:  # the run itself is complete
             shutil.rmtree(aside, ignore_errors=True)
             run.screen.warn(
-                f"adapter.merge: {best.name} was not merged: {one_line(error)}; "
+                f"{best.name} was not merged: {one_line(error)}; "
                 f"repeat with: bisum resume={run.shown} adapter.merge=true"
             )
             return

@@ -21,6 +21,7 @@ from bisum.display.terminal import relative_path
 from bisum.errors import UserError, complain, one_line, reason
 from bisum.interfaces.score import score_name
 from bisum.runs.files import replace_file
+from bisum.runs.processes import child_environment
 from bisum.trackers.wandb_host import environment_mode, host, offline_reason, set_up
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def save_workspace(specification: View, path: Path, mode: str = "auto") -> Saved
         try:
             code = subprocess.run(
                 [sys.executable, "-P", "-m", "bisum.comparison.workspace", str(path.absolute())],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env=child_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -22,6 +22,7 @@ from threading import Condition, Thread
 from bisum.errors import one_line
 from bisum.records.run import Run
 from bisum.runs.checkpoints import MANIFEST, OPTIMIZER, UPLOADS
+from bisum.runs.processes import child_environment
 
 _LAST_TRIES = 2
 """Attempts at the final upload."""
@@ -211,12 +212,8 @@ class Uploads:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=errors,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(sys.path),
-                    "OMP_NUM_THREADS": "1",
-                    "TMPDIR": str(folder.absolute()),  # deleted with the folder, even after a kill
-                },
+                # The temporary folder is deleted with this one, even after a kill.
+                env=child_environment(OMP_NUM_THREADS="1", TMPDIR=str(folder.absolute())),
                 start_new_session=True,  # Ctrl-C must reach only the run, which ends its uploads
             )
         with suppress(OSError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bisum.config.jobs import Job
 from bisum.errors import UserError, complain, one_line, shown
 from bisum.runs.entries import THREADS
+from bisum.runs.processes import child_environment
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 """Environment variables that set the threads of torch, its libraries and the tokenizers."""
@@ -34,7 +35,7 @@ class Share:
         """Return the environment of the job's process."""
         own = {} if self.threads is None else dict.fromkeys(_THREADS, str(self.threads))
         gpu = {} if self.gpu is None else {_GPUS: self.gpu}
-        return {**os.environ, **own, **gpu, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return child_environment(**own, **gpu)
 
 
 def visible_gpus(jobs: Sequence[Job]) -> list[str]:

@@ -30,6 +30,7 @@ from bisum.interfaces.tracker import LOG, RunFacts, Tracker
 from bisum.runs.checkpoints import checkpoints_in
 from bisum.runs.files import replace_file
 from bisum.runs.metrics import read_metrics
+from bisum.runs.processes import child_environment
 from bisum.runs.signals import Interrupted
 from bisum.trackers.run_name import run_name, system_name
 
@@ -76,7 +77,7 @@ class Tracking:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env=child_environment(),
                 text=True,
                 start_new_session=True,  # Ctrl-C must reach only the run, which reports its status
             )
