@@ -21,7 +21,7 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel
 
-ENCODING_VERSION = 3
+ENCODING_VERSION = 4
 """Part of the cache key; raise it when the same rows and tokenizer yield different ids."""
 _BATCH_ROWS = 1000
 _SCHEMA = pa.schema(

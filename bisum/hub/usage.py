@@ -11,8 +11,9 @@ from bisum.hub.markdown import LONGEST_COMMAND, line
 from bisum.hub.origins import node
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.family import TextReader
-from bisum.models.decoder_only import DecoderOnly, is_chat
-from bisum.models.families import MBart50, Pegasus
+from bisum.models.families.decoder_only import DecoderOnly, is_chat
+from bisum.models.families.language_tokens import LanguageTokens
+from bisum.models.families.pegasus import Pegasus
 
 _ENCODE = """
 def encode(document):
@@ -43,7 +44,7 @@ def python_code(reader: TextReader, repo: str, languages: Sequence[str]) -> str:
     is_causal = isinstance(family, DecoderOnly)
     auto_model = "AutoModelForCausalLM" if is_causal else "AutoModelForSeq2SeqLM"
     has_prompt = is_causal or bool(reader.suffix)
-    codes = _language_tokens(reader, languages) if isinstance(family, MBart50) else {}
+    codes = _language_tokens(reader, languages) if isinstance(family, LanguageTokens) else {}
     tokens = ", ".join(f"{_quoted(language)}: {_quoted(token)}" for language, token in codes.items())
     breaks = isinstance(family, Pegasus) and family.writes_breaks(reader.tokenizer)
     lines = [*(["import re", ""] if breaks else []), *(["import torch"] if has_prompt else [])]
@@ -76,7 +77,7 @@ def _prompt(reader: TextReader) -> list[str]:
 
 def _summarize(reader: TextReader, *, has_prompt: bool, is_causal: bool, breaks: bool) -> list[str]:
     """Return the lines of the function `summarize`."""
-    by_language = isinstance(reader.family, MBart50)
+    by_language = isinstance(reader.family, LanguageTokens)
     lines = ["def summarize(document, language):" if by_language else "def summarize(document):"]
     if by_language:
         lines.append("    tokenizer.src_lang = LANGUAGES[language]")

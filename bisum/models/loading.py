@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,13 +22,15 @@ from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base, base_of
 from bisum.models.adapter_files import write_adapter
-from bisum.models.families import family_of
-from bisum.models.fitting import check_token_ids, check_tokenizer
+from bisum.models.family_choice import describe_unknown, family_of
+from bisum.models.fitting import check_token_ids, check_tokenizer, complete_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
 from bisum.models.source import Source, find_source, origin_of, reading
 from bisum.models.weights import find_non_finite
+
+logger = logging.getLogger(__name__)
 
 _CPU = torch.device("cpu")
 
@@ -120,7 +123,7 @@ def load(
         reader = _reader(options, model.config, lambda _: tokenizer, precision)
     else:
         source = find_source(options, weights=True, progress=progress)
-        reader = _reader(options, source.config, source.load_tokenizer, precision)
+        reader = _reader(options, source.config, source.load_tokenizer, precision, say=True)
         quantize = _quantization(source, adapter)
         storage = {}
         if quantize:
@@ -206,14 +209,26 @@ def _reader(
     config: PretrainedConfig,
     load_tokenizer: Callable[[Family], PreTrainedTokenizerBase],
     precision: str = "float32",
+    *,
+    say: bool = False,
 ) -> TextReader:
-    """Return the reader of a model with `config`, after checking its family and limits."""
+    """Return the reader of a model with `config`, after checking its family and limits.
+
+    `say` is whether to report a model of a kind that has no family of its own.
+    """
     source = located(options.checkpoint) if options.checkpoint else "model.architecture"
-    family = options.family or family_of(config, source)
+    family, is_known = (options.family, True) if options.family else family_of(config, source)
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
     prefix, suffix = read_prompt(config)
     tokenizer = load_tokenizer(family)
+    chosen, family = family, family.for_tokenizer(tokenizer)
+    if say and not is_known:
+        logger.warning("model.checkpoint: %s", describe_unknown(config, family))
+    if say and family is not chosen:
+        kind, names = type(tokenizer).__name__, (type(chosen).__name__, type(family).__name__)
+        logger.info("model.family: %s instead of %s, since its tokenizer is a %s", *reversed(names), kind)
+    complete_tokenizer(tokenizer, config)
     check_tokenizer(tokenizer, config, "model.checkpoint" if options.checkpoint else "model.architecture")
     reader = TextReader(
         tokenizer=tokenizer,
