@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -31,6 +31,7 @@ class TextTokenizer:
         named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
         self.special: dict[int, str] = {at: token for at, token in {**named, **added}.items() if at != unknown}
         """Ids and texts of the special tokens, except the one for unknown text."""
+        self._candidate = _candidates(filter(None, [*self.special.values(), tokenizer.unk_token]))
 
     def __call__(
         self, texts: Sequence[str], before: str = "", after: str = "", *, special: bool = True, target: bool = False
@@ -51,9 +52,14 @@ class TextTokenizer:
                 encoded[row] = ids
         return encoded
 
-    def find_special(self, texts: Sequence[str]) -> list[int]:
-        """Return the indices of the texts that contain a special token."""
-        return self._with_special(self._tokenize(texts, False, False), texts, "", "", False, False)
+    def find_special(self, texts: Sequence[str]) -> dict[int, str]:
+        """Return the indices of the texts that contain a special token, and the first such token in each."""
+        rows = [row for row, text in enumerate(texts) if self._candidate.search(text)]
+        candidates = [texts[row] for row in rows]
+        encoded = self._tokenize(candidates, special=False, target=False)
+        found = self._with_special(encoded, candidates, "", "", special=False, target=False)
+        unknown = self._tokenizer.unk_token
+        return {rows[at]: next((self.special[i] for i in encoded[at] if i in self.special), unknown) for at in found}
 
     def _tokenize(self, texts: Sequence[str], special: bool, target: bool, **options: Any) -> list[list[int]]:
         """Return the ids that the tokenizer itself assigns, in which a special token is special anywhere."""
@@ -75,9 +81,12 @@ class TextTokenizer:
         return [
             row
             for row, (ids, text) in enumerate(zip(encoded, texts, strict=True))
-            if not others.isdisjoint(ids)
-            or any(ids.count(at) != count for at, count in zip(own, counts, strict=True))
-            or (self._unknown is not None and unknown in text and self._unknown in ids)
+            if self._candidate.search(text)
+            and (
+                not others.isdisjoint(ids)
+                or any(ids.count(at) != count for at, count in zip(own, counts, strict=True))
+                or (self._unknown is not None and unknown in text and self._unknown in ids)
+            )
         ]
 
     def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool, target: bool) -> list[list[int]]:
@@ -118,6 +127,12 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase) -> TextTokenizer:
 
 
 _tokenizers: WeakKeyDictionary[PreTrainedTokenizerBase, TextTokenizer] = WeakKeyDictionary()
+
+
+def _candidates(tokens: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that matches every text with one of the tokens, and few others: a rare character of each."""
+    rare = {next((character for character in token if not character.isalnum()), token) for token in tokens}
+    return re.compile("|".join(map(re.escape, sorted(rare))) or r"(?!)")
 
 
 def _rename(text: str, names: dict[str, str]) -> str:
