@@ -39,7 +39,6 @@ FAMILIES: dict[str, Family] = {
 """Family of each `model_type` of a checkpoint's config.json that the tests cover."""
 
 _SIMILAR: dict[str, Family] = {
-    "switch_transformers": T5(),
     "nllb-moe": LanguageTokens(),
     "bigbird_pegasus": Pegasus(),
     "pegasus_x": Pegasus(),
@@ -47,26 +46,22 @@ _SIMILAR: dict[str, Family] = {
 """Family of each `model_type` that shares the tokenizer and text format of another."""
 
 
-def family_of(config: PretrainedConfig, checkpoint: str) -> tuple[Family, bool]:
-    """Return the family of a model, and whether the tests cover its kind.
-
-    A kind without a family of its own has a general one.
+def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
+    """Return the family of a model; a kind without a family of its own has a general one.
 
     Raises:
         UserError: transformers has no text model for the configuration.
     """
-    if (family := FAMILIES.get(config.model_type)) is not None:
-        return family, True
-    if (family := _SIMILAR.get(config.model_type)) is not None:
-        return family, False
+    if (family := {**_SIMILAR, **FAMILIES}.get(config.model_type)) is not None:
+        return family
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     )
 
     if config.is_encoder_decoder and config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
-        return EncoderDecoder(), False
+        return EncoderDecoder()
     if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
-        return DecoderOnly(), False
+        return DecoderOnly()
     raise UserError(
         f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which is neither an encoder-decoder nor a "
         f"causal language model for text, such as {', '.join(FAMILIES)}; for others, set model.family._target_ to a "
@@ -74,9 +69,6 @@ def family_of(config: PretrainedConfig, checkpoint: str) -> tuple[Family, bool]:
     )
 
 
-def describe_unknown(config: PretrainedConfig, family: Family) -> str:
-    """Return a line about a model of a kind that no test covers."""
-    kind = "encoder-decoder" if config.is_encoder_decoder else "causal language model"
-    like = type(family).__name__
-    general = like in (EncoderDecoder.__name__, DecoderOnly.__name__)
-    return f"'{config.model_type}' models are untested; this one is treated like {f'any {kind}' if general else like}"
+def is_tested(config: PretrainedConfig) -> bool:
+    """Return whether the tests cover models of this kind."""
+    return config.model_type in FAMILIES

@@ -31,7 +31,7 @@ class TextTokenizer:
         named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
         self.special: dict[int, str] = {at: token for at, token in {**named, **added}.items() if at != unknown}
         """Ids and texts of the special tokens, except the one for unknown text."""
-        self._candidate = _candidates(filter(None, [*self.special.values(), tokenizer.unk_token]))
+        self._candidate = _candidates(self._names())
 
     def __call__(
         self, texts: Sequence[str], before: str = "", after: str = "", *, special: bool = True, target: bool = False
@@ -45,73 +45,75 @@ class TextTokenizer:
             special: whether to add the tokens that the tokenizer puts around a text.
             target: whether the texts are a decoder's, which some tokenizers treat differently.
         """
-        encoded = self._tokenize([f"{before}{text}{after}" for text in texts], special, target)
+        if not self._tokenizer.is_fast:
+            is_plain = not self._contains_special(before + after)
+            return self._tokenize(texts, before, after, special, target, split_special_tokens=is_plain)
+        encoded = self._tokenize(texts, before, after, special, target)
         if rows := self._with_special(encoded, texts, before, after, special, target):
-            as_text = self._as_text([texts[row] for row in rows], before, after, special, target)
+            as_text = self._as_text([texts[row] for row in rows], before, after, special)
             for row, ids in zip(rows, as_text, strict=True):
                 encoded[row] = ids
         return encoded
 
     def find_special(self, texts: Sequence[str]) -> dict[int, str]:
-        """Return the indices of the texts that contain a special token, and the first such token in each."""
+        """Return the indices of the texts that contain a special token, and a token that each contains."""
         rows = [row for row, text in enumerate(texts) if self._candidate.search(text)]
-        candidates = [texts[row] for row in rows]
-        encoded = self._tokenize(candidates, special=False, target=False)
-        found = self._with_special(encoded, candidates, "", "", special=False, target=False)
-        unknown = self._tokenizer.unk_token
-        return {rows[at]: next((self.special[i] for i in encoded[at] if i in self.special), unknown) for at in found}
+        tokens = sorted(self._names(), key=len, reverse=True)
+        found = {row: next((token for token in tokens if token in texts[row]), None) for row in rows}
+        return {row: token for row, token in found.items() if token is not None}
 
-    def _tokenize(self, texts: Sequence[str], special: bool, target: bool, **options: Any) -> list[list[int]]:
+    def _names(self) -> list[str]:
+        """Return the texts of the special tokens, including the one for unknown text."""
+        return [*self.special.values(), *([] if self._unknown is None else [self._tokenizer.unk_token])]
+
+    def _contains_special(self, text: str) -> bool:
+        return bool(self._candidate.search(text)) and any(token in text for token in self._names())
+
+    def _tokenize(
+        self, texts: Sequence[str], before: str, after: str, special: bool, target: bool, **options: Any
+    ) -> list[list[int]]:
         """Return the ids that the tokenizer itself assigns, in which a special token is special anywhere."""
+        if not texts:
+            return []
         options |= {"add_special_tokens": special, "return_attention_mask": False}
-        given: dict[str, Any] = {"text_target" if target else "text": list(texts)}
-        encoded: list[list[int]] = self._tokenizer(**given, **options)["input_ids"] if texts else []
+        joined = [f"{before}{text}{after}" for text in texts]
+        encoded: list[list[int]] = self._tokenizer(**{"text_target" if target else "text": joined}, **options)[
+            "input_ids"
+        ]
         return encoded
 
     def _with_special(
         self, encoded: Sequence[list[int]], texts: Sequence[str], before: str, after: str, special: bool, target: bool
     ) -> list[int]:
-        """Return the rows with more special tokens than those around each text."""
-        if not encoded:
-            return []
-        (around,) = self._tokenize([f"{before}{after}"], special, target)
-        own = [at for at in set(around) if at in self.special]
-        counts = [around.count(at) for at in own]
-        others, unknown = self.special.keys() - set(own), self._tokenizer.unk_token or ""
+        """Return the rows with more special tokens than those around each text.
+
+        Their ids show it even if only the normalized text contains one, such as `</s>` in full-width characters.
+        """
+        (around,) = self._tokenize([""], before, after, special, target)
+        own = {at: around.count(at) for at in set(around) if at in self.special}
+        others, unknown = self.special.keys() - own.keys(), self._tokenizer.unk_token or ""
         return [
             row
             for row, (ids, text) in enumerate(zip(encoded, texts, strict=True))
-            if self._candidate.search(text)
-            and (
-                not others.isdisjoint(ids)
-                or any(ids.count(at) != count for at, count in zip(own, counts, strict=True))
-                or (self._unknown is not None and unknown in text and self._unknown in ids)
-            )
+            if not others.isdisjoint(ids)
+            or any(ids.count(at) != count for at, count in own.items())
+            or (self._unknown is not None and unknown in text)
         ]
 
-    def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool, target: bool) -> list[list[int]]:
+    def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool) -> list[list[int]]:
         """Return the ids of texts, of which only `before` and `after` can contain special tokens."""
-        if self._renamed is None:
-            if any(token in before or token in after for token in self.special.values()):
-                return self._tokenize([f"{before}{text}{after}" for text in texts], special, target)
-            joined = [f"{before}{text}{after}" for text in texts]
-            return self._tokenize(joined, special, target, split_special_tokens=True)
         tokenizer, names = self._renamed
         before, after = (_rename(text, names) for text in (before, after))
         joined = [f"{before}{text}{after}" for text in texts]
         return [encoding.ids for encoding in tokenizer.encode_batch(joined, add_special_tokens=special)]
 
     @cached_property
-    def _renamed(self) -> tuple[Tokenizer, dict[str, str]] | None:
-        """A copy of the tokenizer whose special tokens have unguessable names, and these; None: not a fast one."""
+    def _renamed(self) -> tuple[Tokenizer, dict[str, str]]:
+        """A copy of a fast tokenizer whose special tokens have unguessable names, and these names."""
         from tokenizers import Tokenizer
 
-        backend = getattr(self._tokenizer, "backend_tokenizer", None)
-        if not isinstance(backend, Tokenizer):
-            return None
-        special = {*self.special.values(), self._tokenizer.unk_token} - {None}
-        names = {str(token): f"\U0010fffe{secrets.token_hex(8)}\U0010fffe" for token in special}
-        state = json.loads(backend.to_str())
+        names = {token: f"\U0010fffe{secrets.token_hex(8)}\U0010fffe" for token in self._names()}
+        state = json.loads(self._tokenizer.backend_tokenizer.to_str())
         state.update(truncation=None, padding=None)
         for token in state["added_tokens"]:
             token["content"] = names.get(token["content"], token["content"])

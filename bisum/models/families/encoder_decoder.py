@@ -33,6 +33,8 @@ class EncoderDecoder(Family):
 
     start_tokens: ClassVar[int] = 1
     """Number of decoder tokens before the first generated one, which can be a forced one."""
+    shares_states: ClassVar[bool] = False
+    """Whether generation can start from the encoder's output of another call; some models need more of it."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model of the checkpoint; raise UserError if it lacks weights or the decoder's start token."""
@@ -107,14 +109,14 @@ class EncoderDecoder(Family):
         config: GenerationConfig,
         states: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return the tokens after each row's start and forced tokens; `states` avoid encoding the document again."""
+        """Return the tokens after each row's start and forced tokens; `states` can avoid encoding documents again."""
         from transformers.modeling_outputs import BaseModelOutput
 
         starts, config, processors = self.decoding(inputs, config)
         encoder_inputs: dict[str, Any] = {
             name: tensor for name, tensor in inputs.items() if name != "decoder_input_ids"
         }
-        if states is not None:
+        if self.shares_states and states is not None:
             encoder_inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
             **encoder_inputs,

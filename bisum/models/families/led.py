@@ -20,6 +20,7 @@ class LED(EncoderDecoder):
     For summarization, its authors give the first token this global attention.
     """
 
+    shares_states: ClassVar[bool] = True
     adapter_targets: ClassVar[tuple[str, ...] | Literal["all-linear"]] = (
         *Bart.adapter_targets,
         *("query", "key", "value", "output"),

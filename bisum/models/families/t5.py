@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class T5(EncoderDecoder):
     """T5 (Raffel et al. 2020), mT5, umT5, Flan-T5, ByT5 and LongT5."""
 
+    shares_states: ClassVar[bool] = True
     adapter_targets: ClassVar[tuple[str, ...] | Literal["all-linear"]] = (
         "q",
         "k",

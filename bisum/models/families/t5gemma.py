@@ -15,6 +15,7 @@ class T5Gemma(EncoderDecoder):
     Its tokenizer writes `<bos> text`. The decoder starts with `<bos>`, so that a summary is `text <eos>`.
     """
 
+    shares_states: ClassVar[bool] = True
     adapter_targets: ClassVar[tuple[str, ...] | Literal["all-linear"]] = (
         *("q_proj", "k_proj", "v_proj", "o_proj"),
         *("gate_proj", "up_proj", "down_proj"),
