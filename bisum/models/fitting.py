@@ -40,7 +40,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
         if getattr(tokenizer, f"{name}_id") is None:
             raise UserError(f"{key}: its tokenizer, a {kind}, has no {name}, which {use}")
     tokens = tokenizer.get_vocab()
-    if tokens.keys() <= set(text_tokenizer(tokenizer).special.values()) | {tokenizer.unk_token}:
+    if not tokens.keys() - text_tokenizer(tokenizer).special.values() - {tokenizer.unk_token, "▁"}:
         raise UserError(f"{key}: its tokenizer, a {kind}, has only special tokens; its vocabulary file is missing")
     vocabulary, highest = getattr(config, "vocab_size", None), max(tokens.values())
     if vocabulary is not None and highest >= vocabulary:

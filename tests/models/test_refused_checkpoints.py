@@ -72,6 +72,16 @@ def test_tokenizer_without_a_required_token_is_refused(family, token, changed, r
     assert token in refusal(changed(family, "tokenizer_config.json", **{token: None}), family)
 
 
+@pytest.mark.parametrize("family", ["t5", "mbart50", "bart", "gpt2"])
+def test_tokenizer_without_its_vocabulary_file_is_refused(family, checkpoints, refusal, tmp_path):
+    """transformers makes a tokenizer with nothing but special tokens of such a folder."""
+    folder = shutil.copytree(checkpoints(family), tmp_path / "model")
+    for path in filter(is_tokenizer_file, [*folder.iterdir()]):
+        if path.name != "tokenizer_config.json":
+            path.unlink()
+    assert "has only special tokens; its vocabulary file is missing" in refusal(folder, family)
+
+
 @pytest.mark.parametrize("params", [[1], {"summarization": [1]}, {"summarization": {"prefix": 5}}])
 def test_invalid_prompt_is_refused(params, changed, refusal):
     assert "task_specific_params" in refusal(changed("t5", task_specific_params=params))
