@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from bisum.errors import UserError
-from bisum.models.families import EncoderDecoder
+from bisum.models.families.encoder_decoder import EncoderDecoder
 
 if TYPE_CHECKING:
     from bisum.models.loading import LoadedModel

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from sentencepiece import SentencePieceProcessor as SentencePiece
+from transformers import PreTrainedTokenizerBase
 
 from bisum.batches.token_cache import TokenCache
 from bisum.corpus.corpus import Corpus
@@ -21,7 +23,7 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel
 
-ENCODING_VERSION = 3
+ENCODING_VERSION = 4
 """Part of the cache key; raise it when the same rows and tokenizer yield different ids."""
 _BATCH_ROWS = 1000
 _SCHEMA = pa.schema(
@@ -120,14 +122,11 @@ def _encode(
 def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:
     """Return a key that differs whenever the token ids could differ."""
     tokenizer = loaded.tokenizer
-    backend = getattr(tokenizer, "backend_tokenizer", None)
     parts = {
         "version": ENCODING_VERSION,
         "corpus": fingerprint,
         "split": split,
-        "tokenizer": hashlib.sha256(
-            (backend.to_str() if backend else repr(tokenizer.get_vocab())).encode()
-        ).hexdigest(),
+        "tokenizer": hashlib.sha256(_state(tokenizer)).hexdigest(),
         "special": tokenizer.special_tokens_map,
         "family": [repr(loaded.family), _source(type(loaded.family))],
         "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
@@ -135,6 +134,14 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str)
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _state(tokenizer: PreTrainedTokenizerBase) -> bytes:
+    """Return the state of a tokenizer; one that is written in Python has a vocabulary and SentencePiece models."""
+    if tokenizer.is_fast:
+        return str(tokenizer.backend_tokenizer.to_str()).encode()
+    pieces = [value.serialized_model_proto() for value in vars(tokenizer).values() if isinstance(value, SentencePiece)]
+    return b"".join([repr(tokenizer.get_vocab()).encode(), *pieces])
 
 
 def _source(family: type) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
@@ -177,10 +178,12 @@ class _Explorer:
     def tokens(self, reader: TextReader) -> None:
         """Show lengths in tokens as read by training, and the share of rows it would cut."""
         counted: dict[str, Tokens] = {}
+        special: dict[str, dict[str, dict[str, Counter[str]]]] = {}
         for split, rows in self.corpus.splits.items():
             if rows.num_rows:
                 with self.run.stage("tokenization", len(rows)) as bar:
                     counted[split] = exploration.count_tokens(rows, self.languages, reader, bar.advance)
+                special[split] = _find_special(rows, self.languages, reader)
         limits = dict(zip(TEXTS, (reader.max_document_tokens, reader.max_summary_tokens), strict=True))
         described = self._describe({split: tokens.lengths for split, tokens in counted.items()})
         for split, language, text in product(described, self.languages, TEXTS):
@@ -189,12 +192,15 @@ class _Explorer:
                     "limit": limits[text],
                     "cut": float(counted[split].cut[language][text].mean()),
                     "unknown": float(counted[split].unknown[language][text].mean()),
+                    "special": special[split][language][text].total(),
                 }
         self.numbers["tokens"] = described
         self._add_metrics(described[self.split], "tokens")
         self._print_title(f"lengths of kept {self.split} rows in tokens of {self._model_name()}")
         legend = Text("cut: rows longer than the limit; unknown: rows with text that has no token", style="dim")
         self.run.screen.print(legend, corpus_tables.lengths_table(described[self.split]))
+        for line in corpus_tables.special_lines(special[self.split], self.split):
+            self.run.screen.clip(line)
         unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
         if unread:
             self.advice.append(f"the tokenizer lacks tokens for much of {', '.join(unread)}; choose another model")
@@ -260,3 +266,15 @@ class _Explorer:
         overrides = self.config.provenance.overrides
         kept = [override for override in overrides if not override.lstrip("+").startswith(("explore.", "split="))]
         return shlex.join(["bisum", *kept])
+
+
+def _find_special(rows: pa.Table, languages: Sequence[str], reader: TextReader) -> dict[str, dict[str, Counter[str]]]:
+    """Count the documents and summaries of each language that contain a special token of the model, by the token."""
+    from bisum.models.text_tokenizer import text_tokenizer
+
+    find, codes = text_tokenizer(reader.tokenizer).find_special, rows["language"].to_pylist()
+    counts: dict[str, dict[str, Counter[str]]] = {name: {text: Counter() for text in TEXTS} for name in languages}
+    for text in TEXTS:
+        for row, token in find(rows[text].to_pylist()).items():
+            counts[codes[row]][text][token] += 1
+    return counts

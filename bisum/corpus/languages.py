@@ -6,7 +6,7 @@ and finds the usual script of a language (likely subtags of the Unicode CLDR).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -120,6 +120,9 @@ _SCRIPTS_WITHOUT_ENDS = frozenset(("Lana", "Laoo", "Tavt", "Thai"))
 _DOTLESS_I = frozenset(("az", "crh", "gag", "kk", "tr", "tt"))
 """Languages whose Latin script has ı and İ."""
 
+_SAME_LANGUAGE = 5
+"""Greatest distance in the CLDR of two codes of one language; further ones are of languages that its speakers know."""
+
 _NO_LANGUAGE = frozenset(("mis", "mul", "und", "zxx"))
 """Codes for uncoded, several, undetermined and no languages."""
 
@@ -154,6 +157,29 @@ def macrolanguage_of(language: str) -> str:
     from langcodes.data_dicts import MACROLANGUAGES
 
     return str(MACROLANGUAGES.get(language, ""))
+
+
+def nearest_language(code: str, codes: Sequence[str]) -> str | None:
+    """Return which of some codes in any common form means a language; None: none of them does.
+
+    If several do, it is the nearest by the Unicode CLDR: for `zh`, `zho_Hans` rather than `zho_Hant`; for `no`,
+    `nob_Latn` rather than `nno_Latn`. A code in another script, or of a member of a macrolanguage, is better than none.
+    """
+    import langcodes
+
+    if code in codes:
+        return code
+    tag = _parsed(code) or _named(code)
+    if tag is None:
+        return None
+    nearest, _ = langcodes.closest_match(tag, list(codes), max_distance=_SAME_LANGUAGE)
+    if nearest in codes:
+        return nearest
+    for language_of in (lambda own: own, macrolanguage_of):
+        for other in codes:
+            if language_of(tools_for(other).language or "") == tag.language:
+                return other
+    return None
 
 
 def describe_codes(codes: Iterable[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -102,6 +103,17 @@ def lengths_table(
                 cells += [f"{numbers['limit']:,.0f}", f"{numbers['cut']:.1%}", f"{numbers['unknown']:.1%}"]
             table.add_row(f"{language} {text} {units[language] if units else ''}".rstrip(), *cells)
     return table
+
+
+def special_lines(counts: Mapping[str, Mapping[str, Counter[str]]], split: str) -> Iterator[str]:
+    """Yield a line per language and text of which some rows contain a special token of the model."""
+    plural = {"document": "documents", "summary": "summaries"}
+    for language, texts in counts.items():
+        for text, tokens in texts.items():
+            if tokens:
+                rows = f"{tokens.total():,} {language} {plural[text] if tokens.total() > 1 else text} of {split}"
+                shown = ", ".join(token for token, _ in tokens.most_common(3))
+                yield f"special tokens in {rows}, such as {shown}: tokenized as text"
 
 
 def repeats_table(before: Sequence[Repeats], after: Sequence[Repeats]) -> Table:

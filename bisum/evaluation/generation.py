@@ -21,7 +21,7 @@ from bisum.errors import UserError
 from bisum.evaluation.fixed_shapes import generate_in_shape
 from bisum.hardware.xla import sync
 from bisum.models.decoding import end_tokens
-from bisum.models.families import EncoderDecoder
+from bisum.models.families.encoder_decoder import EncoderDecoder
 from bisum.models.loading import LoadedModel
 from bisum.models.loss import count_tokens, token_loss
 

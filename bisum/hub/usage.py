@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bisum.errors import UserError
@@ -11,8 +12,11 @@ from bisum.hub.markdown import LONGEST_COMMAND, line
 from bisum.hub.origins import node
 from bisum.interfaces.defaults import defaults_of
 from bisum.interfaces.family import TextReader
-from bisum.models.decoder_only import DecoderOnly, is_chat
-from bisum.models.families import MBart50, Pegasus
+from bisum.models.families.decoder_only import DecoderOnly, is_chat
+from bisum.models.families.language_tokens import LanguageTokens, language_codes
+from bisum.models.families.led import LED
+from bisum.models.families.pegasus import Pegasus
+from bisum.models.wordpiece import CHINESE_SPACE, separates_chinese
 
 _ENCODE = """
 def encode(document):
@@ -24,6 +28,17 @@ def encode(document):
     return ids
 
 """
+_ENCODE_WITHOUT_OFFSETS = """
+def encode(document):
+    ids = tokenizer(prompt(document){options}).input_ids
+    while len(ids) > {limit}:  # shorten the document, not the prompt
+        document = document[:-1]
+        ids = tokenizer(prompt(document){options}).input_ids
+    return ids
+
+"""
+_GLOBAL_ATTENTION = """    inputs["global_attention_mask"] = torch.zeros_like(inputs["input_ids"])
+    inputs["global_attention_mask"][:, 0] = 1"""
 _CHAT = """    turns = [{"role": "user", "content": text}]
     return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 """
@@ -37,16 +52,17 @@ def has_own_family(reader: TextReader) -> bool:
 def python_code(reader: TextReader, repo: str, languages: Sequence[str]) -> str:
     """Return Python code that defines `summarize`, which writes the same summaries as bisum with transformers alone.
 
-    For mBART-50, `summarize` also takes a language code. The code is for bisum's own families only.
+    For models with language tokens, `summarize` also takes a language code. The code is for bisum's own families only.
     """
     family = reader.family
     is_causal = isinstance(family, DecoderOnly)
     auto_model = "AutoModelForCausalLM" if is_causal else "AutoModelForSeq2SeqLM"
     has_prompt = is_causal or bool(reader.suffix)
-    codes = _language_tokens(reader, languages) if isinstance(family, MBart50) else {}
+    codes = _language_codes(reader, languages) if isinstance(family, LanguageTokens) else {}
     tokens = ", ".join(f"{_quoted(language)}: {_quoted(token)}" for language, token in codes.items())
-    breaks = isinstance(family, Pegasus) and family.writes_breaks(reader.tokenizer)
-    lines = [*(["import re", ""] if breaks else []), *(["import torch"] if has_prompt else [])]
+    edit = _edit(reader)
+    has_tensors = has_prompt or isinstance(family, LED)
+    lines = [*(["import re", ""] if edit else []), *(["import torch"] if has_tensors else [])]
     lines += [
         f"from transformers import {auto_model}, AutoTokenizer",
         "",
@@ -60,8 +76,9 @@ def python_code(reader: TextReader, repo: str, languages: Sequence[str]) -> str:
     if has_prompt:
         lines += [*_prompt(reader), ""]
         options = ", add_special_tokens=False" if is_causal and is_chat(reader) else ""
-        lines += _ENCODE.format(options=options, limit=reader.max_document_tokens).split("\n")
-    lines += _summarize(reader, has_prompt=has_prompt, is_causal=is_causal, breaks=breaks)
+        encode = _ENCODE if reader.tokenizer.is_fast else _ENCODE_WITHOUT_OFFSETS
+        lines += encode.format(options=options, limit=reader.max_document_tokens).split("\n")
+    lines += _summarize(reader, edit, has_prompt=has_prompt, is_causal=is_causal)
     example = f'"The text to summarize.", {_quoted(next(iter(codes)))}' if codes else '"The text to summarize."'
     return "\n".join([*lines, "", "", f"print(summarize({example}))", ""])
 
@@ -74,13 +91,20 @@ def _prompt(reader: TextReader) -> list[str]:
     return ["def prompt(document):", f"    text = {joined}", *_CHAT.rstrip().split("\n")]
 
 
-def _summarize(reader: TextReader, *, has_prompt: bool, is_causal: bool, breaks: bool) -> list[str]:
+def _edit(reader: TextReader) -> tuple[str, str] | None:
+    """Return the regular expression and the replacement with which a decoded text is edited, as Python literals."""
+    if isinstance(reader.family, Pegasus) and reader.family.writes_breaks(reader.tokenizer):
+        return 'r" *<n> *"', r'"\n"'
+    return (f'r"{CHINESE_SPACE}"', '""') if separates_chinese(reader.tokenizer) else None
+
+
+def _summarize(reader: TextReader, edit: tuple[str, str] | None, *, has_prompt: bool, is_causal: bool) -> list[str]:
     """Return the lines of the function `summarize`."""
-    by_language = isinstance(reader.family, MBart50)
+    by_language = isinstance(reader.family, LanguageTokens)
     lines = ["def summarize(document, language):" if by_language else "def summarize(document):"]
     if by_language:
         lines.append("    tokenizer.src_lang = LANGUAGES[language]")
-    if breaks:
+    if isinstance(reader.family, Pegasus) and edit:
         lines.append(r'    document = document.replace("\n", "<n>")')
     if has_prompt:
         document = "document.strip()" if is_causal else "document"
@@ -91,12 +115,17 @@ def _summarize(reader: TextReader, *, has_prompt: bool, is_causal: bool, breaks:
     else:
         text = f"{_quoted(reader.prefix)} + document" if reader.prefix else "document"
         limit = f"truncation=True, max_length={reader.max_document_tokens}"
+        if separates_chinese(reader.tokenizer):
+            limit = f"{limit}, return_token_type_ids=False"
         lines.append(f'    inputs = tokenizer({text}, {limit}, return_tensors="pt")')
-    start = ", forced_bos_token_id=tokenizer.convert_tokens_to_ids(LANGUAGES[language])" if by_language else ""
+    if isinstance(reader.family, LED):
+        lines += _GLOBAL_ATTENTION.split("\n")
+    id_of = "get_lang_id" if hasattr(reader.tokenizer, "get_lang_id") else "convert_tokens_to_ids"  # the first: M2M-100
+    start = f", forced_bos_token_id=tokenizer.{id_of}(LANGUAGES[language])" if by_language else ""
     lines.append(f"    output = model.generate(**inputs{start})[0]")
     output = "output[input_ids.shape[1] :]" if is_causal else "output"
     text = f"tokenizer.decode({output}, skip_special_tokens=True)"
-    lines.append(rf'    return re.sub(r" *<n> *", "\n", {text}).strip()' if breaks else f"    return {text}.strip()")
+    lines.append(f"    return re.sub({edit[0]}, {edit[1]}, {text}).strip()" if edit else f"    return {text}.strip()")
     return lines
 
 
@@ -106,16 +135,14 @@ def _quoted(text: str) -> str:
     return f'"{literal[1:-1]}"' if literal.startswith("'") and '"' not in text else literal
 
 
-def _language_tokens(reader: TextReader, languages: Sequence[str]) -> dict[str, str]:
-    """Return mBART-50's token for each language that it knows."""
-    tokens = {}
+def _language_codes(reader: TextReader, languages: Sequence[str]) -> dict[str, str]:
+    """Return the model's own code of each language that it supports, such as `es_XX`."""
+    own = {at: code for code, at in language_codes(reader.tokenizer).items()}
+    codes = {}
     for language in languages:
-        try:
-            start = reader.encode([""], [""], [language])["input_ids"][0][0]
-        except UserError:
-            continue
-        tokens[language] = str(reader.tokenizer.convert_ids_to_tokens(start))
-    return tokens
+        with suppress(UserError):
+            codes[language] = own[reader.encode([""], [""], [language])["input_ids"][0][0]]
+    return codes
 
 
 def counts_prompt_ngrams(record: Mapping[str, Any], reader: TextReader) -> bool:

@@ -39,6 +39,10 @@ class Family(ABC):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, **options)
         return tokenizer
 
+    def for_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> Family:  # noqa: ARG002 - most need no other
+        """Return the family of a checkpoint with this tokenizer; raise UserError if none supports it."""
+        return self
+
     @abstractmethod
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model with the checkpoint's weights; `options` go to `from_pretrained`."""

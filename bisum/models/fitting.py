@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bisum.errors import UserError
+from bisum.models.text_tokenizer import text_tokenizer
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 _TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
 _MAX_PARTS = 10_000
 """Maximum number of layers, or labels, of a model."""
+
+
+def complete_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
+    """Make the token with which a tokenizer ends each text its `eos_token`, if only the model's configuration does.
+
+    A BERT tokenizer ends a text with `[SEP]`, but has no `eos_token`; the config.json of bart-base-chinese names it.
+    """
+    end = getattr(config, "eos_token_id", None)
+    if tokenizer.eos_token is None and end is not None and tokenizer("")["input_ids"][-1:] == [end]:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, key: str) -> None:
@@ -28,7 +39,10 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
     for name, use in (("eos_token", "ends a summary"), ("pad_token", "pads the rows of a batch")):
         if getattr(tokenizer, f"{name}_id") is None:
             raise UserError(f"{key}: its tokenizer, a {kind}, has no {name}, which {use}")
-    vocabulary, highest = getattr(config, "vocab_size", None), max(tokenizer.get_vocab().values())
+    tokens = tokenizer.get_vocab()
+    if not tokens.keys() - text_tokenizer(tokenizer).special.values() - {tokenizer.unk_token, "▁"}:
+        raise UserError(f"{key}: its tokenizer, a {kind}, has only special tokens; its vocabulary file is missing")
+    vocabulary, highest = getattr(config, "vocab_size", None), max(tokens.values())
     if vocabulary is not None and highest >= vocabulary:
         raise UserError(
             f"{key}: its tokenizer, a {kind}, does not match the model: its highest token id is {highest}, "

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 READER_FILES = (
     *("config.json", "generation_config.json", "chat_template*"),
-    *("*token*", "*.model", "vocab.*", "merges.txt"),
+    *("*token*", "*.model", "*.spm", "vocab*", "merges.txt"),
 )
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "base.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,13 +22,16 @@ from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base, base_of
 from bisum.models.adapter_files import write_adapter
-from bisum.models.families import family_of
-from bisum.models.fitting import check_token_ids, check_tokenizer
+from bisum.models.family_choice import family_of, is_tested
+from bisum.models.fitting import check_token_ids, check_tokenizer, complete_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
 from bisum.models.source import Source, find_source, origin_of, reading
+from bisum.models.trial import try_model
 from bisum.models.weights import find_non_finite
+
+logger = logging.getLogger(__name__)
 
 _CPU = torch.device("cpu")
 
@@ -63,7 +67,8 @@ class LoadedModel(TextReader):
     @cached_property
     def suppressed_tokens(self) -> list[int]:
         """Ids of the tokens that a summary must not contain; cached, since a large vocabulary takes almost a second."""
-        return self.family.suppressed_tokens(self.tokenizer, self.model.config.vocab_size)
+        vocabulary = self.model.config.get_text_config(decoder=True).vocab_size
+        return self.family.suppressed_tokens(self.tokenizer, vocabulary)
 
     def stored_weights(self) -> dict[str, torch.Tensor]:
         """Return the weights that `save` writes, by name: all, or those of the LoRA layers."""
@@ -132,6 +137,8 @@ def load(
         model = _load_model(reader, source, options, **storage)
         if quantize and plain:
             dequantize(model)
+        if options.family is None:
+            _report_family(reader, model)
         if source.adapter is not None:
             source.adapter.attach(model)
             base = source.adapter.base
@@ -147,6 +154,21 @@ def load(
         raise UserError(f"model.{key} has non-finite weights: {problem}")
     write_prompt(model.config, reader.prefix, reader.suffix)
     return LoadedModel(**{**vars(reader), "config": model.config}, model=model, base=base, origin=origin)
+
+
+def _report_family(reader: TextReader, model: PreTrainedModel) -> None:
+    """Report the family of a model for which it is not the usual one.
+
+    Raises:
+        UserError: the model is of an untested kind, and fails on a short text.
+    """
+    kind, family = model.config.model_type, type(reader.family).__name__
+    if not is_tested(model.config):
+        logger.warning("model.checkpoint: '%s' models are untested; this one is used with %s", kind, family)
+        try_model(reader, model)
+    elif family != (usual := type(family_of(model.config, "")).__name__):
+        tokenizer = type(reader.tokenizer).__name__
+        logger.info("its tokenizer, a %s, has no language tokens: used with %s, not %s", tokenizer, family, usual)
 
 
 def check_model(
@@ -214,6 +236,8 @@ def _reader(
         raise UserError(f"hardware.precision: {problem}")
     prefix, suffix = read_prompt(config)
     tokenizer = load_tokenizer(family)
+    family = family.for_tokenizer(tokenizer)
+    complete_tokenizer(tokenizer, config)
     check_tokenizer(tokenizer, config, "model.checkpoint" if options.checkpoint else "model.architecture")
     reader = TextReader(
         tokenizer=tokenizer,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bisum.errors import UserError
+from bisum.models.text_tokenizer import text_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import (
-        PreTrainedTokenizerBase,
-    )
+    from transformers import PreTrainedTokenizerBase
 
 
 def columns(
@@ -35,38 +35,42 @@ def cut(ids: list[int], limit: int, end: int | None) -> tuple[list[int], bool]:
 def encode_prompts(
     tokenizer: PreTrainedTokenizerBase,
     documents: Sequence[str],
-    prompt: Callable[[str], str],
+    before: str,
+    after: str,
     limit: int,
-    **options: Any,
+    *,
+    special: bool = True,
 ) -> list[tuple[list[int], bool]]:
-    """Return the token ids of the prompt with each document, shortened until there are at most `limit` ids.
+    """Return the token ids of each document between `before` and `after`, shortened to at most `limit` ids.
 
-    `options` go to the tokenizer. The second value of each pair is whether the document was shortened.
+    Only the document is shortened. `special` is whether to add the tokens that the tokenizer puts around a text. The
+    second value of each pair is whether the document was shortened.
 
     Raises:
         UserError: the prompt without a document is longer than `limit`.
     """
-    encoded = tokenizer([prompt(document) for document in documents], **options)["input_ids"]
+    encode = text_tokenizer(tokenizer)
+
+    def ids_of(texts: Sequence[str]) -> list[list[int]]:
+        return encode(texts, before, after, special=special)
+
+    def shortened(document: str, length: int) -> list[int]:
+        if not tokenizer.is_fast:  # those written in Python do not report the characters of a token
+            lengths = range(1, len(document) + 1)
+            fitting = bisect_right(lengths, limit, key=lambda length: len(ids_of([document[:length]])[0]))
+            return ids_of([document[:fitting]])[0] if fitting else refuse()
+        offsets = tokenizer(document, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        kept, ids = len(offsets), [0] * length
+        while len(ids) > limit:
+            kept -= len(ids) - limit
+            (ids,) = ids_of([document[: offsets[kept - 1][1]]]) if kept > 0 else refuse()
+        return ids
+
+    def refuse() -> NoReturn:
+        (around,) = ids_of([""])
+        raise UserError(f"model.max_document_tokens: the prompt alone has {len(around)} tokens; raise the limit")
+
     return [
-        (ids, False) if len(ids) <= limit else (_shortened(tokenizer, document, len(ids), prompt, limit, options), True)
-        for document, ids in zip(documents, encoded, strict=True)
+        (ids, False) if len(ids) <= limit else (shortened(document, len(ids)), True)
+        for document, ids in zip(documents, ids_of(documents), strict=True)
     ]
-
-
-def _shortened(
-    tokenizer: PreTrainedTokenizerBase,
-    document: str,
-    length: int,
-    prompt: Callable[[str], str],
-    limit: int,
-    options: dict[str, Any],
-) -> list[int]:
-    offsets = tokenizer(document, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    kept, ids = len(offsets), [0] * length
-    while len(ids) > limit:
-        kept -= len(ids) - limit
-        if kept < 1:
-            around = len(tokenizer(prompt(""), **options)["input_ids"])
-            raise UserError(f"model.max_document_tokens: the prompt alone has {around} tokens; raise the limit")
-        ids = tokenizer(prompt(document[: offsets[kept - 1][1]]), **options)["input_ids"]
-    return ids

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from bisum.config.model_source import SCHEME, located
 from bisum.config.options import ModelOptions
@@ -28,7 +29,8 @@ _EXPLANATIONS = {
     "Weights only load failed": "its pickled weights are damaged or contain more than weights",
 }
 """Explanations of library errors whose messages contain the key and misleading advice."""
-TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json", "*.model", "*.spm", "vocab*", "merges.txt")
+"""Names of the files of a tokenizer, which has at least one; ByT5's has only the first."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,10 @@ class Source:
     def load_tokenizer(self, family: Family) -> PreTrainedTokenizerBase:
         """Return the tokenizer in the checkpoint's folder; an adapter without one has its base's."""
         folder, key = self.folder, "model.checkpoint"
-        if not _has_tokenizer(folder):
+        if not has_tokenizer(folder):
             folder, key = self.weights, self.weights_key
-        if not _has_tokenizer(folder):
-            raise UserError(f"{key}: '{folder}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
+        if not has_tokenizer(folder):
+            raise UserError(f"{key}: '{folder}' contains no tokenizer (any of {', '.join(TOKENIZER_FILES)})")
         return reading(key, str(folder), lambda: family.load_tokenizer(str(folder), trust_remote_code=False))
 
 
@@ -135,8 +137,9 @@ def _folder(
     return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
 
 
-def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in TOKENIZER_FILES)
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether a folder has any file of a tokenizer."""
+    return any(path.is_file() for name in TOKENIZER_FILES for path in folder.glob(name))
 
 
 def _load_config(key: str, folder: Path) -> PretrainedConfig:
@@ -155,8 +158,21 @@ def _load_config(key: str, folder: Path) -> PretrainedConfig:
     config = reading(key, str(folder), read)
     check_config(config)
     config.return_dict = True  # a checkpoint can disable it
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        config.decoder_start_token_id = _start_token(key, folder, config)
     check_token_ids(config, getattr(config, "vocab_size", None), "config.json")
     return config
+
+
+def _start_token(key: str, folder: Path, config: PretrainedConfig) -> int | None:
+    """Return the token with which transformers starts a decoder if config.json has no decoder_start_token_id."""
+    if (folder / GENERATION_CONFIG_NAME).is_file():
+        generation = reading(key, str(folder), lambda: GenerationConfig.from_pretrained(str(folder)))
+        if generation.decoder_start_token_id is not None:
+            return int(generation.decoder_start_token_id)
+        if generation.bos_token_id is not None:
+            return int(generation.bos_token_id)
+    return getattr(config, "bos_token_id", None)
 
 
 def reading(key: str, source: str, read: Callable[[], T]) -> T:

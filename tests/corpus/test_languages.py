@@ -11,7 +11,7 @@ from nltk.stem.snowball import SnowballStemmer
 from punkt.rules import presets
 
 from bisum.corpus import languages
-from bisum.corpus.languages import count_words, describe_codes, tools_for
+from bisum.corpus.languages import count_words, describe_codes, nearest_language, tools_for
 from bisum.interfaces.defaults import conf_directory
 
 
@@ -99,3 +99,33 @@ def test_configured_classes_import_fast():
     code = f"import sys, bisum.corpus.languages, {', '.join(modules)}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+NLLB = ("arb_Arab", "arz_Arab", "eng_Latn", "nno_Latn", "nob_Latn", "pbt_Arab", "spa_Latn", "zho_Hans", "zho_Hant")
+MBART = ("ar_AR", "de_DE", "en_XX", "es_XX", "hr_HR", "zh_CN")
+
+
+@pytest.mark.parametrize(
+    ("code", "codes", "expected"),
+    [
+        ("es", NLLB, "spa_Latn"),
+        ("es-MX", NLLB, "spa_Latn"),
+        ("spa", MBART, "es_XX"),
+        ("Spanish", MBART, "es_XX"),
+        ("ar", NLLB, "arb_Arab"),
+        ("arz", NLLB, "arz_Arab"),
+        ("zh", NLLB, "zho_Hans"),
+        ("zh-TW", NLLB, "zho_Hant"),
+        ("zh-TW", MBART, "zh_CN"),
+        ("no", NLLB, "nob_Latn"),
+        ("ps", NLLB, "pbt_Arab"),
+        ("en", MBART, "en_XX"),
+        ("bs", MBART, None),
+        ("lb", MBART, None),
+        ("fr", MBART, None),
+        ("zz", NLLB, None),
+    ],
+)
+def test_the_nearest_code_of_a_language_is_found(code, codes, expected):
+    """A similar language, which its speakers understand, is not the same one: Bosnian is not Croatian."""
+    assert nearest_language(code, codes) == expected

@@ -16,8 +16,7 @@ from bisum.batches.shapes import choose_shapes
 from bisum.batches.tokenization import EncodedSplit
 from bisum.errors import UserError
 from bisum.evaluation.generation import generate, set_decoding, summarize
-from bisum.models.decoder_only import DecoderOnly
-from bisum.models.families import T5
+from bisum.models.families import T5, DecoderOnly
 from bisum.models.loading import load
 from bisum.models.loss import count_tokens, token_loss
 

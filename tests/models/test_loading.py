@@ -13,15 +13,14 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from bisum import compose
 from bisum.errors import UserError
-from bisum.models.decoder_only import DecoderOnly
-from bisum.models.families import T5, EncoderDecoder, MBart50, Pegasus
+from bisum.models.families import T5, Bart, DecoderOnly, LanguageTokens, Pegasus
 from bisum.models.loading import load
 
 FAMILIES = {
     "t5": T5,
     "mt5": T5,
-    "mbart50": MBart50,
-    "bart": EncoderDecoder,
+    "mbart50": LanguageTokens,
+    "bart": Bart,
     "pegasus": Pegasus,
     "gpt2": DecoderOnly,
     "chat": DecoderOnly,

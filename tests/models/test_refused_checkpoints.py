@@ -53,7 +53,6 @@ def is_tokenizer_file(path):
     [
         ("t5", "gpt2", "a GPT2Tokenizer, has no pad_token"),
         ("pegasus", "gpt2", "a GPT2Tokenizer, has no pad_token"),
-        ("mbart50", "bart", "a RobertaTokenizer; mBART-50 needs MBart50Tokenizer"),
         ("bart", "mbart50", "a MBart50Tokenizer, does not match the model: its highest token id is "),
     ],
 )
@@ -71,6 +70,16 @@ def test_tokenizer_of_another_model_is_refused(family, tokenizer, expected, chec
 )
 def test_tokenizer_without_a_required_token_is_refused(family, token, changed, refusal):
     assert token in refusal(changed(family, "tokenizer_config.json", **{token: None}), family)
+
+
+@pytest.mark.parametrize("family", ["t5", "mbart50", "bart", "gpt2"])
+def test_tokenizer_without_its_vocabulary_file_is_refused(family, checkpoints, refusal, tmp_path):
+    """transformers makes a tokenizer with nothing but special tokens of such a folder."""
+    folder = shutil.copytree(checkpoints(family), tmp_path / "model")
+    for path in filter(is_tokenizer_file, [*folder.iterdir()]):
+        if path.name != "tokenizer_config.json":
+            path.unlink()
+    assert "has only special tokens; its vocabulary file is missing" in refusal(folder, family)
 
 
 @pytest.mark.parametrize("params", [[1], {"summarization": [1]}, {"summarization": {"prefix": 5}}])

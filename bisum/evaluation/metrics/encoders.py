@@ -18,7 +18,7 @@ from bisum.errors import UserError, one_line
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
 from bisum.models.hub import fetch
-from bisum.models.source import TOKENIZER_FILES
+from bisum.models.source import TOKENIZER_FILES, has_tokenizer
 from bisum.models.weights import find_non_finite, load_weights
 
 _MAX_CARD_CHARACTERS = 30_000
@@ -83,8 +83,8 @@ def load_encoder(
         UserError: the checkpoint cannot be loaded.
     """
     folder = folder_of(checkpoint, revision)
-    if not any(Path(folder, name).is_file() for name in TOKENIZER_FILES):
-        raise UserError(f"checkpoint: '{checkpoint}' contains no tokenizer (one of {', '.join(TOKENIZER_FILES)})")
+    if not has_tokenizer(Path(folder)):
+        raise UserError(f"checkpoint: '{checkpoint}' contains no tokenizer (any of {', '.join(TOKENIZER_FILES)})")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_config(config)

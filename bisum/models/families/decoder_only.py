@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bisum.errors import UserError, reason
 from bisum.interfaces.family import IGNORED_LABEL, Family
 from bisum.models.decoding import ban_repeated_ngrams
 from bisum.models.prompts import columns, cut, encode_prompts
+from bisum.models.text_tokenizer import text_tokenizer
 from bisum.models.weights import load_weights
+
+_DOCUMENT = "the document 4b1c3e7d"
+"""Text in place of the document, to find its place in a chat template."""
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +75,7 @@ class DecoderOnly(Family):
             )
         if not (reader.prefix + reader.suffix).strip():
             raise UserError("model.prefix: a chat model needs an instruction; model=qwen_instruct has one")
-        _prompt(reader, "")
+        _around(reader)
 
     def encode(
         self,
@@ -85,11 +88,11 @@ class DecoderOnly(Family):
         tokenizer, in_chat = reader.tokenizer, is_chat(reader)
         blank = "" if in_chat or reader.suffix.endswith((" ", "\n", "\t")) else " "
         answers = [blank + summary.strip() if summary.strip() else "" for summary in summaries]
-        options = {"add_special_tokens": False, "return_attention_mask": False}
-        targets = tokenizer(answers, **options)["input_ids"]
-        options["add_special_tokens"] = not in_chat  # a template adds its own
+        targets = text_tokenizer(tokenizer)(answers, special=False)
         stripped = [document.strip() for document in documents]
-        prompts = encode_prompts(tokenizer, stripped, partial(_prompt, reader), reader.max_document_tokens, **options)
+        before, after = _around(reader)
+        special = not in_chat  # a template adds its own
+        prompts = encode_prompts(tokenizer, stripped, before, after, reader.max_document_tokens, special=special)
         end = tokenizer.eos_token_id
         return columns(prompts, [cut([*ids, end], reader.max_summary_tokens, end) for ids in targets])
 
@@ -139,13 +142,16 @@ def is_chat(reader: TextReader) -> bool:
     return bool(str(reader.tokenizer.chat_template or "").strip())
 
 
-def _prompt(reader: TextReader, document: str) -> str:
-    """Return the text that the model continues."""
-    text = reader.prompt(document)
+def _around(reader: TextReader) -> tuple[str, str]:
+    """Return the text before and after a document, including that of the chat template."""
     if not is_chat(reader):
-        return text
-    turns = [{"role": "user", "content": text}]
+        return reader.prefix, reader.suffix
+    turns = [{"role": "user", "content": reader.prompt(_DOCUMENT)}]
     try:
-        return str(reader.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        text = str(reader.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     except Exception as error:  # jinja2 and the functions of a template can raise anything
         raise UserError(f"model.checkpoint: its chat template fails on a user turn ({reason(error)})") from error
+    before, found, after = text.partition(_DOCUMENT)
+    if not found or _DOCUMENT in after:
+        raise UserError("model.checkpoint: its chat template does not contain the text of a user turn once, unchanged")
+    return before, after

@@ -1,0 +1,157 @@
+"""Tokenization in which special tokens that are written in a text are text, such as `</s>` in a document about HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
+
+
+class TextTokenizer:
+    """Tokenizes texts, with a model's own text around each, such as a prompt or a chat template.
+
+    Special tokens of the surrounding text keep their function; those in a text are tokenized like other words.
+    transformers' `split_special_tokens` alone does not ensure this: it also splits those of a template, and a
+    SentencePiece model finds `</s>` among its pieces.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id
+        self._unknown = unknown
+        added = {at: token.content for at, token in tokenizer.added_tokens_decoder.items() if token.special}
+        named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+        self.special: dict[int, str] = {at: token for at, token in {**named, **added}.items() if at != unknown}
+        """Ids and texts of the special tokens, except the one for unknown text."""
+        self._candidate = _candidates(self._names())
+
+    def __call__(
+        self, texts: Sequence[str], before: str = "", after: str = "", *, special: bool = True, target: bool = False
+    ) -> list[list[int]]:
+        """Return the token ids of each text between `before` and `after`.
+
+        Args:
+            texts: the texts, of a corpus or a user.
+            before: text of the model's own before each.
+            after: text of the model's own after each.
+            special: whether to add the tokens that the tokenizer puts around a text.
+            target: whether the texts are a decoder's, which some tokenizers treat differently.
+        """
+        if not self._tokenizer.is_fast:
+            is_plain = not self._contains_special(before + after)
+            return self._tokenize(texts, before, after, special, target, split_special_tokens=is_plain)
+        encoded = self._tokenize(texts, before, after, special, target)
+        if rows := self._with_special(encoded, texts, before, after, special, target):
+            as_text = self._as_text([texts[row] for row in rows], before, after, special)
+            for row, ids in zip(rows, as_text, strict=True):
+                encoded[row] = ids
+        return encoded
+
+    def find_special(self, texts: Sequence[str]) -> dict[int, str]:
+        """Return the indices of the texts that contain a special token, and a token that each contains."""
+        rows = [row for row, text in enumerate(texts) if self._candidate.search(text)]
+        tokens = sorted(self._names(), key=len, reverse=True)
+        found = {row: next((token for token in tokens if token in texts[row]), None) for row in rows}
+        return {row: token for row, token in found.items() if token is not None}
+
+    def _names(self) -> list[str]:
+        """Return the texts of the special tokens, including the one for unknown text."""
+        return [*self.special.values(), *([] if self._unknown is None else [self._tokenizer.unk_token])]
+
+    def _contains_special(self, text: str) -> bool:
+        return bool(self._candidate.search(text)) and any(token in text for token in self._names())
+
+    def _tokenize(
+        self, texts: Sequence[str], before: str, after: str, special: bool, target: bool, **options: Any
+    ) -> list[list[int]]:
+        """Return the ids that the tokenizer itself assigns, in which a special token is special anywhere."""
+        if not texts:
+            return []
+        options |= {"add_special_tokens": special, "return_attention_mask": False}
+        joined = [f"{before}{text}{after}" for text in texts]
+        encoded: list[list[int]] = self._tokenizer(**{"text_target" if target else "text": joined}, **options)[
+            "input_ids"
+        ]
+        return encoded
+
+    def _with_special(
+        self, encoded: Sequence[list[int]], texts: Sequence[str], before: str, after: str, special: bool, target: bool
+    ) -> list[int]:
+        """Return the rows with more special tokens than those around each text.
+
+        Their ids show it even if only the normalized text contains one, such as `</s>` in full-width characters.
+        """
+        (around,) = self._tokenize([""], before, after, special, target)
+        own = {at: around.count(at) for at in set(around) if at in self.special}
+        others, unknown = self.special.keys() - own.keys(), self._tokenizer.unk_token or ""
+        return [
+            row
+            for row, (ids, text) in enumerate(zip(encoded, texts, strict=True))
+            if not others.isdisjoint(ids)
+            or any(ids.count(at) != count for at, count in own.items())
+            or (self._unknown is not None and unknown in text)
+        ]
+
+    def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool) -> list[list[int]]:
+        """Return the ids of texts, of which only `before` and `after` can contain special tokens."""
+        tokenizer, names = self._renamed
+        before, after = (_rename(text, names) for text in (before, after))
+        joined = [f"{before}{text}{after}" for text in texts]
+        return [encoding.ids for encoding in tokenizer.encode_batch(joined, add_special_tokens=special)]
+
+    @cached_property
+    def _renamed(self) -> tuple[Tokenizer, dict[str, str]]:
+        """A copy of a fast tokenizer whose special tokens have unguessable names, and these names."""
+        from tokenizers import Tokenizer
+
+        names = {token: f"\U0010fffe{secrets.token_hex(8)}\U0010fffe" for token in self._names()}
+        state = json.loads(self._tokenizer.backend_tokenizer.to_str())
+        state.update(truncation=None, padding=None)
+        for token in state["added_tokens"]:
+            token["content"] = names.get(token["content"], token["content"])
+        _rename_pieces(state["model"], names)
+        return Tokenizer.from_str(json.dumps(state)), names
+
+
+def text_tokenizer(tokenizer: PreTrainedTokenizerBase) -> TextTokenizer:
+    """Return the `TextTokenizer` of a tokenizer; the same object for each call."""
+    if (found := _tokenizers.get(tokenizer)) is None:
+        found = _tokenizers[tokenizer] = TextTokenizer(tokenizer)
+    return found
+
+
+_tokenizers: WeakKeyDictionary[PreTrainedTokenizerBase, TextTokenizer] = WeakKeyDictionary()
+
+
+def _candidates(tokens: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that matches every text with one of the tokens, and few others: a rare character of each."""
+    rare = {next((character for character in token if not character.isalnum()), token) for token in tokens}
+    return re.compile("|".join(map(re.escape, sorted(rare))) or r"(?!)")
+
+
+def _rename(text: str, names: dict[str, str]) -> str:
+    """Return a text with other names for the tokens in it; the longest match wins."""
+    longest_first = sorted(names, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda match: names[match[0]], text) if text else text
+
+
+def _rename_pieces(model: dict[str, Any], names: dict[str, str]) -> None:
+    """Rename special tokens in the vocabulary of a model, so that no text matches them; drop merges that build them."""
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, list):  # Unigram: pieces and their scores, in the order of their ids
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in vocabulary]
+    else:
+        model["vocab"] = {names.get(piece, piece): at for piece, at in vocabulary.items()}
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    if "merges" in model:
+        pairs = [pair if isinstance(pair, list) else pair.split(" ") for pair in model["merges"]]
+        model["merges"] = [pair for pair in pairs if names.keys().isdisjoint([*pair, "".join(pair)])]
