@@ -120,6 +120,19 @@ class HardwareOptions:
     summary length, so XLA compiles few programs. null: pad each batch to its longest row."""
 
 
+def check_long_documents(command: str, model: ModelOptions, hardware: HardwareOptions) -> None:
+    """Raise UserError if a command cannot read long documents in windows, as `model` requires."""
+    if model.long_documents == "truncate":
+        return
+    if command == "train":
+        raise UserError("model.long_documents: chunk applies to evaluate and summarize; training cuts documents")
+    if command == "evaluate" and hardware.length_buckets is not None:
+        raise UserError(
+            "model.long_documents: chunk does not support fixed shapes; use hardware=cpu or gpu, with "
+            "hardware.length_buckets=null"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExploreOptions:
     """Amount of a corpus to show; counts always cover all rows."""

@@ -26,6 +26,7 @@ from bisum.config.options import (
     ModelOptions,
     SearchOptions,
     SweepOptions,
+    check_long_documents,
 )
 from bisum.config.provenance import Provenance
 from bisum.config.recording import Recorded, record_of
@@ -116,8 +117,7 @@ class Config:
                 f"adapter: {name} needs a trained model, and this one has random weights; choose model=starter or "
                 "another checkpoint, or adapter=none"
             )
-        if self.model.long_documents == "chunk" and self.provenance.command == "train":
-            raise UserError("model.long_documents: chunk applies to evaluate and summarize; training cuts documents")
+        check_long_documents(self.provenance.command, self.model, self.hardware)
         self._check_scores()
         self._check_best_metric()
 
@@ -225,14 +225,6 @@ class EvaluateConfig(TrainedModelConfig):
 
     split: Literal["train", "validation", "test"]
     """Split to score the model on."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.model.long_documents == "chunk" and self.hardware.length_buckets is not None:
-            raise UserError(
-                "model.long_documents: chunk does not support fixed shapes; use a CPU or GPU, with "
-                "hardware.length_buckets=null"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

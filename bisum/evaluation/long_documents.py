@@ -101,8 +101,8 @@ class LongDocuments:
             return windows
         if not self._has_warned:
             logger.warning(
-                "model.long_documents: summaries of windows are together as long as the windows, so they are cut at "
-                "%s tokens; lower model.max_summary_tokens",
+                "model.long_documents: the summaries of a document's windows are as long as the windows, so their text "
+                "is cut at %s tokens; lower model.max_summary_tokens",
                 self.loaded.max_document_tokens,
             )
             self._has_warned = True

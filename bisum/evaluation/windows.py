@@ -53,7 +53,7 @@ def split_documents(reader: TextReader, documents: Sequence[str], languages: Seq
     lengths = _lengths(unlimited, documents, languages)
     rows = list(zip(documents, languages, lengths, strict=True))
     divisions = [
-        _Division(text, language, prompts[language], limit) if length > limit else None
+        _Division(text, language, length, prompts[language], limit) if length > limit else None
         for text, language, length in rows
     ]
     open_divisions = [division for division in divisions if division is not None]
@@ -115,14 +115,14 @@ class _Parts:
 class _Division:
     """A document in the process of its division, at first in one window."""
 
-    def __init__(self, text: str, language: str, prompt: int, limit: int) -> None:
+    def __init__(self, text: str, language: str, length: int, prompt: int, limit: int) -> None:
         self.language = language
         self._text, self._prompt, self._limit = text, prompt, limit
         filled = text.strip()
         start = text.index(filled)
         self._windows = [[_Piece(start, start + len(filled), 0.0)]]
         self._pieces: list[_Piece] = []
-        self.measured: dict[str, int] = {}
+        self.measured = {text: length}
         """Length of each measured window, prompt included."""
 
     @property
