@@ -106,7 +106,7 @@ def call_bisum(
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return the directory of a family's small checkpoint, built on first use: `checkpoints("mbart50")`.
 
-    The families are `BUILDERS` of tests/checkpoints.py. The directories are shared: copy one to change it.
+    The families are `BUILDERS` of tests/checkpoints. The directories are shared: copy one to change it.
     """
     from checkpoints import build
 

@@ -1,17 +1,28 @@
 """Reference results of plain transformers: one row at a time, without padding or code of bisum."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from checkpoints import PROMPTS
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
+
+LANGUAGE_TOKENS = {
+    "mbart50": {"en": "en_XX", "es": "es_XX", "de": "de_DE"},
+    "nllb": {"en": "eng_Latn", "es": "spa_Latn", "de": "deu_Latn"},
+    "m2m100": {"en": "__en__", "es": "__es__", "de": "__de__"},
+}
+"""The token of each language, in the families that write it before documents and summaries."""
+T5_FAMILY = ("t5", "flan_t5", "mt5", "umt5", "byt5", "longt5")
+SENTINELS = {"umt5": 300, "byt5": 125}
+"""Number of sentinels; 100 in the other models of T5's family."""
 
 
 @dataclass
 class Plain:
-    """A checkpoint of tests/checkpoints.py, used as documented by its authors or transformers."""
+    """A checkpoint of tests/checkpoints, used as documented by its authors or transformers."""
 
     family: str
     folder: Path
@@ -24,44 +35,59 @@ class Plain:
         self.is_causal = self.family in PROMPTS
         auto_model = AutoModelForCausalLM if self.is_causal else AutoModelForSeq2SeqLM
         self.model = auto_model.from_pretrained(self.folder, dtype=torch.float32).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        # transformers 5 cannot read BARThez's vocabulary, which is a BPE, with BarthezTokenizer, which is for Unigram.
+        auto_tokenizer = PreTrainedTokenizerFast if self.family == "barthez" else AutoTokenizer
+        self.tokenizer = auto_tokenizer.from_pretrained(self.folder)
+        self.languages = LANGUAGE_TOKENS.get(self.family, {})
+        self.end = self.model.generation_config.eos_token_id if self.family == "bart_chinese" else None
+        self.end = self.tokenizer.eos_token_id if self.end is None else self.end
 
     def document(self, text: str, language: str) -> list[int]:
         """Token ids of a document."""
-        tokenizer, limit = self.tokenizer, {"truncation": True, "max_length": self.document_tokens}
         match self.family:
-            case "t5":
-                return tokenizer(f"summarize: {text}", **limit)["input_ids"]
-            case "pegasus":
-                return tokenizer(text.replace("\n", "<n>"), **limit)["input_ids"]
-            case "mbart50":
-                tokenizer.src_lang = {"en": "en_XX", "es": "es_XX", "de": "de_DE"}[language]
-                return tokenizer(text, **limit)["input_ids"]
             case "gpt2" | "chat":
-                ends = [end for _, end in tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
+                ends = [end for _, end in self.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
                 longest_first = (self._prompt(text[:end]) for end in [len(text), *reversed(ends)])
                 return next(ids for ids in longest_first if len(ids) <= self.document_tokens)
-        return tokenizer(text, **limit)["input_ids"]
+            case "t5":
+                text = f"summarize: {text}"
+            case "pegasus":
+                text = text.replace("\n", "<n>")
+        self._speak("src_lang", language)
+        return self._ids(text, truncation=True, max_length=self.document_tokens)
 
     def _prompt(self, text: str) -> list[int]:
         if self.family == "gpt2":
-            return self.tokenizer(f"{text}\nTL;DR:")["input_ids"]
+            return self._ids(f"{text}\nTL;DR:")
         turns = [{"role": "user", "content": f"Summarize:\n{text}"}]
         return self.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
 
     def summary(self, text: str, language: str) -> list[int]:
         """Token ids of a reference summary."""
-        tokenizer, limit = self.tokenizer, {"truncation": True, "max_length": self.summary_tokens}
         match self.family:
+            case "gpt2" | "chat":
+                ids = self._ids(text if self.family == "chat" else f" {text}")
+                return [*ids[: self.summary_tokens - 1], self.end]
+            case "kobart":
+                return [*self._ids(text)[: self.summary_tokens - 1], self.end]
+            case "t5gemma" | "t5gemma2":  # without <bos>, with which decoding starts
+                return [*self._ids(text, add_special_tokens=False)[: self.summary_tokens - 1], self.end]
             case "pegasus":
                 text = text.replace("\n", "<n>")
-            case "mbart50":
-                tokenizer.tgt_lang = {"en": "en_XX", "es": "es_XX", "de": "de_DE"}[language]
-                limit["max_length"] += 1  # for the language
-            case "gpt2" | "chat":
-                ids = tokenizer(text if self.family == "chat" else f" {text}")["input_ids"]
-                return [*ids[: self.summary_tokens - 1], tokenizer.eos_token_id]
-        return tokenizer(text_target=text, **limit)["input_ids"]
+        self._speak("tgt_lang", language)
+        return self._ids(None, text_target=text, truncation=True, max_length=self.summary_tokens + len(self._start(language)))
+
+    def _ids(self, text: str | None, **options: Any) -> list[int]:
+        """Token ids of text, in which special tokens are ordinary text."""
+        return self.tokenizer(text, split_special_tokens=True, **options)["input_ids"]
+
+    def _speak(self, side: str, language: str) -> None:
+        if self.languages:
+            token = self.languages[language]
+            setattr(self.tokenizer, side, token.strip("_") if self.family == "m2m100" else token)
+
+    def _start(self, language: str) -> list[int]:
+        return [self.tokenizer.convert_tokens_to_ids(self.languages[language])] if self.languages else []
 
     @torch.no_grad()
     def loss(self, document: list[int], summary: list[int]) -> float:
@@ -70,28 +96,44 @@ class Plain:
             logits = self.model(torch.tensor([document + summary])).logits[0]
             logarithms = logits.log_softmax(dim=-1)
             return -sum(logarithms[len(document) + at - 1, token].item() for at, token in enumerate(summary))
-        ids = torch.tensor([document])
-        mean = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=torch.tensor([summary])).loss
+        mean = self.model(**self.inputs(document), labels=torch.tensor([summary])).loss
         return mean.item() * len(summary)
+
+    def inputs(self, document: list[int]) -> dict[str, torch.Tensor]:
+        """Arguments of the model for a document."""
+        ids = torch.tensor([document])
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if self.family == "led":  # its authors recommend global attention on the first token
+            inputs["global_attention_mask"] = torch.tensor([[1] + [0] * (len(document) - 1)])
+        return inputs
 
     @torch.no_grad()
     def generate(self, document: list[int], language: str, **decoding: Any) -> list[int]:
         """Token ids of a generated summary, from the first one chosen by the model."""
-        ids, starts, vocabulary = torch.tensor([document]), 1, self.model.config.vocab_size
-        decoding = {"max_new_tokens": self.summary_tokens, "do_sample": False, **decoding}
-        match self.family:
-            case "t5" | "mt5":
-                sentinels = self.tokenizer.convert_tokens_to_ids([f"<extra_id_{number}>" for number in range(100)])
-                decoding["suppress_tokens"] = [*sentinels, *range(len(self.tokenizer), vocabulary)]
-            case "mbart50":
-                start = self.tokenizer.convert_tokens_to_ids({"en": "en_XX", "es": "es_XX", "de": "de_DE"}[language])
-                starts = 2
-                fewest = {"min_new_tokens": fewest + 1} if (fewest := decoding.get("min_new_tokens")) else {}
-                decoding |= {"forced_bos_token_id": start, "max_new_tokens": self.summary_tokens + 1, **fewest}
-            case "gpt2" | "chat":
-                decoding["pad_token_id"], starts = self.tokenizer.convert_tokens_to_ids("<|endoftext|>"), len(document)
-        return self.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoding)[0, starts:].tolist()
+        decoding = {"max_new_tokens": self.summary_tokens, "min_length": 0, "do_sample": False, **decoding}
+        starts = len(document) if self.is_causal else 1
+        if self.family in T5_FAMILY:
+            decoding["suppress_tokens"] = self.never_generated()
+        elif self.family == "marian":
+            decoding |= {"bad_words_ids": [[self.tokenizer.pad_token_id]], "renormalize_logits": False}
+        elif self.is_causal:
+            decoding["pad_token_id"] = self.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+        elif self.languages:
+            starts = 2
+            fewest = {"min_new_tokens": fewest + 1} if (fewest := decoding.get("min_new_tokens")) else {}
+            (start,) = self._start(language)
+            decoding |= {"forced_bos_token_id": start, "max_new_tokens": decoding["max_new_tokens"] + 1, **fewest}
+        return self.model.generate(**self.inputs(document), **decoding)[0, starts:].tolist()
+
+    def never_generated(self) -> list[int]:
+        """Token ids of sentinels, and those that only pad the vocabulary."""
+        names = [f"<extra_id_{number}>" for number in range(SENTINELS.get(self.family, 100))]
+        sentinels = self.tokenizer.convert_tokens_to_ids(names)
+        return [*sentinels, *range(len(self.tokenizer), self.model.config.vocab_size)]
 
     def text(self, summary: list[int]) -> str:
         """The text of a generated summary."""
-        return self.tokenizer.decode(summary, skip_special_tokens=True).replace("<n>", "\n").strip()
+        text = self.tokenizer.decode(summary, skip_special_tokens=True).replace("<n>", "\n").strip()
+        if self.family == "bart_chinese":  # its tokenizer writes a space between Chinese characters
+            text = re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", text)
+        return text

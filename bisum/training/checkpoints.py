@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 from bisum.errors import UserError, one_line, printable
 from bisum.models.lora import load_lora
@@ -173,8 +175,8 @@ def flaw(checkpoint: Path) -> str | None:
     return None
 
 
-def load_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Load a checkpoint's weights into a model of the same architecture; the file stores a shared weight only once.
+def load_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Load a checkpoint's weights into a model of the same architecture.
 
     Raises:
         UserError: the file cannot be read, or belongs to another model.
@@ -183,9 +185,14 @@ def load_weights(model: torch.nn.Module, folder: Path) -> None:
     if is_adapter(folder):
         load_lora(model, file)
         return
-    own = model.state_dict(keep_vars=True)
+    # from_pretrained knows the names that save_pretrained changes, and the weights that it does not write.
+    model_class: Any = type(model)
     try:
-        stored = {id(own[name]): tensor for name, tensor in load_file(file).items()}
-        model.load_state_dict({name: stored[id(tensor)] for name, tensor in own.items()})
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        saved, report = model_class.from_pretrained(
+            folder, config=model.config, dtype=model.dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"'{file}' does not match the model: {one_line(error)[:200]}") from error
+    if unfit := sorted(map(str, chain.from_iterable(report.values()))):
+        raise UserError(f"'{file}' does not match the model: {printable(unfit[0])}")
+    model.load_state_dict(saved.state_dict())

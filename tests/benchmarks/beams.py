@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python tests/benchmarks/beams.py [ROWS]
 
-The families are the small checkpoints of `tests/checkpoints.py`. The plain calls are in `tests/plain.py`: one row at a
+The families are the small checkpoints of `tests/checkpoints/`. The plain calls are in `tests/plain.py`: one row at a
 time, without padding. ROWS (default 100) documents come from the sample, alternating English and Spanish.
 """
 
