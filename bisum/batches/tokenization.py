@@ -60,7 +60,9 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
         self.rows = rows
         self.documents = Ragged(tokens["input_ids"])
         self.labels = Ragged(tokens["labels"])
-        self.documents_cut = int(pc.sum(tokens["document_cut"]).as_py() or 0)
+        self.document_cut = tokens["document_cut"].to_numpy()
+        """Whether each document was cut, shape (rows,)."""
+        self.documents_cut = int(self.document_cut.sum())
         self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
 
     def unreadable_shares(self, unknown: int) -> dict[str, float]:

@@ -7,7 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bisum.commands.models import build_device, build_model, build_shapes, build_splits, check_before_corpus
+from bisum.commands.models import (
+    build_device,
+    build_model,
+    build_shapes,
+    build_splits,
+    build_windows,
+    check_before_corpus,
+)
 from bisum.commands.rows import build_corpus, check_metrics, find_profile
 from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
@@ -33,6 +40,7 @@ def run(config: Config, directory: Path) -> float:
         corpus = build_corpus(config, record, [name])
         loaded = build_model(config, record, device)
         splits = build_splits(config, record, corpus, loaded, [name])
+        windows = build_windows(config, record, loaded, name, splits[name])
         shapes = build_shapes(config, record, loaded, splits)
         rows = splits[name].rows
         profile = find_profile(record, [rows])
@@ -42,7 +50,7 @@ def run(config: Config, directory: Path) -> float:
             baseline = evaluator.baseline(rows)
         began = time.perf_counter()
         with record.stage("evaluation"):
-            scored = evaluator.model(loaded, splits[name], prefix_of(name))
+            scored = evaluator.model(loaded, splits[name], prefix_of(name), windows)
         speed = len(rows) / (time.perf_counter() - began - sum(scored.seconds.values()))
         difference = evaluator.difference(scored, baseline)
 

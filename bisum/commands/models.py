@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from bisum.batches.language_balance import LanguageBalance, balance_languages
 from bisum.batches.shapes import Shapes, choose_shapes
 from bisum.batches.tokenization import EncodedSplit, encode
@@ -16,9 +18,10 @@ from bisum.config.options import ModelOptions
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
 from bisum.display.narration import narrate_continuation, narrate_model
-from bisum.display.tables import cut_line
+from bisum.display.tables import cut_line, split_line
 from bisum.errors import UserError, one_line
 from bisum.evaluation.generation import set_decoding
+from bisum.evaluation.windows import Windows, split_documents
 from bisum.hardware.devices import Device, find_device
 from bisum.hardware.threads import settle_threads
 from bisum.hardware.xla import place
@@ -29,6 +32,8 @@ from bisum.models.merging import write_merged
 from bisum.records.run import Run
 from bisum.runs.checkpoints import MERGED, MERGED_ASIDE, is_adapter
 
+_DIVIDED_AT_ONCE = 100
+"""Number of documents whose sentences are tokenized together, which limits the memory."""
 _MAX_UNKNOWN_SHARE = 0.5
 """Share of documents with unknown tokens above which a model does not support a language."""
 
@@ -136,19 +141,44 @@ def build_splits(
     """Tokenize splits of the corpus, and report the number of cut rows."""
     with run.stage("tokenization"):
         encoded = encode(corpus, loaded, Path(config.cache_dir).expanduser(), run.screen.progress, splits)
+    cuts_documents = config.model.long_documents == "truncate"
     run.update(
         cut={
-            name: {"documents": split.documents_cut, "summaries": split.summaries_cut, "rows": len(split)}
+            name: {
+                "documents": split.documents_cut if cuts_documents else 0,
+                "summaries": split.summaries_cut,
+                "rows": len(split),
+            }
             for name, split in encoded.items()
         }
     )
-    run.screen.print(cut_line(encoded, (loaded.max_document_tokens, loaded.max_summary_tokens)))
+    document_limit = loaded.max_document_tokens if cuts_documents else None
+    run.screen.print(cut_line(encoded, document_limit, loaded.max_summary_tokens))
     unknown = loaded.unknown_token
     shares = encoded[splits[-1]].unreadable_shares(unknown) if unknown is not None else {}
     if unread := {language: share for language, share in shares.items() if share > _MAX_UNKNOWN_SHARE}:
         texts = " and ".join(f"{share:.0%} of the documents in {language}" for language, share in unread.items())
         run.screen.warn(f"the tokenizer lacks characters of {texts}; try a multilingual model, such as mt5_small")
     return encoded
+
+
+def build_windows(config: Config, run: Run, loaded: LoadedModel, name: str, split: EncodedSplit) -> dict[int, Windows]:
+    """Divide the long documents of a split into windows, by row, if configured, and report their number."""
+    if config.model.long_documents == "truncate":
+        return {}
+    long = np.flatnonzero(split.document_cut)
+    documents, languages = (split.rows[column].take(long).to_pylist() for column in ("document", "language"))
+    windows: list[Windows] = []
+    with run.stage("tokenization"), run.screen.progress("dividing long documents", len(long)) as bar:
+        for start in range(0, len(long), _DIVIDED_AT_ONCE):
+            part = slice(start, start + _DIVIDED_AT_ONCE)
+            windows += split_documents(loaded, documents[part], languages[part])
+            bar.advance(len(windows))
+            run.interrupts.check()
+    total = sum(len(of.texts) for of in windows)
+    run.update(split={name: {"documents": len(windows), "windows": total, "rows": len(split)}})
+    run.screen.print(split_line(len(windows), total, len(split), loaded.max_document_tokens))
+    return dict(zip(long.tolist(), windows, strict=True))
 
 
 def build_shapes(config: Config, run: Run, loaded: LoadedModel, splits: Mapping[str, EncodedSplit]) -> Shapes | None:

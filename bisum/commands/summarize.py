@@ -130,7 +130,7 @@ def _wrap(text: str, most: int | None) -> list[str]:
 
 @contextmanager
 def _show_log(log: str) -> Iterator[Terminal]:
-    """Show bars and bisum's log on a terminal's standard error; `log=debug` always shows all logs."""
+    """Show bars and bisum's log on a terminal's standard error, otherwise its warnings; `log=debug` shows all logs."""
     is_shown = sys.stderr is not None and sys.stderr.isatty() and log != "quiet"
     stderr = Terminal(bars=is_shown)
     stderr.console = Console(stderr=True)
@@ -144,6 +144,9 @@ def _show_log(log: str) -> Iterator[Terminal]:
     elif is_shown:
         own.addHandler(handler)
         own.setLevel(logging.INFO)
+    else:
+        handler = LogHandler(lambda _, text: complain(text))
+        own.addHandler(handler)
     try:
         yield stderr
     finally:

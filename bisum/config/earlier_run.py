@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bisum.config.annotations import MISSING
 from bisum.config.checking import OPTIONAL_GROUPS
 from bisum.config.composition import REQUIRED_GROUPS, Composer, task_arguments
+from bisum.config.identity import completed
 from bisum.config.interpolations import check_expansion
 from bisum.config.messages import one_line_of, unresolved_key
 from bisum.config.model_source import model_of
@@ -99,9 +100,8 @@ def refuse_two_runs(overrides: Sequence[Override]) -> None:
 def recorded_values(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the configuration of the record in a file, without sweep settings and the machine's cache folder."""
     refuse_missing(record, REQUIRED_GROUPS, path)
-    return {
-        key: value for key, value in restored(record, literal).items() if key not in ("cache_dir", "sweep", "search")
-    }
+    values = completed(restored(record, literal))
+    return {key: value for key, value in values.items() if key not in ("cache_dir", "sweep", "search")}
 
 
 def refuse_folders(values: Mapping[str, Any], directory: Path, given: Collection[str]) -> None:

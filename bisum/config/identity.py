@@ -20,11 +20,19 @@ _BELOW = (
     "hardware.pin_memory",
     "model.base",
 )
+_ADDED_MODEL_KEYS = {"long_documents": "truncate", "chunk_summaries": "summarize"}
+"""Keys of `model` that older records lack, with the values by which their runs worked."""
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded configuration with the keys that it lacks because its run is older than they are."""
+    model = config.get("model")
+    return {**config, "model": {**_ADDED_MODEL_KEYS, **model}} if isinstance(model, Mapping) else {**config}
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that determines a run's results."""
-    kept = {key: value for key, value in resolved.items() if key not in CHANGES_NO_NUMBER}
+    kept = {key: value for key, value in completed(resolved).items() if key not in CHANGES_NO_NUMBER}
     for key in _BELOW:
         kept = _without(kept, key)
     return kept

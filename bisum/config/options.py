@@ -74,9 +74,15 @@ class ModelOptions:
     suffix: str | None
     """Text after each document, such as `TL;DR:` for GPT-2; null: the one in the checkpoint's configuration, if any."""
     max_document_tokens: Annotated[int, Ge(8), Le(1_000_000)]
-    """Maximum length of a document in tokens, including prefix, suffix and special tokens; the rest is cut off."""
+    """Maximum length of a document in tokens, including prefix, suffix and special tokens."""
     max_summary_tokens: Annotated[int, Ge(2), Le(100_000)]
     """Maximum length of a summary in tokens, including the end-of-sequence token, in training and generation."""
+    long_documents: Literal["truncate", "chunk"]
+    """How evaluate and summarize read documents above `max_document_tokens`; truncate: only their beginning, as in
+    training; chunk: all of it, in windows of whole sentences that are summarized one by one."""
+    chunk_summaries: Literal["summarize", "join"]
+    """How the summaries of a document's windows become its summary; summarize: join and summarize them again, until the
+    text fits one window; join: only join them."""
 
     def __post_init__(self) -> None:
         for name, place in (("checkpoint", self.checkpoint), ("base", self.base)):
@@ -112,6 +118,19 @@ class HardwareOptions:
     length_buckets: Annotated[int, Ge(1), Le(1000)] | None
     """Maximum number of document lengths to pad batches to, chosen from the corpus. All batches are full and share one
     summary length, so XLA compiles few programs. null: pad each batch to its longest row."""
+
+
+def check_long_documents(command: str, model: ModelOptions, hardware: HardwareOptions) -> None:
+    """Raise UserError if a command cannot read long documents in windows, as `model` requires."""
+    if model.long_documents == "truncate":
+        return
+    if command == "train":
+        raise UserError("model.long_documents: chunk applies to evaluate and summarize; training cuts documents")
+    if command == "evaluate" and hardware.length_buckets is not None:
+        raise UserError(
+            "model.long_documents: chunk does not support fixed shapes; use hardware=cpu or gpu, with "
+            "hardware.length_buckets=null"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

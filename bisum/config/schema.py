@@ -26,6 +26,7 @@ from bisum.config.options import (
     ModelOptions,
     SearchOptions,
     SweepOptions,
+    check_long_documents,
 )
 from bisum.config.provenance import Provenance
 from bisum.config.recording import Recorded, record_of
@@ -116,6 +117,7 @@ class Config:
                 f"adapter: {name} needs a trained model, and this one has random weights; choose model=starter or "
                 "another checkpoint, or adapter=none"
             )
+        check_long_documents(self.provenance.command, self.model, self.hardware)
         self._check_scores()
         self._check_best_metric()
 

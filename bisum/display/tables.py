@@ -40,14 +40,24 @@ def corpus_table(report: CorpusReport, languages: Sequence[str]) -> Table:
     return table
 
 
-def cut_line(splits: Mapping[str, EncodedSplit], limits: tuple[int, int]) -> str:
-    """Return a line on how many documents and summaries exceed the token limits."""
+def cut_line(splits: Mapping[str, EncodedSplit], document_limit: int | None, summary_limit: int) -> str:
+    """Return a line on how many documents and summaries exceed the token limits; None: no document is cut."""
     rows = sum(len(split) for split in splits.values())
     documents = sum(split.documents_cut for split in splits.values())
     summaries = sum(split.summaries_cut for split in splits.values())
+    if document_limit is None:
+        return f"cut: {summaries:,} of {rows:,} summaries at {summary_limit} tokens ({summaries / rows:.1%})"
     return (
-        f"cut: {documents:,} of {rows:,} documents at {limits[0]} tokens ({documents / rows:.1%}), "
-        f"{summaries:,} summaries at {limits[1]} ({summaries / rows:.1%})"
+        f"cut: {documents:,} of {rows:,} documents at {document_limit} tokens ({documents / rows:.1%}), "
+        f"{summaries:,} summaries at {summary_limit} ({summaries / rows:.1%})"
+    )
+
+
+def split_line(documents: int, windows: int, rows: int, limit: int) -> str:
+    """Return a line on how many documents are summarized in windows."""
+    return (
+        f"split: {documents:,} of {rows:,} documents into {windows:,} windows of up to {limit} tokens "
+        f"({documents / rows:.1%})"
     )
 
 

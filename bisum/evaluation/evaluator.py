@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from bisum.interfaces.score import MODEL_SCORES, rouge_name, score_name
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
+    from bisum.evaluation.long_documents import Summary
+    from bisum.evaluation.windows import Windows
     from bisum.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -83,36 +85,62 @@ class Evaluator:
         self._check_interrupt = check_interrupt
         self._metrics: dict[str, Metric] = {"rouge": Rouge(), **config.metric}
 
-    def model(self, loaded: LoadedModel, split: EncodedSplit, prefix: str) -> Evaluation:
+    def model(
+        self, loaded: LoadedModel, split: EncodedSplit, prefix: str, windows: Mapping[int, Windows] | None = None
+    ) -> Evaluation:
         """Generate and score summaries; add `loss` (mean over reference tokens) and `gen_len` (mean generated tokens).
+
+        `windows` are those of the long documents to summarize window by window, by row. The loss of their references
+        is given the document cut at the limit, as of all others.
 
         Raises:
             Interrupted: a signal asked the run to end; nothing is recorded.
             UserError: see `score`.
         """
-        from bisum.evaluation.generation import generate
-
-        summaries = [""] * len(split)
-        loss, tokens = 0.0, 0
-        lengths: list[int] = []
-        at_limit = [False] * len(split)
-        options = self.config.evaluation
-        with self._progress(f"generating {prefix}", len(split)) as bar:
-            done = 0
-            batches = generate(loaded, split, self.config.generation, options.batch_size, self.precision, self.shapes)
-            for batch in batches:
-                for row, summary, is_at_limit in zip(batch.rows, batch.summaries, batch.at_limit, strict=True):
-                    summaries[row], at_limit[row] = summary, is_at_limit
-                loss, tokens = loss + batch.loss_sum, tokens + batch.loss_tokens
-                lengths += batch.lengths
-                done += len(batch.rows)
-                bar.advance(done)
-                self._check_interrupt()
-        own = {f"{prefix}/loss": loss / tokens, f"{prefix}/gen_len": sum(lengths) / len(split)}
-        scored = self.score(split.rows, summaries, prefix, at_limit)
-        lengths_histogram = _histogram(lengths, loaded.max_summary_tokens)
+        summaries, loss = self._generate(loaded, split, f"generating {prefix}", windows or {})
+        lengths = [summary.tokens for summary in summaries]
+        own = {f"{prefix}/loss": loss, f"{prefix}/gen_len": sum(lengths) / len(split)}
+        texts, at_limit = [summary.text for summary in summaries], [summary.at_limit for summary in summaries]
+        scored = self.score(split.rows, texts, prefix, at_limit)
+        lengths_histogram = _histogram(lengths, max(loaded.max_summary_tokens, *lengths))
         histograms = {**scored.histograms, f"histograms/{prefix}/gen_len": lengths_histogram}
         return replace(scored, metrics=own | scored.metrics, histograms=histograms)
+
+    def _generate(
+        self, loaded: LoadedModel, split: EncodedSplit, title: str, windows: Mapping[int, Windows]
+    ) -> tuple[list[Summary], float]:
+        """Return the summary of every row, and the loss."""
+        from bisum.evaluation.generation import generate, reference_losses
+        from bisum.evaluation.long_documents import LongDocuments, Summary
+
+        options, size = self.config.generation, self.config.evaluation.batch_size
+        whole, long = [row for row in range(len(split)) if row not in windows], [*windows]
+        summaries: dict[int, Summary] = {}
+        loss, tokens, done = 0.0, 0, 0
+        with self._progress(title, len(split)) as bar:
+            for batch in generate(loaded, split, options, size, self.precision, self.shapes, only=whole):
+                found = map(Summary, batch.summaries, batch.lengths, batch.at_limit)
+                summaries.update(zip(batch.rows, found, strict=True))
+                loss, tokens, done = loss + batch.loss_sum, tokens + batch.loss_tokens, done + len(batch.rows)
+                bar.advance(done)
+                self._check_interrupt()
+            for rows, loss_sum, loss_tokens in reference_losses(loaded, split, long, size, self.precision):
+                loss, tokens, done = loss + loss_sum, tokens + loss_tokens, done + rows
+                bar.advance(done)
+                self._check_interrupt()
+        if long:
+            writer = LongDocuments(
+                loaded=loaded,
+                model=self.config.model,
+                generation=options,
+                batch_size=size,
+                precision=self.precision,
+                progress=self._progress,
+                check_interrupt=self._check_interrupt,
+            )
+            languages = split.rows["language"].take(long).to_pylist()
+            summaries.update(zip(long, writer.summarize([*windows.values()], languages), strict=True))
+        return [summaries[row] for row in range(len(split))], loss / tokens
 
     def baseline(self, rows: pa.Table) -> Evaluation:
         """Score lead-k, the first k sentences of each document."""

@@ -111,17 +111,18 @@ def generate(
     precision: str = "float32",
     shapes: Shapes | None = None,
     *,
+    only: Sequence[int] | None = None,
     scored: bool = True,
 ) -> Iterator[GeneratedBatch]:
     """Yield the summary of every row of the split once, in batches of similar length; compute losses if `scored`.
 
     `precision` (float32, bf16 or fp16) applies to the whole model, including the encoder in generation. With
-    `shapes`, the model is called only with those.
+    `shapes`, the model is called only with those. `only` lists the rows to summarize; None: all.
     """
     model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
     collate = Collator(loaded, shapes, batch_size)
     with _evaluating(model):
-        for rows in _batches(split.documents.lengths, batch_size):
+        for rows in _batches(split, range(len(split)) if only is None else only, batch_size):
             collated = collate([split[row] for row in rows])
             batch = {name: tensor.to(model.device) for name, tensor in collated.items()}
             labels = batch.pop("labels")
@@ -153,6 +154,31 @@ def generate(
             )
 
 
+@torch.no_grad()
+def reference_losses(
+    loaded: LoadedModel, split: EncodedSplit, rows: Sequence[int], batch_size: int, precision: str = "float32"
+) -> Iterator[tuple[int, float, int]]:
+    """Yield the number of rows, the loss summed over the references' tokens and their number, batch by batch."""
+    model, collate = loaded.model, Collator(loaded)
+    with _evaluating(model):
+        for batch_rows in _batches(split, rows, batch_size):
+            batch = {name: tensor.to(model.device) for name, tensor in collate([split[r] for r in batch_rows]).items()}
+            labels = batch.pop("labels")
+            with _autocast(model, precision):
+                loss = token_loss(model(**batch).logits, labels, 1)
+            yield len(batch_rows), float(loss), int(count_tokens(labels))
+
+
+def encode_texts(loaded: LoadedModel, texts: Sequence[str], languages: Sequence[str]) -> EncodedSplit:
+    """Return the token ids of texts without references; the language at the same index is a text's own.
+
+    Raises:
+        UserError: the model does not support a language.
+    """
+    tokens = loaded.encode(texts, [""] * len(texts), languages)
+    return EncodedSplit(pa.table({"document": texts}), pa.table(tokens))
+
+
 def summarize(
     loaded: LoadedModel,
     documents: Sequence[str],
@@ -161,24 +187,28 @@ def summarize(
     batch_size: int,
     precision: str = "float32",
 ) -> list[str]:
-    """Return the summary of each document; the language at the same index is its own.
+    """Return the summary of each document, cut at the model's limit; the language at the same index is its own.
 
     Raises:
         UserError: the model does not support a language.
     """
-    if not documents:
-        return []
-    rows = pa.table({"document": documents})
-    split = EncodedSplit(rows, pa.table(loaded.encode(documents, [""] * len(documents), languages)))
+    return summarize_rows(loaded, encode_texts(loaded, documents, languages), options, batch_size, precision)
+
+
+def summarize_rows(
+    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int, precision: str = "float32"
+) -> list[str]:
+    """Return the summary of each row."""
     summaries: dict[int, str] = {}
     for batch in generate(loaded, split, options, batch_size, precision, scored=False):
         summaries.update(zip(batch.rows, batch.summaries, strict=True))
-    return [summaries[row] for row in range(len(documents))]
+    return [summaries[row] for row in range(len(split))]
 
 
-def _batches(lengths: np.ndarray[Any, Any], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of rows of similar length, longest first: a lack of memory shows at once."""
-    order = np.argsort(-lengths, kind="stable")
+def _batches(split: EncodedSplit, rows: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Yield rows of similar length, longest first: a lack of memory shows at once."""
+    order = np.array(rows, dtype=np.int64)
+    order = order[np.argsort(-split.documents.lengths[order], kind="stable")]
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size].tolist()
 

@@ -38,7 +38,12 @@ _ARMENIAN_COLON = regex.compile(r":(?=\s)")
 
 
 def split_sentences(text: str, language: str) -> list[str]:
-    """Return the sentences of `text`, stripped and without empty ones.
+    """Return the sentences of `text`, stripped and without empty ones; see `sentence_spans`."""
+    return [text[start:end] for start, end in sentence_spans(text, language)]
+
+
+def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
+    """Return the start and end of each sentence of `text`; only white space is between them.
 
     A sentence ends at every mark that ends sentences in any script, such as the danda or the ideographic full stop.
     Elsewhere, the trained Punkt model of the language decides (Kiss & Strunk 2006, https://aclanthology.org/J06-4003),
@@ -46,23 +51,27 @@ def split_sentences(text: str, language: str) -> list[str]:
     may span lines.
     """
     tools = tools_for(language)
-    split = _tokenizer(tools.punkt).tokenize
-    sentences: list[str] = []
-    for part in (part.strip() for piece in _pieces(text, tools.language) for part in split(piece)):
-        if sentences and _END.fullmatch(part):  # such as a danda after `?`
-            sentences[-1] += part
-        elif part:
-            sentences.append(part)
+    split = _tokenizer(tools.punkt).span_tokenize
+    sentences: list[tuple[int, int]] = []
+    for offset, piece in _pieces(text, tools.language):
+        for first, last in split(piece):
+            part = piece[first:last].strip()
+            start = offset + piece.index(part, first)
+            end = start + len(part)
+            if sentences and _END.fullmatch(part):  # such as a danda after `?`
+                sentences[-1] = sentences[-1][0], end
+            elif part:
+                sentences.append((start, end))
     return sentences
 
 
-def _pieces(text: str, language: str | None) -> list[str]:
-    """Split a text where a sentence certainly ends."""
+def _pieces(text: str, language: str | None) -> list[tuple[int, str]]:
+    """Split a text where a sentence certainly ends; return the offset of each piece and the piece."""
     if text.isascii() and language != "hy":  # most English texts
-        return [text]
+        return [(0, text)]
     patterns = [_END, _YEAR_END, *([_ARMENIAN_COLON] if language == "hy" else [])]
     ends = sorted(match.end() for pattern in patterns for match in pattern.finditer(text))
-    return [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
+    return [(start, text[start:end]) for start, end in pairwise([0, *ends, len(text)])]
 
 
 @cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from bisum.config.environment import check_environment
 from bisum.config.schema import Config, SummarizeConfig
@@ -13,6 +14,11 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.summarize.document import Document
 from bisum.summarize.documents import unicode_text
 from bisum.summarize.read_ahead import windows
+
+if TYPE_CHECKING:
+    from bisum.evaluation.long_documents import LongDocuments
+
+logger = logging.getLogger(__name__)
 
 D = TypeVar("D", str, Document)
 
@@ -86,6 +92,18 @@ class Summarizer:
         given = config.language if isinstance(config, SummarizeConfig) else None
         self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
         self._known: set[str] = set()
+        self._has_noted_cut = False
+        self._long_documents: LongDocuments | None = None
+        if config.model.long_documents == "chunk":
+            from bisum.evaluation.long_documents import LongDocuments
+
+            self._long_documents = LongDocuments(
+                loaded=self.loaded,
+                model=config.model,
+                generation=config.generation,
+                batch_size=config.evaluation.batch_size,
+                precision=self.device.precision,
+            )
 
     @overload  # a str is an Iterable[str], too
     def __call__(self, documents: str, language: str | None = None) -> str: ...  # type: ignore[overload-overlap]
@@ -157,18 +175,29 @@ class Summarizer:
 
     def _summaries(self, texts: Sequence[str], codes: Sequence[str]) -> list[str]:
         """Return the summary of each text in the language of its code."""
-        from bisum.evaluation.generation import summarize
-
         pairs = zip(texts, codes, strict=True)
         filled = [(number, text, code) for number, (text, code) in enumerate(pairs) if text.strip()]
         summaries = [""] * len(codes)
         if filled:
             numbers, documents, languages = zip(*filled, strict=True)
-            options, size = self.config.generation, self.config.evaluation.batch_size
-            found = summarize(self.loaded, documents, languages, options, size, self.device.precision)
-            for number, summary in zip(numbers, found, strict=True):
+            for number, summary in zip(numbers, self._summarize(documents, languages), strict=True):
                 summaries[number] = summary
         return summaries
+
+    def _summarize(self, documents: Sequence[str], languages: Sequence[str]) -> list[str]:
+        """Return the summaries of texts that are not blank."""
+        from bisum.evaluation.generation import encode_texts, summarize_rows
+
+        if self._long_documents is not None:
+            windows = self._long_documents.split(documents, languages)
+            return [summary.text for summary in self._long_documents.summarize(windows, languages)]
+        split = encode_texts(self.loaded, documents, languages)
+        if split.documents_cut and not self._has_noted_cut:
+            self._has_noted_cut = True
+            limit = self.loaded.max_document_tokens
+            logger.info("long documents are cut at %s tokens; model.long_documents=chunk reads all of them", limit)
+        options, size = self.config.generation, self.config.evaluation.batch_size
+        return summarize_rows(self.loaded, split, options, size, self.device.precision)
 
 
 def _codes(language: object) -> list[str | None]:

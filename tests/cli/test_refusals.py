@@ -58,6 +58,9 @@ BAD_LINES = [
     ("languages=[]", "languages", "a list", "at least 1"),
     ("languages=[en,int(1)]", "languages[1]: expected text, not 1; quote it"),
     ("model.family=mt5", "model.family: expected a mapping with _target_, not 'mt5'"),
+    ("model.long_documents=window", "model.long_documents: expected one of truncate, chunk, not 'window'"),
+    ("model.long_documents=chunk", "model.long_documents: chunk applies to evaluate and summarize; training cuts"),
+    ("-m model.long_documents=truncate,chunk", "model.long_documents: chunk applies to evaluate and summarize"),
     ("cache_dir=null", "cache_dir: expected text, not null"),
     # Values out of range, and unknown choices.
     ("trainer.epochs=0", "trainer.epochs: expected a whole number >= 1, not 0"),

@@ -2,15 +2,19 @@
 
 import json
 import random
+import shutil
 import statistics
 
 import punkt
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
+from bisum import Summarizer
 from bisum.commands import evaluate
 from bisum.config.composition import Composer
 from bisum.config.jobs import configure
+from bisum.evaluation.generation import encode_texts, generate
+from bisum.evaluation.windows import split_documents
 
 
 def record(directory):
@@ -155,3 +159,85 @@ def test_without_a_run_the_starter_is_scored(call_bisum, tmp_path):
     assert (evaluation["model"], evaluation["rows"]) == ("starter, t5, 2.7 M", 8)
     assert recorded["choices"]["model"] == "starter"
     assert len(lines(tmp_path / "run/predictions/test-starter.jsonl")) == 8
+
+
+LIMIT = "model.max_document_tokens=48"
+CHUNK = "model.long_documents=chunk"
+
+
+@pytest.mark.parametrize("combined", ["summarize", "join"])
+def test_long_documents_are_summarized_in_windows(evaluated, trained, combined):
+    arguments = [LIMIT, CHUNK, f"model.chunk_summaries={combined}"]
+    done, directory = evaluated(*arguments)
+    recorded = record(directory)
+    rows = lines(directory / "predictions" / f"{recorded['evaluation']['predictions']}.jsonl")
+    (original,) = (trained / "predictions").glob("test-epoch-*.jsonl")
+    assert [{**row, "prediction": ""} for row in rows] == [{**row, "prediction": ""} for row in lines(original)]
+    texts, languages = [row["document"] for row in rows], [row["language"] for row in rows]
+    summarizer = Summarizer(trained, arguments)
+    assert [row["prediction"] for row in rows] == summarizer(texts, languages)
+
+    windows = [of.texts for of in split_documents(summarizer.loaded, texts, languages)]
+    long = [of for of in windows if len(of) > 1]
+    counts = {"documents": len(long), "windows": sum(map(len, long)), "rows": 40}
+    assert 0 < counts["documents"] < 40
+    assert recorded["split"] == {"test": counts}
+    assert recorded["cut"]["test"]["documents"] == 0
+    share = f"{len(long) / 40:.1%}"
+    shown = f"split: {len(long)} of 40 documents into {counts['windows']} windows of up to 48 tokens ({share})"
+    assert shown in done.out.splitlines()
+    assert "documents at" not in done.out
+
+    if combined == "join":
+        flat = [text for of in windows for text in of]
+        codes = [code for of, code in zip(windows, languages, strict=True) for _ in of]
+        split = encode_texts(summarizer.loaded, flat, codes)
+        batches = generate(summarizer.loaded, split, summarizer.config.generation, 7, scored=False)
+        tokens = sum(length for batch in batches for length in batch.lengths)
+        assert recorded["evaluation"]["test/gen_len"] == pytest.approx(tokens / 40)
+    else:
+        assert recorded["evaluation"]["test/gen_len"] <= 12
+
+
+def test_loss_of_long_documents_is_that_of_their_beginnings(call_bisum, trained, tmp_path):
+    for name in ("truncate", "chunk"):
+        arguments = [LIMIT, f"model.long_documents={name}", f"hydra.run.dir={name}"]
+        assert call_bisum("evaluate", str(trained), *arguments).code == 0
+    truncated, chunked = (record(tmp_path / name)["evaluation"] for name in ("truncate", "chunk"))
+    assert chunked["test/loss"] == pytest.approx(truncated["test/loss"], rel=1e-5)
+    assert chunked["test/rouge1"] != truncated["test/rouge1"]
+    assert "split" not in record(tmp_path / "truncate")
+    compared = json.loads(call_bisum("compare", "truncate", "chunk", "format=json").out)
+    assert compared["keys"] == ["model.long_documents"]
+    labels = {system["label"] for system in compared["groups"][0]["systems"]}
+    assert labels == {"long_documents=truncate", "long_documents=chunk", "lead-2"}
+
+
+def test_windows_and_fixed_shapes_are_refused_together(call_bisum, trained, tmp_path):
+    done = call_bisum("evaluate", str(trained), CHUNK, "hardware.length_buckets=2", "hydra.run.dir=run")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("bisum: model.long_documents: chunk does not support fixed shapes; use hardware=cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("job", ["train", "evaluate"])
+def test_records_from_before_the_key_are_runs_that_cut_documents(call_bisum, trained, tmp_path, job):
+    shutil.copytree(trained, tmp_path / "run")
+    if job == "evaluate":
+        assert call_bisum("evaluate", "run", "hydra.run.dir=old").code == 0
+    older = tmp_path / ("run" if job == "train" else "old")
+    kept = record(older)
+    for key in ("long_documents", "chunk_summaries"):
+        del kept["config"]["model"][key]
+    (older / "run.json").write_text(json.dumps(kept), "utf-8")
+    done = call_bisum("evaluate", "run", CHUNK, LIMIT, "hydra.run.dir=chunked")
+    assert done.code == 0, done.err
+    assert call_bisum("evaluate", "run", LIMIT, "hydra.run.dir=truncated").code == 0
+    assert record(tmp_path / "truncated")["config"]["model"]["long_documents"] == "truncate"
+    if job == "evaluate":
+        compared = json.loads(call_bisum("compare", "old", "chunked", "truncated", "format=json").out)
+        assert set(compared["keys"]) == {"model.max_document_tokens", "model.long_documents"}
+    else:
+        done = call_bisum("resume=run")
+        assert (done.code, done.err) == (0, "")
+        assert "this run is finished" in done.out

@@ -220,6 +220,26 @@ def test_rows_come_from_the_corpus_of_the_run(summarize, trained):
     assert done.out.splitlines() == lines
 
 
+def test_long_file_is_summarized_in_windows(summarize, trained, tmp_path):
+    documents = [row["document"] for row in trained[1]]
+    (tmp_path / "long.txt").write_text("\n".join(documents), "utf-8")
+    arguments = ["long.txt", "unit=file", "language=en", "model.max_document_tokens=48"]
+    cut, whole = summarize(*arguments), summarize(*arguments, "model.long_documents=chunk")
+    assert (cut.code, cut.err, whole.code, whole.err) == (0, "", 0, "")
+    summarizer = bisum.Summarizer(trained[0], [*arguments[2:], "model.long_documents=chunk"])
+    assert whole.out == f"{one_line(summarizer(chr(10).join(documents)))}\n"
+    assert whole.out != cut.out
+
+
+def test_windows_whose_summaries_are_no_shorter_are_reported_in_one_line(summarize, trained):
+    text = " ".join(row["document"] for row in trained[1])
+    long = ["model.max_document_tokens=16", "model.max_summary_tokens=40", "generation.min_tokens=32"]
+    done = summarize("model.long_documents=chunk", *long, "--", text, text)
+    assert done.code == 0
+    assert done.err.startswith("bisum: model.long_documents: the summaries of a document's windows are as long")
+    assert (done.err.count("\n"), done.out.count("\n")) == (1, 2)
+
+
 def test_bad_line_is_reported_after_earlier_summaries(summarize, trained, tmp_path):
     row = trained[1][0]
     good = json.dumps({"text": row["document"]})
