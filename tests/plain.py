@@ -35,6 +35,8 @@ class Plain:
         self.is_causal = self.family in PROMPTS
         auto_model = AutoModelForCausalLM if self.is_causal else AutoModelForSeq2SeqLM
         self.model = auto_model.from_pretrained(self.folder, dtype=torch.float32).eval()
+        if self.family == "umt5":  # transformers 5 scales the logits as if the head were tied, whatever config.json says
+            self.model.config.tie_word_embeddings = False
         # transformers 5 cannot read BARThez's vocabulary, which is a BPE, with BarthezTokenizer, which is for Unigram.
         auto_tokenizer = PreTrainedTokenizerFast if self.family == "barthez" else AutoTokenizer
         self.tokenizer = auto_tokenizer.from_pretrained(self.folder)
@@ -54,11 +56,11 @@ class Plain:
             case "pegasus":
                 text = text.replace("\n", "<n>")
         self._speak("src_lang", language)
-        return self._ids(text, truncation=True, max_length=self.document_tokens)
+        return self.tokenizer(text, truncation=True, max_length=self.document_tokens)["input_ids"]
 
     def _prompt(self, text: str) -> list[int]:
         if self.family == "gpt2":
-            return self._ids(f"{text}\nTL;DR:")
+            return self.tokenizer(f"{text}\nTL;DR:")["input_ids"]
         turns = [{"role": "user", "content": f"Summarize:\n{text}"}]
         return self.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
 
@@ -66,20 +68,18 @@ class Plain:
         """Token ids of a reference summary."""
         match self.family:
             case "gpt2" | "chat":
-                ids = self._ids(text if self.family == "chat" else f" {text}")
+                ids = self.tokenizer(text if self.family == "chat" else f" {text}")["input_ids"]
                 return [*ids[: self.summary_tokens - 1], self.end]
             case "kobart":
-                return [*self._ids(text)[: self.summary_tokens - 1], self.end]
+                return [*self.tokenizer(text)["input_ids"][: self.summary_tokens - 1], self.end]
             case "t5gemma" | "t5gemma2":  # without <bos>, with which decoding starts
-                return [*self._ids(text, add_special_tokens=False)[: self.summary_tokens - 1], self.end]
+                ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+                return [*ids[: self.summary_tokens - 1], self.end]
             case "pegasus":
                 text = text.replace("\n", "<n>")
         self._speak("tgt_lang", language)
-        return self._ids(None, text_target=text, truncation=True, max_length=self.summary_tokens + len(self._start(language)))
-
-    def _ids(self, text: str | None, **options: Any) -> list[int]:
-        """Token ids of text, in which special tokens are ordinary text."""
-        return self.tokenizer(text, split_special_tokens=True, **options)["input_ids"]
+        limit = self.summary_tokens + len(self._start(language))
+        return self.tokenizer(text_target=text, truncation=True, max_length=limit)["input_ids"]
 
     def _speak(self, side: str, language: str) -> None:
         if self.languages:

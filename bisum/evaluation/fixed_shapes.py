@@ -49,6 +49,7 @@ def generate_in_shape(
         ids = inputs["decoder_input_ids"].cpu()
         position[0] = ids.shape[1] - 1
         padded = functional.pad(ids, (0, length - ids.shape[1]), value=int(ids[0, 0]))
+        inputs.pop("logits_to_keep", None)  # would keep the last position, which is padding
         return args, {**inputs, "decoder_input_ids": padded.to(model.device)}
 
     def select(_: torch.nn.Module, args: tuple[torch.Tensor]) -> torch.Tensor:

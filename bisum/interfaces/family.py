@@ -42,7 +42,7 @@ class Family(ABC):
         except TypeError as error:
             # BarthezTokenizer of transformers 5 rebuilds the tokenizer for another kind of vocabulary than BARThez's;
             # this class takes tokenizer.json as it is.
-            if "'vocab'" not in str(error):
+            if "'Sequence'" not in str(error):
                 raise
             tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoint, **options)
         return tokenizer

@@ -12,7 +12,11 @@ from typing import Any
 
 import torch
 from checkpoints import bart, decoder_only, gemma, t5, translation
+from checkpoints.decoder_only import CHATML
+from checkpoints.weights import WIDTHS
 from transformers import GenerationConfig, PreTrainedModel
+
+__all__ = ["BUILDERS", "CHATML", "PROMPTS", "WIDTHS", "build"]
 
 Builder = Callable[[Path], tuple[PreTrainedModel, dict[str, Any]]]
 BUILDERS: dict[str, tuple[Builder, int]] = {
@@ -21,7 +25,7 @@ BUILDERS: dict[str, tuple[Builder, int]] = {
     "mt5": (t5.mt5, 4),
     "umt5": (t5.umt5, 4),
     "byt5": (t5.byt5, 8),
-    "longt5": (t5.longt5, 2),
+    "longt5": (t5.longt5, 21),
     "t5gemma": (gemma.t5gemma, 4),
     "t5gemma2": (gemma.t5gemma2, 6),
     "bart": (bart.bart, 11),

@@ -85,14 +85,17 @@ def byt5(folder: Path) -> Built:
 
 
 def longt5(folder: Path) -> Built:
-    """LongT5 with transient-global attention: tokens attend to 7 neighbours and to the mean of each block of 4."""
+    """LongT5 with transient-global attention: tokens attend to 7 neighbours and to the mean of each block of 4.
+
+    Its head is the embedding, but unlike T5 v1.0, it does not scale the logits; `tie_word_embeddings` says so.
+    """
     from transformers import LongT5Config, LongT5ForConditionalGeneration
 
     config = LongT5Config(
         vocab_size=padded_size(_tokenizer(folder)), feed_forward_proj="gated-gelu", tie_word_embeddings=False,
         encoder_attention_type="transient-global", local_radius=7, global_block_size=4, **T5_WIDTHS, **IDS,
     )  # fmt: skip
-    return separate_head(LongT5ForConditionalGeneration(config), 1), IDS
+    return randomize(LongT5ForConditionalGeneration(config), 1), IDS
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

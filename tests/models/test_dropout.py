@@ -2,18 +2,19 @@
 
 import pytest
 import torch
-from checkpoints import BUILDERS
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from checkpoints import BUILDERS, PROMPTS
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from bisum.models.dropout import remove_dropout
 
 
 @pytest.mark.parametrize("family", BUILDERS)
 def test_no_family_keeps_dropout(family, checkpoints):
-    load = AutoModelForCausalLM if family in ("gpt2", "chat") else AutoModelForSeq2SeqLM
-    chat_options = {"chat": {"attention_dropout": 0.5}}.get(family, {})
-    layers = {"encoder_layerdrop": 0.5} if family in ("bart", "mbart50", "pegasus") else {}
-    model = load.from_pretrained(checkpoints(family), dtype=torch.float32, **chat_options, **layers).train()
+    load = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
+    config = AutoConfig.from_pretrained(checkpoints(family)).to_dict()
+    more = {"encoder_layerdrop", "dropout_rate"} & config.keys() | ({"attention_dropout"} if family == "chat" else set())
+    config = AutoConfig.for_model(**{**config, **dict.fromkeys(more, 0.5)})
+    model = load.from_pretrained(checkpoints(family), dtype=torch.float32, config=config).train()
     ids = torch.arange(5, 25).reshape(2, 10)
     inputs = {"input_ids": ids, **({"labels": ids} if load is AutoModelForSeq2SeqLM else {})}
 

@@ -79,8 +79,12 @@ def test_token_ids_equal_the_tokenizers(pair):
     documents = [plain.document(text, language) for language, text, _ in ROWS]
     assert columns["input_ids"] == documents
     assert columns["labels"] == [plain.summary(text, language) for language, _, text in ROWS]
-    assert [at for at, was_cut in enumerate(columns["document_cut"]) if was_cut] == [4, 6]
-    assert all(len(ids) == 64 for ids, was_cut in zip(documents, columns["document_cut"], strict=True) if was_cut)
+    cut = columns["document_cut"]
+    whole = replace(plain, document_tokens=10_000)
+    assert cut == [ids != whole.document(text, language) for ids, (language, text, _) in zip(documents, ROWS, strict=True)]
+    assert cut[4]
+    assert not all(cut)
+    assert all(len(ids) == 64 for ids, was_cut in zip(documents, cut, strict=True) if was_cut)
     whole = encoded(replace(loaded, max_summary_tokens=100))["labels"]
     assert columns["summary_cut"] == [ids != all_ids for ids, all_ids in zip(columns["labels"], whole, strict=True)]
     assert 0 < sum(columns["summary_cut"]) < len(ROWS)
