@@ -12,7 +12,9 @@ from bisum.models.dropout import remove_dropout
 def test_no_family_keeps_dropout(family, checkpoints):
     load = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
     config = AutoConfig.from_pretrained(checkpoints(family)).to_dict()
-    more = {"encoder_layerdrop", "dropout_rate"} & config.keys() | ({"attention_dropout"} if family == "chat" else set())
+    more = {"encoder_layerdrop", "dropout_rate"} & config.keys() | (
+        {"attention_dropout"} if family == "chat" else set()
+    )
     config = AutoConfig.for_model(**{**config, **dict.fromkeys(more, 0.5)})
     model = load.from_pretrained(checkpoints(family), dtype=torch.float32, config=config).train()
     ids = torch.arange(5, 25).reshape(2, 10)

@@ -81,7 +81,9 @@ def test_token_ids_equal_the_tokenizers(pair):
     assert columns["labels"] == [plain.summary(text, language) for language, _, text in ROWS]
     cut = columns["document_cut"]
     whole = replace(plain, document_tokens=10_000)
-    assert cut == [ids != whole.document(text, language) for ids, (language, text, _) in zip(documents, ROWS, strict=True)]
+    assert cut == [
+        ids != whole.document(text, language) for ids, (language, text, _) in zip(documents, ROWS, strict=True)
+    ]
     assert cut[4]
     assert not all(cut)
     assert all(len(ids) == 64 for ids, was_cut in zip(documents, cut, strict=True) if was_cut)
