@@ -42,12 +42,15 @@ def choose_shapes(lengths: Iterable[Lengths], loaded: LoadedModel, buckets: int 
     """Return shapes for documents of these lengths, with at most `buckets` document lengths; None if that is None.
 
     Raises:
-        UserError: the model has no encoder, which fixed shapes require.
+        UserError: the model has no encoder, or generation needs more of it than its last hidden states.
     """
     if buckets is None:
         return None
-    if not isinstance(loaded.family, EncoderDecoder):
-        raise UserError("hardware.length_buckets: only encoder-decoder models support fixed shapes, as TPUs need")
+    if not (isinstance(loaded.family, EncoderDecoder) and loaded.family.shares_states):
+        raise UserError(
+            "hardware.length_buckets: fixed shapes, as TPUs need, suit encoder-decoder models that generate from the "
+            "encoder's states alone; use another device"
+        )
     chosen = (
         min(length, loaded.max_document_tokens) for length in choose_lengths(np.concatenate(list(lengths)), buckets)
     )

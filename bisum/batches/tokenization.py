@@ -143,7 +143,8 @@ def _state(tokenizer: PreTrainedTokenizerBase) -> bytes:
     if tokenizer.is_fast:
         return str(tokenizer.backend_tokenizer.to_str()).encode()
     pieces = [value.serialized_model_proto() for value in vars(tokenizer).values() if isinstance(value, SentencePiece)]
-    return b"".join([repr(tokenizer.get_vocab()).encode(), *pieces])
+    settings = (tokenizer.init_kwargs, tokenizer.added_tokens_decoder, getattr(tokenizer, "target_encoder", None))
+    return b"".join([repr((tokenizer.get_vocab(), settings)).encode(), *pieces])
 
 
 def _source(family: type) -> str:

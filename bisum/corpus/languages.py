@@ -121,7 +121,7 @@ _DOTLESS_I = frozenset(("az", "crh", "gag", "kk", "tr", "tt"))
 """Languages whose Latin script has ı and İ."""
 
 _SAME_LANGUAGE = 5
-"""Greatest distance in the CLDR of two codes of one language; further ones are of languages that its speakers know."""
+"""Greatest CLDR distance between two codes of a language; greater ones are between languages that share speakers."""
 
 _NO_LANGUAGE = frozenset(("mis", "mul", "und", "zxx"))
 """Codes for uncoded, several, undetermined and no languages."""
@@ -160,10 +160,10 @@ def macrolanguage_of(language: str) -> str:
 
 
 def nearest_language(code: str, codes: Sequence[str]) -> str | None:
-    """Return which of some codes in any common form means a language; None: none of them does.
+    """Return the one of `codes` that means the same language as `code`, in any common form; None if there is none.
 
     If several do, it is the nearest by the Unicode CLDR: for `zh`, `zho_Hans` rather than `zho_Hant`; for `no`,
-    `nob_Latn` rather than `nno_Latn`. A code in another script, or of a member of a macrolanguage, is better than none.
+    `nob_Latn` rather than `nno_Latn`. If none does, it is one in another script, or of a member of a macrolanguage.
     """
     import langcodes
 
@@ -180,6 +180,16 @@ def nearest_language(code: str, codes: Sequence[str]) -> str | None:
             if language_of(tools_for(other).language or "") == tag.language:
                 return other
     return None
+
+
+def is_same_language(code: str, other: str) -> bool:
+    """Return whether two codes in any common form mean the same language in the same script."""
+    import langcodes
+
+    tag, other_tag = (_parsed(name) or _named(name) for name in (code, other))
+    if tag is None or other_tag is None:
+        return code == other
+    return langcodes.tag_distance(tag, other_tag) <= _SAME_LANGUAGE
 
 
 def describe_codes(codes: Iterable[str]) -> Iterator[str]:

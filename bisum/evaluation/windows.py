@@ -37,7 +37,7 @@ def split_documents(reader: TextReader, documents: Sequence[str], languages: Seq
     """Divide each document that exceeds the reader's limit into windows within it, prompt included.
 
     A window consists of whole sentences. Only a sentence that exceeds the limit is divided, between words, and a word
-    between characters. The windows of a document are as few as possible, and of similar length.
+    between characters. The windows of a document are few, and of similar length.
 
     Sentences are tokenized once, which estimates where to divide. The reader then measures the windows, since a
     sentence can have more or fewer tokens beside others; where a window exceeds the limit, its document is divided

@@ -34,21 +34,13 @@ class Family(ABC):
 
     def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
         """Return the checkpoint's tokenizer; `options` go to `from_pretrained`."""
-        from transformers import AutoTokenizer, PreTrainedTokenizerFast
+        from transformers import AutoTokenizer
 
-        tokenizer: PreTrainedTokenizerBase
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint, **options)
-        except TypeError as error:
-            # BarthezTokenizer of transformers 5 rebuilds the tokenizer for another kind of vocabulary than BARThez's;
-            # this class takes tokenizer.json as it is.
-            if "'Sequence'" not in str(error):
-                raise
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoint, **options)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, **options)
         return tokenizer
 
     def for_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> Family:  # noqa: ARG002 - most need no other
-        """Return the family of a checkpoint with this tokenizer; raise UserError if none supports it."""
+        """Return the family to use with this tokenizer; raise UserError if bisum supports none."""
         return self
 
     @abstractmethod

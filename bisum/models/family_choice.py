@@ -8,7 +8,7 @@ from bisum.errors import UserError
 from bisum.models.families.bart import Bart
 from bisum.models.families.decoder_only import DecoderOnly
 from bisum.models.families.encoder_decoder import EncoderDecoder
-from bisum.models.families.language_tokens import LanguageTokens
+from bisum.models.families.language_tokens import LanguageTokens, SparseLanguageTokens
 from bisum.models.families.led import LED
 from bisum.models.families.marian import Marian
 from bisum.models.families.pegasus import Pegasus
@@ -39,7 +39,7 @@ FAMILIES: dict[str, Family] = {
 """Family of each `model_type` of a checkpoint's config.json that the tests cover."""
 
 _SIMILAR: dict[str, Family] = {
-    "nllb-moe": LanguageTokens(),
+    "nllb-moe": SparseLanguageTokens(),
     "bigbird_pegasus": Pegasus(),
     "pegasus_x": Pegasus(),
 }
@@ -52,15 +52,17 @@ def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
     Raises:
         UserError: transformers has no text model for the configuration.
     """
-    if (family := {**_SIMILAR, **FAMILIES}.get(config.model_type)) is not None:
+    if (family := FAMILIES.get(config.model_type) or _SIMILAR.get(config.model_type)) is not None:
         return family
     from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     )
 
     if config.is_encoder_decoder and config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         return EncoderDecoder()
-    if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
+    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
+    if any(name == known or name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
         return DecoderOnly()
     raise UserError(
         f"model.checkpoint: '{checkpoint}' is a '{config.model_type}' model, which is neither an encoder-decoder nor a "
@@ -70,5 +72,5 @@ def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
 
 
 def is_tested(config: PretrainedConfig) -> bool:
-    """Return whether the tests cover models of this kind."""
+    """Return whether the tests cover this `model_type`."""
     return config.model_type in FAMILIES

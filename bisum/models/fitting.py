@@ -18,7 +18,7 @@ _MAX_PARTS = 10_000
 
 
 def complete_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
-    """Make the token with which a tokenizer ends each text its `eos_token`, if only the model's configuration does.
+    """Set a tokenizer's missing `eos_token` to the end token of the configuration, if it ends each text with that.
 
     A BERT tokenizer ends a text with `[SEP]`, but has no `eos_token`; the config.json of bart-base-chinese names it.
     """
@@ -38,11 +38,13 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
         raise UserError(f"{key}: its tokenizer has a chat template named {invalid[0]!r}; use letters, digits, - and _")
     for name, use in (("eos_token", "ends a summary"), ("pad_token", "pads the rows of a batch")):
         if getattr(tokenizer, f"{name}_id") is None:
-            raise UserError(f"{key}: its tokenizer, a {kind}, has no {name}, which {use}")
+            lacks = f"has no {name}, which {use}"
+            raise UserError(f"{key}: its tokenizer, a {kind}, {lacks}; set it in tokenizer_config.json")
     tokens = tokenizer.get_vocab()
     if not tokens.keys() - text_tokenizer(tokenizer).special.values() - {tokenizer.unk_token, "▁"}:
-        raise UserError(f"{key}: its tokenizer, a {kind}, has only special tokens; its vocabulary file is missing")
-    vocabulary, highest = getattr(config, "vocab_size", None), max(tokens.values())
+        add = "add its vocabulary file, such as tokenizer.json or spiece.model"
+        raise UserError(f"{key}: its tokenizer, a {kind}, has only special tokens; {add}")
+    vocabulary, highest = getattr(config.get_text_config(decoder=True), "vocab_size", None), max(tokens.values())
     if vocabulary is not None and highest >= vocabulary:
         raise UserError(
             f"{key}: its tokenizer, a {kind}, does not match the model: its highest token id is {highest}, "

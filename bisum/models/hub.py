@@ -22,10 +22,11 @@ from bisum.interfaces.progress import ShowProgress
 
 logger = logging.getLogger(__name__)
 
-READER_FILES = (
-    *("config.json", "generation_config.json", "chat_template*"),
-    *("*token*", "*.model", "*.spm", "vocab*", "merges.txt"),
+TOKENIZER_FILES = (
+    *("*token*", "*.model", "*.spm", "*vocab*", "merges.txt"),
+    *("dict.txt", "bpe.codes", "byte_maps.json"),  # of BARTpho, PhoBERT and MyT5
 )
+READER_FILES = ("config.json", "generation_config.json", "chat_template*", *TOKENIZER_FILES)
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "base.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")

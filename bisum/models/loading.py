@@ -157,18 +157,20 @@ def load(
 
 
 def _report_family(reader: TextReader, model: PreTrainedModel) -> None:
-    """Report the family of a model for which it is not the usual one.
+    """Report a family that is general, or that the tokenizer changed.
 
     Raises:
         UserError: the model is of an untested kind, and fails on a short text.
     """
-    kind, family = model.config.model_type, type(reader.family).__name__
+    kind, family = model.config.model_type, type(reader.family)
     if not is_tested(model.config):
-        logger.warning("model.checkpoint: '%s' models are untested; this one is used with %s", kind, family)
+        what = f"bisum's tests do not cover '{kind}' models; {family.__name__} reads this one, so check its summaries"
+        logger.warning("model.checkpoint: %s", what)
         try_model(reader, model)
-    elif family != (usual := type(family_of(model.config, "")).__name__):
-        tokenizer = type(reader.tokenizer).__name__
-        logger.info("its tokenizer, a %s, has no language tokens: used with %s, not %s", tokenizer, family, usual)
+    elif family is not (usual := type(family_of(model.config, ""))):
+        has = f"a {type(reader.tokenizer).__name__} without language tokens"
+        names = family.__name__, usual.__name__
+        logger.warning("model.checkpoint: its tokenizer is %s; %s reads the model, not %s", has, *names)
 
 
 def check_model(
@@ -231,12 +233,12 @@ def _reader(
 ) -> TextReader:
     """Return the reader of a model with `config`, after checking its family and limits."""
     source = located(options.checkpoint) if options.checkpoint else "model.architecture"
-    family = options.family or family_of(config, source)
+    family, is_own = options.family or family_of(config, source), options.family is not None
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
     prefix, suffix = read_prompt(config)
     tokenizer = load_tokenizer(family)
-    family = family.for_tokenizer(tokenizer)
+    family = family if is_own else family.for_tokenizer(tokenizer)
     complete_tokenizer(tokenizer, config)
     check_tokenizer(tokenizer, config, "model.checkpoint" if options.checkpoint else "model.architecture")
     reader = TextReader(

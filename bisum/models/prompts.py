@@ -55,7 +55,7 @@ def encode_prompts(
         return encode(texts, before, after, special=special)
 
     def shortened(document: str, length: int) -> list[int]:
-        if not tokenizer.is_fast:  # those written in Python do not report the characters of a token
+        if not tokenizer.is_fast or encode.find_special([document]):  # no offsets, or those of other tokens
             lengths = range(1, len(document) + 1)
             fitting = bisect_right(lengths, limit, key=lambda length: len(ids_of([document[:length]])[0]))
             return ids_of([document[:fitting]])[0] if fitting else refuse()

@@ -18,7 +18,7 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base
 from bisum.models.adapter_files import AdapterFiles, read_adapter
 from bisum.models.fitting import check_config, check_token_ids
-from bisum.models.hub import PICKLES, SAFETENSORS, commit_of, fetch
+from bisum.models.hub import PICKLES, SAFETENSORS, TOKENIZER_FILES, commit_of, fetch
 from bisum.runs.checkpoints import is_adapter
 
 T = TypeVar("T")
@@ -29,8 +29,6 @@ _EXPLANATIONS = {
     "Weights only load failed": "its pickled weights are damaged or contain more than weights",
 }
 """Explanations of library errors whose messages contain the key and misleading advice."""
-TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json", "*.model", "*.spm", "vocab*", "merges.txt")
-"""Names of the files of a tokenizer, which has at least one; ByT5's has only the first."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tokenization in which special tokens that are written in a text are text, such as `</s>` in a document about HTML."""
+"""Tokenization that reads special tokens in a document, such as `</s>`, as plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import secrets
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
+
+from bisum.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,14 +26,16 @@ class TextTokenizer:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
-        unknown = None if tokenizer.unk_token == tokenizer.eos_token else tokenizer.unk_token_id
-        self._unknown = unknown
+        self._reference = ref(tokenizer)  # text_tokenizer's dictionary would keep a tokenizer alive otherwise
+        has_unknown = tokenizer.unk_token is not None and tokenizer.unk_token != tokenizer.eos_token
+        self._unknown = tokenizer.unk_token_id if has_unknown else None
         added = {at: token.content for at, token in tokenizer.added_tokens_decoder.items() if token.special}
         named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
-        self.special: dict[int, str] = {at: token for at, token in {**named, **added}.items() if at != unknown}
+        self.special: dict[int, str] = {at: text for at, text in {**named, **added}.items() if at != self._unknown}
         """Ids and texts of the special tokens, except the one for unknown text."""
-        self._candidate = _candidates(self._names())
+        texts = [*self.special.values(), *([str(tokenizer.unk_token)] if has_unknown else [])]
+        self._texts = sorted(filter(str.strip, texts), key=len, reverse=True)
+        self._candidate = _candidates(self._texts)
 
     def __call__(
         self, texts: Sequence[str], before: str = "", after: str = "", *, special: bool = True, target: bool = False
@@ -44,13 +48,17 @@ class TextTokenizer:
             after: text of the model's own after each.
             special: whether to add the tokens that the tokenizer puts around a text.
             target: whether the texts are a decoder's, which some tokenizers treat differently.
+
+        Raises:
+            UserError: the tokenizer is written in Python, and both a text and what surrounds it contain special tokens.
         """
-        if not self._tokenizer.is_fast:
-            is_plain = not self._contains_special(before + after)
-            return self._tokenize(texts, before, after, special, target, split_special_tokens=is_plain)
         encoded = self._tokenize(texts, before, after, special, target)
-        if rows := self._with_special(encoded, texts, before, after, special, target):
-            as_text = self._as_text([texts[row] for row in rows], before, after, special)
+        if self._tokenizer.is_fast:
+            rows = self._with_special(encoded, texts, before, after, special, target)
+        else:
+            rows = list(self.find_special(texts))
+        if rows:
+            as_text = self._as_text([texts[row] for row in rows], before, after, special, target)
             for row, ids in zip(rows, as_text, strict=True):
                 encoded[row] = ids
         return encoded
@@ -58,16 +66,14 @@ class TextTokenizer:
     def find_special(self, texts: Sequence[str]) -> dict[int, str]:
         """Return the indices of the texts that contain a special token, and a token that each contains."""
         rows = [row for row, text in enumerate(texts) if self._candidate.search(text)]
-        tokens = sorted(self._names(), key=len, reverse=True)
-        found = {row: next((token for token in tokens if token in texts[row]), None) for row in rows}
+        found = {row: next((token for token in self._texts if token in texts[row]), None) for row in rows}
         return {row: token for row, token in found.items() if token is not None}
 
-    def _names(self) -> list[str]:
-        """Return the texts of the special tokens, including the one for unknown text."""
-        return [*self.special.values(), *([] if self._unknown is None else [self._tokenizer.unk_token])]
-
-    def _contains_special(self, text: str) -> bool:
-        return bool(self._candidate.search(text)) and any(token in text for token in self._names())
+    @property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        tokenizer = self._reference()
+        assert tokenizer is not None
+        return tokenizer
 
     def _tokenize(
         self, texts: Sequence[str], before: str, after: str, special: bool, target: bool, **options: Any
@@ -75,12 +81,10 @@ class TextTokenizer:
         """Return the ids that the tokenizer itself assigns, in which a special token is special anywhere."""
         if not texts:
             return []
+        joined: dict[str, Any] = {"text_target" if target else "text": [f"{before}{text}{after}" for text in texts]}
         options |= {"add_special_tokens": special, "return_attention_mask": False}
-        joined = [f"{before}{text}{after}" for text in texts]
-        encoded: list[list[int]] = self._tokenizer(**{"text_target" if target else "text": joined}, **options)[
-            "input_ids"
-        ]
-        return encoded
+        ids: list[list[int]] = self._tokenizer(**joined, **options)["input_ids"]
+        return ids
 
     def _with_special(
         self, encoded: Sequence[list[int]], texts: Sequence[str], before: str, after: str, special: bool, target: bool
@@ -100,8 +104,16 @@ class TextTokenizer:
             or (self._unknown is not None and unknown in text)
         ]
 
-    def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool) -> list[list[int]]:
+    def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool, target: bool) -> list[list[int]]:
         """Return the ids of texts, of which only `before` and `after` can contain special tokens."""
+        if not self._tokenizer.is_fast:
+            if own := self.find_special([before + after]):
+                token = next(iter(self.find_special(texts).values()))
+                raise UserError(
+                    f"model.prefix: contains the special token {own[0]!r}, and a text contains {token!r}; a tokenizer "
+                    "written in Python cannot tell them apart, so remove one"
+                )
+            return self._tokenize(texts, before, after, special, target, split_special_tokens=True)
         tokenizer, names = self._renamed
         before, after = (_rename(text, names) for text in (before, after))
         joined = [f"{before}{text}{after}" for text in texts]
@@ -112,7 +124,7 @@ class TextTokenizer:
         """A copy of a fast tokenizer whose special tokens have unguessable names, and these names."""
         from tokenizers import Tokenizer
 
-        names = {token: f"\U0010fffe{secrets.token_hex(8)}\U0010fffe" for token in self._names()}
+        names = {token: f"\U0010fffe{secrets.token_hex(8)}\U0010fffe" for token in self._texts}
         state = json.loads(self._tokenizer.backend_tokenizer.to_str())
         state.update(truncation=None, padding=None)
         for token in state["added_tokens"]:
@@ -132,15 +144,14 @@ _tokenizers: WeakKeyDictionary[PreTrainedTokenizerBase, TextTokenizer] = WeakKey
 
 
 def _candidates(tokens: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that matches every text with one of the tokens, and few others: a rare character of each."""
+    """Return a pattern that finds every text with one of the tokens, and few others, by a rare character of each."""
     rare = {next((character for character in token if not character.isalnum()), token) for token in tokens}
     return re.compile("|".join(map(re.escape, sorted(rare))) or r"(?!)")
 
 
 def _rename(text: str, names: dict[str, str]) -> str:
-    """Return a text with other names for the tokens in it; the longest match wins."""
-    longest_first = sorted(names, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), lambda match: names[match[0]], text) if text else text
+    """Return a text with other names for the tokens in it; `names` has the longest first."""
+    return re.sub("|".join(map(re.escape, names)), lambda match: names[match[0]], text) if text and names else text
 
 
 def _rename_pieces(model: dict[str, Any], names: dict[str, str]) -> None:

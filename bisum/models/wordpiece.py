@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_CHINESE = r"[\u3000-\u303f\u3400-\u9fff\uff00-\uff65]"
-"""Common ideographs, which BERT's tokenizer separates, and the punctuation between them."""
+_CHINESE = r"[\u00b7\u2014\u2018-\u201d\u2026\u3000-\u303f\u3400-\u9fff\uff00-\uff65\U00020000-\U0003ffff]"
+"""Ideographs, which BERT's tokenizer separates, and Chinese punctuation."""
 CHINESE_SPACE = f"(?<={_CHINESE}) (?={_CHINESE})"
 """Regular expression of a space between Chinese characters."""
 

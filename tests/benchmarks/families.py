@@ -32,7 +32,7 @@ from bisum.config.model_source import located
 WIDTH, FEED_FORWARD, LAYERS, HEADS = 128, 256, 2, 4
 ARGUMENTS = [
     *("experiment=families", "model=starter", "trainer.learning_rate=2e-3", "seed=1,2,3", "tracker=none"),
-    *("corpus.max_train_rows=2000", "corpus.max_eval_rows=200", "trainer.epochs=4", "trainer.batch_size=16"),
+    *("corpus.max_train_rows=1000", "corpus.max_eval_rows=150", "trainer.epochs=3", "trainer.batch_size=16"),
     *("model.max_document_tokens=128", "evaluation.shown_summaries=0", "hardware=cpu"),
 ]
 

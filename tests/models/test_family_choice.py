@@ -11,6 +11,8 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BertConfig,
+    BigBirdPegasusConfig,
+    BigBirdPegasusForConditionalGeneration,
     EncoderDecoderConfig,
     EncoderDecoderModel,
     LlamaConfig,
@@ -29,8 +31,8 @@ from transformers import (
 from bisum import compose
 from bisum.errors import UserError
 from bisum.evaluation.generation import summarize
-from bisum.models.families import DecoderOnly, EncoderDecoder, Pegasus
-from bisum.models.loading import load
+from bisum.models.families import Bart, DecoderOnly, EncoderDecoder, LanguageTokens, Pegasus
+from bisum.models.loading import load, load_reader
 
 BART_IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
 T5_IDS = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
@@ -100,7 +102,7 @@ def test_an_untested_kind_is_used_with_a_general_family(build, tokenizer, family
         loaded = load(options(folder, suffix="\nTL;DR:" if family is DecoderOnly else None), 42, "float32")
     assert type(loaded.family) is family
     kind = loaded.config.model_type
-    assert f"'{kind}' models are untested; this one is used with {family.__name__}" in caplog.text
+    assert f"tests do not cover '{kind}' models; {family.__name__} reads this one, so check its summ" in caplog.text
     found = summarize(loaded, DOCUMENTS, ["en", "es"], compose().generation, 2)
 
     auto_model = AutoModelForCausalLM if family is DecoderOnly else AutoModelForSeq2SeqLM
@@ -130,6 +132,29 @@ def test_a_kind_that_fails_on_a_short_text_is_refused_in_one_line(built, options
         load(options(folder), 42, "float32")
     assert str(raised.value).startswith("model.checkpoint: bisum cannot use 'prophetnet' models with EncoderDecoder (")
     assert "\n" not in str(raised.value)
+
+
+def test_the_trial_does_not_change_the_attention_of_bigbird(built, options):
+    sizes = {"block_size": 4, "num_random_blocks": 1, "attention_type": "block_sparse"}
+    config = {**WIDTHS, **T5_IDS, **sizes}
+    folder = built(
+        lambda size: BigBirdPegasusForConditionalGeneration(BigBirdPegasusConfig(vocab_size=size, **config)), "pegasus"
+    )
+    loaded = load(options(folder), 42, "float32")
+    assert loaded.model.model.encoder.attention_type == "block_sparse"
+
+
+def test_mbart_without_language_tokens_is_read_like_bart(checkpoints, options, caplog):
+    with caplog.at_level(logging.WARNING, logger="bisum"):
+        loaded = load(options(checkpoints("barthez")), 42, "float32")
+    assert type(loaded.family) is Bart
+    assert "without language tokens; Bart reads the model, not LanguageTokens" in caplog.text
+
+
+def test_an_own_family_is_never_replaced(checkpoints, options):
+    own = LanguageTokens()
+    loaded = load_reader(options(checkpoints("barthez"), family=own))
+    assert loaded.family is own
 
 
 @pytest.mark.parametrize("config", [BertConfig(**SMALL), WhisperConfig(d_model=32)])

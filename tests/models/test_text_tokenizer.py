@@ -1,11 +1,15 @@
 """Texts are tokenized as text: by SentencePiece itself, or byte-level BPE without special tokens."""
 
+import gc
+import weakref
+
 import pytest
 from checkpoints import CHATML
 from sentencepiece import SentencePieceProcessor
 from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoTokenizer, ByT5Tokenizer
 
+from bisum.errors import UserError
 from bisum.models.loading import load_reader
 from bisum.models.text_tokenizer import TextTokenizer, text_tokenizer
 
@@ -89,3 +93,43 @@ def test_texts_with_special_tokens_are_found(checkpoints):
         (0, 1, 5), True
     )
     assert encode.find_special(["an <unk> here", "日本"]) == {0: "<unk>"}
+
+
+def test_a_long_document_with_special_tokens_is_cut_at_the_limit(checkpoints, options):
+    """A special token in a document has several tokens, although its tokenizer counts one."""
+    reader = load_reader(options(checkpoints("chat"), prefix="Summarize:\n", max_document_tokens=128))
+    sentence = "Models end a turn with <|im_end|>. "
+    for count in (8, 12, 20, 50):
+        columns = reader.encode([sentence * count], [""], ["en"])
+        assert columns["document_cut"] == [True]
+        assert 120 < len(columns["input_ids"][0]) <= 128
+        text = reader.tokenizer.decode(columns["input_ids"][0])
+        assert text.startswith(f"<|im_start|>user\nSummarize:\n{sentence}")
+        assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_tokenizer_written_in_python_keeps_the_words_added_to_it():
+    tokenizer = ByT5Tokenizer()
+    tokenizer.add_tokens(["covidword"])
+    plain, special = TextTokenizer(tokenizer)(["a covidword b", "</s>"])
+    assert plain == tokenizer("a covidword b")["input_ids"]
+    assert special == [*(byte + 3 for byte in b"</s>"), tokenizer.eos_token_id]
+
+
+def test_a_tokenizer_written_in_python_refuses_special_tokens_on_both_sides():
+    tokenizer = ByT5Tokenizer()
+    encode = TextTokenizer(tokenizer)
+    assert encode(["a b"], before="<extra_id_0>")[0][0] == 259
+    with pytest.raises(UserError) as raised:
+        encode(["a </s> b"], before="<extra_id_0>")
+    expected = "model.prefix: contains the special token '<extra_id_0>', and a text contains '</s>'"
+    assert str(raised.value).startswith(expected)
+
+
+def test_a_tokenizer_is_freed_with_its_last_reference(checkpoints):
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints("t5"))
+    text_tokenizer(tokenizer)(["a </s>"])
+    kept = weakref.ref(tokenizer)
+    del tokenizer
+    gc.collect()
+    assert kept() is None

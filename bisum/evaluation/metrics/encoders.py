@@ -17,8 +17,8 @@ from bisum.config.model_source import located
 from bisum.errors import UserError, one_line
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
-from bisum.models.hub import fetch
-from bisum.models.source import TOKENIZER_FILES, has_tokenizer
+from bisum.models.hub import TOKENIZER_FILES, fetch
+from bisum.models.source import has_tokenizer
 from bisum.models.weights import find_non_finite, load_weights
 
 _MAX_CARD_CHARACTERS = 30_000

@@ -53,7 +53,8 @@ class DecoderOnly(Family):
         model = load_weights(AutoModelForCausalLM, checkpoint, config, options)
         if missing := {"logits_to_keep", "position_ids"} - set(inspect.signature(model.forward).parameters):
             kind = type(model).__name__
-            raise UserError(f"model.checkpoint: {kind} does not accept {min(missing)}, which bisum needs")
+            needs = f"does not accept {min(missing)}, which bisum needs"
+            raise UserError(f"model.checkpoint: {kind} {needs}; choose another model")
         return model
 
     def check(self, reader: TextReader) -> None:

@@ -34,7 +34,7 @@ class EncoderDecoder(Family):
     start_tokens: ClassVar[int] = 1
     """Number of decoder tokens before the first generated one, which can be a forced one."""
     shares_states: ClassVar[bool] = False
-    """Whether generation can start from the encoder's output of another call; some models need more of it."""
+    """Whether generation can reuse the encoder's last hidden states; some models need further outputs."""
 
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model of the checkpoint; raise UserError if it lacks weights or the decoder's start token."""
@@ -42,12 +42,12 @@ class EncoderDecoder(Family):
 
         model = load_weights(AutoModelForSeq2SeqLM, checkpoint, config, options)
         if getattr(model.config, "decoder_start_token_id", None) is None:
-            raise UserError(f"model.checkpoint: config.json of '{checkpoint}' has no decoder_start_token_id")
+            raise UserError(f"model.checkpoint: config.json of '{checkpoint}' has no decoder_start_token_id; add it")
         return model
 
     def check(self, reader: TextReader) -> None:
         """Refuse token limits above the model's positions."""
-        of_encoder, of_decoder = position_limits(reader.config)
+        of_encoder, of_decoder = _position_limits(reader.config)
         limits = {
             "document": (reader.max_document_tokens, 0, of_encoder),
             "summary": (reader.max_summary_tokens, self.start_tokens - 1 + self.forced_tokens, of_decoder),
@@ -109,7 +109,7 @@ class EncoderDecoder(Family):
         config: GenerationConfig,
         states: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return the tokens after each row's start and forced tokens; `states` can avoid encoding documents again."""
+        """Return the tokens after each row's start and forced tokens; `states` saves encoding the documents again."""
         from transformers.modeling_outputs import BaseModelOutput
 
         starts, config, processors = self.decoding(inputs, config)
@@ -135,7 +135,7 @@ class EncoderDecoder(Family):
         return starts, *ban_repeated_ngrams(config, prompt_length)
 
 
-def position_limits(config: PretrainedConfig) -> tuple[int | None, int | None]:
+def _position_limits(config: PretrainedConfig) -> tuple[int | None, int | None]:
     """Return the number of positions of a model's encoder and of its decoder; None: no limit is stated."""
 
     def stated(part: str) -> int | None:

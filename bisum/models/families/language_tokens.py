@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bisum.corpus.languages import nearest_language
+from bisum.corpus.languages import is_same_language, nearest_language
 from bisum.errors import UserError
 from bisum.interfaces.family import Family
 from bisum.models.decoding import force_first_token
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, LogitsProcessorList, PreTrainedTokenizerBase
 
     from bisum.interfaces.family import TextReader
+
+logger = logging.getLogger(__name__)
 
 _TOKEN = re.compile(r"(?:__)?([a-z]{2,3}(?:_[A-Z]{2}|_[A-Z][a-z]{3})?)(?:__)?")
 """A language's token: `es_XX` in mBART-50, `__es__` in M2M-100, `spa_Latn` in NLLB."""
@@ -38,8 +44,21 @@ class LanguageTokens(Bart):
     needs_language: ClassVar[bool] = True
     forced_tokens: ClassVar[int] = 1
 
+    def load_tokenizer(self, checkpoint: str, **options: Any) -> PreTrainedTokenizerBase:
+        """Return the checkpoint's tokenizer.
+
+        transformers 5 rebuilds BARThez's tokenizer as a Unigram model; one whose tokenizer.json contains a BPE is read
+        as it is.
+        """
+        from transformers import PreTrainedTokenizerFast
+
+        if _kind(checkpoint) != ("BarthezTokenizer", "BPE"):
+            return super().load_tokenizer(checkpoint, **options)
+        tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(checkpoint, **options)
+        return tokenizer
+
     def for_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> Family:
-        """Return the family for mBART's architecture without language tokens, as in BARThez, if there are none."""
+        """Return this family, or that of BART if the tokenizer has no language tokens, as in BARThez."""
         if (kind := type(tokenizer).__name__) == "MBartTokenizer":
             raise UserError(
                 f"model.checkpoint: its tokenizer is the {kind} of mBART-25, which bisum does not support; "
@@ -73,8 +92,25 @@ class LanguageTokens(Bart):
         return starts, config, processors
 
 
+def _kind(checkpoint: str) -> tuple[str, str]:
+    """Return the class of a checkpoint's tokenizer, and the kind of its vocabulary; "" for what is not stated."""
+
+    def read(name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(Path(checkpoint, name).read_text("utf-8")))
+        except (OSError, ValueError, TypeError):  # the tokenizer's own loading reports it
+            return {}
+
+    model = read("tokenizer.json").get("model")
+    kind = model.get("type") if isinstance(model, dict) else ""
+    return str(read("tokenizer_config.json").get("tokenizer_class")).removesuffix("Fast"), str(kind)
+
+
 def language_codes(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """Return the codes of a tokenizer's languages, such as `es_XX`, `es` or `spa_Latn`, and the ids of their tokens."""
+    if (of_m2m := getattr(tokenizer, "lang_code_to_token", None)) is not None:
+        ids = tokenizer.get_vocab()
+        return {code: ids[token] for code, token in of_m2m.items() if token in ids}
     special = text_tokenizer(tokenizer).special
     return {match[1]: at for at, token in special.items() if (match := _TOKEN.fullmatch(token))}
 
@@ -84,4 +120,18 @@ def _token(known: dict[str, int], language: str) -> int:
     code = nearest_language(language, list(known))
     if code is None:
         raise UserError(f"languages: the model does not support '{language}'; choose from {', '.join(sorted(known))}")
+    if not is_same_language(language, code):
+        _report(language, code)
     return known[code]
+
+
+@cache
+def _report(language: str, code: str) -> None:
+    logger.warning("languages: '%s' is read as %s, the nearest that the model supports", language, code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseLanguageTokens(LanguageTokens):
+    """NLLB-MoE, whose decoder needs the router logits of the encoder."""
+
+    shares_states: ClassVar[bool] = False

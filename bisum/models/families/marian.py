@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from bisum.interfaces.family import TextReader
-
-_CODE = re.compile(r">>.+<<")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +24,12 @@ class Marian(Bart):
     def encode(
         self, reader: TextReader, documents: Sequence[str], summaries: Sequence[str], languages: Sequence[str]
     ) -> dict[str, list[Any]]:
-        """Tokenize the texts; the tokenizer would read `>>...<<` at the start of a document as a language."""
-        documents = [f" {document}" if _CODE.match(document) else document for document in documents]
+        """Tokenize the texts, with a blank before a leading `>>...<<`, which the tokenizer would read as a language."""
+        documents, summaries = (
+            [f" {text}" if text.startswith(">>") else text for text in texts] for texts in (documents, summaries)
+        )
         return super().encode(reader, documents, summaries, languages)
 
     def suppressed_tokens(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:  # noqa: ARG002
-        """Return the padding token, which the models can assign a high probability, as transformers bans it, too."""
+        """Return the padding token, which transformers bans, too: the models can give it a high probability."""
         return [int(tokenizer.pad_token_id)]
