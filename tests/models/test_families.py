@@ -8,68 +8,23 @@ import pyarrow as pa
 import pytest
 import torch
 from checkpoints import BUILDERS, PROMPTS
+from family_rows import DECODING, DOCUMENTS, LANGUAGES, ROWS, encoded, refusal
 from own_families import Instructed
 from plain import LANGUAGE_TOKENS, T5_FAMILY, Plain
 
-from bisum import compose
 from bisum.batches.collation import Collator
 from bisum.batches.shapes import choose_shapes
 from bisum.batches.tokenization import EncodedSplit
-from bisum.errors import UserError
 from bisum.evaluation.generation import generate, set_decoding, summarize
 from bisum.models.families import T5, DecoderOnly
 from bisum.models.loading import load
 from bisum.models.loss import count_tokens, token_loss
-
-ROWS = [
-    ("en", "A text editor.\nIt highlights the syntax of many languages and is small.", "Small text editor"),
-    ("es", "El niño está aquí: mañana llega el año nuevo.", "El año nuevo llega mañana"),
-    ("de", "Ein kleines Programm, das Wörter zählt und Übersetzungen prüft.", "Zählt und prüft Wörter"),
-    ("en", "Games.", "Games\nfor children"),
-    (
-        "es",
-        "Herramientas para administrar un servidor de correo. " * 9,
-        "Herramientas de correo para un servidor pequeño",
-    ),
-    ("es", "Biblioteca de cálculo simbólico, con funciones y gráficos.", "cálculo"),
-]
-LANGUAGES, DOCUMENTS, SUMMARIES = (list(column) for column in zip(*ROWS, strict=True))
-DECODING = {
-    "greedy": {"num_beams": 1},
-    "beams": {"num_beams": 3, "length_penalty": 0.4, "early_stopping": False},
-}
-
-
-@pytest.fixture(scope="module")
-def decoding():
-    """Generation options for plain transformers, and for bisum."""
-    usual = compose().generation
-    return lambda name: (DECODING[name] | {"no_repeat_ngram_size": 0}, replace(usual, **DECODING[name]))
-
-
-@pytest.fixture(scope="module")
-def loaded_as(checkpoints, options):
-    def make(family, **values):
-        return load(options(checkpoints(family), **{**PROMPTS.get(family, {}), **values}), 42, "float32")
-
-    return make
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
 def pair(request, checkpoints, loaded_as):
     """A model in bisum, and the same model in plain transformers."""
     return loaded_as(request.param), Plain(request.param, checkpoints(request.param))
-
-
-def encoded(loaded):
-    return loaded.family.encode(loaded, DOCUMENTS, SUMMARIES, LANGUAGES)
-
-
-def refusal(call):
-    with pytest.raises(UserError) as raised:
-        call()
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 def test_token_ids_equal_the_tokenizers(pair):
@@ -125,41 +80,6 @@ def test_batch_summaries_match_single_rows(name, pair, decoding):
     assert [length for batch in batches for length in batch.lengths] == [len(ids[row]) for row in rows]
 
 
-@pytest.mark.parametrize(("family", "penalty", "early", "ngrams", "least"), [
-    ("mbart50", 0.0, False, 0, 0), ("mbart50", 1.0, False, 0, 0), ("mbart50", 2.0, False, 2, 0),
-    ("mbart50", 0.4, True, 3, 4), ("mbart50", -1.0, "never", 0, 2),
-    ("nllb", 2.0, False, 2, 0), ("m2m100", 0.4, True, 3, 4),
-])  # fmt: skip
-def test_beams_in_mixed_languages_equal_single_language_calls(
-    family, penalty, early, ngrams, least, checkpoints, loaded_as, decoding
-):
-    """transformers forces one token for all rows, and counts it toward the length that normalizes beams."""
-    loaded, plain = loaded_as(family), Plain(family, checkpoints(family))
-    beam_options = {"num_beams": 4, "length_penalty": penalty, "early_stopping": early, "no_repeat_ngram_size": ngrams}
-    limits = {"min_new_tokens": least or None}
-    ids = [plain.generate(plain.document(text, code), code, **beam_options, **limits) for code, text, _ in ROWS]
-    options = replace(decoding("beams")[1], **beam_options, min_tokens=least)
-    texts = [plain.text(summary) for summary in ids]
-    assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 8, "float32") == texts
-    for language in set(LANGUAGES):
-        own = [at for at, code in enumerate(LANGUAGES) if code == language]
-        alone = summarize(loaded, [DOCUMENTS[at] for at in own], [language] * len(own), options, 8, "float32")
-        assert alone == [texts[at] for at in own]
-
-
-def test_language_token_counts_toward_the_length_of_beams(checkpoints):
-    """A token in the decoder's prompt would not count, and the beams would result in other summaries."""
-    plain = Plain("mbart50", checkpoints("mbart50"))
-    forced, prompted = [], []
-    for language, text, _ in ROWS:
-        ids, code = plain.document(text, language), plain.tokenizer.convert_tokens_to_ids(f"{language}_XX")
-        code = plain.tokenizer.convert_tokens_to_ids("de_DE") if language == "de" else code
-        forced.append(plain.generate(ids, language, num_beams=4))
-        starts = {"decoder_input_ids": torch.tensor([[2, code]]), "max_new_tokens": 12, "do_sample": False}
-        prompted.append(plain.model.generate(input_ids=torch.tensor([ids]), num_beams=4, **starts)[0, 2:].tolist())
-    assert 0 < sum(one != other for one, other in zip(forced, prompted, strict=True)) < len(ROWS)
-
-
 @pytest.mark.parametrize(
     ("family", "name"), [("t5", "greedy"), *((family, "beams") for family in BUILDERS if family not in PROMPTS)]
 )
@@ -193,28 +113,6 @@ def test_ngram_ban_ignores_the_document(family, checkpoints, loaded_as, decoding
             summary.append(int(logits.argmax()))
         texts.append(plain.text(summary))
     assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 3, "float32") == texts
-
-
-@pytest.mark.parametrize("family", LANGUAGE_TOKENS)
-def test_encoding_ignores_the_tokenizers_current_language(family, loaded_as):
-    """Rows of three languages in one batch have the ids of batches of one language."""
-    loaded = loaded_as(family)
-    before = encoded(loaded)
-    german = LANGUAGE_TOKENS[family]["de"].strip("_")
-    loaded.tokenizer.src_lang = loaded.tokenizer.tgt_lang = german
-    assert encoded(loaded) == before
-    alone = [loaded.family.encode(loaded, [text], [summary], [language]) for language, text, summary in ROWS]
-    for name in ("input_ids", "labels"):
-        assert [row[name][0] for row in alone] == before[name]
-
-
-@pytest.mark.parametrize("family", LANGUAGE_TOKENS)
-def test_unsupported_language_lists_the_supported_ones(family, loaded_as):
-    loaded = loaded_as(family)
-    message = refusal(lambda: loaded.family.encode(loaded, ["Hej"], ["Hej"], ["tlh"]))
-    assert "'tlh'" in message
-    names = (LANGUAGE_TOKENS[family][code].strip("_") for code in ("en", "es", "de"))
-    assert all(f" {name}" in message for name in names)
 
 
 @pytest.mark.parametrize("family", ["bart", "kobart", "mbart50", "nllb"])
