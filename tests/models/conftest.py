@@ -1,11 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from checkpoints import PROMPTS
 from family_rows import DECODING
 
 from bisum import compose
-from bisum.models.loading import load
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +26,12 @@ def decoding():
 
 @pytest.fixture(scope="session")
 def loaded_as(checkpoints, options):
+    """Return the loaded model of a family, which a test can change: `loaded_as("bart")`."""
+    # Importing them with this file would be before tests/conftest.py has set their variables.
+    from checkpoints import PROMPTS
+
+    from bisum.models.loading import load
+
     def make(family, **values):
         return load(options(checkpoints(family), **{**PROMPTS.get(family, {}), **values}), 42, "float32")
 
