@@ -7,7 +7,14 @@ from typing import Any
 
 import torch
 from checkpoints import PROMPTS
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 LANGUAGE_TOKENS = {
     "mbart50": {"en": "en_XX", "es": "es_XX", "de": "de_DE"},
@@ -18,6 +25,24 @@ LANGUAGE_TOKENS = {
 T5_FAMILY = ("t5", "flan_t5", "mt5", "umt5", "byt5", "longt5")
 SENTINELS = {"umt5": 300, "byt5": 125}
 """Number of sentinels; 100 in the other models of T5's family."""
+
+
+def read_model(family: str, folder: Path) -> PreTrainedModel:
+    """The model of a checkpoint, with float32 weights."""
+    auto_model = AutoModelForCausalLM if family in PROMPTS else AutoModelForSeq2SeqLM
+    model = auto_model.from_pretrained(folder, dtype=torch.float32).eval()
+    if family == "umt5":  # transformers 5 scales the logits as if the head were tied, whatever config.json says
+        model.config.tie_word_embeddings = False
+    return model
+
+
+def read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint.
+
+    BARThez's vocabulary is a BPE, which BarthezTokenizer of transformers 5 cannot read; it rebuilds a Unigram.
+    """
+    auto_tokenizer = PreTrainedTokenizerFast if family == "barthez" else AutoTokenizer
+    return auto_tokenizer.from_pretrained(folder)
 
 
 @dataclass
@@ -35,7 +60,9 @@ class Plain:
         self.is_causal = self.family in PROMPTS
         auto_model = AutoModelForCausalLM if self.is_causal else AutoModelForSeq2SeqLM
         self.model = auto_model.from_pretrained(self.folder, dtype=torch.float32).eval()
-        if self.family == "umt5":  # transformers 5 scales the logits as if the head were tied, whatever config.json says
+        if (
+            self.family == "umt5"
+        ):  # transformers 5 scales the logits as if the head were tied, whatever config.json says
             self.model.config.tie_word_embeddings = False
         # transformers 5 cannot read BARThez's vocabulary, which is a BPE, with BarthezTokenizer, which is for Unigram.
         auto_tokenizer = PreTrainedTokenizerFast if self.family == "barthez" else AutoTokenizer

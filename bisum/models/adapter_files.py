@@ -18,6 +18,7 @@ from bisum.models.adapter_base import Base, read_base
 from bisum.models.adapters import MAX_RANK, missing_peft
 from bisum.models.lora import (
     ALL_LINEAR,
+    IMAGES,
     LoraSettings,
     add_lora,
     check_targets,
@@ -110,6 +111,8 @@ def read_adapter(folder: Path) -> AdapterFiles:
 def _refuse_further_settings(path: Path, values: Mapping[str, Any]) -> None:
     """Refuse entries that change the output and that bisum does not support, such as modules_to_save."""
     known = {entry.rstrip("?") for entry in _ENTRIES}
+    if values.get("exclude_modules") == IMAGES:
+        known.add("exclude_modules")
     for name, value in values.items():
         if name not in known and name not in _IGNORED and value not in (None, False, [], {}):
             raise UserError(f"'{path}': {printable(name)} is {printable(shown(value))}, which bisum does not support")

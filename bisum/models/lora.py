@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ _PREFIX = "base_model.model."
 """Start of the names in peft's files."""
 _NAME = "default"
 """peft's name of an adapter that is the only one."""
+IMAGES = r".*\bvision_tower\b.*"
+"""Names of the modules that encode images, which texts do not use, as in T5Gemma 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,18 @@ def find_targets(model: PreTrainedModel, given: Sequence[str] | None, default: S
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
-    """Return the names of a model's linear layers, except its output layer, which can be tied to the embedding."""
+    """Return the names of a model's linear layers, except those for images, and its output layer.
+
+    The output layer can be tied to the embedding.
+    """
     head = model.get_output_embeddings()
     kinds = (nn.Linear, Conv1D)
-    return [name for name, layer in model.named_modules() if isinstance(layer, kinds) and layer is not head]
+    return [name for name, layer in _text_modules(model) if isinstance(layer, kinds) and layer is not head]
+
+
+def _text_modules(model: PreTrainedModel) -> list[tuple[str, nn.Module]]:
+    """Return the modules of a model with their names, without those for images."""
+    return [(name, module) for name, module in model.named_modules() if not re.fullmatch(IMAGES, name)]
 
 
 def _is_match(name: str, targets: Sequence[str]) -> bool:
@@ -78,7 +89,7 @@ def check_targets(model: PreTrainedModel, targets: Sequence[str] | str) -> None:
     if targets == ALL_LINEAR:
         return
     linear = set(linear_layers(model))
-    matches = [name for name, _ in model.named_modules() if _is_match(name, targets)]
+    matches = [name for name, _ in _text_modules(model) if _is_match(name, targets)]
     if not matches:
         raise UserError("target_modules matches no layer of the base")
     for name in matches:
@@ -93,6 +104,7 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings) -> None:
     """
     from peft import LoraConfig
 
+    reads_images = any(re.fullmatch(IMAGES, name) for name, _ in model.named_modules())
     transposed = any(isinstance(layer, Conv1D) for layer in model.modules())  # GPT-2's linear layers
     model.add_adapter(
         LoraConfig(
@@ -101,6 +113,7 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings) -> None:
             lora_alpha=settings.alpha,  # type: ignore[arg-type] # a float works
             lora_dropout=settings.dropout,
             target_modules=settings.targets if isinstance(settings.targets, str) else list(settings.targets),
+            exclude_modules=IMAGES if reads_images else None,
             use_dora=settings.dora,
             use_rslora=settings.rslora,
             fan_in_fan_out=transposed,

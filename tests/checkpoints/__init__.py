@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import GenerationConfig, PreTrainedModel
+
 from checkpoints import bart, decoder_only, gemma, t5, translation
 from checkpoints.decoder_only import CHATML
 from checkpoints.weights import WIDTHS
-from transformers import GenerationConfig, PreTrainedModel
 
 __all__ = ["BUILDERS", "CHATML", "PROMPTS", "WIDTHS", "build"]
 
 Builder = Callable[[Path], tuple[PreTrainedModel, dict[str, Any]]]
 BUILDERS: dict[str, tuple[Builder, int]] = {
     "t5": (t5.t5, 23),
-    "flan_t5": (t5.flan_t5, 1),
+    "flan_t5": (t5.flan_t5, 2),
     "mt5": (t5.mt5, 4),
-    "umt5": (t5.umt5, 4),
-    "byt5": (t5.byt5, 8),
-    "longt5": (t5.longt5, 21),
+    "umt5": (t5.umt5, 6),
+    "byt5": (t5.byt5, 15),
+    "longt5": (t5.longt5, 5),
     "t5gemma": (gemma.t5gemma, 4),
     "t5gemma2": (gemma.t5gemma2, 6),
     "bart": (bart.bart, 11),

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from checkpoints.tokenizers_of_hub import (
     byte_bpe,
     from_json,
@@ -15,7 +17,6 @@ from checkpoints.tokenizers_of_hub import (
     write_byte_bpe,
 )
 from checkpoints.weights import WIDTHS, randomize
-from transformers import PreTrainedModel
 
 IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from checkpoints.tokenizers_of_hub import byte_bpe
 from checkpoints.weights import randomize
-from transformers import PreTrainedModel
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -40,5 +41,3 @@ def chat(folder: Path) -> Built:
     )  # fmt: skip
     generation = {"pad_token_id": pad, "eos_token_id": [end, pad], "do_sample": True, "temperature": 0.7, "top_p": 0.8}
     return randomize(Qwen2ForCausalLM(config), ids["eos_token_id"]), {**ids, **generation}
-
-

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from checkpoints.tokenizers_of_hub import gemma
 from checkpoints.weights import randomize
-from transformers import PreTrainedModel
 
 IDS = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
 """The configurations state no decoder_start_token_id: decoding starts with <bos>."""

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from checkpoints.tokenizers_of_hub import (
     from_json,
     load_like_hub,
@@ -14,8 +17,6 @@ from checkpoints.tokenizers_of_hub import (
     unigram,
 )
 from checkpoints.weights import T5_WIDTHS, randomize, separate_head
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LAYOUT = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
 IDS = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}

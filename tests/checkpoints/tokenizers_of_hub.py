@@ -63,7 +63,9 @@ def metaspace_bpe(first: list[str], last: Iterable[str] = ()) -> Tokenizer:
     """Return a SentencePiece-like BPE with special tokens before its pieces, and others after them."""
     tokenizer = _empty_metaspace_bpe()
     vocabulary, merges = _trained_metaspace_bpe()
-    own = {piece: number for number, piece in enumerate([*first, *(piece for piece in vocabulary if piece not in first)])}
+    own = {
+        piece: number for number, piece in enumerate([*first, *(piece for piece in vocabulary if piece not in first)])
+    }
     tokenizer.model = models.BPE(own, list(merges), unk_token="<unk>", fuse_unk=True)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in [*first, *last]])
     return tokenizer

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from checkpoints.tokenizers_of_hub import from_json, load_like_hub, metaspace_bpe, sentencepiece, template, unigram
 from checkpoints.tokenizers_of_hub import sentencepiece_pieces as pieces_of
 from checkpoints.weights import WIDTHS, randomize
-from transformers import PreTrainedModel
 
 IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -26,6 +26,6 @@ def randomize(model: PreTrainedModel, end: int, embedding: float = 0.1, ends: fl
 
 def separate_head(model: PreTrainedModel, end: int) -> PreTrainedModel:
     """Give a model random weights and a head separate from the embedding, although its configuration ties them."""
-    model.lm_head.weight = nn.Parameter(torch.empty_like(model.lm_head.weight))
+    model.lm_head.weight = nn.Parameter(torch.randn_like(model.lm_head.weight))
     model.config.tie_word_embeddings = False
     return randomize(model, end)

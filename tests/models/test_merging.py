@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from adapted import lora, perturb, plain_base
-from checkpoints import BUILDERS, PROMPTS
+from adapted import ADAPTED, lora, perturb, plain_base
+from checkpoints import PROMPTS
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -42,7 +42,7 @@ def margins_and_logits(loaded, documents, languages, summaries):
 
 
 @pytest.mark.parametrize(
-    ("family", "dora"), [*((family, False) for family in BUILDERS), ("mt5", True), ("bart", True), ("gpt2", True)]
+    ("family", "dora"), [*((family, False) for family in ADAPTED), ("mt5", True), ("bart", True), ("gpt2", True)]
 )
 def test_merged_model_is_plain_and_has_the_output_of_the_adapter(family, dora, checkpoints, options, tmp_path):
     base = options(checkpoints(family), **PROMPTS.get(family, {}))

@@ -20,3 +20,7 @@ class T5Gemma(EncoderDecoder):
         *("q_proj", "k_proj", "v_proj", "o_proj"),
         *("gate_proj", "up_proj", "down_proj"),
     )
+
+    def precision_problem(self, precision: str) -> str | None:
+        """Return why fp16 fails: activations of Gemma, which is trained in bf16, overflow its range."""
+        return "activations of T5Gemma overflow fp16; use bf16 or float32" if precision == "fp16" else None
