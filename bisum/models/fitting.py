@@ -19,12 +19,13 @@ _MAX_PARTS = 10_000
 
 
 def complete_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
-    """Set a tokenizer's missing `eos_token` to the end token of the configuration, if it ends each text with that.
+    """Set a tokenizer's `eos_token` to the end token of the configuration, if it ends each text with that.
 
-    A BERT tokenizer ends a text with `[SEP]`, but has no `eos_token`; the config.json of bart-base-chinese names it.
+    A BERT tokenizer ends a text with `[SEP]`, but has no `eos_token`, or one that it never writes and the model lacks,
+    such as the `[EOS]` of bart-base-chinese, whose config.json names `[SEP]`.
     """
     end = getattr(config, "eos_token_id", None)
-    if tokenizer.eos_token is None and end is not None and tokenizer("")["input_ids"][-1:] == [end]:
+    if type(end) is int and tokenizer.eos_token_id != end and tokenizer("")["input_ids"][-1:] == [end]:
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
 
 
@@ -45,7 +46,10 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
     if not tokens.keys() - text_tokenizer(tokenizer).special.values() - {tokenizer.unk_token, "▁"}:
         add = "add its vocabulary file, such as tokenizer.json or spiece.model"
         raise UserError(f"{key}: its tokenizer, a {kind}, has only special tokens; {add}")
-    vocabulary, highest = getattr(config.get_text_config(decoder=True), "vocab_size", None), max(tokens.values())
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    unused = special - set(tokenizer.all_special_tokens)  # no text contains them
+    highest = max(at for token, at in tokens.items() if token not in unused)
+    vocabulary = getattr(config.get_text_config(decoder=True), "vocab_size", None)
     if vocabulary is not None and highest >= vocabulary:
         raise UserError(
             f"{key}: its tokenizer, a {kind}, does not match the model: its highest token id is {highest}, "

@@ -66,6 +66,21 @@ def test_saved_model_loads_with_plain_transformers(family, checkpoints, options,
         assert torch.equal(model(**inputs).logits, loaded.model(**inputs).logits)
 
 
+def test_end_token_that_the_tokenizer_never_writes_is_replaced(checkpoints, options, tmp_path):
+    """The tokenizer_config.json of bart-base-chinese names an `[EOS]`, which its texts and model do not have."""
+    folder = shutil.copytree(checkpoints("bart_chinese"), tmp_path / "model")
+    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    stated = {**settings, "bos_token": "[CLS]", "eos_token": "[EOS]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(stated), "utf-8")
+    loaded = load(options(folder), 42, "float32")
+    loaded.save(tmp_path)
+    for reader in (loaded, load(options(tmp_path), 42, "float32")):
+        columns = reader.encode(["小型 [EOS] editor"], ["小型"], ["zh"])
+        plain = read_tokenizer("bart_chinese", checkpoints("bart_chinese"))
+        assert columns["input_ids"] == [plain("小型 [EOS] editor")["input_ids"]]
+        assert columns["labels"] == [plain("小型")["input_ids"]]
+
+
 def test_separate_head_survives_tying_and_resizing(checkpoints, options, tmp_path):
     stored = load_file(checkpoints("mt5") / "model.safetensors")
     load(options(checkpoints("mt5")), 42, "float32").save(tmp_path)
