@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from bisum.errors import UserError
 from bisum.models.text_tokenizer import text_tokenizer
@@ -38,7 +39,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
     if invalid := [name for name in templates if not re.fullmatch(r"[\w-]+", str(name))]:  # they become file names
         raise UserError(f"{key}: its tokenizer has a chat template named {invalid[0]!r}; use letters, digits, - and _")
     for name, use in (("eos_token", "ends a summary"), ("pad_token", "pads the rows of a batch")):
-        if getattr(tokenizer, f"{name}_id") is None:
+        if not getattr(tokenizer, name):
             lacks = f"has no {name}, which {use}"
             raise UserError(f"{key}: its tokenizer, a {kind}, {lacks}; set it in tokenizer_config.json")
     tokens = tokenizer.get_vocab()
@@ -58,7 +59,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
 
 def check_config(config: PretrainedConfig) -> None:
     """Raise UserError for a config.json that makes transformers fetch code, hang or read non-float weights."""
-    for name, value in [*config.to_dict().items(), ("attn_implementation", config._attn_implementation)]:
+    for name, value in [*_entries(config.to_dict()), ("attn_implementation", config._attn_implementation)]:
         if type(value) is int and value > _MAX_PARTS and ("layers" in name or name == "num_labels"):
             raise UserError(f"model.checkpoint: {name} in its config.json is {value:,}; the limit is {_MAX_PARTS:,}")
         if isinstance(value, float) and not math.isfinite(value):
@@ -68,11 +69,19 @@ def check_config(config: PretrainedConfig) -> None:
                 f"model.checkpoint: {name} in its config.json is '{value}', a kernel from the hub, which is code; "
                 "remove the entry"
             )
-    if getattr(config, "quantization_config", None) is not None:
+    if any(name == "quantization_config" and value is not None for name, value in _entries(config.to_dict())):
         raise UserError(
             "model.checkpoint: its config.json has a quantization_config; bisum needs float32 weights, so use the "
             "original, unquantized model"
         )
+
+
+def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a config.json, including those of the parts of a model."""
+    for name, value in config.items():
+        yield str(name), value
+        if isinstance(value, Mapping):
+            yield from _entries(value)
 
 
 def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int | None, file: str) -> None:

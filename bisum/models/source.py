@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 _EXPLANATIONS = {
     "Expected Union[Tuple[str": "its tokenizer lacks a token that it adds to texts, such as its eos_token",
+    "expected str, bytes or os.PathLike object, not NoneType": "a file of its tokenizer is missing",
+    'NOT_FOUND: "None"': "a file of its tokenizer is missing",
+    "Either model_file or model_proto": "a file of its tokenizer is missing",
     "`tiktoken` is required": "its tokenizer file is damaged or of an unknown kind",
     "Weights only load failed": "its pickled weights are damaged or contain more than weights",
 }
@@ -162,14 +165,13 @@ def _load_config(key: str, folder: Path) -> PretrainedConfig:
     return config
 
 
-def _start_token(key: str, folder: Path, config: PretrainedConfig) -> int | None:
+def _start_token(key: str, folder: Path, config: PretrainedConfig) -> Any:
     """Return the token with which transformers starts a decoder if config.json has no decoder_start_token_id."""
     if (folder / GENERATION_CONFIG_NAME).is_file():
         generation = reading(key, str(folder), lambda: GenerationConfig.from_pretrained(str(folder)))
-        if generation.decoder_start_token_id is not None:
-            return int(generation.decoder_start_token_id)
-        if generation.bos_token_id is not None:
-            return int(generation.bos_token_id)
+        for found in (generation.decoder_start_token_id, generation.bos_token_id):
+            if found is not None:
+                return found
     return getattr(config, "bos_token_id", None)
 
 

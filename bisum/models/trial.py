@@ -46,6 +46,12 @@ def try_model(reader: TextReader, model: PreTrainedModel) -> None:
             outputs = model(**inputs)
             if tuple(outputs.logits.shape[:2]) != tuple(labels.shape):
                 raise ValueError(f"its logits have the shape {tuple(outputs.logits.shape)}")
+            changed = labels.clone()
+            changed[:, -2] = changed[:, 0]  # the input of the last position alone
+            inputs_of_other = family.model_inputs(model.config, documents, torch.ones_like(documents), changed, pad)
+            other = model(**{name: tensor.to(model.device) for name, tensor in inputs_of_other.items()})
+            if not torch.allclose(outputs.logits[:, :-1], other.logits[:, :-1], rtol=1e-3, atol=1e-5):
+                raise ValueError("it sees the later tokens of a summary, as encoders do")
             family.generate(model, inputs, settings, getattr(outputs, "encoder_last_hidden_state", None))
     except Exception as error:  # whatever the code of the model raises
         raise UserError(

@@ -11,6 +11,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BertConfig,
+    BertLMHeadModel,
     BigBirdPegasusConfig,
     BigBirdPegasusForConditionalGeneration,
     EncoderDecoderConfig,
@@ -149,6 +150,16 @@ def test_mbart_without_language_tokens_is_read_like_bart(checkpoints, options, c
         loaded = load(options(checkpoints("barthez")), 42, "float32")
     assert type(loaded.family) is Bart
     assert "without language tokens; Bart reads the model, not LanguageTokens" in caplog.text
+
+
+def test_an_encoder_that_calls_itself_causal_is_refused(built, options):
+    """BERT without `is_decoder` attends to the tokens that it should predict."""
+
+    def build(size):
+        return BertLMHeadModel(BertConfig(vocab_size=size, max_position_embeddings=128, pad_token_id=1, **SMALL))
+
+    with pytest.raises(UserError, match=r"cannot use 'bert' models with DecoderOnly \("):
+        load(options(built(build, "bart"), suffix="\nTL;DR:"), 42, "float32")
 
 
 def test_an_own_family_is_never_replaced(checkpoints, options):

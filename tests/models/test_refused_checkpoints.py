@@ -72,6 +72,39 @@ def test_tokenizer_without_a_required_token_is_refused(family, token, changed, r
     assert token in refusal(changed(family, "tokenizer_config.json", **{token: None}), family)
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "expected"),
+    [
+        ("decoder", {"rms_norm_eps": float("nan")}, "rms_norm_eps in its config.json is nan"),
+        ("decoder", {"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
+    ],
+)
+def test_the_parts_of_a_nested_configuration_are_checked(part, value, expected, checkpoints, refusal, tmp_path):
+    folder = shutil.copytree(checkpoints("t5gemma"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config[part] |= value
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    assert expected in refusal(folder, "t5gemma")
+
+
+def test_a_list_as_the_start_of_decoding_is_refused(checkpoints, refusal, tmp_path):
+    folder = shutil.copytree(checkpoints("t5gemma"), tmp_path / "model")
+    file = folder / "generation_config.json"
+    generation = json.loads(file.read_text("utf-8")) | {"decoder_start_token_id": [2]}
+    file.write_text(json.dumps(generation), "utf-8")
+    assert "decoder_start_token_id" in refusal(folder, "t5gemma")
+
+
+def test_a_limit_that_led_pads_above_its_positions_is_refused(checkpoints, options, tmp_path):
+    folder = shutil.copytree(checkpoints("led"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config |= {"attention_window": [48], "max_encoder_position_embeddings": 80}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(UserError, match="64 tokens are padded to 96, a multiple of the attention window") as raised:
+        load_reader(options(folder))
+    assert str(raised.value).endswith("80 positions; at most 48")
+
+
 @pytest.mark.parametrize("family", ["t5", "mbart50", "bart", "gpt2"])
 def test_tokenizer_without_its_vocabulary_file_is_refused(family, checkpoints, refusal, tmp_path):
     """transformers makes a tokenizer with nothing but special tokens of such a folder."""

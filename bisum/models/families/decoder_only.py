@@ -14,8 +14,8 @@ from bisum.models.prompts import columns, cut, encode_prompts
 from bisum.models.text_tokenizer import text_tokenizer
 from bisum.models.weights import load_weights
 
-_DOCUMENT = "the document 4b1c3e7d"
-"""Text in place of the document, to find its place in a chat template."""
+_DOCUMENT = ("The  Document <4B1c3e7d> & 'its'\n\ntext. " * 40).strip()
+"""Text in place of the document, to find its place in a chat template, and whether the template changes texts."""
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ class DecoderOnly(Family):
     def check(self, reader: TextReader) -> None:
         """Refuse token limits that together exceed the model's positions, and a prompt without an instruction."""
         positions = getattr(reader.config, "max_position_embeddings", None)
-        left = None if positions is None else positions - reader.max_summary_tokens
+        left = None if positions is None or positions < 0 else positions - reader.max_summary_tokens
         if left is not None and reader.max_document_tokens > left:
             raise UserError(
                 f"model.max_document_tokens: {reader.max_document_tokens} and model.max_summary_tokens "

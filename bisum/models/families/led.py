@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from bisum.errors import UserError
 from bisum.models.families.bart import Bart
 from bisum.models.families.encoder_decoder import EncoderDecoder
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig
+
+    from bisum.interfaces.family import TextReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,18 @@ class LED(EncoderDecoder):
         *("query", "key", "value", "output"),
         *("query_global", "key_global", "value_global"),
     )
+
+    def check(self, reader: TextReader) -> None:
+        """Also refuse a limit whose multiple of the window, to which the model pads, exceeds its positions."""
+        super().check(reader)
+        window, positions = reader.config.attention_window, reader.config.max_encoder_position_embeddings
+        window = max(window) if isinstance(window, list) else window
+        padded = -(-reader.max_document_tokens // window) * window
+        if padded > positions:
+            raise UserError(
+                f"model.max_document_tokens: {reader.max_document_tokens} tokens are padded to {padded}, a multiple of "
+                f"the attention window, but the model has {positions} positions; at most {positions // window * window}"
+            )
 
     def model_inputs(
         self, config: PretrainedConfig, documents: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor, pad: int
