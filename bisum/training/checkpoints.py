@@ -189,7 +189,7 @@ def load_weights(model: PreTrainedModel, folder: Path) -> None:
     model_class: Any = type(model)
     try:
         saved, report = model_class.from_pretrained(
-            folder, config=model.config, dtype=model.dtype, output_loading_info=True, ignore_mismatched_sizes=True
+            folder, dtype=model.dtype, output_loading_info=True, ignore_mismatched_sizes=True
         )
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"'{file}' does not match the model: {one_line(error)[:200]}") from error
