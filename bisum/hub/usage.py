@@ -39,6 +39,7 @@ def encode(document):
 """
 _GLOBAL_ATTENTION = """    inputs["global_attention_mask"] = torch.zeros_like(inputs["input_ids"])
     inputs["global_attention_mask"][:, 0] = 1"""
+_UNSCALED = "model.config.tie_word_embeddings = False  # transformers 5 would scale the logits; umT5's are not scaled"
 _CHAT = """    turns = [{"role": "user", "content": text}]
     return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 """
@@ -70,6 +71,7 @@ def python_code(reader: TextReader, repo: str, languages: Sequence[str]) -> str:
         *([f"LANGUAGES = {{{tokens}}}"] if codes else []),
         "tokenizer = AutoTokenizer.from_pretrained(REPO)",
         f"model = {auto_model}.from_pretrained(REPO)",
+        *([_UNSCALED] if reader.config.model_type == "umt5" else []),
         "",
         "",
     ]

@@ -31,8 +31,8 @@ class T5(EncoderDecoder):
     def load_model(self, checkpoint: str, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """Return the model; a separate head, as in mT5 and T5 v1.1, stays separate.
 
-        transformers' MT5Config declares the head tied, so resizing or re-tying would overwrite it with the embedding.
-        This corrects the flag on the loaded model.
+        transformers' MT5Config declares the head tied, so resizing or re-tying would overwrite it with the embedding;
+        UMT5Config does, too, and the model would scale its logits. This corrects the flag on the loaded model.
         """
         model = super().load_model(checkpoint, config, **options)
         head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
