@@ -45,7 +45,7 @@ def trained(checkpoints, tmp_path_factory):
     """A run of a family by a backend: two steps (mT5: four), with a checkpoint after each; and its scored rows."""
 
     @cache
-    def train_family(family, backend="accelerate"):
+    def train_family(family, backend):
         run = tmp_path_factory.mktemp(f"{family}-{backend}")
         prompt = [f'model.{key}="{text}"' for key, text in PROMPTS.get(family, {}).items()]
         chosen = [f"model.checkpoint={checkpoints(family)}", f"trainer={backend}", *prompt]
@@ -101,7 +101,7 @@ def test_resumed_run_equals_an_uninterrupted_one(family, backend, trained, tmp_p
 @pytest.mark.parametrize("family", BUILDERS)
 def test_saved_checkpoint_generates_the_same_summaries(family, trained):
     """Plain `generate` decodes as the evaluation did, given only the reloaded checkpoint and the language."""
-    run = trained(family)
+    run = trained(family, BACKENDS[0])
     plain = Plain(family, run.checkpoint)
     for row in run.rows:
         inputs = plain.inputs(plain.document(row["document"], row["language"]))
@@ -116,7 +116,7 @@ def test_saved_checkpoint_generates_the_same_summaries(family, trained):
 @pytest.mark.parametrize("family", BUILDERS)
 def test_evaluate_reproduces_the_scores_of_training(family, trained, call_bisum):
     """A different batch size changes the padding and the mix of languages in each batch."""
-    run = trained(family)
+    run = trained(family, BACKENDS[0])
     done = call_bisum("evaluate", str(run.run), "evaluation.batch_size=8", "hydra.run.dir=evaluated")
     assert (done.code, done.err) == (0, "")
     (path,) = Path("evaluated/predictions").glob("test-epoch-*.jsonl")
@@ -129,7 +129,7 @@ def test_evaluate_reproduces_the_scores_of_training(family, trained, call_bisum)
 
 @pytest.mark.parametrize("family", BUILDERS)
 def test_summarizer_and_the_code_of_the_card_reproduce_the_summaries_of_training(family, trained, tmp_path):
-    run = trained(family)
+    run = trained(family, BACKENDS[0])
     documents, languages = ([row[name] for row in run.rows] for name in ("document", "language"))
     assert set(languages) == {"en", "es"}
     summarizer = Summarizer(run.run)
@@ -152,7 +152,7 @@ def test_summarizer_and_the_code_of_the_card_reproduce_the_summaries_of_training
 
 @pytest.mark.parametrize("family", BUILDERS)
 def test_beams_match_plain_transformers(family, trained):
-    run = trained(family)
+    run = trained(family, BACKENDS[0])
     plain = Plain(family, run.checkpoint)
     summarizer = Summarizer(run.run, BEAMS)
     settings = {"num_beams": 3, "length_penalty": 0.5, "early_stopping": True, "min_new_tokens": 3}
