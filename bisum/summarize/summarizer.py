@@ -195,7 +195,7 @@ class Summarizer:
         if split.documents_cut and not self._has_noted_cut:
             self._has_noted_cut = True
             limit = self.loaded.max_document_tokens
-            logger.warning("long documents are cut at %s tokens; model.long_documents=chunk reads all of them", limit)
+            logger.info("long documents are cut at %s tokens; model.long_documents=chunk reads all of them", limit)
         options, size = self.config.generation, self.config.evaluation.batch_size
         return summarize_rows(self.loaded, split, options, size, self.device.precision)
 
