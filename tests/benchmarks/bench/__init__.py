@@ -1,0 +1,1 @@
+"""Speed, memory and disk of bisum beside the course's recipe and the least code for the same arithmetic."""

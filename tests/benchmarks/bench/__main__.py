@@ -1,0 +1,185 @@
+"""Measure bisum beside the course's recipe and the least code for the same arithmetic: `make bench`.
+
+Each measurement is a process of its own. The columns alternate within each round, and a ratio is the median over the
+rounds of the ratios within one, so a machine that slows down for a while affects all columns alike. The table and all
+measurements go to DIRECTORY as Markdown and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.bench.work import Took, Work, peak_memory
+
+from bisum.config.model_source import located
+
+COLUMNS = ["bisum", "recipe", "floor"]
+_MODULES = {"bisum": "ours", "recipe": "recipe", "floor": "floor"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table."""
+
+    title: str
+    task: str
+    model: str
+    """starter, or the name of a shape; a trimmed one for bisum and the floor if `trims`."""
+    rows: int
+    beams: int = 1
+    trims: bool = False
+
+
+ROWS = [
+    Row("train, starter", "train", "starter", 1600),
+    Row("train, mT5-small's shape, trimmed", "train", "mt5_small", 160, trims=True),
+    Row("evaluate with scores, starter, greedy", "evaluate", "starter", 372),
+    Row("evaluate with scores, starter, 4 beams", "evaluate", "starter", 372, beams=4),
+    Row("evaluate with scores, mT5-small's shape, trimmed, greedy", "evaluate", "mt5_small", 96, trims=True),
+    Row("evaluate with scores, mT5-small's shape, trimmed, 4 beams", "evaluate", "mt5_small", 96, beams=4, trims=True),
+    Row("summarize, starter", "summarize", "starter", 1000),
+]
+QUICK = [
+    Row("train, tiny, trimmed", "train", "tiny", 16, trims=True),
+    Row("evaluate with scores, tiny, trimmed", "evaluate", "tiny", 8, trims=True),
+    Row("summarize, tiny", "summarize", "tiny", 8),
+]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, show and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
+    parser.add_argument("directory", type=Path, nargs="?", default=Path("outputs/bench"))
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each cell (default 3)")
+    parser.add_argument("--only", default="", help="only the rows whose title contains this text")
+    parser.add_argument("--quick", action="store_true", help="one round with a tiny model, to check that it runs")
+    chosen = parser.parse_args(arguments)
+    rounds = 1 if chosen.quick else chosen.rounds
+    rows = [row for row in (QUICK if chosen.quick else ROWS) if chosen.only in row.title]
+    chosen.directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as models:
+        folders = write_models({row.model for row in rows if row.model != "starter"}, Path(models))
+        measured = [measure_row(row, folders, rounds) for row in rows]
+    write(chosen.directory, rows, measured, rounds)
+
+
+def write_models(names: set[str], directory: Path) -> dict[str, str]:
+    """Write the models of random weights, whole and trimmed to the sample; return their folders by name."""
+    folders = {"starter": located("pkg://bisum.assets.starter")}
+    for name in sorted(names):
+        whole, trimmed = directory / name, directory / f"{name}-trimmed"
+        print(f"writing {name}, whole and trimmed to the sample", flush=True)
+        code = "from benchmarks.bench import shapes; shapes.write(*__import__('sys').argv[1:])"
+        subprocess.run([sys.executable, "-c", code, name, str(whole), str(trimmed)], check=True)
+        folders |= {name: str(whole), f"{name}-trimmed": str(trimmed)}
+    return folders
+
+
+def measure_row(row: Row, folders: dict[str, str], rounds: int) -> dict[str, list[Took]]:
+    """Return each column's measurements of a row, one a round."""
+    measured: dict[str, list[Took]] = {column: [] for column in COLUMNS}
+    for number in range(rounds):
+        for column in COLUMNS[number % 3 :] + COLUMNS[: number % 3]:
+            trimmed = "-trimmed" if row.trims and column != "recipe" else ""
+            took = measure(column, row, folders[f"{row.model}{trimmed}"])
+            measured[column].append(took)
+            speed, memory = took.rows / took.seconds, took.peak / 2**30
+            print(f"{row.title}: {column} {speed:.1f} rows/s, {memory:.2f} GiB", flush=True)
+    return measured
+
+
+def measure(column: str, row: Row, model: str) -> Took:
+    """Return what the work takes in a new process."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Work(row.task, model, Path(folder), row.rows, row.beams)
+        given = json.dumps({**asdict(work), "folder": folder})
+        command = [sys.executable, "-m", "benchmarks.bench", "--worker", column, given]
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{column} failed on '{row.title}':\n{done.stderr[-3000:]}")
+    return Took(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def work_in_process(column: str, given: str) -> None:
+    """Do the work and print what it took; the work itself prints to stderr."""
+    values = json.loads(given)
+    output = os.dup(1)
+    os.dup2(2, 1)
+    took = import_module(f"benchmarks.bench.{_MODULES[column]}").run(
+        Work(**{**values, "folder": Path(values["folder"])})
+    )
+    took.peak = peak_memory()
+    os.write(output, json.dumps(asdict(took)).encode() + b"\n")
+
+
+def write(directory: Path, rows: Sequence[Row], measured: Sequence[dict[str, list[Took]]], rounds: int) -> None:
+    """Write the measurements as JSON, and the table of medians as Markdown, which is also shown."""
+    machine = describe_machine()
+    found = [
+        {**asdict(row), **{name: [asdict(took) for took in of[name]] for name in COLUMNS}}
+        for row, of in zip(rows, measured, strict=True)
+    ]
+    (directory / "bench.json").write_text(json.dumps({"machine": machine, "rows": found}, indent=1), "utf-8")
+    lines = [
+        f"{machine}; median of {rounds}",
+        "",
+        "| what | bisum rows/s | recipe | floor | speed/recipe | time/floor | RAM/recipe | disk/recipe | equal texts |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(table_line(row, of) for row, of in zip(rows, measured, strict=True)),
+    ]
+    (directory / "bench.md").write_text("\n".join([*lines, ""]), "utf-8")
+    print("", *lines, "", f"written: {directory / 'bench.md'}, bench.json", sep="\n")
+
+
+def table_line(row: Row, measured: dict[str, list[Took]]) -> str:
+    """Return a row of the table; speeds are in rows per second."""
+    ours, recipe, floor = (measured[column] for column in COLUMNS)
+    speeds = [f"{statistics.median(took.rows / took.seconds for took in of):.1f}" for of in (ours, recipe, floor)]
+
+    def pace(took: Took) -> float:
+        return took.seconds / took.rows
+
+    faster = median_ratio([pace(took) for took in recipe], [pace(took) for took in ours])
+    slower = median_ratio([pace(took) for took in ours], [pace(took) for took in floor])
+    memory = median_ratio([took.peak for took in ours], [took.peak for took in recipe])
+    sizes = [(mine.checkpoint, theirs.checkpoint) for mine, theirs in zip(ours, recipe, strict=True)]
+    disk = f"{sizes[0][0] / sizes[0][1]:.2f}" if sizes[0][0] and sizes[0][1] else ""
+    pairs = list(zip(ours[0].texts, recipe[0].texts, strict=True))
+    same = f"{sum(a == b for a, b in pairs)} of {len(pairs)}" if pairs else ""
+    return f"| {row.title} | {' | '.join(speeds)} | {faster:.2f} | {slower:.2f} | {memory:.2f} | {disk} | {same} |"
+
+
+def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Return the median of the ratios within each round."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def describe_machine() -> str:
+    """Return the processor, the number of cores and the versions of the libraries."""
+    from importlib.metadata import version
+
+    cpu = next((line.partition(":")[2].strip() for line in _cpu_lines() if line.startswith("model name")), "CPU")
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "ctranslate2"))
+    return f"{cpu}, {os.cpu_count()} cores, {libraries}"
+
+
+def _cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        work_in_process(*sys.argv[2:])
+    else:
+        main(sys.argv[1:])
