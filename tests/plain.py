@@ -58,15 +58,8 @@ class Plain:
 
     def __post_init__(self) -> None:
         self.is_causal = self.family in PROMPTS
-        auto_model = AutoModelForCausalLM if self.is_causal else AutoModelForSeq2SeqLM
-        self.model = auto_model.from_pretrained(self.folder, dtype=torch.float32).eval()
-        if (
-            self.family == "umt5"
-        ):  # transformers 5 scales the logits as if the head were tied, whatever config.json says
-            self.model.config.tie_word_embeddings = False
-        # transformers 5 cannot read BARThez's vocabulary, which is a BPE, with BarthezTokenizer, which is for Unigram.
-        auto_tokenizer = PreTrainedTokenizerFast if self.family == "barthez" else AutoTokenizer
-        self.tokenizer = auto_tokenizer.from_pretrained(self.folder)
+        self.model = read_model(self.family, self.folder)
+        self.tokenizer = read_tokenizer(self.family, self.folder)
         self.languages = LANGUAGE_TOKENS.get(self.family, {})
         self.end = self.model.generation_config.eos_token_id if self.family == "bart_chinese" else None
         self.end = self.tokenizer.eos_token_id if self.end is None else self.end

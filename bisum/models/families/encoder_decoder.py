@@ -112,10 +112,17 @@ class EncoderDecoder(Family):
         """Return the tokens after each row's start and forced tokens; `states` saves encoding the documents again."""
         from transformers.modeling_outputs import BaseModelOutput
 
+        from bisum.models.greedy import generate_greedily
+
         starts, config, processors = self.decoding(inputs, config)
+        first = starts.shape[1] + self.forced_tokens
         encoder_inputs: dict[str, Any] = {
             name: tensor for name, tensor in inputs.items() if name != "decoder_input_ids"
         }
+        if self.shares_states and config.num_beams == 1:
+            if states is None:
+                states = model.get_encoder()(**encoder_inputs).last_hidden_state
+            return generate_greedily(model, states, inputs["attention_mask"], starts, config, processors)[:, first:]
         if self.shares_states and states is not None:
             encoder_inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
         ids: torch.Tensor = model.generate(  # type: ignore[operator]
@@ -124,7 +131,7 @@ class EncoderDecoder(Family):
             generation_config=config,
             logits_processor=processors,
         )
-        return ids[:, starts.shape[1] + self.forced_tokens :]
+        return ids[:, first:]
 
     def decoding(
         self, inputs: dict[str, torch.Tensor], config: GenerationConfig
