@@ -20,14 +20,18 @@ _BELOW = (
     "hardware.pin_memory",
     "model.base",
 )
-_ADDED_MODEL_KEYS = {"long_documents": "truncate", "chunk_summaries": "summarize"}
-"""Keys of `model` that older records lack, with the values by which their runs worked."""
+_ADDED_KEYS = {
+    "model": {"long_documents": "truncate", "chunk_summaries": "summarize"},
+    "generation": {"engine": "auto", "quantization": "none"},
+}
+"""Keys that older records lack, by group, with values that give the same results."""
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded configuration with the keys that it lacks because its run is older than they are."""
-    model = config.get("model")
-    return {**config, "model": {**_ADDED_MODEL_KEYS, **model}} if isinstance(model, Mapping) else {**config}
+    groups = {name: config.get(name) for name in _ADDED_KEYS}
+    filled = {name: {**_ADDED_KEYS[name], **group} for name, group in groups.items() if isinstance(group, Mapping)}
+    return {**config, **filled}
 
 
 def identity(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,15 @@ class GenerationOptions:
     """Length in tokens of n-grams that cannot occur twice in a summary; 0 allows all repetition."""
     min_tokens: Annotated[int, Ge(0), Le(100_000)]
     """Minimum length of a summary in tokens."""
+    engine: Literal["auto", "transformers", "ctranslate2"]
+    """Library that generates; ctranslate2: CTranslate2 (extra `fast`), on a CPU; auto: ctranslate2 where its summaries
+    are the same as those of transformers."""
+    quantization: Literal["none", "int8"]
+    """Number format of the weights in ctranslate2; none: float32; int8 is faster and changes some summaries."""
+
+    def __post_init__(self) -> None:
+        if self.quantization != "none" and self.engine != "ctranslate2":
+            raise UserError(f"quantization: {self.quantization} needs generation.engine=ctranslate2")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,6 +110,7 @@ class Evaluator:
         self, loaded: LoadedModel, split: EncodedSplit, title: str, windows: Mapping[int, Windows]
     ) -> tuple[list[Summary], float]:
         """Return the summary of every row, and the loss."""
+        from bisum.evaluation.engines import build_engine
         from bisum.evaluation.generation import generate, reference_losses
         from bisum.evaluation.long_documents import LongDocuments, Summary
 
@@ -118,7 +119,8 @@ class Evaluator:
         summaries: dict[int, Summary] = {}
         loss, tokens, done = 0.0, 0, 0
         with self._progress(title, len(split)) as bar:
-            for batch in generate(loaded, split, options, size, self.precision, self.shapes, only=whole):
+            engine = build_engine(loaded, options, self.precision, self.shapes)
+            for batch in generate(loaded, split, options, size, self.precision, self.shapes, only=whole, engine=engine):
                 found = map(Summary, batch.summaries, batch.lengths, batch.at_limit)
                 summaries.update(zip(batch.rows, found, strict=True))
                 loss, tokens, done = loss + batch.loss_sum, tokens + batch.loss_tokens, done + len(batch.rows)
@@ -135,6 +137,7 @@ class Evaluator:
                 generation=options,
                 batch_size=size,
                 precision=self.precision,
+                engine=engine,
                 progress=self._progress,
                 check_interrupt=self._check_interrupt,
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bisum.batches.shapes import Shapes
 from bisum.batches.tokenization import EncodedSplit
 from bisum.config.options import GenerationOptions
 from bisum.errors import UserError
+from bisum.evaluation.engines import Engine
 from bisum.evaluation.fixed_shapes import generate_in_shape
 from bisum.hardware.xla import sync
 from bisum.models.decoding import end_tokens
@@ -113,45 +115,67 @@ def generate(
     *,
     only: Sequence[int] | None = None,
     scored: bool = True,
+    engine: Engine | None = None,
 ) -> Iterator[GeneratedBatch]:
     """Yield the summary of every row of the split once, in batches of similar length; compute losses if `scored`.
 
     `precision` (float32, bf16 or fp16) applies to the whole model, including the encoder in generation. With
-    `shapes`, the model is called only with those. `only` lists the rows to summarize; None: all.
+    `shapes`, the model is called only with those. `only` lists the rows to summarize; None: all. `engine` generates in
+    place of the model, which then computes only the losses.
     """
-    model, family, config = loaded.model, loaded.family, set_decoding(loaded, options)
+    config = set_decoding(loaded, options)
     collate = Collator(loaded, shapes, batch_size)
-    with _evaluating(model):
-        for rows in _batches(split, range(len(split)) if only is None else only, batch_size):
-            collated = collate([split[row] for row in rows])
-            batch = {name: tensor.to(model.device) for name, tensor in collated.items()}
-            labels = batch.pop("labels")
-            with _autocast(model, precision):
-                loss: float | torch.Tensor = math.nan
-                states = None
-                if scored:
-                    outputs = model(**batch)
-                    loss = token_loss(outputs.logits, labels, 1)
-                    states = getattr(outputs, "encoder_last_hidden_state", None)
-                    del outputs  # the logits are large
-                    sync(model.device)
-                if shapes is None or states is None:
-                    ids = family.generate(model, batch, config, states)
-                else:
-                    assert isinstance(family, EncoderDecoder)
-                    mask, decoding = batch["attention_mask"], family.decoding(collated, config)
-                    ids = generate_in_shape(model, collated["input_ids"], mask, states, *decoding)
-                    ids = ids[:, family.forced_tokens :]
-            ids = ids[: len(rows)]
-            lengths, ended = _lengths(ids.tolist(), config)
-            yield GeneratedBatch(
-                rows,
-                family.decode(loaded.tokenizer, ids),
-                lengths,
-                [not has_end for has_end in ended],
-                float(loss),
-                int(count_tokens(collated["labels"])),
-            )
+    batches = _batches(split, range(len(split)) if only is None else only, batch_size)
+    with _evaluating(loaded.model):
+        while group := list(islice(batches, 1 if engine is None else engine.batches_at_once)):
+            collated = [collate([split[row] for row in rows]) for rows in group]
+            found = [None] * len(group) if engine is None else engine.generate(collated, config)
+            for rows, inputs, ids in zip(group, collated, found, strict=True):
+                loss = math.nan
+                if scored or ids is None:
+                    with _autocast(loaded.model, precision):
+                        loss, ids = _run(loaded, inputs, config, shapes, ids, scored=scored)
+                ids = ids[: len(rows)]
+                lengths, ended = _lengths(ids.tolist(), config)
+                yield GeneratedBatch(
+                    rows,
+                    loaded.family.decode(loaded.tokenizer, ids),
+                    lengths,
+                    [not has_end for has_end in ended],
+                    loss,
+                    int(count_tokens(inputs["labels"])),
+                )
+
+
+def _run(
+    loaded: LoadedModel,
+    collated: Mapping[str, torch.Tensor],
+    config: GenerationConfig,
+    shapes: Shapes | None,
+    ids: torch.Tensor | None,
+    *,
+    scored: bool,
+) -> tuple[float, torch.Tensor]:
+    """Return the loss of a batch's references, NaN unless `scored`, and the ids of its summaries, unless given."""
+    model, family = loaded.model, loaded.family
+    batch = {name: tensor.to(model.device) for name, tensor in collated.items()}
+    labels = batch.pop("labels")
+    loss: float | torch.Tensor = math.nan
+    states = None
+    if scored:
+        outputs = model(**batch)
+        loss = token_loss(outputs.logits, labels, 1)
+        states = getattr(outputs, "encoder_last_hidden_state", None)
+        del outputs  # the logits are large
+        sync(model.device)
+    if ids is not None:
+        return float(loss), ids
+    if shapes is None or states is None:
+        return float(loss), family.generate(model, batch, config, states)
+    assert isinstance(family, EncoderDecoder)
+    mask, decoding = batch["attention_mask"], family.decoding(dict(collated), config)
+    ids = generate_in_shape(model, collated["input_ids"], mask, states, *decoding)
+    return float(loss), ids[:, family.forced_tokens :]
 
 
 @torch.no_grad()
@@ -196,11 +220,16 @@ def summarize(
 
 
 def summarize_rows(
-    loaded: LoadedModel, split: EncodedSplit, options: GenerationOptions, batch_size: int, precision: str = "float32"
+    loaded: LoadedModel,
+    split: EncodedSplit,
+    options: GenerationOptions,
+    batch_size: int,
+    precision: str = "float32",
+    engine: Engine | None = None,
 ) -> list[str]:
     """Return the summary of each row."""
     summaries: dict[int, str] = {}
-    for batch in generate(loaded, split, options, batch_size, precision, scored=False):
+    for batch in generate(loaded, split, options, batch_size, precision, scored=False, engine=engine):
         summaries.update(zip(batch.rows, batch.summaries, strict=True))
     return [summaries[row] for row in range(len(split))]
 

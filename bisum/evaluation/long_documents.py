@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bisum.config.options import GenerationOptions, ModelOptions
 from bisum.corpus.languages import tools_for
+from bisum.evaluation.engines import Engine
 from bisum.evaluation.generation import encode_texts, generate
 from bisum.evaluation.windows import Windows, split_documents
 from bisum.interfaces.progress import ShowProgress, no_progress
@@ -38,6 +39,8 @@ class LongDocuments:
     """Number of windows generated at once."""
     precision: str
     """Number format of the forward pass: float32, bf16 or fp16."""
+    engine: Engine | None = None
+    """Generates in place of the model; None: transformers."""
     progress: ShowProgress = no_progress
     """Shows the progress of generation."""
     check_interrupt: Callable[[], None] = lambda: None
@@ -84,8 +87,8 @@ class LongDocuments:
         split = encode_texts(self.loaded, texts, [languages[row] for row in rows])
         found: dict[int, Summary] = {}
         with self.progress(title, len(texts)) as bar:
-            batches = generate(self.loaded, split, self.generation, self.batch_size, self.precision, scored=False)
-            for batch in batches:
+            size, precision, engine = self.batch_size, self.precision, self.engine
+            for batch in generate(self.loaded, split, self.generation, size, precision, scored=False, engine=engine):
                 summaries = map(Summary, batch.summaries, batch.lengths, batch.at_limit)
                 found.update(zip(batch.rows, summaries, strict=True))
                 bar.advance(len(found))

@@ -79,6 +79,7 @@ class Summarizer:
             raise UserError("hardware.device: summarize runs on a CPU or GPU; choose hardware=auto, cpu or gpu")
         check_environment()
         from bisum.display.quiet import quiet_libraries
+        from bisum.evaluation.engines import build_engine
         from bisum.hardware.devices import find_device
         from bisum.hardware.xla import place
         from bisum.models.loading import load
@@ -89,6 +90,7 @@ class Summarizer:
         device = self.device.torch_device
         self.loaded = load(config.model, config.seed, self.device.precision, progress, device=device)
         place(self.loaded.model, device)
+        self._engine = build_engine(self.loaded, config.generation, self.device.precision)
         given = config.language if isinstance(config, SummarizeConfig) else None
         self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
         self._known: set[str] = set()
@@ -103,6 +105,7 @@ class Summarizer:
                 generation=config.generation,
                 batch_size=config.evaluation.batch_size,
                 precision=self.device.precision,
+                engine=self._engine,
             )
 
     @overload  # a str is an Iterable[str], too
@@ -197,7 +200,7 @@ class Summarizer:
             limit = self.loaded.max_document_tokens
             logger.info("long documents are cut at %s tokens; model.long_documents=chunk reads all of them", limit)
         options, size = self.config.generation, self.config.evaluation.batch_size
-        return summarize_rows(self.loaded, split, options, size, self.device.precision)
+        return summarize_rows(self.loaded, split, options, size, self.device.precision, self._engine)
 
 
 def _codes(language: object) -> list[str | None]:

@@ -1,0 +1,84 @@
+"""The choice of the library that generates summaries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Protocol
+
+import torch
+from transformers import GenerationConfig
+
+from bisum.batches.shapes import Shapes
+from bisum.config.options import GenerationOptions
+from bisum.errors import UserError
+from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
+from bisum.models.loading import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+_FAMILIES = (T5, Bart, LanguageTokens, Pegasus)
+_MODEL_TYPES = ("t5", "mt5", "umt5", "bart", "mbart", "m2m_100", "pegasus")
+"""Kinds of models whose greedy summaries are the same with CTranslate2, as the tests check."""
+
+
+class Engine(Protocol):
+    """A model in a form that generates faster than in transformers."""
+
+    @property
+    def batches_at_once(self) -> int:
+        """Number of batches to hand to `generate` at once."""
+
+    def generate(self, batches: Sequence[Mapping[str, torch.Tensor]], config: GenerationConfig) -> list[torch.Tensor]:
+        """Return what `Family.generate` returns for each batch of model inputs."""
+
+
+def build_engine(
+    loaded: LoadedModel, options: GenerationOptions, precision: str, shapes: Shapes | None = None
+) -> Engine | None:
+    """Return an engine with the model's current weights, or None for generation with transformers.
+
+    Raises:
+        UserError: CTranslate2 is required and cannot be used.
+    """
+    if options.engine == "transformers":
+        return None
+    problem = _problem(loaded, precision, shapes)
+    if options.engine == "auto":
+        problem = problem or _difference(options)
+        if problem:
+            logger.debug("generation.engine: transformers, since CTranslate2 %s", problem)
+            return None
+    elif problem:
+        raise UserError(f"generation.engine: ctranslate2 {problem}; use generation.engine=transformers")
+    from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
+
+    return CTranslate2Engine(loaded, options.quantization)
+
+
+def _problem(loaded: LoadedModel, precision: str, shapes: Shapes | None) -> str | None:
+    """Return why CTranslate2 cannot generate, if so."""
+    if find_spec("ctranslate2") is None:
+        return "is not installed: pip install 'bisum[fast]'"
+    if (device := loaded.model.device.type) != "cpu":
+        return f"is supported on a CPU, not on {device}"
+    if precision != "float32":
+        return f"needs hardware.precision=float32, not {precision}"
+    if shapes is not None:
+        return "does not support fixed shapes (hardware.length_buckets)"
+    if loaded.base is not None:
+        return "does not support an adapter, which `bisum push RUN hub.folder=DIR` merges into a whole model"
+    kind = loaded.model.config.model_type
+    if type(loaded.family) not in _FAMILIES or kind not in _MODEL_TYPES:
+        return f"is not supported for '{kind}' models of family {type(loaded.family).__name__}"
+    return None
+
+
+def _difference(options: GenerationOptions) -> str | None:
+    """Return the setting with which CTranslate2's summaries can differ from those of transformers, if any."""
+    if options.num_beams > 1:
+        return "ends a beam search by another rule"
+    if options.no_repeat_ngram_size:
+        return "counts the start token among repeated n-grams"
+    return None
