@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -52,9 +53,16 @@ def build_engine(
             return None
     elif problem:
         raise UserError(f"generation.engine: ctranslate2 {problem}; use generation.engine=transformers")
+    if options.num_beams > 1 and options.early_stopping is not True:
+        _warn_of_beams(str(options.early_stopping).lower())
     from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
 
     return CTranslate2Engine(loaded, options.quantization)
+
+
+@cache  # an evaluation follows each epoch
+def _warn_of_beams(early_stopping: str) -> None:
+    logger.warning("generation.early_stopping: ctranslate2 ends beam search as with true, not %s", early_stopping)
 
 
 def _problem(loaded: LoadedModel, precision: str, shapes: Shapes | None) -> str | None:

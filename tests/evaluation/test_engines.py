@@ -1,0 +1,167 @@
+"""CTranslate2 beside transformers: the same summaries, and clear messages where they could differ."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bisum import Summarizer, compose, train
+from bisum.batches.collation import Collator
+from bisum.corpus.corpus import load_corpus
+from bisum.errors import UserError
+from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
+from bisum.evaluation.engines import build_engine
+from bisum.evaluation.generation import encode_texts, generate, set_decoding
+from bisum.models.loading import load
+
+PROVEN = [
+    *("t5", "flan_t5", "mt5", "umt5", "byt5"),
+    *("bart", "kobart", "barthez", "bart_chinese", "pegasus"),
+    *("mbart50", "nllb", "m2m100"),
+]
+UNSUPPORTED = ["t5gemma", "led", "longt5", "marian", "gpt2"]
+LIMITS = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Rows of the sample in two languages; the first document is a single letter."""
+    found = load_corpus(compose().corpus, {}, ["en", "es"], 0).splits["validation"].slice(0, 40).to_pydict()
+    return ["a", *found["document"]], ["es", *found["language"]]
+
+
+@pytest.fixture(scope="module")
+def prepare(checkpoints, rows):
+    """A family's model, a batch of inputs and the settings of `generate`."""
+
+    def build(family, *overrides):
+        config = compose([f"model.checkpoint={checkpoints(family)}", *LIMITS, *overrides])
+        loaded = load(config.model, 0, "float32")
+        loaded.model.eval()
+        split = encode_texts(loaded, *rows)
+        inputs = Collator(loaded)([split[row] for row in range(len(split))])
+        inputs.pop("labels")
+        return loaded, inputs, set_decoding(loaded, config.generation)
+
+    return build
+
+
+def generate_plainly(loaded, inputs, config):
+    """What `generate` of transformers returns after the start and forced tokens."""
+    starts, config, processors = loaded.family.decoding(inputs, config)
+    encoder_inputs = {name: tensor for name, tensor in inputs.items() if name != "decoder_input_ids"}
+    settings = {"generation_config": config, "logits_processor": processors}
+    with torch.no_grad():
+        ids = loaded.model.generate(**encoder_inputs, decoder_input_ids=starts, **settings)
+    return ids[:, starts.shape[1] + loaded.family.forced_tokens :]
+
+
+@pytest.mark.parametrize("overrides", [[], ["generation.min_tokens=3"]], ids=["default", "minimum"])
+@pytest.mark.parametrize("family", PROVEN)
+def test_greedy_ids_equal_those_of_transformers(prepare, family, overrides):
+    loaded, inputs, config = prepare(family, *overrides)
+    stated = loaded.model.config.to_dict()
+    (found,) = CTranslate2Engine(loaded, "none").generate([inputs], config)
+    expected = generate_plainly(loaded, inputs, config)
+    assert found.tolist() == expected.tolist()
+    assert len(set(map(tuple, found.tolist()))) > 1
+    assert loaded.model.config.to_dict() == stated
+
+
+@pytest.fixture(scope="module")
+def starter():
+    """The trained starter, and all rows of the sample's validation split."""
+    config = compose(["hardware=cpu"])
+    loaded = load(config.model, 0, "float32")
+    rows = load_corpus(config.corpus, config.filter, config.languages, 0).splits["validation"]
+    split = encode_texts(loaded, rows["document"].to_pylist(), rows["language"].to_pylist())
+
+    def summaries(engine, count=None, **options):
+        decoding = replace(config.generation, engine=engine, **options)
+        built = build_engine(loaded, decoding, "float32")
+        only = None if count is None else range(count)
+        batches = generate(loaded, split, decoding, 32, scored=False, engine=built, only=only)
+        return dict(pair for batch in batches for pair in zip(batch.rows, batch.summaries, strict=True))
+
+    return summaries
+
+
+def test_every_summary_of_the_starter_is_the_same(starter):
+    assert starter("ctranslate2") == starter("transformers")
+
+
+def test_beams_differ_only_by_the_rule_that_ends_the_search(starter):
+    same = {"count": 96, "num_beams": 4, "early_stopping": True}
+    assert starter("ctranslate2", **same) == starter("transformers", **same)
+    ours, theirs = (starter(engine, count=96, num_beams=4) for engine in ("ctranslate2", "transformers"))
+    assert 0 < sum(ours[row] != theirs[row] for row in ours) < 0.5 * len(ours)  # early_stopping=false goes on
+
+
+def test_int8_weights_change_some_summaries(starter):
+    floats, integers = starter("ctranslate2"), starter("ctranslate2", quantization="int8")
+    assert 0 < sum(floats[row] != integers[row] for row in floats) < len(floats)
+
+
+@pytest.mark.parametrize("family", PROVEN)
+def test_auto_uses_ctranslate2_where_the_summaries_are_the_same(prepare, family):
+    loaded = prepare(family)[0]
+    options = compose().generation
+    assert isinstance(build_engine(loaded, options, "float32"), CTranslate2Engine)
+    for changed in ({"num_beams": 2}, {"no_repeat_ngram_size": 2}, {"engine": "transformers"}):
+        assert build_engine(loaded, replace(options, **changed), "float32") is None
+    assert build_engine(loaded, options, "bf16") is None
+
+
+@pytest.mark.parametrize("family", UNSUPPORTED)
+def test_a_family_without_proof_is_refused_and_auto_uses_transformers(checkpoints, family):
+    suffix = ['model.suffix="TL;DR:"'] if family == "gpt2" else []
+    config = compose([f"model.checkpoint={checkpoints(family)}", *LIMITS, *suffix])
+    loaded = load(config.model, 0, "float32")
+    assert build_engine(loaded, config.generation, "float32") is None
+    with pytest.raises(UserError, match=r"generation\.engine: ctranslate2 is not supported for '\w+' models"):
+        build_engine(loaded, replace(config.generation, engine="ctranslate2"), "float32")
+
+
+def test_settings_that_ctranslate2_lacks_are_refused_in_one_line(call_bisum, one_line):
+    arguments = ("summarize", "generation.engine=ctranslate2", "hardware=cpu")
+    finished = call_bisum(*arguments, "hardware.precision=bf16", "--", "A text")
+    assert finished.code == 2
+    assert "generation.engine: ctranslate2 needs hardware.precision=float32, not bf16" in one_line(finished)
+    finished = call_bisum("summarize", "generation.quantization=int8", "--", "A text")
+    assert finished.code == 2
+    assert "generation.quantization: int8 needs generation.engine=ctranslate2" in one_line(finished)
+
+
+def test_without_ctranslate2_auto_uses_transformers_and_a_request_is_refused():
+    code = (
+        "import sys; sys.modules['ctranslate2'] = None; import importlib.util as u; found = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'ctranslate2' else found(name, *a)\n"
+        "from bisum import Summarizer\n"
+        "print(Summarizer()('A package for reading files.', 'en'))\n"
+        "Summarizer(overrides=['generation.engine=ctranslate2'])\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    text = "A package for reading files."
+    assert finished.stdout.strip() == Summarizer(overrides=["generation.engine=transformers"])(text, "en")
+    refusal = "ctranslate2 is not installed: pip install 'bisum[fast]'; use generation.engine=transformers"
+    assert finished.stderr.strip().endswith(refusal)
+
+
+def test_training_records_the_same_scores_with_both_engines(tmp_path):
+    small = ["model=tiny", "corpus.max_train_rows=32", "corpus.max_eval_rows=8", "trainer.epochs=1", "tracker=none"]
+    for engine in ("auto", "transformers"):
+        train(compose([*small, "hardware=cpu", "log=quiet", f"generation.engine={engine}"]), tmp_path / engine)
+    ours, theirs = (
+        json.loads((tmp_path / engine / "run.json").read_text())["test"] for engine in ("auto", "transformers")
+    )
+    assert ours == theirs
+
+
+def test_a_beam_search_that_ends_differently_is_reported(run_bisum, tmp_path):
+    arguments = ("summarize", "generation.engine=ctranslate2", "generation.num_beams=2", "hardware=cpu")
+    finished = run_bisum(*arguments, "--", "A package for reading files.", cwd=tmp_path)
+    assert finished.code == 0
+    assert "generation.early_stopping: ctranslate2 ends beam search as with true, not false" in finished.err
