@@ -20,7 +20,7 @@ _BELOW = (
     "hardware.pin_memory",
     "model.base",
 )
-_ADDED_MODEL_KEYS = {"long_documents": "truncate", "chunk_summaries": "summarize"}
+_ADDED_MODEL_KEYS = {"long_documents": "truncate", "chunk_summaries": "summarize", "trim_vocabulary": False}
 """Keys of `model` that older records lack, with the values by which their runs worked."""
 
 
