@@ -88,6 +88,8 @@ def build_model(
     run.update(parameters=loaded.parameters)
     choices = run.record["choices"]
     trains = config.provenance.command == "train"
+    if not trains and any(override.startswith("model.trim_vocabulary") for override in config.provenance.overrides):
+        run.screen.note("model.trim_vocabulary: applies to training; other commands use a model as it is")
     if trains:
         run.update(trained_parameters=loaded.trained_parameters)
         if checkpoint is None and loaded.origin is not None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
+from bisum.errors import UserError
+from bisum.interfaces.family import TextReader
 from bisum.models.loading import LoadedModel
-from bisum.models.vocabulary.trimming import trim
+from bisum.models.vocabulary.trimming import estimate, trim
 from bisum.records.run import Run
 
 
@@ -33,3 +38,20 @@ def trim_vocabulary(run: Run, loaded: LoadedModel, corpus: Corpus) -> LoadedMode
         "trimmed and untrimmed runs by ROUGE"
     )
     return replace(loaded, tokenizer=tokenizer, config=loaded.model.config)
+
+
+def estimate_trimming(run: Run, reader: TextReader, train: pa.Table) -> dict[str, Any] | None:
+    """Show and return what trimming would keep and save, or the problem that prevents it; None without rows."""
+    if not train.num_rows:
+        return None
+    try:
+        found = estimate(reader, train, run.screen.progress)
+    except UserError as error:
+        problem = str(error).removeprefix("model.trim_vocabulary: ").partition(";")[0]
+        run.screen.lines(f"model.trim_vocabulary=true is not possible: {problem}")
+        return {"problem": problem}
+    run.screen.lines(
+        f"model.trim_vocabulary=true would keep {found['kept']:,} of {found['of']:,} pieces: about "
+        f"{found['parameters'] / 1e6:.1f} M parameters and {found['saved_bytes'] / 2**30:.2f} GiB less in training"
+    )
+    return dict(found)

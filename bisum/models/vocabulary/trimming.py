@@ -27,6 +27,8 @@ _NO_LIMIT = 10**9
 _BYTES_TRAINED = 16
 """Bytes for each trained parameter: float32 weight, gradient and the two moments of AdamW."""
 _BYTES_FROZEN = 4
+_SEPARATE = ("mt5", "umt5")
+"""Kinds of models whose head is separate from the embedding although their configurations tie them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +59,7 @@ def trim(
         UserError: the tokenizer or the model does not support it, or a row or logit would change.
     """
     state = state_of(reader.tokenizer)
-    with progress("finding the pieces of train", len(train)) as bar:
-        used, digests = set[int](), []
-        for done, batch in _batches(reader, train):
-            used.update(np.unique(batch[0]).tolist())
-            digests.append(_digest(*batch))
-            bar.advance(done)
+    used, digests = _read(reader, train, progress)
     size, before = vocabulary_size(model.config), model.num_parameters()
     kept = sorted({*choose_pieces(state, used), *stated_tokens(model)})
     if nameless := set(kept).difference(reader.tokenizer.get_vocab().values()):
@@ -97,19 +94,29 @@ def trim(
     )
 
 
-def find_kept(reader: TextReader, train: pa.Table, progress: ShowProgress) -> list[int]:
-    """Return the ids that trimming keeps for training rows, without a model.
+def estimate(reader: TextReader, train: pa.Table, progress: ShowProgress) -> dict[str, int]:
+    """Return what trimming keeps and saves, without a model: kept, of, and about how many parameters and saved_bytes.
 
     Raises:
         UserError: the tokenizer does not support it.
     """
-    state = state_of(reader.tokenizer)
+    kept = len(choose_pieces(state_of(reader.tokenizer), _read(reader, train, progress)[0]))
+    config, size = reader.config, vocabulary_size(reader.config)
+    separate = config.model_type in _SEPARATE or not getattr(config, "tie_word_embeddings", True)
+    width = getattr(config.get_text_config(decoder=True), "hidden_size", 0)
+    parameters = (size - kept) * width * (2 if separate else 1)
+    return {"kept": kept, "of": size, "parameters": parameters, "saved_bytes": parameters * _BYTES_TRAINED}
+
+
+def _read(reader: TextReader, train: pa.Table, progress: ShowProgress) -> tuple[set[int], list[bytes]]:
+    """Return the ids that training rows use, and a digest of each batch."""
+    used, digests = set[int](), []
     with progress("finding the pieces of train", len(train)) as bar:
-        used = set[int]()
-        for done, (ids, _) in _batches(reader, train):
+        for done, (ids, lengths) in _batches(reader, train):
             used.update(np.unique(ids).tolist())
+            digests.append(_digest(ids, lengths))
             bar.advance(done)
-    return choose_pieces(state, used)
+    return used, digests
 
 
 def _kept_share(reader: TextReader, rows: pa.Table, kept: Sequence[int], progress: ShowProgress) -> float:
