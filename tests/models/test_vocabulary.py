@@ -136,13 +136,16 @@ def test_the_whole_sample_is_cut_as_before_by_the_starters_tokenizer(rows, optio
     assert 0.99 < change.validation < 1
     for text in texts_of(rows["train"]):
         assert small.tokenizer.tokenize(text) == tokenizer.tokenize(text)
-    unseen = [
-        text for text in texts_of(rows["validation"]) if small.tokenizer.tokenize(text) != tokenizer.tokenize(text)
-    ]
-    assert unseen  # the dropped pieces occur in the validation rows
+
+    def is_cut_as_before(text):
+        return small.tokenizer.tokenize(text) == tokenizer.tokenize(text)
+
+    assert not all(map(is_cut_as_before, texts_of(rows["validation"])))
     after = summarize(small, documents, languages, greedy, 12, "float32")
-    print("DIFF", sum(one != other for one, other in zip(before, after, strict=True)), change)
-    assert sum(one != other for one, other in zip(before, after, strict=True)) <= 2
+    read_alike = [row for row, text in enumerate(documents) if is_cut_as_before(text)]
+    assert len(read_alike) > 18
+    differing = [row for row in read_alike if after[row] != before[row]]
+    assert not any(is_cut_as_before(before[row]) for row in differing)  # the whole model wrote a dropped piece
 
 
 @pytest.mark.parametrize("family", REFUSED)
