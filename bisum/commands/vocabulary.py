@@ -48,9 +48,9 @@ def estimate_trimming(run: Run, reader: TextReader, train: pa.Table) -> dict[str
         found = estimate(reader, train, run.screen.progress)
     except UserError as error:
         problem = str(error).removeprefix("model.trim_vocabulary: ").partition(";")[0]
-        run.screen.lines(f"model.trim_vocabulary=true is not possible: {problem}")
+        run.screen.print(f"model.trim_vocabulary=true is not possible: {problem}")
         return {"problem": problem}
-    run.screen.lines(
+    run.screen.print(
         f"model.trim_vocabulary=true would keep {found['kept']:,} of {found['of']:,} pieces: about "
         f"{found['parameters'] / 1e6:.1f} M parameters and {found['saved_bytes'] / 2**30:.2f} GiB less in training"
     )
