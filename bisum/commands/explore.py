@@ -177,6 +177,8 @@ class _Explorer:
 
     def tokens(self, reader: TextReader) -> None:
         """Show lengths in tokens as read by training, and the share of rows it would cut."""
+        from bisum.commands.vocabulary import estimate_trimming
+
         counted: dict[str, Tokens] = {}
         special: dict[str, dict[str, dict[str, Counter[str]]]] = {}
         for split, rows in self.corpus.splits.items():
@@ -201,6 +203,7 @@ class _Explorer:
         self.run.screen.print(legend, corpus_tables.lengths_table(described[self.split]))
         for line in corpus_tables.special_lines(special[self.split], self.split):
             self.run.screen.clip(line)
+        self.numbers["vocabulary"] = estimate_trimming(self.run, reader, self.corpus.splits["train"])
         unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
         if unread:
             self.advice.append(f"the tokenizer lacks tokens for much of {', '.join(unread)}; choose another model")

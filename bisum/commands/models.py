@@ -14,6 +14,7 @@ import numpy as np
 from bisum.batches.language_balance import LanguageBalance, balance_languages
 from bisum.batches.shapes import Shapes, choose_shapes
 from bisum.batches.tokenization import EncodedSplit, encode
+from bisum.commands.vocabulary import trim_vocabulary, trims
 from bisum.config.options import ModelOptions
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
@@ -27,8 +28,9 @@ from bisum.hardware.threads import settle_threads
 from bisum.hardware.xla import place
 from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.source import SPLITS
-from bisum.models.loading import LoadedModel, check_model, load
+from bisum.models.loading import LoadedModel, check_model, load, load_reader
 from bisum.models.merging import write_merged
+from bisum.models.vocabulary.pieces import state_of
 from bisum.records.run import Run
 from bisum.runs.checkpoints import MERGED, MERGED_ASIDE, is_adapter
 
@@ -62,10 +64,14 @@ def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Pa
     with run.stage("model"):
         options, adapter = _options(config, checkpoint), _adapter(config, checkpoint)
         check_model(options, device.precision, device=device.torch_device, adapter=adapter)
+        if trims(config, checkpoint):
+            state_of(load_reader(options).tokenizer)
 
 
-def build_model(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> LoadedModel:
-    """Load the configured model, or the `checkpoint` that a run continues from."""
+def build_model(
+    config: Config, run: Run, device: Device, checkpoint: Path | None = None, corpus: Corpus | None = None
+) -> LoadedModel:
+    """Load the configured model, or the `checkpoint` that a run continues from; trim it to a `corpus` if configured."""
     with run.stage("model"):
         loaded = load(
             _options(config, checkpoint),
@@ -75,11 +81,15 @@ def build_model(config: Config, run: Run, device: Device, checkpoint: Path | Non
             device=device.torch_device,
             adapter=_adapter(config, checkpoint),
         )
-        place(loaded.model, device.torch_device)
+    if corpus is not None and trims(config, checkpoint):
+        loaded = trim_vocabulary(run, loaded, corpus)
+    place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
     run.update(parameters=loaded.parameters)
     choices = run.record["choices"]
     trains = config.provenance.command == "train"
+    if not trains and any(override.startswith("model.trim_vocabulary") for override in config.provenance.overrides):
+        run.screen.note("model.trim_vocabulary: applies to training; other commands use a model as it is")
     if trains:
         run.update(trained_parameters=loaded.trained_parameters)
         if checkpoint is None and loaded.origin is not None:

@@ -67,7 +67,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         uploads.start()
         check_metrics(config, run)
         corpus = build_batch(config, run, build_corpus(config, run))
-        loaded = build_model(config, run, device, checkpoint)
+        loaded = build_model(config, run, device, checkpoint, corpus)
         splits = build_splits(config, run, corpus, loaded)
         shapes = build_shapes(config, run, loaded, splits)
         balance = build_balance(config, run, splits["train"])

@@ -21,7 +21,7 @@ _BELOW = (
     "model.base",
 )
 _ADDED_KEYS = {
-    "model": {"long_documents": "truncate", "chunk_summaries": "summarize"},
+    "model": {"long_documents": "truncate", "chunk_summaries": "summarize", "trim_vocabulary": False},
     "generation": {"engine": "auto", "quantization": "none"},
 }
 """Keys that older records lack, by group, with values that give the same results."""

@@ -92,6 +92,9 @@ class ModelOptions:
     chunk_summaries: Literal["summarize", "join"]
     """How the summaries of a document's windows become its summary; summarize: join and summarize them again, until the
     text fits one window; join: only join them."""
+    trim_vocabulary: bool
+    """Whether a new training keeps only the tokens that its rows and their scripts need, in tokenizer, embeddings and
+    head. Training rows are cut as before, and no text gets more unknown tokens."""
 
     def __post_init__(self) -> None:
         for name, place in (("checkpoint", self.checkpoint), ("base", self.base)):

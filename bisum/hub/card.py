@@ -123,6 +123,7 @@ def _training(record: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
         "lead_sentences": "sentence" if lead == 1 else f"{lead or ''} sentences".lstrip(),
         "parameters": _millions(record.get("parameters")),
         "trained_parameters": _millions(record.get("trained_parameters")),
+        "vocabulary": recipe.vocabulary(record),
         "cut_documents": recipe.cut_shares(record, "documents"),
         "cut_summaries": recipe.cut_shares(record, "summaries"),
         "rows_table": recipe.rows_table(record),

@@ -75,6 +75,17 @@ def _settings(record: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {".".join([*keys, str(key)]): value for key, value in values if _is_set(key, value)}
 
 
+def vocabulary(record: Mapping[str, Any]) -> Markup | None:
+    """Return what trimming left of the vocabulary, as a sentence; None if the run did not trim it."""
+    found = node(record, "vocabulary")
+    if not found:
+        return None
+    return Markup(
+        f"Its vocabulary was trimmed to the {found['kept']:,} of {found['of']:,} pieces that the training rows need; "
+        "texts in other languages are cut into more pieces."
+    )
+
+
 def adapter(record: Mapping[str, Any]) -> Markup | None:
     """Return the kind of the adapter that was trained instead of all weights, as a noun phrase; None without one."""
     match node(record, "config", "adapter").get("_target_"):

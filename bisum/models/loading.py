@@ -29,6 +29,7 @@ from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
 from bisum.models.source import Source, find_source, origin_of, reading
 from bisum.models.trial import try_model
+from bisum.models.vocabulary.weights import cut_model
 from bisum.models.weights import find_non_finite
 
 logger = logging.getLogger(__name__)
@@ -258,7 +259,10 @@ def _load_model(reader: TextReader, source: Source, options: ModelOptions, **fur
     """Return the whole model of a source; `further` are options of `from_pretrained`."""
     weights = {**_weight_options(source, options), **further}
     load, folder = reader.family.load_model, str(source.weights)
-    model = reading(source.weights_key, folder, lambda: load(folder, reader.config, **weights))
+    config = source.base_config or reader.config
+    model = reading(source.weights_key, folder, lambda: load(folder, config, **weights))
+    if source.base_config is not None:
+        cut_model(model, source.kept_pieces(reader))
     stated, file = source.folder, "generation_config.json"
     if source.adapter is not None and (stated / file).is_file():
         read = partial(GenerationConfig.from_pretrained, str(stated))

@@ -13,12 +13,13 @@ from transformers.utils import GENERATION_CONFIG_NAME
 from bisum.config.model_source import SCHEME, located
 from bisum.config.options import ModelOptions
 from bisum.errors import UserError, one_line, printable
-from bisum.interfaces.family import Family
+from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base
 from bisum.models.adapter_files import AdapterFiles, read_adapter
 from bisum.models.fitting import check_config, check_token_ids
 from bisum.models.hub import PICKLES, SAFETENSORS, TOKENIZER_FILES, commit_of, fetch
+from bisum.models.vocabulary.weights import vocabulary_size
 from bisum.runs.checkpoints import is_adapter
 
 T = TypeVar("T")
@@ -45,6 +46,8 @@ class Source:
     config: PretrainedConfig
     adapter: AdapterFiles | None
     """The adapter in the checkpoint's folder; None if that contains a whole model."""
+    base_config: PretrainedConfig | None
+    """The configuration of the base of an adapter whose run trimmed the vocabulary; None for other models."""
     has_weights: bool
     """Whether the weights must be in their folder; False: they are not downloaded yet."""
 
@@ -61,6 +64,16 @@ class Source:
         if not has_tokenizer(folder):
             raise UserError(f"{key}: '{folder}' contains no tokenizer (any of {', '.join(TOKENIZER_FILES)})")
         return reading(key, str(folder), lambda: family.load_tokenizer(str(folder), trust_remote_code=False))
+
+    def kept_pieces(self, reader: TextReader) -> list[int]:
+        """Return the ids, in the base's vocabulary, of the pieces that an adapter's own tokenizer has."""
+        load = reader.family.load_tokenizer
+        base = reading("model.base", str(self.weights), lambda: load(str(self.weights), trust_remote_code=False))
+        own, of_base = reader.tokenizer.get_vocab(), base.get_vocab()
+        kept = [of_base.get(piece, -1) for piece in sorted(own, key=own.__getitem__)]
+        if len(kept) != vocabulary_size(self.config) or min(kept) < 0 or kept != sorted(set(kept)):
+            raise UserError(f"model.checkpoint: '{self.folder}' has tokens that its base '{self.weights}' lacks")
+        return kept
 
 
 def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowProgress | None = None) -> Source:
@@ -83,7 +96,7 @@ def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowP
         if options.base is not None:
             raise UserError(f"model.base: only applies to an adapter, and '{folder}' is a whole model; omit it")
         config = _load_config("model.checkpoint", folder)
-        return Source(folder, folder, config, None, _has_weights(folder, str(options.checkpoint)))
+        return Source(folder, folder, config, None, None, _has_weights(folder, str(options.checkpoint)))
     if any(next(folder.glob(pattern), None) for pattern in (*SAFETENSORS, *PICKLES)):
         raise UserError(f"model.checkpoint: '{folder}' contains an adapter and a whole model; remove the files of one")
     adapter = read_adapter(folder)
@@ -103,8 +116,10 @@ def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowP
     if has_weights:
         adapter.base.verify(base, folder)
     has_own_config = (folder / "config.json").is_file()
-    config = _load_config("model.checkpoint", folder) if has_own_config else _load_config("model.base", base)
-    return Source(folder, base, config, adapter, has_weights)
+    base_config = _load_config("model.base", base)
+    config = _load_config("model.checkpoint", folder) if has_own_config else base_config
+    is_trimmed = has_tokenizer(folder) and vocabulary_size(config) < vocabulary_size(base_config)
+    return Source(folder, base, config, adapter, base_config if is_trimmed else None, has_weights)
 
 
 def origin_of(given: str, folder: Path, base: Base | None) -> dict[str, Any]:

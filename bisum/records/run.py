@@ -41,6 +41,7 @@ _STAGE_TITLES = {
     "metrics": "loading the metrics",
     "corpus": "reading the corpus",
     "model": "loading the model",
+    "vocabulary": "trimming the vocabulary",
     "tokenization": "tokenizing",
     "baseline": "scoring the baseline",
     "evaluation": "evaluating",

@@ -227,7 +227,7 @@ def test_records_from_before_the_key_are_runs_that_cut_documents(call_bisum, tra
         assert call_bisum("evaluate", "run", "hydra.run.dir=old").code == 0
     older = tmp_path / ("run" if job == "train" else "old")
     kept = record(older)
-    for key in ("long_documents", "chunk_summaries"):
+    for key in ("long_documents", "chunk_summaries", "trim_vocabulary"):
         del kept["config"]["model"][key]
     (older / "run.json").write_text(json.dumps(kept), "utf-8")
     done = call_bisum("evaluate", "run", CHUNK, LIMIT, "hydra.run.dir=chunked")

@@ -48,7 +48,11 @@ def test_exploration_is_shown_and_recorded(call_bisum, tmp_path, rows):
     )
     assert metrics["explore/es/document_tokens_cut"] == numbers["tokens"]["train"]["es"]["document"]["cut"]
 
+    vocabulary = numbers["vocabulary"]
+    assert vocabulary["kept"] < vocabulary["of"] == 8000
+    assert vocabulary["parameters"] == 160 * (8000 - vocabulary["kept"])  # the starter's width
     shown, _, files = done.out.partition("\nrun directory  run\n")
+    assert f"model.trim_vocabulary=true would keep {vocabulary['kept']:,} of 8,000 pieces" in shown
     assert all(len(line) <= 80 for line in shown.splitlines())
     assert "filter long_titles  min_words=3" in shown
     assert f"{len({row['category'] for row in rows}) - 5} more" in shown

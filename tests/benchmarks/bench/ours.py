@@ -21,6 +21,8 @@ def _arguments(work: Work) -> list[str]:
         f"model.max_document_tokens={DOCUMENT_TOKENS}",
         f"model.max_summary_tokens={SUMMARY_TOKENS}",
         f"generation.num_beams={work.beams}",
+        "generation.early_stopping=true",
+        "generation.engine=ctranslate2",
         f"cache_dir={work.folder / 'cache'}",
         "hardware=cpu",
         "log=quiet",

@@ -34,6 +34,7 @@ class Recipe:
         self.work = work
         self.tokenizer = AutoTokenizer.from_pretrained(work.model)
         self.model = AutoModelForSeq2SeqLM.from_pretrained(work.model, dtype="float32")
+        self.model.generation_config.early_stopping = work.beams > 1
         rows = sample_rows("train" if work.task == "train" else "validation", work.rows)
         columns = list(rows[0])
         self.data = Dataset.from_list(rows).map(self._encode, batched=True, remove_columns=columns)

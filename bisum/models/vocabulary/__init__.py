@@ -1,0 +1,1 @@
+"""Trimming of a model's vocabulary to the pieces that a corpus needs."""
