@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 NEXT_PIP := $(HYDRA_NEXT)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo format check test slow-tests xla-test test-hydra-next reference pictures clean
+.PHONY: help demo format check test slow-tests bench xla-test test-hydra-next reference pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: check ## run the checks, then the tests
 
 slow-tests: $(VENV)/.installed-dev ## run the slow tests, which take minutes each
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.installed-dev ## measure speed, memory and disk beside the course's recipe (some 30 minutes; BENCH=--quick: 2)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.bench $(BENCH)
 
 xla-test: $(XLA)/.installed ## install torch_xla into .venv-xla and test hardware=tpu on its CPU client
 	PJRT_DEVICE=CPU $(XLA)/bin/python -m pytest tests/hardware/test_tpu.py

@@ -20,7 +20,7 @@ _BELOW = (
     "hardware.pin_memory",
     "model.base",
 )
-_ADDED_KEYS = {
+_ADDED_KEYS: dict[str, dict[str, Any]] = {
     "model": {"long_documents": "truncate", "chunk_summaries": "summarize", "trim_vocabulary": False},
     "generation": {"engine": "auto", "quantization": "none"},
 }

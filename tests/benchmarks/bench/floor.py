@@ -30,7 +30,7 @@ GENERATED_AT_ONCE = 32
 
 def _load(work: Work) -> tuple[Config, LoadedModel]:
     limits = [f"model.max_document_tokens={DOCUMENT_TOKENS}", f"model.max_summary_tokens={SUMMARY_TOKENS}"]
-    size = f"corpus.max_{'train' if work.task == 'train' else 'eval'}_rows={work.rows}"
+    size = f"corpus.max_{'eval' if work.task == 'evaluate' else 'train'}_rows={work.rows}"
     beams = [f"generation.num_beams={work.beams}", "generation.early_stopping=true"]
     config = compose([f"model.checkpoint={work.model}", *limits, size, *beams, "hardware=cpu", "tracker=none"])
     return config, load(config.model, config.seed, "float32")

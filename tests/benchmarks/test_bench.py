@@ -1,0 +1,36 @@
+"""The benchmark runs, and its columns do the same work."""
+
+import pytest
+from benchmarks.bench import floor, ours, recipe, shapes
+from benchmarks.bench.__main__ import COLUMNS, Row, table_line
+from benchmarks.bench.work import Took, Work
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    shapes.write("tiny", str(folder / "whole"), str(folder / "trimmed"))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["train", "evaluate", "summarize"])
+def test_every_column_does_the_work(models, tmp_path, task):
+    measured = {}
+    for name, column in zip(COLUMNS, (ours, recipe, floor), strict=True):
+        model = models / ("trimmed" if task == "train" and name != "recipe" else "whole")
+        (folder := tmp_path / name).mkdir()
+        took = column.run(Work(task, str(model), folder, 8))
+        assert took.rows == 8
+        assert took.seconds > 0
+        assert (took.checkpoint is not None) == (task == "train")
+        took.peak = 1  # the process of a column measures it
+        measured[name] = [took]
+    if task == "summarize":
+        assert measured["bisum"][0].texts == measured["floor"][0].texts
+    assert table_line(Row("a title", task, "tiny", 8), measured).startswith("| a title |")
+
+
+def test_ratios_are_medians_over_rounds():
+    ours, recipe = ([Took(seconds, 10, peak=1) for seconds in of] for of in ((1, 1, 10), (2, 4, 30)))
+    line = table_line(Row("title", "evaluate", "tiny", 10), {"bisum": ours, "recipe": recipe, "floor": ours})
+    assert line.split(" | ")[4:6] == ["3.00", "1.00"]  # of 2, 4 and 3; and of equal times
