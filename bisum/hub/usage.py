@@ -164,7 +164,9 @@ def command(record: Mapping[str, Any], reader: TextReader, repo: str, languages:
     settings += [
         f"generation.{key}={'null' if own[key] is None else str(own[key]).lower()}"
         for key, default in generation.items()
-        if key in own and own[key] != default and isinstance(own[key], int | float | str | None)
+        if key in own
+        and own[key] != default
+        and (isinstance(own[key], int | float | None) or str(own[key]).isidentifier())
     ]
     family = node(record, "config", "model", "family").get("_target_")
     if has_own_family(reader) and isinstance(family, str):

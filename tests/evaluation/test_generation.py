@@ -48,6 +48,8 @@ def options(num_beams, length_penalty, no_repeat_ngram_size, min_tokens, early_s
         no_repeat_ngram_size=no_repeat_ngram_size,
         min_tokens=min_tokens,
         early_stopping=early_stopping,
+        engine="transformers",
+        quantization="none",
     )
 
 

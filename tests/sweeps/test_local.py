@@ -198,7 +198,7 @@ def trouble(tmp_path, write):
 
 
 def test_failures_do_not_affect_other_jobs(trouble, tmp_path, run_bisum):
-    arguments = ["filter.trouble.what=fail,die,hang,none,memory", "sweep.timeout=0.1", "sweep.parallel=2"]
+    arguments = ["filter.trouble.what=fail,die,hang,none,memory", "sweep.timeout=0.2", "sweep.parallel=2"]
     env = {"PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path / "lab")])}
     done = run_bisum(*trouble, *arguments, cwd=tmp_path, env=env)
     sweep = tmp_path / "sweep"
@@ -207,7 +207,7 @@ def test_failures_do_not_affect_other_jobs(trouble, tmp_path, run_bisum):
     reasons = [record(sweep, job)["reason"] for job in range(5)]
     assert "this one fails" in reasons[0]
     assert reasons[1] == "killed by SIGKILL, possibly because memory ran out"
-    assert reasons[2] == "stopped after 0.1 minutes without progress (sweep.timeout)"
+    assert reasons[2] == "stopped after 0.2 minutes without progress (sweep.timeout)"
     assert "MemoryError" in reasons[4]
     for job in (0, 1, 2, 4):
         assert f"bisum: job {job} failed: {reasons[job]} (log: sweep/{job}/train.log)\n" in done.err
