@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -149,7 +149,7 @@ def generate(
 
 def _run(
     loaded: LoadedModel,
-    collated: Mapping[str, torch.Tensor],
+    collated: dict[str, torch.Tensor],
     config: GenerationConfig,
     shapes: Shapes | None,
     ids: torch.Tensor | None,
@@ -173,7 +173,7 @@ def _run(
     if shapes is None or states is None:
         return float(loss), family.generate(model, batch, config, states)
     assert isinstance(family, EncoderDecoder)
-    mask, decoding = batch["attention_mask"], family.decoding(dict(collated), config)
+    mask, decoding = batch["attention_mask"], family.decoding(collated, config)
     ids = generate_in_shape(model, collated["input_ids"], mask, states, *decoding)
     return float(loss), ids[:, family.forced_tokens :]
 

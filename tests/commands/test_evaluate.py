@@ -229,6 +229,8 @@ def test_records_from_before_the_key_are_runs_that_cut_documents(call_bisum, tra
     kept = record(older)
     for key in ("long_documents", "chunk_summaries", "trim_vocabulary"):
         del kept["config"]["model"][key]
+    for key in ("engine", "quantization"):
+        del kept["config"]["generation"][key]
     (older / "run.json").write_text(json.dumps(kept), "utf-8")
     done = call_bisum("evaluate", "run", CHUNK, LIMIT, "hydra.run.dir=chunked")
     assert done.code == 0, done.err

@@ -2,14 +2,10 @@
 
 import pytest
 import torch
+from batch import generate_plainly, read_batch, sample_texts
 from checkpoints import BUILDERS, PROMPTS
 
-from bisum import compose
-from bisum.batches.collation import Collator
-from bisum.corpus.corpus import load_corpus
-from bisum.evaluation.generation import encode_texts, set_decoding
 from bisum.models.greedy import generate_greedily
-from bisum.models.loading import load
 
 FAMILIES = [name for name in BUILDERS if name not in PROMPTS]
 OPTIONS = {
@@ -21,27 +17,8 @@ OPTIONS = {
 @pytest.fixture(scope="module")
 def batch_of(checkpoints):
     """A family's model, a batch of twelve rows in two languages, and the settings of `generate`."""
-    corpus = load_corpus(compose().corpus, {}, ["en", "es"], 0).splits["validation"].slice(0, 12).to_pydict()
-
-    def prepare(family, overrides):
-        limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12"]
-        config = compose([f"model.checkpoint={checkpoints(family)}", *limits, *overrides, "hardware=cpu"])
-        loaded = load(config.model, 0, "float32")
-        split = encode_texts(loaded, corpus["document"], corpus["language"])
-        inputs = Collator(loaded)([split[row] for row in range(len(split))])
-        inputs.pop("labels")
-        loaded.model.eval()
-        return loaded, inputs, set_decoding(loaded, config.generation)
-
-    return prepare
-
-
-def reference(loaded, inputs, config):
-    """What transformers' `generate` returns, start tokens included."""
-    starts, config, processors = loaded.family.decoding(inputs, config)
-    encoder_inputs = {name: tensor for name, tensor in inputs.items() if name != "decoder_input_ids"}
-    settings = {"generation_config": config, "logits_processor": processors}
-    return loaded.model.generate(**encoder_inputs, decoder_input_ids=starts, **settings)
+    texts = sample_texts(12)
+    return lambda family, overrides: read_batch(checkpoints(family), *texts, *overrides)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -49,7 +26,7 @@ def reference(loaded, inputs, config):
 @torch.no_grad()
 def test_ids_equal_those_of_generate(batch_of, family, options):
     loaded, inputs, config = batch_of(family, OPTIONS[options])
-    expected = reference(loaded, inputs, config)
+    expected = generate_plainly(loaded, inputs, config)
     first = loaded.family.start_tokens + loaded.family.forced_tokens
     found = loaded.family.generate(loaded.model, inputs, config, None)
     assert found.tolist() == expected[:, first:].tolist()
@@ -61,7 +38,7 @@ def test_ids_equal_those_of_generate(batch_of, family, options):
 def test_finished_rows_are_not_decoded(batch_of, check_every):
     loaded, inputs, config = batch_of("mt5", [])
     config.max_new_tokens = 40
-    expected = reference(loaded, inputs, config)
+    expected = generate_plainly(loaded, inputs, config)
     lengths = ((expected[:, 1:] == 1).cumsum(dim=1) == 0).sum(dim=1) + 1
     assert lengths.min() < lengths.max()
     decoded = []

@@ -72,7 +72,9 @@ def trim(
     with progress("verifying the smaller vocabulary", len(train)) as bar:
         for (done, (ids, lengths)), digest in zip(_batches(smaller, train), digests, strict=True):
             if _digest(old[ids], lengths) != digest:
-                raise UserError("model.trim_vocabulary: fewer pieces cut a training row differently; set it to false")
+                raise UserError(
+                    "model.trim_vocabulary: with fewer pieces, a training row is cut differently; set it to false"
+                )
             bar.advance(done)
     trained = model.get_input_embeddings().weight.requires_grad
     expected = _logits(reader, model, train)[..., kept]
@@ -81,7 +83,7 @@ def trim(
     tolerance = torch.finfo(found.dtype).eps ** 0.5 * max(1.0, float(expected.abs().max()))
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=0, atol=tolerance):
         raise UserError(
-            f"model.trim_vocabulary: a smaller {type(model).__name__} computes other logits; set it to false"
+            f"model.trim_vocabulary: a smaller {type(model).__name__} computes different logits; set it to false"
         )
     removed = before - model.num_parameters()
     return tokenizer, Trimming(

@@ -86,7 +86,9 @@ def _generate(work: Work) -> Took:
         scorer = rouge_score_rs.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
         for reference, text in zip(references, texts, strict=True):
             scorer.score(reference, text)
-    return Took(time.perf_counter() - began, len(split), texts=[texts[order.index(row)] for row in range(len(split))])
+    seconds = time.perf_counter() - began
+    by_row = dict(zip(order, texts, strict=True))
+    return Took(seconds, len(split), texts=[by_row[row] for row in range(len(split))])
 
 
 def run(work: Work) -> Took:

@@ -37,9 +37,8 @@ def run_training(work: Work) -> Took:
     train(compose([*_arguments(work), *arguments, *limits]), directory)
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
     speeds = [line["train/examples_per_second"] for line in lines if "train/examples_per_second" in line]
-    sizes = [BATCH] * len(speeds)
-    seconds = sum(rows / speed for rows, speed in zip(sizes, speeds, strict=True))
-    return Took(seconds, sum(sizes), size_of(directory / "checkpoints/epoch-1"))
+    seconds = sum(BATCH / speed for speed in speeds)
+    return Took(seconds, BATCH * len(speeds), size_of(directory / "checkpoints/epoch-1"))
 
 
 def run_evaluation(work: Work) -> Took:
@@ -54,7 +53,7 @@ def run_evaluation(work: Work) -> Took:
 
 
 def run_summaries(work: Work) -> Took:
-    """Summarize texts; the time includes a conversion of the model."""
+    """Summarize texts; the time is without loading and converting the model, which happens once."""
     summarizer = Summarizer(overrides=_arguments(work))
     documents = [row["document"] for row in sample_rows("train", work.rows)]
     began = time.perf_counter()
