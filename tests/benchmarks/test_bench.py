@@ -2,7 +2,7 @@
 
 import pytest
 from benchmarks.bench import floor, ours, recipe, shapes
-from benchmarks.bench.__main__ import COLUMNS, Row, table_line
+from benchmarks.bench.__main__ import COLUMNS, Row, starts_trimmed, table_line
 from benchmarks.bench.work import Took, Work
 
 
@@ -17,9 +17,10 @@ def models(tmp_path_factory):
 def test_every_column_does_the_work(models, tmp_path, task):
     measured = {}
     for name, column in zip(COLUMNS, (ours, recipe, floor), strict=True):
-        model = models / ("trimmed" if task == "train" and name != "recipe" else "whole")
+        row = Row("a title", task, "tiny", 8, trims=task == "train")
+        model = models / ("trimmed" if starts_trimmed(row, name) else "whole")
         (folder := tmp_path / name).mkdir()
-        took = column.run(Work(task, str(model), folder, 8))
+        took = column.run(Work(task, str(model), folder, row.rows, trims=row.trims))
         assert took.rows == 8
         assert took.seconds > 0
         assert (took.checkpoint is not None) == (task == "train")
@@ -27,7 +28,10 @@ def test_every_column_does_the_work(models, tmp_path, task):
         measured[name] = [took]
     if task == "summarize":
         assert measured["bisum"][0].texts == measured["floor"][0].texts
-    assert table_line(Row("a title", task, "tiny", 8), measured).startswith("| a title |")
+    if task == "train":
+        assert measured["bisum"][0].checkpoint == pytest.approx(measured["floor"][0].checkpoint, rel=0.05)
+        assert measured["bisum"][0].checkpoint < 0.6 * measured["recipe"][0].checkpoint
+    assert table_line(row, measured).startswith("| a title |")
 
 
 def test_ratios_are_medians_over_rounds():

@@ -34,10 +34,11 @@ class Row:
     title: str
     task: str
     model: str
-    """starter, or the name of a shape; a trimmed one for bisum and the floor if `trims`."""
+    """starter, or the name of a shape."""
     rows: int
     beams: int = 1
     trims: bool = False
+    """Whether bisum and the floor work with the vocabulary trimmed to the sample."""
 
 
 ROWS = [
@@ -90,7 +91,7 @@ def measure_row(row: Row, folders: dict[str, str], rounds: int) -> dict[str, lis
     measured: dict[str, list[Took]] = {column: [] for column in COLUMNS}
     for number in range(rounds):
         for column in COLUMNS[number % 3 :] + COLUMNS[: number % 3]:
-            trimmed = "-trimmed" if row.trims and column != "recipe" else ""
+            trimmed = "-trimmed" if starts_trimmed(row, column) else ""
             took = measure(column, row, folders[f"{row.model}{trimmed}"])
             measured[column].append(took)
             speed, memory = took.rows / took.seconds, took.peak / 2**30
@@ -98,10 +99,15 @@ def measure_row(row: Row, folders: dict[str, str], rounds: int) -> dict[str, lis
     return measured
 
 
+def starts_trimmed(row: Row, column: str) -> bool:
+    """Return whether a column gets the trimmed model; bisum's training trims the whole one itself."""
+    return row.trims and (column == "floor" or (column == "bisum" and row.task == "evaluate"))
+
+
 def measure(column: str, row: Row, model: str) -> Took:
     """Return what the work takes in a new process."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(row.task, model, Path(folder), row.rows, row.beams)
+        work = Work(row.task, model, Path(folder), row.rows, row.beams, row.trims)
         given = json.dumps({**asdict(work), "folder": folder})
         command = [sys.executable, "-m", "benchmarks.bench", "--worker", column, given]
         done = subprocess.run(command, capture_output=True, text=True)

@@ -7,6 +7,7 @@ computes the loss and generates from the same encoder states with `generate`; ro
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 import rouge_score_rs
 import torch
@@ -30,9 +31,18 @@ GENERATED_AT_ONCE = 32
 
 def _load(work: Work) -> tuple[Config, LoadedModel]:
     limits = [f"model.max_document_tokens={DOCUMENT_TOKENS}", f"model.max_summary_tokens={SUMMARY_TOKENS}"]
-    size = f"corpus.max_{'eval' if work.task == 'evaluate' else 'train'}_rows={work.rows}"
+    sizes = {"train": "train_rows=null", "evaluate": f"eval_rows={work.rows}", "summarize": f"train_rows={work.rows}"}
     beams = [f"generation.num_beams={work.beams}", "generation.early_stopping=true"]
-    config = compose([f"model.checkpoint={work.model}", *limits, size, *beams, "hardware=cpu", "tracker=none"])
+    config = compose(
+        [
+            f"model.checkpoint={work.model}",
+            *limits,
+            f"corpus.max_{sizes[work.task]}",
+            *beams,
+            "hardware=cpu",
+            "tracker=none",
+        ]
+    )
     return config, load(config.model, config.seed, "float32")
 
 
@@ -46,7 +56,8 @@ def _train(work: Work) -> Took:
     model = loaded.model.train()
     optimizer = build_optimizer(model, config.trainer)
     split = _split(work, config, loaded, "train")
-    batches = list(TrainingLoader(split, Collator(loaded), BATCH, config.seed, config.hardware))
+    loader = TrainingLoader(split, Collator(loaded), BATCH, config.seed, config.hardware)
+    batches = list(islice(loader, work.rows // BATCH))
     began = time.perf_counter()
     for batch in batches:
         labels = batch.pop("labels")
@@ -57,7 +68,7 @@ def _train(work: Work) -> Took:
     seconds = time.perf_counter() - began
     saved = work.folder / "model"
     loaded.save(saved)
-    return Took(seconds, len(split), size_of(saved))
+    return Took(seconds, BATCH * len(batches), size_of(saved))
 
 
 @torch.no_grad()

@@ -30,15 +30,16 @@ def _arguments(work: Work) -> list[str]:
 
 
 def run_training(work: Work) -> Took:
-    """Run one epoch of `train`; the time is that of the steps, without evaluations and checkpoints."""
+    """Run `train`; the time is that of the steps, without evaluations and checkpoints."""
     directory = work.folder / "run"
-    arguments = ["trainer.epochs=1", f"trainer.batch_size={BATCH}", "trainer.log_every=1", "tracker=none"]
-    limits = [f"corpus.max_train_rows={work.rows}", "corpus.max_eval_rows=4"]
-    train(compose([*_arguments(work), *arguments, *limits]), directory)
+    arguments = [f"trainer.batch_size={BATCH}", "trainer.log_every=1", "tracker=none"]
+    limits = [f"trainer.max_steps={work.rows // BATCH}", "corpus.max_train_rows=null", "corpus.max_eval_rows=4"]
+    trims = f"model.trim_vocabulary={str(work.trims).lower()}"
+    train(compose([*_arguments(work), *arguments, *limits, trims]), directory)
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
     speeds = [line["train/examples_per_second"] for line in lines if "train/examples_per_second" in line]
     seconds = sum(BATCH / speed for speed in speeds)
-    return Took(seconds, BATCH * len(speeds), size_of(directory / "checkpoints/epoch-1"))
+    return Took(seconds, BATCH * len(speeds), size_of(next(directory.glob("checkpoints/*-*"))))
 
 
 def run_evaluation(work: Work) -> Took:

@@ -35,7 +35,7 @@ class Recipe:
         self.tokenizer = AutoTokenizer.from_pretrained(work.model)
         self.model = AutoModelForSeq2SeqLM.from_pretrained(work.model, dtype="float32")
         self.model.generation_config.early_stopping = work.beams > 1
-        rows = sample_rows("train" if work.task == "train" else "validation", work.rows)
+        rows = sample_rows("train") if work.task == "train" else sample_rows("validation", work.rows)
         columns = list(rows[0])
         self.data = Dataset.from_list(rows).map(self._encode, batched=True, remove_columns=columns)
         arguments = Seq2SeqTrainingArguments(
@@ -44,7 +44,7 @@ class Recipe:
             per_device_train_batch_size=BATCH,
             per_device_eval_batch_size=BATCH,
             weight_decay=0.01,
-            num_train_epochs=1,
+            max_steps=work.rows // BATCH,
             predict_with_generate=True,
             generation_max_length=SUMMARY_TOKENS + 1,  # counts the start token
             generation_num_beams=work.beams,
@@ -84,12 +84,12 @@ class Recipe:
         return texts
 
     def train(self) -> Took:
-        """Train one epoch, and save the model."""
+        """Train, and save the model."""
         began = time.perf_counter()
         self.trainer.train()
         seconds = time.perf_counter() - began
         self.trainer.save_model(str(self.work.folder))
-        return Took(seconds, len(self.data), size_of(self.work.folder))
+        return Took(seconds, BATCH * self.trainer.state.global_step, size_of(self.work.folder))
 
     def evaluate(self) -> Took:
         """Compute the loss, generate and score."""

@@ -69,7 +69,11 @@ def write_model(shape: Shape, folder: Path) -> None:
     known = state["model"]["vocab"]
     lowest = min(score for _, score in known)
     padding = 12  # as in mT5
-    known += [[f"\U000f0000{number}", lowest] for number in range(shape.vocabulary - padding - len(known))]
+    unused = (
+        "\U000f0000"  # a piece of its own, as every character of mT5's pieces is, so that the others can be dropped
+    )
+    known.append([unused, lowest])
+    known += [[f"{unused}{number}", lowest] for number in range(shape.vocabulary - padding - len(known))]
     backend = Tokenizer.from_str(json.dumps(state))
     named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     PreTrainedTokenizerFast(tokenizer_object=backend, **named).save_pretrained(folder)

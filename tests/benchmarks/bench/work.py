@@ -24,8 +24,10 @@ class Work:
     folder: Path
     """Empty folder for what the column writes."""
     rows: int
-    """Number of rows: of the training split for `train`, otherwise of the validation split."""
+    """Number of rows: to train on, of the validation split to evaluate on, or of the training split to summarize."""
     beams: int = 1
+    trims: bool = False
+    """Whether a training trims the vocabulary."""
 
 
 @dataclass
