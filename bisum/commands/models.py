@@ -18,9 +18,10 @@ from bisum.commands.vocabulary import trim_vocabulary, trims
 from bisum.config.options import ModelOptions
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
-from bisum.display.narration import narrate_continuation, narrate_model
+from bisum.display.narration import narrate_continuation, narrate_engine, narrate_model
 from bisum.display.tables import cut_line, split_line
 from bisum.errors import UserError, one_line
+from bisum.evaluation.engines import check_engine, choose_engine
 from bisum.evaluation.generation import set_decoding
 from bisum.evaluation.windows import Windows, split_documents
 from bisum.hardware.devices import Device, find_device
@@ -62,6 +63,9 @@ def build_device(config: Config, run: Run) -> Device:
 def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> None:
     """Check the model, or the `checkpoint` that a run continues from, before rows are read."""
     with run.stage("model"):
+        check_engine(
+            config.generation, device.torch_device.type, device.precision, fixed_shapes=_has_fixed_shapes(config)
+        )
         options, adapter = _options(config, checkpoint), _adapter(config, checkpoint)
         check_model(options, device.precision, device=device.torch_device, adapter=adapter)
         if trims(config, checkpoint):
@@ -85,7 +89,8 @@ def build_model(
         loaded = trim_vocabulary(run, loaded, corpus)
     place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
-    run.update(parameters=loaded.parameters)
+    engine = choose_engine(loaded, config.generation, device.precision, fixed_shapes=_has_fixed_shapes(config))
+    run.update(parameters=loaded.parameters, engine=engine)
     choices = run.record["choices"]
     trains = config.provenance.command == "train"
     if not trains and any(override.startswith("model.trim_vocabulary") for override in config.provenance.overrides):
@@ -103,11 +108,17 @@ def build_model(
         trainer=choices.get("trainer", type(config.trainer).__name__) if trains else None,
         seed=config.seed,
     )
+    if engine != "transformers":
+        narrate_engine(run.screen, engine, config.generation.quantization)
     if loaded.base is not None and (problem := loaded.base.doubt):
         run.screen.note(problem)
     if run.resumed:
         narrate_continuation(run.screen, checkpoint)
     return loaded
+
+
+def _has_fixed_shapes(config: Config) -> bool:
+    return config.hardware.length_buckets is not None
 
 
 def _options(config: Config, checkpoint: Path | None) -> ModelOptions:

@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 from transformers import GenerationConfig
 
-from bisum.batches.shapes import Shapes
 from bisum.config.options import GenerationOptions
 from bisum.errors import UserError
 from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
@@ -35,24 +34,50 @@ class Engine(Protocol):
         """Return what `Family.generate` returns for each batch of model inputs."""
 
 
+def check_engine(options: GenerationOptions, device: str, precision: str, *, fixed_shapes: bool = False) -> None:
+    """Refuse an engine that this environment does not support, before a model is loaded.
+
+    `device` is the type of a torch device, such as cpu.
+
+    Raises:
+        UserError: CTranslate2 is required and cannot be used.
+    """
+    if options.engine == "ctranslate2" and (problem := _environment_problem(device, precision, fixed_shapes)):
+        raise _refusal(problem)
+
+
+def choose_engine(
+    loaded: LoadedModel, options: GenerationOptions, precision: str, *, fixed_shapes: bool = False
+) -> str:
+    """Return the library that generates with a model: transformers or ctranslate2.
+
+    Raises:
+        UserError: CTranslate2 is required and cannot be used.
+    """
+    if options.engine == "transformers":
+        return "transformers"
+    device = loaded.model.device.type
+    problem = _environment_problem(device, precision, fixed_shapes) or _model_problem(loaded)
+    if options.engine == "auto":
+        problem = problem or _difference(options)
+        if problem:
+            logger.debug("generation.engine: transformers, since CTranslate2 %s", problem)
+            return "transformers"
+    elif problem:
+        raise _refusal(problem)
+    return "ctranslate2"
+
+
 def build_engine(
-    loaded: LoadedModel, options: GenerationOptions, precision: str, shapes: Shapes | None = None
+    loaded: LoadedModel, options: GenerationOptions, precision: str, *, fixed_shapes: bool = False
 ) -> Engine | None:
     """Return an engine with the model's current weights, or None for generation with transformers.
 
     Raises:
         UserError: CTranslate2 is required and cannot be used.
     """
-    if options.engine == "transformers":
+    if choose_engine(loaded, options, precision, fixed_shapes=fixed_shapes) == "transformers":
         return None
-    problem = _problem(loaded, precision, shapes)
-    if options.engine == "auto":
-        problem = problem or _difference(options)
-        if problem:
-            logger.debug("generation.engine: transformers, since CTranslate2 %s", problem)
-            return None
-    elif problem:
-        raise UserError(f"generation.engine: ctranslate2 {problem}; use generation.engine=transformers")
     if options.num_beams > 1 and options.early_stopping is not True:
         _warn_of_beams(str(options.early_stopping).lower())
     from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
@@ -65,16 +90,23 @@ def _warn_of_beams(early_stopping: str) -> None:
     logger.warning("generation.early_stopping: ctranslate2 ends beam search as with true, not %s", early_stopping)
 
 
-def _problem(loaded: LoadedModel, precision: str, shapes: Shapes | None) -> str | None:
-    """Return why CTranslate2 cannot generate, if so."""
+def _refusal(problem: str) -> UserError:
+    return UserError(f"generation.engine: ctranslate2 {problem}; use generation.engine=transformers")
+
+
+def _environment_problem(device: str, precision: str, fixed_shapes: bool) -> str | None:
+    """Return why CTranslate2 cannot generate here, if so."""
     if find_spec("ctranslate2") is None:
         return "is not installed: pip install 'bisum[fast]'"
-    if (device := loaded.model.device.type) != "cpu":
+    if device != "cpu":
         return f"is supported on a CPU, not on {device}"
     if precision != "float32":
         return f"needs hardware.precision=float32, not {precision}"
-    if shapes is not None:
-        return "does not support fixed shapes (hardware.length_buckets)"
+    return "does not support fixed shapes (hardware.length_buckets)" if fixed_shapes else None
+
+
+def _model_problem(loaded: LoadedModel) -> str | None:
+    """Return why CTranslate2 cannot generate with a model, if so."""
     if loaded.base is not None:
         return "does not support an adapter, which `bisum push RUN hub.folder=DIR` merges into a whole model"
     kind = loaded.model.config.model_type

@@ -119,7 +119,7 @@ class Evaluator:
         summaries: dict[int, Summary] = {}
         loss, tokens, done = 0.0, 0, 0
         with self._progress(title, len(split)) as bar:
-            engine = build_engine(loaded, options, self.precision, self.shapes)
+            engine = build_engine(loaded, options, self.precision, fixed_shapes=self.shapes is not None)
             for batch in generate(loaded, split, options, size, self.precision, self.shapes, only=whole, engine=engine):
                 found = map(Summary, batch.summaries, batch.lengths, batch.at_limit)
                 summaries.update(zip(batch.rows, found, strict=True))

@@ -18,6 +18,7 @@ _PACKAGES = (
     "accelerate",
     "datasets",
     "tokenizers",
+    "ctranslate2",
     "hydra-core",
     "rouge-score-rs",
     "rouge-score",
