@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 from batch import generate_plainly, read_batch, sample_texts
@@ -103,6 +104,13 @@ def test_settings_that_ctranslate2_lacks_are_refused_in_one_line(call_bisum, one
     finished = call_bisum(*arguments, "hardware.precision=bf16", "--", "A text")
     assert finished.code == 2
     assert "generation.engine: ctranslate2 needs hardware.precision=float32, not bf16" in one_line(finished)
+    finished = call_bisum(
+        "generation.engine=ctranslate2", "hardware.length_buckets=2", "corpus=files", "corpus.path=no.csv"
+    )
+    assert finished.code == 2
+    assert "generation.engine: ctranslate2 does not support fixed shapes (hardware.length_buckets)" in one_line(
+        finished
+    )
     finished = call_bisum("summarize", "generation.quantization=int8", "--", "A text")
     assert finished.code == 2
     assert "generation.quantization: int8 needs generation.engine=ctranslate2" in one_line(finished)
@@ -127,10 +135,10 @@ def test_training_records_the_same_scores_with_both_engines(tmp_path):
     small = ["model=tiny", "corpus.max_train_rows=32", "corpus.max_eval_rows=8", "trainer.epochs=1", "tracker=none"]
     for engine in ("auto", "transformers"):
         train(compose([*small, "hardware=cpu", "log=quiet", f"generation.engine={engine}"]), tmp_path / engine)
-    ours, theirs = (
-        json.loads((tmp_path / engine / "run.json").read_text())["test"] for engine in ("auto", "transformers")
-    )
-    assert ours == theirs
+    ours, theirs = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("auto", "transformers"))
+    assert (ours["engine"], theirs["engine"]) == ("ctranslate2", "transformers")
+    assert ours["versions"]["ctranslate2"] == version("ctranslate2")
+    assert ours["test"] == theirs["test"]
 
 
 def test_a_beam_search_that_ends_differently_is_reported(run_bisum, tmp_path):

@@ -1,7 +1,10 @@
 """A trimmed vocabulary changes neither the pieces of the training texts nor the logits of the kept pieces."""
 
 import json
+import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
@@ -200,3 +203,13 @@ def test_a_merge_with_an_unknown_option_is_refused(checkpoints):
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)), eos_token="</s>")
     with pytest.raises(UserError, match="dropout is not supported"):
         state_of(tokenizer)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_dropped_weights_leave_the_memory(checkpoints, options, spanish, tmp_path):
+    folder = shutil.copytree(checkpoints("mt5"), tmp_path / "model")
+    mapped = f"{folder}/model.safetensors"
+    loaded = load(options(folder), 0, "float32")
+    assert mapped in Path("/proc/self/maps").read_text()  # transformers maps a checkpoint instead of reading it
+    trimmed(loaded, spanish, spanish)
+    assert mapped not in Path("/proc/self/maps").read_text()

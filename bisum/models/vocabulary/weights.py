@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -39,6 +40,8 @@ def cut_model(model: PreTrainedModel, kept: Sequence[int]) -> None:
             own["vocab_size"] = len(kept)
     for config in _configurations(model):
         _renumber(config, new, size)
+    for tensor in chain(model.parameters(), model.buffers()):
+        tensor.data = tensor.data.clone()  # a tensor in a memory-mapped checkpoint keeps the whole file in memory
 
 
 def vocabulary_size(config: PretrainedConfig) -> int:
