@@ -57,16 +57,14 @@ class CTranslate2Engine:
 
         A summary that ends has its end token.
         """
-        rows = [row for batch in batches for row in self._rows(batch, config)]
-        results = self._translator.translate_batch(
-            [source for source, _ in rows],
-            [prefix for _, prefix in rows],
-            max_batch_size=max(len(batch["input_ids"]) for batch in batches),
-            max_input_length=0,
-            **_decoding(config),
-        )
-        found = iter(self._ids(result.hypotheses[0], config) for result in results)
-        return [_padded([next(found) for _ in batch["input_ids"]], int(config.pad_token_id)) for batch in batches]
+        options, pad = _decoding(config), int(config.pad_token_id)
+        begun = [
+            self._translator.translate_batch(
+                *zip(*self._rows(batch, config), strict=True), max_input_length=0, asynchronous=True, **options
+            )
+            for batch in batches
+        ]
+        return [_padded([self._ids(row.result().hypotheses[0], config) for row in rows], pad) for rows in begun]
 
     def _rows(
         self, batch: Mapping[str, torch.Tensor], config: GenerationConfig

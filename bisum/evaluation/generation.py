@@ -29,6 +29,8 @@ from bisum.models.loss import count_tokens, token_loss
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
+_SHORTEST_IN_BATCH = 0.75
+"""Length of a batch's shortest document, as a share of its longest: at most a quarter of a batch is padding."""
 _SPECIAL_TOKENS = (
     "pad_token_id",
     "bos_token_id",
@@ -125,7 +127,7 @@ def generate(
     """
     config = set_decoding(loaded, options)
     collate = Collator(loaded, shapes, batch_size)
-    batches = _batches(split, range(len(split)) if only is None else only, batch_size)
+    batches = _batches(split, range(len(split)) if only is None else only, batch_size, shapes)
     with _evaluating(loaded.model):
         while group := list(islice(batches, 1 if engine is None else engine.batches_at_once)):
             collated = [collate([split[row] for row in rows]) for rows in group]
@@ -234,12 +236,22 @@ def summarize_rows(
     return [summaries[row] for row in range(len(split))]
 
 
-def _batches(split: EncodedSplit, rows: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield rows of similar length, longest first: a lack of memory shows at once."""
+def _batches(
+    split: EncodedSplit, rows: Sequence[int], batch_size: int, shapes: Shapes | None = None
+) -> Iterator[list[int]]:
+    """Yield rows of similar length, longest first: a lack of memory shows at once.
+
+    A batch ends where its rows would become much shorter than its first; with `shapes`, every batch costs the same.
+    """
+    shortest = 0.0 if shapes else _SHORTEST_IN_BATCH
     order = np.array(rows, dtype=np.int64)
     order = order[np.argsort(-split.documents.lengths[order], kind="stable")]
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size].tolist()
+    lengths = split.documents.lengths[order]
+    start = 0
+    while start < len(order):
+        end = min(start + batch_size, np.searchsorted(-lengths, -shortest * lengths[start], side="right"))
+        yield order[start:end].tolist()
+        start = end
 
 
 def _autocast(model: PreTrainedModel, precision: str) -> torch.autocast:
