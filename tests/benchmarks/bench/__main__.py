@@ -42,12 +42,12 @@ class Row:
 
 
 ROWS = [
-    Row("train, starter", "train", "starter", 1600),
-    Row("train, mT5-small's shape, trimmed", "train", "mt5_small", 160, trims=True),
+    Row("train, starter", "train", "starter", 800),
+    Row("train, mT5-small's shape, trimmed", "train", "mt5_small", 96, trims=True),
     Row("evaluate with scores, starter, greedy", "evaluate", "starter", 372),
     Row("evaluate with scores, starter, 4 beams", "evaluate", "starter", 372, beams=4),
-    Row("evaluate with scores, mT5-small's shape, trimmed, greedy", "evaluate", "mt5_small", 96, trims=True),
-    Row("evaluate with scores, mT5-small's shape, trimmed, 4 beams", "evaluate", "mt5_small", 96, beams=4, trims=True),
+    Row("evaluate with scores, mT5-small's shape, trimmed, greedy", "evaluate", "mt5_small", 48, trims=True),
+    Row("evaluate with scores, mT5-small's shape, trimmed, 4 beams", "evaluate", "mt5_small", 48, beams=4, trims=True),
     Row("summarize, starter", "summarize", "starter", 1000),
 ]
 QUICK = [
