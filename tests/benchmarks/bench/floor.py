@@ -58,6 +58,7 @@ def _train(work: Work) -> Took:
     split = _split(work, config, loaded, "train")
     loader = TrainingLoader(split, Collator(loaded), BATCH, config.seed, config.hardware)
     batches = list(islice(loader, work.rows // BATCH))
+    rows = sum(len(batch["labels"]) for batch in batches)  # an epoch has one smaller batch
     began = time.perf_counter()
     for batch in batches:
         labels = batch.pop("labels")
@@ -68,7 +69,7 @@ def _train(work: Work) -> Took:
     seconds = time.perf_counter() - began
     saved = work.folder / "model"
     loaded.save(saved)
-    return Took(seconds, BATCH * len(batches), size_of(saved))
+    return Took(seconds, rows, size_of(saved))
 
 
 @torch.no_grad()

@@ -31,15 +31,14 @@ def _arguments(work: Work) -> list[str]:
 
 def run_training(work: Work) -> Took:
     """Run `train`; the time is that of the steps, without evaluations and checkpoints."""
-    directory = work.folder / "run"
-    arguments = [f"trainer.batch_size={BATCH}", "trainer.log_every=1", "tracker=none"]
-    limits = [f"trainer.max_steps={work.rows // BATCH}", "corpus.max_train_rows=null", "corpus.max_eval_rows=4"]
+    directory, steps = work.folder / "run", work.rows // BATCH
+    arguments = [f"trainer.batch_size={BATCH}", f"trainer.log_every={steps}", "tracker=none"]
+    limits = [f"trainer.max_steps={steps}", "corpus.max_train_rows=null", "corpus.max_eval_rows=4"]
     trims = f"model.trim_vocabulary={str(work.trims).lower()}"
     train(compose([*_arguments(work), *arguments, *limits, trims]), directory)
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
-    speeds = [line["train/examples_per_second"] for line in lines if "train/examples_per_second" in line]
-    seconds = sum(BATCH / speed for speed in speeds)
-    return Took(seconds, BATCH * len(speeds), size_of(next(directory.glob("checkpoints/*-*"))))
+    (speed,) = (line["train/examples_per_second"] for line in lines if "train/examples_per_second" in line)
+    return Took(work.rows / speed, work.rows, size_of(next(directory.glob("checkpoints/*-*"))))
 
 
 def run_evaluation(work: Work) -> Took:
