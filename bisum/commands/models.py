@@ -21,7 +21,7 @@ from bisum.corpus.corpus import Corpus
 from bisum.display.narration import narrate_continuation, narrate_engine, narrate_model
 from bisum.display.tables import cut_line, split_line
 from bisum.errors import UserError, one_line
-from bisum.evaluation.engines import check_engine, choose_engine
+from bisum.evaluation.engines import check_engine, check_engine_of, choose_engine
 from bisum.evaluation.generation import set_decoding
 from bisum.evaluation.windows import Windows, split_documents
 from bisum.hardware.devices import Device, find_device
@@ -67,6 +67,9 @@ def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Pa
             config.generation, device.torch_device.type, device.precision, fixed_shapes=_has_fixed_shapes(config)
         )
         options, adapter = _options(config, checkpoint), _adapter(config, checkpoint)
+        if config.generation.engine == "ctranslate2":
+            reader = load_reader(options)
+            check_engine_of(reader.family, reader.config.model_type, has_adapter=adapter is not None)
         check_model(options, device.precision, device=device.torch_device, adapter=adapter)
         if trims(config, checkpoint):
             state_of(load_reader(options).tokenizer)
@@ -87,7 +90,8 @@ def build_model(
         )
     if corpus is not None and trims(config, checkpoint):
         loaded = trim_vocabulary(run, loaded, corpus)
-    place(loaded.model, device.torch_device)
+    with run.stage("model"):
+        place(loaded.model, device.torch_device)
     set_decoding(loaded, config.generation)
     engine = choose_engine(loaded, config.generation, device.precision, fixed_shapes=_has_fixed_shapes(config))
     run.update(parameters=loaded.parameters, engine=engine)

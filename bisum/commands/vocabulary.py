@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
-from bisum.errors import UserError
 from bisum.interfaces.family import TextReader
 from bisum.models.loading import LoadedModel
+from bisum.models.vocabulary.pieces import trimming_problem
 from bisum.models.vocabulary.trimming import estimate, trim
 from bisum.records.run import Run
 
@@ -29,12 +29,12 @@ def trim_vocabulary(run: Run, loaded: LoadedModel, corpus: Corpus) -> LoadedMode
         tokenizer, change = trim(loaded, loaded.model, train, validation, run.screen.progress)
     run.update(vocabulary=asdict(change))
     run.screen.print(
-        f"vocabulary: {change.kept:,} of {change.of:,} pieces kept; parameters {change.parameters_before / 1e6:.1f} M "
-        f"-> {change.parameters / 1e6:.1f} M ({change.saved_bytes / 2**30:.2f} GiB less in training); "
+        f"vocabulary: {change.kept:,} of {change.of:,} pieces kept; parameters {change.parameters_before / 1e6:.2f} M "
+        f"-> {change.parameters / 1e6:.2f} M ({change.saved_bytes / 2**30:.2f} GiB less in training); "
         f"{change.validation:.1%} of validation's tokens are kept pieces"
     )
     run.screen.note(
-        "model.trim_vocabulary: the loss has fewer pieces to choose from, so it is lower than with all pieces; compare "
+        "model.trim_vocabulary: the softmax covers fewer pieces, so the loss is lower than with all pieces; compare "
         "trimmed and untrimmed runs by ROUGE"
     )
     return replace(loaded, tokenizer=tokenizer, config=loaded.model.config)
@@ -44,12 +44,10 @@ def estimate_trimming(run: Run, reader: TextReader, train: pa.Table) -> dict[str
     """Show and return what trimming would keep and save, or the problem that prevents it; None without rows."""
     if not train.num_rows:
         return None
-    try:
-        found = estimate(reader, train, run.screen.progress)
-    except UserError as error:
-        problem = str(error).removeprefix("model.trim_vocabulary: ").partition(";")[0]
+    if problem := trimming_problem(reader.tokenizer):
         run.screen.print(f"model.trim_vocabulary=true is not possible: {problem}")
         return {"problem": problem}
+    found = estimate(reader, train, run.screen.progress)
     run.screen.print(
         f"model.trim_vocabulary=true would keep {found['kept']:,} of {found['of']:,} pieces: about "
         f"{found['parameters'] / 1e6:.1f} M parameters and {found['saved_bytes'] / 2**30:.2f} GiB less in training"

@@ -37,8 +37,8 @@ class GenerationOptions:
     min_tokens: Annotated[int, Ge(0), Le(100_000)]
     """Minimum length of a summary in tokens."""
     engine: Literal["auto", "transformers", "ctranslate2"]
-    """Library that generates; ctranslate2: CTranslate2 (extra `fast`), on a CPU; auto: ctranslate2 where its summaries
-    are the same as those of transformers."""
+    """Library that generates; ctranslate2: CTranslate2 (extra `fast`), on a CPU; auto: ctranslate2 for greedy decoding
+    with the models for which the tests find the same summaries, otherwise transformers."""
     quantization: Literal["none", "int8"]
     """Number format of the weights in ctranslate2; none: float32; int8 is faster and changes some summaries."""
 
@@ -52,7 +52,7 @@ class EvaluationOptions:
     """Scoring of a split, and of its lead-k baseline."""
 
     batch_size: Annotated[int, Ge(1), Le(65_536)]
-    """Number of rows generated at once; affects only speed and memory."""
+    """Maximum number of rows in a batch of generation; affects only speed and memory."""
     lead: Annotated[int, Ge(1), Le(1000)]
     """Number of leading sentences in the lead-k baseline."""
     bootstrap_samples: Annotated[int, Ge(100), Le(1_000_000)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -58,9 +59,16 @@ class CTranslate2Engine:
         A summary that ends has its end token.
         """
         options, pad = _decoding(config), int(config.pad_token_id)
+        rows = sum(len(batch["input_ids"]) for batch in batches)
+        # Fewer batches than threads are divided, so that no thread is idle; 0: not divided.
+        most = math.ceil(rows / self._threads) if len(batches) < self._threads else 0
         begun = [
             self._translator.translate_batch(
-                *zip(*self._rows(batch, config), strict=True), max_input_length=0, asynchronous=True, **options
+                *zip(*self._rows(batch, config), strict=True),
+                max_batch_size=most,
+                max_input_length=0,
+                asynchronous=True,
+                **options,
             )
             for batch in batches
         ]
@@ -114,21 +122,29 @@ def _decoding(config: GenerationConfig) -> dict[str, Any]:
 def _convert(model: PreTrainedModel, folder: Path, quantization: str | None) -> None:
     """Write the model in CTranslate2's format to `folder`/model."""
     model.config.save_pretrained(folder)
-    with _stated_norms(model):
+    with _stated_layout(model):
         _Converter(model, folder).convert(str(folder / "model"), quantization=quantization)
     file = folder / "model" / "config.json"
-    # A converter does not know the start token of every checkpoint.
+    # A converter knows neither the start token of every checkpoint nor T5's epsilon.
     values = {**json.loads(file.read_text("utf-8")), "decoder_start_token": str(model.config.decoder_start_token_id)}
+    if epsilon := getattr(model.config, "layer_norm_epsilon", None):
+        values["layer_norm_epsilon"] = epsilon
     file.write_text(json.dumps(values), "utf-8")
 
 
 @contextmanager
-def _stated_norms(model: PreTrainedModel) -> Iterator[None]:
-    """State in the model's configuration where BART's relatives normalize, which transformers 5 does not."""
+def _stated_layout(model: PreTrainedModel) -> Iterator[None]:
+    """State in the configuration what the converter reads there and transformers 5 does not write.
+
+    This is where BART's relatives normalize, and whether T5's logits are scaled, for which the converter looks at
+    `tie_word_embeddings`.
+    """
     own = model.config
     model.config = deepcopy(own)
     for name, value in _NORMS.get(own.model_type, {}).items():
         setattr(model.config, name, value)
+    if own.model_type in ("t5", "mt5"):
+        model.config.tie_word_embeddings = own.model_type == "t5" and own.scale_decoder_outputs
     try:
         yield
     finally:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from transformers import GenerationConfig
 
 from bisum.config.options import GenerationOptions
 from bisum.errors import UserError
+from bisum.interfaces.family import Family
 from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
 from bisum.models.loading import LoadedModel
 
@@ -35,14 +35,28 @@ class Engine(Protocol):
 
 
 def check_engine(options: GenerationOptions, device: str, precision: str, *, fixed_shapes: bool = False) -> None:
-    """Refuse an engine that this environment does not support, before a model is loaded.
+    """Refuse an engine that this environment does not support, and warn of settings that it interprets differently.
 
     `device` is the type of a torch device, such as cpu.
 
     Raises:
         UserError: CTranslate2 is required and cannot be used.
     """
-    if options.engine == "ctranslate2" and (problem := _environment_problem(device, precision, fixed_shapes)):
+    if options.engine != "ctranslate2":
+        return
+    if problem := _environment_problem(device, precision, fixed_shapes):
+        raise _refusal(problem)
+    for difference in _differences(options):
+        logger.warning("%s", difference)
+
+
+def check_engine_of(family: Family, model_type: str, *, has_adapter: bool) -> None:
+    """Refuse a kind of model that CTranslate2 does not support; see `check_engine`.
+
+    Raises:
+        UserError: CTranslate2 cannot generate with such a model.
+    """
+    if problem := _model_problem(family, model_type, has_adapter):
         raise _refusal(problem)
 
 
@@ -57,10 +71,13 @@ def choose_engine(
     if options.engine == "transformers":
         return "transformers"
     device = loaded.model.device.type
-    problem = _environment_problem(device, precision, fixed_shapes) or _model_problem(loaded)
+    problem = _environment_problem(device, precision, fixed_shapes) or _model_problem(
+        loaded.family, loaded.model.config.model_type, loaded.base is not None
+    )
     if options.engine == "auto":
-        problem = problem or _difference(options)
-        if problem:
+        if options.num_beams > 1:  # also with early_stopping=true, summaries without an end are ranked differently
+            problem = problem or "ranks beams by another rule"
+        if problem := problem or next(_differences(options), None):
             logger.debug("generation.engine: transformers, since CTranslate2 %s", problem)
             return "transformers"
     elif problem:
@@ -78,26 +95,20 @@ def build_engine(
     """
     if choose_engine(loaded, options, precision, fixed_shapes=fixed_shapes) == "transformers":
         return None
-    if options.num_beams > 1 and options.early_stopping is not True:
-        _warn_of_beams(str(options.early_stopping).lower())
     from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
 
     return CTranslate2Engine(loaded, options.quantization)
 
 
-@cache  # an evaluation follows each epoch
-def _warn_of_beams(early_stopping: str) -> None:
-    logger.warning("generation.early_stopping: ctranslate2 ends beam search as with true, not %s", early_stopping)
-
-
 def _refusal(problem: str) -> UserError:
-    return UserError(f"generation.engine: ctranslate2 {problem}; use generation.engine=transformers")
+    joint = ", or" if ";" in problem else ";"
+    return UserError(f"generation.engine: ctranslate2 {problem}{joint} use generation.engine=transformers")
 
 
 def _environment_problem(device: str, precision: str, fixed_shapes: bool) -> str | None:
     """Return why CTranslate2 cannot generate here, if so."""
     if find_spec("ctranslate2") is None:
-        return "is not installed: pip install 'bisum[fast]'"
+        return "is not installed; run pip install 'bisum[fast]'"
     if device != "cpu":
         return f"is supported on a CPU, not on {device}"
     if precision != "float32":
@@ -105,20 +116,22 @@ def _environment_problem(device: str, precision: str, fixed_shapes: bool) -> str
     return "does not support fixed shapes (hardware.length_buckets)" if fixed_shapes else None
 
 
-def _model_problem(loaded: LoadedModel) -> str | None:
-    """Return why CTranslate2 cannot generate with a model, if so."""
-    if loaded.base is not None:
+def _model_problem(family: Family, model_type: str, has_adapter: bool) -> str | None:
+    """Return why CTranslate2 cannot generate with a kind of model, if so."""
+    if has_adapter:
         return "does not support an adapter, which `bisum push RUN hub.folder=DIR` merges into a whole model"
-    kind = loaded.model.config.model_type
-    if type(loaded.family) not in _FAMILIES or kind not in _MODEL_TYPES:
-        return f"is not supported for '{kind}' models of family {type(loaded.family).__name__}"
+    if type(family) not in _FAMILIES or model_type not in _MODEL_TYPES:
+        return f"does not support '{model_type}' models of family {type(family).__name__}"
     return None
 
 
-def _difference(options: GenerationOptions) -> str | None:
-    """Return the setting with which CTranslate2's summaries can differ from those of transformers, if any."""
-    if options.num_beams > 1:
-        return "ends a beam search by another rule"
+def _differences(options: GenerationOptions) -> Iterator[str]:
+    """Yield a line for each setting with which CTranslate2's summaries can differ from those of transformers."""
+    if options.num_beams > 1 and options.early_stopping is not True:
+        given = str(options.early_stopping).lower()
+        yield f"generation.early_stopping: ctranslate2 ends beam search as with true, not {given}"
     if options.no_repeat_ngram_size:
-        return "counts the start token among repeated n-grams"
-    return None
+        yield (
+            "generation.no_repeat_ngram_size: ctranslate2 counts the start token, so summaries can differ from those "
+            "of transformers"
+        )

@@ -81,8 +81,8 @@ def vocabulary(record: Mapping[str, Any]) -> Markup | None:
     if not found:
         return None
     return Markup(
-        f"Its vocabulary was trimmed to the {found['kept']:,} of {found['of']:,} pieces that the training rows need; "
-        "texts in other languages are cut into more pieces."
+        f"Its vocabulary was trimmed for the training rows, to {found['kept']:,} of {found['of']:,} pieces. Texts in "
+        "other languages are cut into more pieces."
     )
 
 

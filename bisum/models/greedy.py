@@ -23,6 +23,26 @@ _FREE_SHARE = 1 / 8
 """Share of finished rows from which removing them takes less time than decoding them."""
 
 
+_SETTINGS = {
+    *("max_new_tokens", "min_new_tokens", "no_repeat_ngram_size", "suppress_tokens"),
+    *("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"),
+    *("forced_bos_token_id", "forced_eos_token_id"),
+    *("num_beams", "do_sample", "use_cache", "transformers_version"),
+}
+"""Settings of `generate` that `generate_greedily` follows, or that do not matter to it."""
+
+
+def is_plain_greedy(config: GenerationConfig) -> bool:
+    """Return whether `generate_greedily` follows all settings; a family of one's own can have others."""
+    chosen = config.to_diff_dict()
+    return (
+        config.num_beams == 1
+        and not config.do_sample
+        and not config.no_repeat_ngram_size
+        and chosen.keys() <= _SETTINGS
+    )
+
+
 def generate_greedily(
     model: PreTrainedModel,
     states: torch.Tensor,
@@ -48,7 +68,8 @@ def generate_greedily(
             devices, whose queue of work each look empties.
 
     Returns:
-        Token ids with the start tokens, shape (rows, at most start tokens + max_new_tokens), padded after the end.
+        Token ids with the start tokens, shape (rows, at most start tokens + max_new_tokens), padded after the end:
+        up to `check_every` - 1 columns more than `generate` returns.
     """
     rows, started = starts.shape
     processors = LogitsProcessorList([*_processors(config, started, starts.device), *processors])

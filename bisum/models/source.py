@@ -72,7 +72,10 @@ class Source:
         own, of_base = reader.tokenizer.get_vocab(), base.get_vocab()
         kept = [of_base.get(piece, -1) for piece in sorted(own, key=own.__getitem__)]
         if len(kept) != vocabulary_size(self.config) or min(kept) < 0 or kept != sorted(set(kept)):
-            raise UserError(f"model.checkpoint: '{self.folder}' has tokens that its base '{self.weights}' lacks")
+            raise UserError(
+                f"model.checkpoint: the tokenizer of '{self.folder}' is not a trimmed copy of that of its base "
+                f"'{self.weights}'; set model.base to the base it was trained on"
+            )
         return kept
 
 

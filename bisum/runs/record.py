@@ -67,6 +67,7 @@ _ENTRIES = {
     "split.*.rows": WHOLE,
     "device?": TEXT,
     "precision?": TEXT,
+    "engine?": TEXT,
     "parameters?": WHOLE,
     "trained_parameters?": WHOLE,
     "vocabulary?": or_null(OBJECT),

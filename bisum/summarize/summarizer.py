@@ -79,7 +79,7 @@ class Summarizer:
             raise UserError("hardware.device: summarize runs on a CPU or GPU; choose hardware=auto, cpu or gpu")
         check_environment()
         from bisum.display.quiet import quiet_libraries
-        from bisum.evaluation.engines import build_engine
+        from bisum.evaluation.engines import build_engine, check_engine
         from bisum.hardware.devices import find_device
         from bisum.hardware.xla import place
         from bisum.models.loading import load
@@ -88,6 +88,7 @@ class Summarizer:
         self.config = config
         self.device = find_device(config.hardware)
         device = self.device.torch_device
+        check_engine(config.generation, device.type, self.device.precision)
         self.loaded = load(config.model, config.seed, self.device.precision, progress, device=device)
         place(self.loaded.model, device)
         self._engine = build_engine(self.loaded, config.generation, self.device.precision)

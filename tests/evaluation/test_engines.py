@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
+import torch
 from batch import generate_plainly, read_batch, sample_texts
 
 from bisum import Summarizer, compose, train
@@ -95,11 +96,13 @@ def test_a_family_without_proof_is_refused_and_auto_uses_transformers(checkpoint
     config = compose([f"model.checkpoint={checkpoints(family)}", *LIMITS, *suffix])
     loaded = load(config.model, 0, "float32")
     assert build_engine(loaded, config.generation, "float32") is None
-    with pytest.raises(UserError, match=r"generation\.engine: ctranslate2 is not supported for '\w+' models"):
+    with pytest.raises(
+        UserError, match=r"generation\.engine: ctranslate2 does not support '\w+' models of family \w+; use"
+    ):
         build_engine(loaded, replace(config.generation, engine="ctranslate2"), "float32")
 
 
-def test_settings_that_ctranslate2_lacks_are_refused_in_one_line(call_bisum, one_line):
+def test_settings_that_ctranslate2_lacks_are_refused_in_one_line(call_bisum, one_line, checkpoints):
     arguments = ("summarize", "generation.engine=ctranslate2", "hardware=cpu")
     finished = call_bisum(*arguments, "hardware.precision=bf16", "--", "A text")
     assert finished.code == 2
@@ -111,6 +114,13 @@ def test_settings_that_ctranslate2_lacks_are_refused_in_one_line(call_bisum, one
     assert "generation.engine: ctranslate2 does not support fixed shapes (hardware.length_buckets)" in one_line(
         finished
     )
+    missing = ("generation.engine=ctranslate2", "corpus=files", "corpus.path=no.csv")  # read later
+    finished = call_bisum(*missing, *LIMITS, f"model.checkpoint={checkpoints('gpt2')}", 'model.suffix="TL;DR:"')
+    assert finished.code == 2
+    assert "ctranslate2 does not support 'gpt2' models of family" in one_line(finished)
+    finished = call_bisum(*missing, "adapter=lora")
+    assert finished.code == 2
+    assert "ctranslate2 does not support an adapter" in one_line(finished)
     finished = call_bisum("summarize", "generation.quantization=int8", "--", "A text")
     assert finished.code == 2
     assert "generation.quantization: int8 needs generation.engine=ctranslate2" in one_line(finished)
@@ -127,22 +137,58 @@ def test_without_ctranslate2_auto_uses_transformers_and_a_request_is_refused():
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     text = "A package for reading files."
     assert finished.stdout.strip() == Summarizer(overrides=["generation.engine=transformers"])(text, "en")
-    refusal = "ctranslate2 is not installed: pip install 'bisum[fast]'; use generation.engine=transformers"
+    refusal = "ctranslate2 is not installed; run pip install 'bisum[fast]', or use generation.engine=transformers"
     assert finished.stderr.strip().endswith(refusal)
 
 
 def test_training_records_the_same_scores_with_both_engines(tmp_path):
-    small = ["model=tiny", "corpus.max_train_rows=32", "corpus.max_eval_rows=8", "trainer.epochs=1", "tracker=none"]
+    small = ["corpus.max_train_rows=32", "corpus.max_eval_rows=8", "trainer.epochs=1", "tracker=none"]
     for engine in ("auto", "transformers"):
         train(compose([*small, "hardware=cpu", "log=quiet", f"generation.engine={engine}"]), tmp_path / engine)
     ours, theirs = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("auto", "transformers"))
     assert (ours["engine"], theirs["engine"]) == ("ctranslate2", "transformers")
     assert ours["versions"]["ctranslate2"] == version("ctranslate2")
     assert ours["test"] == theirs["test"]
+    name = f"predictions/test-{ours['test']['checkpoint']}.jsonl"
+    texts = [(tmp_path / engine / name).read_text("utf-8") for engine in ("auto", "transformers")]
+    assert texts[0] == texts[1]
+    assert len({json.loads(line)["prediction"] for line in texts[0].splitlines()}) > 4
 
 
-def test_a_beam_search_that_ends_differently_is_reported(run_bisum, tmp_path):
-    arguments = ("summarize", "generation.engine=ctranslate2", "generation.num_beams=2", "hardware=cpu")
-    finished = run_bisum(*arguments, "--", "A package for reading files.", cwd=tmp_path)
+def test_settings_that_ctranslate2_interprets_differently_are_reported(run_bisum, tmp_path):
+    settings = ("generation.num_beams=2", "generation.no_repeat_ngram_size=3", "generation.engine=ctranslate2")
+    finished = run_bisum("summarize", *settings, "hardware=cpu", "--", "A package for reading files.", cwd=tmp_path)
     assert finished.code == 0
     assert "generation.early_stopping: ctranslate2 ends beam search as with true, not false" in finished.err
+    assert "generation.no_repeat_ngram_size: ctranslate2 counts the start token" in finished.err
+
+
+@pytest.mark.parametrize("family", PROVEN)
+def test_probabilities_equal_those_of_transformers(prepare, family):
+    """Scores decide between beams; wrong scales or epsilons would change them, but rarely a greedy summary."""
+    loaded, inputs, _ = prepare(family)
+    if hasattr(loaded.model.config, "layer_norm_epsilon"):
+        set_epsilon(loaded.model, 0.01)
+    start = int(loaded.model.config.decoder_start_token_id)
+    target = [9, 8, 7, 6]
+    mask = inputs["attention_mask"][:4].bool()
+    sources = [[str(at) for at in ids[kept].tolist()] for ids, kept in zip(inputs["input_ids"], mask, strict=False)]
+    translator = CTranslate2Engine(loaded, "none")._translator
+    scored = translator.score_batch(sources, [list(map(str, target))] * 4)
+    with torch.no_grad():
+        logits = loaded.model(
+            input_ids=inputs["input_ids"][:4],
+            attention_mask=inputs["attention_mask"][:4],
+            decoder_input_ids=torch.tensor([[start, *target]] * 4),
+        ).logits
+    wanted = logits.log_softmax(-1)[:, : len(target)].gather(-1, torch.tensor([target] * 4)[..., None])[..., 0]
+    found = torch.tensor([row.log_probs[: len(target)] for row in scored])
+    assert found == pytest.approx(wanted.numpy(), abs=1e-3)
+
+
+def set_epsilon(model, value):
+    """Give a T5 another epsilon than the usual one."""
+    model.config.layer_norm_epsilon = value
+    for part in model.modules():
+        if hasattr(part, "variance_epsilon"):
+            part.variance_epsilon = value

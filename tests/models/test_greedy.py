@@ -1,10 +1,14 @@
 """Greedy decoding without work for finished rows."""
 
+from copy import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from batch import generate_plainly, read_batch, sample_texts
 from checkpoints import BUILDERS, PROMPTS
 
+from bisum.models.families import T5
 from bisum.models.greedy import generate_greedily
 
 FAMILIES = [name for name in BUILDERS if name not in PROMPTS]
@@ -31,6 +35,25 @@ def test_ids_equal_those_of_generate(batch_of, family, options):
     found = loaded.family.generate(loaded.model, inputs, config, None)
     assert found.tolist() == expected[:, first:].tolist()
     assert len(set(map(tuple, found.tolist()))) > 1  # the rows differ
+
+
+class Penalizing(T5):
+    """A family of one's own with another setting of `generate`."""
+
+    def decoding(self, inputs, config):
+        starts, config, processors = super().decoding(inputs, config)
+        config = copy(config)
+        config.repetition_penalty = 5.0
+        return starts, config, processors
+
+
+def test_other_settings_of_a_family_are_followed(batch_of):
+    loaded, inputs, config = batch_of("t5", [])
+    plain = loaded.family.generate(loaded.model, inputs, config, None)
+    own = replace(loaded, family=Penalizing())
+    found = own.family.generate(own.model, inputs, config, None)
+    assert found.tolist() == generate_plainly(own, inputs, config)[:, 1:].tolist()
+    assert found.tolist() != plain.tolist()
 
 
 @pytest.mark.parametrize("check_every", [1, 3])

@@ -213,3 +213,21 @@ def test_the_dropped_weights_leave_the_memory(checkpoints, options, spanish, tmp
     assert mapped in Path("/proc/self/maps").read_text()  # transformers maps a checkpoint instead of reading it
     trimmed(loaded, spanish, spanish)
     assert mapped not in Path("/proc/self/maps").read_text()
+
+
+def test_a_checkpoint_of_an_earlier_run_is_trimmed(loaded_as, spanish, decoding, tmp_path, options):
+    loaded = loaded_as("t5")
+    banned = set_decoding(loaded, decoding("greedy")[1]).suppress_tokens
+    assert max(banned) >= len(loaded.tokenizer)  # with the embedding's padding, which no tokenizer has
+    loaded.save(tmp_path)
+    small, change = trimmed(load(options(tmp_path), 0, "float32"), spanish, spanish)
+    assert all(at < change.kept for at in small.model.generation_config.suppress_tokens)
+
+
+@pytest.mark.parametrize("family", ["t5", "flan_t5", "mt5", "umt5", "bart", "mbart50"])
+def test_the_estimate_is_what_trimming_saves(family, loaded_as, spanish):
+    loaded = loaded_as(family)
+    expected = estimate(loaded, spanish, no_progress)
+    _, change = trimmed(loaded, spanish, spanish)
+    assert expected["kept"] == change.kept
+    assert expected["parameters"] == pytest.approx(change.parameters_before - change.parameters, rel=0.05)

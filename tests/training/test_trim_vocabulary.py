@@ -53,7 +53,9 @@ def test_the_run_reports_what_is_kept_and_saved(run, trained, arguments, checkpo
     assert 0.9 < record["vocabulary"]["validation"] < 1
     assert whole.get("vocabulary") is None
     text = " ".join((run / "train.log").read_text("utf-8").split())
-    assert f"vocabulary: {kept} of {of:,} pieces kept; parameters 0.1 M -> 0.1 M" in text
+    before, after = (f"{found['parameters'] / 1e6:.2f} M" for found in (whole, record))
+    assert before != after
+    assert f"vocabulary: {kept} of {of:,} pieces kept; parameters {before} -> {after}" in text
     assert "compare trimmed and untrimmed runs by ROUGE" in text
 
 

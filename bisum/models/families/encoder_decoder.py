@@ -112,14 +112,14 @@ class EncoderDecoder(Family):
         """Return the tokens after each row's start and forced tokens; `states` saves encoding the documents again."""
         from transformers.modeling_outputs import BaseModelOutput
 
-        from bisum.models.greedy import generate_greedily
+        from bisum.models.greedy import generate_greedily, is_plain_greedy
 
         starts, config, processors = self.decoding(inputs, config)
         first = starts.shape[1] + self.forced_tokens
         encoder_inputs: dict[str, Any] = {
             name: tensor for name, tensor in inputs.items() if name != "decoder_input_ids"
         }
-        if self.shares_states and config.num_beams == 1:
+        if self.shares_states and is_plain_greedy(config):
             if states is None:
                 states = model.get_encoder()(**encoder_inputs).last_hidden_state
             return generate_greedily(model, states, inputs["attention_mask"], starts, config, processors)[:, first:]

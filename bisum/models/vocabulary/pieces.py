@@ -26,18 +26,29 @@ def state_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     Raises:
         UserError: trimming would not be exact for a tokenizer of this kind.
     """
+    if problem := trimming_problem(tokenizer):
+        raise UserError(f"model.trim_vocabulary: {problem}; set it to false")
+    state = _contents(tokenizer)
+    state.update(truncation=None, padding=None)
+    return state
+
+
+def trimming_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Return why trimming a tokenizer's vocabulary would not be exact, if so."""
     kind = type(tokenizer).__name__
     if not tokenizer.is_fast:
-        raise UserError(f"model.trim_vocabulary: a {kind} is written in Python; set it to false")
-    state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    state.update(truncation=None, padding=None)
-    model = state["model"]
+        return f"a {kind} has no tokenizer.json, since it is written in Python"
+    model = _contents(tokenizer)["model"]
     if model["type"] not in _SPELT:
-        raise UserError(f"model.trim_vocabulary: a {kind} is a {model['type']}, not Unigram or BPE; set it to false")
-    for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        if model.get(option):
-            raise UserError(f"model.trim_vocabulary: a BPE with {option} is not supported; set it to false")
-    return state
+        return f"a {kind} is a {model['type']}, not Unigram or BPE"
+    options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
+    found = next((option for option in options if model.get(option)), None)
+    return found and f"a BPE with {found} is not supported"
+
+
+def _contents(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    contents: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return contents
 
 
 def pieces_of(model: Mapping[str, Any]) -> dict[int, str]:

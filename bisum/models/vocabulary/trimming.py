@@ -27,6 +27,7 @@ _NO_LIMIT = 10**9
 _BYTES_TRAINED = 16
 """Bytes for each trained parameter: float32 weight, gradient and the two moments of AdamW."""
 _BYTES_FROZEN = 4
+"""Bytes for each frozen parameter: its float32 weight."""
 _SEPARATE = ("mt5", "umt5")
 """Kinds of models whose head is separate from the embedding although their configurations tie them."""
 
@@ -40,7 +41,9 @@ class Trimming:
     of: int
     """Number of pieces, including those that only pad the embedding."""
     parameters_before: int
+    """Number of parameters of the whole model."""
     parameters: int
+    """Number of parameters of the smaller model."""
     saved_bytes: int
     """Memory that training needs less, for weights, gradients and AdamW's moments."""
     validation: float
@@ -64,7 +67,8 @@ def trim(
     kept = sorted({*choose_pieces(state, used), *stated_tokens(model)})
     if nameless := set(kept).difference(reader.tokenizer.get_vocab().values()):
         raise UserError(
-            f"model.trim_vocabulary: its tokenizer lacks token {min(nameless)} of config.json; set it to false"
+            f"model.trim_vocabulary: config.json or generation_config.json names token {min(nameless)}, which the "
+            "model's tokenizer lacks; set it to false"
         )
     share = _kept_share(reader, validation, kept, progress)
     tokenizer = cut_tokenizer(reader.tokenizer, reader.family, kept)
@@ -105,6 +109,7 @@ def estimate(reader: TextReader, train: pa.Table, progress: ShowProgress) -> dic
     kept = len(choose_pieces(state_of(reader.tokenizer), _read(reader, train, progress)[0]))
     config, size = reader.config, vocabulary_size(reader.config)
     separate = config.model_type in _SEPARATE or not getattr(config, "tie_word_embeddings", True)
+    separate = separate or not getattr(config, "scale_decoder_outputs", True)  # T5 1.1, which its configuration ties
     width = getattr(config.get_text_config(decoder=True), "hidden_size", 0)
     parameters = (size - kept) * width * (2 if separate else 1)
     return {"kept": kept, "of": size, "parameters": parameters, "saved_bytes": parameters * _BYTES_TRAINED}

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 
-_LISTS = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids")
-"""Keys of a configuration, other than those of single tokens, that contain token ids."""
+_BANNED = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids")
+"""Keys of a configuration with tokens that must not be generated, as a dropped piece cannot be."""
 
 
 def cut_model(model: PreTrainedModel, kept: Sequence[int]) -> None:
@@ -50,7 +50,7 @@ def vocabulary_size(config: PretrainedConfig) -> int:
 
 
 def stated_tokens(model: PreTrainedModel) -> set[int]:
-    """Return the token ids in the configurations of a model."""
+    """Return the token ids in the configurations of a model, without those that must not be generated."""
     found = {at for config in _configurations(model) for at in _stated(vars(config))}
     return {at for at in found if 0 <= at < vocabulary_size(model.config)}
 
@@ -103,7 +103,7 @@ def _resize(layer: nn.Module, size: int, rows: torch.Tensor, new: Mapping[int, i
 
 
 def _is_token(key: str) -> bool:
-    return key.endswith(("_token_id", "_token_ids", "_token_index")) or key in _LISTS
+    return key.endswith(("_token_id", "_token_ids", "_token_index"))
 
 
 def _stated(values: Mapping[str, Any]) -> Iterator[int]:
@@ -131,6 +131,8 @@ def _renumber(config: PretrainedConfig | GenerationConfig, new: Mapping[int, int
             return {name: changed(str(name), item) for name, item in value.items()}
         if key == "vocab_size" and value == size:
             return len(new)
+        if key in _BANNED and isinstance(value, list | tuple):
+            return [numbered(item) for item in value if new.keys() >= set(_flat(item))]
         return numbered(value) if _is_token(key) else value
 
     def numbered(value: Any) -> Any:

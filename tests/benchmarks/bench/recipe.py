@@ -20,11 +20,24 @@ from transformers import (
     DataCollatorForSeq2Seq,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
+    TrainerCallback,
 )
 
 from bisum.evaluation.sentences import split_sentences
 
 TYPES = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+
+
+class Steps(TrainerCallback):
+    """The times when the first step began and the last one ended."""
+
+    began = ended = 0.0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.began = self.began or time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.ended = time.perf_counter()
 
 
 class Recipe:
@@ -84,10 +97,11 @@ class Recipe:
         return texts
 
     def train(self) -> Took:
-        """Train, and save the model."""
-        began = time.perf_counter()
+        """Train, and save the model; the time is that of the steps."""
+        steps = Steps()
+        self.trainer.add_callback(steps)
         self.trainer.train()
-        seconds = time.perf_counter() - began
+        seconds = steps.ended - steps.began
         self.trainer.save_model(str(self.work.folder))
         return Took(seconds, BATCH * self.trainer.state.global_step, size_of(self.work.folder))
 

@@ -56,7 +56,7 @@ def write_trimmed(whole: str, folder: Path) -> None:
 
 
 def write_model(shape: Shape, folder: Path) -> None:
-    """Write a model with a separate head, as in mT5, and random weights, whose values affect no time."""
+    """Write a model with a separate head, as in mT5, and random weights. Its summaries reach the limit."""
     import torch
     from tokenizers import Tokenizer
     from transformers import MT5Config, MT5ForConditionalGeneration, PreTrainedTokenizerFast
@@ -83,6 +83,7 @@ def write_model(shape: Shape, folder: Path) -> None:
     torch.manual_seed(0)
     model = MT5ForConditionalGeneration(config)
     head = torch.randn_like(model.lm_head.weight) * shape.layers["d_model"] ** -0.5
+    head[ids["eos_token_id"]] = 0  # never the most likely token, so that all columns generate summaries of one length
     model.lm_head.weight = torch.nn.Parameter(head)
     model.config.tie_word_embeddings = False
     model.save_pretrained(folder)
