@@ -29,6 +29,7 @@ from bisum.hardware.threads import settle_threads
 from bisum.hardware.xla import place
 from bisum.interfaces.adapter import Adapter
 from bisum.interfaces.source import SPLITS
+from bisum.models.adapters import NoAdapter
 from bisum.models.loading import LoadedModel, check_model, load, load_reader
 from bisum.models.merging import write_merged
 from bisum.models.vocabulary.pieces import state_of
@@ -69,7 +70,9 @@ def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Pa
         options, adapter = _options(config, checkpoint), _adapter(config, checkpoint)
         if config.generation.engine == "ctranslate2":
             reader = load_reader(options)
-            check_engine_of(reader.family, reader.config.model_type, has_adapter=adapter is not None)
+            check_engine_of(
+                reader.family, reader.config.model_type, has_adapter=not isinstance(adapter, NoAdapter | None)
+            )
         check_model(options, device.precision, device=device.torch_device, adapter=adapter)
         if trims(config, checkpoint):
             state_of(load_reader(options).tokenizer)
