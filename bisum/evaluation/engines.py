@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig
 
 from bisum.config.options import GenerationOptions
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 from bisum.interfaces.family import Family
 from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
 from bisum.models.loading import LoadedModel
@@ -90,14 +90,24 @@ def build_engine(
 ) -> Engine | None:
     """Return an engine with the model's current weights, or None for generation with transformers.
 
+    The latter is a fallback, which is reported, if `auto` chooses CTranslate2 and it fails to start: for lack of disk
+    space, for example.
+
     Raises:
         UserError: CTranslate2 is required and cannot be used.
     """
     if choose_engine(loaded, options, precision, fixed_shapes=fixed_shapes) == "transformers":
         return None
-    from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
+    try:
+        from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
 
-    return CTranslate2Engine(loaded, options.quantization)
+        return CTranslate2Engine(loaded, options.quantization)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        problem = f"failed to start ({one_line(error)})"
+        if options.engine == "auto":
+            logger.warning("generation.engine: ctranslate2 %s; transformers generates instead", problem)
+            return None
+        raise _refusal(problem) from error
 
 
 def _refusal(problem: str) -> UserError:

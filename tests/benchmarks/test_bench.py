@@ -2,7 +2,7 @@
 
 import pytest
 from benchmarks.bench import floor, ours, recipe, shapes
-from benchmarks.bench.__main__ import COLUMNS, Row, starts_trimmed, table_line
+from benchmarks.bench.__main__ import COLUMNS, Row, main, starts_trimmed, table_line
 from benchmarks.bench.work import Took, Work
 
 
@@ -32,6 +32,20 @@ def test_every_column_does_the_work(models, tmp_path, task):
         assert measured["bisum"][0].checkpoint == pytest.approx(measured["floor"][0].checkpoint, rel=0.05)
         assert measured["bisum"][0].checkpoint < 0.6 * measured["recipe"][0].checkpoint
     assert table_line(row, measured).startswith("| a title |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--rounds", "0"], "--rounds: expected 1 or more, not 0"),
+        (["--only", "nothing"], "--only: no row's title contains 'nothing'"),
+        ([__file__], "is a file, not a directory"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, problem, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert problem in capsys.readouterr().err
 
 
 def test_ratios_are_medians_over_rounds():

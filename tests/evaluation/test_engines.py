@@ -126,6 +126,19 @@ def test_settings_that_ctranslate2_lacks_are_refused_in_one_line(call_bisum, one
     assert "generation.quantization: int8 needs generation.engine=ctranslate2" in one_line(finished)
 
 
+def test_auto_reports_that_ctranslate2_fails_to_start_and_uses_transformers(run_bisum, tmp_path, one_line):
+    text, broken = "A package for reading files.", {"CT2_FORCE_CPU_ISA": "UNKNOWN"}
+    command = ("summarize", "hardware=cpu", "--", text)
+    finished = run_bisum(*command, cwd=tmp_path, env=broken)
+    assert finished.code == 0
+    assert "generation.engine: ctranslate2 failed to start (Invalid CPU ISA: UNKNOWN); transformers" in finished.err
+    assert finished.out.strip() == Summarizer(overrides=["generation.engine=transformers"])(text, "en")
+    finished = run_bisum("summarize", "generation.engine=ctranslate2", *command[1:], cwd=tmp_path, env=broken)
+    assert finished.code == 2
+    refusal = "ctranslate2 failed to start (Invalid CPU ISA: UNKNOWN); use generation.engine=transformers"
+    assert refusal in one_line(finished)
+
+
 def test_without_ctranslate2_auto_uses_transformers_and_a_request_is_refused():
     code = (
         "import sys; sys.modules['ctranslate2'] = None; import importlib.util as u; found = u.find_spec\n"

@@ -65,8 +65,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--only", default="", help="only the rows whose title contains this text")
     parser.add_argument("--quick", action="store_true", help="one round with a tiny model, to check that it runs")
     chosen = parser.parse_args(arguments)
+    if chosen.rounds < 1:
+        parser.error(f"--rounds: expected 1 or more, not {chosen.rounds}")
+    if chosen.directory.exists() and not chosen.directory.is_dir():
+        parser.error(f"'{chosen.directory}' is a file, not a directory")
     rounds = 1 if chosen.quick else chosen.rounds
     rows = [row for row in (QUICK if chosen.quick else ROWS) if chosen.only in row.title]
+    if not rows:
+        parser.error(f"--only: no row's title contains '{chosen.only}'")
     chosen.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as models:
         folders = write_models({row.model for row in rows if row.model != "starter"}, Path(models))
