@@ -47,8 +47,8 @@ class CTranslate2Engine:
                 inter_threads=self._threads,  # a thread for each batch: small matrices divide badly between threads
                 intra_threads=1,
             )
-        end = str(end_tokens(loaded.model.config.eos_token_id)[0])
-        self._translator.translate_batch([[end]], max_decoding_length=1)  # the first text reads the variables CT2_...
+        last = str(loaded.model.config.vocab_size - 1)
+        self._translator.translate_batch([[last]], max_decoding_length=1)  # the first text reads the variables CT2_...
 
     @property
     def batches_at_once(self) -> int:
