@@ -90,7 +90,7 @@ def test_evaluate_summarize_and_push_use_the_trimmed_checkpoint(run, read, tmp_p
     assert done.code == 0, done.err
     vocabulary = read.record(run)["vocabulary"]
     card = (tmp_path / "model/README.md").read_text("utf-8")
-    assert f"trimmed to the {vocabulary['kept']:,} of {vocabulary['of']:,} pieces" in card
+    assert f"trimmed for the training rows, to {vocabulary['kept']:,} of {vocabulary['of']:,} pieces" in card
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "model")
     for row in predicted:
