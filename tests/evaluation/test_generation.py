@@ -123,7 +123,13 @@ def by_hand(loaded, split, options):
 @pytest.mark.parametrize("decoding", DECODING)
 def test_batches_match_single_rows(decoding, loaded, split):
     batches = list(generate(loaded, split, DECODING[decoding], 5))
-    assert [len(batch.rows) for batch in batches] == [5, 5, 2]
+    lengths = [[int(split.documents.lengths[row]) for row in batch.rows] for batch in batches]
+    assert lengths == sorted(lengths, key=max, reverse=True)
+    for batch, following in zip(lengths, [*lengths[1:], None], strict=True):
+        assert len(batch) <= 5
+        assert min(batch) >= 0.75 * max(batch)
+        if following:  # a batch ends because it is full, or because the next row is much shorter
+            assert len(batch) == 5 or max(following) < 0.75 * max(batch)
     got = {
         row: (text, length)
         for batch in batches

@@ -89,12 +89,16 @@ def test_fixed_shapes_force_and_ban_the_same_tokens(family, name, loaded_as, dec
     split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
     fitted = choose_shapes([split.documents.lengths], loaded, 2)
     plain, fixed = (
-        [(batch.rows, batch.summaries, batch.lengths) for batch in generate(loaded, split, options, 3, shapes=shapes)]
+        {
+            row: (text, length)
+            for batch in generate(loaded, split, options, 3, shapes=shapes)
+            for row, text, length in zip(batch.rows, batch.summaries, batch.lengths, strict=True)
+        }
         for shapes in (None, fitted)
     )
     assert max(map(len, encoded(loaded)["labels"])) == fitted.summary_length
     assert fixed == plain
-    assert len({text for _, texts, _ in plain for text in texts}) > len(ROWS) / 2
+    assert len({text for text, _ in plain.values()}) > len(ROWS) / 2
 
 
 @pytest.mark.parametrize("family", PROMPTS)
