@@ -31,7 +31,7 @@ test: check ## run the checks, then the tests
 slow-tests: $(VENV)/.installed-dev ## run the slow tests, which take minutes each
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.installed-dev ## measure speed, memory and disk beside the course's recipe (some 30 minutes; BENCH=--quick: 2)
+bench: $(VENV)/.installed-dev ## measure speed, memory and disk beside the course's recipe (45 minutes; BENCH=--quick: 2)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.bench $(BENCH)
 
 xla-test: $(XLA)/.installed ## install torch_xla into .venv-xla and test hardware=tpu on its CPU client

@@ -68,14 +68,14 @@ def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Pa
             config.generation, device.torch_device.type, device.precision, fixed_shapes=_has_fixed_shapes(config)
         )
         options, adapter = _options(config, checkpoint), _adapter(config, checkpoint)
-        if config.generation.engine == "ctranslate2":
-            reader = load_reader(options)
-            check_engine_of(
-                reader.family, reader.config.model_type, has_adapter=not isinstance(adapter, NoAdapter | None)
-            )
+        needs_engine, will_trim = config.generation.engine == "ctranslate2", trims(config, checkpoint)
+        reader = load_reader(options) if needs_engine or will_trim else None
+        if reader is not None and needs_engine:
+            is_adapted = not isinstance(adapter, NoAdapter | None)
+            check_engine_of(reader.family, reader.config.model_type, has_adapter=is_adapted)
         check_model(options, device.precision, device=device.torch_device, adapter=adapter)
-        if trims(config, checkpoint):
-            state_of(load_reader(options).tokenizer)
+        if reader is not None and will_trim:
+            state_of(reader.tokenizer)
 
 
 def build_model(

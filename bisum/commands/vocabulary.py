@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
 from bisum.interfaces.family import TextReader
 from bisum.models.loading import LoadedModel
+from bisum.models.trimming import estimate, trim
 from bisum.models.vocabulary.pieces import trimming_problem
-from bisum.models.vocabulary.trimming import estimate, trim
 from bisum.records.run import Run
 
 
@@ -26,7 +26,7 @@ def trim_vocabulary(run: Run, loaded: LoadedModel, corpus: Corpus) -> LoadedMode
     """Return a model with only the pieces that the training rows need; report and record what changes."""
     with run.stage("vocabulary"):
         train, validation = (corpus.splits[split] for split in ("train", "validation"))
-        tokenizer, change = trim(loaded, loaded.model, train, validation, run.screen.progress)
+        smaller, change = trim(loaded, train, validation, run.screen.progress)
     run.update(vocabulary=asdict(change))
     run.screen.print(
         f"vocabulary: {change.kept:,} of {change.of:,} pieces kept; parameters {change.parameters_before / 1e6:.2f} M "
@@ -37,7 +37,7 @@ def trim_vocabulary(run: Run, loaded: LoadedModel, corpus: Corpus) -> LoadedMode
         "model.trim_vocabulary: the softmax covers fewer pieces, so the loss is lower than with all pieces; compare "
         "trimmed and untrimmed runs by ROUGE"
     )
-    return replace(loaded, tokenizer=tokenizer, config=loaded.model.config)
+    return smaller
 
 
 def estimate_trimming(run: Run, reader: TextReader, train: pa.Table) -> dict[str, Any] | None:

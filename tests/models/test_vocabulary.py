@@ -1,9 +1,11 @@
 """A trimmed vocabulary changes neither the pieces of the training texts nor the logits of the kept pieces."""
 
 import json
+import re
+import resource
 import shutil
 import sys
-from dataclasses import replace
+import tempfile
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -22,9 +24,9 @@ from bisum.evaluation.generation import set_decoding, summarize
 from bisum.interfaces.progress import no_progress
 from bisum.models.families import T5
 from bisum.models.loading import load
+from bisum.models.trimming import estimate, trim
 from bisum.models.vocabulary.pieces import choose_pieces, state_of
 from bisum.models.vocabulary.tokenizer import cut_tokenizer
-from bisum.models.vocabulary.trimming import estimate, trim
 
 REFUSED = {
     "byt5": "ByT5Tokenizer",
@@ -59,17 +61,11 @@ def texts_of(table):
     return [text for column in ("document", "summary") for text in table[column].to_pylist()]
 
 
-def trimmed(loaded, train, validation):
-    """The model after trimming, and the change."""
-    tokenizer, change = trim(loaded, loaded.model, train, validation, no_progress)
-    return replace(loaded, tokenizer=tokenizer, config=loaded.model.config), change
-
-
 @pytest.fixture(scope="module", params=TRIMMED)
 def pair(request, checkpoints, loaded_as, rows, spanish, tmp_path_factory):
     """A trimmed model, the folder that it is saved in, the whole one in plain transformers and the change."""
     family = request.param
-    small, change = trimmed(loaded_as(family), spanish, rows["validation"].slice(0, 50))
+    small, change = trim(loaded_as(family), spanish, rows["validation"].slice(0, 50), no_progress)
     folder = tmp_path_factory.mktemp("trimmed")
     small.save(folder)
     return small, Plain(family, folder), Plain(family, checkpoints(family)), change
@@ -134,7 +130,7 @@ def test_the_whole_sample_is_cut_as_before_by_the_starters_tokenizer(rows, optio
     documents, languages = (rows["validation"][name].to_pylist()[:24] for name in ("document", "language"))
     before = summarize(whole, documents, languages, greedy, 12, "float32")
     pieces, tokenizer = estimate(whole, rows["train"], no_progress)["kept"], whole.tokenizer
-    small, change = trimmed(whole, rows["train"], rows["validation"])
+    small, change = trim(whole, rows["train"], rows["validation"], no_progress)
     assert pieces == change.kept < change.of
     assert 0.99 < change.validation < 1
     for text in texts_of(rows["train"]):
@@ -156,7 +152,7 @@ def test_tokenizers_that_cannot_be_trimmed_exactly_are_refused(family, loaded_as
     loaded = loaded_as(family)
     parameters = loaded.model.num_parameters()
     with pytest.raises(UserError, match=rf"^model\.trim_vocabulary: .*{REFUSED[family]}.*; set it to false$"):
-        trim(loaded, loaded.model, spanish, spanish, no_progress)
+        trim(loaded, spanish, spanish, no_progress)
     assert loaded.model.num_parameters() == parameters
 
 
@@ -211,7 +207,7 @@ def test_the_dropped_weights_leave_the_memory(checkpoints, options, spanish, tmp
     mapped = f"{folder}/model.safetensors"
     loaded = load(options(folder), 0, "float32")
     assert mapped in Path("/proc/self/maps").read_text()  # transformers maps a checkpoint instead of reading it
-    trimmed(loaded, spanish, spanish)
+    trim(loaded, spanish, spanish, no_progress)
     assert mapped not in Path("/proc/self/maps").read_text()
 
 
@@ -220,14 +216,31 @@ def test_a_checkpoint_of_an_earlier_run_is_trimmed(loaded_as, spanish, decoding,
     banned = set_decoding(loaded, decoding("greedy")[1]).suppress_tokens
     assert max(banned) >= len(loaded.tokenizer)  # with the embedding's padding, which no tokenizer has
     loaded.save(tmp_path)
-    small, change = trimmed(load(options(tmp_path), 0, "float32"), spanish, spanish)
+    small, change = trim(load(options(tmp_path), 0, "float32"), spanish, spanish, no_progress)
     assert all(at < change.kept for at in small.model.generation_config.suppress_tokens)
+
+
+def test_files_that_cannot_be_written_are_reported(loaded_as, spanish, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    loaded = loaded_as("t5")
+    size, limits = loaded.model.config.vocab_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # fails as on a full disk
+    try:
+        with pytest.raises(UserError, match=rf"cannot be written to {re.escape(str(tmp_path))} \(.*too large"):
+            trim(loaded, spanish, spanish, no_progress)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(UserError, match="cannot be written to"):
+        trim(loaded, spanish, spanish, no_progress)
+    assert loaded.model.config.vocab_size == size
 
 
 @pytest.mark.parametrize("family", ["t5", "flan_t5", "mt5", "umt5", "bart", "mbart50"])
 def test_the_estimate_is_what_trimming_saves(family, loaded_as, spanish):
     loaded = loaded_as(family)
     expected = estimate(loaded, spanish, no_progress)
-    _, change = trimmed(loaded, spanish, spanish)
+    _, change = trim(loaded, spanish, spanish, no_progress)
     assert expected["kept"] == change.kept
     assert expected["parameters"] == pytest.approx(change.parameters_before - change.parameters, rel=0.05)

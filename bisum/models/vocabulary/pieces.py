@@ -26,19 +26,22 @@ def state_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     Raises:
         UserError: trimming would not be exact for a tokenizer of this kind.
     """
-    if problem := trimming_problem(tokenizer):
-        raise UserError(f"model.trim_vocabulary: {problem}; set it to false")
     state = _contents(tokenizer)
-    state.update(truncation=None, padding=None)
-    return state
+    if problem := _problem(tokenizer, state):
+        raise UserError(f"model.trim_vocabulary: {problem}; set it to false")
+    return {**state, "truncation": None, "padding": None}
 
 
 def trimming_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """Return why trimming a tokenizer's vocabulary would not be exact, if so."""
+    return _problem(tokenizer, _contents(tokenizer))
+
+
+def _problem(tokenizer: PreTrainedTokenizerBase, state: Mapping[str, Any]) -> str | None:
     kind = type(tokenizer).__name__
-    if not tokenizer.is_fast:
+    if not state:
         return f"a {kind} has no tokenizer.json, since it is written in Python"
-    model = _contents(tokenizer)["model"]
+    model = state["model"]
     if model["type"] not in _SPELT:
         return f"a {kind} is a {model['type']}, not Unigram or BPE"
     options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
@@ -47,7 +50,8 @@ def trimming_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 
 def _contents(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    contents: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    """Return what `tokenizer.json` contains; nothing for a tokenizer written in Python."""
+    contents: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else {}
     return contents
 
 

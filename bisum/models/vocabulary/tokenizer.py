@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bisum.errors import UserError
+from bisum.errors import UserError, one_line
 from bisum.models.vocabulary.pieces import merges_of, state_of
 
 if TYPE_CHECKING:
@@ -23,15 +24,13 @@ def cut_tokenizer(tokenizer: PreTrainedTokenizerBase, family: Family, kept: Sequ
     It is read from files like any other, as checkpoints with it will be.
 
     Raises:
-        UserError: the tokenizer's class reads something else from its files than was written.
+        UserError: the files cannot be written, or the tokenizer's class reads something else from them than was
+            written.
     """
     state = _cut_state(state_of(tokenizer), {old: new for new, old in enumerate(kept)})
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        tokenizer.save_pretrained(folder)
-        (folder / "tokenizer.json").write_text(json.dumps(state, ensure_ascii=False), "utf-8")
-        _drop_ids(folder / "tokenizer_config.json")
-        smaller = family.load_tokenizer(name, trust_remote_code=False)
+    with _temporary_folder() as folder:
+        _write(tokenizer, state, folder)
+        smaller = family.load_tokenizer(str(folder), trust_remote_code=False)
     for entry in (name for name in ("eos_token", "pad_token") if getattr(smaller, name) != getattr(tokenizer, name)):
         setattr(smaller, entry, getattr(tokenizer, entry))
     smaller.name_or_path = tokenizer.name_or_path
@@ -77,8 +76,32 @@ def _renumber(processor: Any, new: Mapping[int, int]) -> Any:
     return changed
 
 
-def _drop_ids(file: Path) -> None:
-    """Remove the old ids of added tokens from a `tokenizer_config.json`; `tokenizer.json` has all of them."""
-    config = json.loads(file.read_text("utf-8"))
-    config.pop("added_tokens_decoder", None)
-    file.write_text(json.dumps(config, ensure_ascii=False), "utf-8")
+def _write(tokenizer: PreTrainedTokenizerBase, state: Mapping[str, Any], folder: Path) -> None:
+    """Write the files of a tokenizer with other contents of `tokenizer.json`."""
+    try:
+        tokenizer.save_pretrained(folder)
+        (folder / "tokenizer.json").write_text(json.dumps(state, ensure_ascii=False), "utf-8")
+        file = folder / "tokenizer_config.json"
+        config = json.loads(file.read_text("utf-8"))
+        config.pop("added_tokens_decoder", None)  # the old ids; `tokenizer.json` has the new ones
+        file.write_text(json.dumps(config, ensure_ascii=False), "utf-8")
+    except Exception as error:  # tokenizers raises plain exceptions
+        raise _unwritable(error) from error
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise _unwritable(error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _unwritable(error: Exception) -> UserError:
+    place = tempfile.tempdir or "a temporary directory"  # None if no directory can be written to
+    return UserError(
+        f"model.trim_vocabulary: the tokenizer cannot be written to {place} ({one_line(error)}); free space there, or "
+        "set TMPDIR to another directory"
+    )

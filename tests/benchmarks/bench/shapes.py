@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,13 @@ def write_trimmed(whole: str, folder: Path) -> None:
     from bisum.corpus.corpus import load_corpus
     from bisum.interfaces.progress import no_progress
     from bisum.models.loading import load
-    from bisum.models.vocabulary.trimming import trim
+    from bisum.models.trimming import trim
 
     config = compose([f"model.checkpoint={whole}", "tracker=none"])
     corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed)
     loaded = load(config.model, config.seed, "float32")
-    train, validation = corpus.splits["train"], corpus.splits["validation"]
-    tokenizer, change = trim(loaded, loaded.model, train, validation, no_progress)
-    replace(loaded, tokenizer=tokenizer, config=loaded.model.config).save(folder)
+    smaller, change = trim(loaded, corpus.splits["train"], corpus.splits["validation"], no_progress)
+    smaller.save(folder)
     print(
         f"{change.kept:,} of {change.of:,} pieces kept, {change.parameters / 1e6:.1f} of "
         f"{change.parameters_before / 1e6:.1f} M parameters, {change.validation:.1%} of validation's tokens kept"

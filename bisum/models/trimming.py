@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bisum.errors import UserError
 from bisum.interfaces.family import TextReader
 from bisum.interfaces.progress import ShowProgress
+from bisum.models.loading import LoadedModel
 from bisum.models.vocabulary.pieces import choose_pieces, state_of
 from bisum.models.vocabulary.tokenizer import cut_tokenizer
 from bisum.models.vocabulary.weights import cut_model, stated_tokens, vocabulary_size
@@ -51,9 +51,9 @@ class Trimming:
 
 
 def trim(
-    reader: TextReader, model: PreTrainedModel, train: pa.Table, validation: pa.Table, progress: ShowProgress
-) -> tuple[PreTrainedTokenizerBase, Trimming]:
-    """Cut a model's vocabulary to the pieces that training rows need; return the smaller tokenizer and the change.
+    loaded: LoadedModel, train: pa.Table, validation: pa.Table, progress: ShowProgress
+) -> tuple[LoadedModel, Trimming]:
+    """Cut a model's vocabulary to the pieces that training rows need; return it with its tokenizer, and the change.
 
     The rows have the columns document, summary and language. Each training row is read again with the smaller
     tokenizer, and the logits of one are computed again.
@@ -61,18 +61,18 @@ def trim(
     Raises:
         UserError: the tokenizer or the model does not support it, or a row or logit would change.
     """
-    state = state_of(reader.tokenizer)
-    used, digests = _read(reader, train, progress)
+    model, whole = loaded.model, loaded.tokenizer
+    state = state_of(whole)
+    used, digests = _read(loaded, train, progress)
     size, before = vocabulary_size(model.config), model.num_parameters()
     kept = sorted({*choose_pieces(state, used), *stated_tokens(model)})
-    if nameless := set(kept).difference(reader.tokenizer.get_vocab().values()):
+    if nameless := set(kept).difference(whole.get_vocab().values()):
         raise UserError(
             f"model.trim_vocabulary: config.json or generation_config.json names token {min(nameless)}, which the "
             "model's tokenizer lacks; set it to false"
         )
-    share = _kept_share(reader, validation, kept, progress)
-    tokenizer = cut_tokenizer(reader.tokenizer, reader.family, kept)
-    smaller, old = replace(reader, tokenizer=tokenizer), np.array(kept)
+    share = _kept_share(loaded, validation, kept, progress)
+    smaller, old = replace(loaded, tokenizer=cut_tokenizer(whole, loaded.family, kept)), np.array(kept)
     with progress("verifying the smaller vocabulary", len(train)) as bar:
         for (done, (ids, lengths)), digest in zip(_batches(smaller, train), digests, strict=True):
             if _digest(old[ids], lengths) != digest:
@@ -81,16 +81,17 @@ def trim(
                 )
             bar.advance(done)
     trained = model.get_input_embeddings().weight.requires_grad
-    expected = _logits(reader, model, train)[..., kept]
+    expected = _logits(loaded, train)[..., kept]
     cut_model(model, kept)
-    found = _logits(replace(smaller, config=model.config), model, train)
+    smaller = replace(smaller, config=model.config)
+    found = _logits(smaller, train)
     tolerance = torch.finfo(found.dtype).eps ** 0.5 * max(1.0, float(expected.abs().max()))
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=0, atol=tolerance):
         raise UserError(
             f"model.trim_vocabulary: a smaller {type(model).__name__} computes different logits; set it to false"
         )
     removed = before - model.num_parameters()
-    return tokenizer, Trimming(
+    return smaller, Trimming(
         kept=len(kept),
         of=size,
         parameters_before=before,
@@ -162,13 +163,13 @@ def _digest(ids: Ids, lengths: Ids) -> bytes:
 
 
 @torch.no_grad()
-def _logits(reader: TextReader, model: PreTrainedModel, rows: pa.Table) -> torch.Tensor:
+def _logits(loaded: LoadedModel, rows: pa.Table) -> torch.Tensor:
     """Return the logits of the first row's summary, shape (1, tokens, pieces)."""
     first = rows.slice(0, 1).to_pydict()
-    columns = reader.encode(first["document"], first["summary"], first["language"])
+    columns = loaded.encode(first["document"], first["summary"], first["language"])
     documents, labels = (torch.tensor(columns[name]) for name in ("input_ids", "labels"))
-    pad = int(reader.tokenizer.pad_token_id)
-    inputs = reader.family.model_inputs(model.config, documents, torch.ones_like(documents), labels, pad)
+    model, pad = loaded.model, int(loaded.tokenizer.pad_token_id)
+    inputs = loaded.family.model_inputs(model.config, documents, torch.ones_like(documents), labels, pad)
     was_training = model.training
     model.eval()
     logits: torch.Tensor = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
