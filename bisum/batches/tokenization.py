@@ -16,9 +16,10 @@ import torch
 from sentencepiece import SentencePieceProcessor as SentencePiece
 from transformers import PreTrainedTokenizerBase
 
-from bisum.batches.token_cache import TokenCache
+from bisum.corpus.arrow_cache import ArrowCache
 from bisum.corpus.corpus import Corpus
-from bisum.corpus.strings import take
+from bisum.corpus.disk import taken
+from bisum.corpus.strings import by_id
 from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.source import SPLITS
 from bisum.models.loading import LoadedModel
@@ -36,43 +37,59 @@ _SCHEMA = pa.schema(
 )
 
 
-class Ragged:
-    """A column of lists of int32, without a Python object per row."""
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        array = column.combine_chunks()
-        self.values: np.ndarray[Any, np.dtype[np.int32]] = np.asarray(array.values, dtype=np.int32)
-        self.offsets: np.ndarray[Any, np.dtype[np.int64]] = np.asarray(array.offsets, dtype=np.int64)
+
+class Ragged:
+    """A column of lists of int32 in another order, without a Python object per row or a copy of the items."""
+
+    def __init__(self, column: pa.ChunkedArray, positions: Integers) -> None:
+        """`positions`, shape (rows,): the position in the column of each row."""
+        chunks = column.chunks
+        self._values = [np.asarray(chunk.values, np.int32) for chunk in chunks]
+        self._offsets = [np.asarray(chunk.offsets, np.int64) for chunk in chunks]
+        self._ends = np.cumsum([len(chunk) for chunk in chunks])
+        self._positions = positions
+        lengths = [np.diff(offsets) for offsets in self._offsets]
+        self.lengths: Integers = np.concatenate(lengths)[positions] if lengths else np.zeros(0, np.int64)
+        """Number of items in each row, shape (rows,)."""
 
     def __getitem__(self, index: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
+        position = int(self._positions[index])
+        chunk = int(np.searchsorted(self._ends, position, side="right"))
+        offsets = self._offsets[chunk]
+        at = position - (int(self._ends[chunk]) - len(offsets) + 1)
+        return self._values[chunk][offsets[at] : offsets[at + 1]]
 
-    @property
-    def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Number of items in each row, shape (rows,)."""
-        return np.diff(self.offsets)
+    def contain(self, item: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return whether each row contains an item, shape (rows,)."""
+        found = []
+        for values, offsets in zip(self._values, self._offsets, strict=True):
+            counts = np.concatenate([[0], np.cumsum(values == item)])
+            found.append(counts[offsets[1:]] > counts[offsets[:-1]])
+        return np.concatenate(found)[self._positions] if found else np.zeros(0, bool)
 
 
 class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
     """The rows of a split with their token ids; an item is `{"input_ids", "labels"}` of one row."""
 
     def __init__(self, rows: pa.Table, tokens: pa.Table) -> None:
+        """`tokens` are those of the rows in the order of their ids."""
         self.rows = rows
-        self.documents = Ragged(tokens["input_ids"])
-        self.labels = Ragged(tokens["labels"])
-        self.document_cut = tokens["document_cut"].to_numpy()
+        positions = np.argsort(by_id(rows).to_numpy())
+        self.documents = Ragged(tokens["input_ids"], positions)
+        self.labels = Ragged(tokens["labels"], positions)
+        self.document_cut = tokens["document_cut"].to_numpy()[positions]
         """Whether each document was cut, shape (rows,)."""
         self.documents_cut = int(self.document_cut.sum())
         self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
 
     def unreadable_shares(self, unknown: int) -> dict[str, float]:
         """Return, for each language, the share of documents that contain the token id `unknown`."""
-        at = np.flatnonzero(self.documents.values == unknown)
-        rows = np.searchsorted(self.documents.offsets, at, side="right") - 1
-        languages = self.rows["language"].to_numpy()
-        has_unknown = np.zeros(len(languages), bool)
-        has_unknown[rows] = True
-        return {name: float(has_unknown[languages == name].mean()) for name in dict.fromkeys(languages)}
+        has_unknown = self.documents.contain(unknown)
+        languages = self.rows["language"]
+        names = pc.unique(languages).to_pylist()
+        return {name: float(has_unknown[pc.equal(languages, name).to_numpy()].mean()) for name in names}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,7 +109,7 @@ def encode(
     Raises:
         UserError: the folder cannot be written, or the model cannot read the texts.
     """
-    files = TokenCache(cache)
+    files = ArrowCache(cache, "tokens")
     return {
         name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, files, progress))
         for name in splits
@@ -101,24 +118,25 @@ def encode(
 
 
 def _encode(
-    split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: TokenCache, progress: ShowProgress
+    split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: ArrowCache, progress: ShowProgress
 ) -> pa.Table:
     key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
-    order = pc.sort_indices(rows["id"])  # the cache is in the order of ids, so runs with other seeds share it
+    order = by_id(rows).to_numpy()  # the cache is in the order of ids, so runs with other seeds share it
 
     def batches() -> Iterator[pa.RecordBatch]:
-        texts = take(rows.select(["document", "summary", "language"]), order)
-        for start in range(0, len(texts), _BATCH_ROWS):
-            columns = texts.slice(start, _BATCH_ROWS).to_pydict()
+        done = 0
+        for batch in taken(rows.select(["document", "summary", "language"]), order, _BATCH_ROWS):
+            columns = batch.to_pydict()
             encoded = loaded.encode(columns["document"], columns["summary"], columns["language"])
             yield pa.record_batch([pa.array(encoded[field.name], field.type) for field in _SCHEMA], _SCHEMA)
-            bar.advance(min(start + _BATCH_ROWS, len(texts)))
+            done += len(batch)
+            bar.advance(done)
 
     with progress(f"tokenizing {split}", len(rows)) as bar:
         tokens = cache.read(key)
         if tokens is None:
             tokens = cache.write(key, _SCHEMA, batches())
-    return tokens.take(pa.array(np.argsort(order.to_numpy())))
+    return tokens
 
 
 def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:

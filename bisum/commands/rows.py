@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pyarrow as pa
 
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus, load_corpus
 from bisum.corpus.filter_shares import absent_languages, uneven_filters
-from bisum.corpus.leaks import leaks_into
 from bisum.corpus.one_batch import one_batch
 from bisum.display.narration import narrate_profile
 from bisum.display.quiet import quiet_libraries
@@ -31,7 +31,8 @@ def build_corpus(config: Config, run: Run, needed: Sequence[str] = SPLITS) -> Co
             began with.
     """
     with run.stage("corpus"):
-        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed)
+        cache = Path(config.cache_dir).expanduser()
+        corpus = load_corpus(config.corpus, config.filter, config.languages, config.seed, needed, cache)
     earlier = (run.record.get("data") or {}).get("fingerprint")
     if earlier not in (None, corpus.fingerprint):
         raise UserError("resume: the rows differ from those the run began with; keep its corpus, filter and languages")
@@ -88,5 +89,5 @@ def record_corpus(corpus: Corpus, run: Run) -> None:
     """Record a corpus, and show the rows dropped by each filter."""
     run.update(data={"fingerprint": corpus.fingerprint, "rows": asdict(corpus.report)["splits"]})
     run.screen.print(corpus_table(corpus.report, run.config.languages))
-    for line in (*uneven_filters(corpus.report), *absent_languages(corpus.report), *leaks_into(corpus.splits)):
+    for line in (*uneven_filters(corpus.report), *absent_languages(corpus.report), *corpus.leaks):
         run.screen.note(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -130,8 +130,8 @@ def pick_columns(table: pa.Table, paths: Mapping[str, ColumnPath]) -> pa.Table:
     return pa.table({key: column(path) for key, path in paths.items()})
 
 
-def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> pa.Table:
-    """Return a table of `Columns`' fields as strings (null if missing), with `place`, `row` and `part`.
+def text_rows(tables: Iterable[pa.Table], place: str, paths: Mapping[str, ColumnPath]) -> pa.Table:
+    """Return one table of `Columns`' fields as strings (null if missing), with `place`, `row` and `part`.
 
     If documents and summaries are lists of equal lengths, each pair becomes a row, with `part` 1, 2, ... of `row`
     (otherwise null). Raises `UserError` for a value that is not text, or if there are no rows.
@@ -139,20 +139,50 @@ def text_rows(table: pa.Table, place: str, paths: Mapping[str, ColumnPath]) -> p
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from bisum.corpus.disk import stored
+
+    schema = pa.schema(
+        {
+            **{name: pa.string() for name in (*(field.name for field in fields(Columns)), "place")},
+            "row": pa.int64(),
+            "part": pa.int64(),
+        }
+    )
+    rows = stored(_text_batches(tables, place, paths, schema), schema)
+    if not rows.num_rows:
+        raise UserError(f"{place}: has no rows; at least one is required")
+    for at, role in enumerate(rows.column_names):
+        if role in ("id", "language") and pc.all(is_blank(rows[role])).as_py():  # CSV has no other null
+            rows = rows.set_column(at, role, pa.nulls(rows.num_rows, pa.string()))
+    return rows
+
+
+def _text_batches(
+    tables: Iterable[pa.Table], place: str, paths: Mapping[str, ColumnPath], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `text_rows`, in which blank ids and languages are still texts."""
+    before = 0
+    for table in tables:
+        if table.num_rows:
+            yield from _text_table(table, place, paths, before).cast(schema).to_batches()
+        before += table.num_rows
+
+
+def _text_table(table: pa.Table, place: str, paths: Mapping[str, ColumnPath], before: int) -> pa.Table:
+    """Return rows of which `before` others precede them in the file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     names = {role: ".".join(path) for role, path in paths.items()}
-    table = table.append_column("row", pa.array(range(1, table.num_rows + 1), pa.int64()))
+    table = table.append_column("row", pa.array(range(before + 1, before + table.num_rows + 1), pa.int64()))
     lists = [role for role in names if _is_list(table[role].type)]
     if {"document", "summary"} <= set(lists):
         table = pa.concat_tables([_exploded(batch, lists, place, names) for batch in table.to_batches()] or [table])
-    if not table.num_rows:
-        raise UserError(f"{place}: has no rows; at least one is required")
     columns = {role: as_text(table, role, place, name) for role, name in names.items()}
     empty = pa.nulls(table.num_rows, pa.string())
     texts = {field.name: columns.get(field.name, empty) for field in fields(Columns)}
-    for role in ("category", "group", "id", "language"):  # CSV has no other null
-        blank = is_blank(texts[role])
-        if role in ("category", "group") or pc.all(blank).as_py():
-            texts[role] = pc.if_else(blank, None, texts[role])
+    for role in ("category", "group"):
+        texts[role] = pc.if_else(is_blank(texts[role]), None, texts[role])
     part = table["part"] if "part" in table.column_names else pa.nulls(table.num_rows, pa.int64())
     return pa.table({**texts, "place": pa.repeat(place, table.num_rows), "row": table["row"], "part": part})
 

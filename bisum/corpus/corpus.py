@@ -3,7 +3,8 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.blank import is_blank
+from bisum.corpus.disk import filtered, large_tables_in, take, taken
 from bisum.corpus.languages import describe_codes
-from bisum.corpus.strings import by_id, hashes, take, to_strings
+from bisum.corpus.leaks import leaks_into
+from bisum.corpus.row_cache import Contents, RowCache
+from bisum.corpus.strings import by_id, hashes, repeated, to_strings
 from bisum.errors import UserError, reason
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import COLUMNS, SPLITS, Source
@@ -49,13 +53,19 @@ class Corpus:
     """The rows of an experiment."""
 
     splits: dict[str, pa.Table]
-    """A table for each of `SPLITS` that exists, with the string columns `COLUMNS`, in shuffled order."""
+    """A table for each of `SPLITS` that exists, with the string columns `COLUMNS`.
+
+    Training rows are in the order of their ids, and others in that of a hash of their ids, which mixes the languages.
+    """
 
     fingerprint: str
     """`fingerprint(splits)`: equal for runs that used the same rows, whatever their seeds."""
 
     report: CorpusReport
     """How many rows each step dropped."""
+
+    leaks: tuple[str, ...] = ()
+    """A line for each split that shares documents with train; see `leaks_into`."""
 
 
 def load_corpus(
@@ -64,18 +74,41 @@ def load_corpus(
     languages: Sequence[str],
     seed: int,
     needed: Sequence[str] = SPLITS,
+    cache: Path | None = None,
 ) -> Corpus:
-    """Load `languages` from `source`, drop blank rows, apply `filters` in order, sample to the limits, and shuffle.
+    """Load `languages` from `source`, drop blank rows, apply `filters` in order, and sample to the limits.
 
     The result depends only on the source's rows and on `seed` (at least 0), on any platform. Validation and test, their
     samples included, do not depend on `seed`. The order of rows in the source matters only to filters that use it. Rows
     whose document or summary is missing or blank are dropped first. A sample keeps the languages' shares by largest
-    remainder.
+    remainder. The folder `cache` keeps large tables, and the selected rows for later calls.
 
     Raises `UserError` if a split in `needed` is missing, a language is missing or named twice, two rows of a split
     share an id, or a step leaves a split without rows, or train without rows in one of the languages.
     """
-    return select_rows(read_splits(source, languages, needed), source, filters, languages, seed)
+
+    def read() -> Contents:
+        corpus = select_rows(read_splits(source, languages, needed), source, filters, languages, seed)
+        known = {"fingerprint": corpus.fingerprint, "report": asdict(corpus.report)["splits"], "leaks": corpus.leaks}
+        return corpus.splits, known
+
+    if cache is None:
+        splits, known = read()
+    else:
+        rows = RowCache(cache, source, filters, languages, seed)
+        found = rows.read()
+        with large_tables_in(cache):
+            splits, known = found if found and set(needed) <= found[0].keys() else rows.write(read)
+    report = {
+        split: {language: RowCounts(**counts) for language, counts in by_language.items()}
+        for split, by_language in known["report"].items()
+    }
+    return Corpus(
+        splits=splits,
+        fingerprint=known["fingerprint"],
+        report=CorpusReport(splits=report),
+        leaks=tuple(known["leaks"]),
+    )
 
 
 def read_splits(source: Source, languages: Sequence[str], needed: Sequence[str] = SPLITS) -> dict[str, pa.Table]:
@@ -120,10 +153,15 @@ def select_rows(
         kind, limit = ("train", limits.max_train_rows) if split == "train" else ("eval", limits.max_eval_rows)
         # Scored rows do not depend on the seed, so runs with different seeds can be compared.
         keys = np.random.default_rng([seed, number]).random(rows.num_rows) if split == "train" else None
-        rows = _shuffled_sample(rows, languages, limit, keys)
+        rows = _sampled(rows, languages, limit, keys)
         splits[split] = ledger.record("sample", rows, f"raise corpus.max_{kind}_rows")
         report[split] = ledger.counts()
-    return Corpus(splits=splits, fingerprint=fingerprint(splits), report=CorpusReport(splits=report))
+    return Corpus(
+        splits=splits,
+        fingerprint=fingerprint(splits),
+        report=CorpusReport(splits=report),
+        leaks=tuple(leaks_into(splits)),
+    )
 
 
 def drop_blank(rows: pa.Table) -> pa.Table:
@@ -135,7 +173,7 @@ def drop_blank(rows: pa.Table) -> pa.Table:
 def _filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Return the rows where the mask is true, without a copy (possibly gigabytes) if all are."""
     keeps_all = len(mask) == len(rows) and not mask.null_count and pc.all(mask).as_py()
-    return rows if keeps_all else rows.filter(mask)
+    return rows if keeps_all else filtered(rows, mask)
 
 
 def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, filled: Mapping[str, pa.Table]) -> pa.Table:
@@ -197,12 +235,12 @@ def scored_rows_fingerprint(rows: pa.Table) -> str:
 
 
 def _hash_rows(rows: pa.Table, update: Callable[[Any], None]) -> None:
-    rows = take(rows, by_id(rows))
-    for column in rows.columns:
-        lengths = pc.fill_null(pc.binary_length(column), -1)
-        update(lengths.to_numpy().astype("<i8"))
-        for chunk in column.drop_null().chunks:
-            update(_utf8(chunk))
+    order = by_id(rows).to_numpy()
+    for name in rows.column_names:
+        lengths = pc.fill_null(pc.binary_length(rows[name]), -1).to_numpy()
+        update(lengths[order].astype("<i8"))
+        for batch in taken(rows.select([name]), order):
+            update(_utf8(batch[name].drop_null()))
 
 
 def _utf8(strings: pa.StringArray) -> memoryview:
@@ -266,10 +304,10 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
             f"languages={list(languages)}: the source's {split} rows are in {sorted(map(str, found))}; "
             "rows must be in these languages only, and train must have rows in each"
         )
-    counts = pc.value_counts(rows["id"])
-    bad = counts.filter(pc.or_(pc.is_null(counts.field("values")), pc.greater(counts.field("counts"), 1)))
-    if len(bad):
-        raise UserError(f"{split}: {bad[0]['counts']} rows have the id {bad[0]['values']}; each row needs a unique id")
+    if missing := rows["id"].null_count:
+        raise UserError(f"{split}: {missing:,} rows have no id; each row needs a unique id")
+    if (twice := repeated(rows["id"])) is not None:
+        raise UserError(f"{split}: several rows have the id {twice}; each row needs a unique id")
     return rows
 
 
@@ -278,23 +316,28 @@ def _as_strings(rows: pa.Table) -> pa.Table:
     return pa.table({column: to_strings(rows[column]) for column in COLUMNS}, SCHEMA)
 
 
-def _shuffled_sample(
+def _sampled(
     rows: pa.Table, languages: Sequence[str], limit: int | None, keys: np.ndarray[Any, Any] | None
 ) -> pa.Table:
-    """Order `rows` by keys, shape (rows,), and keep the first ones of each language, up to its share of `limit`.
+    """Keep the rows with the lowest keys of each language, up to its share of `limit`, in the order of their ids.
 
-    `keys` follow the order of the rows' ids (random keys, not `rng.permutation`, whose stream numpy can change between
-    releases); None: a hash of each id.
+    `keys`, shape (rows,), follow the order of the rows' ids (random keys, not `rng.permutation`, whose stream numpy can
+    change between releases). None: a hash of each id, which also becomes the order.
     """
     ordered = by_id(rows).to_numpy()
-    order = np.argsort(hashes(rows["id"].take(ordered)) if keys is None else keys, kind="stable")
+    by_hash = keys is None
+    if keys is None:
+        keys = hashes(rows["id"].take(ordered))
+    chosen = np.arange(len(ordered))
     if limit is not None and limit < rows.num_rows:
-        language = rows["language"].to_numpy()[ordered[order]]
-        positions = [np.flatnonzero(language == name) for name in languages]
+        positions = [np.flatnonzero(pc.equal(rows["language"], name).to_numpy()[ordered]) for name in languages]
         quotas = largest_remainder([len(found) for found in positions], limit)
-        chosen = np.concatenate([found[:quota] for found, quota in zip(positions, quotas, strict=True)])
-        order = order[np.sort(chosen)]
-    return take(rows, pa.array(ordered[order]))
+        lowest = (found[np.argsort(keys[found], kind="stable")] for found in positions)
+        chosen = np.concatenate([found[:quota] for found, quota in zip(lowest, quotas, strict=True)])
+    chosen.sort()
+    if by_hash:
+        chosen = chosen[np.argsort(keys[chosen], kind="stable")]
+    return take(rows, ordered[chosen])
 
 
 def largest_remainder(weights: Sequence[float], total: int) -> list[int]:

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from bisum.corpus.blank import is_blank
 from bisum.corpus.corpus import apply_filter, count_languages
+from bisum.corpus.disk import take
 from bisum.corpus.languages import count_words
-from bisum.corpus.strings import by_id, numbered, take
+from bisum.corpus.strings import by_id, numbered
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import SPLITS
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bisum.corpus.formats.quoting import Quoting
 from bisum.corpus.hub import is_saved
 from bisum.corpus.locations import readable
 from bisum.corpus.tables import Part, Tables
+from bisum.corpus.versions import versions_of
 from bisum.errors import UserError, login_end, nearest, without_secrets
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import SPLITS
@@ -100,6 +101,22 @@ class Files(Tables):
             ]
             for key, patterns in self._names().items()
         }
+
+    def identity(self, languages: Sequence[str]) -> Any:
+        """See `RowSettings.identity`; None for files at URLs, and if a file is missing, which `load` reports."""
+        named = languages if self.per_language else [LANGUAGE]
+        patterns = [(key, pattern) for key, patterns in self._names().items() for pattern in patterns]
+        if any("://" in pattern for _, pattern in patterns):
+            return None
+        try:
+            return versions_of(
+                file
+                for language in named
+                for key, pattern in patterns
+                for file in _found(pattern.replace(LANGUAGE, language), f"corpus.{key}", self.timeout)
+            )
+        except UserError:
+            return None
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""

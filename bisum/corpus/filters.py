@@ -107,14 +107,14 @@ class Deduplicate:
 
     def keep(self, rows: pa.Table, held_out: pa.Table) -> pa.ChunkedArray:
         """See `Filter.keep`."""
+        import numpy as np
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        from bisum.corpus.strings import numbered, trimmed
+        from bisum.corpus.strings import digests, numbered
 
-        index = pa.array(range(rows.num_rows), pa.int64())
-        document, summary = (numbered(rows[column]) for column in ("document", "summary"))
-        pairs = pa.table({"document": document, "summary": summary, "index": index})
-        first = pairs.group_by(["document", "summary"]).aggregate([("index", "min")])["index_min"]
-        leaked = pc.is_in(trimmed(rows["document"]), value_set=trimmed(held_out["document"]))
-        return pc.and_not(pc.is_in(index, value_set=first), leaked)
+        documents, summaries = digests(rows["document"]), numbered(rows["summary"])
+        numbers = np.unique(documents, return_inverse=True)[1].astype(np.int64)
+        _, first = np.unique(numbers * (summaries.max(initial=0) + 1) + summaries, return_index=True)
+        kept = np.zeros(rows.num_rows, bool)
+        kept[first] = True
+        return pa.chunked_array([kept & ~np.isin(documents, digests(held_out["document"]))])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bisum.corpus.columns import Pick
 from bisum.corpus.hub_card import refuse_files_elsewhere
 from bisum.corpus.tables import Part, Tables
+from bisum.corpus.versions import versions_of
 from bisum.errors import UserError, one_line, printable, without_secrets
 from bisum.hub_client import answers_within, hub_problem
 from bisum.interfaces.defaults import from_conf
@@ -59,6 +61,13 @@ class Hub(Tables):
                 f"repo: '{without_secrets(self.repo)}' is a URL; give the repository's name, such as "
                 "esdurmus/wiki_lingua, or a local folder"
             )
+
+    def identity(self, languages: Sequence[str]) -> Any:  # noqa: ARG002
+        """See `RowSettings.identity`; None for a repository without a commit, whose branch can move."""
+        folder = Path(self.repo).expanduser()
+        if folder.is_dir():
+            return versions_of(sorted(path for path in folder.rglob("*") if path.is_file()))
+        return self.revision if re.fullmatch("[0-9a-f]{40}", self.revision or "") else None
 
     @property
     def per_language(self) -> bool:
@@ -209,11 +218,13 @@ def _refuse_pipes(folder: str) -> None:
                 raise UserError(f"corpus.repo: {printable(str(path))} is not a regular file; move it out of the folder")
 
 
-def _read(dataset: Dataset, pick: Pick) -> pa.Table:
+def _read(dataset: Dataset, pick: Pick) -> Iterator[pa.Table]:
     from bisum.corpus.columns import nested_paths, pick_columns
+    from bisum.corpus.disk import READ_ROWS
 
-    table = dataset.with_format("arrow")[:]
-    return pick_columns(table, pick({".".join(path): path for path in nested_paths(table.schema)}))
+    paths = pick({".".join(path): path for path in nested_paths(dataset.features.arrow_schema)})
+    for table in dataset.with_format("arrow").iter(READ_ROWS):
+        yield pick_columns(table, paths)
 
 
 def _reason(error: BaseException) -> str:

@@ -212,14 +212,20 @@ def count_words(rows: pa.Table, column: str) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # Trim, since the split yields empty strings at leading and trailing white space.
-    text = pc.utf8_trim_whitespace(rows[column])
-    words = pc.utf8_split_whitespace(text)
+    from bisum.corpus.disk import batches_of
+
     codes = pc.unique(rows["language"].drop_null()).to_pylist()
     without_blanks = pa.array([code for code in codes if not tools_for(code).spaced], pa.string())
-    unspaced = pc.is_in(rows["language"], value_set=without_blanks)
-    spaced_length = pc.if_else(pc.equal(text, ""), 0, pc.list_value_length(words))
-    return pc.if_else(unspaced, pc.utf8_length(pc.binary_join(words, "")), spaced_length)
+
+    def count(batch: pa.RecordBatch) -> pa.Array:
+        # Trim, since the split yields empty strings at leading and trailing white space.
+        text = pc.utf8_trim_whitespace(batch[column])
+        words = pc.utf8_split_whitespace(text)
+        unspaced = pc.is_in(batch["language"], value_set=without_blanks)
+        spaced_length = pc.if_else(pc.equal(text, ""), 0, pc.list_value_length(words))
+        return pc.if_else(unspaced, pc.utf8_length(pc.binary_join(words, "")), spaced_length).cast(pa.int32())
+
+    return pa.chunked_array([count(batch) for batch in batches_of(rows.select([column, "language"]))], pa.int32())
 
 
 def _parsed(code: str) -> langcodes.Language | None:

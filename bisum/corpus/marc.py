@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bisum.corpus.columns import ColumnPath, text_rows
+from bisum.corpus.versions import versions_of
 from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
@@ -36,23 +37,32 @@ class Marc(RowSettings):
     license: Name | None = from_conf("corpus/marc", "license")
     """Licence of the texts, for the model card; null: not stated."""
 
+    def identity(self, languages: Sequence[str]) -> Any:
+        """See `RowSettings.identity`; None if a file is missing, which `load` reports."""
+        try:
+            return versions_of(path for paths in self._files(languages).values() for path in paths.values())
+        except UserError:
+            return None
+
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:
         """See `Source.load`."""
         import pyarrow as pa
 
+        # Find all files before reading any, so that a missing one is reported at once.
+        return {
+            split: pa.concat_tables([read_file(path, language) for language, path in paths.items()])
+            for split, paths in self._files(languages).items()
+        }
+
+    def _files(self, languages: Sequence[str]) -> dict[str, dict[str, Path]]:
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
             raise UserError(f"corpus.path: {folder} {what}; it must contain json/train, json/dev, json/test")
         if (folder / "json").is_dir():
             folder = folder / "json"
-        # Find all files before reading any, so that a missing one is reported at once.
         names = zip(SPLITS, ("train", "dev", "test"), strict=True)
-        files = {split: _files(folder / name, languages) for split, name in names}
-        return {
-            split: pa.concat_tables([read_file(path, language) for language, path in paths.items()])
-            for split, paths in files.items()
-        }
+        return {split: _files(folder / name, languages) for split, name in names}
 
 
 def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:

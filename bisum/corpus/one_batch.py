@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bisum.corpus.corpus import Corpus, CorpusReport, count_languages, fingerprint, largest_remainder
-from bisum.corpus.strings import take
+from bisum.corpus.disk import take
 from bisum.interfaces.source import SPLITS
 
 STEP = "one batch"

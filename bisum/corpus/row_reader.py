@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,8 @@ class RowReader:
         self._reported: set[str] = set()
         self._left_out: set[str] = set()
 
-    def read(self, place: str, read: Callable[[Pick], pa.Table]) -> pa.Table:
-        """Return the rows of the table named `place`, like `text_rows`.
+    def read(self, place: str, read: Callable[[Pick], Iterable[pa.Table]]) -> pa.Table:
+        """Return the rows of the table named `place`, which is read in pieces, like `text_rows`.
 
         A guessed column whose values do not fit is left out of this and later tables.
 

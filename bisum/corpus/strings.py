@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from bisum.corpus.disk import batches_of
 
 CHUNK_BYTES = 2**31 - 1
 """Maximum number of bytes of text in a chunk: the offsets of strings are signed 32-bit integers."""
@@ -32,24 +34,30 @@ def _cast(array: pa.Array) -> Iterator[pa.Array]:
     yield from _cast(array.slice(middle))
 
 
-def take(rows: pa.Table, order: pa.Array | Sequence[int]) -> pa.Table:
-    """Return the rows of a table of strings at the positions in `order`."""
-    if all(column.nbytes <= CHUNK_BYTES for column in rows.columns):
-        return rows.take(order)
-    # `take` joins the chunks of a column into one, which only large strings can hold.
-    large = rows.cast(pa.schema([(name, pa.large_string()) for name in rows.column_names])).take(order)
-    return pa.table({name: to_strings(large[name]) for name in rows.column_names})
+def digests(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.void]]:
+    """Return 16 bytes for each text, shape (texts,), which are equal for texts that are equal once trimmed.
 
-
-def trimmed(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return texts without white space at their ends, as large strings, which can be joined into one array."""
-    return pc.utf8_trim_whitespace(texts.cast(pa.large_string()))
+    They are the start of the SHA-256 of the trimmed text: a table of the texts themselves would need their memory.
+    """
+    found = bytearray()
+    for batch in batches_of(pa.table({"text": texts})):
+        for text in pc.utf8_trim_whitespace(batch["text"]).to_pylist():
+            found += hashlib.sha256((text or "").encode()).digest()[:16]
+    return np.frombuffer(bytes(found), "V16")
 
 
 def numbered(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return a number for each text, shape (texts,); texts that are equal once trimmed have equal numbers."""
-    codes = trimmed(texts).dictionary_encode().combine_chunks().indices
-    return np.asarray(codes.to_numpy(), dtype=np.int64)
+    numbers: np.ndarray[Any, np.dtype[np.int64]] = np.unique(digests(texts), return_inverse=True)[1].astype(np.int64)
+    return numbers
+
+
+def repeated(ids: pa.ChunkedArray) -> str | None:
+    """Return an id that occurs twice, the first in ascending order; None if all differ."""
+    ids = ids.cast(pa.large_string()).combine_chunks()  # ids are short, and a hash table would need more memory
+    ascending = ids.take(pc.sort_indices(ids))
+    twice = pc.index(pc.equal(ascending[1:], ascending[:-1]), True).as_py()
+    return None if twice < 0 else str(ascending[twice])
 
 
 def by_id(rows: pa.Table) -> pa.Array:
@@ -59,5 +67,8 @@ def by_id(rows: pa.Table) -> pa.Array:
 
 def hashes(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a number for each text, shape (texts,): the first 8 bytes of the SHA-256 of its UTF-8."""
-    digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts.to_pylist())
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+    found = bytearray()
+    for chunk in texts.chunks:
+        for text in chunk.to_pylist():
+            found += hashlib.sha256(text.encode()).digest()[:8]
+    return np.frombuffer(bytes(found), ">u8").astype(np.uint64)

@@ -8,7 +8,7 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,8 +26,8 @@ from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Part = tuple[str, Callable[[Pick], "pa.Table"]]
-"""A readable name of one table (a file's name), and a function that reads the picked columns."""
+Part = tuple[str, Callable[[Pick], "Iterable[pa.Table]"]]
+"""A readable name of one table (a file's name), and a function that reads the picked columns in pieces."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,14 +94,19 @@ class Tables(RowSettings, ABC):
             hint = f"; other codes for these languages: {', '.join(same[:5])}" if same else ""
             logger.info("%s rows are left out: %s (languages=[%s])%s", total, " and ".join(counts), requested, hint)
 
-        by_split = {split: _with_ids(tables) for split, tables in splits.items() if tables}
+        missing = [split for split in SPLITS if not splits[split]]
+        by_split = {
+            split: _with_ids(tables, hashed=bool(missing) and split == "train")
+            for split, tables in splits.items()
+            if tables
+        }
         if any(_share_ids(tables) for tables in by_split.values()):
             logger.info(
                 "ids occur in several languages; each is prefixed with its language, as in %s-...", languages[0]
             )
             by_split = {split: _with_languages(tables) for split, tables in by_split.items()}
         joined = {split: pa.concat_tables(tables.values()) for split, tables in by_split.items()}
-        if "train" in joined and (missing := [split for split in SPLITS if split not in joined]):
+        if "train" in joined and missing:
             joined |= self._shares(joined["train"], missing)
         return {split: joined[split].select(COLUMNS) for split in SPLITS if split in joined}
 
@@ -111,6 +116,8 @@ class Tables(RowSettings, ABC):
         """Return the rows of each language, and add those in other languages to `unused`."""
         import pyarrow as pa
         import pyarrow.compute as pc
+
+        from bisum.corpus.disk import filtered
 
         column = rows["language"]
         unknown = column.null_count == rows.num_rows
@@ -126,7 +133,7 @@ class Tables(RowSettings, ABC):
                 "(corpus.columns.language=NAME), or set one language for all rows (languages=[en] corpus.language=en)"
             )
         _refuse_empty(rows, "language")
-        tables = {language: rows.filter(pc.equal(column, language)) for language in languages}
+        tables = {language: filtered(rows, pc.equal(column, language)) for language in languages}
         counts = Counter({count["values"]: count["counts"] for count in pc.value_counts(column).to_pylist()})
         for language, table in tables.items():
             if not table.num_rows and (split == "train" or not any(map(len, tables.values()))):
@@ -142,20 +149,19 @@ class Tables(RowSettings, ABC):
 
     def _shares(self, train: pa.Table, missing: Sequence[str]) -> dict[str, pa.Table]:
         """Return train without the shares of the missing splits, and those splits."""
-        import numpy as np
+        from bisum.corpus.disk import filtered
 
-        groups = train["split_group"].to_pylist()
-        positions = np.array([_position(group or "") for group in groups])
+        positions = train["position"].to_numpy()
         taken, shares = 0.0, {"test": self.test_share, "validation": self.validation_share}
         splits = {}
         for split in filter(missing.__contains__, shares):
-            splits[split] = train.filter((positions >= taken) & (positions < taken + shares[split]))
+            splits[split] = filtered(train, (positions >= taken) & (positions < taken + shares[split]))
             taken += shares[split]
             if not splits[split].num_rows:
                 rows = f"{train.num_rows:,} row{'s' * (train.num_rows != 1)}"
                 problem = f"{shares[split]} of {rows} leaves {split} empty"
                 raise UserError(f"corpus.{split}_share: {problem}; raise it, or set corpus.{split}")
-        splits["train"] = train.filter(positions >= taken)
+        splits["train"] = filtered(train, positions >= taken)
         sizes = ", ".join(f"{splits[split].num_rows:,} {split}" for split in SPLITS if split in splits)
         logger.info("train's rows are split by a hash: %s (corpus.validation_share, corpus.test_share)", sizes)
         return splits
@@ -186,9 +192,12 @@ def _languages_argument(codes: Sequence[str]) -> str:
     return f"'languages={json.dumps(codes, ensure_ascii=False, separators=(',', ':'))}'"
 
 
-def _with_ids(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """Give each row of each language an id, and `split_group`, the text whose hash determines its split."""
+def _with_ids(tables: Mapping[str, pa.Table], *, hashed: bool) -> dict[str, pa.Table]:
+    """Give each row of each language an id; with `hashed`, also `position`, which determines its split."""
+    import pyarrow as pa
     import pyarrow.compute as pc
+
+    from bisum.corpus.strings import repeated
 
     identified = {}
     for language, rows in tables.items():
@@ -197,27 +206,26 @@ def _with_ids(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
             _refuse_empty(rows, "id")
         ids = rows["id"] if given else pc.binary_join_element_wise(language, rows["number"].cast("string"), "-")
         parts = pc.binary_join_element_wise(ids, rows["part"].cast("string"), "-")
-        rows = rows.append_column("split_group", pc.coalesce(rows["group"], rows["id"], rows["document"]))
+        if hashed:
+            rows = rows.append_column("position", pa.array(_positions(rows), pa.float64()))
         rows = rows.set_column(rows.column_names.index("id"), "id", pc.coalesce(parts, ids))
         identified[language] = rows
-        counts = pc.value_counts(rows["id"])
-        repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-        if len(repeated):
-            first, second = rows.filter(pc.equal(rows["id"], repeated[0])).slice(0, 2).to_pylist()
+        if (twice := repeated(rows["id"])) is not None:
+            first, second = rows.filter(pc.equal(rows["id"], twice)).slice(0, 2).to_pylist()
             other = "" if second["place"] == first["place"] else f"{second['place']}, "
             raise UserError(
                 f"{first['place']}, row {first['row']} and {other}row {second['row']}: both have the id "
-                f"'{repeated[0]}'; ids must be unique (corpus.columns.id=null numbers the rows instead)"
+                f"'{twice}'; ids must be unique (corpus.columns.id=null numbers the rows instead)"
             )
     return identified
 
 
 def _share_ids(tables: Mapping[str, pa.Table]) -> bool:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    ids = pa.concat_tables(tables.values())["id"]
-    return bool(pc.count_distinct(ids).as_py() < len(ids))
+    from bisum.corpus.strings import repeated
+
+    return repeated(pa.concat_tables(tables.values())["id"]) is not None
 
 
 def _with_languages(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
@@ -250,6 +258,12 @@ def _refuse_empty(rows: pa.Table, column: str) -> None:
         raise UserError(f"{row['place']}, row {row['row']}: missing {column}; set it on every row or on none")
 
 
-def _position(group: str) -> float:
-    """Return a group's uniformly distributed position in [0, 1), from the first 8 bytes of its SHA-256."""
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
+def _positions(rows: pa.Table) -> Iterator[float]:
+    """Yield each row's uniformly distributed position in [0, 1): the first 8 bytes of the SHA-256 of its group."""
+    import pyarrow.compute as pc
+
+    from bisum.corpus.disk import batches_of
+
+    for batch in batches_of(rows.select(["group", "id", "document"])):
+        for group in pc.coalesce(*batch.columns).to_pylist():
+            yield int.from_bytes(hashlib.sha256((group or "").encode()).digest()[:8], "big") / 2**64

@@ -43,37 +43,55 @@ class Misfit(UserError):
         self.name = name
 
 
-def from_json(values: Sequence[Any], role: str, name: str, place: str) -> pa.Array | pa.ChunkedArray:
-    """Return JSON values as an array of texts, of whole numbers, or of lists of either.
+class JsonColumn:
+    """A column of JSON values, which are converted in pieces."""
 
-    Whole numbers mixed with texts, or of more than 64 bits, become texts. Raises `Misfit` for the first value
-    of another type, and `UserError` for text that is not Unicode.
-    """
-    import pyarrow as pa
+    def __init__(self, role: str, name: str, place: str) -> None:
+        self._role, self._name, self._place = role, name, place
+        self._converted = 0
+        self._fitting_row: int | None = None
+        self._is_list: bool | None = None
+        """Whether the values are lists; None: not known yet."""
 
-    with suppress(pa.ArrowException, ValueError, OverflowError, TypeError):
-        array = pa.array(values)
-        if _is_plain(array.type):
-            return array
-    fitting_row = None
-    are_lists = [isinstance(value, list) for value in values if value is not None]
-    is_list = sum(are_lists) * 2 > len(are_lists)
-    for row, value in enumerate(values, start=1):
-        if value is None:
-            continue
+    def convert(self, values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
+        """Return the next values as an array of texts, of whole numbers, or of lists of either.
+
+        Whole numbers mixed with texts, or of more than 64 bits, become texts. Raises `Misfit` for the first value of
+        another type, and `UserError` for text that is not Unicode.
+        """
+        import pyarrow as pa
+
+        first_row, self._converted = self._converted + 1, self._converted + len(values)
+        if self._is_list is None:
+            are_lists = [isinstance(value, list) for value in values if value is not None]
+            self._is_list = sum(are_lists) * 2 > len(are_lists) if are_lists else None
+        with suppress(pa.ArrowException, ValueError, OverflowError, TypeError):
+            array = pa.array(values)
+            if pa.types.is_null(array.type):
+                return array
+            if _is_plain(array.type) and pa.types.is_list(array.type) == self._is_list:
+                rows = enumerate(values, start=first_row)
+                self._fitting_row = self._fitting_row or next(row for row, value in rows if value is not None)
+                return array
+        for row, value in enumerate(values, start=first_row):
+            if value is not None:
+                self._check(value, row)
+        try:
+            return pa.array([[*map(_text, value)] if isinstance(value, list) else _text(value) for value in values])
+        except pa.ArrowException as error:
+            raise UserError(f"{self._place}: {self._name}: {one_line(error)}") from error
+
+    def _check(self, value: Any, row: int) -> None:
+        is_list = bool(self._is_list)
         items = value if is_list and isinstance(value, list) else [value]
-        if not all(_fits(item, role) for item in items) or isinstance(value, list) != is_list:
-            raise Misfit(place, row, role, name, value, fitting_row, is_list)
+        if not all(_fits(item, self._role) for item in items) or isinstance(value, list) != is_list:
+            raise Misfit(self._place, row, self._role, self._name, value, self._fitting_row, is_list)
         if not all(isinstance(item, int | None) or _is_unicode(item) for item in items):
             raise UserError(
-                f"{place}, row {row}: {name} contains a lone surrogate (\\ud800 to \\udfff); "
+                f"{self._place}, row {row}: {self._name} contains a lone surrogate (\\ud800 to \\udfff); "
                 "write the pair, or the character itself"
             )
-        fitting_row = fitting_row or row
-    try:
-        return pa.array([[*map(_text, value)] if isinstance(value, list) else _text(value) for value in values])
-    except pa.ArrowException as error:
-        raise UserError(f"{place}: {name}: {one_line(error)}") from error
+        self._fitting_row = self._fitting_row or row
 
 
 def as_text(table: pa.Table, role: str, place: str, name: str) -> pa.ChunkedArray:

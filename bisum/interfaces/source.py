@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from annotated_types import Ge, Le
 
@@ -66,3 +66,10 @@ class RowSettings:
 
     license: Name | None = from_conf("corpus/_base", "license")
     """Licence of the data, for the model card; null: not stated."""
+
+    def identity(self, languages: Sequence[str]) -> Any:  # noqa: ARG002
+        """Return a value that changes whenever `load` would return other rows, such as the versions of its files.
+
+        Rows with an identity are cached. None: unknown.
+        """
+        return None

@@ -57,7 +57,7 @@ def reads_stdin(config: SummarizeConfig, given: Sequence[str]) -> bool:
 def _rows(config: SummarizeConfig) -> Iterator[Document]:
     """Yield the requested rows of a split; row n is line n + 1 of the split's file in the run's `predictions/`."""
     from bisum.corpus.corpus import load_corpus
-    from bisum.corpus.strings import take
+    from bisum.corpus.disk import take
 
     split = config.split or "test"
     rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split]).splits[split]

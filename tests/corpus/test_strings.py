@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bisum.corpus import strings
+from bisum.corpus import disk, strings
 from bisum.corpus.corpus import fingerprint, load_corpus
 from bisum.corpus.sample import Sample
 from bisum.interfaces.source import COLUMNS, SPLITS
@@ -34,7 +34,7 @@ def test_long_columns_are_split_into_chunks(limit, kind):
 def test_rows_are_taken_in_any_order(limit):
     rows = pa.table({"id": [f"{n:03}" for n in range(len(TEXTS))], "text": TEXTS})
     order = np.random.default_rng(1).permutation(len(TEXTS))
-    assert strings.take(rows, pa.array(order)).to_pylist() == [rows.slice(n, 1).to_pylist()[0] for n in order]
+    assert disk.take(rows, pa.array(order)).to_pylist() == [rows.slice(n, 1).to_pylist()[0] for n in order]
 
 
 def test_corpus_does_not_depend_on_the_limit(monkeypatch):

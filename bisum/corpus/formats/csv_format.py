@@ -9,7 +9,7 @@ import csv
 import io
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import IO, Literal
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.columns import Pick, pick_once
+from bisum.corpus.disk import READ_ROWS, batches_of, stored
 from bisum.corpus.formats.csv_dialect import LONE_RETURN, CsvLines, find_first_line, likely_separator
 from bisum.corpus.formats.decoding import text_lines
 from bisum.corpus.formats.quotes import Suspect, first_merged, lines_inside, may_contain_rows
@@ -34,17 +35,26 @@ _MISSING_WORDS = ("NULL", "NA")
 """Missing values as MySQL's client and R write them; they can also be text."""
 
 
-def read_csv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
+def read_csv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> Iterator[pa.Table]:
     """Read a file whose first row names the columns; commas, semicolons, bars or tabs separate the values."""
-    return _Csv(file, url, ",;|\t", quoted=quoting != "none", checked=quoting == "auto").table(pick)
+    content = _Csv(file, url, ",;|\t", quoted=quoting != "none", checked=quoting == "auto")
+    yield from _in_pieces(content.table(pick))
 
 
-def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
+def read_tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> Iterator[pa.Table]:
     """Read tab-separated values.
 
     If `quoting` is auto, quotation marks are text, unless the header is quoted or only quoting gives all rows the same
     number of values.
     """
+    yield from _in_pieces(_tsv(file, url, pick, quoting))
+
+
+def _in_pieces(table: pa.Table) -> Iterator[pa.Table]:
+    return (pa.Table.from_batches([batch]) for batch in batches_of(table))
+
+
+def _tsv(file: IO[bytes], url: str, pick: Pick, quoting: Quoting) -> pa.Table:
     if quoting != "auto":
         return _Csv(file, url, "\t", quoted=quoting == "minimal", checked=False).table(pick)
     file = file if file.seekable() else io.BytesIO(file.read())
@@ -114,28 +124,35 @@ class _Csv:
     def table(self, pick: Pick) -> pa.Table:
         """Return the picked columns of all rows. Raises `UserError` for a row that does not fit the header."""
         paths = pick_once([(name,) for name in self._names if name], pick, self._url, "header")
-        columns = self._columns([self._names.index(name) for (name,) in paths.values()])
-        texts = {role: pa.array(column, pa.string()) for role, column in zip(paths, columns, strict=True)}
+        texts = self._read({role: self._names.index(name) for role, (name,) in paths.items()})
         if self._source.has_lone_returns:
-            texts = {role: pc.replace_substring(column, LONE_RETURN, "\r") for role, column in texts.items()}
-        nulls = sum(pc.sum(pc.equal(column, _NULL)).as_py() or 0 for column in texts.values())
+            texts = _changed(texts, lambda column: pc.replace_substring(column, LONE_RETURN, "\r"))
+        nulls = sum(pc.sum(pc.equal(column, _NULL)).as_py() or 0 for column in texts.columns)
         if nulls:
             convention = "as written by MySQL and PostgreSQL"
             logger.info("%s: %s values read as missing (%s): %s", self._url, _NULL, convention, f"{nulls:,}")
-            texts = {role: pc.if_else(pc.equal(column, _NULL), None, column) for role, column in texts.items()}
+            texts = _changed(texts, lambda column: pc.if_else(pc.equal(column, _NULL), None, column))
         for word in _MISSING_WORDS:
-            if count := sum(pc.sum(pc.equal(column, word)).as_py() or 0 for column in texts.values()):
+            if count := sum(pc.sum(pc.equal(column, word)).as_py() or 0 for column in texts.columns):
                 logger.info("%s: %s values read as text, not as missing: %s", self._url, word, f"{count:,}")
-        return pa.table(texts)
+        return texts
 
-    def _columns(self, indices: Sequence[int]) -> list[list[str]]:
-        """Read all rows and return the values at `indices`."""
+    def _read(self, indices: Mapping[str, int]) -> pa.Table:
+        """Read all rows and return the values at the indices of some roles."""
+        suspects = list[Suspect]()
+        schema = pa.schema({role: pa.string() for role in indices})
+        texts = stored(self._batches([*indices.values()], schema, suspects), schema)
+        columns = {index: texts[role] for role, index in indices.items()}
+        if suspect := first_merged(suspects, columns, self._width):
+            raise self._merged(suspect.place)
+        return texts
+
+    def _batches(self, indices: Sequence[int], schema: pa.Schema, suspects: list[Suspect]) -> Iterator[pa.RecordBatch]:
+        """Yield the values at `indices` of all rows, and add the rows that may contain others to `suspects`."""
         columns: list[list[str]] = [[] for _ in indices]
-        appends = [(column.append, index) for column, index in zip(columns, indices, strict=True)]
         rows, named, width = self._rows, len(self._names), 0
         row, line, empty, headers, header = 0, rows.line_num, 0, 0, self._header
         first: tuple[str, Sequence[str]] = ("", ())
-        suspects = []
         try:
             for values in rows:
                 line, before = rows.line_num, line
@@ -159,19 +176,21 @@ class _Csv:
                 if not row:
                     width, first = width or named, (self._place(1, values), values)
                 row += 1
-                for append, index in appends:
-                    append(values[index])
+                for column, index in zip(columns, indices, strict=True):
+                    column.append(values[index])
+                if row % READ_ROWS == 0:
+                    yield pa.record_batch(columns, schema)
+                    columns = [[] for _ in indices]
         except csv.Error as error:
             raise self._broken(f"row {row + 1}", error) from error
-        if suspect := first_merged(suspects, dict(zip(indices, columns, strict=True)), width):
-            raise self._merged(suspect.place)
+        yield pa.record_batch(columns, schema)
+        self._width = width
         if width > named:
             logger.info("%s: every row ends with an extra %r, which is ignored", self._url, self._separator)
         if headers:
             logger.info("%s: rows that repeat the header, left out: %s", self._url, f"{headers:,}")
         if empty:
             logger.info("%s: empty rows left out: %s", self._url, f"{empty:,}")
-        return columns
 
     def _place(self, row: int, values: Sequence[str]) -> str:
         """Return the name of the last row read, with its lines."""
@@ -202,6 +221,12 @@ class _Csv:
             f"{len(self._names)}; enclose values containing {shown(self._separator)} or a line break in double "
             f"quotes{hint}"
         )
+
+
+def _changed(table: pa.Table, change: Callable[[pa.Array], pa.Array]) -> pa.Table:
+    """Return a table with each column changed."""
+    changed = (pa.record_batch([*map(change, batch.columns)], table.schema) for batch in batches_of(table))
+    return stored(changed, table.schema)
 
 
 def _bare(name: str) -> str:

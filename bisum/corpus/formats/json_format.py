@@ -12,8 +12,9 @@ from typing import IO, Any
 import pyarrow as pa
 
 from bisum.corpus.columns import ColumnPath, Pick
+from bisum.corpus.disk import READ_ROWS
 from bisum.corpus.formats.decoding import decoded, every_line
-from bisum.corpus.values import from_json
+from bisum.corpus.values import JsonColumn
 from bisum.errors import UserError, shown
 
 logger = logging.getLogger(__package__)
@@ -22,7 +23,7 @@ _HEAD_ROWS = 1000
 """Number of objects whose keys become the columns of a file; keys that first occur later are ignored."""
 
 
-def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
+def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> Iterator[pa.Table]:
     """Read one JSON object per line."""
     return _from_objects(_json_lines(file, url), url, pick)
 
@@ -43,8 +44,8 @@ def _json_lines(file: IO[bytes], url: str) -> Iterator[Any]:
             raise UserError(f"{url}, row {row}: Python cannot parse this JSON ({error})") from error
 
 
-def read_json(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
-    """Read an array of objects, an object that contains one, or JSON lines."""
+def read_json(file: IO[bytes], url: str, pick: Pick) -> Iterator[pa.Table]:
+    """Read an array of objects, an object that contains one, or JSON lines. The whole file is parsed at once."""
     content = file.read()
     text = decoded(content, url)
     try:
@@ -89,26 +90,31 @@ def _constant(name: str) -> float | None:
 _parse = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant).decode
 
 
-def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> pa.Table:
-    """Build a table from JSON objects."""
+def _from_objects(rows: Iterator[Any], url: str, pick: Pick) -> Iterator[pa.Table]:
+    """Build tables from JSON objects."""
     checked = (_object(value, number, url) for number, value in enumerate(rows, start=1))
     head = list(islice(checked, _HEAD_ROWS))
     if not head:
         raise UserError(f"{url}: has no rows; at least one is required")
     paths = pick({".".join(path): path for row in head for path in _paths(row)})
-    columns: list[list[Any]] = [[] for _ in paths]
+    columns = {role: JsonColumn(role, ".".join(path), url) for role, path in paths.items()}
     known = {key for row in head for key in row}
     late: dict[str, int] = {}
-    for number, row in enumerate(chain(head, checked), start=1):
-        for key in row.keys() - known:
-            late.setdefault(key, number)
-        for column, path in zip(columns, paths.values(), strict=True):
-            column.append(row.get(path[0]) if len(path) == 1 else _inner(row, path))
+    rest, read = chain(head, checked), 0
+    while part := list(islice(rest, READ_ROWS)):
+        for number, row in enumerate(part, start=read + 1):
+            for key in row.keys() - known:
+                late.setdefault(key, number)
+        yield pa.table(
+            {
+                role: columns[role].convert([row.get(path[0]) if len(path) == 1 else _inner(row, path) for row in part])
+                for role, path in paths.items()
+            }
+        )
+        read += len(part)
     if late:
         first = ", ".join(f"'{key}' (row {number:,})" for key, number in list(late.items())[:5])
         logger.info("%s: keys that first occur after %s rows are not read: %s", url, f"{_HEAD_ROWS:,}", first)
-    named = zip(paths.items(), columns, strict=True)
-    return pa.table({role: from_json(column, role, ".".join(path), url) for (role, path), column in named})
 
 
 def _object(value: Any, row: int, url: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 _FEW = 0.01
 """Largest share of a column's values that counts as exceptions."""
 
@@ -69,7 +71,7 @@ def may_contain_rows(values: Sequence[str], separator: str, width: int) -> bool:
     return bool(heads) and "9" in (own := _shape(values[0])) and any(_shape(head) == own for head in heads)
 
 
-def first_merged(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[str]], width: int) -> Suspect | None:
+def first_merged(suspects: Sequence[Suspect], columns: Mapping[int, pa.ChunkedArray], width: int) -> Suspect | None:
     """Return the first suspect whose lines look like the file's other rows; prose with commas does not.
 
     A line looks like a row if it has `width` values, no value begins with white space, and columns that otherwise have
@@ -87,7 +89,7 @@ def first_merged(suspects: Sequence[Suspect], columns: Mapping[int, Sequence[str
     doubtful = {suspect.row - 1 for suspect in suspects}
     rows = len(next(iter(columns.values())))
     sample = [row for row in range(0, rows, rows // _SAMPLE_ROWS + 1) if row not in doubtful]
-    typical = {index: [values[row] for row in sample] for index, values in columns.items()}
+    typical = {index: [values[row].as_py() for row in sample] for index, values in columns.items()}
     unspaced = {index for index, values in typical.items() if values and _share(values, _has_space) <= _FEW}
     indented = {index for index, values in typical.items() if _share(values, _is_indented) > _FEW}
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bisum.corpus.columns import Pick, nested_paths, pick_columns, pick_once
+from bisum.corpus.disk import READ_ROWS
 from bisum.corpus.formats.csv_format import read_csv, read_tsv
 from bisum.corpus.formats.fetching import fetch, options
 from bisum.corpus.formats.json_format import read_json, read_json_lines
@@ -35,8 +36,8 @@ _EXTRAS = {"s3a": "s3", "gs": "gcs", "az": "abfs", "abfss": "abfs", "https": "ht
 
 def read_file(
     url: str, pick: Pick, quoting: Quoting, *, extension: str | None = None, key: str = "", timeout: float | None = None
-) -> pa.Table:
-    """Read the columns that `pick` chooses, under the names that it gives them, in file order.
+) -> Iterator[pa.Table]:
+    """Yield tables of the columns that `pick` chooses, under the names that it gives them, in file order.
 
     Text is UTF-8, or UTF-16 or UTF-32 if a byte order mark or the first bytes indicate it. A CSV file's separator is
     whichever of `,;|` and tab gives its first rows as many values as the header. A JSON file is an array of
@@ -56,8 +57,9 @@ def read_file(
     with open_file(url, key, timeout) as file:
         extension = extension or split_extension(url)[1]
         if extension in _SEPARATED:
-            return _SEPARATED[extension](file, readable(url), pick, quoting)
-        return _SELF_DESCRIBING[extension](file, readable(url), pick)
+            yield from _SEPARATED[extension](file, readable(url), pick, quoting)
+        else:
+            yield from _SELF_DESCRIBING[extension](file, readable(url), pick)
 
 
 @contextmanager
@@ -137,18 +139,23 @@ _DECOMPRESSED: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _read_parquet(file: IO[bytes], url: str, pick: Pick) -> pa.Table:
+def _read_parquet(file: IO[bytes], url: str, pick: Pick) -> Iterator[pa.Table]:
     try:
         parquet = pq.ParquetFile(file if file.seekable() else pa.BufferReader(file.read()))
         paths = pick_once(nested_paths(parquet.schema_arrow), pick, url, "schema")
-        return pick_columns(parquet.read(columns=sorted({path[0] for path in paths.values()})), paths)
+        names = sorted({path[0] for path in paths.values()})
+        for batch in parquet.iter_batches(READ_ROWS, columns=names):
+            yield pick_columns(pa.Table.from_batches([batch]), paths)
     except pa.ArrowException as error:
         raise UserError(f"{url}: not a valid Parquet file ({one_line(error)})") from error
 
 
-_SEPARATED: Mapping[str, Callable[[IO[bytes], str, Pick, Quoting], pa.Table]] = {".csv": read_csv, ".tsv": read_tsv}
+_SEPARATED: Mapping[str, Callable[[IO[bytes], str, Pick, Quoting], Iterator[pa.Table]]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+}
 
-_SELF_DESCRIBING: Mapping[str, Callable[[IO[bytes], str, Pick], pa.Table]] = {
+_SELF_DESCRIBING: Mapping[str, Callable[[IO[bytes], str, Pick], Iterator[pa.Table]]] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".json": read_json,

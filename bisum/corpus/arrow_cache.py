@@ -1,4 +1,4 @@
-"""Files of token ids that runs share. A file's name contains its SHA-256, so damage is detected."""
+"""Files of rows or token ids that runs share. A file's name contains its SHA-256, so damage is detected."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bisum.corpus.disk import mapped
 from bisum.errors import UserError, one_line
 from bisum.runs.files import digest
 
@@ -22,16 +23,16 @@ _GRACE_SECONDS = 60
 """Age from which a partial file without a lock counts as left over from a killed process."""
 
 
-class TokenCache:
-    """A folder of files `tokens-<key>-<first 16 hexadecimal digits of the file's SHA-256>.arrow`."""
+class ArrowCache:
+    """A folder of files `<kind>-<key>-<first 16 hexadecimal digits of the file's SHA-256>.arrow`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Create the folder.
+    def __init__(self, folder: Path, kind: str) -> None:
+        """Create the folder. `kind` is what the files contain, such as tokens.
 
         Raises:
             UserError: it cannot be created.
         """
-        self._folder = folder
+        self._folder, self._kind = folder, kind
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -39,15 +40,15 @@ class TokenCache:
 
     def read(self, key: str) -> pa.Table | None:
         """Return the table stored under a key, or None; report and delete a damaged file."""
-        for path in sorted(self._folder.glob(f"tokens-{key}-*.arrow")):
+        for path in sorted(self._folder.glob(f"{self._kind}-{key}-*.arrow")):
             try:
                 if not path.is_file():
                     raise OSError("not a file")
                 if digest(path)[:16] != path.stem.rpartition("-")[2]:
                     raise OSError("contents have changed")
-                return _table(path)
+                return mapped(path)
             except (OSError, pa.ArrowException) as error:
-                _logger.warning("cache_dir: %s is damaged (%s); its rows are tokenized again", path, one_line(error))
+                _logger.warning("cache_dir: %s is damaged (%s); it is written again", path, one_line(error))
                 _delete(path)
         return None
 
@@ -57,7 +58,7 @@ class TokenCache:
         Raises:
             UserError: the folder cannot be written.
         """
-        partial = self._folder / f".tokens-{key}-{secrets.token_hex(4)}.partial"
+        partial = self._folder / f".{self._kind}-{key}-{secrets.token_hex(4)}.partial"
         try:
             self._clean_up()
             with partial.open("xb") as file:
@@ -67,8 +68,8 @@ class TokenCache:
                         stream.write_batch(batch)
                 file.flush()
                 os.fsync(file.fileno())
-                table = _table(partial)
-                partial.rename(self._folder / f"tokens-{key}-{digest(partial)[:16]}.arrow")
+                table = mapped(partial)
+                partial.rename(self._folder / f"{self._kind}-{key}-{digest(partial)[:16]}.arrow")
             return table
         except OSError as error:
             raise UserError(f"cache_dir: '{self._folder}' cannot be written: {error.strerror or error}") from error
@@ -78,16 +79,11 @@ class TokenCache:
 
     def _clean_up(self) -> None:
         """Delete the partial files of killed processes."""
-        for path in self._folder.glob(".tokens-*.partial"):
+        for path in self._folder.glob(f".{self._kind}-*.partial"):
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if time.time() - path.stat().st_mtime > _GRACE_SECONDS:
                     path.unlink()
-
-
-def _table(path: Path) -> pa.Table:
-    with pa.memory_map(os.fspath(path)) as file:
-        return pa.ipc.open_stream(file).read_all()
 
 
 def _delete(path: Path) -> None:

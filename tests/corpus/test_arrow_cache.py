@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bisum.batches import token_cache
-from bisum.batches.token_cache import TokenCache
+from bisum.corpus import arrow_cache
+from bisum.corpus.arrow_cache import ArrowCache
 from bisum.errors import UserError
 
 KEY = "0123456789abcdef" * 2
@@ -26,7 +26,7 @@ def batches(rows=ROWS):
 
 
 def write(folder, rows=ROWS):
-    return TokenCache(folder).write(KEY, SCHEMA, batches(rows))
+    return ArrowCache(folder, "tokens").write(KEY, SCHEMA, batches(rows))
 
 
 def files(folder):
@@ -34,11 +34,11 @@ def files(folder):
 
 
 def test_written_tokens_are_read_back(tmp_path):
-    assert TokenCache(tmp_path).read(KEY) is None
+    assert ArrowCache(tmp_path, "tokens").read(KEY) is None
     assert write(tmp_path).to_pylist() == ROWS
     (name,) = files(tmp_path)
     assert name.startswith(f"tokens-{KEY}-")
-    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
+    assert ArrowCache(tmp_path, "tokens").read(KEY).to_pylist() == ROWS
 
 
 def alter_two_bytes(path):
@@ -83,12 +83,12 @@ def test_damaged_file_is_reported_and_replaced(damage, tmp_path, caplog):
     (name,) = files(tmp_path)
     damage(tmp_path / name)
     with caplog.at_level(logging.WARNING, "bisum"):
-        assert TokenCache(tmp_path).read(KEY) is None
+        assert ArrowCache(tmp_path, "tokens").read(KEY) is None
     (warning,) = caplog.messages
     assert f"cache_dir: {tmp_path / name} is damaged" in warning
     write(tmp_path)
     assert files(tmp_path) == [name]
-    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
+    assert ArrowCache(tmp_path, "tokens").read(KEY).to_pylist() == ROWS
 
 
 def in_a_child(work, user=None):
@@ -122,20 +122,20 @@ def test_missing_permissions_are_reported(capfd, request):
     nobody = 65534
 
     def work():
-        assert TokenCache(tmp_path).read(KEY) is None
+        assert ArrowCache(tmp_path, "tokens").read(KEY) is None
         write(tmp_path)
 
     assert ended(in_a_child(work, nobody)) == 2
     assert f"cache_dir: '{tmp_path}' cannot be written: Permission denied" in capfd.readouterr().out
     tmp_path.chmod(0o777)
     assert ended(in_a_child(work, nobody)) == 0
-    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS
+    assert ArrowCache(tmp_path, "tokens").read(KEY).to_pylist() == ROWS
 
 
 def test_file_in_place_of_the_folder_is_reported(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(UserError, match=r"cache_dir: '.*/cache' cannot be created"):
-        TokenCache(tmp_path / "cache")
+        ArrowCache(tmp_path / "cache", "tokens")
 
 
 def test_full_disk_is_reported(tmp_path, capfd):
@@ -152,7 +152,7 @@ def test_full_disk_is_reported(tmp_path, capfd):
 
 def test_concurrent_processes_fill_an_empty_cache(tmp_path):
     def work():
-        cache = TokenCache(tmp_path)
+        cache = ArrowCache(tmp_path, "tokens")
         table = cache.read(KEY)
         assert (cache.write(KEY, SCHEMA, batches()) if table is None else table).to_pylist() == ROWS
 
@@ -167,7 +167,7 @@ def test_partial_file_of_a_killed_process_is_deleted(tmp_path, monkeypatch):
                 time.sleep(60)
             yield batch
 
-    child = in_a_child(lambda: TokenCache(tmp_path).write(KEY, SCHEMA, slow()))
+    child = in_a_child(lambda: ArrowCache(tmp_path, "tokens").write(KEY, SCHEMA, slow()))
     while not any(path.stat().st_size for path in tmp_path.iterdir()):
         time.sleep(0.01)
     (partial,) = files(tmp_path)
@@ -178,8 +178,8 @@ def test_partial_file_of_a_killed_process_is_deleted(tmp_path, monkeypatch):
     assert ended(child) == -signal.SIGKILL
     os.utime(tmp_path / partial, (0, 0))  # the process may have written after the first time
     shutil.copy(tmp_path / partial, tmp_path / ".tokens-x.partial")  # a recent one, which might not be locked yet
-    assert TokenCache(tmp_path).read(KEY).to_pylist() == ROWS[:100]
-    monkeypatch.setattr(token_cache, "_GRACE_SECONDS", 10_000)
+    assert ArrowCache(tmp_path, "tokens").read(KEY).to_pylist() == ROWS[:100]
+    monkeypatch.setattr(arrow_cache, "_GRACE_SECONDS", 10_000)
     write(tmp_path)
     assert partial not in files(tmp_path)
     assert ".tokens-x.partial" in files(tmp_path)

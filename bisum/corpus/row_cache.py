@@ -1,0 +1,111 @@
+"""A cache of an experiment's rows, so that the files of a large corpus are read once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from bisum.corpus.arrow_cache import ArrowCache
+from bisum.corpus.disk import batches_of
+from bisum.interfaces.filter import Filter
+from bisum.interfaces.source import SPLITS, Source
+
+SMALLEST_BYTES = 2**23
+"""Size of the smallest corpus that is cached; reading a smaller one is as fast."""
+_METADATA = b"bisum"
+
+_logger = logging.getLogger(__package__)
+
+Contents = tuple[dict[str, pa.Table], dict[str, Any]]
+"""The rows of each split, and what else is known about them, as JSON."""
+
+
+class RowCache:
+    """The cached rows of a source under some settings, which `seed` affects only if training rows are sampled."""
+
+    def __init__(
+        self, folder: Path, source: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int
+    ) -> None:
+        """Rows are not cached if the source cannot identify them, or if a filter is a user's own.
+
+        Raises:
+            UserError: the folder cannot be created.
+        """
+        self._files = ArrowCache(folder, "rows")
+        self._source, self._languages = source, languages
+        is_known = all(type(one).__module__.startswith("bisum.") for one in filters.values())
+        self._identity = self._identify() if is_known else None
+        settings = {name: repr(one) for name, one in filters.items()}
+        sampled = None if source.max_train_rows is None else seed
+        has_notes = _logger.isEnabledFor(logging.INFO)
+        parts = [_code(), repr(source), settings, [*languages], sampled, has_notes, self._identity]
+        self._key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
+
+    def read(self) -> Contents | None:
+        """Return what was written, after logging again what was logged while it was read; None if there is nothing."""
+        table = None if self._identity is None else self._files.read(self._key)
+        if table is None:
+            return None
+        known = json.loads(table.schema.metadata[_METADATA])
+        splits, at = {}, 0
+        for split, rows in known.pop("rows").items():
+            splits[split] = table.slice(at, rows).replace_schema_metadata()
+            at += rows
+        for name, level, message in known.pop("notes"):
+            logging.getLogger(name).log(level, "%s", message)
+        return splits, known
+
+    def write(self, read: Callable[[], Contents]) -> Contents:
+        """Return the contents that `read` reads, and write them if they are large and the source stayed the same."""
+        with _recorded() as notes:
+            splits, known = read()
+        size = sum(rows.nbytes for rows in splits.values())
+        if self._identity is None or size < SMALLEST_BYTES or self._identify() != self._identity:
+            return splits, known
+        ordered = {split: splits[split] for split in SPLITS if split in splits}
+        rows = {split: table.num_rows for split, table in ordered.items()}
+        metadata = {_METADATA: json.dumps({**known, "notes": notes, "rows": rows})}
+        schema = next(iter(ordered.values())).schema.with_metadata(metadata)
+        self._files.write(self._key, schema, (batch for table in ordered.values() for batch in batches_of(table)))
+        return splits, known
+
+    def _identify(self) -> Any:
+        identify = getattr(self._source, "identity", None)
+        return None if identify is None else identify(self._languages)
+
+
+class _Notes(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[tuple[str, int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.notes.append((record.name, record.levelno, record.getMessage()))
+
+
+@contextmanager
+def _recorded() -> Iterator[list[tuple[str, int, str]]]:
+    """Collect what the package logs during the block."""
+    handler = _Notes()
+    _logger.addHandler(handler)
+    try:
+        yield handler.notes
+    finally:
+        _logger.removeHandler(handler)
+
+
+@cache
+def _code() -> str:
+    """Return a digest of the code that reads and selects rows."""
+    digest = hashlib.sha256(pa.__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
