@@ -73,10 +73,10 @@ class Ragged:
 class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
     """The rows of a split with their token ids; an item is `{"input_ids", "labels"}` of one row."""
 
-    def __init__(self, rows: pa.Table, tokens: pa.Table) -> None:
-        """`tokens` are those of the rows in the order of their ids."""
+    def __init__(self, rows: pa.Table, tokens: pa.Table, positions: Integers | None = None) -> None:
+        """`positions`, shape (rows,), are those of the rows in `tokens`; None: the same order."""
         self.rows = rows
-        positions = np.argsort(by_id(rows).to_numpy())
+        positions = np.arange(len(rows)) if positions is None else positions
         self.documents = Ragged(tokens["input_ids"], positions)
         self.labels = Ragged(tokens["labels"], positions)
         self.document_cut = tokens["document_cut"].to_numpy()[positions]
@@ -110,16 +110,12 @@ def encode(
         UserError: the folder cannot be written, or the model cannot read the texts.
     """
     files = ArrowCache(cache, "tokens")
-    return {
-        name: EncodedSplit(rows, _encode(name, rows, corpus.fingerprint, loaded, files, progress))
-        for name in splits
-        for rows in [corpus.splits[name]]
-    }
+    return {name: _encode(name, corpus.splits[name], corpus.fingerprint, loaded, files, progress) for name in splits}
 
 
 def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: ArrowCache, progress: ShowProgress
-) -> pa.Table:
+) -> EncodedSplit:
     key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
     order = by_id(rows).to_numpy()  # the cache is in the order of ids, so runs with other seeds share it
 
@@ -136,7 +132,7 @@ def _encode(
         tokens = cache.read(key)
         if tokens is None:
             tokens = cache.write(key, _SCHEMA, batches())
-    return tokens
+    return EncodedSplit(rows, tokens, np.argsort(order))
 
 
 def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:
