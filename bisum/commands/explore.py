@@ -203,7 +203,7 @@ class _Explorer:
         self.run.screen.print(legend, corpus_tables.lengths_table(described[self.split]))
         for line in corpus_tables.special_lines(special[self.split], self.split):
             self.run.screen.clip(line)
-        self.numbers["vocabulary"] = estimate_trimming(self.run, reader, self.corpus.splits["train"])
+        self.numbers["vocabulary"] = estimate_trimming(self.run, reader, self.corpus)
         unread = [name for name, texts in described[self.split].items() if texts["document"].get("unknown", 0) > 0.5]
         if unread:
             self.advice.append(f"the tokenizer lacks tokens for much of {', '.join(unread)}; choose another model")
@@ -267,7 +267,9 @@ class _Explorer:
     def _training_command(self) -> str:
         """Return the command line that trains on the kept rows."""
         overrides = self.config.provenance.overrides
-        kept = [override for override in overrides if not override.lstrip("+").startswith(("explore.", "split="))]
+        cannot_trim = "problem" in (self.numbers.get("vocabulary") or {})
+        unused = ("explore.", "split=", *(["model.trim_vocabulary="] if cannot_trim else []))
+        kept = [override for override in overrides if not override.lstrip("+").startswith(unused)]
         return shlex.join(["bisum", *kept])
 
 

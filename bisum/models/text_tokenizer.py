@@ -28,10 +28,11 @@ class TextTokenizer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._reference = ref(tokenizer)  # text_tokenizer's dictionary would keep a tokenizer alive otherwise
         has_unknown = tokenizer.unk_token is not None and tokenizer.unk_token != tokenizer.eos_token
-        self._unknown = tokenizer.unk_token_id if has_unknown else None
+        self.unknown: int | None = tokenizer.unk_token_id if has_unknown else None
+        """Id of the token for unknown text; None if the tokenizer has none of its own."""
         added = {at: token.content for at, token in tokenizer.added_tokens_decoder.items() if token.special}
         named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
-        self.special: dict[int, str] = {at: text for at, text in {**named, **added}.items() if at != self._unknown}
+        self.special: dict[int, str] = {at: text for at, text in {**named, **added}.items() if at != self.unknown}
         """Ids and texts of the special tokens, except the one for unknown text."""
         texts = [*self.special.values(), *([str(tokenizer.unk_token)] if has_unknown else [])]
         self._texts = sorted(filter(str.strip, texts), key=len, reverse=True)
@@ -101,7 +102,7 @@ class TextTokenizer:
             for row, (ids, text) in enumerate(zip(encoded, texts, strict=True))
             if not others.isdisjoint(ids)
             or any(ids.count(at) != count for at, count in own.items())
-            or (self._unknown is not None and unknown in text)
+            or (self.unknown is not None and unknown in text)
         ]
 
     def _as_text(self, texts: Sequence[str], before: str, after: str, special: bool, target: bool) -> list[list[int]]:

@@ -16,6 +16,7 @@ from bisum.errors import UserError
 from bisum.interfaces.family import TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.loading import LoadedModel
+from bisum.models.text_tokenizer import text_tokenizer
 from bisum.models.vocabulary.pieces import choose_pieces, state_of
 from bisum.models.vocabulary.tokenizer import cut_tokenizer
 from bisum.models.vocabulary.weights import cut_model, stated_tokens, vocabulary_size
@@ -47,7 +48,7 @@ class Trimming:
     saved_bytes: int
     """Memory that training needs less, for weights, gradients and AdamW's moments."""
     validation: float
-    """Share of the tokens of the validation rows whose pieces are kept."""
+    """Share of the tokens of the validation rows whose pieces are kept; unknown tokens are not."""
 
 
 def trim(
@@ -101,19 +102,23 @@ def trim(
     )
 
 
-def estimate(reader: TextReader, train: pa.Table, progress: ShowProgress) -> dict[str, int]:
-    """Return what trimming keeps and saves, without a model: kept, of, and about how many parameters and saved_bytes.
+def estimate(reader: TextReader, train: pa.Table, validation: pa.Table, progress: ShowProgress) -> dict[str, float]:
+    """Return what trimming keeps and saves, without a model.
+
+    These are `kept`, `of` and `validation` as in `Trimming`, and about how many `parameters` and `saved_bytes`.
 
     Raises:
         UserError: the tokenizer does not support it.
     """
-    kept = len(choose_pieces(state_of(reader.tokenizer), _read(reader, train, progress)[0]))
+    pieces = choose_pieces(state_of(reader.tokenizer), _read(reader, train, progress)[0])
+    kept, share = len(pieces), _kept_share(reader, validation, pieces, progress)
     config, size = reader.config, vocabulary_size(reader.config)
     separate = config.model_type in _SEPARATE or not getattr(config, "tie_word_embeddings", True)
     separate = separate or not getattr(config, "scale_decoder_outputs", True)  # T5 1.1, which its configuration ties
     width = getattr(config.get_text_config(decoder=True), "hidden_size", 0)
     parameters = (size - kept) * width * (2 if separate else 1)
-    return {"kept": kept, "of": size, "parameters": parameters, "saved_bytes": parameters * _BYTES_TRAINED}
+    saved = parameters * _BYTES_TRAINED
+    return {"kept": kept, "of": size, "validation": share, "parameters": parameters, "saved_bytes": saved}
 
 
 def _read(reader: TextReader, train: pa.Table, progress: ShowProgress) -> tuple[set[int], list[bytes]]:
@@ -128,12 +133,13 @@ def _read(reader: TextReader, train: pa.Table, progress: ShowProgress) -> tuple[
 
 
 def _kept_share(reader: TextReader, rows: pa.Table, kept: Sequence[int], progress: ShowProgress) -> float:
-    """Return the share of the tokens of rows that are among the ids `kept`."""
+    """Return the share of the tokens of rows that are among the ids `kept` and not unknown; 1 without rows."""
+    known = set(kept) - {text_tokenizer(reader.tokenizer).unknown}
     total = found = 0
     with progress("finding the pieces of validation", len(rows)) as bar:
         for done, (ids, _) in _batches(reader, rows):
             total += ids.size
-            found += int(np.isin(ids, kept).sum())
+            found += int(np.isin(ids, [*known]).sum())
             bar.advance(done)
     return found / total if total else 1.0
 

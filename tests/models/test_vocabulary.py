@@ -61,6 +61,10 @@ def texts_of(table):
     return [text for column in ("document", "summary") for text in table[column].to_pylist()]
 
 
+def texts_and_languages(table):
+    return [table[column].to_pylist() for column in ("document", "summary", "language")]
+
+
 @pytest.fixture(scope="module", params=TRIMMED)
 def pair(request, checkpoints, loaded_as, rows, spanish, tmp_path_factory):
     """A trimmed model, the folder that it is saved in, the whole one in plain transformers and the change."""
@@ -129,9 +133,11 @@ def test_the_whole_sample_is_cut_as_before_by_the_starters_tokenizer(rows, optio
     _, greedy = decoding("greedy")
     documents, languages = (rows["validation"][name].to_pylist()[:24] for name in ("document", "language"))
     before = summarize(whole, documents, languages, greedy, 12, "float32")
-    pieces, tokenizer = estimate(whole, rows["train"], no_progress)["kept"], whole.tokenizer
+    expected = estimate(whole, rows["train"], rows["validation"], no_progress)
+    tokenizer = whole.tokenizer
     small, change = trim(whole, rows["train"], rows["validation"], no_progress)
-    assert pieces == change.kept < change.of
+    assert expected["kept"] == change.kept < change.of
+    assert 0.99 < expected["validation"] == change.validation < 1
     assert 0.99 < change.validation < 1
     for text in texts_of(rows["train"]):
         assert small.tokenizer.tokenize(text) == tokenizer.tokenize(text)
@@ -237,10 +243,19 @@ def test_files_that_cannot_be_written_are_reported(loaded_as, spanish, tmp_path,
     assert loaded.model.config.vocab_size == size
 
 
+def test_unknown_tokens_do_not_count_as_kept(loaded_as, spanish):
+    loaded = loaded_as("t5")
+    unread = spanish.slice(0, 1).set_column(1, "document", [["中文 字符 日本語 テキスト"]])
+    ids = [id_ for column in ("input_ids", "labels") for id_ in loaded.encode(*texts_and_languages(unread))[column][0]]
+    _, change = trim(loaded, spanish, unread, no_progress)
+    assert ids.count(loaded.tokenizer.unk_token_id) > 0
+    assert change.validation <= 1 - ids.count(loaded.tokenizer.unk_token_id) / len(ids)
+
+
 @pytest.mark.parametrize("family", ["t5", "flan_t5", "mt5", "umt5", "bart", "mbart50"])
 def test_the_estimate_is_what_trimming_saves(family, loaded_as, spanish):
     loaded = loaded_as(family)
-    expected = estimate(loaded, spanish, no_progress)
+    expected = estimate(loaded, spanish, spanish, no_progress)
     _, change = trim(loaded, spanish, spanish, no_progress)
     assert expected["kept"] == change.kept
     assert expected["parameters"] == pytest.approx(change.parameters_before - change.parameters, rel=0.05)
