@@ -1,0 +1,181 @@
+"""The rows of a large corpus are read once, until a file or a setting changes."""
+
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from bisum import compose
+from bisum.corpus import row_cache
+from bisum.corpus.corpus import load_corpus
+from bisum.corpus.files import Files
+from bisum.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def any_size(monkeypatch):
+    monkeypatch.setattr(row_cache, "SMALLEST_BYTES", 0)
+
+
+def write(path, count=60, word="palabra"):
+    rows = [
+        {"lang": ("en", "es")[n % 2], "text": f"Document {n}.", "title": f"three {word}s {n}", "other": n}
+        for n in range(count)
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    settle(path)
+
+
+def settle(path, seconds=10):
+    """Set the modification time to that of a file that was written some seconds ago."""
+    os.utime(path, (time.time() - seconds,) * 2)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write(path)
+    return path
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """A list that grows whenever the files are read."""
+    found, load = [], Files.load
+
+    def counted(source, languages):
+        found.append(languages)
+        return load(source, languages)
+
+    monkeypatch.setattr(Files, "load", counted)
+    return found
+
+
+def load(path, *settings, seed=1, needed=("train", "validation", "test"), languages=("en", "es")):
+    config = compose(["corpus=files", f"corpus.path={path}", *settings])
+    cache = path.parent / "cache"
+    return load_corpus(config.corpus, config.filter, list(languages), seed, needed, cache)
+
+
+def test_second_run_reads_the_cache_and_reports_the_same(path, reads, caplog):
+    with caplog.at_level(logging.INFO, "bisum"):
+        first = load(path)
+        logged = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
+        caplog.clear()
+        again = load(path, seed=2)
+    assert again == first
+    assert len(reads) == 1
+    assert [(record.name, record.levelno, record.getMessage()) for record in caplog.records] == logged
+    assert any("guessed" in message for _, _, message in logged)
+    assert len(list((path.parent / "cache").iterdir())) == 1
+
+
+CHANGES = {
+    "contents": lambda path: write(path, word="título"),
+    "rows": lambda path: write(path, count=50),
+    "modification time": lambda path: settle(path, seconds=100),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changed_file_is_read_again(change, path, reads):
+    load(path)
+    change(path)
+    changed = load(path)
+    assert len(reads) == 2
+    assert changed == load_corpus(
+        compose(["corpus=files", f"corpus.path={path}"]).corpus, compose().filter, ["en", "es"], 1
+    )
+
+
+def test_a_contents_change_that_keeps_size_and_modification_time_is_noticed(path, reads):
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    load(path)
+    path.write_text(path.read_text("utf-8").replace("three", "seven"), "utf-8")
+    os.utime(path, ns=times)
+    assert "seven" in load(path).splits["train"]["summary"][0].as_py()
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"settings": ["filter.long_titles.min_words=1"]},
+        {"settings": ["filter=[]"]},
+        {"settings": ["corpus.columns.document=title"]},
+        {"settings": ["corpus.max_eval_rows=2"]},
+        {"languages": ["es", "en"]},
+        {"settings": ["corpus.columns.language=null", "corpus.language=en"], "languages": ["en"]},
+    ],
+    ids=str,
+)
+def test_each_setting_has_its_own_rows(settings, path, reads):
+    load(path)
+    given = settings.get("settings", [])
+    load(path, *given, languages=settings.get("languages", ["en", "es"]))
+    assert len(reads) == 2
+
+
+def test_only_a_sample_depends_on_the_seed(path, reads):
+    sampled = [load(path, "corpus.max_train_rows=9", seed=seed).splits["train"] for seed in (1, 2, 1)]
+    assert len(reads) == 2
+    assert sampled[0] == sampled[2] != sampled[1]
+
+
+def test_files_that_can_still_change_are_not_cached(path, reads):
+    path.touch()
+    load(path)
+    load(path)
+    assert len(reads) == 2
+    assert list((path.parent / "cache").iterdir()) == []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd:
+    """A user's own filter."""
+
+    def keep(self, rows, held_out):
+        import pyarrow as pa
+
+        return pa.repeat(True, rows.num_rows)
+
+
+def test_rows_of_a_users_own_filter_are_not_cached(path, reads):
+    config = compose(["corpus=files", f"corpus.path={path}"])
+    for _ in range(2):
+        load_corpus(config.corpus, {"odd": Odd()}, ["en", "es"], 1, cache=path.parent / "cache")
+    assert len(reads) == 2
+
+
+def test_missing_split_is_refused_as_without_the_cache(tmp_path):
+    path = tmp_path / "train.jsonl"
+    write(path)
+    given = ["corpus.path=null", f"corpus.train={path}"]
+    load(path, *given)
+    config = compose(["corpus=files", *given])
+    path.unlink()
+    with pytest.raises(UserError, match="does not exist"):
+        load_corpus(config.corpus, {}, ["en", "es"], 1, cache=tmp_path / "cache")
+
+
+def test_damaged_cache_is_reported_and_replaced(path, reads, caplog):
+    first = load(path)
+    (file,) = (path.parent / "cache").iterdir()
+    contents = bytearray(file.read_bytes())
+    contents[-100] ^= 1
+    file.write_bytes(contents)
+    assert load(path) == first
+    assert "is damaged" in caplog.text
+    assert load(path) == first
+    assert len(reads) == 2
+
+
+def test_small_corpus_is_not_cached(path, reads, monkeypatch):
+    monkeypatch.setattr(row_cache, "SMALLEST_BYTES", 10**6)
+    load(path)
+    load(path)
+    assert len(reads) == 2
+    assert list((path.parent / "cache").iterdir()) == []
