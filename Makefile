@@ -26,7 +26,7 @@ check: $(VENV)/.installed-dev ## check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 test: check ## run the checks, then the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 slow-tests: $(VENV)/.installed-dev ## run the slow tests, which take minutes each
 	$(BIN)/python -m pytest -m slow
@@ -44,7 +44,7 @@ test-hydra-next: $(HYDRA_NEXT)/.installed ## run the command-line tests on the n
 		"hydra-core>=1.4.0rc1" "omegaconf>=2.4.0rc1"
 	$(NEXT_PIP) install --quiet --no-deps --editable .
 	@$(NEXT_PIP) freeze --exclude-editable | grep -E '^(hydra-core|omegaconf)=='
-	$(HYDRA_NEXT)/bin/python -m pytest -n auto --dist loadfile -m "not slow" tests/cli tests/config tests/sweeps
+	$(HYDRA_NEXT)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" tests/cli tests/config tests/sweeps
 
 reference: $(VENV)/.installed ## write docs/reference/keys.md, the reference of all keys, from the schema
 	$(BIN)/python docs/reference/make_keys.py

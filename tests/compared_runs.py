@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from built_once import built_once
 from trained_model import ARGUMENTS
 
 from bisum.cli.main import main
 
 SHARED = [*ARGUMENTS, "evaluation.shown_summaries=0", "evaluation.bootstrap_samples=1000", "tracker=none"]
 RATES, SEEDS = (0.02, 0.005), (1, 2)
-_SWEEPS: list[Path] = []
 
 
 def bisum(*arguments: str) -> None:
@@ -30,22 +30,11 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Its metrics include a score with counts (chrf) and one that lead-k lacks (at_limit).
     """
-    if _SWEEPS:  # already trained for the tests of another folder
-        return _SWEEPS[0]
-    folder = tmp_path_factory.mktemp("outputs") / "sweep"
     rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
-    metric = "metric=[chrf,length]"
-    bisum(
-        "-m",
-        *SHARED,
-        metric,
-        f"trainer.learning_rate={rates}",
-        f"seed={seeds}",
-        "hydra/launcher=basic",
-        f"hydra.sweep.dir={folder}",
+    swept = ["metric=[chrf,length]", f"trainer.learning_rate={rates}", f"seed={seeds}", "hydra/launcher=basic"]
+    return built_once(
+        tmp_path_factory, "sweep", lambda folder: bisum("-m", *SHARED, *swept, f"hydra.sweep.dir={folder}")
     )
-    _SWEEPS.append(folder)
-    return folder
 
 
 @pytest.fixture
@@ -104,17 +93,18 @@ def all_found(comparison: Any) -> list[Any]:
 @pytest.fixture(scope="session")
 def evaluations(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Test evaluations of jobs 0 and 2: in `same` on the rows of the training runs, in `fewer` on fewer rows."""
-    folder = tmp_path_factory.mktemp("evaluations")
-    for rows, name in ((40, "same"), (20, "fewer")):
-        arguments = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
-        bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *arguments)
-    return folder
+
+    def evaluate(folder: Path) -> None:
+        for rows, name in ((40, "same"), (20, "fewer")):
+            arguments = [f"corpus.max_eval_rows={rows}", f"hydra.sweep.dir={folder / name}"]
+            bisum("evaluate", str(sweep / "0"), str(sweep / "2"), *arguments)
+
+    return built_once(tmp_path_factory, "evaluations", evaluate)
 
 
 @pytest.fixture(scope="session")
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `bisum baseline` run with lead-1 on the sweep's test rows."""
-    folder = tmp_path_factory.mktemp("baseline") / "lead"
     arguments = [*SHARED[:2], "metric=[chrf,length]", "evaluation.lead=1", "evaluation.bootstrap_samples=1000"]
-    bisum("baseline", *arguments, "split=test", "tracker=none", f"hydra.run.dir={folder}")
-    return folder
+    arguments += ["split=test", "tracker=none"]
+    return built_once(tmp_path_factory, "lead", lambda folder: bisum("baseline", *arguments, f"hydra.run.dir={folder}"))

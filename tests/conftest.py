@@ -10,11 +10,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from built_once import built_once
 
 import bisum
 from bisum.config.targets import ALLOW_VARIABLE
@@ -110,7 +111,11 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     """
     from checkpoints import build
 
-    return cache(lambda family: build(family, tmp_path_factory.mktemp(family)))
+    def write(family: str, folder: Path) -> None:
+        folder.mkdir()
+        build(family, folder)
+
+    return lambda family: built_once(tmp_path_factory, family, partial(write, family))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from built_once import built_once
 
 import bisum
 
@@ -31,6 +32,4 @@ ARGUMENTS = [
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
     """The run directory of a model whose summaries score above 0 and differ between its two epochs."""
-    directory = tmp_path_factory.mktemp("runs") / "trained"
-    bisum.train(bisum.compose(ARGUMENTS), directory)
-    return directory
+    return built_once(tmp_path_factory, "trained", lambda folder: bisum.train(bisum.compose(ARGUMENTS), folder))
