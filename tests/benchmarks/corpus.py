@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> None:
             for source in ("files", "cache"):
                 took = _in_process("read", str(folder / f"{rows}.jsonl"))
                 found["reading"].append({"rows": rows, "from": source, **took})
-                print(f"{rows:,} rows from {source}: {took['seconds']:.1f} s, {took['peak'] / 2**20:,.0f} MiB", flush=True)
+                shown = f"{took['seconds']:.1f} s, {took['peak'] / 2**20:,.0f} MiB"
+                print(f"{rows:,} rows from {source}: {shown}", flush=True)
         if not chosen.no_tokens:
             smallest = str(folder / f"{min(chosen.rows)}.jsonl")
             found["tokenization"] = [
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def write_corpus(path: Path, rows: int) -> None:
     """Write a file of rows that repeat the sample's training rows, each with a number of its own in its document."""
-    from benchmarks.sample import sample_rows
+    from benchmarks.bench.shapes import sample_rows
 
     known = sample_rows("train")
     with path.open("w", encoding="utf-8") as file:
@@ -78,13 +79,15 @@ def _corpus(path: str) -> Any:
 
     config = compose(["corpus=files", f"corpus.path={path}", "tracker=none"])
     cache = Path(path).with_suffix("")
-    return config, cache, lambda: load_corpus(
-        config.corpus, config.filter, config.languages, config.seed, cache=cache
-    )  # fmt: skip
+
+    def load() -> Any:
+        return load_corpus(config.corpus, config.filter, config.languages, config.seed, cache=cache)
+
+    return config, load
 
 
 def _read(path: str) -> dict[str, float]:
-    *_, load = _corpus(path)
+    _, load = _corpus(path)
     with _Peak() as peak:
         took = _timed(load)
     return {"seconds": took, "peak": peak.bytes}
@@ -97,7 +100,7 @@ def _tokenize(path: str) -> dict[str, float]:
     from bisum.models.loading import load
 
     quiet_libraries()
-    config, _, load_rows = _corpus(path)
+    config, load_rows = _corpus(path)
     corpus, loaded = load_rows(), load(config.model, config.seed, "float32")
     with tempfile.TemporaryDirectory() as cache, _Peak() as peak:
         took = _timed(lambda: encode(corpus, loaded, Path(cache), no_progress, ["train"]))
@@ -109,7 +112,7 @@ def _encode_batch(path: str) -> dict[str, float]:
     from bisum.models.loading import load_reader
 
     quiet_libraries()
-    config, _, load_rows = _corpus(path)
+    config, load_rows = _corpus(path)
     train, tokenizer = load_rows().splits["train"], load_reader(config.model).tokenizer.backend_tokenizer
 
     def encode() -> None:
@@ -179,7 +182,8 @@ def _plot(path: Path, reading: Sequence[dict[str, Any]]) -> None:
     axes = figure.subplots()
     for source in ("files", "cache"):
         own = [one for one in reading if one["from"] == source]
-        axes.plot([one["rows"] for one in own], [one["peak"] / 2**20 for one in own], marker="o", label=f"from {source}")
+        rows, peaks = [one["rows"] for one in own], [one["peak"] / 2**20 for one in own]
+        axes.plot(rows, peaks, marker="o", label=f"from {source}")
     axes.set(xscale="log", xlabel="rows", ylabel="peak of anonymous memory (MiB)", ylim=(0, None))
     axes.legend()
     figure.savefig(path, dpi=150)
