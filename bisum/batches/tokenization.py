@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,23 @@ _SCHEMA = pa.schema(
 class Ragged:
     """A column of lists of int32, without a Python object per row."""
 
-    def __init__(self, column: pa.ChunkedArray) -> None:
+    def __init__(
+        self, values: np.ndarray[Any, np.dtype[np.int32]], offsets: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> None:
+        self.values = values
+        self.offsets = offsets
+
+    @classmethod
+    def from_arrow(cls, column: pa.ChunkedArray) -> Ragged:
+        """Return a column of an Arrow table."""
         array = column.combine_chunks()
-        self.values: np.ndarray[Any, np.dtype[np.int32]] = np.asarray(array.values, dtype=np.int32)
-        self.offsets: np.ndarray[Any, np.dtype[np.int64]] = np.asarray(array.offsets, dtype=np.int64)
+        return cls(np.asarray(array.values, dtype=np.int32), np.asarray(array.offsets, dtype=np.int64))
+
+    @classmethod
+    def from_lists(cls, rows: Sequence[Sequence[int]]) -> Ragged:
+        """Return a column of lists."""
+        offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        return cls(np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1])), offsets)
 
     def __getitem__(self, index: int) -> np.ndarray[Any, np.dtype[np.int32]]:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
@@ -56,14 +70,17 @@ class Ragged:
 class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
     """The rows of a split with their token ids; an item is `{"input_ids", "labels"}` of one row."""
 
-    def __init__(self, rows: pa.Table, tokens: pa.Table) -> None:
+    def __init__(self, rows: pa.Table, tokens: pa.Table | Mapping[str, Sequence[Any]]) -> None:
+        """Store the rows, which can be empty for texts alone, and the columns of `Family.encode`."""
+        is_table = isinstance(tokens, pa.Table)
+        read: Callable[[Any], Ragged] = Ragged.from_arrow if is_table else Ragged.from_lists
         self.rows = rows
-        self.documents = Ragged(tokens["input_ids"])
-        self.labels = Ragged(tokens["labels"])
-        self.document_cut = tokens["document_cut"].to_numpy()
+        self.documents = read(tokens["input_ids"])
+        self.labels = read(tokens["labels"])
+        self.document_cut = np.asarray(tokens["document_cut"], dtype=bool)
         """Whether each document was cut, shape (rows,)."""
         self.documents_cut = int(self.document_cut.sum())
-        self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
+        self.summaries_cut = int(np.asarray(tokens["summary_cut"], dtype=bool).sum())
 
     def unreadable_shares(self, unknown: int) -> dict[str, float]:
         """Return, for each language, the share of documents that contain the token id `unknown`."""
@@ -75,7 +92,7 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
         return {name: float(has_unknown[languages == name].mean()) for name in dict.fromkeys(languages)}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.documents.offsets) - 1
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return {"input_ids": self.documents[index], "labels": self.labels[index]}
