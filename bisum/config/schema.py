@@ -87,7 +87,7 @@ class Config:
     search: SearchOptions | None
     """Settings of an Optuna search, set by the options of `hparams_search`; null: no search."""
     cache_dir: Name
-    """Cache folder for tokenized corpora, shared by all runs; ~ is the home directory."""
+    """Cache folder for tokenized corpora and converted models, shared by all runs; ~ is the home directory."""
     log: Literal["debug", "info", "quiet"]
     """Terminal output; info: the progress of the run; debug: also each logged step and library logs; quiet: only
     scores."""
