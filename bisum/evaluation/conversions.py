@@ -77,7 +77,7 @@ class Conversions:
             is_current: whether the key still applies; otherwise the conversion is dropped.
 
         Returns:
-            The folder; None if the conversion cannot be stored, which is reported.
+            The folder; None if the model cannot be converted, or the folder cannot be written, which is reported.
         """
         entry = self._folder / f"{_PREFIX}{key}"
         try:
@@ -95,10 +95,12 @@ class Conversions:
                     raise FileExistsError(f"'{entry.name}' is damaged and cannot be deleted")
                 flush(self._folder)
             return entry / "model"
-        except Exception as error:  # a full disk, or a model that CTranslate2 cannot convert
-            why = one_line(error) if isinstance(error, OSError) else reason(error)
+        except OSError as error:
+            why = error.strerror or one_line(error)
             logger.warning("cache_dir: the converted model cannot be stored in '%s' (%s)", self._folder, why)
-            return None
+        except (ImportError, RuntimeError, ValueError) as error:  # generation reports why CTranslate2 fails
+            logger.debug("cache_dir: the model cannot be converted (%s)", reason(error))
+        return None
 
     def _clean_up(self) -> None:
         """Delete what killed processes left, and the conversions that are unused for longest."""

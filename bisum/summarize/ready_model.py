@@ -114,7 +114,7 @@ class _Store:
         folder = folder_of("model.checkpoint", str(kind.checkpoint), kind.revision, True, False, progress)
         try:
             return None if is_adapter(folder) else cls(config, folder)
-        except OSError:  # a file vanished, which loading reports
+        except (OSError, ImportError):  # a file vanished, or CTranslate2 is damaged; both are reported later
             return None
 
     def find(self) -> ReadyModel | None:
@@ -138,14 +138,15 @@ class _Store:
         from bisum.evaluation.generation import special_tokens
 
         def write(folder: Path) -> dict[str, Any]:
-            convert(loaded.model, folder, self._config.generation.quantization)
-            return {
+            record = {
                 "reader": record_reader(loaded, self._folder),
                 "special": special_tokens(loaded),
                 "suppressed": loaded.suppressed_tokens,
                 "vocabulary": loaded.model.config.vocab_size,
                 "parameters": loaded.parameters,
             }
+            convert(loaded.model, folder, self._config.generation.quantization)
+            return record
 
         return self._conversions.keep(self._key, write, lambda: self._current_key() == self._key)
 
