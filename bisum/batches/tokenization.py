@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,43 @@ _SCHEMA = pa.schema(
 
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
+Booleans = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Ragged:
     """A column of lists of int32 in another order, without a Python object per row or a copy of the items."""
 
-    def __init__(self, column: pa.ChunkedArray, positions: Integers) -> None:
-        """`positions`, shape (rows,): the position in the column of each row."""
-        chunks = column.chunks
-        self._values = [np.asarray(chunk.values, np.int32) for chunk in chunks]
-        self._offsets = [np.asarray(chunk.offsets, np.int64) for chunk in chunks]
-        self._ends = np.cumsum([len(chunk) for chunk in chunks])
-        self._positions = positions
-        lengths = [np.diff(offsets) for offsets in self._offsets]
-        self.lengths: Integers = np.concatenate(lengths)[positions] if lengths else np.zeros(0, np.int64)
+    def __init__(
+        self,
+        values: Sequence[np.ndarray[Any, np.dtype[np.int32]]],
+        offsets: Sequence[Integers],
+        positions: Integers | None = None,
+    ) -> None:
+        """Store a column in chunks.
+
+        Args:
+            values: the items of each chunk's rows.
+            offsets: the first item of each row in its chunk, and the end of the last.
+            positions: the position in the column of each row, shape (rows,); None: the same order.
+        """
+        self._values, self._offsets = values, offsets
+        lengths = np.concatenate([np.zeros(0, np.int64), *map(np.diff, offsets)])
+        self._ends = np.cumsum([len(chunk) - 1 for chunk in offsets])
+        self._positions = np.arange(len(lengths)) if positions is None else positions
+        self.lengths: Integers = lengths[self._positions]
         """Number of items in each row, shape (rows,)."""
+
+    @classmethod
+    def from_arrow(cls, column: pa.ChunkedArray, positions: Integers | None = None) -> Ragged:
+        """Return a column of an Arrow table."""
+        values = [np.asarray(chunk.values, np.int32) for chunk in column.chunks]
+        return cls(values, [np.asarray(chunk.offsets, np.int64) for chunk in column.chunks], positions)
+
+    @classmethod
+    def from_lists(cls, rows: Sequence[Sequence[int]]) -> Ragged:
+        """Return a column of lists."""
+        offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        return cls([np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))], [offsets])
 
     def __getitem__(self, index: int) -> np.ndarray[Any, np.dtype[np.int32]]:
         position = int(self._positions[index])
@@ -73,16 +96,31 @@ class Ragged:
 class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
     """The rows of a split with their token ids; an item is `{"input_ids", "labels"}` of one row."""
 
-    def __init__(self, rows: pa.Table, tokens: pa.Table, positions: Integers | None = None) -> None:
-        """`positions`, shape (rows,), are those of the rows in `tokens`; None: the same order."""
+    def __init__(self, rows: pa.Table, documents: Ragged, labels: Ragged, document_cut: Booleans, cut: int) -> None:
+        """Store the rows, which can be empty for texts alone, and the columns of `Family.encode`.
+
+        `cut` is the number of summaries that were cut.
+        """
         self.rows = rows
-        positions = np.arange(len(rows)) if positions is None else positions
-        self.documents = Ragged(tokens["input_ids"], positions)
-        self.labels = Ragged(tokens["labels"], positions)
-        self.document_cut = tokens["document_cut"].to_numpy()[positions]
+        self.documents = documents
+        self.labels = labels
+        self.document_cut = document_cut
         """Whether each document was cut, shape (rows,)."""
         self.documents_cut = int(self.document_cut.sum())
-        self.summaries_cut = int(pc.sum(tokens["summary_cut"]).as_py() or 0)
+        self.summaries_cut = cut
+
+    @classmethod
+    def from_arrow(cls, rows: pa.Table, tokens: pa.Table, positions: Integers) -> EncodedSplit:
+        """Return rows with a table of their tokens; `positions`, shape (rows,), are those of the rows in it."""
+        documents, labels = (Ragged.from_arrow(tokens[name], positions) for name in ("input_ids", "labels"))
+        document_cut = tokens["document_cut"].to_numpy()[positions]
+        return cls(rows, documents, labels, document_cut, int(pc.sum(tokens["summary_cut"]).as_py() or 0))
+
+    @classmethod
+    def from_lists(cls, rows: pa.Table, tokens: Mapping[str, Sequence[Any]]) -> EncodedSplit:
+        """Return rows with the columns of `Family.encode`, in the same order."""
+        documents, labels = (Ragged.from_lists(tokens[name]) for name in ("input_ids", "labels"))
+        return cls(rows, documents, labels, np.asarray(tokens["document_cut"], bool), sum(tokens["summary_cut"]))
 
     def unreadable_shares(self, unknown: int) -> dict[str, float]:
         """Return, for each language, the share of documents that contain the token id `unknown`."""
@@ -92,7 +130,7 @@ class EncodedSplit(torch.utils.data.Dataset[dict[str, Any]]):
         return {name: float(has_unknown[pc.equal(languages, name).to_numpy()].mean()) for name in names}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.documents.lengths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return {"input_ids": self.documents[index], "labels": self.labels[index]}
@@ -132,7 +170,7 @@ def _encode(
         tokens = cache.read(key)
         if tokens is None:
             tokens = cache.write(key, _SCHEMA, batches())
-    return EncodedSplit(rows, tokens, np.argsort(order))
+    return EncodedSplit.from_arrow(rows, tokens, np.argsort(order))
 
 
 def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from bisum.cli.commands import COMMANDS
 from bisum.cli.options import NOT_FOR_BISUM, OPTIONS, option_parser
 from bisum.config.overrides import quoted
-from bisum.config.plain import PLAIN_SCHEMAS
 from bisum.config.schema import SCHEMAS
 from bisum.config.targets import take_allow_targets
 from bisum.errors import UserError, nearest
@@ -133,6 +132,8 @@ def before_texts(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]
 
 def known_keys(command: str) -> Collection[str]:
     """Return the top-level keys of a command's configuration."""
+    from bisum.config.plain import PLAIN_SCHEMAS  # only a line with operands needs it
+
     return [field.name for field in fields(PLAIN_SCHEMAS.get(command) or SCHEMAS[command])]
 
 

@@ -29,7 +29,6 @@ from bisum.config.hydra_app import group_options
 from bisum.config.hydra_node import runs_on_slurm
 from bisum.config.jobs import single_job
 from bisum.config.messages import explain
-from bisum.config.plain import plain_options
 from bisum.config.recording import mask_variables
 from bisum.config.schema import SummarizeConfig
 from bisum.config.targets import allow
@@ -88,6 +87,8 @@ def _run_plain(line: CommandLine, arguments: Sequence[str]) -> int:
     options = {"-m": line.multirun, "--cfg": line.cfg, "--info": line.info, "--config-dir": line.config_dir}
     if refused := next((name for name, given in {**options, "--hydra-help": line.hydra_help}.items() if given), None):
         raise UserError(f"{refused}: not supported by bisum {line.command}; its settings are key=value")
+    from bisum.config.plain import plain_options
+
     settings = plain_options(line.command, line.arguments)
     COMMANDS[line.command].function()(line.runs, settings, shlex.join(["bisum", *arguments]))
     return 0

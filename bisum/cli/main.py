@@ -55,9 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _flush()
     except OSError:  # otherwise Python would try to write again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if arguments is None and not any(name.startswith("bisum.commands.") for name in sys.modules):
+        os._exit(code)  # no command has started, so there is nothing to close, and Python's own exit takes a while
     sys.exit(code)
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # closed by the shell: `>&-`
-        sys.stdout.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by the shell, `>&-`
+        stream.flush()

@@ -20,7 +20,7 @@ from bisum.config.model_source import located
 from bisum.config.schema import Config, EvaluateConfig
 from bisum.display.evaluation_tables import prefix_of
 from bisum.display.narration import narrate_evaluation, narrate_summaries
-from bisum.display.quiet import quiet_libraries
+from bisum.display.quiet import libraries_for, quiet_libraries
 from bisum.display.scored_rows import ScoredRows
 from bisum.evaluation.evaluator import Evaluator
 from bisum.interfaces.score import score_name
@@ -31,7 +31,7 @@ from bisum.records.run import recorded
 def run(config: Config, directory: Path) -> float:
     """Score the configured model on the configured split, record it in a run directory and return its ROUGE-L."""
     assert isinstance(config, EvaluateConfig)
-    quiet_libraries()
+    quiet_libraries(libraries_for(config.corpus))
     name, lead = config.split, config.evaluation.lead
     with recorded(directory, config) as record:
         device = build_device(config, record)

@@ -22,7 +22,7 @@ from bisum.corpus.exploration import TEXTS, Tokens
 from bisum.corpus.languages import tools_for
 from bisum.display import corpus_tables, plots
 from bisum.display.plots import Histogram
-from bisum.display.quiet import quiet_libraries
+from bisum.display.quiet import libraries_for, quiet_libraries
 from bisum.interfaces.family import TextReader
 from bisum.printing import as_json
 from bisum.records.run import Run, recorded
@@ -57,7 +57,7 @@ def _load_reader(config: Config, run: Run) -> TextReader | None:
     from bisum.models.hub import NotOnHub
     from bisum.models.loading import load_reader
 
-    quiet_libraries()
+    quiet_libraries(libraries_for(config.corpus))
     try:
         with run.screen.progress("loading the tokenizer"):
             return load_reader(config.model)

@@ -65,14 +65,14 @@ def _summarize(config: SummarizeConfig, texts: Sequence[str]) -> None:
         logger.info(
             "%s, %.1f M parameters; on %s, %s",
             config.model.checkpoint,
-            summarizer.loaded.parameters / 1e6,
-            summarizer.device.name,
-            summarizer.device.precision,
+            summarizer.model.parameters / 1e6,
+            summarizer.model.device,
+            summarizer.model.precision,
         )
-        if (base := summarizer.loaded.base) is not None and base.doubt:
-            complain(base.doubt)
+        if (loaded := summarizer.model.loaded) is not None and loaded.base is not None and loaded.base.doubt:
+            complain(loaded.base.doubt)
         logger.debug("loaded in %.1f s", time.perf_counter() - began)
-        if config.language and summarizer.loaded.family.needs_language and config.selects_rows:
+        if config.language and summarizer.model.reader.family.needs_language and config.selects_rows:
             complain("language: ignored; each row of the corpus has its own")
         # On a terminal, the summaries themselves show the progress.
         counter = Terminal(bars=False) if sys.stdout.isatty() else stderr

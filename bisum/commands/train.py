@@ -18,7 +18,7 @@ from bisum.commands.models import (
 from bisum.commands.rows import build_batch, build_corpus, check_metrics, find_profile
 from bisum.config.environment import check_environment, restored_environment
 from bisum.config.schema import Config
-from bisum.display.quiet import quiet_libraries
+from bisum.display.quiet import libraries_for, quiet_libraries
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hub.uploads import Uploads, check_login
@@ -51,7 +51,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
     check_environment()
     if config.hub.push:
         check_login()
-    quiet_libraries()
+    quiet_libraries(libraries_for(config.corpus))
     where = Path(directory or config.resume or new_directory())
     with recorded(where, config) as run, closing(Uploads(run)) as uploads:
         if run.done and flaw(run.checkpoints / run.record["test"]["checkpoint"]) is None:

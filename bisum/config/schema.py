@@ -87,7 +87,8 @@ class Config:
     search: SearchOptions | None
     """Settings of an Optuna search, set by the options of `hparams_search`; null: no search."""
     cache_dir: Name
-    """Cache folder for the rows of large corpora and for token ids, shared by all runs; ~ is the home directory."""
+    """Cache folder for the rows of large corpora, token ids and converted models, shared by all runs; ~ is the home
+    directory."""
     log: Literal["debug", "info", "quiet"]
     """Terminal output; info: the progress of the run; debug: also each logged step and library logs; quiet: only
     scores."""

@@ -10,8 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
+from bisum.corpus.files import Files
+from bisum.corpus.marc import Marc
+from bisum.corpus.sample import Sample
+from bisum.interfaces.source import Source
 
-def quiet_libraries(names: Sequence[str] = ("transformers", "huggingface_hub", "datasets")) -> None:
+
+def libraries_for(corpus: Source) -> list[str]:
+    """Return the libraries that a command uses; a corpus of bisum's own files does without datasets, a slow import."""
+    usual = ["transformers", "huggingface_hub"]
+    return usual if type(corpus) in (Sample, Files, Marc) else [*usual, "datasets"]
+
+
+def quiet_libraries(names: Sequence[str]) -> None:
     """Route library messages to Python's logging, which the run's screen handles, and disable progress bars.
 
     Each library is imported first, because its import sets up its own logging.

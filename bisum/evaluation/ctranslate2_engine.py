@@ -1,9 +1,8 @@
-"""Generation with CTranslate2 (https://opennmt.net/CTranslate2), which is faster than transformers on a CPU."""
+"""Conversion of a loaded model to CTranslate2's format, and generation with it in place of the model."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -11,16 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ctranslate2
 import torch
 from ctranslate2.converters import TransformersConverter
 from transformers import GenerationConfig, PreTrainedModel
 
+from bisum.evaluation.translation import Prompted, Translation, beginning, padded
 from bisum.models.decoding import end_tokens
 from bisum.models.loading import LoadedModel
 
-_BATCHES_PER_THREAD = 4
-"""Batches that a thread receives at once: more keep all threads busy, fewer show the progress more often."""
 _NORMS = {
     "bart": {"normalize_before": False, "normalize_embedding": True},
     "mbart": {"normalize_before": True, "normalize_embedding": True},
@@ -30,103 +27,52 @@ _NORMS = {
 
 
 class CTranslate2Engine:
-    """A converted encoder-decoder model.
+    """A converted encoder-decoder model that generates from tensors, in place of the model itself."""
 
-    Its vocabulary consists of the ids as text, such as "17": no piece of a tokenizer can be ambiguous or special.
-    """
+    def __init__(self, loaded: LoadedModel, quantization: str, converted: Path | None = None) -> None:
+        """Convert the model's current weights, unless `converted` is the folder of a conversion of them.
 
-    def __init__(self, loaded: LoadedModel, quantization: str) -> None:
-        """Convert the model's current weights; `quantization` is none or int8."""
+        `quantization` is none or int8.
+        """
         self._family = loaded.family
-        self._threads = torch.get_num_threads()
+        threads, vocabulary = torch.get_num_threads(), loaded.model.config.vocab_size
+        if converted is not None:
+            self._translation = Translation(converted, quantization, threads, vocabulary)
+            return
         with TemporaryDirectory(prefix="bisum-ctranslate2-") as folder:
-            _convert(loaded.model, Path(folder), None if quantization == "none" else quantization)
-            self._translator = ctranslate2.Translator(
-                str(Path(folder, "model")),
-                compute_type="float32" if quantization == "none" else quantization,
-                inter_threads=self._threads,  # a thread for each batch: small matrices divide badly between threads
-                intra_threads=1,
-            )
-        last = str(loaded.model.config.vocab_size - 1)
-        self._translator.translate_batch([[last]], max_decoding_length=1)  # the first text reads the variables CT2_...
+            convert(loaded.model, Path(folder, "model"), quantization)
+            self._translation = Translation(Path(folder, "model"), quantization, threads, vocabulary)
 
     @property
     def batches_at_once(self) -> int:
         """Number of batches to hand to `generate` at once."""
-        return _BATCHES_PER_THREAD * self._threads
+        return self._translation.batches_at_once
 
     def generate(self, batches: Sequence[Mapping[str, torch.Tensor]], config: GenerationConfig) -> list[torch.Tensor]:
         """Return what `Family.generate` returns for each batch of model inputs, padded to the batch's longest summary.
 
         A summary that ends has its end token.
         """
-        options, pad = _decoding(config), int(config.pad_token_id)
-        rows = sum(len(batch["input_ids"]) for batch in batches)
-        # Fewer batches than threads are divided, so that no thread is idle; 0: not divided.
-        most = math.ceil(rows / self._threads) if len(batches) < self._threads else 0
-        begun = [
-            self._translator.translate_batch(
-                *zip(*self._rows(batch, config), strict=True),
-                max_batch_size=most,
-                max_input_length=0,
-                asynchronous=True,
-                **options,
-            )
-            for batch in batches
-        ]
-        return [_padded([self._ids(row.result().hypotheses[0], config) for row in rows], pad) for rows in begun]
+        forced, pad = self._family.forced_tokens, int(config.pad_token_id)
+        found = self._translation.generate([list(self._rows(batch, config)) for batch in batches], config)
+        return [torch.tensor(padded([ids[forced:] for ids in batch], pad), dtype=torch.long) for batch in found]
 
-    def _rows(
-        self, batch: Mapping[str, torch.Tensor], config: GenerationConfig
-    ) -> Iterator[tuple[list[str], list[str]]]:
-        """Yield the source tokens of each row, and the tokens that its summary must begin with."""
+    def _rows(self, batch: Mapping[str, torch.Tensor], config: GenerationConfig) -> Iterator[Prompted]:
         forced = self._family.forced_tokens
         for ids, mask, starts in zip(
             batch["input_ids"], batch["attention_mask"], batch["decoder_input_ids"], strict=True
         ):
-            if forced:
-                prefix = starts[1 : 1 + forced].tolist()
-            else:
-                prefix = [] if config.forced_bos_token_id is None else [config.forced_bos_token_id]
-            yield _names(ids[mask.bool()].tolist()), _names(prefix)
-
-    def _ids(self, tokens: Sequence[str], config: GenerationConfig) -> list[int]:
-        ids = list(map(int, tokens))
-        limit = int(config.max_new_tokens)
-        if config.forced_eos_token_id is not None and len(ids) == limit:
-            ids[-1] = end_tokens(config.forced_eos_token_id)[0]
-        return ids[self._family.forced_tokens :]
+            yield Prompted(ids[mask.bool()].tolist(), beginning(starts[1 : 1 + forced].tolist(), config))
 
 
-def _names(ids: Sequence[int]) -> list[str]:
-    return [str(at) for at in ids]
-
-
-def _padded(rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], dtype=torch.long)
-
-
-def _decoding(config: GenerationConfig) -> dict[str, Any]:
-    """Return the options of `translate_batch` that correspond to those of transformers' `generate`."""
-    return {
-        "beam_size": config.num_beams,
-        "length_penalty": config.length_penalty if config.num_beams > 1 else 1.0,
-        "no_repeat_ngram_size": config.no_repeat_ngram_size or 0,
-        "max_decoding_length": config.max_new_tokens,
-        "min_decoding_length": config.min_new_tokens or 0,
-        "suppress_sequences": [[name] for name in _names(config.suppress_tokens or [])],
-        "end_token": _names(end_tokens(config.eos_token_id)),
-        "return_end_token": True,
-    }
-
-
-def _convert(model: PreTrainedModel, folder: Path, quantization: str | None) -> None:
-    """Write the model in CTranslate2's format to `folder`/model."""
-    model.config.save_pretrained(folder)
-    with _stated_layout(model):
-        _Converter(model, folder).convert(str(folder / "model"), quantization=quantization)
-    file = folder / "model" / "config.json"
+def convert(model: PreTrainedModel, folder: Path, quantization: str) -> None:
+    """Write the model in CTranslate2's format to a new folder; `quantization` is none or int8."""
+    with TemporaryDirectory(prefix="bisum-config-") as stated:
+        model.config.save_pretrained(stated)
+        with _stated_layout(model):
+            converter = _Converter(model, Path(stated))
+            converter.convert(str(folder), quantization=None if quantization == "none" else quantization)
+    file = folder / "config.json"
     # A converter knows neither the start token of every checkpoint nor T5's epsilon.
     values = {**json.loads(file.read_text("utf-8")), "decoder_start_token": str(model.config.decoder_start_token_id)}
     if epsilon := getattr(model.config, "layer_norm_epsilon", None):

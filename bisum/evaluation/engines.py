@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Protocol
-
-import torch
-from transformers import GenerationConfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from bisum.config.options import GenerationOptions
 from bisum.errors import UserError, one_line
 from bisum.interfaces.family import Family
 from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
-from bisum.models.loading import LoadedModel
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig
+
+    from bisum.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +71,24 @@ def choose_engine(
     Raises:
         UserError: CTranslate2 is required and cannot be used.
     """
+    problem = _environment_problem(loaded.model.device.type, precision, fixed_shapes)
+    problem = problem or _model_problem(loaded.family, loaded.model.config.model_type, loaded.base is not None)
+    return _choice(options, problem)
+
+
+def can_convert(options: GenerationOptions, family: Family, model_type: str) -> bool:
+    """Return whether CTranslate2 is chosen for a whole model of this kind on a CPU, in float32."""
+    try:
+        problem = _environment_problem("cpu", "float32", False) or _model_problem(family, model_type, False)
+        return _choice(options, problem) == "ctranslate2"
+    except UserError:
+        return False
+
+
+def _choice(options: GenerationOptions, problem: str | None) -> str:
+    """Return the library to use, given why CTranslate2 cannot generate, if so."""
     if options.engine == "transformers":
         return "transformers"
-    device = loaded.model.device.type
-    problem = _environment_problem(device, precision, fixed_shapes) or _model_problem(
-        loaded.family, loaded.model.config.model_type, loaded.base is not None
-    )
     if options.engine == "auto":
         if options.num_beams > 1:  # also with early_stopping=true, summaries without an end are ranked differently
             problem = problem or "ranks beams by another rule"
@@ -86,9 +101,16 @@ def choose_engine(
 
 
 def build_engine(
-    loaded: LoadedModel, options: GenerationOptions, precision: str, *, fixed_shapes: bool = False
+    loaded: LoadedModel,
+    options: GenerationOptions,
+    precision: str,
+    *,
+    fixed_shapes: bool = False,
+    converted: Path | None = None,
 ) -> Engine | None:
     """Return an engine with the model's current weights, or None for generation with transformers.
+
+    `converted` is the folder of a conversion of the current weights, if there is one.
 
     The latter is a fallback, which is reported, if `auto` chooses CTranslate2 and it fails to start: for lack of disk
     space, for example.
@@ -101,7 +123,7 @@ def build_engine(
     try:
         from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
 
-        return CTranslate2Engine(loaded, options.quantization)
+        return CTranslate2Engine(loaded, options.quantization, converted)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         problem = f"failed to start ({one_line(error)})"
         if options.engine == "auto":

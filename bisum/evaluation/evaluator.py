@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from bisum.interfaces.score import MODEL_SCORES, rouge_name, score_name
 
 if TYPE_CHECKING:
     from bisum.batches.tokenization import EncodedSplit
-    from bisum.evaluation.long_documents import Summary
+    from bisum.evaluation.settings import Summary
     from bisum.evaluation.windows import Windows
     from bisum.models.loading import LoadedModel
 
@@ -111,8 +112,9 @@ class Evaluator:
     ) -> tuple[list[Summary], float]:
         """Return the summary of every row, and the loss."""
         from bisum.evaluation.engines import build_engine
-        from bisum.evaluation.generation import generate, reference_losses
-        from bisum.evaluation.long_documents import LongDocuments, Summary
+        from bisum.evaluation.generation import generate, generate_texts, reference_losses
+        from bisum.evaluation.long_documents import LongDocuments
+        from bisum.evaluation.settings import Summary
 
         options, size = self.config.generation, self.config.evaluation.batch_size
         whole, long = [row for row in range(len(split)) if row not in windows], [*windows]
@@ -132,12 +134,9 @@ class Evaluator:
                 self._check_interrupt()
         if long:
             writer = LongDocuments(
-                loaded=loaded,
+                reader=loaded,
                 model=self.config.model,
-                generation=options,
-                batch_size=size,
-                precision=self.precision,
-                engine=engine,
+                generate=partial(generate_texts, loaded, options, size, self.precision, engine),
                 progress=self._progress,
                 check_interrupt=self._check_interrupt,
             )

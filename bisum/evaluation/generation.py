@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from transformers import GenerationConfig, PreTrainedModel
@@ -21,6 +20,7 @@ from bisum.config.options import GenerationOptions
 from bisum.errors import UserError
 from bisum.evaluation.engines import Engine
 from bisum.evaluation.fixed_shapes import generate_in_shape
+from bisum.evaluation.settings import Summary, decoding_settings, similar_batches, summary_lengths
 from bisum.hardware.xla import sync
 from bisum.models.decoding import end_tokens
 from bisum.models.families.encoder_decoder import EncoderDecoder
@@ -29,8 +29,6 @@ from bisum.models.loss import count_tokens, token_loss
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-_SHORTEST_IN_BATCH = 0.75
-"""Length of a batch's shortest document, as a share of its longest: at most a quarter of a batch is padding."""
 _SPECIAL_TOKENS = (
     "pad_token_id",
     "bos_token_id",
@@ -62,10 +60,17 @@ class GeneratedBatch:
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
     """Return the decoding settings: special tokens from the checkpoint, the rest from the configuration.
 
-    The length limits leave room for the tokens that a family forces before the summary, such as its language.
-
     Raises:
         UserError: the checkpoint lacks a required special token.
+    """
+    return GenerationConfig(**decoding_settings(loaded, special_tokens(loaded), loaded.suppressed_tokens, options))
+
+
+def special_tokens(loaded: LoadedModel) -> dict[str, Any]:
+    """Return the ids of a checkpoint's special tokens, by the names in a generation config.
+
+    Raises:
+        UserError: a required one is missing.
     """
     model = loaded.model
     own = model.generation_config
@@ -79,19 +84,7 @@ def generation_config(loaded: LoadedModel, options: GenerationOptions) -> Genera
     ends = end_tokens(special["eos_token_id"])
     if (trained_end := loaded.tokenizer.eos_token_id) not in (None, *ends):  # summaries end with it in training
         special["eos_token_id"] = [*ends, trained_end]
-    forced = loaded.family.forced_tokens
-    beam_options = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}
-    return GenerationConfig(
-        **special,
-        **(beam_options if options.num_beams > 1 else {}),
-        max_new_tokens=loaded.max_summary_tokens + forced,
-        min_new_tokens=options.min_tokens + forced if options.min_tokens else None,
-        num_beams=options.num_beams,
-        no_repeat_ngram_size=options.no_repeat_ngram_size,
-        suppress_tokens=loaded.suppressed_tokens or None,
-        do_sample=False,
-        use_cache=True,
-    )
+    return special
 
 
 def set_decoding(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
@@ -127,20 +120,21 @@ def generate(
     """
     config = set_decoding(loaded, options)
     collate = Collator(loaded, shapes, batch_size)
-    batches = _batches(split, range(len(split)) if only is None else only, batch_size, shapes)
+    rows = range(len(split)) if only is None else only
+    batches = similar_batches(split.documents.lengths, rows, batch_size, of_one_shape=shapes is not None)
     with _evaluating(loaded.model):
         while group := list(islice(batches, 1 if engine is None else engine.batches_at_once)):
-            collated = [collate([split[row] for row in rows]) for rows in group]
+            collated = [collate([split[row] for row in of_batch]) for of_batch in group]
             found = [None] * len(group) if engine is None else engine.generate(collated, config)
-            for rows, inputs, ids in zip(group, collated, found, strict=True):
+            for of_batch, inputs, ids in zip(group, collated, found, strict=True):
                 loss = math.nan
                 if scored or ids is None:
                     with _autocast(loaded.model, precision):
                         loss, ids = _run(loaded, inputs, config, shapes, ids, scored=scored)
-                ids = ids[: len(rows)]
-                lengths, ended = _lengths(ids.tolist(), config)
+                ids = ids[: len(of_batch)]
+                lengths, ended = summary_lengths(ids.tolist(), config)
                 yield GeneratedBatch(
-                    rows,
+                    of_batch,
                     loaded.family.decode(loaded.tokenizer, ids),
                     lengths,
                     [not has_end for has_end in ended],
@@ -187,7 +181,7 @@ def reference_losses(
     """Yield the number of rows, the loss summed over the references' tokens and their number, batch by batch."""
     model, collate = loaded.model, Collator(loaded)
     with _evaluating(model):
-        for batch_rows in _batches(split, rows, batch_size):
+        for batch_rows in similar_batches(split.documents.lengths, rows, batch_size):
             batch = {name: tensor.to(model.device) for name, tensor in collate([split[r] for r in batch_rows]).items()}
             labels = batch.pop("labels")
             with _autocast(model, precision):
@@ -201,8 +195,22 @@ def encode_texts(loaded: LoadedModel, texts: Sequence[str], languages: Sequence[
     Raises:
         UserError: the model does not support a language.
     """
-    tokens = loaded.encode(texts, [""] * len(texts), languages)
-    return EncodedSplit(pa.table({"document": texts}), pa.table(tokens))
+    # Arrow would import pandas to read Python's lists.
+    return EncodedSplit.from_lists(pa.table({}), loaded.encode(texts, [""] * len(texts), languages))
+
+
+def generate_texts(
+    loaded: LoadedModel,
+    options: GenerationOptions,
+    batch_size: int,
+    precision: str,
+    engine: Engine | None,
+    encoded: Mapping[str, Sequence[Any]],
+) -> Iterator[dict[int, Summary]]:
+    """Yield the summaries of texts batch by batch, each by the index of its text, from the columns of `encode`."""
+    split = EncodedSplit.from_lists(pa.table({}), encoded)
+    for batch in generate(loaded, split, options, batch_size, precision, scored=False, engine=engine):
+        yield dict(zip(batch.rows, map(Summary, batch.summaries, batch.lengths, batch.at_limit), strict=True))
 
 
 def summarize(
@@ -218,40 +226,11 @@ def summarize(
     Raises:
         UserError: the model does not support a language.
     """
-    return summarize_rows(loaded, encode_texts(loaded, documents, languages), options, batch_size, precision)
-
-
-def summarize_rows(
-    loaded: LoadedModel,
-    split: EncodedSplit,
-    options: GenerationOptions,
-    batch_size: int,
-    precision: str = "float32",
-    engine: Engine | None = None,
-) -> list[str]:
-    """Return the summary of each row."""
+    split = encode_texts(loaded, documents, languages)
     summaries: dict[int, str] = {}
-    for batch in generate(loaded, split, options, batch_size, precision, scored=False, engine=engine):
+    for batch in generate(loaded, split, options, batch_size, precision, scored=False):
         summaries.update(zip(batch.rows, batch.summaries, strict=True))
     return [summaries[row] for row in range(len(split))]
-
-
-def _batches(
-    split: EncodedSplit, rows: Sequence[int], batch_size: int, shapes: Shapes | None = None
-) -> Iterator[list[int]]:
-    """Yield rows of similar length, longest first: a lack of memory shows at once.
-
-    A batch ends where its rows would become much shorter than its first; with `shapes`, every batch costs the same.
-    """
-    shortest = 0.0 if shapes else _SHORTEST_IN_BATCH
-    order = np.array(rows, dtype=np.int64)
-    order = order[np.argsort(-split.documents.lengths[order], kind="stable")]
-    lengths = split.documents.lengths[order]
-    start = 0
-    while start < len(order):
-        end = min(start + batch_size, np.searchsorted(-lengths, -shortest * lengths[start], side="right"))
-        yield order[start:end].tolist()
-        start = end
 
 
 def _autocast(model: PreTrainedModel, precision: str) -> torch.autocast:
@@ -267,11 +246,3 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
-
-
-def _lengths(sequences: Sequence[Sequence[int]], config: GenerationConfig) -> tuple[list[int], list[bool]]:
-    """Count each sequence's tokens, up to and including its first end-of-sequence token; return whether it has one."""
-    ends = end_tokens(config.eos_token_id)
-    firsts = [next((at for at, token in enumerate(sequence) if token in ends), None) for sequence in sequences]
-    lengths = [len(ids) if first is None else first + 1 for ids, first in zip(sequences, firsts, strict=True)]
-    return lengths, [first is not None for first in firsts]

@@ -6,41 +6,23 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bisum.config.options import GenerationOptions, ModelOptions
+from bisum.config.options import ModelOptions
 from bisum.corpus.languages import tools_for
-from bisum.evaluation.engines import Engine
-from bisum.evaluation.generation import encode_texts, generate
+from bisum.evaluation.settings import GenerateTexts, Summary
 from bisum.evaluation.windows import Windows, split_documents
+from bisum.interfaces.family import TextReader
 from bisum.interfaces.progress import ShowProgress, no_progress
-from bisum.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A generated summary."""
-
-    text: str
-    tokens: int
-    """Its length, as in `GeneratedBatch.lengths`; the sum over windows if their summaries are only joined."""
-    at_limit: bool
-    """Whether it, or one of the joined summaries, reached the token limit."""
-
-
 @dataclass(kw_only=True)
 class LongDocuments:
-    """A loaded model that summarizes documents of any length, window by window."""
+    """A model that summarizes documents of any length, window by window."""
 
-    loaded: LoadedModel
+    reader: TextReader
     model: ModelOptions
-    generation: GenerationOptions
-    batch_size: int
-    """Number of windows generated at once."""
-    precision: str
-    """Number format of the forward pass: float32, bf16 or fp16."""
-    engine: Engine | None = None
-    """Generates in place of the model; None: transformers."""
+    generate: GenerateTexts
     progress: ShowProgress = no_progress
     """Shows the progress of generation."""
     check_interrupt: Callable[[], None] = lambda: None
@@ -49,7 +31,7 @@ class LongDocuments:
 
     def split(self, documents: Sequence[str], languages: Sequence[str]) -> list[Windows]:
         """Return the windows of each document; see `split_documents`."""
-        return split_documents(self.loaded, documents, languages)
+        return split_documents(self.reader, documents, languages)
 
     def summarize(self, documents: Sequence[Windows], languages: Sequence[str]) -> list[Summary]:
         """Return the summary of each document; the language at the same index is its own.
@@ -84,13 +66,10 @@ class LongDocuments:
         """Return the summaries of each document's windows."""
         rows = [row for row, windows in documents.items() for _ in windows.texts]
         texts = [text for windows in documents.values() for text in windows.texts]
-        split = encode_texts(self.loaded, texts, [languages[row] for row in rows])
         found: dict[int, Summary] = {}
         with self.progress(title, len(texts)) as bar:
-            size, precision, engine = self.batch_size, self.precision, self.engine
-            for batch in generate(self.loaded, split, self.generation, size, precision, scored=False, engine=engine):
-                summaries = map(Summary, batch.summaries, batch.lengths, batch.at_limit)
-                found.update(zip(batch.rows, summaries, strict=True))
+            for batch in self.generate(self.reader.encode(texts, [""] * len(texts), [languages[row] for row in rows])):
+                found.update(batch)
                 bar.advance(len(found))
                 self.check_interrupt()
         generated: dict[int, list[Summary]] = {row: [] for row in documents}
@@ -106,7 +85,7 @@ class LongDocuments:
             logger.warning(
                 "model.long_documents: the summaries of a document's windows are as long as the windows, so their text "
                 "is cut at %s tokens; lower model.max_summary_tokens",
-                self.loaded.max_document_tokens,
+                self.reader.max_document_tokens,
             )
             self._has_warned = True
         return Windows([text], windows.tokens)

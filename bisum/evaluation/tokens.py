@@ -1,12 +1,17 @@
 """Tokens of the ROUGE profile `unicode`: words of any script, or characters where no spaces separate words."""
 
+from __future__ import annotations
+
 import unicodedata
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import regex
-from nltk.stem.snowball import SnowballStemmer
 
 from bisum.corpus.languages import LanguageTools, tools_for
+
+if TYPE_CHECKING:
+    from nltk.stem.snowball import SnowballStemmer
 
 WORD = regex.compile(r"[\p{L}\p{N}](?:\p{Join_Control}*[\p{L}\p{N}\p{M}])*")
 """A run of letters and digits. Join controls occur within words in Persian and in Indic scripts."""
@@ -53,10 +58,16 @@ def _fold(text: str, tools: LanguageTools) -> str:
 def snowball_stem(token: str, stemmer: str) -> str:
     """Return a token's stem by nltk's Snowball stemmer of that name."""
     # nltk's Arabic stemmer keeps state between words, so each word gets a new one.
-    stem: str = (SnowballStemmer(stemmer) if stemmer == "arabic" else _stemmer(stemmer)).stem(token)
+    stem: str = (_new_stemmer(stemmer) if stemmer == "arabic" else _stemmer(stemmer)).stem(token)
     return stem
 
 
 @cache
 def _stemmer(name: str) -> SnowballStemmer:
+    return _new_stemmer(name)
+
+
+def _new_stemmer(name: str) -> SnowballStemmer:
+    from nltk.stem.snowball import SnowballStemmer  # imports all of nltk, and scipy if installed
+
     return SnowballStemmer(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ import torch
 
 from bisum.config.options import PJRT_DEVICE, HardwareOptions
 from bisum.errors import UserError
+from bisum.hardware.detection import cpu_name
 
 _ACCELERATE_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -53,7 +53,7 @@ def find_device(options: HardwareOptions) -> Device:
     Raises:
         UserError: the device is unavailable, or does not support the precision; the message lists the devices found.
     """
-    cpu = f"cpu ({os.cpu_count()} cores)"
+    cpu = cpu_name()
     if options.device == "tpu":
         return _find_tpu(options, cpu)
     if _accelerate_uses_xla():

@@ -18,7 +18,7 @@ from bisum.models.families.t5gemma import T5Gemma
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from bisum.interfaces.family import Family
+    from bisum.interfaces.family import Family, TextReader
 
 FAMILIES: dict[str, Family] = {
     "t5": T5(),
@@ -74,3 +74,14 @@ def family_of(config: PretrainedConfig, checkpoint: str) -> Family:
 def is_tested(config: PretrainedConfig) -> bool:
     """Return whether the tests cover this `model_type`."""
     return config.model_type in FAMILIES
+
+
+def tokenizer_note(reader: TextReader, usual: Family) -> str | None:
+    """Return a line if the tokenizer of a model changed its family from the usual one."""
+    if (family := type(reader.family)) is type(usual):
+        return None
+    kind = type(reader.tokenizer).__name__
+    return (
+        f"model.checkpoint: its tokenizer is a {kind} without language tokens; {family.__name__} reads the model, not "
+        f"{type(usual).__name__}"
+    )

@@ -22,7 +22,7 @@ from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base, base_of
 from bisum.models.adapter_files import write_adapter
-from bisum.models.family_choice import family_of, is_tested
+from bisum.models.family_choice import family_of, is_tested, tokenizer_note
 from bisum.models.fitting import check_token_ids, check_tokenizer, complete_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
@@ -168,10 +168,8 @@ def _report_family(reader: TextReader, model: PreTrainedModel) -> None:
         what = f"bisum's tests do not cover '{kind}' models; {family.__name__} reads this one, so check its summaries"
         logger.warning("model.checkpoint: %s", what)
         try_model(reader, model)
-    elif family is not (usual := type(family_of(model.config, ""))):
-        has = f"a {type(reader.tokenizer).__name__} without language tokens"
-        names = family.__name__, usual.__name__
-        logger.warning("model.checkpoint: its tokenizer is %s; %s reads the model, not %s", has, *names)
+    elif note := tokenizer_note(reader, family_of(model.config, "")):
+        logger.warning("%s", note)
 
 
 def check_model(

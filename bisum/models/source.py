@@ -12,13 +12,14 @@ from transformers.utils import GENERATION_CONFIG_NAME
 
 from bisum.config.model_source import SCHEME, located
 from bisum.config.options import ModelOptions
-from bisum.errors import UserError, one_line, printable
+from bisum.errors import UserError, one_line
 from bisum.interfaces.family import Family, TextReader
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base
 from bisum.models.adapter_files import AdapterFiles, read_adapter
 from bisum.models.fitting import check_config, check_token_ids
-from bisum.models.hub import PICKLES, SAFETENSORS, TOKENIZER_FILES, commit_of, fetch
+from bisum.models.folders import folder_of
+from bisum.models.hub import PICKLES, SAFETENSORS, TOKENIZER_FILES, commit_of
 from bisum.models.vocabulary.weights import vocabulary_size
 from bisum.runs.checkpoints import is_adapter
 
@@ -92,7 +93,7 @@ def find_source(options: ModelOptions, *, weights: bool = False, progress: ShowP
     """
 
     def find(key: str, given: str, revision: str | None) -> Path:
-        return _folder(key, given, revision, weights, weights and options.pickled_weights, progress)
+        return folder_of(key, given, revision, weights, weights and options.pickled_weights, progress)
 
     folder = find("model.checkpoint", str(options.checkpoint), options.revision)
     if not is_adapter(folder):
@@ -138,22 +139,6 @@ def origin_of(given: str, folder: Path, base: Base | None) -> dict[str, Any]:
 def _has_weights(folder: Path, given: str) -> bool:
     """Return whether a folder must have the weights of a model; in the hub's cache, they can be missing."""
     return Path(located(given)) == folder or any(folder.glob("*.safetensors"))
-
-
-def _folder(
-    key: str, given: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None
-) -> Path:
-    """Return the local folder of a directory, `pkg://PACKAGE` or hub model."""
-    place = located(given, key)
-    try:
-        is_folder = Path(place).is_dir()
-    except (OSError, ValueError):  # the name is too long, or has a null character
-        is_folder = False
-    if is_folder:
-        return Path(place)
-    if given.startswith(("/", ".", "~")):
-        raise UserError(f"{key}: no such directory: '{printable(place)}'")
-    return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, overload
 
@@ -17,6 +18,7 @@ from bisum.summarize.read_ahead import windows
 
 if TYPE_CHECKING:
     from bisum.evaluation.long_documents import LongDocuments
+    from bisum.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
 
@@ -79,19 +81,11 @@ class Summarizer:
             raise UserError("hardware.device: summarize runs on a CPU or GPU; choose hardware=auto, cpu or gpu")
         check_environment()
         from bisum.display.quiet import quiet_libraries
-        from bisum.evaluation.engines import build_engine, check_engine
-        from bisum.hardware.devices import find_device
-        from bisum.hardware.xla import place
-        from bisum.models.loading import load
+        from bisum.summarize.ready_model import ready_model
 
-        quiet_libraries(["transformers", "huggingface_hub"])  # not datasets: slow to import and unused here
+        quiet_libraries(["transformers", "huggingface_hub"])
         self.config = config
-        self.device = find_device(config.hardware)
-        device = self.device.torch_device
-        check_engine(config.generation, device.type, self.device.precision)
-        self.loaded = load(config.model, config.seed, self.device.precision, progress, device=device)
-        place(self.loaded.model, device)
-        self._engine = build_engine(self.loaded, config.generation, self.device.precision)
+        self.model = ready_model(config, progress)
         given = config.language if isinstance(config, SummarizeConfig) else None
         self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
         self._known: set[str] = set()
@@ -101,13 +95,17 @@ class Summarizer:
             from bisum.evaluation.long_documents import LongDocuments
 
             self._long_documents = LongDocuments(
-                loaded=self.loaded,
-                model=config.model,
-                generation=config.generation,
-                batch_size=config.evaluation.batch_size,
-                precision=self.device.precision,
-                engine=self._engine,
+                reader=self.model.reader, model=config.model, generate=self.model.generate
             )
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model in torch; loaded on first use if summaries are generated from a stored conversion."""
+        if self.model.loaded is not None:
+            return self.model.loaded
+        from bisum.summarize.ready_model import load_in_torch
+
+        return load_in_torch(self.config)[0]
 
     @overload  # a str is an Iterable[str], too
     def __call__(self, documents: str, language: str | None = None) -> str: ...  # type: ignore[overload-overlap]
@@ -164,7 +162,7 @@ class Summarizer:
 
     def _language(self, text: str, code: str | None) -> str:
         """Return a text's language code; if the model requires a language, check that it knows this one."""
-        family, languages = self.loaded.family, self.config.languages
+        family, languages = self.model.reader.family, self.config.languages
         if not isinstance(code, str | None):
             raise UserError(f"language: expected a code such as es, not {type(code).__name__}")
         code = code or self.language
@@ -173,7 +171,7 @@ class Summarizer:
         if code is None:
             raise UserError(f"language: the model requires it; set language= to one of {', '.join(languages)}")
         if code not in self._known:
-            self.loaded.encode([""], [""], [code])
+            self.model.reader.encode([""], [""], [code])
             self._known.add(code)
         return code
 
@@ -190,18 +188,18 @@ class Summarizer:
 
     def _summarize(self, documents: Sequence[str], languages: Sequence[str]) -> list[str]:
         """Return the summaries of texts that are not blank."""
-        from bisum.evaluation.generation import encode_texts, summarize_rows
-
         if self._long_documents is not None:
             windows = self._long_documents.split(documents, languages)
             return [summary.text for summary in self._long_documents.summarize(windows, languages)]
-        split = encode_texts(self.loaded, documents, languages)
-        if split.documents_cut and not self._has_noted_cut:
+        encoded = self.model.reader.encode(documents, [""] * len(documents), languages)
+        if any(encoded["document_cut"]) and not self._has_noted_cut:
             self._has_noted_cut = True
-            limit = self.loaded.max_document_tokens
+            limit = self.model.reader.max_document_tokens
             logger.info("long documents are cut at %s tokens; model.long_documents=chunk reads all of them", limit)
-        options, size = self.config.generation, self.config.evaluation.batch_size
-        return summarize_rows(self.loaded, split, options, size, self.device.precision, self._engine)
+        summaries: dict[int, str] = {}
+        for batch in self.model.generate(encoded):
+            summaries.update({row: summary.text for row, summary in batch.items()})
+        return [summaries[row] for row in range(len(documents))]
 
 
 def _codes(language: object) -> list[str | None]:

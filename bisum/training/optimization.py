@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch.optim import AdamW, Optimizer
@@ -50,6 +49,10 @@ def build_schedule(optimizer: Optimizer, settings: Trainer, total_steps: int, st
     return schedule if step == 0 else LambdaLR(optimizer, schedule.lr_lambdas, last_epoch=step - 1)
 
 
+_NOT_DECAYED = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+"""Patterns of the names of parameters without weight decay, as in transformers' Trainer."""
+
+
 def warmup_steps(warmup: float, total_steps: int) -> int:
     """Return the number of warmup steps, as transformers' `TrainingArguments.get_warmup_steps` does."""
     return math.ceil(total_steps * warmup) if warmup < 1 else int(warmup)
@@ -62,8 +65,10 @@ def gradient_norm(model: torch.nn.Module) -> torch.Tensor:
 
 
 def decayed_names(model: torch.nn.Module) -> set[str]:
-    """Return the names of the parameters that transformers' Trainer decays."""
-    from transformers import Trainer as TheirTrainer
+    """Return the names of the parameters that transformers' Trainer decays.
 
-    # The method does not use its Trainer, which cannot be built without training arguments.
-    return set(TheirTrainer.get_decay_parameter_names(cast(TheirTrainer, None), model))
+    These are `Trainer.get_decay_parameter_names`, whose module also imports datasets and pandas.
+    """
+    from transformers.trainer_pt_utils import get_parameter_names
+
+    return set(get_parameter_names(model, [torch.nn.LayerNorm], _NOT_DECAYED))

@@ -1,7 +1,7 @@
 """The benchmark runs, and its columns do the same work."""
 
 import pytest
-from benchmarks.bench import floor, ours, recipe, shapes
+from benchmarks.bench import floor, ours, recipe, shapes, start_up
 from benchmarks.bench.__main__ import COLUMNS, Row, main, starts_trimmed, table_line
 from benchmarks.bench.work import Took, Work
 
@@ -52,3 +52,16 @@ def test_ratios_are_medians_over_rounds():
     ours, recipe = ([Took(seconds, 10, peak=1) for seconds in of] for of in ((1, 1, 10), (2, 4, 30)))
     line = table_line(Row("title", "evaluate", "tiny", 10), {"bisum": ours, "recipe": recipe, "floor": ours})
     assert line.split(" | ")[4:6] == ["3.00", "1.00"]  # of 2, 4 and 3; and of equal times
+
+
+def test_a_start_is_measured_beside_its_imports():
+    start = next(start for start in start_up.STARTS if start.code == 2)
+    pairs = start_up.measure(start, 1)
+    (line,) = start_up.table([(start, pairs)])[2:]
+    assert line.startswith("| report an unknown option | ")
+    assert 1 < pairs[0][0] / pairs[0][1] < 10
+
+
+def test_the_ratio_of_a_start_is_the_median_over_rounds():
+    line = start_up.table([(start_up.STARTS[0], [(2, 1), (9, 3), (8, 2)])])[-1]
+    assert line == "| show the configuration | 8.00 | 2.00 | 3.00 |"

@@ -27,7 +27,10 @@ from bisum.config.sweep import listed_sweep
 from bisum.interfaces.defaults import conf_directory
 from bisum.version import __version__
 
-HEAVY = ("torch", "transformers", "datasets", "evaluate", "wandb", "accelerate")
+HEAVY = (
+    *("torch", "transformers", "datasets", "evaluate", "wandb", "accelerate", "ctranslate2", "tokenizers"),
+    *("numpy", "pandas", "pyarrow", "scipy", "nltk", "matplotlib"),
+)
 
 WATCHED = """
 import json, sys
@@ -41,6 +44,17 @@ for arguments in json.loads(sys.argv[1]):
     heavy = sorted({name.partition(".")[0] for name in sys.modules} & set(json.loads(sys.argv[2])))
     print("\\n@", json.dumps([code, heavy]))
 """
+
+
+def test_a_command_line_that_starts_nothing_writes_all_its_output(run_bisum, tmp_path):
+    """It ends without Python's cleanup, which would flush the output."""
+    shown = run_bisum("--cfg", "job", cwd=tmp_path)
+    assert (shown.code, shown.err) == (0, "")
+    assert yaml.safe_load(shown.out)["trainer"]["epochs"] == compose().trainer.epochs
+    refused = run_bisum("trainer.lr=1", cwd=tmp_path)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("bisum: trainer.lr: no such key")
+    assert refused.err.endswith("\n")
 
 
 def test_no_heavy_library_is_imported_for_help_or_configurations(tmp_path, write):

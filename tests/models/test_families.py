@@ -72,7 +72,7 @@ def test_batch_summaries_match_single_rows(name, pair, decoding):
     if name == "greedy":
         assert summarize(loaded, DOCUMENTS, LANGUAGES, options, 5, "float32") == texts
         return
-    split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
+    split = EncodedSplit.from_lists(pa.table({"document": DOCUMENTS}), encoded(loaded))
     batches = list(generate(loaded, split, options, 5))
     rows = [row for batch in batches for row in batch.rows]
     assert sorted(rows) == list(range(len(ROWS)))
@@ -86,7 +86,7 @@ def test_batch_summaries_match_single_rows(name, pair, decoding):
 def test_fixed_shapes_force_and_ban_the_same_tokens(family, name, loaded_as, decoding):
     """Tokens do not repeat in a summary, each row has its own first token, and the longest labels fit."""
     loaded, options = loaded_as(family), replace(decoding(name)[1], no_repeat_ngram_size=1, min_tokens=3)
-    split = EncodedSplit(pa.table({"document": DOCUMENTS}), pa.table(encoded(loaded)))
+    split = EncodedSplit.from_lists(pa.table({"document": DOCUMENTS}), encoded(loaded))
     fitted = choose_shapes([split.documents.lengths], loaded, 2)
     plain, fixed = (
         {

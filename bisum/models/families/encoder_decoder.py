@@ -47,7 +47,7 @@ class EncoderDecoder(Family):
 
     def check(self, reader: TextReader) -> None:
         """Refuse token limits above the model's positions."""
-        of_encoder, of_decoder = _position_limits(reader.config)
+        of_encoder, of_decoder = position_limits(reader.config)
         limits = {
             "document": (reader.max_document_tokens, 0, of_encoder),
             "summary": (reader.max_summary_tokens, self.start_tokens - 1 + self.forced_tokens, of_decoder),
@@ -142,7 +142,7 @@ class EncoderDecoder(Family):
         return starts, *ban_repeated_ngrams(config, prompt_length)
 
 
-def _position_limits(config: PretrainedConfig) -> tuple[int | None, int | None]:
+def position_limits(config: PretrainedConfig) -> tuple[int | None, int | None]:
     """Return the number of positions of a model's encoder and of its decoder; None: no limit is stated."""
 
     def stated(part: str) -> int | None:

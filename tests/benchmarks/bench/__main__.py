@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.bench import start_up
+from benchmarks.bench.start_up import STARTS, Start
 from benchmarks.bench.work import Took, Work, peak_memory
 
 from bisum.config.model_source import located
@@ -71,13 +73,15 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"'{chosen.directory}' is a file, not a directory")
     rounds = 1 if chosen.quick else chosen.rounds
     rows = [row for row in (QUICK if chosen.quick else ROWS) if chosen.only in row.title]
-    if not rows:
+    starts = [start for start in STARTS if chosen.only in start.title]
+    if not rows and not starts:
         parser.error(f"--only: no row's title contains '{chosen.only}'")
     chosen.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as models:
         folders = write_models({row.model for row in rows if row.model != "starter"}, Path(models))
         measured = [measure_row(row, folders, rounds) for row in rows]
-    write(chosen.directory, rows, measured, rounds)
+    started = [(start, measure_start(start, rounds)) for start in starts]
+    write(chosen.directory, list(zip(rows, measured, strict=True)), started, rounds)
 
 
 def write_models(names: set[str], directory: Path) -> dict[str, str]:
@@ -134,20 +138,35 @@ def work_in_process(column: str, given: str) -> None:
     os.write(output, json.dumps(asdict(took)).encode() + b"\n")
 
 
-def write(directory: Path, rows: Sequence[Row], measured: Sequence[dict[str, list[Took]]], rounds: int) -> None:
-    """Write the measurements as JSON, and the table of medians as Markdown, which is also shown."""
+def measure_start(start: Start, rounds: int) -> list[tuple[float, float]]:
+    """Return the measurements of a start, and show them."""
+    pairs = start_up.measure(start, rounds)
+    print(
+        f"{start.title}: {', '.join(f'{ours:.2f} s, imports {imports:.2f} s' for ours, imports in pairs)}", flush=True
+    )
+    return pairs
+
+
+def write(
+    directory: Path,
+    measured: Sequence[tuple[Row, dict[str, list[Took]]]],
+    started: Sequence[tuple[Start, list[tuple[float, float]]]],
+    rounds: int,
+) -> None:
+    """Write the measurements as JSON, and the tables of medians as Markdown, which are also shown."""
     machine = describe_machine()
-    found = [
-        {**asdict(row), **{name: [asdict(took) for took in of[name]] for name in COLUMNS}}
-        for row, of in zip(rows, measured, strict=True)
-    ]
-    (directory / "bench.json").write_text(json.dumps({"machine": machine, "rows": found}, indent=1), "utf-8")
+    found = [{**asdict(row), **{name: [asdict(took) for took in of[name]] for name in COLUMNS}} for row, of in measured]
+    starts = [{"title": start.title, "seconds": pairs} for start, pairs in started]
+    content = {"machine": machine, "rows": found, "starts": starts}
+    (directory / "bench.json").write_text(json.dumps(content, indent=1), "utf-8")
     lines = [
         f"{machine}; median of {rounds}",
         "",
         "| what | bisum rows/s | recipe | floor | speed/recipe | time/floor | RAM/recipe | disk/recipe | equal texts |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(table_line(row, of) for row, of in zip(rows, measured, strict=True)),
+        *(table_line(row, of) for row, of in measured),
+        "",
+        *start_up.table(started),
     ]
     (directory / "bench.md").write_text("\n".join([*lines, ""]), "utf-8")
     print("", *lines, "", f"written: {directory / 'bench.md'}, bench.json", sep="\n")

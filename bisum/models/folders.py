@@ -1,0 +1,39 @@
+"""The local folder of a model that the configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bisum.config.model_source import located
+from bisum.errors import UserError, printable
+from bisum.interfaces.progress import ShowProgress
+
+
+def folder_of(
+    key: str, given: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None
+) -> Path:
+    """Return the local folder of a directory, `pkg://PACKAGE` or hub model.
+
+    Args:
+        key: the configuration key that names the model.
+        given: its value.
+        revision: the revision of a hub model.
+        weights: whether to download the weights of a hub model, too.
+        pickles: whether to download pickled weights if there are no others.
+        progress: shows the progress of a download.
+
+    Raises:
+        UserError: there is no such folder; `NotOnHub` if the hub cannot provide the model.
+    """
+    place = located(given, key)
+    try:
+        is_folder = Path(place).is_dir()
+    except (OSError, ValueError):  # the name is too long, or has a null character
+        is_folder = False
+    if is_folder:
+        return Path(place)
+    if given.startswith(("/", ".", "~")):
+        raise UserError(f"{key}: no such directory: '{printable(place)}'")
+    from bisum.models.hub import fetch  # the hub's client is slow to import
+
+    return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
