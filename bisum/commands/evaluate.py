@@ -51,6 +51,8 @@ def run(config: Config, directory: Path) -> float:
         began = time.perf_counter()
         with record.stage("evaluation"):
             scored = evaluator.model(loaded, splits[name], prefix_of(name), windows)
+            if evaluator.engine != record.record["engine"]:  # it failed to start
+                record.update(engine=evaluator.engine)
         speed = len(rows) / (time.perf_counter() - began - sum(scored.seconds.values()))
         difference = evaluator.difference(scored, baseline)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Protocol
 
 from bisum.config.options import GenerationOptions
@@ -125,11 +127,17 @@ def build_engine(
 
         return CTranslate2Engine(loaded, options.quantization, converted)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        problem = f"failed to start ({one_line(error)})"
+        problem = f"failed to start ({_cause(error)})"
         if options.engine == "auto":
             logger.warning("generation.engine: ctranslate2 %s; transformers generates instead", problem)
             return None
         raise _refusal(problem) from error
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left in {gettempdir()}, where the model is converted: free some, or set TMPDIR"
+    return one_line(error)
 
 
 def _refusal(problem: str) -> UserError:

@@ -80,6 +80,8 @@ class Evaluator:
         self.precision = precision
         self.shapes = shapes
         self.profile = profile
+        self.engine = "transformers"
+        """The library that generated the last summaries."""
         self._unsplit: set[str] = set()
         self._without_interval: set[str] = set()
         self._progress = progress
@@ -122,6 +124,7 @@ class Evaluator:
         loss, tokens, done = 0.0, 0, 0
         with self._progress(title, len(split)) as bar:
             engine = build_engine(loaded, options, self.precision, fixed_shapes=self.shapes is not None)
+            self.engine = "transformers" if engine is None else "ctranslate2"
             for batch in generate(loaded, split, options, size, self.precision, self.shapes, only=whole, engine=engine):
                 found = map(Summary, batch.summaries, batch.lengths, batch.at_limit)
                 summaries.update(zip(batch.rows, found, strict=True))

@@ -73,6 +73,8 @@ class Scoring:
         run, config = self._run, self._config
         with run.stage("evaluation"):
             scored = self._evaluator.model(self._loaded, self._splits["validation"], "eval")
+            if self._evaluator.engine != self._run.record["engine"]:  # it failed to start
+                self._run.update(engine=self._evaluator.engine)
             difference = self._evaluator.difference(scored, self._baseline)
         if self._loaded.model.device.type == "xla":
             run.screen.log(f"step {step}  {compilations()} XLA programs compiled so far")
@@ -100,6 +102,8 @@ class Scoring:
         with run.stage("test"):
             baseline = self._evaluator.baseline(split.rows)
             scored = self._evaluator.model(self._loaded, split, "test")
+            if self._evaluator.engine != self._run.record["engine"]:  # it failed to start
+                self._run.update(engine=self._evaluator.engine)
             difference = self._evaluator.difference(scored, baseline)
         run.write_evaluation(f"test-lead{lead}", baseline)
         run.write_evaluation(f"test-{name}", scored)

@@ -139,6 +139,13 @@ def test_auto_reports_that_ctranslate2_fails_to_start_and_uses_transformers(run_
     assert refusal in one_line(finished)
 
 
+def test_a_run_records_the_engine_that_generated(run_bisum, tmp_path):
+    settings = ("hardware=cpu", "tracker=none", "corpus.max_eval_rows=4", "evaluation.bootstrap_samples=100")
+    given = ("evaluate", *settings, f"hydra.run.dir={tmp_path}/run")
+    assert run_bisum(*given, cwd=tmp_path, env={"CT2_FORCE_CPU_ISA": "UNKNOWN"}).code == 0
+    assert json.loads((tmp_path / "run/run.json").read_text("utf-8"))["engine"] == "transformers"
+
+
 def test_without_ctranslate2_auto_uses_transformers_and_a_request_is_refused():
     code = (
         "import sys; sys.modules['ctranslate2'] = None; import importlib.util as u; found = u.find_spec\n"
