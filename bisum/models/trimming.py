@@ -18,7 +18,7 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.models.loading import LoadedModel
 from bisum.models.vocabulary.pieces import choose_pieces, state_of
 from bisum.models.vocabulary.tokenizer import cut_tokenizer
-from bisum.models.vocabulary.weights import cut_model, stated_tokens, vocabulary_size
+from bisum.models.vocabulary.weights import cut_model, has_separate_head, stated_tokens, vocabulary_size
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -28,8 +28,6 @@ _BYTES_TRAINED = 16
 """Bytes for each trained parameter: float32 weight, gradient and the two moments of AdamW."""
 _BYTES_FROZEN = 4
 """Bytes for each frozen parameter: its float32 weight."""
-_SEPARATE = ("mt5", "umt5")
-"""Kinds of models whose head is separate from the embedding although their configurations tie them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +107,8 @@ def estimate(reader: TextReader, train: pa.Table, progress: ShowProgress) -> dic
     """
     kept = len(choose_pieces(state_of(reader.tokenizer), _read(reader, train, progress)[0]))
     config, size = reader.config, vocabulary_size(reader.config)
-    separate = config.model_type in _SEPARATE or not getattr(config, "tie_word_embeddings", True)
-    separate = separate or not getattr(config, "scale_decoder_outputs", True)  # T5 1.1, which its configuration ties
     width = getattr(config.get_text_config(decoder=True), "hidden_size", 0)
-    parameters = (size - kept) * width * (2 if separate else 1)
+    parameters = (size - kept) * width * (2 if has_separate_head(config) else 1)
     return {"kept": kept, "of": size, "parameters": parameters, "saved_bytes": parameters * _BYTES_TRAINED}
 
 
