@@ -81,7 +81,12 @@ def _report_disk(config: Config, run: Run, checked: CheckedModel, fixed: Memory)
 
 
 def report_before_training(
-    config: Config, run: Run, session: Session, splits: Mapping[str, EncodedSplit], shapes: Shapes | None
+    config: Config,
+    run: Run,
+    session: Session,
+    checked: CheckedModel,
+    splits: Mapping[str, EncodedSplit],
+    shapes: Shapes | None,
 ) -> None:
     """Report the memory that training will need, and record it."""
     device, loaded = session.device, session.loaded
@@ -96,9 +101,20 @@ def report_before_training(
         largest_batch(evaluated, config.evaluation.batch_size, shapes),
     )
     used = used_memory(device.torch_device)
+    model, quantized = loaded.model, loaded.base is not None and loaded.base.quantize is not None
+    if quantized and checked.model is not None:  # operations on 4-bit weights do not run on the meta device
+        model = checked.model
+    settings = config.trainer
     try:
         memory = estimate_memory(
-            loaded.model, loaded.family, config.trainer, device, batches, optimizer=session.optimizer, process=used or 0
+            model,
+            loaded.family,
+            settings,
+            device,
+            batches,
+            optimizer=session.optimizer,
+            process=used or 0,
+            quantized=quantized,
         )
     except Exception as error:  # an estimate must not end a run
         run.screen.log(f"no estimate of memory: {one_line(error)}")

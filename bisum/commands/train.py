@@ -80,7 +80,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         session = start_session(config, run, loaded, splits["train"], device, shapes, balance, scoring, checkpoint)
         session.prune = pruning(config, scoring.best_metric, run.screen.warn)
         session.publish = uploads.add
-        report_before_training(config, run, session, splits, shapes)
+        report_before_training(config, run, session, checked, splits, shapes)
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints during training also have their own stages.
