@@ -32,12 +32,13 @@ def build_unloaded(reader: TextReader, adapter: Adapter | None) -> PreTrainedMod
     if not type(reader.family).__module__.startswith("bisum."):
         return None
     config = copy.deepcopy(reader.config)
-    if has_separate_head(config):
-        config.tie_word_embeddings = False
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     try:
         with torch.device("meta"):
             model: PreTrainedModel = kind.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+            head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+            if has_separate_head(config) and head.weight is embedding.weight:
+                head.weight = torch.nn.Parameter(torch.empty_like(head.weight))
             if adapter is not None:
                 adapter.attach(model, reader.family)
     except Exception as error:  # loading the model reports what is wrong with it, if anything

@@ -67,7 +67,6 @@ def test_fp16_is_refused_for_t5_before_the_corpus_is_read(command, gpu, call_bis
     assert done.err == (
         "bisum: hardware.precision: T5-family activations overflow fp16 and the loss becomes NaN; use bf16 or float32\n"
     )
-    assert "train" not in done.out
 
 
 def test_ctranslate2_is_refused_on_a_gpu():
