@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
@@ -31,13 +32,14 @@ def build_unloaded(reader: TextReader, adapter: Adapter | None) -> PreTrainedMod
     """Return the model of a configuration on the meta device, with an adapter; None for a user's own family."""
     if not type(reader.family).__module__.startswith("bisum."):
         return None
-    config = copy.deepcopy(reader.config)
+    config, is_separate = copy.deepcopy(reader.config), has_separate_head(reader.config)
+    config.tie_word_embeddings = True  # also shares the embedding of encoder and decoder; the head follows
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     try:
         with torch.device("meta"):
             model: PreTrainedModel = kind.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-            head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-            if has_separate_head(config) and head.weight is embedding.weight:
+            head: Any = model.get_output_embeddings()
+            if is_separate:
                 head.weight = torch.nn.Parameter(torch.empty_like(head.weight))
             if adapter is not None:
                 adapter.attach(model, reader.family)

@@ -16,7 +16,7 @@ from bisum.training.memory import estimate_memory
 def test_weights_of_a_model_are_known_before_its_download(family, checkpoints):
     from checkpoints import PROMPTS
 
-    config = compose([f"model.checkpoint={checkpoints(family)}", "hardware=cpu"])
+    config = compose([f"model.checkpoint={checkpoints(family)}", "hardware=cpu", "model.max_document_tokens=64"])
     loaded = load(config.model.__class__(**{**vars(config.model), **PROMPTS.get(family, {})}), 42, "float32")
     unloaded = build_unloaded(loaded, None)
     assert unloaded is not None
