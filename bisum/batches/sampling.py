@@ -77,7 +77,7 @@ class TrainingLoader(DataLoader[dict[str, torch.Tensor]]):
             batch_sampler=SimilarLengthBatches(split.documents.lengths, batch_size, seed, balance),
             collate_fn=collator,
             num_workers=hardware.data_loader_workers,
-            pin_memory=hardware.pin_memory and torch.cuda.is_available(),
+            pin_memory=hardware.pin_memory and hardware.device in ("auto", "gpu") and torch.cuda.is_available(),
             generator=torch.Generator(),
         )
 

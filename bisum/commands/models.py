@@ -32,6 +32,7 @@ from bisum.interfaces.source import SPLITS
 from bisum.models.adapters import NoAdapter
 from bisum.models.loading import LoadedModel, check_model, load, load_reader
 from bisum.models.merging import write_merged
+from bisum.models.unloaded import CheckedModel
 from bisum.models.vocabulary.pieces import state_of
 from bisum.records.run import Run
 from bisum.runs.checkpoints import MERGED, MERGED_ASIDE, is_adapter
@@ -61,8 +62,8 @@ def build_device(config: Config, run: Run) -> Device:
     return device
 
 
-def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> None:
-    """Check the model, or the `checkpoint` that a run continues from, before rows are read."""
+def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Path | None = None) -> CheckedModel:
+    """Check the model, or the `checkpoint` that a run continues from, before rows are read; return what is known."""
     with run.stage("model"):
         check_engine(
             config.generation, device.torch_device.type, device.precision, fixed_shapes=_has_fixed_shapes(config)
@@ -73,9 +74,10 @@ def check_before_corpus(config: Config, run: Run, device: Device, checkpoint: Pa
         if reader is not None and needs_engine:
             is_adapted = not isinstance(adapter, NoAdapter | None)
             check_engine_of(reader.family, reader.config.model_type, has_adapter=is_adapted)
-        check_model(options, device.precision, device=device.torch_device, adapter=adapter)
+        checked = check_model(options, device.precision, device=device.torch_device, adapter=adapter)
         if reader is not None and will_trim:
             state_of(reader.tokenizer)
+        return checked
 
 
 def build_model(

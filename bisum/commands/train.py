@@ -15,6 +15,7 @@ from bisum.commands.models import (
     merge_best,
     new_directory,
 )
+from bisum.commands.resources import report_before_download, report_before_training, report_used
 from bisum.commands.rows import build_batch, build_corpus, check_metrics, find_profile
 from bisum.config.environment import check_environment, restored_environment
 from bisum.config.schema import Config
@@ -63,7 +64,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         checkpoint = CheckpointStore(run.checkpoints).newest_intact(run.screen.warn) if run.resumed else None
         with restored_environment():
             config.trainer.check(device)
-        check_before_corpus(config, run, device, checkpoint)
+        checked = check_before_corpus(config, run, device, checkpoint)
+        report_before_download(config, run, device, checked)
         uploads.start()
         check_metrics(config, run)
         corpus = build_batch(config, run, build_corpus(config, run))
@@ -78,6 +80,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         session = start_session(config, run, loaded, splits["train"], device, shapes, balance, scoring, checkpoint)
         session.prune = pruning(config, scoring.best_metric, run.screen.warn)
         session.publish = uploads.add
+        report_before_training(config, run, session, checked, splits, shapes)
         run.begin_training(session.step, session.progress.evaluated_step)
         scoring.record_baseline()
         # Evaluations and checkpoints during training also have their own stages.
@@ -87,7 +90,9 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:
             return run.prune(session.pruned)
-        return _finish(config, run, uploads, scoring.test(session))
+        scores = scoring.test(session)
+        report_used(run, device)
+        return _finish(config, run, uploads, scores)
 
 
 def _finish(config: Config, run: Run, uploads: Uploads, scores: dict[str, float]) -> dict[str, float]:

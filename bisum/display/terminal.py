@@ -34,10 +34,11 @@ class Bar:
     display: _Display | None
     task: TaskID | None
 
-    def advance(self, done: int, text: str | None = None) -> None:
-        """Move to `done` steps; `text`, if given, replaces the text behind the bar."""
+    def advance(self, done: int, text: str | None = None, left: float | None = None) -> None:
+        """Move to `done` steps; `text`, if given, replaces the text behind the bar, and `left` the seconds left."""
         if self.display is not None and self.task is not None:
-            fields: dict[str, Any] = {} if text is None else {"text": text}
+            given: dict[str, Any] = {"text": text, "left": left}
+            fields = {name: value for name, value in given.items() if value is not None}
             self.display.update(self.task, completed=done, **fields)
 
 
@@ -65,7 +66,9 @@ class _Lines:
         stage.update(fields)
         if time.monotonic() - stage["printed"] >= _INTERVAL:
             stage["printed"] = time.monotonic()
-            self._print(f"{stage['title']} {stage['completed']:,} of {stage['total'] or 0:,}  {stage['text']}".rstrip())
+            left = f"  {clock(stage['left'])} left" if "left" in stage else ""
+            count = f"{stage['completed']:,} of {stage['total'] or 0:,}"
+            self._print(f"{stage['title']} {count}  {stage['text']}".rstrip() + left)
 
     def remove_task(self, task: TaskID) -> None:
         """End a stage."""
@@ -123,7 +126,8 @@ class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the text behind a bar."""
         count = f"{task.completed:,.0f}/{task.total:,.0f}  " if task.total is not None else ""
-        left = task.time_remaining if task.total is not None else None
+        own = task.time_remaining if task.total is not None else None
+        left = task.fields.get("left", own)
         return Text(f"{count}{clock(task.elapsed)}" if left is None else f"{count}{clock(left)} left")
 
 

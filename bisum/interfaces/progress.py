@@ -10,8 +10,8 @@ from typing import Protocol
 class Bar(Protocol):
     """The progress bar of a stage."""
 
-    def advance(self, done: int, text: str | None = None) -> None:
-        """Move to `done` steps; `text`, if given, replaces the text after the bar."""
+    def advance(self, done: int, text: str | None = None, left: float | None = None) -> None:
+        """Move to `done` steps; `text`, if given, replaces the text after the bar, and `left` the seconds left."""
 
 
 class ShowProgress(Protocol):
@@ -22,7 +22,7 @@ class ShowProgress(Protocol):
 
 
 class _NoBar:
-    def advance(self, done: int, text: str | None = None) -> None:
+    def advance(self, done: int, text: str | None = None, left: float | None = None) -> None:
         """Ignore progress."""
 
 

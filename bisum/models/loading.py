@@ -29,6 +29,7 @@ from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
 from bisum.models.source import Source, find_source, origin_of, reading
 from bisum.models.trial import try_model
+from bisum.models.unloaded import CheckedModel, build_unloaded
 from bisum.models.vocabulary.weights import cut_model
 from bisum.models.weights import find_non_finite
 
@@ -174,8 +175,8 @@ def _report_family(reader: TextReader, model: PreTrainedModel) -> None:
 
 def check_model(
     options: ModelOptions, precision: str, *, device: torch.device = _CPU, adapter: Adapter | None = None
-) -> None:
-    """Check the model that `options` name as `load` does, without reading the values of its weights.
+) -> CheckedModel:
+    """Check the model that `options` name as `load` does, without the values of its weights; return what is known.
 
     The check is fast, so it runs before the corpus is read. The weights of a hub model that is not cached are checked
     after their download.
@@ -191,12 +192,13 @@ def check_model(
             check_quantization(device, trains=adapter is not None)
         reader = _reader(options, source.config, source.load_tokenizer, precision)
         if not source.has_weights:
-            return
+            return CheckedModel(reader, build_unloaded(reader, adapter), is_local=False)
         model = _load_model(reader, source, options, device_map="meta")
         if source.adapter is not None:
             source.adapter.attach(model)
     if adapter is not None:
         adapter.attach(model, reader.family)
+    return CheckedModel(reader, model, is_local=True)
 
 
 def load_reader(options: ModelOptions) -> TextReader:

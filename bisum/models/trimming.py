@@ -19,7 +19,7 @@ from bisum.models.loading import LoadedModel
 from bisum.models.text_tokenizer import text_tokenizer
 from bisum.models.vocabulary.pieces import choose_pieces, state_of
 from bisum.models.vocabulary.tokenizer import cut_tokenizer
-from bisum.models.vocabulary.weights import cut_model, stated_tokens, vocabulary_size
+from bisum.models.vocabulary.weights import cut_model, has_separate_head, stated_tokens, vocabulary_size
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -29,8 +29,6 @@ _BYTES_TRAINED = 16
 """Bytes for each trained parameter: float32 weight, gradient and the two moments of AdamW."""
 _BYTES_FROZEN = 4
 """Bytes for each frozen parameter: its float32 weight."""
-_SEPARATE = ("mt5", "umt5")
-"""Kinds of models whose head is separate from the embedding although their configurations tie them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +111,8 @@ def estimate(reader: TextReader, train: pa.Table, validation: pa.Table, progress
     pieces = choose_pieces(state_of(reader.tokenizer), _read(reader, train, progress)[0])
     kept, share = len(pieces), _kept_share(reader, validation, pieces, progress)
     config, size = reader.config, vocabulary_size(reader.config)
-    separate = config.model_type in _SEPARATE or not getattr(config, "tie_word_embeddings", True)
-    separate = separate or not getattr(config, "scale_decoder_outputs", True)  # T5 1.1, which its configuration ties
     width = getattr(config.get_text_config(decoder=True), "hidden_size", 0)
-    parameters = (size - kept) * width * (2 if separate else 1)
+    parameters = (size - kept) * width * (2 if has_separate_head(config) else 1)
     saved = parameters * _BYTES_TRAINED
     return {"kept": kept, "of": size, "validation": share, "parameters": parameters, "saved_bytes": saved}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import shlex
 import shutil
 import sys
@@ -26,6 +25,7 @@ from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, relative_path
 from bisum.errors import Failed, UserError, reason
 from bisum.evaluation.evaluator import Evaluation
+from bisum.hardware.memory import peak_memory
 from bisum.printing import as_json, finite
 from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import UPLOADS, checkpoints_in
@@ -217,8 +217,7 @@ class Run:
 
     def end(self, status: str, exit_code: int, reason: str | None = None) -> None:
         """Record how the run ended."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        self.update(status=status, reason=reason, exit_code=exit_code, finished=_now(), peak_memory=peak)
+        self.update(status=status, reason=reason, exit_code=exit_code, finished=_now(), peak_memory=peak_memory())
         if self._tracking:
             self._tracking.end()
 

@@ -112,6 +112,12 @@ def count_saves(settings: Trainer, step: int, total_steps: int, steps_per_epoch:
     return up_to(total_steps) - up_to(step) + ends_between
 
 
+def count_evaluations(settings: Trainer, step: int, total_steps: int, steps_per_epoch: int) -> int:
+    """Return how many evaluations follow `step`."""
+    every = settings.evaluate_every or steps_per_epoch
+    return total_steps // every - step // every + (step < total_steps and total_steps % every != 0)
+
+
 def epoch_at(step: int, steps_per_epoch: int) -> float:
     """Return the epochs trained at a step, with enough decimals to distinguish any two steps."""
     return round(step / steps_per_epoch, len(str(steps_per_epoch)) + 4)

@@ -47,6 +47,10 @@ class Scoring:
         assert score.higher_is_better is not None
         self.higher_is_better = score.higher_is_better
 
+    def rows(self, split: str) -> int:
+        """Return the number of rows of a split."""
+        return len(self._splits[split])
+
     def score_baseline(self) -> None:
         """Score lead-k on the validation split, as the baseline shown beside every evaluation.
 

@@ -30,6 +30,7 @@ from bisum.runs.signals import Interrupted
 from bisum.training.checkpoints import CheckpointStore, write_training_state
 from bisum.training.finite import FiniteSteps, find_non_finite_state, recovery
 from bisum.training.progress import Progress, epoch_at, fixed_settings
+from bisum.training.time_left import TimeLeft
 from bisum.training.watcher import Watcher
 
 
@@ -70,6 +71,8 @@ class Session:
     validate: Validate
     steps_per_epoch: int
     total_steps: int
+    time_left: TimeLeft
+    """Estimate of the time until the run ends."""
     progress: Progress = field(default_factory=Progress)
     scaler: dict[str, Any] | None = None
     """State of the gradient scaler to resume from, if the run uses one (fp16)."""
@@ -126,6 +129,7 @@ class Session:
             self._evaluate_and_save()
         self.watcher.begin(self.step, self.total_steps)
         self._since = time.perf_counter()
+        self.time_left.begin()
 
     def begin_step(self) -> None:
         """Seed the random generators for the step: dropout depends only on (seed, step)."""
@@ -146,15 +150,18 @@ class Session:
         sync(self.model.device)
         progress.loss_steps += 1
         self._rows += rows
+        left = self.time_left.end_step(progress.step, self.run.screen)
         evaluates = self._is_evaluation_step(progress.step)
         if evaluates or progress.step % self.settings.log_every == 0:
             self._log(learning_rate)
         if self.bar is not None:
-            self.bar.advance(progress.step)
+            self.bar.advance(progress.step, left=left)
         if evaluates:
             self._evaluate_and_save()
+            self.time_left.end_evaluation()
         elif self.settings.save_every is not None and progress.step % self.settings.save_every == 0:
             self._save()
+            self.time_left.skip()
         if self.run.interrupts.signal is not None and not self.finished:  # deferred to the end of the step
             self._save()
             raise Interrupted(self.run.interrupts.signal)

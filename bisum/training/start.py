@@ -22,6 +22,7 @@ from bisum.training.optimization import build_optimizer, build_schedule
 from bisum.training.progress import Progress, count_saves, fixed_settings, read_state
 from bisum.training.scoring import Scoring
 from bisum.training.session import Session
+from bisum.training.time_left import TimeLeft
 
 
 def start_session(
@@ -82,4 +83,12 @@ def start_session(
         progress=progress,
         scaler=scaler,
         watcher=build_watcher(config, run, loaded, split),
+        time_left=TimeLeft(
+            settings,
+            steps_per_epoch,
+            total_steps,
+            min(settings.batch_size, len(split)) * settings.gradient_accumulation,
+            scoring.rows("validation"),
+            scoring.rows("test"),
+        ),
     )

@@ -13,6 +13,9 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 _BANNED = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids")
 """Keys of a configuration with tokens that must not be generated, as a dropped piece cannot be."""
 
+_SEPARATE = ("mt5", "umt5")
+"""Kinds of models whose head is separate from the embedding although their configurations tie them."""
+
 
 def cut_model(model: PreTrainedModel, kept: Sequence[int]) -> None:
     """Keep the rows of a model's embeddings and head for the ids `kept`, which are numbered from 0 in their order.
@@ -47,6 +50,12 @@ def cut_model(model: PreTrainedModel, kept: Sequence[int]) -> None:
 def vocabulary_size(config: PretrainedConfig) -> int:
     """Return the number of rows of a model's embedding."""
     return int(getattr(config.get_text_config(decoder=True), "vocab_size", 0))
+
+
+def has_separate_head(config: PretrainedConfig) -> bool:
+    """Return whether a model's head is separate from its embedding, also if its configuration ties them."""
+    is_separate = config.model_type in _SEPARATE or not getattr(config, "tie_word_embeddings", True)
+    return is_separate or not getattr(config, "scale_decoder_outputs", True)  # T5 1.1, which its configuration ties
 
 
 def stated_tokens(model: PreTrainedModel) -> set[int]:

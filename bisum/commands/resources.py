@@ -1,0 +1,145 @@
+"""Reports of what training takes: memory and disk space, before it takes them and after."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants
+
+from bisum.batches.shapes import Shapes
+from bisum.batches.tokenization import EncodedSplit
+from bisum.commands.vocabulary import trims
+from bisum.config.schema import Config
+from bisum.display.resources import narrate_disk, narrate_download, narrate_memory, narrate_used
+from bisum.errors import one_line
+from bisum.hardware.devices import Device
+from bisum.hardware.memory import available_memory, peak_memory, used_memory
+from bisum.models.unloaded import CheckedModel
+from bisum.records.run import Run
+from bisum.training.memory import Lengths, Memory, estimate_memory, largest_batch, optimizer_bytes
+from bisum.training.optimization import build_optimizer
+from bisum.training.session import Session
+
+_logger = logging.getLogger(__name__)
+
+
+def report_before_download(config: Config, run: Run, device: Device, checked: CheckedModel) -> None:
+    """Report what training takes if the model's weights are not downloaded yet.
+
+    The vocabulary that trimming leaves is unknown before the rows are read, so nothing is reported about it.
+    """
+    model, family, settings = checked.model, checked.reader.family, config.trainer
+    if checked.is_local or model is None or device.is_xla or trims(config, None):
+        return
+    quantized, used = config.adapter.quantization is not None, used_memory(device.torch_device) or 0
+    try:
+        fixed = estimate_memory(model, family, settings, device, None, process=used, quantized=quantized)
+    except Exception as error:  # an estimate must not end a run
+        _logger.debug("no estimate of memory: %s", one_line(error))
+        return
+    summary = config.model.max_summary_tokens + family.forced_tokens
+    sizes = (settings.batch_size, config.evaluation.batch_size)
+    largest = [Lengths(rows, config.model.max_document_tokens, summary) for rows in sizes]
+    most = None
+    try:
+        batches = (largest[0], largest[1])
+        most = estimate_memory(model, family, settings, device, batches, process=used, quantized=quantized).total
+    except Exception as error:  # a model without activations on the meta device
+        _logger.debug("no estimate of activations: %s", one_line(error))
+    available = available_memory(device.torch_device)
+    narrate_download(
+        run.screen,
+        str(config.model.checkpoint),
+        model.num_parameters(),
+        (fixed.fixed, most),
+        None if available is None else available + used,
+        f"{settings.batch_size} documents of {config.model.max_document_tokens} tokens",
+    )
+    _report_disk(config, run, checked, fixed)
+
+
+def _report_disk(config: Config, run: Run, checked: CheckedModel, fixed: Memory) -> None:
+    """Warn if a disk lacks space for the download or for the checkpoints."""
+    model, settings = checked.model, config.trainer
+    assert model is not None
+    stored = checked.reader.config.dtype
+    cache = _existing(Path(constants.HF_HUB_CACHE))
+    download = model.num_parameters() * (stored.itemsize if isinstance(stored, torch.dtype) else 4)
+    narrate_disk(run.screen, "the weights to download", download, shutil.disk_usage(cache).free, str(cache))
+    kept = settings.epochs if settings.keep_checkpoints is None else settings.keep_checkpoints + 2
+    count = kept if settings.evaluate_every or settings.save_every else min(kept, settings.epochs)
+    weights = fixed.gradients if config.adapter.needs_checkpoint else fixed.weights
+    checkpoints = count * (weights + optimizer_bytes(build_optimizer(model, settings)))
+    merged = fixed.weights if config.adapter.merges else 0
+    free = shutil.disk_usage(run.directory).free
+    narrate_disk(run.screen, f"{count} checkpoints", checkpoints + merged, free, str(run.shown))
+
+
+def report_before_training(
+    config: Config,
+    run: Run,
+    session: Session,
+    checked: CheckedModel,
+    splits: Mapping[str, EncodedSplit],
+    shapes: Shapes | None,
+) -> None:
+    """Report the memory that training will need, and record it."""
+    device, loaded = session.device, session.loaded
+    if device.torch_device.type not in ("cpu", "cuda"):
+        return
+    if not device.is_cpu:
+        torch.cuda.reset_peak_memory_stats(device.torch_device)
+    largest = max(len(splits["validation"]), len(splits["test"]))
+    evaluated = splits["validation"] if len(splits["validation"]) == largest else splits["test"]
+    batches = (
+        largest_batch(splits["train"], config.trainer.batch_size, shapes),
+        largest_batch(evaluated, config.evaluation.batch_size, shapes),
+    )
+    used = used_memory(device.torch_device)
+    model, quantized = loaded.model, loaded.base is not None and loaded.base.quantize is not None
+    if quantized and checked.model is not None:  # operations on 4-bit weights do not run on the meta device
+        model = checked.model
+    settings = config.trainer
+    try:
+        memory = estimate_memory(
+            model,
+            loaded.family,
+            settings,
+            device,
+            batches,
+            optimizer=session.optimizer,
+            process=used or 0,
+            quantized=quantized,
+        )
+    except Exception as error:  # an estimate must not end a run
+        run.screen.log(f"no estimate of memory: {one_line(error)}")
+        return
+    parts = {**asdict(memory), "process": max(0, memory.process - memory.weights)}
+    total = max(sum(parts.values()), peak_memory(device.torch_device))
+    run.update(estimate={"memory": total, **parts})
+    available = available_memory(device.torch_device)
+    narrate_memory(
+        run.screen,
+        parts,
+        total,
+        None if available is None else available + (used or 0),
+        "memory" if device.is_cpu else f"{device.name}'s memory",
+    )
+
+
+def report_used(run: Run, device: Device) -> None:
+    """Report the memory that training used beside the estimate, and record that of a GPU."""
+    used = peak_memory(device.torch_device)
+    if device.torch_device.type == "cuda":
+        run.update(peak_gpu_memory=used)
+    narrate_used(run.screen, (run.record.get("estimate") or {}).get("memory"), used)
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the one that will contain it."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

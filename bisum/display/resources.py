@@ -1,0 +1,58 @@
+"""Messages about the memory, the disk space and the time that a run takes."""
+
+from __future__ import annotations
+
+from bisum.display.screen import Screen
+
+
+def narrate_memory(screen: Screen, needed: dict[str, int], total: int, available: int | None, place: str) -> None:
+    """Show the memory that training needs, by what it is for, and warn if the device has less."""
+    parts = ", ".join(f"{name} {in_gib(size)}" for name, size in needed.items() if in_gib(size) != "0.0 GiB")
+    has = "" if available is None else f"; {in_gib(available)} available"
+    screen.print(f"memory: training needs about {in_gib(total)} of {place} ({parts}){has}")
+    if available is not None and total > available:
+        screen.warn(
+            f"memory: training needs about {in_gib(total)} of {place}, and {in_gib(available)} are available; lower "
+            "trainer.batch_size, or use trainer.gradient_checkpointing=true, adapter=lora or a smaller model"
+        )
+
+
+def narrate_download(
+    screen: Screen, model: str, parameters: int, memory: tuple[int, int | None], available: int | None, shape: str
+) -> None:
+    """Show the memory that training a model needs, before its weights are downloaded.
+
+    `memory` is what it needs in any case, and with the largest batches that the limits allow, of a `shape`; None if
+    that is unknown.
+    """
+    fixed, most = memory
+    up_to = f", and up to {in_gib(most)} in all with batches of {shape}" if most is not None else ""
+    has = "" if available is None else f"; {in_gib(available)} are available"
+    needs = f"{in_gib(fixed)} of memory for weights, gradients and the optimizer{up_to}"
+    line = f"{model} is not downloaded yet: its {parameters / 1e6:,.0f} M parameters need about {needs}{has}"
+    if available is not None and max(fixed, most or 0) > available:
+        screen.warn(line)
+    else:
+        screen.note(line)
+
+
+def narrate_disk(screen: Screen, what: str, needed: int, free: int, place: str) -> None:
+    """Warn if a disk has less space than something will need."""
+    if needed > free:
+        screen.warn(f"disk: {what} need about {in_gb(needed)}, and {in_gb(free)} are free in '{place}'")
+
+
+def narrate_used(screen: Screen, estimated: int | None, used: int) -> None:
+    """Show the memory that a run used, beside its estimate."""
+    before = "" if estimated is None else f"estimated {in_gib(estimated)}, "
+    screen.lines(f"memory         {before}used {in_gib(used)}", kind="detail")
+
+
+def in_gib(size: float) -> str:
+    """Return a size in bytes as text, such as 1.5 GiB."""
+    return f"{size / 2**30:,.1f} GiB"
+
+
+def in_gb(size: float) -> str:
+    """Return a size in bytes as text, such as 1.5 GB."""
+    return f"{size / 1e9:,.1f} GB"

@@ -1,0 +1,87 @@
+"""An estimate of the time until a run ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bisum.display.screen import Screen
+from bisum.interfaces.trainer import Trainer
+from bisum.training.progress import count_evaluations
+
+_FIRST_STEPS = 3
+"""Steps before the first estimate; the first one takes longer than the others, so it does not count."""
+_FIRST_SECONDS = 2.0
+"""Seconds before the first estimate."""
+
+
+@dataclass
+class TimeLeft:
+    """The time that the remaining steps, evaluations, checkpoints and the test take, at the speed of those done.
+
+    A row of the first evaluation is assumed to take as long as a row of training, until the evaluation is done.
+    """
+
+    settings: Trainer
+    steps_per_epoch: int
+    total_steps: int
+    rows_per_step: int
+    """Rows of a training step."""
+    evaluated_rows: int
+    """Rows of an evaluation."""
+    tested_rows: int
+    """Rows of the test."""
+    clock: Callable[[], float] = time.perf_counter
+    _step_seconds: float = field(default=0.0, init=False)
+    _steps: int = field(default=-1, init=False)
+    _pauses: list[float] = field(default_factory=list, init=False)
+    _began: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
+    _is_shown: bool = field(default=False, init=False)
+
+    def begin(self) -> None:
+        """Start the clock before the first step."""
+        self._began = self._last = self.clock()
+
+    def end_step(self, step: int, screen: Screen) -> float | None:
+        """Count a step, and the time since the previous one; return the seconds left, and show them once."""
+        now = self.clock()
+        if self._steps >= 0:
+            self._step_seconds += now - self._last
+        self._steps, self._last = self._steps + 1, now
+        left = self.seconds(step)
+        if left is not None and not self._is_shown:
+            self._is_shown = True
+            about = "about" if self.settings.patience is None else "at most"
+            screen.print(f"{about} {duration(left)} left, evaluations and the test included")
+        return left
+
+    def end_evaluation(self) -> None:
+        """Count an evaluation with its checkpoint, which followed a step."""
+        now = self.clock()
+        self._pauses.append(now - self._last)
+        self._last = now
+
+    def skip(self) -> None:
+        """Count the time since the last step neither as a step nor as an evaluation."""
+        self._last = self.clock()
+
+    def seconds(self, step: int) -> float | None:
+        """Return the seconds that the run takes after a step; None: too early."""
+        if self._steps < _FIRST_STEPS or self._last - self._began < _FIRST_SECONDS:
+            return None
+        one = self._step_seconds / self._steps
+        guess = one / self.rows_per_step * self.evaluated_rows
+        evaluation = sum(self._pauses) / len(self._pauses) if self._pauses else guess
+        test = evaluation * self.tested_rows / self.evaluated_rows
+        evaluations = count_evaluations(self.settings, step - 1, self.total_steps, self.steps_per_epoch)
+        return (self.total_steps - step) * one + evaluations * evaluation + test
+
+
+def duration(seconds: float) -> str:
+    """Return a rounded duration as text, such as 40 seconds, 12 minutes or 2.5 hours."""
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} seconds"
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:,.1f} hours"
