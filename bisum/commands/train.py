@@ -23,6 +23,7 @@ from bisum.display.quiet import libraries_for, quiet_libraries
 from bisum.errors import UserError
 from bisum.evaluation.evaluator import Evaluator
 from bisum.hub.uploads import Uploads, check_login
+from bisum.models.noise import cheap_dropout
 from bisum.records.run import Run, recorded
 from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
@@ -85,7 +86,7 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         scoring.record_baseline()
         # Evaluations and checkpoints during training also have their own stages.
         stage = run.stage("training", session.total_steps, session.step)
-        with stage as session.bar, restored_environment(), closing(session.watcher):
+        with stage as session.bar, restored_environment(), closing(session.watcher), cheap_dropout(device.torch_device):
             config.trainer.fit(session)
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Lt, MinLen, doc
 
+from bisum.config.batching import check_tokens_per_batch
 from bisum.config.checking import build
 from bisum.config.hub_options import HubOptions
 from bisum.config.options import (
@@ -118,6 +119,7 @@ class Config:
                 f"adapter: {name} needs a trained model, and this one has random weights; choose model=starter or "
                 "another checkpoint, or adapter=none"
             )
+        check_tokens_per_batch(self.trainer, self.hardware, self.corpus, self.debug)
         check_long_documents(self.provenance.command, self.model, self.hardware)
         self._check_scores()
         self._check_best_metric()

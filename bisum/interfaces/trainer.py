@@ -186,6 +186,9 @@ class Trainer(ABC):
     """Number of optimizer steps after which training ends, regardless of `epochs`; null: no limit."""
     batch_size: Annotated[int, Ge(1), Le(65_536)]
     """Number of rows in a forward pass."""
+    tokens_per_batch: Annotated[int, Ge(1), Le(1_000_000_000)] | None
+    """Maximum number of tokens in a forward pass, padding included, instead of `batch_size`: batches of short rows have
+    more rows. Documents and summaries count. null: `batch_size` rows."""
     gradient_accumulation: Annotated[int, Ge(1), Le(65_536)]
     """Number of forward passes per optimizer step."""
     gradient_checkpointing: bool

@@ -129,6 +129,7 @@ def fixed_settings(config: Config, steps_per_epoch: int, best_metric: str) -> di
         "trainer.best_metric": _with_settings(best_metric, config),
         "trainer.optimizer": config.trainer.optimizer,
         "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
+        "trainer.tokens_per_batch": config.trainer.tokens_per_batch,
         "corpus.language_temperature": config.corpus.language_temperature,
         "steps per epoch (trainer.batch_size, trainer.gradient_accumulation)": steps_per_epoch,
     }

@@ -44,7 +44,9 @@ def start_session(
     """
     settings = config.trainer
     collator = Collator(loaded, shapes, settings.batch_size)
-    batches = TrainingLoader(split, collator, settings.batch_size, config.seed, config.hardware, balance)
+    batches = TrainingLoader(
+        split, collator, settings.batch_size, config.seed, config.hardware, balance, settings.tokens_per_batch
+    )
     steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)

@@ -71,7 +71,8 @@ def test_epochs_differ_and_depend_only_on_seed_and_epoch():
 
 
 def batches(balance, rows, epoch):
-    sampler = SimilarLengthBatches(np.random.default_rng(1).integers(5, 512, rows), 8, 3, balance)
+    lengths, summaries = (np.random.default_rng(1).integers(5, most, rows) for most in (512, 30))
+    sampler = SimilarLengthBatches(lengths, summaries, 8, 3, balance)
     sampler.set_epoch(epoch)
     assert len(sampler) == -(-rows // 8)
     return list(sampler)

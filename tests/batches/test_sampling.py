@@ -7,27 +7,31 @@ import pytest
 import torch
 
 from bisum.batches.sampling import SimilarLengthBatches
+from bisum.errors import UserError
 
 LENGTHS = np.random.default_rng(0).lognormal(4.5, 0.6, 3003).astype(np.int64).clip(5, 512)
+SUMMARIES = np.random.default_rng(1).lognormal(2.3, 0.5, 3003).astype(np.int64).clip(2, 30)
 
 
-def batches(seed=1, epoch=0, lengths=LENGTHS, size=8):
-    sampler = SimilarLengthBatches(lengths, size, seed)
+def batches(seed=1, epoch=0, lengths=LENGTHS, size=8, tokens=None):
+    sampler = SimilarLengthBatches(lengths, SUMMARIES[: len(lengths)], size, seed, tokens=tokens)
     sampler.set_epoch(epoch)
-    return list(sampler)
+    groups = list(sampler)
+    assert len(groups) == len(sampler)
+    return groups
 
 
-def padding(groups):
+def padding(groups, lengths=LENGTHS):
     """Return the share of padding in the tokens of padded batches."""
-    padded = sum(len(rows) * max(LENGTHS[row] for row in rows) for rows in groups)
-    return 1 - sum(LENGTHS) / padded
+    padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in groups)
+    return 1 - sum(lengths) / padded
 
 
 @pytest.mark.parametrize("size", [1, 8, 4000])
 def test_every_row_occurs_once_per_epoch(size):
     groups = batches(size=size)
     assert sorted(row for rows in groups for row in rows) == list(range(3003))
-    assert len(groups) == len(SimilarLengthBatches(LENGTHS, size, 1)) == -(-3003 // size)
+    assert len(groups) == len(SimilarLengthBatches(LENGTHS, SUMMARIES, size, 1)) == -(-3003 // size)
     assert sorted(len(rows) for rows in groups)[1:] == [size] * (len(groups) - 1)
 
 
@@ -36,7 +40,7 @@ def test_batches_depend_only_on_seed_and_epoch():
     torch.manual_seed(99)
     np.random.seed(99)
     random.seed(99)
-    sampler = SimilarLengthBatches(LENGTHS, 8, 3)
+    sampler = SimilarLengthBatches(LENGTHS, SUMMARIES, 8, 3)
     list(sampler)
     sampler.set_epoch(2)
     assert list(sampler) == one
@@ -44,6 +48,32 @@ def test_batches_depend_only_on_seed_and_epoch():
     others = [batches(seed=3, epoch=1), batches(seed=2, epoch=2), batches(seed=2, epoch=3), batches(seed=4, epoch=1)]
     sets = [{frozenset(rows) for rows in groups} for groups in others]
     assert all(len({frozenset(rows) for rows in one} & other) < 5 for other in sets)
+
+
+@pytest.mark.parametrize("tokens", [542, 1000, 4000, 10**9])
+def test_every_batch_fits_the_tokens_and_every_epoch_has_equally_many(tokens):
+    counts = set()
+    for seed, epoch in ((1, 0), (1, 1), (2, 0)):
+        groups = batches(seed, epoch, tokens=tokens)
+        assert sorted(row for rows in groups for row in rows) == list(range(3003))
+        padded = [len(rows) * (max(LENGTHS[rows]) + max(SUMMARIES[rows])) for rows in groups]
+        assert max(padded) <= tokens
+        counts.add(len(groups))
+    assert len(counts) == 1
+
+
+def test_batches_nearly_fill_the_tokens_and_change_with_the_epoch():
+    one, other = (batches(epoch=epoch, tokens=4000) for epoch in (0, 1))
+    filled = sum(len(rows) * (max(LENGTHS[rows]) + max(SUMMARIES[rows])) for rows in one) / (4000 * len(one))
+    assert 0.85 < filled <= 1
+    assert max(map(len, one)) > 3 * min(map(len, one))
+    assert len({frozenset(rows) for rows in one} & {frozenset(rows) for rows in other}) < len(one) / 4
+    assert batches(epoch=1, tokens=4000) == other
+
+
+def test_a_row_longer_than_the_tokens_is_refused():
+    with pytest.raises(UserError, match=r"trainer.tokens_per_batch: 500 tokens do not hold the longest row, 5\d\d tok"):
+        batches(tokens=500)
 
 
 def test_smallest_and_largest_seeds_are_accepted():

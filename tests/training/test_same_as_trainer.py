@@ -1,6 +1,6 @@
 """Both backends take the same steps as a plain Seq2SeqTrainer.
 
-It uses bisum's batches, loss and random states; optimizer, schedule and gradient norms are transformers' own.
+It uses bisum's batches, loss, random states and dropout; optimizer, schedule and gradient norms are transformers' own.
 """
 
 import json
@@ -26,6 +26,7 @@ from bisum.batches.tokenization import encode
 from bisum.corpus.corpus import load_corpus
 from bisum.models.loading import load
 from bisum.models.loss import token_loss
+from bisum.models.noise import cheap_dropout
 from bisum.records.run import recorded
 from bisum.training.optimization import build_optimizer, warmup_steps
 
@@ -87,7 +88,8 @@ def plain_trainer(config, folder, arguments):
         ),
         callbacks=[SeedEachStep()],
     )
-    trainer.train()
+    with cheap_dropout(torch.device("cpu")):
+        trainer.train()
     return trainer
 
 
