@@ -92,6 +92,10 @@ def load_in_torch(config: Config, progress: ShowProgress | None = None) -> tuple
     return loaded, device
 
 
+class _EngineFailure(Exception):
+    """CTranslate2 cannot read a model whose files are whole."""
+
+
 class _Store:
     """The place of a configured model's conversion in the cache folder."""
 
@@ -126,7 +130,10 @@ class _Store:
             return self._restored(folder, record)
         except (UserError, MemoryError):
             raise
-        except Exception as error:  # whatever transformers and CTranslate2 raise
+        except _EngineFailure as error:  # generation reports it
+            logger.debug("cache_dir: the converted model cannot be used (%s)", error)
+            return None
+        except Exception as error:  # its files are whole, but were written for something else
             self._conversions.drop(self._key, reason(error))
             return None
 
@@ -160,7 +167,10 @@ class _Store:
             logger.warning("%s", note)
         settings = decoding_settings(reader, record["special"], record["suppressed"], options)
         decoding = SimpleNamespace(**{"forced_bos_token_id": None, "forced_eos_token_id": None, **settings})
-        translation = Translation(folder, options.quantization, thread_count(), record["vocabulary"])
+        try:
+            translation = Translation(folder, options.quantization, thread_count(), record["vocabulary"])
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            raise _EngineFailure(reason(error)) from error
         return ReadyModel(
             reader=reader,
             generate=partial(_generate, reader, translation, decoding, self._config.evaluation.batch_size),

@@ -193,7 +193,7 @@ def test_probabilities_equal_those_of_transformers(prepare, family):
     target = [9, 8, 7, 6]
     mask = inputs["attention_mask"][:4].bool()
     sources = [[str(at) for at in ids[kept].tolist()] for ids, kept in zip(inputs["input_ids"], mask, strict=False)]
-    translator = CTranslate2Engine(loaded, "none")._translator
+    translator = CTranslate2Engine(loaded, "none")._translation._translator
     scored = translator.score_batch(sources, [list(map(str, target))] * 4)
     with torch.no_grad():
         logits = loaded.model(
