@@ -21,7 +21,14 @@ from bisum.hardware.devices import Device
 from bisum.hardware.memory import available_memory, peak_memory, used_memory
 from bisum.models.unloaded import CheckedModel
 from bisum.records.run import Run
-from bisum.training.memory import Lengths, Memory, estimate_memory, largest_batch, optimizer_bytes
+from bisum.training.memory import (
+    Lengths,
+    Memory,
+    estimate_memory,
+    extreme_batches,
+    largest_batch,
+    optimizer_bytes,
+)
 from bisum.training.optimization import build_optimizer
 from bisum.training.session import Session
 
@@ -43,11 +50,14 @@ def report_before_download(config: Config, run: Run, device: Device, checked: Ch
         _logger.debug("no estimate of memory: %s", one_line(error))
         return
     summary = config.model.max_summary_tokens + family.forced_tokens
-    sizes = (settings.batch_size, config.evaluation.batch_size)
+    rows, tokens = settings.batch_size, settings.tokens_per_batch
+    if tokens is not None:
+        rows = max(1, tokens // (config.model.max_document_tokens + summary))
+    sizes = (rows, config.evaluation.batch_size)
     largest = [Lengths(rows, config.model.max_document_tokens, summary) for rows in sizes]
     most = None
     try:
-        batches = (largest[0], largest[1])
+        batches = ([largest[0]], largest[1])
         most = estimate_memory(model, family, settings, device, batches, process=used, quantized=quantized).total
     except Exception as error:  # a model without activations on the meta device
         _logger.debug("no estimate of activations: %s", one_line(error))
@@ -58,7 +68,7 @@ def report_before_download(config: Config, run: Run, device: Device, checked: Ch
         model.num_parameters(),
         (fixed.fixed, most),
         None if available is None else available + used,
-        f"{settings.batch_size} documents of {config.model.max_document_tokens} tokens",
+        f"{rows} documents of {config.model.max_document_tokens} tokens",
     )
     _report_disk(config, run, checked, fixed)
 
@@ -96,10 +106,12 @@ def report_before_training(
         torch.cuda.reset_peak_memory_stats(device.torch_device)
     largest = max(len(splits["validation"]), len(splits["test"]))
     evaluated = splits["validation"] if len(splits["validation"]) == largest else splits["test"]
-    batches = (
-        largest_batch(splits["train"], config.trainer.batch_size, shapes),
-        largest_batch(evaluated, config.evaluation.batch_size, shapes),
-    )
+    if config.trainer.tokens_per_batch is None:
+        trained = [largest_batch(splits["train"], config.trainer.batch_size, shapes)]
+    else:
+        assert session.batches.batch_sampler is not None
+        trained = extreme_batches(splits["train"], session.batches.batch_sampler)
+    batches = (trained, largest_batch(evaluated, config.evaluation.batch_size, shapes))
     used = used_memory(device.torch_device)
     model, quantized = loaded.model, loaded.base is not None and loaded.base.quantize is not None
     if quantized and checked.model is not None:  # operations on 4-bit weights do not run on the meta device

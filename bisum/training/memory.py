@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -65,7 +65,7 @@ def estimate_memory(
     family: Family,
     settings: Trainer,
     device: Device,
-    batches: tuple[Lengths, Lengths] | None,
+    batches: tuple[Sequence[Lengths], Lengths] | None,
     *,
     optimizer: Optimizer | None = None,
     process: int = 0,
@@ -78,7 +78,8 @@ def estimate_memory(
         family: makes the model's arguments.
         settings: the optimizer, the loss and the handling of gradients.
         device: the device of the run.
-        batches: the largest batches of training and of an evaluation; None: count no activations.
+        batches: batches of training, of which one needs most, and the largest of an evaluation; None: count no
+            activations.
         optimizer: the optimizer of the model; None: it is not built yet.
         process: bytes that the process uses beside the model.
         quantized: whether the frozen linear layers of a model on the meta device will be stored in 4 bits.
@@ -102,18 +103,26 @@ def estimate_memory(
 
 
 def _activation_bytes(
-    model: PreTrainedModel, family: Family, settings: Trainer, device: Device, training: Lengths, evaluation: Lengths
+    model: PreTrainedModel,
+    family: Family,
+    settings: Trainer,
+    device: Device,
+    training: Sequence[Lengths],
+    evaluation: Lengths,
 ) -> int:
     """Return the bytes at the peak of a pass over a batch, its gradients included."""
     count = partial(step_memory, model, device=device.torch_device.type, precision=device.precision)
     loss = partial(token_loss, tokens=1, label_smoothing=settings.label_smoothing)
-    trains = count(
-        _batch(model, family, training),
-        loss,
-        checkpointing=settings.gradient_checkpointing,
-        accumulates=settings.gradient_accumulation > 1,
-    )
-    return max(trains, count(_batch(model, family, evaluation), partial(token_loss, tokens=1), trains=False))
+    steps = [
+        count(
+            _batch(model, family, lengths),
+            loss,
+            checkpointing=settings.gradient_checkpointing,
+            accumulates=settings.gradient_accumulation > 1,
+        )
+        for lengths in training
+    ]
+    return max(*steps, count(_batch(model, family, evaluation), partial(token_loss, tokens=1), trains=False))
 
 
 def optimizer_bytes(optimizer: Optimizer) -> int:
@@ -154,6 +163,15 @@ def largest_batch(split: EncodedSplit, rows: int, shapes: Shapes | None) -> Leng
     if shapes is not None:
         return Lengths(rows, shapes.document_length(document), shapes.summary_length)
     return Lengths(min(rows, len(split)), document, summary)
+
+
+def extreme_batches(split: EncodedSplit, batches: Iterable[Sequence[int]]) -> list[Lengths]:
+    """Return the batches of an epoch that need most for attention and for the softmax, if their rows vary in number."""
+    documents, summaries = split.documents.lengths, split.labels.lengths
+    found = [Lengths(len(rows), int(documents[rows].max()), int(summaries[rows].max())) for rows in batches]
+    attention = max(found, key=lambda batch: batch.rows * batch.document**2)
+    softmax = max(found, key=lambda batch: batch.rows * batch.summary)
+    return [attention] if attention == softmax else [attention, softmax]
 
 
 def _bytes(tensor: torch.Tensor) -> int:

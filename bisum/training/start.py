@@ -89,7 +89,7 @@ def start_session(
             settings,
             steps_per_epoch,
             total_steps,
-            min(settings.batch_size, len(split)) * settings.gradient_accumulation,
+            len(split) / steps_per_epoch,
             scoring.rows("validation"),
             scoring.rows("test"),
         ),

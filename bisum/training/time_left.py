@@ -26,8 +26,8 @@ class TimeLeft:
     settings: Trainer
     steps_per_epoch: int
     total_steps: int
-    rows_per_step: int
-    """Rows of a training step."""
+    rows_per_step: float
+    """Mean number of rows of a training step."""
     evaluated_rows: int
     """Rows of an evaluation."""
     tested_rows: int

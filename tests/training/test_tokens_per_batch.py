@@ -9,6 +9,7 @@ from bisum import compose, train
 from bisum.errors import UserError
 
 BACKENDS = ("accelerate", "seq2seq_trainer")
+TOKENS_MANY = ["trainer.tokens_per_batch=1800"]
 TOKENS = ["trainer.tokens_per_batch=600", "trainer.gradient_accumulation=2", "trainer.save_every=3"]
 
 
@@ -36,6 +37,12 @@ def test_killed_run_resumes_to_the_same_numbers(backend, start, wait_for, small,
     process.join()
     assert call_bisum(f"resume={directory}").code == 0
     assert read.metrics(directory) == read.metrics(whole)
+
+
+def test_memory_is_estimated_for_the_largest_of_all_batches(trained, read):
+    few, many = (read.record(trained("trainer=accelerate", *given))["estimate"] for given in (TOKENS, TOKENS_MANY))
+    assert few["weights"] == many["weights"]
+    assert 2 * few["activations"] < many["activations"] < 5 * few["activations"]
 
 
 def test_other_tokens_are_refused_on_resume(trained, call_bisum):
