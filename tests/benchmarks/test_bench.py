@@ -1,7 +1,7 @@
 """The benchmark runs, and its columns do the same work."""
 
 import pytest
-from benchmarks.bench import floor, ours, recipe, shapes, start_up
+from benchmarks.bench import floor, ours, reading, recipe, shapes, start_up
 from benchmarks.bench.__main__ import COLUMNS, Row, main, starts_trimmed, table_line
 from benchmarks.bench.work import Took, Work
 
@@ -65,3 +65,16 @@ def test_a_start_is_measured_beside_its_imports():
 def test_the_ratio_of_a_start_is_the_median_over_rounds():
     line = start_up.table([(start_up.STARTS[0], [(2, 1), (9, 3), (8, 2)])])[-1]
     assert line == "| show the configuration | 8.00 | 2.00 | 3.00 |"
+
+
+def test_reading_is_measured_from_files_and_from_the_cache(tmp_path):
+    found = reading.measure([reading.QUICK_ROWS[0], 30_000], 1)
+    files, _, large, cached = found["readings"]
+    assert 10 * 2**20 < files["peak"] < large["peak"] < 300 * 2**20
+    assert cached["peak"] < large["peak"]
+    assert cached["seconds"] < large["seconds"] / 3
+    assert reading.table(found)[2].startswith("| 400 | files | ")
+    ((ours, bare),) = found["tokenization"]
+    assert 0.3 < ours / bare < 20
+    reading.plot(tmp_path / "reading.png", found)
+    assert (tmp_path / "reading.png").stat().st_size > 5000

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from benchmarks.bench import start_up
+from benchmarks.bench import reading, start_up
 from benchmarks.bench.start_up import STARTS, Start
 from benchmarks.bench.work import Took, Work, peak_memory
 
@@ -74,14 +75,16 @@ def main(arguments: Sequence[str]) -> None:
     rounds = 1 if chosen.quick else chosen.rounds
     rows = [row for row in (QUICK if chosen.quick else ROWS) if chosen.only in row.title]
     starts = [start for start in STARTS if chosen.only in start.title]
-    if not rows and not starts:
+    reads = chosen.only in reading.TITLE
+    if not rows and not starts and not reads:
         parser.error(f"--only: no row's title contains '{chosen.only}'")
     chosen.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as models:
         folders = write_models({row.model for row in rows if row.model != "starter"}, Path(models))
         measured = [measure_row(row, folders, rounds) for row in rows]
     started = [(start, measure_start(start, rounds)) for start in starts]
-    write(chosen.directory, list(zip(rows, measured, strict=True)), started, rounds)
+    read = reading.measure(reading.QUICK_ROWS if chosen.quick else reading.ROWS, rounds) if reads else None
+    write(chosen.directory, list(zip(rows, measured, strict=True)), started, read, rounds)
 
 
 def write_models(names: set[str], directory: Path) -> dict[str, str]:
@@ -151,13 +154,14 @@ def write(
     directory: Path,
     measured: Sequence[tuple[Row, dict[str, list[Took]]]],
     started: Sequence[tuple[Start, list[tuple[float, float]]]],
+    read: dict[str, Any] | None,
     rounds: int,
 ) -> None:
     """Write the measurements as JSON, and the tables of medians as Markdown, which are also shown."""
     machine = describe_machine()
     found = [{**asdict(row), **{name: [asdict(took) for took in of[name]] for name in COLUMNS}} for row, of in measured]
     starts = [{"title": start.title, "seconds": pairs} for start, pairs in started]
-    content = {"machine": machine, "rows": found, "starts": starts}
+    content = {"machine": machine, "rows": found, "starts": starts, "reading": read}
     (directory / "bench.json").write_text(json.dumps(content, indent=1), "utf-8")
     lines = [
         f"{machine}; median of {rounds}",
@@ -167,7 +171,11 @@ def write(
         *(table_line(row, of) for row, of in measured),
         "",
         *start_up.table(started),
+        "",
+        *(reading.table(read) if read else []),
     ]
+    if read:
+        reading.plot(directory / "reading.png", read)
     (directory / "bench.md").write_text("\n".join([*lines, ""]), "utf-8")
     print("", *lines, "", f"written: {directory / 'bench.md'}, bench.json", sep="\n")
 
