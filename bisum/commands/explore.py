@@ -18,6 +18,7 @@ from bisum.config.model_source import located
 from bisum.config.schema import Config, ExploreConfig
 from bisum.corpus import exploration
 from bisum.corpus.corpus import Corpus, count_languages, drop_blank, read_splits, select_rows
+from bisum.corpus.disk import large_tables_in
 from bisum.corpus.exploration import TEXTS, Tokens
 from bisum.corpus.languages import tools_for
 from bisum.display import corpus_tables, plots
@@ -32,7 +33,7 @@ from bisum.runs.files import replace_file
 def run(config: Config, directory: Path) -> None:
     """Describe the configured corpus, and record the description."""
     assert isinstance(config, ExploreConfig)
-    with recorded(directory, config) as record:
+    with recorded(directory, config) as record, large_tables_in(Path(config.cache_dir).expanduser()):
         reader = _load_reader(config, record)
         with record.stage("corpus"):
             loaded = read_splits(config.corpus, config.languages)

@@ -167,13 +167,7 @@ def select_rows(
 def drop_blank(rows: pa.Table) -> pa.Table:
     """Return the rows whose document and summary are neither missing nor blank."""
     blank = pc.or_(is_blank(rows["document"]), is_blank(rows["summary"]))
-    return _filtered(rows, pc.invert(blank))  # a null text yields null, which drops the row
-
-
-def _filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Return the rows where the mask is true, without a copy (possibly gigabytes) if all are."""
-    keeps_all = len(mask) == len(rows) and not mask.null_count and pc.all(mask).as_py()
-    return rows if keeps_all else filtered(rows, mask)
+    return filtered(rows, pc.invert(blank))  # a null text yields null, which drops the row
 
 
 def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, filled: Mapping[str, pa.Table]) -> pa.Table:
@@ -185,7 +179,7 @@ def apply_filter(name: str, row_filter: Filter, split: str, rows: pa.Table, fill
     later = [filled[name] for name in SPLITS[SPLITS.index(split) + 1 :] if name in filled]
     held_out = pa.concat_tables([SCHEMA.empty_table(), *later])
     try:
-        return _filtered(rows, row_filter.keep(rows, held_out))
+        return filtered(rows, row_filter.keep(rows, held_out))
     except UserError as error:
         raise UserError(f"filter.{name} on {split}: {error}") from error
     except Exception as error:  # a user's own class can raise anything

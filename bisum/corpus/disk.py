@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bisum.errors import UserError
 
@@ -70,6 +71,7 @@ def _emptied(kept: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     folder = _folder.get() or Path(gettempdir())
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:  # without a name, so that nothing is left after a kill
             with pa.ipc.new_stream(file, schema) as stream:
                 for batch in _regrouped(batches):
@@ -103,11 +105,16 @@ def mapped(path: Path) -> pa.Table:
 
 
 def filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray | np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Table:
-    """Return the rows where the mask is true; null is false. Raises ArrowException for a mask of another length."""
+    """Return the rows where the mask is true; null is false. A mask that keeps all rows returns the table itself.
+
+    Raises:
+        pa.ArrowException: the mask has another length or is not boolean.
+    """
     kept = pa.chunked_array([mask]) if isinstance(mask, np.ndarray) else mask
     if len(kept) != len(rows):
         raise pa.ArrowInvalid(f"the mask has {len(kept):,} values")
-    return stored(_filtered(rows, kept), rows.schema)
+    keeps_all = not kept.null_count and pc.all(kept).as_py()
+    return rows if keeps_all else stored(_filtered(rows, kept), rows.schema)
 
 
 def _filtered(rows: pa.Table, kept: pa.Array | pa.ChunkedArray) -> Iterator[pa.RecordBatch]:

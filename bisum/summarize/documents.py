@@ -60,7 +60,8 @@ def _rows(config: SummarizeConfig) -> Iterator[Document]:
     from bisum.corpus.disk import take
 
     split = config.split or "test"
-    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split]).splits[split]
+    cache = Path(config.cache_dir).expanduser()
+    rows = load_corpus(config.corpus, config.filter, config.languages, config.seed, [split], cache).splits[split]
     positions = {id_: position for position, id_ in enumerate(rows["id"].to_pylist())}
     for number, row in enumerate(config.rows or []):
         if not 0 <= row < len(rows):
