@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
@@ -17,6 +19,8 @@ _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 def used_memory(device: torch.device) -> int | None:
     """Return the bytes of a device that this process uses; None if they are unknown."""
     if device.type == "cuda":
+        import torch
+
         return int(torch.cuda.memory_allocated(device))
     with suppress(OSError, ValueError, IndexError):
         return int((_PROC / "self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -29,6 +33,8 @@ def available_memory(device: torch.device) -> int | None:
     On a CPU, it is the kernel's `MemAvailable`, or less if a control group, such as a container's, limits the process.
     """
     if device.type == "cuda":
+        import torch
+
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + int(unused)
     return min([*_of_machine(), *_of_control_groups()], default=None) if device.type == "cpu" else None
@@ -37,6 +43,8 @@ def available_memory(device: torch.device) -> int | None:
 def peak_memory(device: torch.device | None = None) -> int:
     """Return the most bytes that this process has used: of a GPU, if given, otherwise of the machine's memory."""
     if device is not None and device.type == "cuda":
+        import torch
+
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 

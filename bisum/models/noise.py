@@ -67,7 +67,8 @@ def attention(
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(attn_mask.logical_not(), -torch.inf)
+        # Not -inf: all keys of a padded token can be masked, and their softmax would be NaN.
+        scores = scores.masked_fill(attn_mask.logical_not(), torch.finfo(scores.dtype).min)
     elif attn_mask is not None:
         scores = scores + attn_mask
     return dropout(scores.softmax(-1), dropout_p) @ value

@@ -98,7 +98,8 @@ def test_4_bit_weights_are_allowed_on_an_nvidia_gpu_only(monkeypatch):
     ],
 )
 def test_batches_are_pinned_for_a_gpu_only(arguments, workers, pinned, gpu):
-    split = SimpleNamespace(documents=SimpleNamespace(lengths=torch.ones(8).numpy()))
+    lengths = SimpleNamespace(lengths=torch.ones(8, dtype=torch.long).numpy())
+    split = SimpleNamespace(documents=lengths, labels=lengths)
     loader = TrainingLoader(split, None, 2, 0, compose(arguments).hardware)
     assert (loader.num_workers, loader.pin_memory) == (workers, pinned)
 

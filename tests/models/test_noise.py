@@ -173,3 +173,17 @@ def test_recomputed_activations_have_the_same_noise(checkpoints):
         gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
     for name, gradient in gradients[0].items():
         assert torch.equal(gradients[1][name], gradient)
+
+
+def test_a_token_whose_keys_are_all_masked_has_no_effect_on_the_gradient():
+    """As left-padded rows have in GPT-2."""
+    torch.manual_seed(0)
+    query, key, values = (torch.randn(1, 1, 4, 8, requires_grad=True) for _ in range(3))
+    mask = torch.ones(4, 4, dtype=torch.bool).tril()
+    mask[:, 0] = False  # the first token is padding, and sees nothing
+    output = attention(query, key, values, attn_mask=mask, dropout_p=0.1)
+    output[:, :, 1:].sum().backward()
+    assert output.isfinite().all()
+    assert all(tensor.grad.isfinite().all() for tensor in (query, key, values))
+    assert query.grad[:, :, 0].abs().max() == 0
+    assert key.grad[:, :, 0].abs().max() == 0
