@@ -27,6 +27,7 @@ from bisum.models.fitting import check_token_ids, check_tokenizer, complete_toke
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
+from bisum.models.reader import checked_reader
 from bisum.models.source import Source, find_source, origin_of, reading
 from bisum.models.trial import try_model
 from bisum.models.unloaded import CheckedModel, build_unloaded
@@ -237,22 +238,12 @@ def _reader(
     family, is_own = options.family or family_of(config, source), options.family is not None
     if problem := family.precision_problem(precision):
         raise UserError(f"hardware.precision: {problem}")
-    prefix, suffix = read_prompt(config)
+    prompt = read_prompt(config)
     tokenizer = load_tokenizer(family)
     family = family if is_own else family.for_tokenizer(tokenizer)
     complete_tokenizer(tokenizer, config)
     check_tokenizer(tokenizer, config, "model.checkpoint" if options.checkpoint else "model.architecture")
-    reader = TextReader(
-        tokenizer=tokenizer,
-        family=family,
-        config=config,
-        prefix=prefix if options.prefix is None else options.prefix,
-        suffix=suffix if options.suffix is None else options.suffix,
-        max_document_tokens=options.max_document_tokens,
-        max_summary_tokens=options.max_summary_tokens,
-    )
-    family.check(reader)
-    return reader
+    return checked_reader(tokenizer, family, config, options, prompt)
 
 
 def _load_model(reader: TextReader, source: Source, options: ModelOptions, **further: Any) -> PreTrainedModel:

@@ -14,6 +14,7 @@ from bisum.interfaces.family import TextReader
 from bisum.models import families
 from bisum.models.families.encoder_decoder import position_limits
 from bisum.models.prompt import read_prompt
+from bisum.models.reader import checked_reader
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,19 +52,9 @@ def restored_reader(record: Mapping[str, Any], folder: Path, options: ModelOptio
     """
     stated = json.loads((folder / "config.json").read_text("utf-8")).get("task_specific_params")
     config: Any = SimpleNamespace(**record["config"], task_specific_params=stated)
-    prefix, suffix = read_prompt(config)
+    prompt = read_prompt(config)
     family = getattr(families, record["family"])()
-    reader = TextReader(
-        tokenizer=_load_tokenizer(record, folder),
-        family=family,
-        config=config,
-        prefix=prefix if options.prefix is None else options.prefix,
-        suffix=suffix if options.suffix is None else options.suffix,
-        max_document_tokens=options.max_document_tokens,
-        max_summary_tokens=options.max_summary_tokens,
-    )
-    family.check(reader)
-    return reader
+    return checked_reader(_load_tokenizer(record, folder), family, config, options, prompt)
 
 
 def _load_tokenizer(record: Mapping[str, Any], folder: Path) -> PreTrainedTokenizerBase:
