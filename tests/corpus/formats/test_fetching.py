@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -21,14 +21,12 @@ def server(reply: bytes) -> Iterator[int]:
         kept = []
 
         def serve() -> None:
-            while True:
-                try:
+            with suppress(OSError):  # the client or the block has closed a socket
+                while True:
                     connection, _ = listening.accept()
-                except OSError:
-                    return
-                kept.append(connection)
-                connection.recv(65536)
-                connection.sendall(reply)
+                    kept.append(connection)
+                    connection.recv(65536)
+                    connection.sendall(reply)
 
         threading.Thread(target=serve, daemon=True).start()
         yield listening.getsockname()[1]
