@@ -29,6 +29,7 @@ from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
 from bisum.sweeps.pruning import pruning
 from bisum.training.checkpoints import CheckpointStore, flaw
+from bisum.training.compilation import check_compiler, compiled
 from bisum.training.scoring import Scoring, report
 from bisum.training.start import start_session
 
@@ -65,6 +66,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         checkpoint = CheckpointStore(run.checkpoints).newest_intact(run.screen.warn) if run.resumed else None
         with restored_environment():
             config.trainer.check(device)
+            if config.trainer.compile:
+                check_compiler(device)
         checked = check_before_corpus(config, run, device, checkpoint)
         report_before_download(config, run, device, checked)
         uploads.start()
@@ -86,7 +89,13 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         scoring.record_baseline()
         # Evaluations and checkpoints during training also have their own stages.
         stage = run.stage("training", session.total_steps, session.step)
-        with stage as session.bar, restored_environment(), closing(session.watcher), cheap_dropout(device.torch_device):
+        # A compiled step would call back into Python for the cheap noise.
+        kernels = (
+            compiled(session.model, shapes is not None)
+            if config.trainer.compile
+            else cheap_dropout(device.torch_device)
+        )
+        with stage as session.bar, restored_environment(), closing(session.watcher), kernels:
             config.trainer.fit(session)
         run.update(rows_per_second=training_speed(run.metrics()))
         if session.pruned is not None:

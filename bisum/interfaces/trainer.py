@@ -193,6 +193,9 @@ class Trainer(ABC):
     """Number of forward passes per optimizer step."""
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, more time, the same results."""
+    compile: bool
+    """Compile the training step with torch.compile: one program for each of `hardware.length_buckets`, or one for all
+    lengths. Compilation takes minutes; evaluation is not compiled."""
     learning_rate: Annotated[float, Gt(0), Le(1e38)]
     """Peak step size of the optimizer."""
     optimizer: Literal["adamw", "adafactor"]

@@ -1,0 +1,68 @@
+"""Compilation of the training step with torch.compile (Ansel et al. 2024, https://doi.org/10.1145/3620665.3640366)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from bisum.errors import UserError
+from bisum.hardware.devices import Device
+
+_MAX_PROGRAMS = 1024
+"""More than one program for each of the most lengths that `hardware.length_buckets` allows; torch's limits are lower,
+and a model beyond them would run uncompiled."""
+
+
+def check_compiler(device: Device) -> None:
+    """Compile and run an operation on a device.
+
+    Raises:
+        UserError: torch cannot compile for the device.
+    """
+    if device.is_xla:
+        raise UserError("trainer.compile: XLA compiles all programs of a TPU already; set it to false")
+    try:
+        is_compiled = torch.compile(_is_compiled)(torch.zeros((), device=device.torch_device))
+    except Exception as error:  # torch's, the compiler's and the operating system's
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"trainer.compile: torch cannot compile for {device.name}: {reason}; it needs a C++ compiler and Python's "
+            "header files: install them, or set trainer.compile=false"
+        ) from error
+    if not is_compiled:
+        raise UserError(
+            "trainer.compile: a variable of the environment disables torch.compile or hides its errors; unset "
+            "TORCHDYNAMO_DISABLE, TORCH_COMPILE_DISABLE and TORCHDYNAMO_SUPPRESS_ERRORS"
+        )
+
+
+def _is_compiled(zero: torch.Tensor) -> torch.Tensor:
+    return zero + int(torch.compiler.is_compiling())
+
+
+@contextmanager
+def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
+    """Compile a model's forward and backward pass during the block, and use the compiled program in training mode.
+
+    There is a program for each shape of a batch if shapes are fixed, otherwise one for all shapes. Which program a
+    batch uses never depends on the batches before it, so a resumed run has the same numbers.
+    """
+    forward = model.forward
+    program = torch.compile(forward, dynamic=not fixed_shapes)
+
+    @wraps(forward)
+    def choose(*args: Any, **inputs: Any) -> Any:
+        return (program if model.training else forward)(*args, **inputs)
+
+    model.forward = choose
+    try:
+        with torch._dynamo.config.patch(recompile_limit=_MAX_PROGRAMS, accumulated_recompile_limit=_MAX_PROGRAMS):
+            yield
+    finally:
+        del model.forward
+        torch.compiler.reset()

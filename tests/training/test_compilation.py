@@ -1,0 +1,117 @@
+"""A compiled step has the gradients of an uncompiled one, and its numbers do not depend on the steps before it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+
+from bisum.training.compilation import compiled
+
+
+def model(dropout):
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=50,
+        d_model=16,
+        d_ff=32,
+        d_kv=8,
+        num_heads=2,
+        num_layers=1,
+        dropout_rate=dropout,
+        decoder_start_token_id=0,
+    )
+    return T5ForConditionalGeneration(config).train()
+
+
+def batch(length, rows=3):
+    generator = torch.Generator().manual_seed(length)
+    return {
+        "input_ids": torch.randint(2, 50, (rows, length), generator=generator),
+        "labels": torch.randint(2, 50, (rows, 5), generator=generator),
+    }
+
+
+def step(of, inputs):
+    """Return the loss and all gradients of a step."""
+    torch.manual_seed(1)
+    of.zero_grad()
+    loss = of(**inputs).loss
+    loss.backward()
+    return [loss.detach(), *(parameter.grad.clone() for parameter in of.parameters())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fixed_shapes", [True, False])
+def test_compiled_steps_are_exact_and_independent_of_earlier_ones(fixed_shapes):
+    plain = model(0)
+    expected = [step(plain, batch(length)) for length in (8, 16)]
+    with compiled(plain, fixed_shapes):
+        for length, result in zip((8, 16), expected, strict=True):
+            torch.testing.assert_close(step(plain, batch(length)), result, rtol=1e-4, atol=1e-6)
+    results = []
+    for lengths in ((8, 16), (16,)):
+        noisy = model(0.1)
+        with compiled(noisy, fixed_shapes):
+            results.append([step(noisy, batch(length)) for length in lengths][-1])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    assert not torch.allclose(results[0][0], expected[1][0])  # dropout is active
+
+
+def test_exact_program_is_compiled_once_for_each_shape_and_never_for_an_evaluation():
+    counted = torch._dynamo.utils.counters["stats"]
+    counted.clear()
+    of = model(0)
+    expected, usual = {length: step(of, batch(length)) for length in (8, 16)}, of.forward
+    with compiled(of, fixed_shapes=True):
+        for length in (8, 16, 8, 16):
+            torch.testing.assert_close(step(of, batch(length)), expected[length], rtol=1e-4, atol=1e-6)
+        assert counted["unique_graphs"] == 2
+        of.eval()
+        with torch.no_grad():
+            of(**batch(24))
+            of.generate(batch(24)["input_ids"], max_new_tokens=3)
+        assert counted["unique_graphs"] == 2
+    assert of.forward == usual
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [("CXX=missing-compiler", "No working C++ compiler found"), ("TORCHDYNAMO_DISABLE=1", "TORCHDYNAMO_DISABLE")],
+)
+def test_missing_compiler_is_refused_before_the_corpus_is_read(variable, message, tmp_path):
+    name, _, value = variable.partition("=")
+    finished = subprocess.run(
+        [sys.executable, "-m", "bisum", "trainer.compile=true", "hardware=cpu", "corpus=files", "corpus.path=missing"],
+        env=os.environ | {name: value, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("bisum: trainer.compile: ")
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("buckets", ["null", "2"])
+def test_compiled_runs_agree_in_both_backends_and_after_a_resume(
+    buckets, small, trained, read, start, wait_for, tmp_path
+):
+    settings = ["trainer.compile=true", f"hardware.length_buckets={buckets}", "trainer.save_every=4"]
+    whole, other = (trained(f"trainer={name}", *settings) for name in ("accelerate", "seq2seq_trainer"))
+    losses = read.series(whole, "train/loss")
+    assert read.series(other, "train/loss") == pytest.approx(losses, rel=1e-4)
+    process = start(*small, *settings, "trainer=accelerate", f"hydra.run.dir={tmp_path / 'run'}")
+    wait_for(tmp_path / "run", process, 10)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    from bisum import compose, train
+
+    train(compose([f"resume={tmp_path / 'run'}"]))
+    assert read.metrics(tmp_path / "run") == read.metrics(whole)
