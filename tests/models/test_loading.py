@@ -10,6 +10,7 @@ import torch
 from checkpoints import BUILDERS, PROMPTS
 from plain import LANGUAGE_TOKENS, T5_FAMILY, read_model, read_tokenizer
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 from transformers import AutoTokenizer, BertConfig
 
 from bisum import compose
@@ -46,6 +47,17 @@ def test_weights_equal_the_checkpoint_in_float32(family, checkpoints, options):
     assert len(stored) > 10
     assert state.keys() == stored.keys()
     assert all(torch.equal(state[key], tensor) for key, tensor in stored.items())
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_attention_is_torch_s_fused_one_where_the_architecture_has_it(family, loaded_as, monkeypatch):
+    sdpa, calls = functional.scaled_dot_product_attention, []
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or sdpa(*a, **k))
+    model, ids = loaded_as(family).model, torch.arange(5, 25).reshape(2, 10)
+    with torch.no_grad():
+        model(input_ids=ids, labels=ids)
+    # Local attention (LongT5, LED) and soft-capped scores (T5Gemma) need operations that the fused kernel lacks.
+    assert bool(calls) == (family not in ("longt5", "led", "t5gemma"))
 
 
 @pytest.mark.parametrize("family", BUILDERS)
