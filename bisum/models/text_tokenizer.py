@@ -82,9 +82,12 @@ class TextTokenizer:
         """Return the ids that the tokenizer itself assigns, in which a special token is special anywhere."""
         if not texts:
             return []
-        joined: dict[str, Any] = {"text_target" if target else "text": [f"{before}{text}{after}" for text in texts]}
+        joined, tokenizer = [f"{before}{text}{after}" for text in texts], self._tokenizer
+        if tokenizer.is_fast and not target:
+            tokenizer("")  # undoes the truncation, padding and target mode of other calls
+            return _ids(tokenizer.backend_tokenizer, joined, special)
         options |= {"add_special_tokens": special, "return_attention_mask": False}
-        ids: list[list[int]] = self._tokenizer(**joined, **options)["input_ids"]
+        ids: list[list[int]] = tokenizer(**{"text_target" if target else "text": joined}, **options)["input_ids"]
         return ids
 
     def _with_special(
@@ -118,7 +121,7 @@ class TextTokenizer:
         tokenizer, names = self._renamed
         before, after = (_rename(text, names) for text in (before, after))
         joined = [f"{before}{text}{after}" for text in texts]
-        return [encoding.ids for encoding in tokenizer.encode_batch(joined, add_special_tokens=special)]
+        return _ids(tokenizer, joined, special)
 
     @cached_property
     def _renamed(self) -> tuple[Tokenizer, dict[str, str]]:
@@ -142,6 +145,11 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase) -> TextTokenizer:
 
 
 _tokenizers: WeakKeyDictionary[PreTrainedTokenizerBase, TextTokenizer] = WeakKeyDictionary()
+
+
+def _ids(tokenizer: Tokenizer, texts: Sequence[str], special: bool) -> list[list[int]]:
+    """Return the ids of texts without the offsets and strings of their tokens, which take a tenth of the time."""
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=special)]
 
 
 def _candidates(tokens: Iterable[str]) -> re.Pattern[str]:

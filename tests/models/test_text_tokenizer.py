@@ -60,6 +60,17 @@ def test_tokenizers_written_in_python_are_covered():
     assert list(encode.find_special(TEXTS)) == [0, 1, 3, 5]
 
 
+@pytest.mark.parametrize("target", [False, True])
+def test_other_calls_do_not_change_the_ids_of_a_text(target, checkpoints):
+    folder = checkpoints("t5")
+    reference = SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer(TEXTS, padding="max_length", truncation=True, max_length=3, split_special_tokens=True)
+    plain = [TEXTS[4], "A text editor", "A"]
+    encoded = TextTokenizer(tokenizer)(plain, "</s>", target=target)
+    assert encoded == [[1, *reference.encode(text), 1] for text in plain]
+
+
 def test_tokens_around_a_text_keep_their_function(checkpoints):
     tokenizer = AutoTokenizer.from_pretrained(checkpoints("t5"))
     plain, marked = text_tokenizer(tokenizer)(["a text", "a </s> text"], before="summarize: ")
