@@ -19,6 +19,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from bisum.config.own_files import OWN_SCHEME, OwnFiles
 from bisum.config.recording import watch_environment
 from bisum.config.user_files import UserFiles, guarded
 from bisum.errors import UserError
@@ -28,13 +29,20 @@ _LOCK = threading.RLock()
 _IS_1_3 = hydra.__version__.startswith("1.3.")
 
 
-class UserSearchPath(SearchPathPlugin):
-    """Places the folder of `--config-dir` before bisum's own, so its files take precedence."""
+class ConfSearchPath(SearchPathPlugin):
+    """Lets bisum read its own folder, and the folder of `--config-dir` before it, so its files take precedence."""
 
+    is_bisums: ClassVar[bool] = False
+    """Whether bisum starts Hydra; a program that calls bisum can start it too."""
     folder: ClassVar[Path | None] = None
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add the folder, if there is one."""
+        """Change the entry of bisum's own folder, and add the user's folder, if there is one."""
+        if not self.is_bisums:
+            return
+        for entry in search_path.get_path():
+            if entry.provider == "main":
+                entry.path = f"{OWN_SCHEME}://{entry.path}"
         if self.folder is not None:
             search_path.prepend("command-line", guarded(str(self.folder)), SearchPathQuery(provider="main"))
 
@@ -65,16 +73,16 @@ def start_hydra(config_dir: str | None) -> None:
         warnings.simplefilter("ignore")  # Hydra 1.4 deprecates what 1.3 needs
         OmegaConf.register_new_resolver("bisum.id", lambda: os.urandom(2).hex(), use_cache=True, replace=True)
         OmegaConf.register_new_resolver("bisum.cache", _user_cache, replace=True)
-        for plugin in (UserFiles, UserSearchPath):
+        for plugin in (UserFiles, OwnFiles, ConfSearchPath):
             Plugins.instance().register(plugin)
         GlobalHydra.instance().clear()
         UserFiles.loaded.clear()
         version = {"version_base": "1.3"} if _IS_1_3 else {}
-        UserSearchPath.folder = folder
+        ConfSearchPath.is_bisums, ConfSearchPath.folder = True, folder
         try:
             hydra.initialize_config_dir(str(conf_directory()), job_name="bisum", **version)
         finally:
-            UserSearchPath.folder = None
+            ConfSearchPath.is_bisums, ConfSearchPath.folder = False, None
 
 
 def _user_cache() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bisum.config.composition import Composer
@@ -51,10 +51,7 @@ class Job:
             shown = OmegaConf.create(literal(dict(self.config.provenance.resolved)))
             assert isinstance(shown, DictConfig)
             return shown
-        shown = self.composed.copy()
-        with open_dict(shown):
-            shown.pop("hydra")
-        return shown
+        return OmegaConf.masked_copy(self.composed, [str(key) for key in self.composed if key != "hydra"])
 
 
 def single_job(

@@ -150,15 +150,13 @@ def _listed(record: Mapping[str, Any], entry: str) -> Iterator[tuple[Sequence[An
             yield path, _at(record["config"], path)
 
 
-def mask_composed(node: DictConfig | ListConfig) -> None:
+def mask_composed(composed: DictConfig | ListConfig) -> None:
     """Mask URLs in a composed configuration, which Hydra writes to `.hydra/`; interpolations stay unresolved."""
-    for key, value in _children(OmegaConf.to_container(node)):
-        if isinstance(value, str):
-            if (masked := _url_without_secrets(value)) != value:
-                with flag_override(node, ["readonly", "struct"], False):
-                    node[key] = masked.replace("${", "\\${")  # keep a masked interpolation as text
-        elif isinstance(value, dict | list) and not OmegaConf.is_interpolation(node, key):
-            mask_composed(node[key])
+    for path, text in _texts(OmegaConf.to_container(composed)):
+        if (masked := _url_without_secrets(text)) != text:
+            node = _at(composed, path[:-1])
+            with flag_override(node, ["readonly", "struct"], False):
+                node[path[-1]] = masked.replace("${", "\\${")  # keep a masked interpolation as text
 
 
 def watch_environment() -> None:

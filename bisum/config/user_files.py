@@ -147,7 +147,7 @@ def unguard(hydra: DictConfig, arguments: Sequence[str]) -> None:
     assert isinstance(searched, list)
     hydra.searchpath = [str(entry).removeprefix(f"{SCHEME}://") for entry in searched]
     for source in hydra.runtime.config_sources:
-        source["schema"] = "file" if source["schema"] == SCHEME else source["schema"]
+        source["schema"] = "file" if source["schema"].startswith(SCHEME) else source["schema"]
     hydra.overrides.hydra = list(arguments)
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's C parser, if installed; it is eight times as fast as the Python parser of `OmegaConf.load`."""
+
+
+# Like OmegaConf, and unlike PyYAML, read 4e-4 as a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def conf_directory() -> Path:
@@ -14,13 +27,21 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+def conf_values(text: str) -> dict[str, Any]:
+    """Return the keys and values in the text of a file in `conf/`, with interpolations unresolved."""
+    return yaml.load(text, Loader=_Loader) or {}
+
+
 def defaults_of(file: str, resolve: bool = True) -> dict[str, Any]:
     """Return the contents of a file in `conf/`, named without suffix, such as `corpus/_base`."""
+    values = conf_values((conf_directory() / f"{file}.yaml").read_text(encoding="utf-8"))
+    if not resolve:
+        return values
     from omegaconf import OmegaConf  # imported here, since composed configurations do not need it
 
-    values = OmegaConf.to_container(OmegaConf.load(conf_directory() / f"{file}.yaml"), resolve=resolve)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
 
 
 def options_with(group: str, key: str) -> list[str]:

@@ -115,6 +115,9 @@ def test_compose_is_thread_safe_and_restores_the_callers_hydra(tmp_path):
             configs = pool.map(lambda folder: compose(["experiment=e", "model=tiny"], config_dir=folder), folders)
             assert [config.seed for config in configs] == [11, 22] * 4
         assert hydra.compose("main") == {"experiment": {"mine": 1}}
+    with hydra.initialize_config_dir(str(own), version_base="1.3"):  # bisum's plugins are registered by now
+        sources = GlobalHydra.instance().config_loader().get_sources()
+        assert [source.scheme() for source in sources] == ["pkg", "file", "structured"]
 
 
 def test_sweep_records_its_arguments_and_run_its_mode():
