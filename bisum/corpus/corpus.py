@@ -1,6 +1,5 @@
 """The rows that an experiment uses: loaded from a source, filtered, sampled, shuffled and counted."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,18 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bisum.corpus.blank import is_blank
-from bisum.corpus.disk import filtered, large_tables_in, take, taken
+from bisum.corpus.disk import filtered, large_tables_in, take
+from bisum.corpus.fingerprints import SCHEMA, as_rows, fingerprint
 from bisum.corpus.languages import describe_codes
 from bisum.corpus.leaks import leaks_into
 from bisum.corpus.row_cache import Contents, RowCache
-from bisum.corpus.strings import by_id, hashes, repeated, to_strings
+from bisum.corpus.strings import by_id, hashes, repeated
 from bisum.errors import UserError, reason
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import COLUMNS, SPLITS, Source
 
 logger = logging.getLogger(__name__)
-
-SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ class Corpus:
     """
 
     fingerprint: str
-    """`fingerprint(splits)`: equal for runs that used the same rows, whatever their seeds."""
+    """`bisum.corpus.fingerprints.fingerprint(splits)`: equal for runs that used the same rows, whatever their seeds."""
 
     report: CorpusReport
     """How many rows each step dropped."""
@@ -205,45 +203,6 @@ def _load(source: Source, languages: Sequence[str], needed: Sequence[str]) -> Ma
     return tables
 
 
-def fingerprint(splits: Mapping[str, pa.Table]) -> str:
-    """Return the SHA-256 (hex) of all rows of all splits, independent of their order, chunks and encoding.
-
-    Each column is hashed as the lengths of its values in bytes (-1: null), followed by the UTF-8 of all values. Rows
-    are in the order of their ids.
-    """
-    digest = hashlib.sha256()
-    for split in filter(splits.__contains__, SPLITS):
-        digest.update(f"{split} {splits[split].num_rows}\n".encode())
-        _hash_rows(_as_strings(splits[split]), digest.update)
-    return digest.hexdigest()
-
-
-def scored_rows_fingerprint(rows: pa.Table) -> str:
-    """Return the SHA-256 (hex) of the ids, documents and references of rows, independent of their order.
-
-    Two systems' scores can be compared row by row if the fingerprints of their rows are equal.
-    """
-    digest = hashlib.sha256()
-    _hash_rows(pa.table({name: to_strings(rows[name]) for name in ("id", "document", "summary")}), digest.update)
-    return digest.hexdigest()
-
-
-def _hash_rows(rows: pa.Table, update: Callable[[Any], None]) -> None:
-    order = by_id(rows).to_numpy()
-    for name in rows.column_names:
-        lengths = pc.fill_null(pc.binary_length(rows[name]), -1).to_numpy()
-        update(lengths[order].astype("<i8"))
-        for batch in taken(rows.select([name]), order):
-            update(_utf8(batch[name].drop_null()))
-
-
-def _utf8(strings: pa.StringArray) -> memoryview:
-    """Return the concatenated bytes of all strings."""
-    _, offsets, data = strings.buffers()
-    ends = np.frombuffer(offsets, "<i4", len(strings) + 1, strings.offset * 4)
-    return memoryview(data or b"")[ends[0] : ends[-1]]
-
-
 class _Ledger:
     """Row counts of a split by language after each step; complains about a step that leaves none."""
 
@@ -290,7 +249,7 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
     for column in COLUMNS:
         if column not in rows.column_names:
             raise UserError(f"{split}: the source returns no column {column}; it must return {', '.join(COLUMNS)}")
-    rows = _as_strings(rows)
+    rows = as_rows(rows)
     found = set(pc.unique(rows["language"]).to_pylist())
     expected = set(languages) if split == "train" else found & set(languages)
     if found != expected or not found:
@@ -303,11 +262,6 @@ def _checked(split: str, rows: pa.Table, languages: Sequence[str]) -> pa.Table:
     if (twice := repeated(rows["id"])) is not None:
         raise UserError(f"{split}: several rows have the id {twice}; each row needs a unique id")
     return rows
-
-
-def _as_strings(rows: pa.Table) -> pa.Table:
-    """Return the columns `COLUMNS` as strings."""
-    return pa.table({column: to_strings(rows[column]) for column in COLUMNS}, SCHEMA)
 
 
 def _sampled(

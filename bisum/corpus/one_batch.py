@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from bisum.corpus.corpus import Corpus, CorpusReport, count_languages, fingerprint, largest_remainder
+from bisum.corpus.corpus import Corpus, CorpusReport, count_languages, largest_remainder
 from bisum.corpus.disk import take
+from bisum.corpus.fingerprints import fingerprint
 from bisum.interfaces.source import SPLITS
 
 STEP = "one batch"

@@ -52,7 +52,7 @@ class Passages(RowSettings):
         """See `Source.load`. The end of a document is dropped if it is too short for the next passage."""
         import pyarrow as pa
 
-        from bisum.corpus.corpus import SCHEMA
+        from bisum.corpus.fingerprints import SCHEMA
 
         try:
             of = self.of.load(languages)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from bisum.batches.shapes import Shapes
 from bisum.config.schema import Config
-from bisum.corpus.corpus import scored_rows_fingerprint
+from bisum.corpus.fingerprints import scored_rows_fingerprint
 from bisum.corpus.strings import by_id
 from bisum.evaluation.baseline import lead_all, unsplit_languages
 from bisum.evaluation.bootstrap import BOOTSTRAP_SEED

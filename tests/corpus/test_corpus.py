@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.corpus import load_corpus
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
+from bisum.corpus.fingerprints import fingerprint
 from bisum.corpus.marc import Marc
 from bisum.errors import UserError
 from bisum.interfaces.source import COLUMNS, SPLITS, RowSettings

@@ -10,7 +10,7 @@ import pytest
 
 from bisum import compose
 from bisum.batches.tokenization import encode
-from bisum.corpus.corpus import SCHEMA, load_corpus
+from bisum.corpus.corpus import load_corpus
 from bisum.corpus.exploration import (
     count_categories,
     count_tokens,
@@ -21,6 +21,7 @@ from bisum.corpus.exploration import (
     word_lengths,
 )
 from bisum.corpus.filters import Books, Deduplicate, LongTitles
+from bisum.corpus.fingerprints import SCHEMA
 from bisum.corpus.sample import Sample
 from bisum.models.hub import NotOnHub
 from bisum.models.loading import load, load_reader

@@ -22,8 +22,9 @@ import pytest
 
 from bisum import compose
 from bisum.corpus.columns import text_rows
-from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.corpus import load_corpus
 from bisum.corpus.files import Files
+from bisum.corpus.fingerprints import fingerprint
 from bisum.corpus.formats.readers import read_file
 from bisum.corpus.sample import Sample
 from bisum.errors import UserError

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bisum import compose
-from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.corpus import load_corpus
+from bisum.corpus.fingerprints import fingerprint
 from bisum.corpus.sample import Sample
 from bisum.errors import UserError
 from bisum.interfaces.source import SPLITS, Source

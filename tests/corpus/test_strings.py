@@ -1,15 +1,12 @@
 """Text above the limit of 2 GiB, with the limit set low."""
 
-import hashlib
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from bisum.corpus import disk, strings
-from bisum.corpus.corpus import fingerprint, load_corpus
+from bisum.corpus.corpus import load_corpus
 from bisum.corpus.sample import Sample
-from bisum.interfaces.source import COLUMNS, SPLITS
 
 
 @pytest.fixture(params=[60, 1000])
@@ -42,20 +39,3 @@ def test_corpus_does_not_depend_on_the_limit(monkeypatch):
     default = load_corpus(source, {}, ["en", "es"], seed=1)
     monkeypatch.setattr(strings, "CHUNK_BYTES", 2000)
     assert load_corpus(source, {}, ["en", "es"], seed=1) == default
-
-
-def test_fingerprint_hashes_the_rows_in_the_order_of_their_ids():
-    rows = [
-        {"id": name, "document": f"d{name}ñ", "summary": "s", "language": "en", "category": category}
-        for name, category in (("b", None), ("c", "x"), ("a", ""))
-    ]
-    table = pa.concat_tables([pa.Table.from_pylist(rows[:1]).cast(SCHEMA), pa.Table.from_pylist(rows[1:]).cast(SCHEMA)])
-    digest = hashlib.sha256(b"train 3\n")
-    for column in COLUMNS:
-        values = [row[column] for row in sorted(rows, key=lambda row: row["id"])]
-        lengths = [-1 if value is None else len(value.encode()) for value in values]
-        digest.update(np.array(lengths, "<i8").tobytes() + "".join(filter(None, values)).encode())
-    assert fingerprint({SPLITS[0]: table}) == digest.hexdigest()
-
-
-SCHEMA = pa.schema([(column, pa.string()) for column in COLUMNS])

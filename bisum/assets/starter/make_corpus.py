@@ -30,7 +30,8 @@ import pyarrow.parquet as pq
 from bisum import compose
 from bisum.assets.script import script
 from bisum.assets.starter.indices import read_sources, read_translations
-from bisum.corpus.corpus import SCHEMA, select_rows
+from bisum.corpus.corpus import select_rows
+from bisum.corpus.fingerprints import SCHEMA
 from bisum.corpus.marc import Marc
 from bisum.corpus.sample import Sample
 
