@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.bench.shapes import sample_rows
 
 TITLE = "read and tokenize a corpus"
-ROWS, QUICK_ROWS = (40_000, 400_000), (400,)
+ROWS, QUICK_ROWS = (40_000, 400_000, 4_000_000), (400,)
 
 
 def measure(sizes: Sequence[int], rounds: int) -> dict[str, Any]:
