@@ -90,6 +90,11 @@ def _cuts(lengths: _Lengths, summary_lengths: _Lengths, keys: np.ndarray[Any, An
     Raises:
         UserError: the longest row has more tokens.
     """
+    if (most := int((lengths + summary_lengths).max())) > tokens:
+        raise UserError(
+            f"trainer.tokens_per_batch: {tokens:,} tokens do not hold the longest row, {most:,} tokens; raise it, or "
+            "lower model.max_document_tokens"
+        )
     _, same, counts = np.unique(keys[::-1], axis=1, return_inverse=True, return_counts=True)
     longest = np.zeros(len(counts), np.int64)
     np.maximum.at(longest, same.ravel(), lengths)
@@ -101,11 +106,6 @@ def _cuts(lengths: _Lengths, summary_lengths: _Lengths, keys: np.ndarray[Any, An
         if (at + 1 - start) * (document + summary) > tokens and at > start:
             cuts.append(at)
             start, document, summary = at, int(longest[same.flat[row]]), int(summary_lengths[row])
-        if document + summary > tokens:
-            raise UserError(
-                f"trainer.tokens_per_batch: {tokens:,} tokens do not hold the longest row, {document + summary:,} "
-                "tokens; raise it, or lower model.max_document_tokens"
-            )
     return cuts
 
 

@@ -28,7 +28,7 @@ def cpu_name() -> str:
 
 
 def thread_count() -> int:
-    """Return the number of threads that torch would use."""
+    """Return the number of threads to compute with: `OMP_NUM_THREADS`, or one for each available core."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if re.fullmatch("[1-9][0-9]{0,3}", stated):
         return int(stated)

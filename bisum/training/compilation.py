@@ -14,8 +14,8 @@ from bisum.errors import UserError
 from bisum.hardware.devices import Device
 
 _MAX_PROGRAMS = 1024
-"""More than one program for each of the most lengths that `hardware.length_buckets` allows; torch's limits are lower,
-and a model beyond them would run uncompiled."""
+"""Above the largest number of programs, one for each length that `hardware.length_buckets` allows. Beyond torch's own
+limit, which is lower, a model would run uncompiled."""
 
 
 def check_compiler(device: Device) -> None:

@@ -161,7 +161,7 @@ class Session:
             self.time_left.end_evaluation()
         elif self.settings.save_every is not None and progress.step % self.settings.save_every == 0:
             self._save()
-            self.time_left.skip()
+            self.time_left.end_save()
         if self.run.interrupts.signal is not None and not self.finished:  # deferred to the end of the step
             self._save()
             raise Interrupted(self.run.interrupts.signal)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import mean
 
 from bisum.display.screen import Screen
 from bisum.interfaces.trainer import Trainer
-from bisum.training.progress import count_evaluations
+from bisum.training.progress import count_evaluations, count_saves
 
 _FIRST_STEPS = 3
 """Steps before the first estimate; the first one takes longer than the others, so it does not count."""
@@ -20,7 +21,8 @@ _FIRST_SECONDS = 2.0
 class TimeLeft:
     """The time that the remaining steps, evaluations, checkpoints and the test take, at the speed of those done.
 
-    A row of the first evaluation is assumed to take as long as a row of training, until the evaluation is done.
+    A row of the first evaluation is assumed to take as long as a row of training, until the evaluation is done. The
+    first extra checkpoint is assumed to take no time.
     """
 
     settings: Trainer
@@ -35,7 +37,8 @@ class TimeLeft:
     clock: Callable[[], float] = time.perf_counter
     _step_seconds: float = field(default=0.0, init=False)
     _steps: int = field(default=-1, init=False)
-    _pauses: list[float] = field(default_factory=list, init=False)
+    _evaluations: list[float] = field(default_factory=list, init=False)
+    _saves: list[float] = field(default_factory=list, init=False)
     _began: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
     _is_shown: bool = field(default=False, init=False)
@@ -59,13 +62,16 @@ class TimeLeft:
 
     def end_evaluation(self) -> None:
         """Count an evaluation with its checkpoint, which followed a step."""
-        now = self.clock()
-        self._pauses.append(now - self._last)
-        self._last = now
+        self._evaluations.append(self._since_last())
 
-    def skip(self) -> None:
-        """Count the time since the last step neither as a step nor as an evaluation."""
-        self._last = self.clock()
+    def end_save(self) -> None:
+        """Count an extra checkpoint, which followed a step."""
+        self._saves.append(self._since_last())
+
+    def _since_last(self) -> float:
+        now = self.clock()
+        seconds, self._last = now - self._last, now
+        return seconds
 
     def seconds(self, step: int) -> float | None:
         """Return the seconds that the run takes after a step; None: too early."""
@@ -73,10 +79,13 @@ class TimeLeft:
             return None
         one = self._step_seconds / self._steps
         guess = one / self.rows_per_step * self.evaluated_rows
-        evaluation = sum(self._pauses) / len(self._pauses) if self._pauses else guess
+        evaluation = mean(self._evaluations) if self._evaluations else guess
+        save = mean(self._saves) if self._saves else 0.0
         test = evaluation * self.tested_rows / self.evaluated_rows
-        evaluations = count_evaluations(self.settings, step - 1, self.total_steps, self.steps_per_epoch)
-        return (self.total_steps - step) * one + evaluations * evaluation + test
+        position = step - 1, self.total_steps, self.steps_per_epoch
+        evaluations = count_evaluations(self.settings, *position)
+        saves = count_saves(self.settings, *position) - evaluations
+        return (self.total_steps - step) * one + evaluations * evaluation + saves * save + test
 
 
 def duration(seconds: float) -> str:

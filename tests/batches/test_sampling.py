@@ -71,9 +71,13 @@ def test_batches_nearly_fill_the_tokens_and_change_with_the_epoch():
     assert batches(epoch=1, tokens=4000) == other
 
 
-def test_a_row_longer_than_the_tokens_is_refused():
-    with pytest.raises(UserError, match=r"trainer.tokens_per_batch: 500 tokens do not hold the longest row, 5\d\d tok"):
-        batches(tokens=500)
+@pytest.mark.parametrize("tokens", [1, 300, 521])
+def test_a_row_longer_than_the_tokens_is_refused(tokens):
+    longest = max(document + summary for document, summary in zip(LENGTHS, SUMMARIES, strict=True))
+    message = f"^trainer.tokens_per_batch: {tokens} tokens do not hold the longest row, {longest} tokens"
+    with pytest.raises(UserError, match=message):
+        batches(tokens=tokens)
+    assert batches(tokens=longest)
 
 
 def test_smallest_and_largest_seeds_are_accepted():

@@ -56,14 +56,16 @@ def test_an_evaluation_and_its_checkpoint_refine_the_estimate():
     assert len(screen.lines) == 1
 
 
-def test_time_for_an_extra_checkpoint_is_not_that_of_steps():
-    left, clock, screen = begun()
+def test_extra_checkpoints_are_not_steps_and_refine_the_estimate():
+    left, clock, screen = begun("trainer.save_every=5")
     for step in range(1, 6):
         clock.wait(2.0)
         left.end_step(step, screen)
-        clock.wait(30.0)
-        left.skip()
-    assert left.seconds(5) == pytest.approx(195 * 2 + 2 * 20 + 40)
+    clock.wait(30.0)
+    left.end_save()
+    clock.wait(2.0)
+    # 194 steps of 2 s; 2 evaluations of 20 s and a test of 40 s; 37 checkpoints of 30 s that no evaluation saves
+    assert left.end_step(6, screen) == pytest.approx(194 * 2 + 2 * 20 + 40 + 37 * 30)
 
 
 def test_a_run_that_can_stop_early_takes_at_most_the_estimate():
