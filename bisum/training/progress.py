@@ -47,6 +47,21 @@ class Progress:
     stopped: str | None = None
     """Reason for early stopping, if any."""
 
+    def mean_loss(self, unlogged: float) -> float:
+        """Return the mean loss of the steps since the last evaluation; `unlogged` is the sum since the last log."""
+        return (self.epoch_loss_sum + unlogged) / (self.epoch_loss_steps + self.loss_steps)
+
+    def count_evaluation(self, checkpoint: str, value: float, loss: float, higher_is_better: bool) -> bool:
+        """Count an evaluation of `checkpoint`, and return whether it is the best; the lower loss breaks ties."""
+        best, best_loss, sign = self.best, self.best_loss, -1 if higher_is_better else 1
+        if best is None or best_loss is None or not math.isfinite(best):
+            best, best_loss = sign * math.inf, math.inf
+        is_best = math.isfinite(value) and (sign * value, loss) < (sign * best, best_loss)
+        if is_best:
+            self.best, self.best_loss, self.best_checkpoint = value, loss, checkpoint
+        self.evaluations_since_best = 0 if is_best else self.evaluations_since_best + 1
+        return is_best
+
 
 _STATE: Entries = {
     "progress": OBJECT,

@@ -234,7 +234,7 @@ class Session:
         self.watcher.pause()
         self._check_state()
         try:
-            metrics = self.validate(progress.step, self.epoch, self._mean_loss())
+            metrics = self.validate(progress.step, self.epoch, progress.mean_loss(float(self._loss)))
         except Interrupted:
             self._save()
             raise
@@ -246,12 +246,8 @@ class Session:
         if not math.isfinite(value):
             missing = f"{value}" if self.best_metric in metrics else "missing, since no row has a value"
             self.run.screen.warn(f"{self.best_metric} is {missing}; this checkpoint cannot be the best")
-        if self._is_best(value, metrics["eval/loss"]):
-            progress.best, progress.best_loss = value, metrics["eval/loss"]
-            progress.best_checkpoint, progress.evaluations_since_best = self.checkpoint_name, 0
+        if progress.count_evaluation(self.checkpoint_name, value, metrics["eval/loss"], self.higher_is_better):
             self.run.update(best={"step": progress.step, "epoch": self.epoch, **metrics})
-        else:
-            progress.evaluations_since_best += 1
         patience = self.settings.patience
         if patience is not None and progress.evaluations_since_best >= patience and progress.step < self.total_steps:
             progress.stopped = f"{self.best_metric} has not improved in {patience} evaluation(s)"
@@ -263,22 +259,6 @@ class Session:
             self.publish(self.checkpoints.directory / self.checkpoint_name)
         self.pruned = None if self.finished else why
         self._since = time.perf_counter()
-
-    def _is_best(self, value: float, loss: float) -> bool:
-        """Return whether an evaluation is better than all before; the lower loss breaks ties."""
-        if not math.isfinite(value):
-            return False
-        best, best_loss = self.progress.best, self.progress.best_loss
-        if best is None or best_loss is None or not math.isfinite(best):
-            return True
-        sign = -1 if self.higher_is_better else 1
-        return (sign * value, loss) < (sign * best, best_loss)
-
-    def _mean_loss(self) -> float:
-        """Return the mean training loss over the steps since the last evaluation."""
-        progress = self.progress
-        steps = progress.epoch_loss_steps + progress.loss_steps
-        return (progress.epoch_loss_sum + float(self._loss)) / steps
 
     @property
     def checkpoint_name(self) -> str:
