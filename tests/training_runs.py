@@ -107,8 +107,9 @@ def start() -> Callable[..., BaseProcess]:
 def wait_for():
     """Wait until a run's `metrics.jsonl` has a line with the step and the metric."""
 
-    def wait(directory: Path, process: BaseProcess, step: int, name: str = "train/loss") -> None:
-        for _ in range(60_000):
+    def wait(directory: Path, process: BaseProcess, step: int, name: str = "train/loss", seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             assert process.is_alive(), (directory / "train.log").read_text("utf-8")
             if any(name in line and line["step"] >= step for line in read_metrics(directory)):
                 return

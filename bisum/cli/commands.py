@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from bisum.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,22 @@ class Command:
     """Whether Hydra composes its configuration; if not, it has only a few settings of its own."""
 
     def function(self) -> Callable[..., Any]:
-        """Import and return the command's function."""
-        function: Callable[..., Any] = importlib.import_module(self.module).run
+        """Import and return the command's function.
+
+        Raises:
+            UserError: a library that is imported refuses a variable of the environment.
+        """
+        try:
+            function: Callable[..., Any] = importlib.import_module(self.module).run
+        except (OSError, ValueError) as error:
+            refused = [name for name, value in os.environ.items() if len(value) > 1 and value in str(error)]
+            if not refused:
+                raise
+            name = max(refused, key=lambda name: len(os.environ[name]))  # a shorter value can be a folder above
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"{name}: a library cannot be imported: {reason}; correct this variable of the environment, or unset it"
+            ) from error
         return function
 
 

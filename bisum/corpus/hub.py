@@ -63,10 +63,12 @@ class Hub(Tables):
             )
 
     def identity(self, languages: Sequence[str]) -> Any:  # noqa: ARG002
-        """See `RowSettings.identity`; None for a repository without a commit, whose branch can move."""
+        """See `RowSettings.identity`; None for a repository without a commit, or a folder that links to others."""
         folder = Path(self.repo).expanduser()
         if folder.is_dir():
-            return versions_of(sorted(path for path in folder.rglob("*") if path.is_file()))
+            paths = sorted(folder.rglob("*"))  # does not enter linked folders
+            has_links = any(path.is_symlink() and path.is_dir() for path in paths)
+            return None if has_links else versions_of(path for path in paths if path.is_file())
         return self.revision if re.fullmatch("[0-9a-f]{40}", self.revision or "") else None
 
     @property

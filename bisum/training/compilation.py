@@ -29,16 +29,21 @@ def check_compiler(device: Device) -> None:
     try:
         is_compiled = torch.compile(_is_compiled)(torch.zeros((), device=device.torch_device))
     except Exception as error:  # torch's, the compiler's and the operating system's
-        reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"trainer.compile: torch cannot compile for {device.name}: {reason}; it needs a C++ compiler and Python's "
-            "header files: install them, or set trainer.compile=false"
+            f"trainer.compile: torch cannot compile for {device.name}: {_reason(error)}; it needs a C++ compiler and "
+            "Python's header files: install them, or set trainer.compile=false"
         ) from error
     if not is_compiled:
         raise UserError(
             "trainer.compile: a variable of the environment disables torch.compile or hides its errors; unset "
             "TORCHDYNAMO_DISABLE, TORCH_COMPILE_DISABLE and TORCHDYNAMO_SUPPRESS_ERRORS"
         )
+
+
+def _reason(error: Exception) -> str:
+    """Return the compiler's first error of a message that also contains its command and its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return next((line for line in lines if "error: " in line), lines[0])
 
 
 def _is_compiled(zero: torch.Tensor) -> torch.Tensor:
@@ -51,6 +56,9 @@ def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
 
     There is a program for each shape of a batch if shapes are fixed, otherwise one for all shapes. Which program a
     batch uses never depends on the batches before it, so a resumed run has the same numbers.
+
+    Raises:
+        RuntimeError: torch cannot compile the model.
     """
     forward = model.forward
     program = torch.compile(forward, dynamic=not fixed_shapes)
@@ -63,6 +71,8 @@ def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
     try:
         with torch._dynamo.config.patch(recompile_limit=_MAX_PROGRAMS, accumulated_recompile_limit=_MAX_PROGRAMS):
             yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        raise RuntimeError(f"trainer.compile: {_reason(error)}; set trainer.compile=false") from error
     finally:
         del model.forward
         torch.compiler.reset()

@@ -351,3 +351,19 @@ def test_all_jobs_of_a_sweep_from_a_file_are_checked(call_bisum, tmp_path, one_l
     line = one_line(call_bisum("-m", "--config-dir", "mine", "experiment=sweep"))
     assert "trainer.epochs: expected a whole number >= 1, not 0" in line
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("TORCHINDUCTOR_CACHE_DIR", "/proc/missing", "No such file or directory"),
+        ("TORCHINDUCTOR_CACHE_DIR", __file__, "File exists"),
+        ("TORCH_LOGS", "nonsense", "Invalid log settings"),
+    ],
+)
+def test_variable_that_a_library_refuses_at_its_import_is_named(variable, value, reason, run_bisum, tmp_path):
+    done = run_bisum("debug=fast", cwd=tmp_path, env={variable: value})
+    assert done.code == 2
+    assert done.err.startswith(f"bisum: {variable}: a library cannot be imported: ")
+    assert reason in done.err
+    assert done.err.count("\n") == 1

@@ -149,6 +149,20 @@ def test_changed_files_are_read_again(repository):
     assert (before, source.load(["en"])["test"].num_rows) == (30, 1)
 
 
+def test_folder_is_identified_by_its_files_unless_it_links_to_other_folders(repository):
+    files = [path for path in repository.rglob("*") if path.is_file()]
+    for path in files:
+        os.utime(path, (10**9, 10**9))
+    source = hub(repo=str(repository))
+    known = source.identity(["en", "es"])
+    assert len(known) == len(files)
+    os.utime(files[0], (10**9, 10**9 + 1))
+    assert source.identity(["en", "es"]) != known
+    (repository / "english").rename(repository.parent / "elsewhere")
+    (repository / "english").symlink_to(repository.parent / "elsewhere")
+    assert source.identity(["en", "es"]) is None
+
+
 def test_layout_of_wikilingua_is_read(tmp_path):
     """Sections are parallel lists; a translation goes into the split of the English article that it names."""
 
