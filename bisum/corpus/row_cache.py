@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +22,8 @@ from bisum.interfaces.source import SPLITS, Source
 SMALLEST_BYTES = 2**23
 """Size of the smallest corpus that is cached; reading a smaller one is as fast."""
 _METADATA = b"bisum"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+>", re.IGNORECASE)
+"""The end of Python's `repr` of an object whose class defines none, which differs in each process."""
 
 _logger = logging.getLogger(__package__)
 
@@ -34,14 +37,14 @@ class RowCache:
     def __init__(
         self, folder: Path, source: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int
     ) -> None:
-        """Rows are not cached if the source cannot identify them, or if a filter is a user's own.
+        """Rows are not cached if the source cannot identify them, or if code of a user's own could select others.
 
         Raises:
             UserError: the folder cannot be created.
         """
         self._files = ArrowCache(folder, "rows")
         self._source, self._languages = source, languages
-        is_known = all(type(one).__module__.startswith("bisum.") for one in filters.values())
+        is_known = _identifies(source) and all(_is_own(type(one)) for one in filters.values())
         self._identity = self._identify() if is_known else None
         settings = {name: repr(one) for name, one in filters.items()}
         sampled = None if source.max_train_rows is None else seed
@@ -78,8 +81,24 @@ class RowCache:
         return splits, known
 
     def _identify(self) -> Any:
-        identify = getattr(self._source, "identity", None)
-        return None if identify is None else identify(self._languages)
+        return self._source.identity(self._languages)  # type: ignore[attr-defined] # `_identifies` has found it
+
+
+def _is_own(class_: type) -> bool:
+    return class_.__module__.startswith("bisum.")
+
+
+def _identifies(source: Source) -> bool:
+    """Return whether `identity` describes the rows of a source, and `repr` its settings.
+
+    An inherited `identity` is unaware of what a user's own subclass does to the rows.
+    """
+    for class_ in type(source).__mro__:
+        if "identity" in vars(class_):
+            return _ADDRESS.search(repr(source)) is None
+        if not _is_own(class_):
+            return False
+    return False
 
 
 class _Notes(logging.Handler):

@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import sys
 import time
 from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 
@@ -126,7 +128,7 @@ def test_only_a_sample_depends_on_the_seed(path, reads):
 
 
 def test_files_that_can_still_change_are_not_cached(path, reads):
-    path.touch()
+    settle(path, seconds=-3600)  # as recent on a slow machine too
     load(path)
     load(path)
     assert len(reads) == 2
@@ -148,6 +150,57 @@ def test_rows_of_a_users_own_filter_are_not_cached(path, reads):
     for _ in range(2):
         load_corpus(config.corpus, {"odd": Odd()}, ["en", "es"], 1, cache=path.parent / "cache")
     assert len(reads) == 2
+
+
+OWN_SOURCE = """
+from dataclasses import dataclass
+from types import ModuleType
+from bisum.corpus.files import Files
+
+@dataclass(frozen=True, kw_only=True)
+class Parent(Files):
+    def {method}(self, {argument}):
+        found = super().{method}({argument})
+        print("called")
+        return found
+
+class Mine(Parent):
+    {body}
+"""
+
+
+def own_source(path, method="load", argument="languages", body="pass"):
+    """Return a source of a user's own class that prints a line whenever it reads the files."""
+    namespace = {"__name__": "own"}
+    sys.modules["own"] = module = ModuleType("own")
+    try:
+        exec(OWN_SOURCE.format(method=method, argument=argument, body=body), namespace)
+        vars(module).update(namespace)
+    finally:
+        del sys.modules["own"]
+    return namespace["Mine"](path=str(path), columns=compose(["corpus=files", f"corpus.path={path}"]).corpus.columns)
+
+
+IDENTITY = "def identity(self, languages): return [1, super().identity(languages)]"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, 2),
+        ({"method": "parts", "argument": "language"}, 2),
+        ({"body": IDENTITY}, 1),
+        ({"body": "__repr__ = object.__repr__; identity = Files.identity"}, 2),
+    ],
+    ids=["inherited identity", "inherited load", "own identity", "repr with an address"],
+)
+def test_rows_of_a_users_own_source_are_cached_if_it_identifies_them(own, expected, path, capsys):
+    first, again = (
+        load_corpus(own_source(path, **own), {}, ["en", "es"], 1, cache=path.parent / "cache") for _ in range(2)
+    )
+    assert again == first
+    assert capsys.readouterr().out.count("called") == expected
+    assert len(list((path.parent / "cache").glob("*"))) == (expected == 1)
 
 
 def test_missing_split_is_refused_as_without_the_cache(tmp_path):
