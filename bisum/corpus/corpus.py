@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,12 @@ def load_corpus(
     share an id, or a step leaves a split without rows, or train without rows in one of the languages.
     """
 
-    def read() -> Mapping[str, pa.Table]:
-        return read_splits(source, languages, needed)
-
     def select(loaded: Mapping[str, pa.Table]) -> Contents:
         corpus = select_rows(loaded, source, filters, languages, seed)
         known = {"fingerprint": corpus.fingerprint, "report": asdict(corpus.report)["splits"], "leaks": corpus.leaks}
         return corpus.splits, known
 
+    read = partial(read_splits, source, languages, needed)
     if cache is None:
         splits, known = select(read())
     else:

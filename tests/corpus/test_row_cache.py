@@ -234,6 +234,7 @@ def test_damaged_cache_is_reported_and_replaced(path, reads, caplog):
     (file,) = (path.parent / "cache").iterdir()
     contents = bytearray(file.read_bytes())
     contents[-100] ^= 1
+    file.unlink()  # `first` is mapped from it
     file.write_bytes(contents)
     assert load(path) == first
     assert "is damaged" in caplog.text
