@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +86,19 @@ def load_corpus(
     share an id, or a step leaves a split without rows, or train without rows in one of the languages.
     """
 
-    def read() -> Contents:
-        corpus = select_rows(read_splits(source, languages, needed), source, filters, languages, seed)
+    def select(loaded: Mapping[str, pa.Table]) -> Contents:
+        corpus = select_rows(loaded, source, filters, languages, seed)
         known = {"fingerprint": corpus.fingerprint, "report": asdict(corpus.report)["splits"], "leaks": corpus.leaks}
         return corpus.splits, known
 
+    read = partial(read_splits, source, languages, needed)
     if cache is None:
-        splits, known = read()
+        splits, known = select(read())
     else:
         rows = RowCache(cache, source, filters, languages, seed)
         found = rows.read()
         with large_tables_in(cache):
-            splits, known = found if found and set(needed) <= found[0].keys() else rows.write(read)
+            splits, known = found if found and set(needed) <= found[0].keys() else rows.write(read, select)
     report = {
         split: {language: RowCounts(**counts) for language, counts in by_language.items()}
         for split, by_language in known["report"].items()

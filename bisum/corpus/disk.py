@@ -1,4 +1,4 @@
-"""Tables of text, of which large ones are on disk and mapped into memory, where the system can drop their pages."""
+"""Tables of text; large ones are files mapped into memory, whose pages the system can drop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH_ROWS = 10_000
 READ_ROWS = 1000
 """Number of rows that are read from a file at once."""
 _BATCH_BYTES = 2**24
-"""Bytes of text that are processed at once, about."""
+"""Approximate number of bytes of text processed at once."""
 _MEMORY_BYTES = 2**26
 """Maximum size of a table that stays in memory."""
 
@@ -68,18 +68,36 @@ def _emptied(kept: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield kept.pop(0)
 
 
+class Pulled:
+    """Batches that are written to a file; an error of their source is none of the file."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.error: OSError | None = None
+        """What the source of the batches raised."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._batches
+        except OSError as error:
+            self.error = error
+            raise
+
+
 def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    folder = _folder.get() or Path(gettempdir())
+    folder, pulled = _folder.get() or Path(gettempdir()), Pulled(batches)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:  # without a name, so that nothing is left after a kill
             with pa.ipc.new_stream(file, schema) as stream:
-                for batch in _regrouped(batches):
+                for batch in _regrouped(pulled):
                     stream.write_batch(batch)
             file.flush()
             contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return pa.ipc.open_stream(pa.py_buffer(contents)).read_all()
     except OSError as error:
+        if error is pulled.error:
+            raise
         raise UserError(
             f"cache_dir: rows cannot be written to '{folder}': {error.strerror or error}; free space there, or name "
             "another folder"

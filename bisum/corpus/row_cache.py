@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -19,11 +20,15 @@ from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import SPLITS, Source
 
 SMALLEST_BYTES = 2**23
-"""Size of the smallest corpus that is cached; reading a smaller one is as fast."""
+"""Size of the text from which a corpus is cached, before filters and samples; less is read about as fast."""
 _METADATA = b"bisum"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+>", re.IGNORECASE)
+"""The end of Python's `repr` of an object whose class defines none, which differs in each process."""
 
 _logger = logging.getLogger(__package__)
 
+Tables = Mapping[str, pa.Table]
+"""The rows of each split."""
 Contents = tuple[dict[str, pa.Table], dict[str, Any]]
 """The rows of each split, and what else is known about them, as JSON."""
 
@@ -34,14 +39,14 @@ class RowCache:
     def __init__(
         self, folder: Path, source: Source, filters: Mapping[str, Filter], languages: Sequence[str], seed: int
     ) -> None:
-        """Rows are not cached if the source cannot identify them, or if a filter is a user's own.
+        """Rows are not cached if the source cannot identify them, or if code of a user's own could select others.
 
         Raises:
             UserError: the folder cannot be created.
         """
         self._files = ArrowCache(folder, "rows")
         self._source, self._languages = source, languages
-        is_known = all(type(one).__module__.startswith("bisum.") for one in filters.values())
+        is_known = _identifies(source) and all(_is_own(type(one)) for one in filters.values())
         self._identity = self._identify() if is_known else None
         settings = {name: repr(one) for name, one in filters.items()}
         sampled = None if source.max_train_rows is None else seed
@@ -54,32 +59,59 @@ class RowCache:
         table = None if self._identity is None else self._files.read(self._key)
         if table is None:
             return None
-        known = json.loads(table.schema.metadata[_METADATA])
-        splits, at = {}, 0
-        for split, rows in known.pop("rows").items():
-            splits[split] = table.slice(at, rows).replace_schema_metadata()
-            at += rows
+        splits, known = _contents(table)
         for name, level, message in known.pop("notes"):
             logging.getLogger(name).log(level, "%s", message)
         return splits, known
 
-    def write(self, read: Callable[[], Contents]) -> Contents:
-        """Return the contents that `read` reads, and write them if they are large and the source stayed the same."""
+    def write(self, read: Callable[[], Tables], select: Callable[[Tables], Contents]) -> Contents:
+        """Return what `select` selects from the rows that `read` reads.
+
+        The contents are written, and returned from there, if the corpus is large and the source stayed the same.
+        """
         with _recorded() as notes:
-            splits, known = read()
-        size = sum(rows.nbytes for rows in splits.values())
+            loaded = read()
+            size = sum(rows.nbytes for rows in loaded.values())
+            splits, known = select(loaded)
+        del loaded  # frees the disk of large tables
         if self._identity is None or size < SMALLEST_BYTES or self._identify() != self._identity:
             return splits, known
         ordered = {split: splits[split] for split in SPLITS if split in splits}
         rows = {split: table.num_rows for split, table in ordered.items()}
         metadata = {_METADATA: json.dumps({**known, "notes": notes, "rows": rows})}
         schema = next(iter(ordered.values())).schema.with_metadata(metadata)
-        self._files.write(self._key, schema, (batch for table in ordered.values() for batch in batches_of(table)))
-        return splits, known
+        batches = (batch for table in ordered.values() for batch in batches_of(table))
+        return _contents(self._files.write(self._key, schema, batches))
 
     def _identify(self) -> Any:
-        identify = getattr(self._source, "identity", None)
-        return None if identify is None else identify(self._languages)
+        return self._source.identity(self._languages)  # type: ignore[attr-defined] # `_identifies` has found it
+
+
+def _contents(table: pa.Table) -> Contents:
+    """Return the contents of a file."""
+    known = json.loads(table.schema.metadata[_METADATA])
+    splits, at = {}, 0
+    for split, rows in known.pop("rows").items():
+        splits[split] = table.slice(at, rows).replace_schema_metadata()
+        at += rows
+    return splits, known
+
+
+def _is_own(class_: type) -> bool:
+    return class_.__module__.startswith("bisum.")
+
+
+def _identifies(source: Source) -> bool:
+    """Return whether `identity` describes the rows of a source, and `repr` its settings.
+
+    An inherited `identity` is unaware of what a user's own subclass does to the rows.
+    """
+    for class_ in type(source).__mro__:
+        if "identity" in vars(class_):
+            return _ADDRESS.search(repr(source)) is None
+        if not _is_own(class_):
+            return False
+    return False
 
 
 class _Notes(logging.Handler):

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
-import secrets
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bisum.errors import one_line, reason
 from bisum.runs.files import digest, flush
+from bisum.runs.shared_folder import clean_up, delete, mark_used, partial
 
 logger = logging.getLogger(__name__)
 
 MOST = 5
 """Maximum number of conversions in a folder; beyond it, those unused for longest are deleted."""
-_GRACE_SECONDS = 60
-"""Age from which a hidden folder without a lock counts as left over from a killed process."""
 _RECORD = "record.json"
 _PREFIX = "ctranslate2-"
 
@@ -55,8 +49,7 @@ class Conversions:
             record = json.loads((entry / _RECORD).read_text("utf-8"))
             if record["files"] != _digests(entry / "model"):
                 raise ValueError("contents have changed")
-            with suppress(OSError):
-                os.utime(entry)  # shows when it was last used
+            mark_used(entry)
             return entry / "model", dict(record["values"])
         except (OSError, ValueError, TypeError, LookupError) as error:
             self.drop(key, one_line(error))
@@ -66,7 +59,7 @@ class Conversions:
         """Report and delete a damaged conversion."""
         entry = self._folder / f"{_PREFIX}{key}"
         logger.warning("cache_dir: %s is damaged (%s); its model is converted again", entry, why)
-        _delete(entry)
+        delete(entry)
 
     def keep(self, key: str, write: Callable[[Path], Mapping[str, Any]], is_current: Callable[[], bool]) -> Path | None:
         """Store a conversion and return the model's folder; other processes see all of it or nothing.
@@ -82,16 +75,16 @@ class Conversions:
         entry = self._folder / f"{_PREFIX}{key}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._clean_up()
-            with _partial(self._folder) as partial:
-                values = dict(write(partial / "model"))
-                record = {"files": _digests(partial / "model"), "values": values}
-                (partial / _RECORD).write_text(json.dumps(record), "utf-8")
-                for path in [*(partial / "model").iterdir(), partial / _RECORD, partial / "model", partial]:
-                    flush(path)
+            clean_up(self._folder, _PREFIX, MOST - 1)
+            with partial(self._folder, _PREFIX, Path.mkdir) as path:
+                values = dict(write(path / "model"))
+                record = {"files": _digests(path / "model"), "values": values}
+                (path / _RECORD).write_text(json.dumps(record), "utf-8")
+                for written in [*(path / "model").iterdir(), path / _RECORD, path / "model", path]:
+                    flush(written)
                 if not is_current():
                     return None
-                if not _renames(partial, entry) and _digests(entry / "model") != record["files"]:
+                if not _renames(path, entry) and _digests(entry / "model") != record["files"]:
                     raise FileExistsError(f"'{entry.name}' is damaged and cannot be deleted")
                 flush(self._folder)
             return entry / "model"
@@ -102,45 +95,11 @@ class Conversions:
             logger.debug("cache_dir: the model cannot be converted (%s)", reason(error))
         return None
 
-    def _clean_up(self) -> None:
-        """Delete what killed processes left, and the conversions that are unused for longest."""
-        for path in self._folder.glob(f".{_PREFIX}*"):
-            with suppress(OSError), _locked(path):
-                if time.time() - path.stat().st_mtime > _GRACE_SECONDS:
-                    shutil.rmtree(path)
-        with suppress(OSError):
-            entries = sorted(self._folder.glob(f"{_PREFIX}*"), key=lambda path: path.stat().st_mtime_ns)
-            for path in entries[: max(0, len(entries) - MOST + 1)]:
-                _delete(path)
 
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """Create a hidden folder, locked while the block runs; delete it afterwards, unless it was renamed."""
-    partial = folder / f".{_PREFIX}{secrets.token_hex(8)}"
-    partial.mkdir()
-    try:
-        with _locked(partial):  # shows other processes that this one is alive
-            yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; raise OSError if another process holds it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _renames(partial: Path, entry: Path) -> bool:
+def _renames(path: Path, entry: Path) -> bool:
     """Rename a folder; return whether that was possible, as it is unless another process was faster."""
     try:
-        partial.rename(entry)
+        path.rename(entry)
     except OSError:
         if not os.path.lexists(entry):
             raise
@@ -150,14 +109,3 @@ def _renames(partial: Path, entry: Path) -> bool:
 
 def _digests(folder: Path) -> dict[str, str]:
     return {path.name: digest(path) for path in sorted(folder.iterdir())}
-
-
-def _delete(entry: Path) -> None:
-    """Delete whatever has a conversion's name, if possible; renamed first, so that no process sees a part of it."""
-    aside = entry.with_name(f".{entry.name}-{secrets.token_hex(4)}")
-    with suppress(OSError):
-        entry.rename(aside)
-        if aside.is_dir() and not aside.is_symlink():
-            shutil.rmtree(aside)
-        else:
-            aside.unlink()

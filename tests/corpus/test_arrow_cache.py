@@ -14,6 +14,7 @@ import pytest
 from bisum.corpus import arrow_cache
 from bisum.corpus.arrow_cache import ArrowCache
 from bisum.errors import UserError
+from bisum.runs import shared_folder
 
 KEY = "0123456789abcdef" * 2
 SCHEMA = pa.schema({"input_ids": pa.list_(pa.int32()), "document_cut": pa.bool_()})
@@ -179,7 +180,33 @@ def test_partial_file_of_a_killed_process_is_deleted(tmp_path, monkeypatch):
     os.utime(tmp_path / partial, (0, 0))  # the process may have written after the first time
     shutil.copy(tmp_path / partial, tmp_path / ".tokens-x.partial")  # a recent one, which might not be locked yet
     assert ArrowCache(tmp_path, "tokens").read(KEY).to_pylist() == ROWS[:100]
-    monkeypatch.setattr(arrow_cache, "_GRACE_SECONDS", 10_000)
+    monkeypatch.setattr(shared_folder, "GRACE_SECONDS", 10_000)
     write(tmp_path)
     assert partial not in files(tmp_path)
     assert ".tokens-x.partial" in files(tmp_path)
+
+
+def test_the_files_of_a_kind_that_were_used_last_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setitem(arrow_cache.MOST, "tokens", 2)
+    cache = ArrowCache(tmp_path, "tokens")
+    other = ArrowCache(tmp_path, "rows").write("0", SCHEMA, batches())
+    mapped = {key: cache.write(key, SCHEMA, batches()) for key in "ab"}
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0) if path.name.startswith("tokens") else None)
+    cache.read("a")  # counts as a use
+    cache.write("c", SCHEMA, batches())
+    assert [cache.read(key) is None for key in "abc"] == [False, True, False]
+    assert ArrowCache(tmp_path, "rows").read("0") == other
+    assert mapped["b"].to_pylist() == ROWS  # a process that uses it can go on
+    cache.write("d", SCHEMA, batches())
+    assert len([name for name in files(tmp_path) if name.startswith("tokens")]) == 3  # those in use by others stay
+
+
+def test_an_error_of_the_rows_source_is_not_one_of_the_folder(tmp_path):
+    def failing():
+        yield next(batches())
+        raise OSError("the rows' own disk")
+
+    with pytest.raises(OSError, match="the rows' own disk"):
+        ArrowCache(tmp_path, "tokens").write(KEY, SCHEMA, failing())
+    assert files(tmp_path) == []

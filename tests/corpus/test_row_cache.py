@@ -1,15 +1,19 @@
 """The rows of a large corpus are read once, until a file or a setting changes."""
 
+import gc
 import json
 import logging
 import os
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from bisum import compose
-from bisum.corpus import row_cache
+from bisum.corpus import disk, row_cache
 from bisum.corpus.corpus import load_corpus
 from bisum.corpus.files import Files
 from bisum.errors import UserError
@@ -126,7 +130,7 @@ def test_only_a_sample_depends_on_the_seed(path, reads):
 
 
 def test_files_that_can_still_change_are_not_cached(path, reads):
-    path.touch()
+    settle(path, seconds=-3600)  # as recent on a slow machine too
     load(path)
     load(path)
     assert len(reads) == 2
@@ -150,15 +154,79 @@ def test_rows_of_a_users_own_filter_are_not_cached(path, reads):
     assert len(reads) == 2
 
 
-def test_missing_split_is_refused_as_without_the_cache(tmp_path):
-    path = tmp_path / "train.jsonl"
-    write(path)
-    given = ["corpus.path=null", f"corpus.train={path}"]
-    load(path, *given)
-    config = compose(["corpus=files", *given])
-    path.unlink()
-    with pytest.raises(UserError, match="does not exist"):
-        load_corpus(config.corpus, {}, ["en", "es"], 1, cache=tmp_path / "cache")
+OWN_SOURCE = """
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from bisum.corpus.files import Files
+
+@dataclass(frozen=True, kw_only=True)
+class Parent(Files):
+    def {method}(self, {argument}):
+        found = super().{method}({argument})
+        print("called")
+        return found
+
+class Mine(Parent):
+    {body}
+"""
+
+
+def own_source(path, method="load", argument="languages", body="pass"):
+    """Return a source of a user's own class that prints a line whenever it reads the files."""
+    namespace = {"__name__": "own"}
+    sys.modules["own"] = module = ModuleType("own")
+    try:
+        exec(OWN_SOURCE.format(method=method, argument=argument, body=body), namespace)
+        vars(module).update(namespace)
+    finally:
+        del sys.modules["own"]
+    return namespace["Mine"](path=str(path), columns=compose(["corpus=files", f"corpus.path={path}"]).corpus.columns)
+
+
+IDENTITY = "def identity(self, languages): return [1, super().identity(languages)]"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, 2),
+        ({"method": "parts", "argument": "language"}, 2),
+        ({"body": IDENTITY}, 1),
+        ({"body": "__repr__ = object.__repr__; identity = Files.identity"}, 2),
+    ],
+    ids=["inherited identity", "inherited load", "own identity", "repr with an address"],
+)
+def test_rows_of_a_users_own_source_are_cached_if_it_identifies_them(own, expected, path, capsys):
+    first, again = (
+        load_corpus(own_source(path, **own), {}, ["en", "es"], 1, cache=path.parent / "cache") for _ in range(2)
+    )
+    assert again == first
+    assert capsys.readouterr().out.count("called") == expected
+    assert len(list((path.parent / "cache").glob("*"))) == (expected == 1)
+
+
+class TrainOnly(Files):
+    """Rows of train, cached as those of `Files`."""
+
+    identity = Files.identity
+
+    def load(self, languages):
+        return {"train": super().load(languages)["train"]}
+
+
+def test_a_missing_split_is_refused_as_without_the_cache(path):
+    config = compose(["corpus=files", f"corpus.path={path}"]).corpus
+    source = TrainOnly(path=str(path), columns=config.columns)
+    cache = path.parent / "cache"
+    load_corpus(source, {}, ["en", "es"], 1, ("train",), cache)
+    assert len(list(cache.iterdir())) == 1
+    messages = []
+    for folder in (None, cache):
+        with pytest.raises(UserError, match="no rows for validation") as error:
+            load_corpus(source, {}, ["en", "es"], 1, cache=folder)
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
 
 
 def test_damaged_cache_is_reported_and_replaced(path, reads, caplog):
@@ -166,6 +234,7 @@ def test_damaged_cache_is_reported_and_replaced(path, reads, caplog):
     (file,) = (path.parent / "cache").iterdir()
     contents = bytearray(file.read_bytes())
     contents[-100] ^= 1
+    file.unlink()  # `first` is mapped from it
     file.write_bytes(contents)
     assert load(path) == first
     assert "is damaged" in caplog.text
@@ -179,3 +248,31 @@ def test_small_corpus_is_not_cached(path, reads, monkeypatch):
     load(path)
     assert len(reads) == 2
     assert list((path.parent / "cache").iterdir()) == []
+
+
+def test_a_small_sample_of_a_large_corpus_is_cached(path, reads, monkeypatch):
+    monkeypatch.setattr(row_cache, "SMALLEST_BYTES", 1000)
+    settings = ["corpus.max_train_rows=2", "corpus.max_eval_rows=2"]
+    first = load(path, *settings)
+    assert sum(rows.nbytes for rows in first.splits.values()) < 1000
+    assert load(path, *settings) == first
+    assert len(reads) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="lists mapped files as Linux does")
+def test_the_first_run_keeps_no_second_copy_on_the_disk(path, monkeypatch):
+    monkeypatch.setattr(disk, "_MEMORY_BYTES", 100)
+
+    def mapped():
+        lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
+        return [line for line in lines if str(path.parent / "cache") in line]
+
+    config = compose(["corpus=files", f"corpus.path={path}"])
+    uncached = load_corpus(config.corpus, {"odd": Odd()}, ["en", "es"], 1, cache=path.parent / "cache")
+    assert [line for line in mapped() if line.endswith("(deleted)")]
+    del uncached
+    kept = load(path)
+    gc.collect()
+    assert mapped()
+    assert not [line for line in mapped() if line.endswith("(deleted)")]
+    assert kept == load(path)

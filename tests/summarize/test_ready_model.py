@@ -14,6 +14,7 @@ from family_rows import DOCUMENTS, LANGUAGES
 import bisum.evaluation.conversions
 from bisum import Summarizer
 from bisum.errors import UserError
+from bisum.runs import shared_folder
 
 FAMILIES = [
     *("t5", "flan_t5", "mt5", "umt5", "byt5"),
@@ -155,6 +156,7 @@ def test_a_folder_that_cannot_be_written_is_reported(checkpoints, tmp_path, capl
 
 def test_the_folder_keeps_the_conversions_used_last(summarizer_of, checkpoints, tmp_path, monkeypatch):
     monkeypatch.setattr(bisum.evaluation.conversions, "MOST", 2)
+    monkeypatch.setattr(shared_folder, "GRACE_SECONDS", 0)
     for family in ("t5", "bart", "t5", "pegasus"):
         summarizer_of(checkpoints(family))
         time.sleep(0.01)
