@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from bisum.corpus.arrow_cache import ArrowCache
 from bisum.corpus.disk import batches_of
+from bisum.errors import UserError
 from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import SPLITS, Source
 
@@ -67,7 +68,8 @@ class RowCache:
     def write(self, read: Callable[[], Tables], select: Callable[[Tables], Contents]) -> Contents:
         """Return what `select` selects from the rows that `read` reads.
 
-        The contents are written, and returned from there, if the corpus is large and the source stayed the same.
+        The contents are written, and returned from there, if the corpus is large and the source stayed the same. A
+        folder that cannot be written is only reported.
         """
         with _recorded() as notes:
             loaded = read()
@@ -81,7 +83,11 @@ class RowCache:
         metadata = {_METADATA: json.dumps({**known, "notes": notes, "rows": rows})}
         schema = next(iter(ordered.values())).schema.with_metadata(metadata)
         batches = (batch for table in ordered.values() for batch in batches_of(table))
-        return _contents(self._files.write(self._key, schema, batches))
+        try:
+            return _contents(self._files.write(self._key, schema, batches))
+        except UserError as error:
+            _logger.warning("%s; the next run reads the corpus again", error)
+            return splits, known
 
     def _identify(self) -> Any:
         return self._source.identity(self._languages)  # type: ignore[attr-defined] # `_identifies` has found it

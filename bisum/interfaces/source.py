@@ -70,6 +70,6 @@ class RowSettings:
     def identity(self, languages: Sequence[str]) -> Any:  # noqa: ARG002
         """Return a value that changes whenever `load` would return other rows, such as the versions of its files.
 
-        Rows with an identity are cached. None: unknown.
+        Rows with an identity are cached, unless a user's own subclass inherits it. None: unknown.
         """
         return None

@@ -242,6 +242,17 @@ def test_damaged_cache_is_reported_and_replaced(path, reads, caplog):
     assert len(reads) == 2
 
 
+def test_a_cache_that_cannot_be_written_is_only_reported(path, monkeypatch, caplog):
+    def full(*_):
+        raise UserError("cache_dir: 'cache' cannot be written: No space left on device")
+
+    expected = load(path)
+    monkeypatch.setattr(row_cache.ArrowCache, "read", lambda *_: None)
+    monkeypatch.setattr(row_cache.ArrowCache, "write", full)
+    assert load(path).splits == expected.splits
+    assert "No space left on device; the next run reads the corpus again" in caplog.text
+
+
 def test_small_corpus_is_not_cached(path, reads, monkeypatch):
     monkeypatch.setattr(row_cache, "SMALLEST_BYTES", 10**6)
     load(path)
