@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,18 +19,11 @@ from bisum.config.schema import Config
 from bisum.display.resources import narrate_disk, narrate_download, narrate_memory, narrate_used
 from bisum.errors import one_line
 from bisum.hardware.devices import Device
-from bisum.hardware.memory import available_memory, peak_memory, used_memory
+from bisum.hardware.memory import available_memory, memory_of, peak_memory, used_memory
 from bisum.models.unloaded import CheckedModel
 from bisum.records.run import Run
-from bisum.training.memory import (
-    Lengths,
-    Memory,
-    estimate_memory,
-    extreme_batches,
-    largest_batch,
-    optimizer_bytes,
-)
-from bisum.training.optimization import build_optimizer
+from bisum.training.disk_space import checkpoints_at_once, saves_before_rows
+from bisum.training.memory import Lengths, Memory, estimate_memory, extreme_batches, largest_batch
 from bisum.training.session import Session
 
 _logger = logging.getLogger(__name__)
@@ -43,32 +37,30 @@ def report_before_download(config: Config, run: Run, device: Device, checked: Ch
     model, family, settings = checked.model, checked.reader.family, config.trainer
     if checked.is_local or model is None or device.is_xla or trims(config, None):
         return
-    quantized, used = config.adapter.quantization is not None, used_memory(device.torch_device) or 0
+    quantized = config.adapter.quantization is not None
     try:
-        fixed = estimate_memory(model, family, settings, device, None, process=used, quantized=quantized)
+        fixed = estimate_memory(model, family, settings, device, None, quantized=quantized)
     except Exception as error:  # an estimate must not end a run
         _logger.debug("no estimate of memory: %s", one_line(error))
         return
-    summary = config.model.max_summary_tokens + family.forced_tokens
-    rows, tokens = settings.batch_size, settings.tokens_per_batch
-    if tokens is not None:
-        rows = max(1, tokens // (config.model.max_document_tokens + summary))
-    sizes = (rows, config.evaluation.batch_size)
-    largest = [Lengths(rows, config.model.max_document_tokens, summary) for rows in sizes]
+    longest, summary = config.model.max_document_tokens, config.model.max_summary_tokens + family.forced_tokens
     most = None
-    try:
-        batches = ([largest[0]], largest[1])
-        most = estimate_memory(model, family, settings, device, batches, process=used, quantized=quantized).total
-    except Exception as error:  # a model without activations on the meta device
-        _logger.debug("no estimate of activations: %s", one_line(error))
-    available = available_memory(device.torch_device)
+    if settings.tokens_per_batch is None:  # otherwise, the lengths of the rows decide how many are in a batch
+        training, evaluation = (
+            [Lengths(rows, longest, summary)] for rows in (settings.batch_size, config.evaluation.batch_size)
+        )
+        try:
+            batches = (training, evaluation)
+            most = estimate_memory(model, family, settings, device, batches, quantized=quantized).total
+        except Exception as error:  # a model without activations on the meta device
+            _logger.debug("no estimate of activations: %s", one_line(error))
     narrate_download(
         run.screen,
         str(config.model.checkpoint),
         model.num_parameters(),
         (fixed.fixed, most),
-        None if available is None else available + used,
-        f"{rows} documents of {config.model.max_document_tokens} tokens",
+        available_memory(device.torch_device),
+        f"{settings.batch_size} documents of {longest} tokens",
     )
     _report_disk(config, run, checked, fixed)
 
@@ -81,13 +73,14 @@ def _report_disk(config: Config, run: Run, checked: CheckedModel, fixed: Memory)
     cache = _existing(Path(constants.HF_HUB_CACHE))
     download = model.num_parameters() * (stored.itemsize if isinstance(stored, torch.dtype) else 4)
     narrate_disk(run.screen, "the weights to download", download, shutil.disk_usage(cache).free, str(cache))
-    kept = settings.epochs if settings.keep_checkpoints is None else settings.keep_checkpoints + 2
-    count = kept if settings.evaluate_every or settings.save_every else min(kept, settings.epochs)
+    if (saves := saves_before_rows(settings)) is None:
+        return
+    count = checkpoints_at_once(settings, saves)
     weights = fixed.gradients if config.adapter.needs_checkpoint else fixed.weights
-    checkpoints = count * (weights + optimizer_bytes(build_optimizer(model, settings)))
     merged = fixed.weights if config.adapter.merges else 0
     free = shutil.disk_usage(run.directory).free
-    narrate_disk(run.screen, f"{count} checkpoints", checkpoints + merged, free, str(run.shown))
+    needed = count * (weights + fixed.optimizer) + merged
+    narrate_disk(run.screen, f"{count} checkpoint{'s' * (count != 1)}", needed, free, str(run.shown))
 
 
 def report_before_training(
@@ -104,42 +97,39 @@ def report_before_training(
         return
     if not device.is_cpu:
         torch.cuda.reset_peak_memory_stats(device.torch_device)
-    largest = max(len(splits["validation"]), len(splits["test"]))
-    evaluated = splits["validation"] if len(splits["validation"]) == largest else splits["test"]
     if config.trainer.tokens_per_batch is None:
         trained = [largest_batch(splits["train"], config.trainer.batch_size, shapes)]
     else:
         assert session.batches.batch_sampler is not None
         trained = extreme_batches(splits["train"], session.batches.batch_sampler)
-    batches = (trained, largest_batch(evaluated, config.evaluation.batch_size, shapes))
-    used = used_memory(device.torch_device)
+    rows = config.evaluation.batch_size
+    evaluated = [largest_batch(splits[name], rows, shapes) for name in ("validation", "test")]
+    used = used_memory(device.torch_device) or 0
+    state = (value for values in session.optimizer.state.values() for value in values.values())  # of a resumed run
+    own = chain(loaded.model.parameters(), loaded.model.buffers(), filter(torch.is_tensor, state))
     model, quantized = loaded.model, loaded.base is not None and loaded.base.quantize is not None
     if quantized and checked.model is not None:  # operations on 4-bit weights do not run on the meta device
         model = checked.model
-    settings = config.trainer
     try:
         memory = estimate_memory(
             model,
             loaded.family,
-            settings,
+            config.trainer,
             device,
-            batches,
+            (trained, evaluated),
             optimizer=session.optimizer,
-            process=used or 0,
+            process=max(0, used - memory_of(own)),
             quantized=quantized,
         )
     except Exception as error:  # an estimate must not end a run
         run.screen.log(f"no estimate of memory: {one_line(error)}")
         return
-    parts = {**asdict(memory), "process": max(0, memory.process - memory.weights)}
-    total = max(sum(parts.values()), peak_memory(device.torch_device))
-    run.update(estimate={"memory": total, **parts})
+    run.update(estimate={"memory": memory.total, **asdict(memory)})
     available = available_memory(device.torch_device)
     narrate_memory(
         run.screen,
-        parts,
-        total,
-        None if available is None else available + (used or 0),
+        asdict(memory),
+        None if available is None else available + used,
         "memory" if device.is_cpu else f"{device.name}'s memory",
     )
 

@@ -5,29 +5,33 @@ from __future__ import annotations
 from bisum.display.screen import Screen
 
 
-def narrate_memory(screen: Screen, needed: dict[str, int], total: int, available: int | None, place: str) -> None:
-    """Show the memory that training needs, by what it is for, and warn if the device has less."""
+def narrate_memory(screen: Screen, needed: dict[str, int], available: int | None, place: str) -> None:
+    """Show the memory that training needs, by what it is for, or warn if the device has less."""
+    total = sum(needed.values())
     parts = ", ".join(f"{name} {in_gib(size)}" for name, size in needed.items() if in_gib(size) != "0.0 GiB")
-    has = "" if available is None else f"; {in_gib(available)} available"
-    screen.print(f"memory: training needs about {in_gib(total)} of {place} ({parts}){has}")
-    if available is not None and total > available:
+    line = f"memory: training needs about {in_gib(total)} of {place} ({parts})"
+    if available is None:
+        screen.print(line)
+    elif total <= available:
+        screen.print(f"{line}; {in_gib(available)} is available")
+    else:
         screen.warn(
-            f"memory: training needs about {in_gib(total)} of {place}, and {in_gib(available)} are available; lower "
-            "trainer.batch_size, or use trainer.gradient_checkpointing=true, adapter=lora or a smaller model"
+            f"{line}, but only {in_gib(available)} is available; lower trainer.batch_size, or use "
+            "trainer.gradient_checkpointing=true, adapter=lora or a smaller model"
         )
 
 
 def narrate_download(
     screen: Screen, model: str, parameters: int, memory: tuple[int, int | None], available: int | None, shape: str
 ) -> None:
-    """Show the memory that training a model needs, before its weights are downloaded.
+    """Show the memory that training a model needs beside what the process uses, before its weights are downloaded.
 
     `memory` is what it needs in any case, and with the largest batches that the limits allow, of a `shape`; None if
     that is unknown.
     """
     fixed, most = memory
     up_to = f", and up to {in_gib(most)} in all with batches of {shape}" if most is not None else ""
-    has = "" if available is None else f"; {in_gib(available)} are available"
+    has = "" if available is None else f"; {in_gib(available)} is available"
     needs = f"{in_gib(fixed)} of memory for weights, gradients and the optimizer{up_to}"
     line = f"{model} is not downloaded yet: its {parameters / 1e6:,.0f} M parameters need about {needs}{has}"
     if available is not None and max(fixed, most or 0) > available:
@@ -39,7 +43,7 @@ def narrate_download(
 def narrate_disk(screen: Screen, what: str, needed: int, free: int, place: str) -> None:
     """Warn if a disk has less space than something will need."""
     if needed > free:
-        screen.warn(f"disk: {what} need about {in_gb(needed)}, and {in_gb(free)} are free in '{place}'")
+        screen.warn(f"disk: {what} need about {with_unit(needed)}, but only {with_unit(free)} is free in '{place}'")
 
 
 def narrate_used(screen: Screen, estimated: int | None, used: int) -> None:
@@ -53,6 +57,10 @@ def in_gib(size: float) -> str:
     return f"{size / 2**30:,.1f} GiB"
 
 
-def in_gb(size: float) -> str:
-    """Return a size in bytes as text, such as 1.5 GB."""
-    return f"{size / 1e9:,.1f} GB"
+def with_unit(size: float) -> str:
+    """Return a number of bytes with a readable decimal unit."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"

@@ -168,7 +168,7 @@ class _WithoutValues(TorchFunctionMode):
         elif self._half is not None and function in _HIGH:
             args = [_as(value, torch.float32) for value in args]
         if function is functional.scaled_dot_product_attention and self._is_fused(*args, **kwargs):
-            return _Fused.apply(*args[:3])  # type: ignore[no-untyped-call]
+            return _fused(*args, **kwargs)
         return function(*args, **kwargs)
 
     def _lower(self, value: Any) -> Any:
@@ -190,18 +190,29 @@ class _WithoutValues(TorchFunctionMode):
         return self._device != "cpu" or (dropout_p == 0 and not getattr(attn_mask, "requires_grad", False))
 
 
+def _fused(query: Any, key: Any, value: Any, attn_mask: Any = None, *_: Any, **__: Any) -> Any:
+    if attn_mask is not None:  # the kernel's gradient has its full shape
+        attn_mask = attn_mask.expand(*query.shape[:-1], key.shape[-2])
+    return _Fused.apply(query, key, value, attn_mask)  # type: ignore[no-untyped-call]
+
+
 class _Fused(torch.autograd.Function):
     """Attention that keeps its inputs, its output and a number per row, as FlashAttention does (Dao et al. 2022)."""
 
     @staticmethod
-    def forward(context: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def forward(
+        context: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
         output = query.new_empty((*query.shape[:-1], value.shape[-1]))
-        context.save_for_backward(query, key, value, output, query.new_empty(query.shape[:-1], dtype=torch.float32))
+        sums = query.new_empty(query.shape[:-1], dtype=torch.float32)
+        context.save_for_backward(query, key, value, mask, output, sums)
         return output
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:  # noqa: ARG004
-        return tuple(torch.empty_like(tensor) for tensor in context.saved_tensors[:3])
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ARG004
+        *inputs, mask = context.saved_tensors[:4]
+        bias = mask.new_empty(mask.shape) if context.needs_input_grad[3] else None
+        return (*(torch.empty_like(tensor) for tensor in inputs), bias)
 
 
 def _as(value: Any, dtype: torch.dtype | None) -> Any:

@@ -25,7 +25,7 @@ from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, relative_path
 from bisum.errors import Failed, UserError, reason
 from bisum.evaluation.evaluator import Evaluation
-from bisum.hardware.memory import peak_memory
+from bisum.hardware.memory import peak_memory, reset_peak_memory
 from bisum.printing import as_json, finite
 from bisum.records.environment import commit, versions
 from bisum.runs.checkpoints import UPLOADS, checkpoints_in
@@ -68,6 +68,7 @@ class Run:
     """One run directory, open for writing by one process at a time."""
 
     def __init__(self, directory: Path, config: Config, interrupts: Interrupts) -> None:
+        reset_peak_memory()
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.config = config

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch.optim import Optimizer
 
+from bisum.display.resources import with_unit
 from bisum.errors import UserError
 from bisum.interfaces.trainer import Trainer
 from bisum.models.loading import LoadedModel
@@ -31,8 +32,8 @@ class Space:
         return self.count * self.size
 
     def __str__(self) -> str:
-        each = f"{self.count:,} more checkpoint{'s' * (self.count != 1)} of {_with_unit(self.size)}"
-        return f"{each} need {_with_unit(self.needed)}, and {_with_unit(self.free)} are free"
+        each = f"{self.count:,} more checkpoint{'s' * (self.count != 1)} of {with_unit(self.size)}"
+        return f"{each} need {with_unit(self.needed)}, and {with_unit(self.free)} is free"
 
 
 def check_space(space: Space, directory: Path, keep: int | None) -> None:
@@ -46,18 +47,28 @@ def check_space(space: Space, directory: Path, keep: int | None) -> None:
 
 
 def measure_space(directory: Path, loaded: LoadedModel, optimizer: Optimizer, settings: Trainer, saves: int) -> Space:
-    """Return the space for `saves` more checkpoints of the run in `directory`, in its folder `checkpoints`.
+    """Return the space for `saves` more checkpoints of the run in `directory`, in its folder `checkpoints`."""
+    existing = len(checkpoints_in(directory / "checkpoints"))
+    free = shutil.disk_usage(directory).free
+    size = checkpoint_size(loaded, optimizer)
+    return Space(count=checkpoints_at_once(settings, saves, existing), size=size, free=free)
+
+
+def checkpoints_at_once(settings: Trainer, saves: int, existing: int = 0) -> int:
+    """Return how many of `saves` more checkpoints exist at once, beside the existing ones.
 
     The kept checkpoints, the best and the one being written exist at once.
     """
-    existing = len(checkpoints_in(directory / "checkpoints"))
     kept = settings.keep_checkpoints
     if kept is not None and settings.save_every is not None:
         kept = max(kept, 2)  # see Session._checkpoints_to_keep
     most = saves + existing if kept is None else kept + 2
-    more = min(saves, max(1, most - existing))
-    free = shutil.disk_usage(directory).free
-    return Space(count=more, size=checkpoint_size(loaded, optimizer), free=free)
+    return min(saves, max(1, most - existing))
+
+
+def saves_before_rows(settings: Trainer) -> int | None:
+    """Return how many checkpoints a run saves; None if it depends on the number of steps, and so on the rows."""
+    return None if settings.evaluate_every or settings.save_every or settings.max_steps else settings.epochs
 
 
 def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
@@ -70,12 +81,3 @@ def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
             size += parameter.element_size() * sum(shape.numel() for shape in shapes)
     backend = getattr(loaded.tokenizer, "backend_tokenizer", None)
     return size + (len(backend.to_str(True).encode()) if backend else 0)
-
-
-def _with_unit(size: float) -> str:
-    """Return a number of bytes with a readable unit."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB"

@@ -47,7 +47,7 @@ class Memory:
     activations: int
     """What the operations on a batch need beside the others."""
     process: int
-    """What the process uses for anything else: libraries and rows on a CPU."""
+    """What the process uses beside the model: libraries and rows on a CPU."""
 
     @property
     def fixed(self) -> int:
@@ -65,7 +65,7 @@ def estimate_memory(
     family: Family,
     settings: Trainer,
     device: Device,
-    batches: tuple[Sequence[Lengths], Lengths] | None,
+    batches: tuple[Sequence[Lengths], Sequence[Lengths]] | None,
     *,
     optimizer: Optimizer | None = None,
     process: int = 0,
@@ -78,8 +78,7 @@ def estimate_memory(
         family: makes the model's arguments.
         settings: the optimizer, the loss and the handling of gradients.
         device: the device of the run.
-        batches: batches of training, of which one needs most, and the largest of an evaluation; None: count no
-            activations.
+        batches: batches of training, and of evaluation, of which one needs most; None: count no activations.
         optimizer: the optimizer of the model; None: it is not built yet.
         process: bytes that the process uses beside the model.
         quantized: whether the frozen linear layers of a model on the meta device will be stored in 4 bits.
@@ -108,7 +107,7 @@ def _activation_bytes(
     settings: Trainer,
     device: Device,
     training: Sequence[Lengths],
-    evaluation: Lengths,
+    evaluation: Sequence[Lengths],
 ) -> int:
     """Return the bytes at the peak of a pass over a batch, its gradients included."""
     count = partial(step_memory, model, device=device.torch_device.type, precision=device.precision)
@@ -122,7 +121,9 @@ def _activation_bytes(
         )
         for lengths in training
     ]
-    return max(*steps, count(_batch(model, family, evaluation), partial(token_loss, tokens=1), trains=False))
+    loss = partial(token_loss, tokens=1)
+    passes = [count(_batch(model, family, lengths), loss, trains=False) for lengths in evaluation]
+    return max(*steps, *passes)
 
 
 def optimizer_bytes(optimizer: Optimizer) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from bisum import compose
 from bisum.runs.checkpoints import checkpoints_in
+from bisum.training.disk_space import checkpoints_at_once, saves_before_rows
 from bisum.training.progress import count_saves
 
 
@@ -18,6 +19,27 @@ def test_remaining_checkpoints_are_counted(step, total, evaluate_every, save_eve
     evaluates = [n for n in range(1, total + 1) if n % (evaluate_every or 8) == 0 or n == total]
     saves = {n for n in range(1, total + 1) if save_every and n % save_every == 0} | set(evaluates)
     assert count_saves(settings, min(step, total), total, 8) == sum(n > min(step, total) for n in saves)
+
+
+@pytest.mark.parametrize(
+    ("keep", "save_every", "saves", "existing", "at_once"),
+    [
+        ("null", "null", 7, 0, 7),
+        ("1", "null", 7, 0, 3),  # the newest, the best and the one being written
+        ("1", "5", 7, 0, 4),  # the two newest until an evaluation, the best and the one being written
+        ("3", "null", 2, 0, 2),
+        ("3", "null", 7, 4, 1),
+    ],
+)
+def test_kept_checkpoints_the_best_and_the_next_exist_at_once(keep, save_every, saves, existing, at_once):
+    settings = compose([f"trainer.keep_checkpoints={keep}", f"trainer.save_every={save_every}"]).trainer
+    assert checkpoints_at_once(settings, saves, existing) == at_once
+
+
+@pytest.mark.parametrize("given", ["evaluate_every=6", "save_every=6", "max_steps=6"])
+def test_the_number_of_checkpoints_is_unknown_if_the_number_of_steps_decides(given):
+    assert saves_before_rows(compose(["trainer.epochs=7"]).trainer) == 7
+    assert saves_before_rows(compose(["trainer.epochs=7", f"trainer.{given}"]).trainer) is None
 
 
 def test_too_little_space_is_reported_before_training(small, read, tmp_path, call_bisum, one_line):

@@ -1,15 +1,20 @@
 """A run reports the memory that it needs before a download and before training, and what it used at the end."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from bisum import compose
+from bisum import compose, train
 from bisum.hardware.devices import find_device
+from bisum.hardware.memory import used_memory
 from bisum.models.loading import load
 from bisum.models.unloaded import build_unloaded
 from bisum.training.memory import estimate_memory
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("family", ["t5", "mt5", "bart", "mbart50", "pegasus", "gpt2"])
@@ -36,8 +41,9 @@ def test_memory_is_estimated_recorded_and_shown(trained, read):
     assert estimate["gradients"] == 4 * record["trained_parameters"]
     assert estimate["weights"] == pytest.approx(4 * record["parameters"], rel=0.01)
     assert estimate["optimizer"] == pytest.approx(8 * record["trained_parameters"], rel=0.01)
-    assert estimate["memory"] >= sum(size for name, size in estimate.items() if name != "memory")
-    assert "memory: training needs about " in log
+    assert estimate["memory"] == sum(size for name, size in estimate.items() if name != "memory")
+    (line,) = [line for line in log.splitlines() if "memory: training needs about " in line]
+    assert line.endswith(" GiB is available")
     assert "memory         estimated " in log
 
 
@@ -46,8 +52,59 @@ def test_too_little_memory_is_a_warning(small, tmp_path, monkeypatch, call_bisum
     done = call_bisum(*small, "trainer.max_steps=1", "tracker=none", "hydra.run.dir=run")
     assert done.code == 0
     out = " ".join(done.out.split())
+    assert out.count("training needs about ") == 1
     assert "> warning: memory: training needs about " in out
+    assert "), but only -" in out
     assert "lower trainer.batch_size, or use trainer.gradient_checkpointing=true" in out
+
+
+def test_the_estimate_excludes_what_the_process_used_earlier(small, tmp_path):
+    before = used_memory(CPU)
+    earlier = torch.ones(200_000_000).sum()  # 800 MB, freed again
+    assert earlier > 0
+    train(compose([*small, "trainer.max_steps=1", "tracker=none"]), tmp_path / "run")
+    record = json.loads((tmp_path / "run/run.json").read_text("utf-8"))
+    assert record["estimate"]["memory"] < before + 400_000_000
+    assert record["peak_memory"] < before + 400_000_000
+    assert record["estimate"]["process"] == pytest.approx(used_memory(CPU), rel=0.2)
+
+
+def test_weights_and_the_state_of_a_resumed_run_count_once(small, tmp_path, start, read):
+    wide = ["model.architecture.d_model=256", "model.architecture.d_ff=8192"]
+    given = [*small, *wide, "trainer.learning_rate=1e-4", "trainer.max_steps=1", "tracker=none"]
+    run, estimates = tmp_path / "run", []
+    for arguments in ([*given, f"hydra.run.dir={run}"], [f"resume={run}", "trainer.max_steps=2"]):
+        process = start(*arguments)
+        process.join()
+        assert process.exitcode == 0
+        estimates.append(read.record(run)["estimate"])
+    first, again = estimates
+    assert first["weights"] > 40_000_000
+    assert again["process"] == pytest.approx(first["process"], abs=first["weights"])  # the state is twice the weights
+    assert {**again, "process": 0, "memory": 0} == {**first, "process": 0, "memory": 0}
+
+
+@pytest.mark.parametrize("longest", ["validation", "test"])
+def test_the_split_that_needs_more_counts_even_if_it_has_fewer_rows(longest, small, tmp_path, write):
+    short, long = "pan", "pan y agua para todos los que llegan temprano a la fuente de la plaza"
+    other = {"validation": "test", "test": "validation"}[longest]
+    estimates = {}
+    for name, split in ((longest, long), ("neither", short)):
+        rows = {"train": [short] * 16, other: [short] * 8, longest: [split] * 6}
+        for one, texts in rows.items():
+            write(tmp_path / name / f"{one}.csv", _table(one, texts))
+        files = [f"corpus.{one}={tmp_path / name / one}.csv" for one in rows]
+        kept = [one for one in small if not one.startswith("corpus.")]
+        given = [*kept, "corpus=files", *files, "languages=[es]", "filter=deduplicate", "evaluation.batch_size=8"]
+        train(compose([*given, "trainer.max_steps=1", "trainer.batch_size=1", "tracker=none"]), tmp_path / name / "run")
+        estimates[name] = json.loads((tmp_path / name / "run/run.json").read_text("utf-8"))["estimate"]["activations"]
+    assert estimates[longest] > 1.5 * estimates["neither"]
+
+
+def _table(split, texts):
+    return "document,summary,language\n" + "".join(
+        f"{text}; {text}; {text} {split} {n},{text} {n},es\n" for n, text in enumerate(texts)
+    )
 
 
 def test_an_estimate_that_fails_does_not_end_the_run(small, tmp_path, monkeypatch, read, call_bisum):
@@ -75,6 +132,39 @@ def test_needs_are_reported_before_a_download(hub, use_hub, checkpoints, tmp_pat
     assert log.index(line) < log.index("memory: training needs about")
     again = call_bisum("model.checkpoint=me/model", *settings, *limits, "hydra.run.dir=again")
     assert "is not downloaded yet" not in again.out
+
+
+def test_a_number_of_tokens_has_no_largest_batch_before_the_rows_are_read(hub, use_hub, checkpoints, call_bisum):
+    hub.put("me/model", {path.name: path.read_bytes() for path in checkpoints("t5").iterdir()})
+    settings = ["corpus.max_train_rows=8", "corpus.max_eval_rows=4", "trainer.max_steps=1", "tracker=none"]
+    limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "hardware=cpu"]
+    done = call_bisum("model.checkpoint=me/model", *settings, *limits, "trainer.tokens_per_batch=200")
+    assert done.code == 0, done.err
+    out = " ".join(done.out.split())
+    assert " GiB of memory for weights, gradients and the optimizer; " in out
+    assert "up to" not in out
+
+
+def test_a_full_disk_is_reported_before_a_download(hub, use_hub, checkpoints, call_bisum, monkeypatch):
+    files = {path.name: path.read_bytes() for path in checkpoints("bart").iterdir()}
+    hub.put("me/model", files)
+    weights = len(files["model.safetensors"])
+
+    def bytes_of(text):
+        number, unit = text.split()
+        return float(number) * {"kB": 1e3, "MB": 1e6}[unit]
+
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12"]
+    given = [*limits, "model.checkpoint=me/model", "hardware=cpu", "tracker=none", "trainer.keep_checkpoints=null"]
+    done = call_bisum(*given, "trainer.epochs=7", "corpus.max_train_rows=8", "corpus.max_eval_rows=4")
+    assert done.code == 2  # the checkpoints are checked once more before training
+    out = " ".join((done.out + done.err).split())
+    download, checkpoints_ = re.findall(r"disk: (.*?) need about ([\d.]+ [kM]B), but only 1 kB is free in '", out)
+    assert download[0] == "the weights to download"
+    assert bytes_of(download[1]) == pytest.approx(weights, rel=0.05)
+    assert checkpoints_[0] == "7 checkpoints"
+    assert bytes_of(checkpoints_[1]) == pytest.approx(7 * 3 * weights, rel=0.05)  # AdamW's state is twice the weights
 
 
 @pytest.mark.parametrize("what", ["adapter=lora", "adapter=none"])
