@@ -40,8 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(OMP_NUM_THREADS="1", XDG_CACHE_HOME=folder, HF_HUB_OFFLINE="1")
     folders = {name: f"{folder}/{name}" for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "TRACKIO_DIR")}
     os.environ.update(folders, WANDB_MODE="disabled")
-    for name in (ALLOW_VARIABLE, "HF_TOKEN", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "WANDB_ENTITY"):
+    credentials = ("HF_TOKEN", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "WANDB_ENTITY")
+    for name in (ALLOW_VARIABLE, *credentials):
         os.environ.pop(name, None)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a child process would compile bisum anew each time
 
 
 @pytest.fixture(autouse=True)

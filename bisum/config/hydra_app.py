@@ -86,8 +86,9 @@ def start_hydra(config_dir: str | None) -> None:
 
 
 def _user_cache() -> str:
-    """Return the user's cache folder; by its specification, an empty XDG_CACHE_HOME counts as unset."""
-    return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    """Return the user's cache folder; its specification ignores an XDG_CACHE_HOME that is not an absolute path."""
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    return folder if os.path.isabs(folder) else "~/.cache"
 
 
 def compose_with_hydra(config_name: str, arguments: Sequence[str], mode: RunMode) -> DictConfig:

@@ -278,6 +278,12 @@ def test_cfg_job_keeps_interpolations_that_resolve_replaces(call_bisum):
     assert cache == f"{os.environ['XDG_CACHE_HOME']}/bisum"
 
 
+@pytest.mark.parametrize("given", ["", "cache", "./cache"])
+def test_a_cache_folder_that_is_not_absolute_is_ignored(given, call_bisum, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert yaml.safe_load(call_bisum("--cfg", "job", "--resolve").out)["cache_dir"] == "~/.cache/bisum"
+
+
 def test_package_shows_a_part(call_bisum):
     shown = call_bisum("baseline", "split=test", "trainer.epochs=7", "--cfg", "job", "--package", "trainer")
     assert yaml.safe_load(shown.out) == compose(["trainer.epochs=7"]).provenance.resolved["trainer"]
