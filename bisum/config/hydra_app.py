@@ -88,7 +88,7 @@ def start_hydra(config_dir: str | None) -> None:
 def _user_cache() -> str:
     """Return the user's cache folder; its specification ignores an XDG_CACHE_HOME that is not an absolute path."""
     folder = os.environ.get("XDG_CACHE_HOME", "")
-    return folder if os.path.isabs(folder) else "~/.cache"
+    return folder if Path(folder).is_absolute() else "~/.cache"
 
 
 def compose_with_hydra(config_name: str, arguments: Sequence[str], mode: RunMode) -> DictConfig:
