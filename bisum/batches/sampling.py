@@ -92,8 +92,8 @@ def _cuts(lengths: _Lengths, summary_lengths: _Lengths, keys: np.ndarray[Any, An
     """
     if (most := int((lengths + summary_lengths).max())) > tokens:
         raise UserError(
-            f"trainer.tokens_per_batch: {tokens:,} tokens do not hold the longest row, {most:,} tokens; raise it, or "
-            "lower model.max_document_tokens"
+            f"trainer.tokens_per_batch: {tokens:,} is less than the longest row, which has {most:,} tokens "
+            "(document and summary); raise it, or lower model.max_document_tokens"
         )
     _, same, counts = np.unique(keys[::-1], axis=1, return_inverse=True, return_counts=True)
     longest = np.zeros(len(counts), np.int64)

@@ -29,7 +29,7 @@ from bisum.runs.metrics import training_speed
 from bisum.runs.record import read_record
 from bisum.sweeps.pruning import pruning
 from bisum.training.checkpoints import CheckpointStore, flaw
-from bisum.training.compilation import check_compiler, compiled
+from bisum.training.compilation import check_compiler, compiled, describe_compilation
 from bisum.training.scoring import Scoring, report
 from bisum.training.start import start_session
 
@@ -89,6 +89,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         scoring.record_baseline()
         # Evaluations and checkpoints during training also have their own stages.
         stage = run.stage("training", session.total_steps, session.step)
+        if config.trainer.compile:
+            run.screen.print(describe_compilation(shapes is not None))
         # A compiled step would call back into Python for the cheap noise.
         kernels = (
             compiled(session.model, shapes is not None)

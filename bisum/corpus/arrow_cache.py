@@ -45,7 +45,7 @@ class ArrowCache:
                     raise OSError("contents have changed")
                 return mapped(path)
             except (OSError, pa.ArrowException) as error:
-                _logger.warning("cache_dir: %s is damaged (%s); it is written again", path, one_line(error))
+                _logger.warning("cache_dir: %s is damaged (%s); it will be replaced", path, one_line(error))
                 delete(path)
         return None
 

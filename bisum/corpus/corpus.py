@@ -97,8 +97,12 @@ def load_corpus(
     else:
         rows = RowCache(cache, source, filters, languages, seed)
         found = rows.read()
-        with large_tables_in(cache):
-            splits, known = found if found and set(needed) <= found[0].keys() else rows.write(read, select)
+        if found and set(needed) <= found[0].keys():
+            splits, known = found
+            logger.info("the rows come from cache_dir, where an earlier command kept them")
+        else:
+            with large_tables_in(cache):
+                splits, known = rows.write(read, select)
     report = {
         split: {language: RowCounts(**counts) for language, counts in by_language.items()}
         for split, by_language in known["report"].items()

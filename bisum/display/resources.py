@@ -16,8 +16,8 @@ def narrate_memory(screen: Screen, needed: dict[str, int], available: int | None
         screen.print(f"{line}; {in_gib(available)} is available")
     else:
         screen.warn(
-            f"{line}, but only {in_gib(available)} is available; lower trainer.batch_size, or use "
-            "trainer.gradient_checkpointing=true, adapter=lora or a smaller model"
+            f"{line}, but only {in_gib(available)} is available; lower trainer.batch_size or "
+            "model.max_document_tokens, or use trainer.gradient_checkpointing=true, adapter=lora or a smaller model"
         )
 
 
@@ -53,8 +53,9 @@ def narrate_used(screen: Screen, estimated: int | None, used: int) -> None:
 
 
 def in_gib(size: float) -> str:
-    """Return a size in bytes as text, such as 1.5 GiB."""
-    return f"{size / 2**30:,.1f} GiB"
+    """Return a size in bytes as text, such as 1.5 GiB or 1,286 GiB."""
+    gib = size / 2**30
+    return f"{gib:,.{0 if gib >= 100 else 1}f} GiB"
 
 
 def with_unit(size: float) -> str:

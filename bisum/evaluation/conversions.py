@@ -58,7 +58,7 @@ class Conversions:
     def drop(self, key: str, why: str) -> None:
         """Report and delete a damaged conversion."""
         entry = self._folder / f"{_PREFIX}{key}"
-        logger.warning("cache_dir: %s is damaged (%s); its model is converted again", entry, why)
+        logger.warning("cache_dir: %s is damaged (%s); its model will be converted again", entry, why)
         delete(entry)
 
     def keep(self, key: str, write: Callable[[Path], Mapping[str, Any]], is_current: Callable[[], bool]) -> Path | None:

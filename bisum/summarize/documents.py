@@ -130,9 +130,9 @@ def _from_lines(lines: Iterable[str], name: str, has_json: bool | None, names: C
 def _from_json(line: str, id_: str, place: str, names: ColumnNames) -> Document:
     """Parse a JSON line, whose keys are a table's column names; `reference` takes precedence over a summary."""
     try:
-        value = json.loads(line, parse_constant=_number, parse_float=_number)
+        value = json.loads(line.rstrip("\r\n"), parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg}, character {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        reason = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise UserError(f"{place}: invalid JSON ({reason}); each line must be one JSON object") from error
     if not isinstance(value, dict):
         raise UserError(f"{place}: {shown(value)} is not a JSON object; each line must be one")

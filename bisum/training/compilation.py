@@ -50,6 +50,12 @@ def _is_compiled(zero: torch.Tensor) -> torch.Tensor:
     return zero + int(torch.compiler.is_compiling())
 
 
+def describe_compilation(fixed_shapes: bool) -> str:
+    """Return a line about when the model is compiled, during which nothing else is shown."""
+    when = "first step of each batch length" if fixed_shapes else "first steps"
+    return f"the {when} will compile the model, which takes a minute or more"
+
+
 @contextmanager
 def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
     """Compile a model's forward and backward pass during the block, and use the compiled program in training mode.

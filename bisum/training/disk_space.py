@@ -32,7 +32,9 @@ class Space:
         return self.count * self.size
 
     def __str__(self) -> str:
-        each = f"{self.count:,} more checkpoint{'s' * (self.count != 1)} of {with_unit(self.size)}"
+        if self.count == 1:
+            return f"1 checkpoint needs {with_unit(self.needed)}, and {with_unit(self.free)} is free"
+        each = f"{self.count:,} checkpoints of {with_unit(self.size)}"
         return f"{each} need {with_unit(self.needed)}, and {with_unit(self.free)} is free"
 
 

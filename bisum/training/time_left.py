@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import mean
+from statistics import mean, median
 
 from bisum.display.screen import Screen
 from bisum.interfaces.trainer import Trainer
@@ -15,6 +16,10 @@ _FIRST_STEPS = 3
 """Steps before the first estimate; the first one takes longer than the others, so it does not count."""
 _FIRST_SECONDS = 2.0
 """Seconds before the first estimate."""
+_RECENT = 1000
+"""Number of recent steps whose mean time is the time of a step."""
+_OUTLIER = 20
+"""Multiple of the median time above which a step does not count, such as one that compiles the model."""
 
 
 @dataclass
@@ -35,8 +40,8 @@ class TimeLeft:
     tested_rows: int
     """Rows of the test."""
     clock: Callable[[], float] = time.perf_counter
-    _step_seconds: float = field(default=0.0, init=False)
-    _steps: int = field(default=-1, init=False)
+    _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT), init=False)
+    _is_first: bool = field(default=True, init=False)
     _evaluations: list[float] = field(default_factory=list, init=False)
     _saves: list[float] = field(default_factory=list, init=False)
     _began: float = field(default=0.0, init=False)
@@ -50,14 +55,14 @@ class TimeLeft:
     def end_step(self, step: int, screen: Screen) -> float | None:
         """Count a step, and the time since the previous one; return the seconds left, and show them once."""
         now = self.clock()
-        if self._steps >= 0:
-            self._step_seconds += now - self._last
-        self._steps, self._last = self._steps + 1, now
+        if not self._is_first:
+            self._step_seconds.append(now - self._last)
+        self._is_first, self._last = False, now
         left = self.seconds(step)
         if left is not None and not self._is_shown:
             self._is_shown = True
-            about = "about" if self.settings.patience is None else "at most"
-            screen.print(f"{about} {duration(left)} left, evaluations and the test included")
+            less = "" if self.settings.patience is None else "; less if it stops early"
+            screen.print(f"about {duration(left)} left, evaluations and the test included{less}")
         return left
 
     def end_evaluation(self) -> None:
@@ -75,9 +80,10 @@ class TimeLeft:
 
     def seconds(self, step: int) -> float | None:
         """Return the seconds that the run takes after a step; None: too early."""
-        if self._steps < _FIRST_STEPS or self._last - self._began < _FIRST_SECONDS:
+        if len(self._step_seconds) < _FIRST_STEPS or self._last - self._began < _FIRST_SECONDS:
             return None
-        one = self._step_seconds / self._steps
+        most = _OUTLIER * median(self._step_seconds)
+        one = mean(seconds for seconds in self._step_seconds if seconds <= most)
         guess = one / self.rows_per_step * self.evaluated_rows
         evaluation = mean(self._evaluations) if self._evaluations else guess
         save = mean(self._saves) if self._saves else 0.0

@@ -74,7 +74,7 @@ def test_batches_nearly_fill_the_tokens_and_change_with_the_epoch():
 @pytest.mark.parametrize("tokens", [1, 300, 521])
 def test_a_row_longer_than_the_tokens_is_refused(tokens):
     longest = max(document + summary for document, summary in zip(LENGTHS, SUMMARIES, strict=True))
-    message = f"^trainer.tokens_per_batch: {tokens} tokens do not hold the longest row, {longest} tokens"
+    message = f"^trainer.tokens_per_batch: {tokens} is less than the longest row, which has {longest} tokens"
     with pytest.raises(UserError, match=message):
         batches(tokens=tokens)
     assert batches(tokens=longest)

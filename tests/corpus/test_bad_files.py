@@ -177,6 +177,18 @@ BAD_FILES = [
         ", row 4: invalid JSON (Expecting ',' delimiter, character 14); each line must be one JSON object",
     ),
     (
+        "a line cut off",
+        "a.jsonl",
+        lines() + '{"text": "a", "title":\n',
+        ", row 4: invalid JSON (Expecting value, character 23); each line must be one JSON object",
+    ),
+    (
+        "broken after a blank line",
+        "a.jsonl",
+        lines() + '\n \n  {"text": "a" "title": "b"}\n',
+        ", row 4 (line 6): invalid JSON (Expecting ',' delimiter, character 16); each line must be one JSON object",
+    ),
+    (
         "an array a line",
         "a.jsonl",
         '["a", "b"]\n',

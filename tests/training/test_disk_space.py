@@ -48,7 +48,7 @@ def test_too_little_space_is_reported_before_training(small, read, tmp_path, cal
     done = call_bisum(*small, *arguments, "hydra.run.dir=run")
     assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line.startswith("bisum: hydra.run.dir: not enough disk space for 'run': 160,000 more checkpoints of ")
+    assert line.startswith("bisum: hydra.run.dir: not enough disk space for 'run': 160,000 checkpoints of ")
     assert "trainer.keep_checkpoints" in line
     assert not (tmp_path / "run/checkpoints").exists()
     assert read.record(tmp_path / "run")["reason"] in line
@@ -59,7 +59,7 @@ def test_reported_size_matches_the_checkpoints(trained):
     sizes = [sum(file.stat().st_size for file in path.iterdir()) for path in checkpoints_in(run / "checkpoints")]
     log = (run / "train.log").read_text("utf-8")
     (line,) = [line for line in log.splitlines() if "disk space: " in line]
-    count, size = line.partition("disk space: ")[2].split(" more checkpoints of ")
+    count, size = line.partition("disk space: ")[2].split(" checkpoints of ")
     assert int(count) == len(sizes) == 8
     assert float(size.split(" MB")[0]) * 1e6 == pytest.approx(max(sizes), rel=0.02)
 

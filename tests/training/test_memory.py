@@ -57,7 +57,7 @@ def test_too_little_memory_is_a_warning(small, tmp_path, monkeypatch, call_bisum
     assert out.count("training needs about ") == 1
     assert "> warning: memory: training needs about " in out
     assert "), but only -" in out
-    assert "lower trainer.batch_size, or use trainer.gradient_checkpointing=true" in out
+    assert "lower trainer.batch_size or model.max_document_tokens, or use trainer.gradient_checkpointing=true" in out
 
 
 def test_the_estimate_excludes_what_the_process_used_earlier(small, tmp_path):

@@ -68,12 +68,28 @@ def test_extra_checkpoints_are_not_steps_and_refine_the_estimate():
     assert left.end_step(6, screen) == pytest.approx(194 * 2 + 2 * 20 + 40 + 37 * 30)
 
 
-def test_a_run_that_can_stop_early_takes_at_most_the_estimate():
+def test_a_run_that_can_stop_early_may_take_less_than_the_estimate():
     left, clock, screen = begun("trainer.patience=2")
     for step in range(1, 5):
         clock.wait(2.0)
         left.end_step(step, screen)
-    assert screen.lines == ["at most 8 minutes left, evaluations and the test included"]
+    assert screen.lines == ["about 8 minutes left, evaluations and the test included; less if it stops early"]
+
+
+def test_a_step_that_compiles_the_model_does_not_count():
+    left, clock, screen = begun()
+    for step, seconds in enumerate([90.0, 2.0, 60.0, 2.0, 2.0], start=1):
+        clock.wait(seconds)
+        found = left.end_step(step, screen)
+    assert found == pytest.approx(195 * 2 + 2 * 20 + 40)
+
+
+def test_the_mean_of_steps_of_different_lengths_counts():
+    left, clock, screen = begun()
+    for step, seconds in enumerate([2.0, 1.0, 1.0, 4.0], start=1):
+        clock.wait(seconds)
+        found = left.end_step(step, screen)
+    assert found == pytest.approx(196 * 2 + 2 * 20 + 40)
 
 
 @pytest.mark.parametrize(

@@ -61,5 +61,5 @@ def test_keys_that_need_a_fixed_number_of_rows_are_refused(other, small):
 
 
 def test_a_row_that_does_not_fit_is_refused(small, tmp_path):
-    with pytest.raises(UserError, match=r"trainer\.tokens_per_batch: 20 tokens do not hold the longest row"):
+    with pytest.raises(UserError, match=r"trainer\.tokens_per_batch: 20 is less than the longest row"):
         train(compose([*small, "trainer.tokens_per_batch=20"]), tmp_path / "run")

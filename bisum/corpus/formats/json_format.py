@@ -30,18 +30,24 @@ def read_json_lines(file: IO[bytes], url: str, pick: Pick) -> Iterator[pa.Table]
 
 def _json_lines(file: IO[bytes], url: str) -> Iterator[Any]:
     """Yield the value of each non-blank line; every CR ends a line, since no JSON string contains one."""
-    for row, line in enumerate(filter(str.strip, every_line(file, url)), start=1):
+    row = 0
+    for number, line in enumerate(every_line(file, url), start=1):
+        if not line.strip():
+            continue
+        text = line.strip(" \t\r\n")
+        row += 1
+        place = f"{url}, row {row}" if row == number else f"{url}, row {row} (line {number})"
         try:
-            yield _parse(line)
+            yield _parse(text)
         except json.JSONDecodeError as error:
+            at = line.index(text) + error.pos + 1
             raise UserError(
-                f"{url}, row {row}: invalid JSON ({error.msg}, character {error.colno}); "
-                "each line must be one JSON object"
+                f"{place}: invalid JSON ({error.msg}, character {at}); each line must be one JSON object"
             ) from error
         except _RepeatedKey as error:
-            raise UserError(f"{url}, row {row}: the key '{error}' occurs twice; it must occur once") from error
+            raise UserError(f"{place}: the key '{error}' occurs twice; it must occur once") from error
         except (ValueError, RecursionError) as error:  # a number with thousands of digits, or a thousand brackets
-            raise UserError(f"{url}, row {row}: Python cannot parse this JSON ({error})") from error
+            raise UserError(f"{place}: Python cannot parse this JSON ({error})") from error
 
 
 def read_json(file: IO[bytes], url: str, pick: Pick) -> Iterator[pa.Table]:
