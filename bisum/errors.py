@@ -40,6 +40,12 @@ def reason(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, torch on a CPU or torch on a GPU could not allocate memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
 def printable(text: str) -> str:
     """Return a text, such as a file name, with unprintable characters escaped (\\n, \\x1b, \\xe9).
 

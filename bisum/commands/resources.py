@@ -83,6 +83,28 @@ def _report_disk(config: Config, run: Run, checked: CheckedModel, fixed: Memory)
     narrate_disk(run.screen, f"{count} checkpoint{'s' * (count != 1)}", needed, free, str(run.shown))
 
 
+def _advice(config: Config, memory: Memory) -> str:
+    """Return which settings lower what needs the most memory, apart from those in use."""
+    settings = config.trainer
+    if 2 * memory.activations < memory.total:
+        ways = {
+            "adapter=lora": memory.gradients == memory.weights,
+            "trainer.optimizer=adafactor": settings.optimizer == "adamw",
+            "model.trim_vocabulary=true": not config.model.trim_vocabulary,
+        }
+        always = "use a smaller model"
+    else:
+        by_tokens = settings.tokens_per_batch is not None
+        ways = {
+            "trainer.gradient_checkpointing=true": not settings.gradient_checkpointing,
+            "trainer.tokens_per_batch=N": not by_tokens,
+        }
+        size = "trainer.tokens_per_batch" if by_tokens else "trainer.batch_size"
+        always = f"lower {size}, evaluation.batch_size or model.max_document_tokens"
+    unused = [way for way, is_unused in ways.items() if is_unused]
+    return f"{always}, or set {' or '.join(unused)}" if unused else always
+
+
 def report_before_training(
     config: Config,
     run: Run,
@@ -131,6 +153,7 @@ def report_before_training(
         asdict(memory),
         None if available is None else available + used,
         "memory" if device.is_cpu else f"{device.name}'s memory",
+        _advice(config, memory),
     )
 
 

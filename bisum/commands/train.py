@@ -91,6 +91,8 @@ def train(config: Config, directory: str | Path | None = None) -> dict[str, floa
         stage = run.stage("training", session.total_steps, session.step)
         if config.trainer.compile:
             run.screen.print(describe_compilation(shapes is not None))
+            if config.debug.profile:
+                run.screen.warn("debug.profile: the recorded steps may include compilation (trainer.compile)")
         # A compiled step would call back into Python for the cheap noise.
         kernels = (
             compiled(session.model, shapes is not None)

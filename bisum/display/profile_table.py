@@ -55,7 +55,7 @@ def profile_table(operators: Sequence[Operator]) -> Table:
     """Return a table of the first operators with their share of the total time, and the sum of the others."""
     table = new_table("operator")
     table.columns[0].overflow, table.columns[0].no_wrap = "ellipsis", True
-    for title in ("ms", "share", "calls"):
+    for title in ("ms/step", "share", "calls/step"):
         table.add_column(title, justify="right", no_wrap=True)
     total = sum(operator.seconds for operator in operators)
     for operator in operators[:OPERATORS]:
@@ -67,4 +67,4 @@ def profile_table(operators: Sequence[Operator]) -> Table:
 
 
 def _cells(seconds: float, total: float, calls: float) -> list[str]:
-    return [f"{1000 * seconds:,.2f}", f"{seconds / total:.1%}", f"{calls:,.4g}"]
+    return [f"{1000 * seconds:,.2f}", f"{seconds / total:.1%}", f"{calls:,.{0 if calls >= 100 else 1}f}"]

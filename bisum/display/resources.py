@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisum.display.screen import Screen
 
 
-def narrate_memory(screen: Screen, needed: dict[str, int], available: int | None, place: str) -> None:
-    """Show the memory that training needs, by what it is for, or warn if the device has less."""
+def narrate_memory(screen: Screen, needed: dict[str, int], available: int | None, place: str, advice: str) -> None:
+    """Show the memory that training needs, by what it is for, or warn with advice if the device has less."""
     total = sum(needed.values())
     parts = ", ".join(f"{name} {in_gib(size)}" for name, size in needed.items() if in_gib(size) != "0.0 GiB")
     line = f"memory: training needs about {in_gib(total)} of {place} ({parts})"
@@ -15,10 +15,7 @@ def narrate_memory(screen: Screen, needed: dict[str, int], available: int | None
     elif total <= available:
         screen.print(f"{line}; {in_gib(available)} is available")
     else:
-        screen.warn(
-            f"{line}, but only {in_gib(available)} is available; lower trainer.batch_size or "
-            "model.max_document_tokens, or use trainer.gradient_checkpointing=true, adapter=lora or a smaller model"
-        )
+        screen.warn(f"{line}, but only {in_gib(available)} is available; {advice}")
 
 
 def narrate_download(

@@ -23,7 +23,7 @@ from bisum.config.identity import identity
 from bisum.config.schema import Config
 from bisum.display.screen import Screen
 from bisum.display.terminal import Bar, relative_path
-from bisum.errors import Failed, UserError, reason
+from bisum.errors import Failed, UserError, is_out_of_memory, reason
 from bisum.evaluation.evaluator import Evaluation
 from bisum.hardware.memory import peak_memory, reset_peak_memory
 from bisum.printing import as_json, finite
@@ -270,6 +270,9 @@ def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exi
     replace_file(directory / "run.json", [as_json(finite({**record, "finished": _now()}), indent=1)])
 
 
+_SMALLER = "; lower trainer.batch_size, evaluation.batch_size or model.max_document_tokens"
+
+
 @contextmanager
 def recorded(directory: Path, config: Config) -> Iterator[Run]:
     """Open a run directory for the block, and record the outcome of the block.
@@ -302,7 +305,7 @@ def recorded(directory: Path, config: Config) -> Iterator[Run]:
             run.screen.lines(f"> interrupted ({signal}){hint}", kind="warning")
             raise SystemExit(signal.exit_code) from None
         except BaseException as error:
-            why = run.mask(reason(error))
+            why = run.mask(reason(error)) + (_SMALLER if is_out_of_memory(error) else "")
             with suppress(OSError):  # the disk itself can have failed
                 run.screen.log(traceback.format_exc())
                 run.end("failed", 1, why)

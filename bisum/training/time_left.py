@@ -12,8 +12,9 @@ from bisum.display.screen import Screen
 from bisum.interfaces.trainer import Trainer
 from bisum.training.progress import count_evaluations, count_saves
 
-_FIRST_STEPS = 3
-"""Steps before the first estimate; the first one takes longer than the others, so it does not count."""
+_FIRST_STEPS, _FIRST_COMPILED_STEPS = 3, 10
+"""Steps before the first estimate, and with `trainer.compile`, which compiles some of the first. The very first one
+takes longer than the others, so it does not count."""
 _FIRST_SECONDS = 2.0
 """Seconds before the first estimate."""
 _RECENT = 1000
@@ -80,7 +81,8 @@ class TimeLeft:
 
     def seconds(self, step: int) -> float | None:
         """Return the seconds that the run takes after a step; None: too early."""
-        if len(self._step_seconds) < _FIRST_STEPS or self._last - self._began < _FIRST_SECONDS:
+        first = _FIRST_COMPILED_STEPS if self.settings.compile else _FIRST_STEPS
+        if len(self._step_seconds) < first or self._last - self._began < _FIRST_SECONDS:
             return None
         most = _OUTLIER * median(self._step_seconds)
         one = mean(seconds for seconds in self._step_seconds if seconds <= most)

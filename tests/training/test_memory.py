@@ -14,7 +14,7 @@ from bisum.hardware.devices import find_device
 from bisum.hardware.memory import used_memory
 from bisum.models.loading import load
 from bisum.models.unloaded import build_unloaded
-from bisum.training.memory import estimate_memory
+from bisum.training.memory import Memory, estimate_memory
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,42 @@ def test_too_little_memory_is_a_warning(small, tmp_path, monkeypatch, call_bisum
     assert out.count("training needs about ") == 1
     assert "> warning: memory: training needs about " in out
     assert "), but only -" in out
-    assert "lower trainer.batch_size or model.max_document_tokens, or use trainer.gradient_checkpointing=true" in out
+    assert "is available; " in out
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "memory", "advice"),
+    [
+        (
+            [],
+            Memory(GIB, GIB, 2 * GIB, 9 * GIB, GIB),
+            "lower trainer.batch_size, evaluation.batch_size or model.max_document_tokens, or set "
+            "trainer.gradient_checkpointing=true or trainer.tokens_per_batch=N",
+        ),
+        (
+            ["trainer.gradient_checkpointing=true", "trainer.tokens_per_batch=20000"],
+            Memory(GIB, GIB, 2 * GIB, 9 * GIB, GIB),
+            "lower trainer.tokens_per_batch, evaluation.batch_size or model.max_document_tokens",
+        ),
+        (
+            [],
+            Memory(9 * GIB, 9 * GIB, 18 * GIB, GIB, GIB),
+            "use a smaller model, or set adapter=lora or trainer.optimizer=adafactor or model.trim_vocabulary=true",
+        ),
+        (
+            ["trainer.optimizer=adafactor"],
+            Memory(9 * GIB, GIB, 0, GIB, GIB),  # with LoRA
+            "use a smaller model, or set model.trim_vocabulary=true",
+        ),
+    ],
+)
+def test_advice_names_what_lowers_the_largest_part_and_is_not_in_use(arguments, memory, advice):
+    from bisum.commands.resources import _advice
+
+    assert _advice(compose(arguments), memory) == advice
 
 
 def test_the_estimate_excludes_what_the_process_used_earlier(small, tmp_path):
