@@ -17,7 +17,7 @@ from bisum.batches.tokenization import EncodedSplit
 from bisum.commands.vocabulary import trims
 from bisum.config.schema import Config
 from bisum.display.resources import narrate_disk, narrate_download, narrate_memory, narrate_used
-from bisum.errors import one_line
+from bisum.errors import either, one_line
 from bisum.hardware.devices import Device
 from bisum.hardware.memory import available_memory, memory_of, peak_memory, used_memory
 from bisum.models.unloaded import CheckedModel
@@ -102,7 +102,7 @@ def _advice(config: Config, memory: Memory) -> str:
         size = "trainer.tokens_per_batch" if by_tokens else "trainer.batch_size"
         always = f"lower {size}, evaluation.batch_size or model.max_document_tokens"
     unused = [way for way, is_unused in ways.items() if is_unused]
-    return f"{always}, or set {' or '.join(unused)}" if unused else always
+    return f"{always}, or set {either(unused)}" if unused else always
 
 
 def report_before_training(

@@ -99,7 +99,7 @@ def load_corpus(
         found = rows.read()
         if found and set(needed) <= found[0].keys():
             splits, known = found
-            logger.info("the rows come from cache_dir, where an earlier command kept them")
+            logger.info("the rows come from cache_dir, where an earlier command stored them")
         else:
             with large_tables_in(cache):
                 splits, known = rows.write(read, select)

@@ -74,7 +74,7 @@ def test_second_run_reads_the_cache_and_reports_the_same(path, reads, caplog):
     assert len(reads) == 1
     *notes, cached = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
     assert notes == logged
-    assert cached[2] == "the rows come from cache_dir, where an earlier command kept them"
+    assert cached[2] == "the rows come from cache_dir, where an earlier command stored them"
     assert any("guessed" in message for _, _, message in logged)
     assert len(list((path.parent / "cache").iterdir())) == 1
 

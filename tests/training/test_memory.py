@@ -80,7 +80,7 @@ GIB = 2**30
         (
             [],
             Memory(9 * GIB, 9 * GIB, 18 * GIB, GIB, GIB),
-            "use a smaller model, or set adapter=lora or trainer.optimizer=adafactor or model.trim_vocabulary=true",
+            "use a smaller model, or set adapter=lora, trainer.optimizer=adafactor or model.trim_vocabulary=true",
         ),
         (
             ["trainer.optimizer=adafactor"],
