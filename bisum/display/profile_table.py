@@ -13,6 +13,7 @@ from bisum.display.tables import new_table
 
 OPERATORS = 10
 """Number of operators in the table."""
+_LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,21 @@ def show_trace(screen: Screen, trace: Path) -> None:
 def profile_table(operators: Sequence[Operator]) -> Table:
     """Return a table of the first operators with their share of the total time, and the sum of the others."""
     table = new_table("operator")
-    table.columns[0].overflow, table.columns[0].no_wrap = "ellipsis", True
+    table.columns[0].no_wrap = True
     for title in ("ms/step", "share", "calls/step"):
         table.add_column(title, justify="right", no_wrap=True)
     total = sum(operator.seconds for operator in operators)
     for operator in operators[:OPERATORS]:
-        table.add_row(operator.name, *_cells(operator.seconds, total, operator.calls))
+        table.add_row(_shortened(operator.name), *_cells(operator.seconds, total, operator.calls))
     if others := operators[OPERATORS:]:
         seconds, calls = sum(other.seconds for other in others), sum(other.calls for other in others)
         table.add_row(f"{len(others)} others", *_cells(seconds, total, calls), style="dim")
     return table
+
+
+def _shortened(name: str) -> str:
+    """Return a name that leaves room for the numbers in 80 columns."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _cells(seconds: float, total: float, calls: float) -> list[str]:

@@ -271,6 +271,7 @@ def record_failure(directory: Path, earlier: Mapping[str, Any], reason: str, exi
 
 
 _SMALLER = "; lower trainer.batch_size, evaluation.batch_size or model.max_document_tokens"
+"""What to do after a failed allocation."""
 
 
 @contextmanager

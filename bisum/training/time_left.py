@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import mean, median
+from statistics import fmean, median
 
 from bisum.display.screen import Screen
 from bisum.interfaces.trainer import Trainer
@@ -17,7 +17,7 @@ _FIRST_STEPS, _FIRST_COMPILED_STEPS = 3, 10
 takes longer than the others, so it does not count."""
 _FIRST_SECONDS = 2.0
 """Seconds before the first estimate."""
-_RECENT = 1000
+_RECENT = 200
 """Number of recent steps whose mean time is the time of a step."""
 _OUTLIER = 20
 """Multiple of the median time above which a step does not count, such as one that compiles the model."""
@@ -85,10 +85,10 @@ class TimeLeft:
         if len(self._step_seconds) < first or self._last - self._began < _FIRST_SECONDS:
             return None
         most = _OUTLIER * median(self._step_seconds)
-        one = mean(seconds for seconds in self._step_seconds if seconds <= most)
+        one = fmean(seconds for seconds in self._step_seconds if seconds <= most)
         guess = one / self.rows_per_step * self.evaluated_rows
-        evaluation = mean(self._evaluations) if self._evaluations else guess
-        save = mean(self._saves) if self._saves else 0.0
+        evaluation = fmean(self._evaluations) if self._evaluations else guess
+        save = fmean(self._saves) if self._saves else 0.0
         test = evaluation * self.tested_rows / self.evaluated_rows
         position = step - 1, self.total_steps, self.steps_per_epoch
         evaluations = count_evaluations(self.settings, *position)

@@ -1,13 +1,16 @@
 """debug=profile: the trace of a few training steps, and the table of their most expensive operators."""
 
 import gzip
+import io
 import json
 import re
 import shutil
 
 import pytest
+from rich.console import Console
 
 import bisum
+from bisum.display.profile_table import Operator, profile_table
 from bisum.runs.profile import TRACE
 from bisum.training.profiling import WARMUP
 
@@ -102,3 +105,12 @@ def test_resumed_run_can_be_profiled(trained, read, tmp_path, call_bisum):
     assert (done.code, done.err) == (0, "")
     assert (directory / TRACE).is_file()
     assert read.series(directory, "train/loss")[:32] == read.series(trained("trainer=accelerate"), "train/loss")
+
+
+def test_long_names_of_operators_leave_the_numbers_whole():
+    name = "autograd::engine::evaluate_function: ScaledDotProductFlashAttentionForCpuBackward0"
+    operators = [Operator(name, 15.20841, 20410.0), Operator("aten::mm", 0.1, 0.5)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(profile_table(operators))
+    shown = re.split(r" {2,}", console.file.getvalue().splitlines()[2].strip())
+    assert shown == [f"{name[:39]}…", "15,208.41", "99.3%", "20,410"]
