@@ -88,7 +88,7 @@ def _advice(config: Config, memory: Memory) -> str:
     settings = config.trainer
     if 2 * memory.activations < memory.total:
         ways = {
-            "adapter=lora": memory.gradients == memory.weights,
+            "adapter=lora": config.model.checkpoint is not None and not config.adapter.needs_checkpoint,
             "trainer.optimizer=adafactor": settings.optimizer == "adamw",
             "model.trim_vocabulary=true": not config.model.trim_vocabulary,
         }

@@ -13,14 +13,12 @@ from bisum.interfaces.trainer import Trainer
 from bisum.training.progress import count_evaluations, count_saves
 
 _FIRST_STEPS, _FIRST_COMPILED_STEPS = 3, 10
-"""Steps before the first estimate, and with `trainer.compile`, which compiles some of the first. The very first one
-takes longer than the others, so it does not count."""
+"""Number of timed steps before the first estimate, without and with `trainer.compile`. A run's first step is slower
+and is not timed."""
 _FIRST_SECONDS = 2.0
 """Seconds before the first estimate."""
 _RECENT = 200
-"""Number of recent steps whose mean time is the time of a step."""
-_OUTLIER = 20
-"""Multiple of the median time above which a step does not count, such as one that compiles the model."""
+"""Number of recent steps that determine the time of a step."""
 
 
 @dataclass
@@ -84,8 +82,7 @@ class TimeLeft:
         first = _FIRST_COMPILED_STEPS if self.settings.compile else _FIRST_STEPS
         if len(self._step_seconds) < first or self._last - self._began < _FIRST_SECONDS:
             return None
-        most = _OUTLIER * median(self._step_seconds)
-        one = fmean(seconds for seconds in self._step_seconds if seconds <= most)
+        one = (median if self.settings.compile else fmean)(self._step_seconds)  # some steps compile the model
         guess = one / self.rows_per_step * self.evaluated_rows
         evaluation = fmean(self._evaluations) if self._evaluations else guess
         save = fmean(self._saves) if self._saves else 0.0

@@ -1,8 +1,9 @@
 """Profile of bisum's training steps beside the floor's, on the same batches of the starter.
 
-python tests/benchmarks/step_profile.py [ROUNDS]  # alternating, medians of 3 rounds
+    PYTHONPATH=tests python tests/benchmarks/step_profile.py [ROUNDS]
 
-The floor is a forward pass, bisum's loss, a backward pass, clipping and AdamW, with torch's dropout.
+The floor is that of `make bench`, with torch's dropout and batches made beforehand. The two alternate; the numbers are
+medians over ROUNDS (default 3).
 """
 
 import gzip
@@ -22,8 +23,8 @@ SHOWN = 12
 
 def floor(trace: Path) -> None:
     """Record the floor's steps on the batches of the run that `ARGUMENTS` describe."""
-    import torch
-    from torch.profiler import profile, schedule
+    from benchmarks.bench.floor import train_step
+    from torch.profiler import ProfilerActivity, profile, schedule
 
     from bisum import compose
     from bisum.batches.collation import Collator
@@ -32,7 +33,6 @@ def floor(trace: Path) -> None:
     from bisum.corpus.corpus import load_corpus
     from bisum.interfaces.progress import no_progress
     from bisum.models.loading import load
-    from bisum.models.loss import count_tokens, token_loss
     from bisum.training.optimization import build_optimizer
     from bisum.training.profiling import WARMUP
 
@@ -45,13 +45,9 @@ def floor(trace: Path) -> None:
     model = loaded.model.train()
     optimizer = build_optimizer(model, config.trainer)
     stages = schedule(wait=WARMUP - 1, warmup=1, active=config.debug.profile_steps, repeat=1)
-    with profile(activities=[torch.profiler.ProfilerActivity.CPU], schedule=stages) as profiler:
+    with profile(activities=[ProfilerActivity.CPU], schedule=stages) as profiler:
         for batch in batches:
-            labels = batch.pop("labels")
-            token_loss(model(**batch).logits, labels, count_tokens(labels)).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            train_step(model, optimizer, batch)
             profiler.step()
     profiler.export_chrome_trace(str(trace))
 
@@ -85,11 +81,11 @@ def main(rounds: int) -> None:
         for number in range(rounds):
             directory = Path(scratch, f"bisum{number}")
             command = [sys.executable, "-m", "bisum", *ARGUMENTS, f"hydra.run.dir={directory}"]
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             found["bisum"].append(self_times(directory / "profile/trace.json.gz"))
             trace = Path(scratch, f"floor{number}", "trace.json.gz")
             trace.parent.mkdir()
-            subprocess.run([sys.executable, __file__, "floor", trace], check=True, capture_output=True)
+            subprocess.run([sys.executable, __file__, "floor", trace], check=True, stdout=subprocess.DEVNULL)
             found["floor"].append(self_times(trace))
     names = {name for times in found.values() for one in times for name in one}
     table = {name: [statistics.median(one.get(name, 0) for one in times) for times in found.values()] for name in names}

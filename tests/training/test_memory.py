@@ -57,7 +57,7 @@ def test_too_little_memory_is_a_warning(small, tmp_path, monkeypatch, call_bisum
     assert out.count("training needs about ") == 1
     assert "> warning: memory: training needs about " in out
     assert "), but only -" in out
-    assert "is available; " in out
+    assert "is available; use a smaller model, or set trainer.optimizer=adafactor" in out  # the process dominates
 
 
 GIB = 2**30
@@ -83,9 +83,19 @@ GIB = 2**30
             "use a smaller model, or set adapter=lora, trainer.optimizer=adafactor or model.trim_vocabulary=true",
         ),
         (
-            ["trainer.optimizer=adafactor"],
-            Memory(9 * GIB, GIB, 0, GIB, GIB),  # with LoRA
+            ["trainer.optimizer=adafactor", "adapter=lora"],
+            Memory(9 * GIB, GIB, 0, GIB, GIB),
             "use a smaller model, or set model.trim_vocabulary=true",
+        ),
+        (
+            [],
+            Memory(9 * GIB, 8 * GIB, 16 * GIB, GIB, GIB),  # a model with buffers
+            "use a smaller model, or set adapter=lora, trainer.optimizer=adafactor or model.trim_vocabulary=true",
+        ),
+        (
+            ["model=tiny"],  # adapters need trained weights
+            Memory(9 * GIB, 9 * GIB, 18 * GIB, GIB, GIB),
+            "use a smaller model, or set trainer.optimizer=adafactor or model.trim_vocabulary=true",
         ),
     ],
 )
@@ -190,7 +200,8 @@ def test_a_full_disk_is_reported_before_a_download(
     BartForConditionalGeneration.from_pretrained(folder, dtype=stored).save_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     hub.put("me/model", files)
-    size = len(files["model.safetensors"])
+    header = 8 + int.from_bytes(files["model.safetensors"][:8], "little")  # https://github.com/huggingface/safetensors
+    size = len(files["model.safetensors"]) - header
     weights = size * 4 // stored.itemsize
 
     def bytes_of(text):
@@ -205,9 +216,9 @@ def test_a_full_disk_is_reported_before_a_download(
     out = " ".join((done.out + done.err).split())
     download, checkpoints_ = re.findall(r"disk: (.*?) need about ([\d.]+ [kM]B), but only 1 kB is free in '", out)
     assert download[0] == "the weights to download"
-    assert bytes_of(download[1]) == pytest.approx(size, rel=0.1)  # the file also has a header
+    assert bytes_of(download[1]) == pytest.approx(size, rel=0.05)
     assert checkpoints_[0] == "7 checkpoints"
-    assert bytes_of(checkpoints_[1]) == pytest.approx(7 * 3 * weights, rel=0.1)  # AdamW's state is twice the weights
+    assert bytes_of(checkpoints_[1]) == pytest.approx(7 * 3 * weights, rel=0.05)  # AdamW's state is twice the weights
 
 
 @pytest.mark.parametrize("what", ["adapter=lora", "adapter=none"])

@@ -51,6 +51,15 @@ def _split(work: Work, config: Config, loaded: LoadedModel, name: str) -> Encode
     return encode(corpus, loaded, work.folder / "cache", no_progress, [name])[name]
 
 
+def train_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]) -> None:
+    """Take a step on a batch, from which `labels` is removed."""
+    labels = batch.pop("labels")
+    token_loss(model(**batch).logits, labels, count_tokens(labels)).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
 def _train(work: Work) -> Took:
     config, loaded = _load(work)
     model = loaded.model.train()
@@ -61,11 +70,7 @@ def _train(work: Work) -> Took:
     rows = sum(len(batch["labels"]) for batch in batches)  # an epoch has one smaller batch
     began = time.perf_counter()
     for batch in batches:
-        labels = batch.pop("labels")
-        token_loss(model(**batch).logits, labels, count_tokens(labels)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(model, optimizer, batch)
     seconds = time.perf_counter() - began
     saved = work.folder / "model"
     loaded.save(saved)
