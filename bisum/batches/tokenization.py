@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bisum.corpus.arrow_cache import ArrowCache
 from bisum.corpus.corpus import Corpus
-from bisum.corpus.disk import taken
+from bisum.corpus.disk import Integers, stored, taken
 from bisum.corpus.strings import by_id
 from bisum.interfaces.progress import ShowProgress
 from bisum.interfaces.source import SPLITS
@@ -38,7 +39,6 @@ _SCHEMA = pa.schema(
 )
 
 
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 Booleans = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -142,7 +142,7 @@ def encode(
     """Return splits of the corpus as token ids.
 
     A split is tokenized once for the same rows, tokenizer, family, prompt and limits; later calls read the ids from
-    the folder `cache`.
+    the folder `cache`. They are not cached for a family of a user's own without source code, as in a notebook.
 
     Raises:
         UserError: the folder cannot be written, or the model cannot read the texts.
@@ -154,7 +154,8 @@ def encode(
 def _encode(
     split: str, rows: pa.Table, fingerprint: str, loaded: LoadedModel, cache: ArrowCache, progress: ShowProgress
 ) -> EncodedSplit:
-    key = _cache_key(split, fingerprint, loaded, str(rows["language"][0]))
+    sources = _sources(type(loaded.family))
+    key = None if sources is None else _cache_key(split, fingerprint, loaded, str(rows["language"][0]), sources)
     order = by_id(rows).to_numpy()  # the cache is in the order of ids, so runs with other seeds share it
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -167,13 +168,14 @@ def _encode(
             bar.advance(done)
 
     with progress(f"tokenizing {split}", len(rows)) as bar:
-        tokens = cache.read(key)
-        if tokens is None:
+        if key is None:
+            tokens = stored(batches(), _SCHEMA)
+        elif (tokens := cache.read(key)) is None:
             tokens = cache.write(key, _SCHEMA, batches())
     return EncodedSplit.from_arrow(rows, tokens, np.argsort(order))
 
 
-def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str) -> str:
+def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str, sources: Sequence[str]) -> str:
     """Return a key that differs whenever the token ids could differ."""
     tokenizer = loaded.tokenizer
     parts = {
@@ -182,7 +184,7 @@ def _cache_key(split: str, fingerprint: str, loaded: LoadedModel, language: str)
         "split": split,
         "tokenizer": hashlib.sha256(_state(tokenizer)).hexdigest(),
         "special": tokenizer.special_tokens_map,
-        "family": [repr(loaded.family), _source(type(loaded.family))],
+        "family": [repr(loaded.family), *sources],
         "prompt": [loaded.prefix, loaded.suffix, tokenizer.chat_template],
         "empty": loaded.encode([""], [""], [language]),  # a template can contain the date
         "limits": [loaded.max_document_tokens, loaded.max_summary_tokens],
@@ -199,9 +201,14 @@ def _state(tokenizer: PreTrainedTokenizerBase) -> bytes:
     return b"".join([repr((tokenizer.get_vocab(), settings)).encode(), *pieces])
 
 
-def _source(family: type) -> str:
-    """Return the source code of a user's own family, which `ENCODING_VERSION` does not cover."""
+def _sources(family: type) -> list[str] | None:
+    """Return the source code of a user's own family, which `ENCODING_VERSION` does not cover; None: it is unknown.
+
+    It consists of the modules of the class and of its bases outside bisum.
+    """
+    names = {class_.__module__ for class_ in family.__mro__}
+    own = sorted(name for name in names if name.partition(".")[0] not in {"bisum", *sys.stdlib_module_names})
     try:
-        return "" if family.__module__.startswith("bisum.") else inspect.getsource(inspect.getmodule(family) or family)
-    except (OSError, TypeError):  # a class defined interactively has no source
-        return ""
+        return [inspect.getsource(sys.modules[name]) for name in own]
+    except (OSError, TypeError, KeyError):
+        return None

@@ -23,7 +23,7 @@ from bisum.hardware.memory import available_memory, memory_of, peak_memory, used
 from bisum.models.unloaded import CheckedModel
 from bisum.records.run import Run
 from bisum.training.disk_space import checkpoints_at_once, saves_before_rows
-from bisum.training.memory import Lengths, Memory, estimate_memory, extreme_batches, largest_batch
+from bisum.training.memory import BatchShape, Memory, estimate_memory, largest_batch, largest_batch_candidates
 from bisum.training.session import Session
 
 _logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def report_before_download(config: Config, run: Run, device: Device, checked: Ch
     most = None
     if settings.tokens_per_batch is None:  # otherwise, the lengths of the rows decide how many are in a batch
         training, evaluation = (
-            [Lengths(rows, longest, summary)] for rows in (settings.batch_size, config.evaluation.batch_size)
+            [BatchShape(rows, longest, summary)] for rows in (settings.batch_size, config.evaluation.batch_size)
         )
         try:
             batches = (training, evaluation)
@@ -71,16 +71,18 @@ def _report_disk(config: Config, run: Run, checked: CheckedModel, fixed: Memory)
     assert model is not None
     stored = checked.reader.config.dtype
     cache = _existing(Path(constants.HF_HUB_CACHE))
-    download = model.num_parameters() * (stored.itemsize if isinstance(stored, torch.dtype) else 4)
-    narrate_disk(run.screen, "the weights to download", download, shutil.disk_usage(cache).free, str(cache))
+    parameters = model.num_parameters() - (fixed.gradients // 4 if config.adapter.needs_checkpoint else 0)  # the base's
+    download = parameters * (stored.itemsize if isinstance(stored, torch.dtype) else 4)
+    narrate_disk(run.screen, "the weights to download need", download, shutil.disk_usage(cache).free, str(cache))
     if (saves := saves_before_rows(settings)) is None:
         return
     count = checkpoints_at_once(settings, saves)
     weights = fixed.gradients if config.adapter.needs_checkpoint else fixed.weights
-    merged = fixed.weights if config.adapter.merges else 0
+    merged = 4 * parameters if config.adapter.merges else 0  # in float32, even if training stores 4 bits
     free = shutil.disk_usage(run.directory).free
     needed = count * (weights + fixed.optimizer) + merged
-    narrate_disk(run.screen, f"{count} checkpoint{'s' * (count != 1)}", needed, free, str(run.shown))
+    what = "1 checkpoint needs" if count == 1 else f"{count} checkpoints need"
+    narrate_disk(run.screen, what, needed, free, str(run.shown))
 
 
 def _advice(config: Config, memory: Memory) -> str:
@@ -123,10 +125,12 @@ def report_before_training(
         trained = [largest_batch(splits["train"], config.trainer.batch_size, shapes)]
     else:
         assert session.batches.batch_sampler is not None
-        trained = extreme_batches(splits["train"], session.batches.batch_sampler)
+        trained = largest_batch_candidates(splits["train"], session.batches.batch_sampler)
     rows = config.evaluation.batch_size
     evaluated = [largest_batch(splits[name], rows, shapes) for name in ("validation", "test")]
-    used = used_memory(device.torch_device) or 0
+    used = used_memory(device.torch_device)
+    if used is None:
+        run.screen.log("memory: what the process uses is unknown on this system; the estimate leaves it out")
     state = (value for values in session.optimizer.state.values() for value in values.values())  # of a resumed run
     own = chain(loaded.model.parameters(), loaded.model.buffers(), filter(torch.is_tensor, state))
     model, quantized = loaded.model, loaded.base is not None and loaded.base.quantize is not None
@@ -140,7 +144,7 @@ def report_before_training(
             device,
             (trained, evaluated),
             optimizer=session.optimizer,
-            process=max(0, used - memory_of(own)),
+            process=0 if used is None else max(0, used - memory_of(own)),
             quantized=quantized,
         )
     except Exception as error:  # an estimate must not end a run
@@ -151,14 +155,16 @@ def report_before_training(
     narrate_memory(
         run.screen,
         asdict(memory),
-        None if available is None else available + used,
-        "memory" if device.is_cpu else f"{device.name}'s memory",
+        None if available is None else available + (used or 0),
+        None if device.is_cpu else device.name,
         _advice(config, memory),
     )
 
 
 def report_used(run: Run, device: Device) -> None:
-    """Report the memory that training used beside the estimate, and record that of a GPU."""
+    """Report the memory that training used beside the estimate, and record that of a GPU; not on a TPU."""
+    if device.torch_device.type not in ("cpu", "cuda"):
+        return
     used = peak_memory(device.torch_device)
     if device.torch_device.type == "cuda":
         run.update(peak_gpu_memory=used)

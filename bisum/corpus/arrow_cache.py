@@ -19,6 +19,10 @@ MOST = {"rows": 10, "tokens": 30}
 """Maximum number of files of each kind; those unused for longest are deleted. A corpus has token ids in three."""
 
 
+class _DamagedError(Exception):
+    """A file does not contain what was written."""
+
+
 class ArrowCache:
     """A folder of files `<kind>-<key>-<first 16 hexadecimal digits of the file's SHA-256>.arrow`."""
 
@@ -35,17 +39,16 @@ class ArrowCache:
             raise UserError(f"cache_dir: '{folder}' cannot be created: {error.strerror}") from error
 
     def read(self, key: str) -> pa.Table | None:
-        """Return the table stored under a key, or None; report and delete a damaged file."""
+        """Return the table stored under a key, or None; report a file that cannot be read, and delete a damaged one."""
         for path in sorted(self._folder.glob(f"{self._kind}-{key}-*.arrow")):
+            mark_used(path)
             try:
-                if not path.is_file():
-                    raise OSError("not a file")
-                mark_used(path)
-                if digest(path)[:16] != path.stem.rpartition("-")[2]:
-                    raise OSError("contents have changed")
-                return mapped(path)
-            except (OSError, pa.ArrowException) as error:
-                _logger.warning("cache_dir: %s is damaged (%s); it will be replaced", path, one_line(error))
+                return _read(path)
+            except OSError as error:
+                if os.path.lexists(path):  # otherwise, another process has just deleted it
+                    _logger.warning("cache_dir: %s cannot be read (%s); it will be replaced", path, error.strerror)
+            except _DamagedError as error:
+                _logger.warning("cache_dir: %s is damaged (%s); it will be replaced", path, error)
                 delete(path)
         return None
 
@@ -72,3 +75,14 @@ class ArrowCache:
             if error is pulled.error:
                 raise
             raise UserError(f"cache_dir: '{self._folder}' cannot be written: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> pa.Table:
+    if not path.is_file() and os.path.lexists(path):
+        raise _DamagedError("not a file")
+    if digest(path)[:16] != path.stem.rpartition("-")[2]:
+        raise _DamagedError("contents have changed")
+    try:
+        return mapped(path)
+    except pa.ArrowException as error:
+        raise _DamagedError(one_line(error)) from error

@@ -29,7 +29,7 @@ _MEMORY_BYTES = 2**26
 
 _folder: ContextVar[Path | None] = ContextVar("folder of large tables", default=None)
 
-Order = np.ndarray[Any, np.dtype[np.int64]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def stored(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """Return the table of some batches, which is on disk if it is large.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written to the disk.
     """
     kept, size = list[pa.RecordBatch](), 0
     batches = iter(batches)
@@ -69,7 +69,7 @@ def _emptied(kept: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 class Pulled:
-    """Batches that are written to a file; an error of their source is none of the file."""
+    """Batches that are written to a file; `error` tells an error of their source from one of the file."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._batches = batches
@@ -125,8 +125,13 @@ def mapped(path: Path) -> pa.Table:
 def filtered(rows: pa.Table, mask: pa.Array | pa.ChunkedArray | np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Table:
     """Return the rows where the mask is true; null is false. A mask that keeps all rows returns the table itself.
 
+    Args:
+        rows: the table.
+        mask: boolean, shape (rows,).
+
     Raises:
         pa.ArrowException: the mask has another length or is not boolean.
+        UserError: the result is large and cannot be written to the disk.
     """
     kept = pa.chunked_array([mask]) if isinstance(mask, np.ndarray) else mask
     if len(kept) != len(rows):
@@ -143,16 +148,24 @@ def _filtered(rows: pa.Table, kept: pa.Array | pa.ChunkedArray) -> Iterator[pa.R
         at += len(batch)
 
 
-def take(rows: pa.Table, order: Sequence[int] | pa.Array | Order) -> pa.Table:
-    """Return the rows at the positions in `order`; the table itself if these are all rows in their order."""
+def take(rows: pa.Table, order: Sequence[int] | pa.Array | Integers) -> pa.Table:
+    """Return the rows at the positions in `order`; the table itself if these are all rows in their order.
+
+    Args:
+        rows: the table.
+        order: positions in it, shape (selected rows,); a position can occur more than once.
+
+    Raises:
+        UserError: the result is large and cannot be written to the disk.
+    """
     positions = np.asarray(order, dtype=np.int64)
     if len(positions) == len(rows) and (np.diff(positions, prepend=-1) == 1).all():
         return rows
     return stored(taken(rows, positions), rows.schema)
 
 
-def taken(rows: pa.Table, positions: Order, most: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """Yield the rows at some positions in batches of bounded size, at `most` of this number of rows."""
+def taken(rows: pa.Table, positions: Integers, most: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """Yield the rows at some positions, shape (selected rows,), in batches of at most `most` rows and bounded size."""
     positions, parts = positions.astype(np.int64), rows.to_batches()  # Arrow's own are unsigned
     ends = np.cumsum([len(part) for part in parts])
     size = min(most, _batch_rows(rows))
@@ -160,7 +173,7 @@ def taken(rows: pa.Table, positions: Order, most: int = BATCH_ROWS) -> Iterator[
         yield _taken(parts, ends, positions[at : at + size])
 
 
-def _taken(parts: Sequence[pa.RecordBatch], ends: Order, positions: Order) -> pa.RecordBatch:
+def _taken(parts: Sequence[pa.RecordBatch], ends: Integers, positions: Integers) -> pa.RecordBatch:
     """Return some rows of a table's batches; pyarrow's own `take` would first join all chunks of a column."""
     ascending = np.argsort(positions, kind="stable")
     part_of = np.searchsorted(ends, positions[ascending], side="right")

@@ -21,7 +21,7 @@ from bisum.interfaces.filter import Filter
 from bisum.interfaces.source import SPLITS, Source
 
 SMALLEST_BYTES = 2**23
-"""Size of the text from which a corpus is cached, before filters and samples; less is read about as fast."""
+"""Smallest size of a corpus to cache, in bytes of text before filters and samples; reading a smaller one is as fast."""
 _METADATA = b"bisum"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+>", re.IGNORECASE)
 """The end of Python's `repr` of an object whose class defines none, which differs in each process."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from bisum.display.screen import Screen
 
 
-def narrate_memory(screen: Screen, needed: dict[str, int], available: int | None, place: str, advice: str) -> None:
-    """Show the memory that training needs, by what it is for, or warn with advice if the device has less."""
+def narrate_memory(
+    screen: Screen, needed: dict[str, int], available: int | None, device: str | None, advice: str
+) -> None:
+    """Show the memory that training needs, by what it is for, or warn with advice if less is available.
+
+    `device` is the name of a GPU whose memory it is; None: the machine's.
+    """
     total = sum(needed.values())
     parts = ", ".join(f"{name} {in_gib(size)}" for name, size in needed.items() if in_gib(size) != "0.0 GiB")
-    line = f"memory: training needs about {in_gib(total)} of {place} ({parts})"
+    place = "" if device is None else f" on {device}"
+    line = f"memory: training needs about {in_gib(total)}{place} ({parts})"
     if available is None:
         screen.print(line)
     elif total <= available:
@@ -38,9 +44,9 @@ def narrate_download(
 
 
 def narrate_disk(screen: Screen, what: str, needed: int, free: int, place: str) -> None:
-    """Warn if a disk has less space than something will need."""
+    """Warn if a disk has less space than something will need; `what` ends in the verb."""
     if needed > free:
-        screen.warn(f"disk: {what} need about {with_unit(needed)}, but only {with_unit(free)} is free in '{place}'")
+        screen.warn(f"disk: {what} about {with_unit(needed)}, but only {with_unit(free)} is free in '{place}'")
 
 
 def narrate_used(screen: Screen, estimated: int | None, used: int) -> None:
@@ -58,7 +64,7 @@ def in_gib(size: float) -> str:
 def with_unit(size: float) -> str:
     """Return a number of bytes with a readable decimal unit."""
     for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
+        if size < 999.5:  # three digits of more would be 1e+03
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.1f} GB"

@@ -59,7 +59,7 @@ def step_memory(
     Raises:
         Exception: the model does not run on the meta device, such as one with 4-bit weights.
     """
-    was_training, step = model.training, _Step(model, loss)
+    modes, step = {module: module.training for module in model.modules()}, _Step(model, loss)
     tensors: dict[str, torch.Tensor] = {
         **{f"model.{name}": _meta(tensor) for name, tensor in model.named_buffers()},
         **{f"model.{name}": _meta(tensor) for name, tensor in model.named_parameters()},
@@ -80,7 +80,8 @@ def step_memory(
     finally:
         if checkpointing and trains:
             model.gradient_checkpointing_disable()
-        model.train(was_training)
+        for module, mode in modes.items():
+            module.training = mode
     return tracker.peak
 
 
@@ -175,7 +176,9 @@ class _WithoutValues(TorchFunctionMode):
         """Return a float32 tensor in half precision; weights are converted once."""
         if not isinstance(value, nn.Parameter):
             return _as(value, self._half)
-        return self._weights.setdefault(id(value), _as(value, self._half))
+        if id(value) not in self._weights:
+            self._weights[id(value)] = _as(value, self._half)
+        return self._weights[id(value)]
 
     def _is_fused(
         self,

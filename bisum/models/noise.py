@@ -55,8 +55,12 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor:
-    """Return `scaled_dot_product_attention`, with `dropout`; torch has no faster kernel for dropout on a CPU."""
-    if dropout_p == 0 or query.device.type != "cpu":
+    """Return `scaled_dot_product_attention`, with `dropout`; torch has no faster kernel for dropout on a CPU.
+
+    Torch's own handles what models do not use: a mask that adds -inf to all keys of a query, and a mask beside
+    `is_causal`, which it refuses.
+    """
+    if dropout_p == 0 or query.device.type != "cpu" or _is_rare(attn_mask, is_causal):
         further: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
         return _torch_attention(query, key, value, attn_mask, dropout_p, **further)
     if enable_gqa:
@@ -71,4 +75,13 @@ def attention(
         scores = scores.masked_fill(attn_mask.logical_not(), torch.finfo(scores.dtype).min)
     elif attn_mask is not None:
         scores = scores + attn_mask
-    return dropout(scores.softmax(-1), dropout_p) @ value
+    output = dropout(scores.softmax(-1), dropout_p) @ value
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        output = output.masked_fill(attn_mask.any(-1, keepdim=True).logical_not(), 0)  # as in torch's kernels
+    return output
+
+
+def _is_rare(mask: torch.Tensor | None, is_causal: bool) -> bool:
+    if mask is None or is_causal or mask.dtype == torch.bool:
+        return mask is not None and is_causal
+    return bool((mask.detach().amax(-1) == -torch.inf).any())

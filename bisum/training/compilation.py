@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from torch.fx.experimental import _config as _shapes
 from transformers import PreTrainedModel
 
 from bisum.errors import UserError
@@ -60,13 +61,15 @@ def describe_compilation(fixed_shapes: bool) -> str:
 def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
     """Compile a model's forward and backward pass during the block, and use the compiled program in training mode.
 
-    There is a program for each shape of a batch if shapes are fixed, otherwise one for all shapes. Which program a
-    batch uses never depends on the batches before it, so a resumed run has the same numbers.
+    There is a program for each shape of a batch if shapes are fixed, otherwise one for all shapes; torch compiles
+    another one for a size of 1. Which program a batch uses never depends on the batches before it, and its operations
+    are deterministic on a CPU, so a resumed run has the same numbers there.
 
     Raises:
         RuntimeError: torch cannot compile the model.
     """
-    forward = model.forward
+    forward, was_deterministic = model.forward, torch.are_deterministic_algorithms_enabled()
+    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
     program = torch.compile(forward, dynamic=not fixed_shapes)
 
     @wraps(forward)
@@ -74,11 +77,16 @@ def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
         return (program if model.training else forward)(*args, **inputs)
 
     model.forward = choose
+    if model.device.type == "cpu":  # otherwise, its threads add up an embedding's gradient in any order
+        torch.use_deterministic_algorithms(True)
+    limits = {"recompile_limit": _MAX_PROGRAMS, "accumulated_recompile_limit": _MAX_PROGRAMS}
     try:
-        with torch._dynamo.config.patch(recompile_limit=_MAX_PROGRAMS, accumulated_recompile_limit=_MAX_PROGRAMS):
+        # Duck shapes let a program assume that sizes are equal where they were in its first batch.
+        with torch._dynamo.config.patch(limits), _shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined] # torch adds it
             yield
     except torch._dynamo.exc.TorchDynamoException as error:
         raise RuntimeError(f"trainer.compile: {_reason(error)}; set trainer.compile=false") from error
     finally:
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
         del model.forward
         torch.compiler.reset()

@@ -13,7 +13,7 @@ from bisum.errors import UserError
 from bisum.interfaces.trainer import Trainer
 from bisum.models.loading import LoadedModel
 from bisum.runs.checkpoints import checkpoints_in
-from bisum.training.optimization import state_shapes
+from bisum.training.memory import optimizer_bytes
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,5 @@ def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
     """Return the approximate bytes of a checkpoint: weights, the optimizer's state and the tokenizer."""
     weights = {id(tensor): tensor for tensor in loaded.stored_weights().values()}
     size: int = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            shapes = state_shapes(optimizer, parameter).values()
-            size += parameter.element_size() * sum(shape.numel() for shape in shapes)
     backend = getattr(loaded.tokenizer, "backend_tokenizer", None)
-    return size + (len(backend.to_str(True).encode()) if backend else 0)
+    return size + optimizer_bytes(optimizer) + (len(backend.to_str(True).encode()) if backend else 0)

@@ -27,8 +27,8 @@ _BYTES_4BIT = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """The shape of the largest batch."""
+class BatchShape:
+    """The number of rows of a batch, and the lengths to which they are padded."""
 
     rows: int
     document: int
@@ -51,12 +51,12 @@ class Memory:
 
     @property
     def fixed(self) -> int:
-        """The part that does not depend on the batches."""
+        """The bytes that do not depend on the batches."""
         return self.weights + self.gradients + self.optimizer
 
     @property
     def total(self) -> int:
-        """The whole."""
+        """The bytes of all parts."""
         return self.fixed + self.activations + self.process
 
 
@@ -65,7 +65,7 @@ def estimate_memory(
     family: Family,
     settings: Trainer,
     device: Device,
-    batches: tuple[Sequence[Lengths], Sequence[Lengths]] | None,
+    batches: tuple[Sequence[BatchShape], Sequence[BatchShape]] | None,
     *,
     optimizer: Optimizer | None = None,
     process: int = 0,
@@ -78,7 +78,7 @@ def estimate_memory(
         family: makes the model's arguments.
         settings: the optimizer, the loss and the handling of gradients.
         device: the device of the run.
-        batches: batches of training, and of evaluation, of which one needs most; None: count no activations.
+        batches: the batches of training and of evaluation that could need most; None: count no activations.
         optimizer: the optimizer of the model; None: it is not built yet.
         process: bytes that the process uses beside the model.
         quantized: whether the frozen linear layers of a model on the meta device will be stored in 4 bits.
@@ -106,8 +106,8 @@ def _activation_bytes(
     family: Family,
     settings: Trainer,
     device: Device,
-    training: Sequence[Lengths],
-    evaluation: Sequence[Lengths],
+    training: Sequence[BatchShape],
+    evaluation: Sequence[BatchShape],
 ) -> int:
     """Return the bytes at the peak of a pass over a batch, its gradients included."""
     count = partial(step_memory, model, device=device.torch_device.type, precision=device.precision)
@@ -151,25 +151,25 @@ def _weight_bytes(model: PreTrainedModel, *, quantized: bool) -> int:
     return sum(int(tensor.numel() * _BYTES_4BIT) if at in small else _bytes(tensor) for at, tensor in tensors.items())
 
 
-def _batch(model: PreTrainedModel, family: Family, lengths: Lengths) -> Mapping[str, torch.Tensor]:
+def _batch(model: PreTrainedModel, family: Family, lengths: BatchShape) -> Mapping[str, torch.Tensor]:
     """Return a batch of a shape, of arbitrary tokens."""
     documents = torch.ones((lengths.rows, lengths.document), dtype=torch.int64)
     labels = torch.ones((lengths.rows, lengths.summary), dtype=torch.int64)
     return {"labels": labels, **family.model_inputs(model.config, documents, torch.ones_like(documents), labels, 0)}
 
 
-def largest_batch(split: EncodedSplit, rows: int, shapes: Shapes | None) -> Lengths:
+def largest_batch(split: EncodedSplit, rows: int, shapes: Shapes | None) -> BatchShape:
     """Return the shape of the largest possible batch of a split with at most `rows` rows."""
     document, summary = int(split.documents.lengths.max()), int(split.labels.lengths.max())
     if shapes is not None:
-        return Lengths(rows, shapes.document_length(document), shapes.summary_length)
-    return Lengths(min(rows, len(split)), document, summary)
+        return BatchShape(rows, shapes.document_length(document), shapes.summary_length)
+    return BatchShape(min(rows, len(split)), document, summary)
 
 
-def extreme_batches(split: EncodedSplit, batches: Iterable[Sequence[int]]) -> list[Lengths]:
+def largest_batch_candidates(split: EncodedSplit, batches: Iterable[Sequence[int]]) -> list[BatchShape]:
     """Return the batches of an epoch that need most for attention and for the softmax, if their rows vary in number."""
     documents, summaries = split.documents.lengths, split.labels.lengths
-    found = [Lengths(len(rows), int(documents[rows].max()), int(summaries[rows].max())) for rows in batches]
+    found = [BatchShape(len(rows), int(documents[rows].max()), int(summaries[rows].max())) for rows in batches]
     attention = max(found, key=lambda batch: batch.rows * batch.document**2)
     softmax = max(found, key=lambda batch: batch.rows * batch.summary)
     return [attention] if attention == softmax else [attention, softmax]

@@ -1,6 +1,8 @@
 """Token ids, compared with the tokenizer's own, and the cache that runs share."""
 
+import importlib
 import os
+import sys
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -132,6 +134,46 @@ def test_settings_that_an_empty_document_hides_bypass_the_cache(one, other, corp
     second = encode(corpus, other, tmp_path / "cache", progress, ["test"])
     assert ids(second["test"]) == ids(encode(corpus, other, tmp_path / "fresh", progress, ["test"])["test"])
     assert ids(second["test"]) != ids(first["test"])
+
+
+MARKING = """
+from bisum.models.families import T5
+
+class Marking(T5):
+    def encode(self, reader, documents, summaries, languages):
+        return super().encode(reader, [text and f"WORD {text}" for text in documents], summaries, languages)
+"""
+DERIVED = """
+from marking import Marking
+
+class Derived(Marking):
+    pass
+"""
+
+
+@pytest.mark.parametrize("where", ["marking", "derived", "notebook"])
+def test_changed_code_of_an_own_family_bypasses_the_cache(where, corpus, loaded, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "derived.py").write_text(DERIVED)
+    results = []
+    for word in ("short", "longer"):
+        source = MARKING.replace("WORD", word)
+        if where == "notebook":
+            namespace = {"__name__": "notebook"}
+            exec(source, namespace)
+            family = namespace["Marking"]
+        else:
+            (tmp_path / "marking.py").write_text(source)
+            importlib.invalidate_caches()
+            family = getattr(importlib.import_module(where), where.title())
+        results.append(
+            ids(encode(corpus, replace(loaded, family=family()), tmp_path / "cache", progress, ["test"])["test"])
+        )
+        for name in ("marking", "derived"):
+            sys.modules.pop(name, None)
+    assert results[0] != results[1]
+    assert len(files(tmp_path / "cache")) == (0 if where == "notebook" else 2)
 
 
 def test_error_of_an_own_family_is_reported_in_one_line(corpus, loaded, tmp_path):

@@ -1,5 +1,6 @@
 """The cache of token ids: damaged files are reported and replaced, and processes do not interfere."""
 
+import errno
 import logging
 import os
 import shutil
@@ -90,6 +91,29 @@ def test_damaged_file_is_reported_and_replaced(damage, tmp_path, caplog):
     write(tmp_path)
     assert files(tmp_path) == [name]
     assert ArrowCache(tmp_path, "tokens").read(KEY).to_pylist() == ROWS
+
+
+def test_file_that_another_process_has_just_deleted_is_not_called_damaged(tmp_path, caplog, monkeypatch):
+    write(tmp_path)
+    monkeypatch.setattr(arrow_cache, "mark_used", Path.unlink)
+    with caplog.at_level(logging.WARNING, "bisum"):
+        assert ArrowCache(tmp_path, "tokens").read(KEY) is None
+    assert caplog.messages == []
+
+
+def test_file_that_the_disk_cannot_return_is_reported_and_kept(tmp_path, caplog, monkeypatch):
+    write(tmp_path)
+    (name,) = files(tmp_path)
+
+    def fails(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(arrow_cache, "digest", fails)
+    with caplog.at_level(logging.WARNING, "bisum"):
+        assert ArrowCache(tmp_path, "tokens").read(KEY) is None
+    (warning,) = caplog.messages
+    assert f"cache_dir: {tmp_path / name} cannot be read (Input/output error); it will be replaced" in warning
+    assert files(tmp_path) == [name]
 
 
 def in_a_child(work, user=None):

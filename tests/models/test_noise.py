@@ -101,7 +101,7 @@ def test_attention_equals_torchs_up_to_the_noise(case):
     options = {
         "plain": {},
         "bool mask": {"attn_mask": mask},
-        "float mask": {"attn_mask": torch.randn(2, 3, 6, 6)},
+        "float mask": {"attn_mask": torch.randn(2, 3, 6, 6, requires_grad=True)},  # a learned bias
         "causal": {"is_causal": True},
         "scaled": {"scale": 1.0},
         "grouped": {"enable_gqa": True},
@@ -113,6 +113,27 @@ def test_attention_equals_torchs_up_to_the_noise(case):
     got = attention(query, key, values, dropout_p=0.25, **options)
     noise = kept(0.25, 2, 3, 6, 6, seed=7) / 0.75
     torch.testing.assert_close(got, expected * noise)
+
+
+@pytest.mark.parametrize("mask", ["bool", "float"])
+def test_a_query_without_keys_has_an_empty_output_as_in_torch(mask):
+    query, key, value = (torch.randn(1, 2, 3, 4, requires_grad=True) for _ in range(3))
+    allowed = torch.tensor([[True, False, True], [False] * 3, [True] * 3])
+    given = allowed if mask == "bool" else torch.zeros(3, 3).masked_fill(~allowed, -torch.inf)
+    torch.manual_seed(0)
+    out = attention(query, key, value, given, dropout_p=1e-9)
+    torch.testing.assert_close(out, functional.scaled_dot_product_attention(query, key, value, given))
+    assert (out[..., 1, :] == 0).all()
+    out = attention(query, key, value, given, dropout_p=0.5)
+    assert (out[..., 1, :] == 0).all()
+    (out**2).sum().backward()
+    assert all(one.grad.isfinite().all() for one in (query, key, value))
+
+
+def test_a_mask_beside_is_causal_is_refused_as_in_torch():
+    query, mask = torch.randn(1, 2, 3, 4), torch.ones(3, 3, dtype=torch.bool)
+    with pytest.raises(RuntimeError, match="is_causal"):
+        attention(query, query, query, mask, dropout_p=0.5, is_causal=True)
 
 
 def test_functions_of_torch_are_restored_after_an_error():

@@ -1,11 +1,15 @@
 """Entries of a shared folder are complete, and those unused for longest are deleted."""
 
+import errno
+import fcntl
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from bisum.runs.shared_folder import clean_up, delete, mark_used, partial
+from bisum.runs.shared_folder import GRACE_WITHOUT_LOCKS_SECONDS, clean_up, delete, mark_used, partial
 
 
 def names(folder):
@@ -35,6 +39,57 @@ def test_entries_used_last_or_within_a_minute_are_kept(tmp_path):
     mark_used(tmp_path / "kind-c")
     clean_up(tmp_path, "kind-", 0)
     assert names(tmp_path) == ["kind-a", "kind-c", "other-a"]
+
+
+@pytest.mark.parametrize("create", [Path.touch, Path.mkdir])
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_entries_are_written_where_locks_need_a_writable_file_or_are_missing(create, has_locks, tmp_path, monkeypatch):
+    lock = fcntl.flock
+
+    def flock(descriptor, operation):  # as NFS does: flock(2)
+        if not has_locks or not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_RDWR:
+            raise OSError(errno.EBADF if has_locks else errno.ENOLCK, "no lock")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with partial(tmp_path, "kind-", create) as path:
+        hour_ago = time.time() - 3600
+        os.utime(path, (hour_ago, hour_ago))
+        clean_up(tmp_path, "kind-", 0)
+        path.rename(tmp_path / "kind-a")
+    assert names(tmp_path) == ["kind-a"]
+    create(tmp_path / ".kind-left")
+    old = time.time() - GRACE_WITHOUT_LOCKS_SECONDS - 1
+    os.utime(tmp_path / ".kind-left", (old, old))
+    clean_up(tmp_path, "kind-", 1)
+    assert names(tmp_path) == ["kind-a"]
+
+
+def test_cleaning_never_takes_the_lock_of_a_new_entry(tmp_path):
+    ends = time.monotonic() + 2
+
+    def clean():
+        while time.monotonic() < ends:
+            clean_up(tmp_path, "kind-", 0)
+
+    cleaner = threading.Thread(target=clean)
+    cleaner.start()
+    written = 0
+    while time.monotonic() < ends:
+        with partial(tmp_path, "kind-", Path.touch):
+            written += 1
+    cleaner.join()
+    assert written > 1000
+
+
+def test_cleaning_goes_on_after_an_entry_that_another_process_deletes(tmp_path, monkeypatch):
+    for name in ("kind-a", "kind-b"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    listed = [tmp_path / "kind-gone", *tmp_path.glob("kind-*")]
+    monkeypatch.setattr(Path, "glob", lambda _, pattern: [] if pattern.startswith(".") else listed)
+    clean_up(tmp_path, "kind-", 1)
+    assert len(names(tmp_path)) == 1
 
 
 def test_deletion_of_a_link_spares_its_target(tmp_path):

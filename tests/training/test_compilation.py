@@ -25,11 +25,11 @@ def model(dropout):
     return T5ForConditionalGeneration(config).train()
 
 
-def batch(length, rows=3):
+def batch(length, rows=3, labels=5):
     generator = torch.Generator().manual_seed(length)
     return {
         "input_ids": torch.randint(2, 50, (rows, length), generator=generator),
-        "labels": torch.randint(2, 50, (rows, 5), generator=generator),
+        "labels": torch.randint(2, 50, (rows, labels), generator=generator),
     }
 
 
@@ -44,7 +44,7 @@ def step(of, inputs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fixed_shapes", [True, False])
-def test_compiled_steps_are_exact_and_independent_of_earlier_ones(fixed_shapes):
+def test_compiled_steps_equal_uncompiled_ones_and_are_independent_of_earlier_ones(fixed_shapes):
     plain = model(0)
     expected = [step(plain, batch(length)) for length in (8, 16)]
     with compiled(plain, fixed_shapes):
@@ -59,7 +59,7 @@ def test_compiled_steps_are_exact_and_independent_of_earlier_ones(fixed_shapes):
     assert not torch.allclose(results[0][0], expected[1][0])  # dropout is active
 
 
-def test_exact_program_is_compiled_once_for_each_shape_and_never_for_an_evaluation():
+def test_a_program_of_fixed_shapes_is_compiled_once_for_each_shape_and_never_for_an_evaluation():
     counted = torch._dynamo.utils.counters["stats"]
     counted.clear()
     of = model(0)
@@ -74,6 +74,27 @@ def test_exact_program_is_compiled_once_for_each_shape_and_never_for_an_evaluati
             of.generate(batch(24)["input_ids"], max_new_tokens=3)
         assert counted["unique_graphs"] == 2
     assert of.forward == usual
+
+
+@pytest.mark.slow
+def test_one_program_serves_all_sizes_and_repeats_its_numbers_in_several_threads():
+    threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    counted = torch._dynamo.utils.counters["stats"]
+    counted.clear()
+    of = model(0.1)
+    torch.set_num_threads(2)
+    try:
+        with compiled(of, fixed_shapes=False):
+            step(of, batch(8, rows=8, labels=8))  # equal sizes, which later batches do not have
+            step(of, batch(5, rows=9, labels=3))
+            first = step(of, batch(200, rows=64))
+            for _ in range(12):
+                again = step(of, batch(200, rows=64))
+                assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+    assert counted["unique_graphs"] == 1
+    assert torch.are_deterministic_algorithms_enabled() == was_deterministic
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from transformers import BartForConditionalGeneration
 
 from bisum import compose, train
+from bisum.display.resources import with_unit
 from bisum.hardware.devices import find_device
 from bisum.hardware.memory import used_memory
 from bisum.models.loading import load
@@ -219,6 +220,36 @@ def test_a_full_disk_is_reported_before_a_download(
     assert bytes_of(download[1]) == pytest.approx(size, rel=0.05)
     assert checkpoints_[0] == "7 checkpoints"
     assert bytes_of(checkpoints_[1]) == pytest.approx(7 * 3 * weights, rel=0.05)  # AdamW's state is twice the weights
+
+
+def test_disk_space_includes_a_merged_model_in_float32(hub, use_hub, checkpoints, call_bisum, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    limits = ["model.max_document_tokens=64", "model.max_summary_tokens=12", "tracker=none", "hardware=cpu"]
+    needed = {}
+    for merges in ("true", "false"):  # each with a model that is not downloaded yet
+        hub.put(f"me/{merges}", {path.name: path.read_bytes() for path in checkpoints("bart").iterdir()})
+        given = [*limits, f"model.checkpoint=me/{merges}", "adapter=lora", f"adapter.merge={merges}"]
+        done = call_bisum(*given, "trainer.epochs=1", "corpus.max_train_rows=8", "corpus.max_eval_rows=4")
+        out = " ".join((done.out + done.err).split())
+        (found,) = re.findall(r"disk: 1 checkpoint needs about ([\d.]+) kB", out)
+        needed[merges] = float(found)
+    weights = sum(one.numel() for one in BartForConditionalGeneration.from_pretrained(checkpoints("bart")).parameters())
+    assert needed["true"] - needed["false"] == pytest.approx(4 * weights / 1000, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (999_400, "999 kB"),
+        (999_500, "1 MB"),
+        (999_900, "1 MB"),
+        (10**12, "1,000.0 GB"),
+    ],
+)
+def test_sizes_have_three_digits_and_no_exponent(size, text):
+    assert with_unit(size) == text
 
 
 @pytest.mark.parametrize("what", ["adapter=lora", "adapter=none"])
