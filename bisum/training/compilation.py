@@ -62,8 +62,8 @@ def compiled(model: PreTrainedModel, fixed_shapes: bool) -> Iterator[None]:
     """Compile a model's forward and backward pass during the block, and use the compiled program in training mode.
 
     There is a program for each shape of a batch if shapes are fixed, otherwise one for all shapes; torch compiles
-    another one for a size of 1. Which program a batch uses never depends on the batches before it, and its operations
-    are deterministic on a CPU, so a resumed run has the same numbers there.
+    further ones for sizes of 1 and for sums over more than 4,096 numbers. Which program a batch uses never depends on
+    the batches before it, and its operations are deterministic on a CPU, so a resumed run has the same numbers there.
 
     Raises:
         RuntimeError: torch cannot compile the model.

