@@ -35,6 +35,8 @@ from bisum.runs.checkpoints import (
 from bisum.runs.files import digest, flush
 from bisum.training.optimization import state_shapes
 
+_WEIGHT = "weight"
+"""Name of a weight in the optimizer's file, beside its state."""
 _ASIDE = re.compile(r"\.epoch-\d+(\.\d+)?\.(partial|replaced)")
 
 
@@ -120,9 +122,15 @@ class CheckpointStore:
                 shutil.rmtree(path)
 
 
-def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Save the training state except the model: the optimizer's state and `state` (JSON)."""
+def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, Any], *, with_weights: bool) -> None:
+    """Save the training state except the model: the optimizer's state and `state` (JSON).
+
+    `with_weights`: also save the weights that the optimizer updates, since the model is saved with their average.
+    """
     tensors: dict[str, torch.Tensor] = {}
+    if with_weights:
+        for index, weight in enumerate(_weights(optimizer)):
+            tensors[f"{index}.{_WEIGHT}"] = weight.detach().cpu().contiguous()
     scalars: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
@@ -137,7 +145,8 @@ def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, An
 def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     """Load a checkpoint's optimizer state into an optimizer over the same parameters; return the rest of the state.
 
-    The optimizer keeps its own learning rate, weight decay and other hyperparameters.
+    Weights that were saved with it are loaded into the parameters. The optimizer keeps its own learning rate, weight
+    decay and other hyperparameters.
 
     Raises:
         UserError: the file cannot be read, or its entries do not match the parameters.
@@ -148,20 +157,28 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{folder / OPTIMIZER}' cannot be read: {one_line(error)}") from error
     memory: dict[int, dict[str, Any]] = {}
-    for index, parameter in enumerate(parameter for group in optimizer.param_groups for parameter in group["params"]):
+    for index, parameter in enumerate(_weights(optimizer)):
         shapes = state_shapes(optimizer, parameter)
+        weight = stored.pop(f"{index}.{_WEIGHT}", parameter)
         entries = {name: stored.pop(f"{index}.{name}") for name in shapes if f"{index}.{name}" in stored}
-        if entries and {name: torch.as_tensor(value).shape for name, value in entries.items()} != shapes:
+        found = {name: torch.as_tensor(value).shape for name, value in entries.items()}
+        if weight.shape != parameter.shape or (entries and found != shapes):
             raise UserError(
                 f"'{folder / OPTIMIZER}' does not match the model: entries {index}.* for a weight of shape "
                 f"{tuple(parameter.shape)}"
             )
+        if weight is not parameter:
+            parameter.data.copy_(weight)
         if entries:
             memory[index] = entries
     if stored:
         raise UserError(f"'{folder / OPTIMIZER}' does not match the model: unknown entry {printable(min(stored))}")
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
+
+
+def _weights(optimizer: Optimizer) -> list[torch.Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def flaw(checkpoint: Path) -> str | None:

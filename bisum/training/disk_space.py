@@ -52,7 +52,7 @@ def measure_space(directory: Path, loaded: LoadedModel, optimizer: Optimizer, se
     """Return the space for `saves` more checkpoints of the run in `directory`, in its folder `checkpoints`."""
     existing = len(checkpoints_in(directory / "checkpoints"))
     free = shutil.disk_usage(directory).free
-    size = checkpoint_size(loaded, optimizer)
+    size = checkpoint_size(loaded, optimizer, settings)
     return Space(count=checkpoints_at_once(settings, saves, existing), size=size, free=free)
 
 
@@ -73,9 +73,12 @@ def saves_before_rows(settings: Trainer) -> int | None:
     return None if settings.evaluate_every or settings.save_every or settings.max_steps else settings.epochs
 
 
-def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer) -> int:
-    """Return the approximate bytes of a checkpoint: weights, the optimizer's state and the tokenizer."""
+def checkpoint_size(loaded: LoadedModel, optimizer: Optimizer, settings: Trainer) -> int:
+    """Return the approximate bytes of a checkpoint: weights, the optimizer's state and the tokenizer.
+
+    With an average of the weights, which the model is saved with, there are also those that the optimizer updates.
+    """
     weights = {id(tensor): tensor for tensor in loaded.stored_weights().values()}
     size: int = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     backend = getattr(loaded.tokenizer, "backend_tokenizer", None)
-    return size + optimizer_bytes(optimizer) + (len(backend.to_str(True).encode()) if backend else 0)
+    return size + optimizer_bytes(optimizer, settings) + (len(backend.to_str(True).encode()) if backend else 0)

@@ -95,7 +95,7 @@ def estimate_memory(
     return Memory(
         weights=_weight_bytes(model, quantized=quantized),
         gradients=gradients,
-        optimizer=optimizer_bytes(optimizer),
+        optimizer=optimizer_bytes(optimizer, settings),
         activations=peak - gradients,
         process=process,
     )
@@ -126,10 +126,12 @@ def _activation_bytes(
     return max(*steps, *passes)
 
 
-def optimizer_bytes(optimizer: Optimizer) -> int:
-    """Return the bytes of the state that an optimizer keeps after its first step."""
+def optimizer_bytes(optimizer: Optimizer, settings: Trainer) -> int:
+    """Return the bytes of the state that an optimizer keeps after its first step, and of the average of the weights."""
+    copies = 0 if settings.average is None else 1
     return sum(
-        parameter.element_size() * sum(shape.numel() for shape in state_shapes(optimizer, parameter).values())
+        parameter.element_size()
+        * (copies * parameter.numel() + sum(shape.numel() for shape in state_shapes(optimizer, parameter).values()))
         for group in optimizer.param_groups
         for parameter in group["params"]
     )

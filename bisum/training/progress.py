@@ -104,7 +104,8 @@ def read_state(checkpoint: Path, fixed: dict[str, Any], steps_per_epoch: int) ->
         if key not in state["fixed"]:
             raise UserError(f"'{path}': '{key}' is missing from fixed")
         if (before := state["fixed"][key]) != value:
-            raise UserError(f"resume: {key} cannot change from {before} to {value}; start a new run")
+            old, new = (one if isinstance(one, str) else json.dumps(one) for one in (before, value))
+            raise UserError(f"resume: {key} cannot change from {old} to {new}; start a new run")
     progress = Progress(**stored)
     if epoch_name(epoch_at(progress.step, steps_per_epoch)) != checkpoint.name:
         raise UserError(f"'{path}': progress.step must be the step of {checkpoint.name}, not {progress.step}")
@@ -143,6 +144,7 @@ def fixed_settings(config: Config, steps_per_epoch: int, best_metric: str) -> di
     return {
         "trainer.best_metric": _with_settings(best_metric, config),
         "trainer.optimizer": config.trainer.optimizer,
+        "trainer.average": config.trainer.average,
         "trainer.decay_all_parameters": config.trainer.decay_all_parameters,
         "trainer.tokens_per_batch": config.trainer.tokens_per_batch,
         "corpus.language_temperature": config.corpus.language_temperature,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -27,6 +28,7 @@ from bisum.records.run import Run
 from bisum.runs.checkpoints import epoch_name, epoch_of
 from bisum.runs.metrics import mark_metrics
 from bisum.runs.signals import Interrupted
+from bisum.training.average import Average
 from bisum.training.checkpoints import CheckpointStore, write_training_state
 from bisum.training.finite import FiniteSteps, find_non_finite_state, recovery
 from bisum.training.progress import Progress, epoch_at, fixed_settings
@@ -76,6 +78,8 @@ class Session:
     progress: Progress = field(default_factory=Progress)
     scaler: dict[str, Any] | None = None
     """State of the gradient scaler to resume from, if the run uses one (fp16)."""
+    average: Average | None = None
+    """The average of the weights that is evaluated and saved, if there is one."""
     watcher: Watcher = field(default_factory=Watcher)
     """Observer of every step, which can stop training."""
     bar: Bar | None = None
@@ -142,6 +146,8 @@ class Session:
         """Record one optimizer step; log, evaluate, save and stop when due. See `TrainingSession.end_step`."""
         progress = self.progress
         progress.step += 1
+        if self.average is not None:
+            self.average.update(progress.step)
         progress.stopped = self.watcher.end_step(progress.step, loss)
         self._loss = self._loss + loss
         self._grad_norm = grad_norm
@@ -234,7 +240,8 @@ class Session:
         self.watcher.pause()
         self._check_state()
         try:
-            metrics = self.validate(progress.step, self.epoch, progress.mean_loss(float(self._loss)))
+            with self._final_weights():
+                metrics = self.validate(progress.step, self.epoch, progress.mean_loss(float(self._loss)))
         except Interrupted:
             self._save()
             raise
@@ -260,6 +267,10 @@ class Session:
         self.pruned = None if self.finished else why
         self._since = time.perf_counter()
 
+    def _final_weights(self) -> AbstractContextManager[None]:
+        """Let the model have the weights to evaluate and save during a block."""
+        return nullcontext() if self.average is None else self.average.in_model()
+
     @property
     def checkpoint_name(self) -> str:
         """Name of the checkpoint for the current step."""
@@ -274,7 +285,8 @@ class Session:
         self._check_loss(progress.loss_sum)
 
         def write(folder: Path) -> None:
-            self.loaded.save(folder)  # weights, configuration, tokenizer
+            with self._final_weights():
+                self.loaded.save(folder)  # weights, configuration, tokenizer
             state = {
                 "progress": asdict(progress),
                 "schedule_step": self.schedule.last_epoch,
@@ -283,7 +295,7 @@ class Session:
             }
             if (scaler := self._scaler_state()) is not None:
                 state["scaler"] = scaler
-            write_training_state(folder, self.optimizer, state)
+            write_training_state(folder, self.optimizer, state, with_weights=self.average is not None)
 
         with self.run.stage("checkpoints"):
             try:

@@ -15,6 +15,7 @@ from bisum.hardware.devices import Device
 from bisum.models.loading import LoadedModel
 from bisum.records.run import Run
 from bisum.runs.metrics import missing_metrics
+from bisum.training.average import Average
 from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.debugging import build_watcher
 from bisum.training.disk_space import check_space, measure_space
@@ -50,6 +51,7 @@ def start_session(
     steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)
+    average = None if settings.average is None else Average(optimizer, settings.average)  # a checkpoint's own weights
     progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
         fixed = fixed_settings(config, steps_per_epoch, scoring.best_metric)
@@ -84,6 +86,7 @@ def start_session(
         total_steps=total_steps,
         progress=progress,
         scaler=scaler,
+        average=average,
         watcher=build_watcher(config, run, loaded, split),
         time_left=TimeLeft(
             settings,

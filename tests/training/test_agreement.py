@@ -10,7 +10,12 @@ VARIANTS = {
         "trainer.gradient_accumulation=3",
         "trainer.batch_size=2",
     ],  # the last of an epoch's 11 steps has 2 parts
-    "adafactor": ["trainer.optimizer=adafactor", "trainer.label_smoothing=0.1", "trainer.schedule=cosine"],
+    "adafactor": [
+        "trainer.optimizer=adafactor",
+        "trainer.label_smoothing=0.1",
+        "trainer.schedule=cosine",
+        "trainer.average=0.9",
+    ],
     "uneven": [
         "trainer.max_steps=11",
         "trainer.evaluate_every=4",

@@ -1,12 +1,14 @@
-"""Readers of the package indices in the archives of Debian and Ubuntu releases."""
+"""Readers of the indices in the archives of Debian and Ubuntu releases: packages, translations and applications."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
+import yaml
 
 from bisum.errors import UserError
 
@@ -39,6 +41,34 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
             if document and summary.strip():
                 row = {"document": document, "summary": summary.strip(), "language": language}
                 yield {**row, "package": fields["Package"], "original": fields["Description-md5"]}
+
+
+def read_applications(indices: Path, language: str) -> Iterator[dict[str, Any]]:
+    """Yield the descriptions of applications in a language from the AppStream catalogues `*Components*`.
+
+    A row has `document` (paragraphs separated by a line break), `summary`, `language` and `package`. The format is
+    DEP-11, https://wiki.debian.org/DEP-11.
+    """
+    key = "C" if language == "en" else language
+    seen = set[int]()
+    for path in sorted(indices.glob("*Components*"), reverse=True):
+        with fsspec.open(path, "rt", compression="infer", encoding="utf-8") as file:
+            for text in re.split(r"(?m)^---\n", file.read()):
+                if hash(text) in seen or not re.search(rf"(?m)^  {key}: ", text):
+                    continue
+                seen.add(hash(text))
+                component = yaml.load(text, yaml.CSafeLoader)
+                summary = component.get("Summary", {}).get(key)
+                description = component.get("Description", {}).get(key)
+                if summary and description and "Package" in component:
+                    blocks = re.split(r"</?(?:p|li|ul|ol)>", description)
+                    document = "\n".join(filter(None, (" ".join(_plain(block).split()) for block in blocks)))
+                    row = {"document": document, "summary": " ".join(summary.split()), "language": language}
+                    yield {**row, "package": component["Package"]}
+
+
+def _plain(html: str) -> str:
+    return unescape(re.sub(r"<[^>]*>", "", html))
 
 
 def _paragraphs(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, str]]:

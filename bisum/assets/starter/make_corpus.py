@@ -1,12 +1,18 @@
-"""Make the corpus of the `starter` model: `python -m bisum.assets.starter.make_corpus DESCRIPTIONS INDICES OUT`.
+"""Make the corpus of the `starter` model, with the arguments DESCRIPTIONS INDICES PACKAGES OUT.
 
-DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few of its rows are Spanish, so Spanish
-training rows are added from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish) and
-`*Sources*` (the source package of each package) of releases of Debian and Ubuntu. The script writes `train.parquet`,
-`validation.parquet` and `test.parquet` into OUT; the last two are those of the sample corpus, a part of the held-out
-rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, contains the fingerprint of the corpus in
-`experiment=starter` and hashes of the packages, source packages, documents and summaries in `train.parquet`, and of the
-held-out packages and source packages.
+DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few of its rows are Spanish, so training
+rows are added:
+
+- from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish), `*Components*` (descriptions of
+  applications in both languages) and `*Sources*` (the source package of each package) of releases of Debian and
+  Ubuntu;
+- from PACKAGES, a folder of unpacked packages with help or manual pages in Spanish, one folder for each: the sections
+  of the pages in both languages, each summarized by its title. Their category is `page`.
+
+The script writes `train.parquet`, `validation.parquet` and `test.parquet` into OUT; the last two are those of the
+sample corpus, a part of the held-out rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, contains the
+fingerprint of the corpus in `experiment=starter` and hashes of the packages, source packages, documents and summaries
+in `train.parquet`, and of the held-out packages and source packages.
 
 A row, also one of DESCRIPTIONS, is left out if it could reveal a validation or test row of DESCRIPTIONS: they share the
 package, a source package that builds it in any release, the document or the summary, or the row's source is unknown. An
@@ -18,7 +24,8 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -29,7 +36,8 @@ import pyarrow.parquet as pq
 
 from bisum import compose
 from bisum.assets.script import script
-from bisum.assets.starter.indices import read_sources, read_translations
+from bisum.assets.starter.indices import read_applications, read_sources, read_translations
+from bisum.assets.starter.pages import read_pages
 from bisum.corpus.corpus import select_rows
 from bisum.corpus.fingerprints import SCHEMA
 from bisum.corpus.marc import Marc
@@ -40,7 +48,7 @@ MIN_WORDS = 10
 """Fewest words of a document, as in DESCRIPTIONS."""
 
 
-def main(descriptions: str, indices: Path, out: Path) -> None:
+def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
     """Write the three splits into `out`."""
     languages = ["en", LANGUAGE]
     splits = Marc(path=descriptions, max_train_rows=None, max_eval_rows=None, language_temperature=1).load(languages)
@@ -49,7 +57,7 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
     own = splits["train"].to_pylist()
     rows = [row for row in own if not held_out.is_revealed_by(package_of(row["id"]), row)]
     print(f"{len(own) - len(rows):,} of {len(own):,} training rows left out, which could reveal the other splits")
-    packages = {package_of(row["id"]) for row in rows if row["language"] == LANGUAGE}
+    translated = {package_of(row["id"]) for row in rows if row["language"] == LANGUAGE}
     documents = {normalized(row["document"]) for row in rows}
     categories = {package_of(row["id"]): row["category"] for row in rows}
     translations = list(read_translations(indices, LANGUAGE))
@@ -58,16 +66,22 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
     kept = len(rows)
     for row in translations:  # newest release first, so the latest of several translations is kept
         package = row["package"]
-        if package in packages or row["original"] in originals or held_out.is_revealed_by(package, row):
+        if package in translated or row["original"] in originals or held_out.is_revealed_by(package, row):
             continue
         cleaned = _in_spanish(row, detector)
         if cleaned is None or normalized(cleaned["document"]) in documents or held_out.is_revealed_by(package, cleaned):
             continue
-        packages.add(package)
+        translated.add(package)
         documents.add(normalized(cleaned["document"]))
         digest = hashlib.sha256(cleaned["document"].encode()).hexdigest()[:8]
         rows.append({**cleaned, "id": f"{LANGUAGE}_{package}_{digest}", "category": categories.get(package)})
     print(f"{len(rows) - kept:,} of {len(translations):,} translations added")
+    readers = [("application", read_applications, indices), ("page", read_pages, packages)]
+    for (category, read, folder), language in product(readers, languages):
+        found = list(read(folder, language))
+        added = list(_added(found, category, documents, held_out, detector))
+        rows += added
+        print(f"{len(added):,} of {len(found):,} {language} texts of category {category} added")
     out.mkdir(parents=True, exist_ok=True)
     sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
     made = {**sample.load(languages), "train": pa.Table.from_pylist(rows, schema=SCHEMA)}
@@ -87,6 +101,20 @@ def main(descriptions: str, indices: Path, out: Path) -> None:
         name: np.array(sorted({crc32(text.encode()) for text in found}), np.uint32) for name, found in texts.items()
     }
     np.savez_compressed(out / "training_rows.npz", fingerprint=np.array(used.fingerprint), **arrays)
+
+
+def _added(
+    found: Iterable[dict[str, Any]], category: str, documents: set[str], held_out: "_HeldOut", detector: "_Languages"
+) -> Iterator[dict[str, Any]]:
+    """Yield the texts in their language that are new and reveal no held-out row; add them to `documents`."""
+    for text in found:
+        row = _in_spanish(text, detector) if text["language"] == LANGUAGE else text
+        if row is None or len(row["document"].split()) < MIN_WORDS or held_out.is_revealed_by(row["package"], row):
+            continue
+        if (document := normalized(row["document"])) not in documents:
+            documents.add(document)
+            digest = hashlib.sha256(row["document"].encode()).hexdigest()[:8]
+            yield {**row, "id": f"{row['language']}_{row['package']}_{digest}", "category": category}
 
 
 class _HeldOut:
@@ -151,4 +179,7 @@ def _words(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    script(lambda descriptions, indices, out: main(descriptions, Path(indices), Path(out)), "DESCRIPTIONS INDICES OUT")
+    script(
+        lambda descriptions, indices, packages, out: main(descriptions, Path(indices), Path(packages), Path(out)),
+        "DESCRIPTIONS INDICES PACKAGES OUT",
+    )

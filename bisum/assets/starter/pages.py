@@ -1,0 +1,198 @@
+"""Readers of help pages and manual pages in unpacked packages."""
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+MIN_WORDS, MAX_WORDS = 15, 200
+"""Fewest words of a section, and the number of words from which the rest of one is left out."""
+MIN_TITLE_WORDS = 3
+MOST_OF_A_TITLE = 3
+"""Most sections with the same title, such as that of a legal notice."""
+_FORMATS = {".html", ".page", ".docbook"}
+_HIDDEN = {"aside", "code", "footer", "head", "header", "nav", "pre", "programlisting", "screen", "script", "style"}
+"""Elements without prose, and those with licences and the names of authors."""
+_INFORMATION = {"articleinfo", "bookinfo", "info", "sect1info"}
+_TITLES = {"h1", "h2", "h3", "h4", "h5", "title"}
+_BLOCKS = {"dd", "desc", "div", "dt", "item", "li", "listitem", "p", "para", "section", "sect1", "sect2", "td", "tr"}
+
+
+def read_pages(packages: Path, language: str) -> Iterator[dict[str, Any]]:
+    """Yield the sections of the pages in a language: `document` (the text), `summary` (the title), `package`.
+
+    The title of a manual page is the description of its name, and that of a Mallard page the sentence about it, if
+    there is one.
+
+    Args:
+        packages: a folder with a folder for each unpacked package, of the package's name.
+        language: `en` or `es`.
+    """
+    titles: Counter[str] = Counter()
+    for package in sorted(path for path in packages.iterdir() if path.is_dir()):
+        for path in sorted(package.rglob("*")):
+            if language != _language_of(path) or path.is_symlink() or not path.is_file():
+                continue
+            for title, blocks in _sections(path):
+                document = _shortened(blocks)
+                words = len(document.split())
+                if words < MIN_WORDS or not MIN_TITLE_WORDS <= len(title.split()) < words:
+                    continue
+                titles[title.lower()] += 1
+                if titles[title.lower()] <= MOST_OF_A_TITLE:
+                    yield {"document": document, "summary": title, "language": language, "package": package.name}
+
+
+def _language_of(path: Path) -> str | None:
+    """Return the language of a page, which its path or name states; manual pages in English are in no such folder."""
+    names = {"C": "en", "en": "en", "en-US": "en", "en_US": "en", "es": "es", "es-ES": "es"}
+    found = [names[part] for part in (*path.parts, *path.name.split(".")) if part in names]
+    if not found and re.fullmatch(r"man\d", path.parent.name) and path.parent.parent.name == "man":
+        return "en"
+    return found[-1] if found else None
+
+
+def _sections(path: Path) -> Iterator[tuple[str, list[str]]]:
+    name = path.name.removesuffix(".gz")
+    if re.fullmatch(r"man\d", path.parent.name):
+        yield from _manual(_text(path))
+    elif Path(name).suffix in _FORMATS:
+        parser = _Parser()
+        parser.feed(_text(path))
+        parser.close()
+        yield from parser.sections()
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8", "replace")
+
+
+def _shortened(blocks: list[str]) -> str:
+    """Return whole paragraphs of at most `MAX_WORDS` words, or the beginning of the first."""
+    kept, words = list[str](), 0
+    for block in blocks:
+        words += len(block.split())
+        if kept and words > MAX_WORDS:
+            break
+        kept.append(" ".join(block.split()[:MAX_WORDS]))
+    return "\n".join(kept)
+
+
+class _Parser(HTMLParser):
+    """A reader of HTML, Mallard and DocBook, which all consist of titles and paragraphs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hidden = 0
+        self._in_information = False
+        self._title: str | None = None
+        self._text = ""
+        self._about = ""
+        self._found: list[tuple[str, list[str]]] = []
+
+    def sections(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the title and the paragraphs of each section."""
+        if self._about and self._found:
+            yield self._about, [block for _, blocks in self._found for block in blocks]
+            self._found.pop(0)
+        yield from self._found
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:  # noqa: ARG002
+        if tag in _HIDDEN:
+            self._hidden += 1
+        if tag in _INFORMATION:
+            self._end_block()
+            self._in_information = True
+        if tag in _TITLES | _BLOCKS:
+            self._end_block()
+        if tag in _TITLES:
+            self._title = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _HIDDEN:
+            self._hidden = max(0, self._hidden - 1)
+        if tag == "desc" and self._in_information and not self._about:
+            self._about = " ".join(self._text.split())
+            self._text = ""
+        if tag in _TITLES and tag == self._title:
+            if not self._in_information:
+                title = re.sub(r"^([A-Z]\.)?[\d.]+\s+", "", " ".join(self._text.split()))  # 1.2. Tool icons
+                self._found.append((title, []))
+            self._text, self._title = "", None
+        if tag in _BLOCKS:
+            self._end_block()
+        if tag in _INFORMATION:
+            self._in_information, self._text = False, ""
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        """An element without contents hides nothing."""
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self._text += data
+
+    def close(self) -> None:
+        super().close()
+        self._end_block()
+
+    def _end_block(self) -> None:
+        text = " ".join(self._text.split())
+        if text and self._found and not self._in_information and self._title is None:
+            self._found[-1][1].append(text)
+        self._text = ""
+
+
+def _manual(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the description of a manual page's name, and the paragraphs of its section DESCRIPTION."""
+    parts = dict[str, str]()
+    for part in re.split(r"(?m)^\.S[Hh]\s+", text)[1:]:
+        heading, _, body = part.partition("\n")
+        parts.setdefault(heading.strip(' "').upper(), body)
+    name = next((parts[key] for key in ("NAME", "NOMBRE") if key in parts), "")
+    description = next((parts[key] for key in ("DESCRIPTION", "DESCRIPCIÓN") if key in parts), "")
+    _, dash, title = " ".join(_without_macros(name)).partition(" - ")
+    if dash and description:
+        yield title.strip(), _without_macros(description)
+
+
+def _without_macros(troff: str) -> list[str]:
+    """Return the paragraphs of a text in troff's man macros; see man(7) of Linux man-pages."""
+    paragraphs, is_code = [""], False
+    for line in troff.split("\n"):
+        macro = re.match(r"[.']\s*(\w+|\\\")\s*(.*)", line)
+        if macro is None:
+            paragraphs[-1] += "" if is_code else f" {line}"
+        elif macro[1] in ("nf", "EX"):
+            is_code = True
+        elif macro[1] in ("fi", "EE"):
+            is_code = False
+        elif macro[1] in ("B", "I", "BR", "BI", "IR", "RB", "RI", "IB", "SM"):
+            words = re.findall(r'"([^"]*)"|(\S+)', macro[2])
+            joined = ("" if len(macro[1]) == 2 and macro[1] != "SM" else " ").join(one or other for one, other in words)
+            paragraphs[-1] += f" {joined}"
+        elif macro[1] in ("PP", "P", "LP", "TP", "IP", "SS", "RS", "RE", "sp"):
+            paragraphs.append("")
+    cleaned = (_unescaped(paragraph) for paragraph in paragraphs)
+    return [paragraph for paragraph in cleaned if paragraph]
+
+
+def _unescaped(text: str) -> str:
+    """Return a text without troff's font changes and with its characters' names replaced; see groff_char(7)."""
+    text = re.sub(r"\\f(\[\w*\]|\(..|.)|\\s[-+]?\d|\\[&/,|^:%]|\\\".*", "", text)
+    names = {
+        r"\-": "-",
+        r"\(aq": "'",
+        r"\(lq": '"',
+        r"\(rq": '"',
+        r"\(dq": '"',
+        r"\e": "\\",
+        r"\(em": " - ",
+        r"\~": " ",
+    }
+    for name, character in names.items():
+        text = text.replace(name, character)
+    return " ".join(re.sub(r"\\\(..|\\\[\w*\]|\\", " ", text).split())

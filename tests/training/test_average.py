@@ -1,0 +1,75 @@
+"""The average of the weights: its values, what is evaluated and saved, and resumed runs."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+DECAY = 0.9
+AVERAGE = [f"trainer.average={DECAY}", "trainer.save_every=1", "trainer.keep_checkpoints=null", "trainer.epochs=1"]
+
+
+def weights_by_step(run):
+    """The weights that the optimizer updated, after each step, in its order."""
+    folders = sorted((run / "checkpoints").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
+    for folder in folders:
+        stored = load_file(folder / "optimizer.safetensors")
+        yield [stored[f"{index}.weight"] for index in range(sum(name.endswith(".weight") for name in stored))]
+
+
+def test_saved_weights_are_the_exponential_moving_average(trained):
+    run = trained("trainer=accelerate", *AVERAGE)
+    average = None
+    for step, weights in enumerate(weights_by_step(run), 1):
+        if average is None:  # the first step's learning rate is 0, so these are the initial weights
+            average = [weight.astype(np.float64) for weight in weights]
+        kept = min(DECAY, (1 + step) / (10 + step))
+        average = [kept * old + (1 - kept) * new for old, new in zip(average, weights, strict=True)]
+    assert step == 16
+    saved = load_file(run / "checkpoints/epoch-1/model.safetensors").values()
+    assert len(saved) == len(average)
+    for weight in saved:
+        assert min(np.abs(weight - other).max() for other in average if other.shape == weight.shape) < 1e-6
+    assert not any(np.allclose(one, other) for one, other in zip(average, weights, strict=True))
+
+
+def test_training_is_the_same_but_scores_are_those_of_the_average(trained, read, run_bisum, tmp_path):
+    run, plain = trained("trainer=accelerate", *AVERAGE), trained("trainer=accelerate", *AVERAGE[1:])
+    assert read.series(run, "train/loss") == read.series(plain, "train/loss")
+    assert read.series(run, "eval/loss") != read.series(plain, "eval/loss")
+    evaluated = run_bisum(
+        "evaluate", f"{run}/checkpoints/epoch-1", "split=validation", "hydra.run.dir=scores", cwd=tmp_path
+    )
+    assert evaluated.code == 0, evaluated.err
+    scores = read.record(tmp_path / "scores")["evaluation"]
+    assert scores["eval/rougeL"] == pytest.approx(read.series(run, "eval/rougeL")[-1])
+
+
+@pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
+def test_killed_run_resumes_to_the_same_average(backend, small, trained, read, start, wait_for, call_bisum, tmp_path):
+    settings = [f"trainer.average={DECAY}", "trainer.save_every=4", "trainer.keep_checkpoints=3", f"trainer={backend}"]
+    run, whole = tmp_path / "run", trained(*settings)
+    process = start(*small, *settings, f"hydra.run.dir={run}")
+    wait_for(run, process, 27)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert call_bisum(f"resume={run}").code == 0
+    assert read.metrics(run) == read.metrics(whole)
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        one, other = (folder / "checkpoints/epoch-2" / name for folder in (run, whole))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_an_average_cannot_begin_or_end_on_resume(trained, call_bisum):
+    run = trained("trainer=accelerate", *AVERAGE)
+    done = call_bisum(f"resume={run}", "trainer.average=null", "trainer.epochs=2")
+    assert done.code == 2
+    assert done.err == "bisum: resume: trainer.average cannot change from 0.9 to null; start a new run\n"
+
+
+def test_memory_and_disk_space_include_the_average(trained, read):
+    run, plain = trained("trainer=accelerate", *AVERAGE), trained("trainer=accelerate", *AVERAGE[1:])
+    one, other = (read.record(directory)["estimate"]["optimizer"] for directory in (run, plain))
+    assert one - other == 4 * read.record(run)["trained_parameters"]
