@@ -9,8 +9,8 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["make_corpus", "one"], "usage: python -m bisum.assets.starter.make_corpus DESCRIPTIONS INDICES OUT"),
-        (["make_corpus", "nowhere", "indices", "out"], "corpus.path: nowhere does not exist"),
+        (["make_corpus", "one"], "usage: python -m bisum.assets.starter.make_corpus DESCRIPTIONS INDICES PACKAGES OUT"),
+        (["make_corpus", "nowhere", "indices", "packages", "out"], "corpus.path: nowhere does not exist"),
         (["make_tokenizer", "nowhere"], "nowhere/train.parquet"),
         (["make_model"], "usage: python -m bisum.assets.starter.make_model RUN"),
         (["make_model", "nowhere"], "nowhere"),

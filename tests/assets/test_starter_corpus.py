@@ -1,4 +1,4 @@
-"""The corpus of the starter: the added translations, none of which reveals a held-out row."""
+"""The corpus of the starter: the added texts, none of which reveals a held-out row."""
 
 import gzip
 import json
@@ -62,9 +62,78 @@ TRANSLATIONS = {  # package, MD5 of the English text, summary, document
 }
 SOURCES = {
     "debian-12": "Package: chess\nBinary: chess, chess-data\n\nPackage: moved\nBinary: moved\n\nPackage: many\nBinary: "
-    "zip, cal, links, board, tetris, added, renamed, other, english,\n partly, short, browser\n",
+    "zip, cal, links, board, tetris, added, renamed, other, english,\n partly, short, browser, guide, paint, viewer\n",
     "debian-11": "Package: lynx\nBinary: lynx,\n moved\n",
 }
+
+APPLICATIONS = """\
+---
+File: DEP-11
+Version: '1.0'
+---
+Type: desktop-application
+ID: org.example.Paint
+Package: paint
+Summary:
+  C: A program that draws
+  es: Un programa que dibuja
+Description:
+  C: <p>This program draws <em>pictures</em> &amp; saves them.</p><ul><li>It has many colours and brushes.</li></ul>
+  es: <p>Este programa es de dibujo &amp; guarda los archivos.</p><p>La carpeta del usuario es de los ficheros.</p>
+---
+Type: desktop-application
+ID: org.example.Chess
+Package: chess
+Summary:
+  C: A program that plays
+Description:
+  C: <p>This program of a held-out source package plays the old game for two players.</p>
+"""
+MALLARD = """\
+<page xmlns="http://projectmallard.org/1.0/" id="save" xml:lang="es">
+  <info>
+    <credit><name>Una autora de la guía</name></credit>
+    <desc>Guardar los ficheros en una carpeta del usuario.</desc>
+    <license><p>Una licencia de la guía.</p></license>
+  </info>
+  <title>Guardar los ficheros</title>
+  <p>Este programa guarda los <em>ficheros</em> en una carpeta del usuario.</p>
+  <section><title>Los archivos de la carpeta</title>
+    <p>Los archivos de la carpeta son los que el programa guarda para el usuario.</p>
+    <code>guardar --todo</code>
+    <list><item><p>Un solo archivo.</p></item></list>
+  </section>
+</page>
+"""
+DOCBOOK = """\
+<!DOCTYPE article [<!ENTITY app "Visor">]>
+<article lang="es"><articleinfo><title>Manual de una autora</title><para>Licencia.</para></articleinfo>
+<sect1><title>Los ficheros de una carpeta</title>
+<para>El programa muestra los ficheros de una carpeta,
+  uno en cada l&iacute;nea, y los archivos del usuario.</para></sect1></article>
+"""
+HTML = """\
+<html><head><title>Ayuda</title><style>p {}</style></head><body><header><p>Ayuda de la consola.</p></header>
+<h1>1.2. El navegador de la consola</h1><p>Este programa muestra las páginas de los archivos en la consola, sin los
+bloques de una carpeta.</p><h2>Corto</h2><p>Nada.</p></body></html>
+"""
+MANUAL = r"""
+.TH VIEWER 1
+.SH NOMBRE
+viewer \- muestra los ficheros de una carpeta
+.SH DESCRIPCIÓN
+.PP
+.B viewer
+muestra los \fIficheros\fR de una carpeta del usuario, uno en cada \(lqlínea\(rq.
+.nf
+viewer \-\-todo
+.fi
+.TP
+.BR \-a ", " \-\-all
+Muestra los archivos, que son todos los de la carpeta.
+.SH OPCIONES
+Nada.
+"""
 
 
 @pytest.fixture
@@ -91,25 +160,73 @@ def corpus(tmp_path):
     with gzip.open(indices / "debian-12-Sources.gz", "wt", encoding="utf-8") as file:
         file.write(SOURCES["debian-12"])
     (indices / "debian-11-Sources").write_text(SOURCES["debian-11"], "utf-8")
-    main(str(tmp_path / "descriptions"), indices, tmp_path / "corpus")
+    with gzip.open(indices / "debian-12-Components.yml.gz", "wt", encoding="utf-8") as file:
+        file.write(APPLICATIONS)
+    packages = tmp_path / "packages"
+    for name, text in {
+        "guide/usr/share/help/es/guide/save.page": MALLARD,
+        "guide/usr/share/help/fr/guide/save.page": MALLARD,  # another language
+        "chess/usr/share/help/es/chess/save.page": MALLARD,  # from the source package of a test row
+        "viewer/usr/share/gnome/help/viewer/es/viewer.docbook": DOCBOOK,
+        "browser/usr/share/doc/browser/html/index.es.html": HTML,
+    }.items():
+        (packages / name).parent.mkdir(parents=True)
+        (packages / name).write_text(text, "utf-8")
+    manual = packages / "viewer/usr/share/man/es/man1/viewer.1.gz"
+    manual.parent.mkdir(parents=True)
+    manual.write_bytes(gzip.compress(MANUAL.encode()))
+    main(str(tmp_path / "descriptions"), indices, packages, tmp_path / "corpus")
     return tmp_path / "corpus"
 
 
 def test_translations_that_reveal_no_held_out_row_are_added(corpus):
-    rows = pq.read_table(corpus / "train.parquet").to_pylist()
+    rows = pq.read_table(corpus / "descriptions/train.parquet").to_pylist()
     assert [row["id"].rsplit("_", 1)[0] for row in rows] == [
-        *("en_zip", "en_cal", "es_zip", "es_tetris", "es_added", "es_partly"),
+        *("en_zip", "en_cal", "es_zip", "es_tetris", "es_added", "es_partly", "en_paint", "es_paint"),
     ]
-    added, partly = rows[-2:]
+    added, partly = rows[4:6]
     assert (added["summary"], added["document"]) == ("programa de ficheros", f"{LONG} nuevo.")
     assert partly["document"] == f"{LONG} en parte.\nY nada de imágenes."
-    assert {row["language"] for row in rows[-2:]} == {"es"}
+    assert {row["language"] for row in rows[4:6]} == {"es"}
+
+
+def test_applications_are_added_without_markup(corpus):
+    english, spanish = pq.read_table(corpus / "descriptions/train.parquet").to_pylist()[-2:]
+    assert english["summary"] == "A program that draws"
+    assert english["document"] == "This program draws pictures & saves them.\nIt has many colours and brushes."
+    assert spanish["document"] == (
+        "Este programa es de dibujo & guarda los archivos.\nLa carpeta del usuario es de los ficheros."
+    )
+
+
+def test_sections_of_pages_are_added_with_their_titles(corpus):
+    rows = [row for row in pq.read_table(corpus / "all/train.parquet").to_pylist() if row["category"] == "page"]
+    assert {row["language"] for row in rows} == {"es"}
+    assert {row["summary"]: row["document"] for row in rows} == {
+        "El navegador de la consola": (
+            "Este programa muestra las páginas de los archivos en la consola, sin los bloques de una carpeta."
+        ),
+        "Guardar los ficheros en una carpeta del usuario.": (
+            "Este programa guarda los ficheros en una carpeta del usuario.\n"
+            "Los archivos de la carpeta son los que el programa guarda para el usuario.\nUn solo archivo."
+        ),
+        "Los archivos de la carpeta": (
+            "Los archivos de la carpeta son los que el programa guarda para el usuario.\nUn solo archivo."
+        ),
+        "Los ficheros de una carpeta": (
+            "El programa muestra los ficheros de una carpeta, uno en cada línea, y los archivos del usuario."
+        ),
+        "muestra los ficheros de una carpeta": (
+            'viewer muestra los ficheros de una carpeta del usuario, uno en cada "línea".\n'
+            "-a, --all Muestra los archivos, que son todos los de la carpeta."
+        ),
+    }
 
 
 def test_training_rows_are_recorded_as_hashes(corpus):
     hashes = np.load(corpus / "training_rows.npz")
     assert {name: len(hashes[name]) for name in hashes if name != "fingerprint"} == {
-        **{"held_out": 2, "package": 5, "source": 1, "document": 6, "summary": 6},
+        **{"held_out": 2, "package": 9, "source": 1, "document": 13, "summary": 13},
     }
     assert {crc32(b"zip"), crc32(b"added")} <= set(hashes["package"].tolist())
     assert crc32(b"programa de ficheros") in hashes["summary"]

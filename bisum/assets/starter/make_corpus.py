@@ -9,10 +9,11 @@ rows are added:
 - from PACKAGES, a folder of unpacked packages with help or manual pages in Spanish, one folder for each: the sections
   of the pages in both languages, each summarized by its title. Their category is `page`.
 
-The script writes `train.parquet`, `validation.parquet` and `test.parquet` into OUT; the last two are those of the
-sample corpus, a part of the held-out rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, contains the
-fingerprint of the corpus in `experiment=starter` and hashes of the packages, source packages, documents and summaries
-in `train.parquet`, and of the held-out packages and source packages.
+The script writes two corpora into OUT: `all`, and `descriptions`, which lacks the pages. Each consists of
+`train.parquet`, `validation.parquet` and `test.parquet`; the last two are those of the sample corpus, a part of the
+held-out rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, contains the fingerprint of
+`descriptions` in `experiment=starter` and hashes of the packages, source packages, documents and summaries in `all`,
+and of the held-out packages and source packages.
 
 A row, also one of DESCRIPTIONS, is left out if it could reveal a validation or test row of DESCRIPTIONS: they share the
 package, a source package that builds it in any release, the document or the summary, or the row's source is unknown. An
@@ -44,6 +45,8 @@ from bisum.corpus.marc import Marc
 from bisum.corpus.sample import Sample
 
 LANGUAGE = "es"
+_PAGE = "page"
+"""Category of the sections of help and manual pages."""
 MIN_WORDS = 10
 """Fewest words of a document, as in DESCRIPTIONS."""
 
@@ -76,18 +79,17 @@ def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
         digest = hashlib.sha256(cleaned["document"].encode()).hexdigest()[:8]
         rows.append({**cleaned, "id": f"{LANGUAGE}_{package}_{digest}", "category": categories.get(package)})
     print(f"{len(rows) - kept:,} of {len(translations):,} translations added")
-    readers = [("application", read_applications, indices), ("page", read_pages, packages)]
+    readers = [("application", read_applications, indices), (_PAGE, read_pages, packages)]
     for (category, read, folder), language in product(readers, languages):
         found = list(read(folder, language))
         added = list(_added(found, category, documents, held_out, detector))
         rows += added
         print(f"{len(added):,} of {len(found):,} {language} texts of category {category} added")
-    out.mkdir(parents=True, exist_ok=True)
     sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
-    made = {**sample.load(languages), "train": pa.Table.from_pylist(rows, schema=SCHEMA)}
-    for split, table in made.items():
-        pq.write_table(table.cast(SCHEMA).combine_chunks(), out / f"{split}.parquet", compression="zstd")
-        print(f"{split}.parquet: {len(table):,} rows")
+    described = [row for row in rows if row["category"] != _PAGE]
+    _write(out / "all", {**sample.load(languages), "train": _table(rows)})
+    made = {**sample.load(languages), "train": _table(described)}
+    _write(out / "descriptions", made)
     filters = compose(["experiment=starter", "corpus.repo=CORPUS"]).filter
     used = select_rows(made, sample, filters, languages, seed=0)
     texts: defaultdict[str, set[str]] = defaultdict(set, held_out=held_out.names)
@@ -101,6 +103,17 @@ def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
         name: np.array(sorted({crc32(text.encode()) for text in found}), np.uint32) for name, found in texts.items()
     }
     np.savez_compressed(out / "training_rows.npz", fingerprint=np.array(used.fingerprint), **arrays)
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _write(folder: Path, splits: dict[str, pa.Table]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in splits.items():
+        pq.write_table(rows.cast(SCHEMA).combine_chunks(), folder / f"{split}.parquet", compression="zstd")
+        print(f"{folder.name}/{split}.parquet: {len(rows):,} rows")
 
 
 def _added(
