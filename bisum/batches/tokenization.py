@@ -204,10 +204,10 @@ def _state(tokenizer: PreTrainedTokenizerBase) -> bytes:
 def _sources(family: type) -> list[str] | None:
     """Return the source code of a user's own family, which `ENCODING_VERSION` does not cover; None: it is unknown.
 
-    It consists of the modules of the class and of its bases outside bisum.
+    It consists of the modules of the class and of its bases outside bisum, without what these import.
     """
     names = {class_.__module__ for class_ in family.__mro__}
-    own = sorted(name for name in names if name.partition(".")[0] not in {"bisum", *sys.stdlib_module_names})
+    own = sorted(name for name in names if name.partition(".")[0] not in {"bisum", "builtins", "abc", "typing"})
     try:
         return [inspect.getsource(sys.modules[name]) for name in own]
     except (OSError, TypeError, KeyError):

@@ -132,7 +132,8 @@ def report_before_training(
     if used is None:
         run.screen.log("memory: what the process uses is unknown on this system; the estimate leaves it out")
     state = (value for values in session.optimizer.state.values() for value in values.values())  # of a resumed run
-    own = chain(loaded.model.parameters(), loaded.model.buffers(), filter(torch.is_tensor, state))
+    averages = [] if session.average is None else session.average.tensors
+    own = chain(loaded.model.parameters(), loaded.model.buffers(), filter(torch.is_tensor, state), averages)
     model, quantized = loaded.model, loaded.base is not None and loaded.base.quantize is not None
     if quantized and checked.model is not None:  # operations on 4-bit weights do not run on the meta device
         model = checked.model

@@ -46,7 +46,8 @@ class ArrowCache:
                 return _read(path)
             except OSError as error:
                 if os.path.lexists(path):  # otherwise, another process has just deleted it
-                    _logger.warning("cache_dir: %s cannot be read (%s); it will be replaced", path, error.strerror)
+                    why = error.strerror or one_line(error)
+                    _logger.warning("cache_dir: %s cannot be read (%s); it will be replaced", path, why)
             except _DamagedError as error:
                 _logger.warning("cache_dir: %s is damaged (%s); it will be replaced", path, error)
                 delete(path)

@@ -59,6 +59,22 @@ def attention(
 
     Torch's own handles what models do not use: a mask that adds -inf to all keys of a query, and a mask beside
     `is_causal`, which it refuses.
+
+    Args:
+        query: shape (..., queries, width).
+        key: shape (..., keys, width).
+        value: shape (..., keys, width of a value).
+        attn_mask: broadcast to (..., queries, keys): boolean, true for the keys to attend to, or numbers to add.
+        dropout_p: probability of dropping a weight.
+        is_causal: whether a query attends only to keys at its own position and before.
+        scale: factor of the scores; None: one divided by the root of the width.
+        enable_gqa: whether groups of heads share keys and values.
+
+    Returns:
+        shape (..., queries, width of a value).
+
+    Raises:
+        RuntimeError: there is a mask beside `is_causal`.
     """
     if dropout_p == 0 or query.device.type != "cpu" or _is_rare(attn_mask, is_causal):
         further: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
@@ -82,6 +98,6 @@ def attention(
 
 
 def _is_rare(mask: torch.Tensor | None, is_causal: bool) -> bool:
-    if mask is None or is_causal or mask.dtype == torch.bool:
+    if mask is None or is_causal or mask.dtype == torch.bool or mask.requires_grad:  # a learned bias is finite
         return mask is not None and is_causal
-    return bool((mask.detach().amax(-1) == -torch.inf).any())
+    return bool((mask.amax(-1) == -torch.inf).any())

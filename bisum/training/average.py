@@ -11,7 +11,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Average:
-    """The exponential moving average of the weights that an optimizer updates (Polyak & Juditsky 1992)."""
+    """The exponential moving average of the weights that an optimizer updates.
+
+    Polyak & Juditsky (1992) average the weights of all steps; here, later steps count more.
+    """
 
     def __init__(self, optimizer: Optimizer, decay: float) -> None:
         """Begin with the present weights.
@@ -23,6 +26,13 @@ class Average:
         self._weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         self._averages = [weight.detach().clone() for weight in self._weights]
         self._decay = decay
+        self._updated: list[torch.Tensor] | None = None
+        """The weights that the optimizer updates, while the model has the average."""
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """The averages, in the order of the optimizer's weights."""
+        return self._averages
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -36,13 +46,19 @@ class Average:
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
-        """Let the model have the average as its weights during the block."""
-        self._exchange()
+        """Let the model have the average as its weights during the block.
+
+        An interrupt at any moment leaves a state that a later block restores.
+        """
+        if self._updated is None:
+            self._updated = [weight.data for weight in self._weights]
         try:
+            self._assign(self._averages)
             yield
         finally:
-            self._exchange()
+            self._assign(self._updated)
+            self._updated = None
 
-    def _exchange(self) -> None:
-        for weight, average in zip(self._weights, self._averages, strict=True):
-            weight.data, average.data = average.data, weight.data
+    def _assign(self, tensors: list[torch.Tensor]) -> None:
+        for weight, tensor in zip(self._weights, tensors, strict=True):
+            weight.data = tensor

@@ -142,11 +142,11 @@ def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, An
     (folder / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
 
 
-def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
+def read_training_state(folder: Path, optimizer: Optimizer, *, with_weights: bool) -> dict[str, Any]:
     """Load a checkpoint's optimizer state into an optimizer over the same parameters; return the rest of the state.
 
-    Weights that were saved with it are loaded into the parameters. The optimizer keeps its own learning rate, weight
-    decay and other hyperparameters.
+    The optimizer keeps its own learning rate, weight decay and other hyperparameters. `with_weights`: also load the
+    weights that were saved with it into the parameters.
 
     Raises:
         UserError: the file cannot be read, or its entries do not match the parameters.
@@ -159,6 +159,8 @@ def read_training_state(folder: Path, optimizer: Optimizer) -> dict[str, Any]:
     memory: dict[int, dict[str, Any]] = {}
     for index, parameter in enumerate(_weights(optimizer)):
         shapes = state_shapes(optimizer, parameter)
+        if with_weights and f"{index}.{_WEIGHT}" not in stored:
+            raise UserError(f"'{folder / OPTIMIZER}' lacks {index}.{_WEIGHT}, a weight before averaging")
         weight = stored.pop(f"{index}.{_WEIGHT}", parameter)
         entries = {name: stored.pop(f"{index}.{name}") for name in shapes if f"{index}.{name}" in stored}
         found = {name: torch.as_tensor(value).shape for name, value in entries.items()}

@@ -78,7 +78,7 @@ def estimate_memory(
         family: makes the model's arguments.
         settings: the optimizer, the loss and the handling of gradients.
         device: the device of the run.
-        batches: the batches of training and of evaluation that could need most; None: count no activations.
+        batches: the batches of training and of evaluation that could need most memory; None: count no activations.
         optimizer: the optimizer of the model; None: it is not built yet.
         process: bytes that the process uses beside the model.
         quantized: whether the frozen linear layers of a model on the meta device will be stored in 4 bits.
@@ -169,7 +169,7 @@ def largest_batch(split: EncodedSplit, rows: int, shapes: Shapes | None) -> Batc
 
 
 def largest_batch_candidates(split: EncodedSplit, batches: Iterable[Sequence[int]]) -> list[BatchShape]:
-    """Return the batches of an epoch that need most for attention and for the softmax, if their rows vary in number."""
+    """Return the batches of an epoch that need most memory, for attention and for the softmax, if their rows vary."""
     documents, summaries = split.documents.lengths, split.labels.lengths
     found = [BatchShape(len(rows), int(documents[rows].max()), int(summaries[rows].max())) for rows in batches]
     attention = max(found, key=lambda batch: batch.rows * batch.document**2)

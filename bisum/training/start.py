@@ -51,13 +51,14 @@ def start_session(
     steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
     optimizer = build_optimizer(loaded.model, settings)
-    average = None if settings.average is None else Average(optimizer, settings.average)  # a checkpoint's own weights
+    # A checkpoint's model has the averaged weights, which `read_training_state` replaces.
+    average = None if settings.average is None else Average(optimizer, settings.average)
     progress, schedule_step, scaler = Progress(), 0, None
     if checkpoint is not None:
         fixed = fixed_settings(config, steps_per_epoch, scoring.best_metric)
         progress, state = read_state(checkpoint, fixed, steps_per_epoch)
         schedule_step, scaler = state["schedule_step"], state.get("scaler")
-        read_training_state(checkpoint, optimizer)
+        read_training_state(checkpoint, optimizer, with_weights=average is not None)
         if progress.best is not None and not run.record.get("best"):
             raise UserError(f"'{run.directory / 'run.json'}': best is missing, but {checkpoint.name} has one")
         if "metrics" in state and (missing := missing_metrics(run.directory, state["metrics"], progress.step)):

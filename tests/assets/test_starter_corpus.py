@@ -82,6 +82,14 @@ Description:
   es: <p>Este programa es de dibujo &amp; guarda los archivos.</p><p>La carpeta del usuario es de los ficheros.</p>
 ---
 Type: desktop-application
+ID: org.example.Paint
+Package: paint
+Summary:
+  C: A program that draws
+Description:
+  C: <p>An older text of the same package about a program that draws pictures.</p>
+---
+Type: desktop-application
 ID: org.example.Chess
 Package: chess
 Summary:
@@ -109,13 +117,15 @@ DOCBOOK = """\
 <!DOCTYPE article [<!ENTITY app "Visor">]>
 <article lang="es"><articleinfo><title>Manual de una autora</title><para>Licencia.</para></articleinfo>
 <sect1><title>Los ficheros de una carpeta</title>
-<para>El programa muestra los ficheros de una carpeta,
+<figure><title>Una imagen de la carpeta</title></figure><para>El programa muestra los ficheros de una carpeta,
   uno en cada l&iacute;nea, y los archivos del usuario.</para></sect1></article>
 """
 HTML = """\
 <html><head><title>Ayuda</title><style>p {}</style></head><body><header><p>Ayuda de la consola.</p></header>
-<h1>1.2. El navegador de la consola</h1><p>Este programa muestra las páginas de los archivos en la consola, sin los
-bloques de una carpeta.</p><h2>Corto</h2><p>Nada.</p></body></html>
+<h1>1.2. El navegador de la consola ¶</h1><p>Este <code>programa</code> muestra las<br>
+páginas de los archivos en la consola, sin los bloques de una carpeta.</p><h2>Corto</h2><p>Nada.</p>
+<h2>Los bloques de la guía</h2><p>1.1. Los ficheros de una carpeta del usuario en un solo archivo</p>
+<p>1.2. Los archivos de una carpeta del usuario en un solo fichero</p></body></html>
 """
 MANUAL = r"""
 .TH VIEWER 1
@@ -172,9 +182,11 @@ def corpus(tmp_path):
     }.items():
         (packages / name).parent.mkdir(parents=True)
         (packages / name).write_text(text, "utf-8")
-    manual = packages / "viewer/usr/share/man/es/man1/viewer.1.gz"
-    manual.parent.mkdir(parents=True)
-    manual.write_bytes(gzip.compress(MANUAL.encode()))
+    manuals = packages / "viewer/usr/share/man/es/man1"
+    manuals.mkdir(parents=True)
+    (manuals / "viewer.1.gz").write_bytes(gzip.compress(MANUAL.encode()))
+    held_out = MANUAL.replace("viewer", "chess").replace("una carpeta", "la consola")  # a held-out package's command
+    (manuals / "chess.1.gz").write_bytes(gzip.compress(held_out.encode()))
     main(str(tmp_path / "descriptions"), indices, packages, tmp_path / "corpus")
     return tmp_path / "corpus"
 
@@ -204,7 +216,7 @@ def test_sections_of_pages_are_added_with_their_titles(corpus):
     assert {row["language"] for row in rows} == {"es"}
     assert {row["summary"]: row["document"] for row in rows} == {
         "El navegador de la consola": (
-            "Este programa muestra las páginas de los archivos en la consola, sin los bloques de una carpeta."
+            "Este programa muestra las\npáginas de los archivos en la consola, sin los bloques de una carpeta."
         ),
         "Guardar los ficheros en una carpeta del usuario.": (
             "Este programa guarda los ficheros en una carpeta del usuario.\n"
@@ -217,7 +229,7 @@ def test_sections_of_pages_are_added_with_their_titles(corpus):
             "El programa muestra los ficheros de una carpeta, uno en cada línea, y los archivos del usuario."
         ),
         "muestra los ficheros de una carpeta": (
-            'viewer muestra los ficheros de una carpeta del usuario, uno en cada "línea".\n'
+            "viewer muestra los ficheros de una carpeta del usuario, uno en cada “línea”.\n"
             "-a, --all Muestra los archivos, que son todos los de la carpeta."
         ),
     }

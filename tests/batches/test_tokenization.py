@@ -151,10 +151,11 @@ class Derived(Marking):
 """
 
 
-@pytest.mark.parametrize("where", ["marking", "derived", "notebook"])
+@pytest.mark.parametrize("where", ["marking", "derived", "profile", "notebook"])
 def test_changed_code_of_an_own_family_bypasses_the_cache(where, corpus, loaded, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "profile", raising=False)
     (tmp_path / "derived.py").write_text(DERIVED)
     results = []
     for word in ("short", "longer"):
@@ -164,13 +165,14 @@ def test_changed_code_of_an_own_family_bypasses_the_cache(where, corpus, loaded,
             exec(source, namespace)
             family = namespace["Marking"]
         else:
-            (tmp_path / "marking.py").write_text(source)
+            # A file can have the name of a module of the standard library.
+            (tmp_path / ("profile.py" if where == "profile" else "marking.py")).write_text(source)
             importlib.invalidate_caches()
-            family = getattr(importlib.import_module(where), where.title())
+            family = getattr(importlib.import_module(where), "Derived" if where == "derived" else "Marking")
         results.append(
             ids(encode(corpus, replace(loaded, family=family()), tmp_path / "cache", progress, ["test"])["test"])
         )
-        for name in ("marking", "derived"):
+        for name in ("marking", "derived", "profile"):
             sys.modules.pop(name, None)
     assert results[0] != results[1]
     assert len(files(tmp_path / "cache")) == (0 if where == "notebook" else 2)

@@ -1,11 +1,16 @@
 """The average of the weights: its values, what is evaluated and saved, and resumed runs."""
 
+import contextlib
 import os
+import re
 import signal
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+
+from bisum.training.average import Average
 
 DECAY = 0.9
 AVERAGE = [f"trainer.average={DECAY}", "trainer.save_every=1", "trainer.keep_checkpoints=null", "trainer.epochs=1"]
@@ -71,5 +76,44 @@ def test_an_average_cannot_begin_or_end_on_resume(trained, call_bisum):
 
 def test_memory_and_disk_space_include_the_average(trained, read):
     run, plain = trained("trainer=accelerate", *AVERAGE), trained("trainer=accelerate", *AVERAGE[1:])
+    weights = 4 * read.record(run)["trained_parameters"]
     one, other = (read.record(directory)["estimate"]["optimizer"] for directory in (run, plain))
-    assert one - other == 4 * read.record(run)["trained_parameters"]
+    assert one - other == weights
+    sizes = []
+    for directory in (run, plain):
+        (size,) = re.findall(
+            r"disk space: \d+ checkpoints of ([\d.]+) MB", (directory / "train.log").read_text("utf-8")
+        )
+        sizes.append(float(size) * 1e6)
+        folder = directory / "checkpoints/epoch-1"
+        assert sizes[-1] == pytest.approx(sum(path.stat().st_size for path in folder.iterdir()), rel=0.05)
+    assert sizes[0] - sizes[1] == pytest.approx(weights, rel=0.05)
+
+
+def test_an_interrupt_at_any_moment_leaves_weights_that_a_later_block_restores():
+    model = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3)))
+    optimizer = torch.optim.AdamW(model.parameters())
+    average = Average(optimizer, 0.5)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 1
+    updated = [weight.clone() for weight in model.parameters()]
+    average.update(1)
+    expected = [one.clone() for one in average.tensors]
+    for moment in range(12):  # twice per weight
+        assigned = iter(range(12))
+
+        def tensors(values, moment=moment, assigned=assigned):
+            for value in values:
+                if next(assigned, None) == moment:
+                    raise KeyboardInterrupt
+                yield value
+
+        assign = average._assign
+        average._assign = lambda values, assign=assign, tensors=tensors: assign(tensors(values))
+        with contextlib.suppress(KeyboardInterrupt), average.in_model():
+            pass
+        average._assign = assign
+        with average.in_model():
+            assert all(torch.equal(one, other) for one, other in zip(model.parameters(), expected, strict=True))
+        assert all(torch.equal(one, other) for one, other in zip(model.parameters(), updated, strict=True))

@@ -3,13 +3,16 @@
 import json
 import math
 import os
+import re
 import signal
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.optim import AdamW
 from transformers.optimization import Adafactor
 
+from bisum.errors import UserError
 from bisum.runs.checkpoints import checkpoints_in, damage
 from bisum.training.checkpoints import CheckpointStore, read_training_state, write_training_state
 
@@ -168,7 +171,7 @@ def test_restored_optimizer_continues_bit_for_bit(kind, tmp_path):
     write_training_state(tmp_path, optimizer, {"progress": {"step": 3}}, with_weights=False)
     again, restored = make(kind)
     again.load_state_dict(model.state_dict())
-    rest = read_training_state(tmp_path, restored)
+    rest = read_training_state(tmp_path, restored, with_weights=False)
     assert rest["progress"] == {"step": 3}
     expected, got = optimizer.state_dict(), restored.state_dict()
     assert json.dumps(got["param_groups"]) == json.dumps(expected["param_groups"])
@@ -183,10 +186,24 @@ def test_restored_optimizer_continues_bit_for_bit(kind, tmp_path):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize(("change", "message"), [("cut", "entries 0.* for a weight"), ("drop", "lacks 0.weight")])
+def test_damaged_weights_of_an_average_are_refused(change, message, tmp_path):
+    _, optimizer = make("adamw")
+    write_training_state(tmp_path, optimizer, {}, with_weights=True)
+    read_training_state(tmp_path, optimizer, with_weights=True)
+    tensors = load_file(tmp_path / "optimizer.safetensors")
+    weight = tensors.pop("0.weight")
+    if change == "cut":
+        tensors["0.weight"] = weight[:1].clone()
+    save_file(tensors, tmp_path / "optimizer.safetensors")
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_training_state(tmp_path, optimizer, with_weights=True)
+
+
 def test_infinite_values_survive_saving(tmp_path):
     _, optimizer = make("adamw")
     write_training_state(tmp_path, optimizer, {"progress": {"best": -math.inf}}, with_weights=False)
-    assert read_training_state(tmp_path, optimizer)["progress"]["best"] == -math.inf
+    assert read_training_state(tmp_path, optimizer, with_weights=False)["progress"]["best"] == -math.inf
 
 
 def test_checkpoints_contain_no_pickle(trained):

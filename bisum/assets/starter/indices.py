@@ -50,13 +50,13 @@ def read_applications(indices: Path, language: str) -> Iterator[dict[str, Any]]:
     DEP-11, https://wiki.debian.org/DEP-11.
     """
     key = "C" if language == "en" else language
-    seen = set[int]()
+    seen = set[str]()
     for path in sorted(indices.glob("*Components*"), reverse=True):
         with fsspec.open(path, "rt", compression="infer", encoding="utf-8") as file:
             for text in re.split(r"(?m)^---\n", file.read()):
-                if hash(text) in seen or not re.search(rf"(?m)^  {key}: ", text):
+                if text in seen or not re.search(rf"(?m)^  {key}: ", text):
                     continue
-                seen.add(hash(text))
+                seen.add(text)
                 component = yaml.load(text, yaml.CSafeLoader)
                 summary = component.get("Summary", {}).get(key)
                 description = component.get("Description", {}).get(key)

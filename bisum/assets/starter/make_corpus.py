@@ -5,7 +5,7 @@ rows are added:
 
 - from INDICES, a folder with the files `*Translation-es*` (descriptions in Spanish), `*Components*` (descriptions of
   applications in both languages) and `*Sources*` (the source package of each package) of releases of Debian and
-  Ubuntu;
+  Ubuntu; their names begin with the release's date, since the newest of several texts is kept;
 - from PACKAGES, a folder of unpacked packages with help or manual pages in Spanish, one folder for each: the sections
   of the pages in both languages, each summarized by its title. Their category is `page`.
 
@@ -16,7 +16,8 @@ held-out rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, c
 and of the held-out packages and source packages.
 
 A row, also one of DESCRIPTIONS, is left out if it could reveal a validation or test row of DESCRIPTIONS: they share the
-package, a source package that builds it in any release, the document or the summary, or the row's source is unknown. An
+package, a source package that builds it in any release, the document or the summary, or the row's source is unknown.
+The manual page of a command is left out if a held-out row has a package or source package of the command's name. An
 added translation is also left out if its English original, identified by MD5 in the indices, belongs to such a source
 package.
 """
@@ -119,13 +120,24 @@ def _write(folder: Path, splits: dict[str, pa.Table]) -> None:
 def _added(
     found: Iterable[dict[str, Any]], category: str, documents: set[str], held_out: "_HeldOut", detector: "_Languages"
 ) -> Iterator[dict[str, Any]]:
-    """Yield the texts in their language that are new and reveal no held-out row; add them to `documents`."""
+    """Yield the texts in their language that are new and reveal no held-out row; add them to `documents`.
+
+    Of a package's texts with the same summary, such as wordings of several releases, the first is kept.
+    """
+    summaries = set[tuple[str, str]]()
     for text in found:
-        row = _in_spanish(text, detector) if text["language"] == LANGUAGE else text
+        if text["language"] == LANGUAGE:
+            row = _in_spanish(text, detector)
+        else:
+            row = None if detector.is_spanish(text["document"]) else text  # nor in a language close to it
         if row is None or len(row["document"].split()) < MIN_WORDS or held_out.is_revealed_by(row["package"], row):
             continue
-        if (document := normalized(row["document"])) not in documents:
+        if (command := row.get("command")) is not None and held_out.has_source_of(command):
+            continue
+        document, summary = normalized(row["document"]), (row["package"], normalized(row["summary"]))
+        if document not in documents and summary not in summaries:
             documents.add(document)
+            summaries.add(summary)
             digest = hashlib.sha256(row["document"].encode()).hexdigest()[:8]
             yield {**row, "id": f"{row['language']}_{row['package']}_{digest}", "category": category}
 

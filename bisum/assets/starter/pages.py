@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,21 +12,29 @@ from typing import Any
 MIN_WORDS, MAX_WORDS = 15, 200
 """Fewest words of a section, and the number of words from which the rest of one is left out."""
 MIN_TITLE_WORDS = 3
+"""Fewest words of a title."""
 MOST_OF_A_TITLE = 3
 """Most sections with the same title, such as that of a legal notice."""
 _FORMATS = {".html", ".page", ".docbook"}
-_HIDDEN = {"aside", "code", "footer", "head", "header", "nav", "pre", "programlisting", "screen", "script", "style"}
-"""Elements without prose, and those with licences and the names of authors."""
+_CODE = {"pre", "programlisting", "screen", "script", "style"}
+_FRAME = {"aside", "footer", "head", "header", "nav"}
+_FLOATS = {"caution", "example", "figure", "important", "informaltable", "note", "table", "tip", "warning"}
+"""Elements whose title is none of a section."""
+_HIDDEN = _CODE | _FRAME | _FLOATS
 _INFORMATION = {"articleinfo", "bookinfo", "info", "sect1info"}
-_TITLES = {"h1", "h2", "h3", "h4", "h5", "title"}
-_BLOCKS = {"dd", "desc", "div", "dt", "item", "li", "listitem", "p", "para", "section", "sect1", "sect2", "td", "tr"}
+_TITLES = {"h1", "h2", "h3", "h4", "h5", "h6", "title"}
+_BLOCKS = {"br", "dd", "desc", "div", "dt", "item", "li", "listitem", "p", "para", "section", "sect1", "sect2"}
+_NUMBER = re.compile(r"^([A-Z]\.)?\d[\d.]*\s+")
+"""The number of a title, such as 1.2. or A.1."""
+_NOISE = re.compile(r"Copyright|Report a bug|Available Languages|Idiomas disponibles|&[\w.-]+;")
+"""What paragraphs that are no prose contain; the last is an entity that another file defines."""
 
 
 def read_pages(packages: Path, language: str) -> Iterator[dict[str, Any]]:
     """Yield the sections of the pages in a language: `document` (the text), `summary` (the title), `package`.
 
     The title of a manual page is the description of its name, and that of a Mallard page the sentence about it, if
-    there is one.
+    there is one. The name of a manual page is its `command`, otherwise None.
 
     Args:
         packages: a folder with a folder for each unpacked package, of the package's name.
@@ -34,8 +43,9 @@ def read_pages(packages: Path, language: str) -> Iterator[dict[str, Any]]:
     titles: Counter[str] = Counter()
     for package in sorted(path for path in packages.iterdir() if path.is_dir()):
         for path in sorted(package.rglob("*")):
-            if language != _language_of(path) or path.is_symlink() or not path.is_file():
+            if language != _language_of(path.relative_to(package)) or path.is_symlink() or not path.is_file():
                 continue
+            command = path.name.partition(".")[0] if _is_manual(path) else None
             for title, blocks in _sections(path):
                 document = _shortened(blocks)
                 words = len(document.split())
@@ -43,21 +53,26 @@ def read_pages(packages: Path, language: str) -> Iterator[dict[str, Any]]:
                     continue
                 titles[title.lower()] += 1
                 if titles[title.lower()] <= MOST_OF_A_TITLE:
-                    yield {"document": document, "summary": title, "language": language, "package": package.name}
+                    row = {"document": document, "summary": title, "language": language}
+                    yield {**row, "package": package.name, "command": command}
 
 
 def _language_of(path: Path) -> str | None:
     """Return the language of a page, which its path or name states; manual pages in English are in no such folder."""
     names = {"C": "en", "en": "en", "en-US": "en", "en_US": "en", "es": "es", "es-ES": "es"}
     found = [names[part] for part in (*path.parts, *path.name.split(".")) if part in names]
-    if not found and re.fullmatch(r"man\d", path.parent.name) and path.parent.parent.name == "man":
+    if not found and _is_manual(path) and path.parent.parent.name == "man":
         return "en"
     return found[-1] if found else None
 
 
+def _is_manual(path: Path) -> bool:
+    return re.fullmatch(r"man\d", path.parent.name) is not None
+
+
 def _sections(path: Path) -> Iterator[tuple[str, list[str]]]:
     name = path.name.removesuffix(".gz")
-    if re.fullmatch(r"man\d", path.parent.name):
+    if _is_manual(path):
         yield from _manual(_text(path))
     elif Path(name).suffix in _FORMATS:
         parser = _Parser()
@@ -74,6 +89,8 @@ def _text(path: Path) -> str:
 def _shortened(blocks: list[str]) -> str:
     """Return whole paragraphs of at most `MAX_WORDS` words, or the beginning of the first."""
     kept, words = list[str](), 0
+    if 2 * sum(_NUMBER.match(block) is not None for block in blocks) > len(blocks):  # a table of contents
+        return ""
     for block in blocks:
         words += len(block.split())
         if kept and words > MAX_WORDS:
@@ -109,7 +126,7 @@ class _Parser(HTMLParser):
             self._in_information = True
         if tag in _TITLES | _BLOCKS:
             self._end_block()
-        if tag in _TITLES:
+        if tag in _TITLES and not self._hidden:
             self._title = tag
 
     def handle_endtag(self, tag: str) -> None:
@@ -120,16 +137,18 @@ class _Parser(HTMLParser):
             self._text = ""
         if tag in _TITLES and tag == self._title:
             if not self._in_information:
-                title = re.sub(r"^([A-Z]\.)?[\d.]+\s+", "", " ".join(self._text.split()))  # 1.2. Tool icons
-                self._found.append((title, []))
+                title = _NUMBER.sub("", " ".join(self._text.split()).rstrip(" ¶#"))
+                self._found.append(("" if _NOISE.search(title) else title, []))
             self._text, self._title = "", None
         if tag in _BLOCKS:
             self._end_block()
         if tag in _INFORMATION:
             self._in_information, self._text = False, ""
 
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        """An element without contents hides nothing."""
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:  # noqa: ARG002
+        """An element without contents hides nothing and begins no section."""
+        if tag in _BLOCKS:
+            self._end_block()
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
@@ -140,8 +159,8 @@ class _Parser(HTMLParser):
         self._end_block()
 
     def _end_block(self) -> None:
-        text = " ".join(self._text.split())
-        if text and self._found and not self._in_information and self._title is None:
+        text = " ".join(self._text.split()).rstrip(" ¶#")
+        if text and not _NOISE.search(text) and self._found and not self._in_information and self._title is None:
             self._found[-1][1].append(text)
         self._text = ""
 
@@ -151,10 +170,11 @@ def _manual(text: str) -> Iterator[tuple[str, list[str]]]:
     parts = dict[str, str]()
     for part in re.split(r"(?m)^\.S[Hh]\s+", text)[1:]:
         heading, _, body = part.partition("\n")
-        parts.setdefault(heading.strip(' "').upper(), body)
+        parts.setdefault(_unescaped(heading).strip(' "').upper(), body)
     name = next((parts[key] for key in ("NAME", "NOMBRE") if key in parts), "")
     description = next((parts[key] for key in ("DESCRIPTION", "DESCRIPCIÓN") if key in parts), "")
-    _, dash, title = " ".join(_without_macros(name)).partition(" - ")
+    first = re.split(r"(?m)^\.(?:br|PP|sp)\b", name)[0]  # one of several names
+    _, dash, title = " ".join(_without_macros(first)).partition(" - ")
     if dash and description:
         yield title.strip(), _without_macros(description)
 
@@ -162,6 +182,7 @@ def _manual(text: str) -> Iterator[tuple[str, list[str]]]:
 def _without_macros(troff: str) -> list[str]:
     """Return the paragraphs of a text in troff's man macros; see man(7) of Linux man-pages."""
     paragraphs, is_code = [""], False
+    troff = re.sub(r"(?ms)^\.\s*de\b.*?^\.\.$", "", troff)  # definitions of macros
     for line in troff.split("\n"):
         macro = re.match(r"[.']\s*(\w+|\\\")\s*(.*)", line)
         if macro is None:
@@ -182,17 +203,16 @@ def _without_macros(troff: str) -> list[str]:
 
 def _unescaped(text: str) -> str:
     """Return a text without troff's font changes and with its characters' names replaced; see groff_char(7)."""
-    text = re.sub(r"\\f(\[\w*\]|\(..|.)|\\s[-+]?\d|\\[&/,|^:%]|\\\".*", "", text)
-    names = {
-        r"\-": "-",
-        r"\(aq": "'",
-        r"\(lq": '"',
-        r"\(rq": '"',
-        r"\(dq": '"',
-        r"\e": "\\",
-        r"\(em": " - ",
-        r"\~": " ",
-    }
-    for name, character in names.items():
+    text = re.sub(r"\\f(\[\w*\]|\(..|.)|\\m\[\w*\]|\\\*(\(..|\[.*?\]|.)|\\s[-+]?\d|\\[&/,|^:%]|\\\".*", "", text)
+    text = re.sub(r"\\\[u([0-9A-F]{4,6})\]", lambda found: chr(int(found[1], 16)), text)
+    accents = {"'": "\u0301", "~": "\u0303", ":": "\u0308"}
+    text = re.sub(
+        r"\\(?:\(([':~])(\w)|\[([':~])(\w)\])",
+        lambda found: unicodedata.normalize("NFC", (found[2] or found[4]) + accents[found[1] or found[3]]),
+        text,
+    )
+    names = {r"\-": "-", r"\e": "\\", r"\~": " "}
+    glyphs = {"aq": "'", "cq": "’", "lq": "“", "rq": "”", "dq": '"', "em": " - ", "en": "-", "Fo": "«", "Fc": "»"}
+    for name, character in [*names.items(), *((rf"\({name}", one) for name, one in glyphs.items())]:
         text = text.replace(name, character)
     return " ".join(re.sub(r"\\\(..|\\\[\w*\]|\\", " ", text).split())
