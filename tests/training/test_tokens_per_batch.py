@@ -49,7 +49,7 @@ def test_other_tokens_are_refused_on_resume(trained, call_bisum):
     directory = trained("trainer=accelerate", *TOKENS)
     done = call_bisum(f"resume={directory}", "trainer.tokens_per_batch=null", "trainer.epochs=3")
     assert done.code == 2
-    assert "resume: trainer.tokens_per_batch cannot change from 600 to None" in done.err
+    assert "resume: trainer.tokens_per_batch cannot change from 600 to null" in done.err
 
 
 @pytest.mark.parametrize(
