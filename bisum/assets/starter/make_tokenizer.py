@@ -1,8 +1,9 @@
 """Train the tokenizer of the `starter` model: `python -m bisum.assets.starter.make_tokenizer CORPUS`.
 
-CORPUS is the folder `all` written by `make_corpus`. A Unigram tokenizer of 8,000 pieces is trained on the documents and
-summaries of all Spanish training rows and of 10,000 English ones, chosen with a fixed seed: nine tenths of the rows are
-English, and pieces for English only would split Spanish into fragments. It is saved next to this script.
+CORPUS is a folder written by `make_corpus`, such as `descriptions`. A Unigram tokenizer of 8,000 pieces is trained on
+the documents and summaries of all Spanish training rows and of 10,000 English ones, chosen with a fixed seed: nine
+tenths of the rows are English, and pieces for English only would split Spanish into fragments. It is saved next to this
+script.
 """
 
 from collections.abc import Iterator
