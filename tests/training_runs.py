@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing import forkserver
@@ -117,3 +119,16 @@ def wait_for():
         raise TimeoutError
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def kill_at(start, wait_for):
+    """Start a run with the arguments in a directory, and kill it with -9 once it has logged a step."""
+
+    def kill(directory: Path, step: int, *arguments: str, seconds: float = 120) -> None:
+        process = start(*arguments, f"hydra.run.dir={directory}")
+        wait_for(directory, process, step, seconds=seconds)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+
+    return kill

@@ -9,6 +9,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from bisum.training.optimization import updated_weights
+
 
 class Average:
     """The exponential moving average of the weights that an optimizer updates.
@@ -23,7 +25,7 @@ class Average:
             optimizer: the optimizer.
             decay: the share of the average that a step keeps, below 1.
         """
-        self._weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self._weights = updated_weights(optimizer)
         self._averages = [weight.detach().clone() for weight in self._weights]
         self._decay = decay
         self._updated: list[torch.Tensor] | None = None

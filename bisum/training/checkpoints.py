@@ -33,7 +33,7 @@ from bisum.runs.checkpoints import (
     weights_file,
 )
 from bisum.runs.files import digest, flush
-from bisum.training.optimization import state_shapes
+from bisum.training.optimization import state_shapes, updated_weights
 
 _WEIGHT = "weight"
 """Name of a weight in the optimizer's file, beside its state."""
@@ -129,7 +129,7 @@ def write_training_state(folder: Path, optimizer: Optimizer, state: dict[str, An
     """
     tensors: dict[str, torch.Tensor] = {}
     if with_weights:
-        for index, weight in enumerate(_weights(optimizer)):
+        for index, weight in enumerate(updated_weights(optimizer)):
             tensors[f"{index}.{_WEIGHT}"] = weight.detach().cpu().contiguous()
     scalars: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
@@ -157,7 +157,7 @@ def read_training_state(folder: Path, optimizer: Optimizer, *, with_weights: boo
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{folder / OPTIMIZER}' cannot be read: {one_line(error)}") from error
     memory: dict[int, dict[str, Any]] = {}
-    for index, parameter in enumerate(_weights(optimizer)):
+    for index, parameter in enumerate(updated_weights(optimizer)):
         shapes = state_shapes(optimizer, parameter)
         if with_weights and f"{index}.{_WEIGHT}" not in stored:
             raise UserError(f"'{folder / OPTIMIZER}' lacks {index}.{_WEIGHT}, a weight before averaging")
@@ -177,10 +177,6 @@ def read_training_state(folder: Path, optimizer: Optimizer, *, with_weights: boo
         raise UserError(f"'{folder / OPTIMIZER}' does not match the model: unknown entry {printable(min(stored))}")
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
-
-
-def _weights(optimizer: Optimizer) -> list[torch.Tensor]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def flaw(checkpoint: Path) -> str | None:

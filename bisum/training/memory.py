@@ -20,7 +20,7 @@ from bisum.interfaces.family import Family
 from bisum.interfaces.trainer import Trainer
 from bisum.models.activations import step_memory
 from bisum.models.loss import token_loss
-from bisum.training.optimization import build_optimizer, state_shapes
+from bisum.training.optimization import build_optimizer, state_shapes, updated_weights
 
 _BYTES_4BIT = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 """Bytes of a weight in NF4 with double quantization, its constants included (Dettmers et al. 2023, section 3)."""
@@ -87,7 +87,7 @@ def estimate_memory(
         Exception: the model does not run on the meta device.
     """
     optimizer = optimizer or build_optimizer(model, settings)
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    trained = updated_weights(optimizer)
     gradients = sum(map(_bytes, trained))
     peak = gradients + _step_bytes(optimizer, device, trained)
     if batches is not None:
@@ -128,12 +128,11 @@ def _activation_bytes(
 
 def optimizer_bytes(optimizer: Optimizer, settings: Trainer) -> int:
     """Return the bytes of the state that an optimizer keeps after its first step, and of the average of the weights."""
-    copies = 0 if settings.average is None else 1
-    return sum(
-        parameter.element_size()
-        * (copies * parameter.numel() + sum(shape.numel() for shape in state_shapes(optimizer, parameter).values()))
-        for group in optimizer.param_groups
-        for parameter in group["params"]
+    weights = updated_weights(optimizer)
+    average = 0 if settings.average is None else sum(map(_bytes, weights))
+    return average + sum(
+        weight.element_size() * sum(shape.numel() for shape in state_shapes(optimizer, weight).values())
+        for weight in weights
     )
 
 

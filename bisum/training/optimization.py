@@ -33,6 +33,11 @@ def build_optimizer(model: torch.nn.Module, settings: Trainer) -> Optimizer:
     return AdamW(groups, lr=settings.learning_rate, fused=on_cpu or None)
 
 
+def updated_weights(optimizer: Optimizer) -> list[torch.Tensor]:
+    """Return the weights that an optimizer updates, in the order of its state."""
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
 def state_shapes(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, torch.Size]:
     """Return the shapes of a parameter's state in `build_optimizer`'s optimizers, by name."""
     whole, count = parameter.shape, torch.Size([])

@@ -1,5 +1,5 @@
 """Fixtures for short training runs on the sample."""
 
-from training_runs import read, small, start, trained, wait_for
+from training_runs import kill_at, read, small, start, trained, wait_for
 
-__all__ = ["read", "small", "start", "trained", "wait_for"]
+__all__ = ["kill_at", "read", "small", "start", "trained", "wait_for"]

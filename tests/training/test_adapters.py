@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import signal
 
 import pytest
 from safetensors.torch import load_file
@@ -104,14 +102,9 @@ def test_checkpoints_have_their_reported_size_and_no_base(adapted, trained, chec
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_killed_run_resumes_to_the_same_numbers(
-    backend, adapted, base, small, start, wait_for, read, tmp_path, call_bisum
-):
+def test_killed_run_resumes_to_the_same_numbers(backend, adapted, base, small, kill_at, read, tmp_path, call_bisum):
     run = tmp_path / "run"
-    process = start(*small, *base, *EVERY, f"trainer={backend}", f"hydra.run.dir={run}")
-    wait_for(run, process, 27)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(run, 27, *small, *base, *EVERY, f"trainer={backend}")
     whole = adapted(*EVERY, f"trainer={backend}")
     done = call_bisum(f"resume={run}")
     assert done.code == 0, done.err

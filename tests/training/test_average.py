@@ -1,9 +1,7 @@
 """The average of the weights: its values, what is evaluated and saved, and resumed runs."""
 
 import contextlib
-import os
 import re
-import signal
 
 import numpy as np
 import pytest
@@ -53,13 +51,10 @@ def test_training_is_the_same_but_scores_are_those_of_the_average(trained, read,
 
 
 @pytest.mark.parametrize("backend", ["accelerate", "seq2seq_trainer"])
-def test_killed_run_resumes_to_the_same_average(backend, small, trained, read, start, wait_for, call_bisum, tmp_path):
+def test_killed_run_resumes_to_the_same_average(backend, small, trained, read, kill_at, call_bisum, tmp_path):
     settings = [f"trainer.average={DECAY}", "trainer.save_every=4", "trainer.keep_checkpoints=3", f"trainer={backend}"]
     run, whole = tmp_path / "run", trained(*settings)
-    process = start(*small, *settings, f"hydra.run.dir={run}")
-    wait_for(run, process, 27)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(run, 27, *small, *settings)
     assert call_bisum(f"resume={run}").code == 0
     assert read.metrics(run) == read.metrics(whole)
     for name in ("model.safetensors", "optimizer.safetensors"):

@@ -1,8 +1,5 @@
 """A compiled step has the gradients of an uncompiled one, and its numbers do not depend on the steps before it."""
 
-import os
-import signal
-
 import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
@@ -118,17 +115,12 @@ def test_missing_compiler_is_refused_before_the_corpus_is_read(variable, value, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("buckets", ["null", "2"])
-def test_compiled_runs_agree_in_both_backends_and_after_a_resume(
-    buckets, small, trained, read, start, wait_for, tmp_path
-):
+def test_compiled_runs_agree_in_both_backends_and_after_a_resume(buckets, small, trained, read, kill_at, tmp_path):
     settings = ["trainer.compile=true", f"hardware.length_buckets={buckets}", "trainer.save_every=4"]
     whole, other = (trained(f"trainer={name}", *settings) for name in ("accelerate", "seq2seq_trainer"))
     losses = read.series(whole, "train/loss")
     assert read.series(other, "train/loss") == pytest.approx(losses, rel=1e-4)
-    process = start(*small, *settings, "trainer=accelerate", f"hydra.run.dir={tmp_path / 'run'}")
-    wait_for(tmp_path / "run", process, 10, seconds=600)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(tmp_path / "run", 10, *small, *settings, "trainer=accelerate", seconds=600)
     from bisum import compose, train
 
     train(compose([f"resume={tmp_path / 'run'}"]))

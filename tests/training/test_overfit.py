@@ -1,8 +1,6 @@
 """debug=overfit: one batch is memorized with any backend, model and other settings."""
 
-import os
 import shutil
-import signal
 
 import pytest
 
@@ -101,12 +99,9 @@ def test_truncated_summaries_are_reported(tmp_path, call_bisum):
     assert "> warning: overfit: the summaries differ from the references; 3 of them are cut at " in done.out
 
 
-def test_killed_run_resumes_to_the_same_numbers(overfitted, read, tmp_path, start, wait_for, call_bisum):
+def test_killed_run_resumes_to_the_same_numbers(overfitted, read, tmp_path, kill_at, call_bisum):
     directory, every = tmp_path / "run", ["trainer.save_every=8", "trainer=accelerate"]
-    process = start(*ARGUMENTS, *every, f"hydra.run.dir={directory}")
-    wait_for(directory, process, 12)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(directory, 12, *ARGUMENTS, *every)
     assert checkpoints_in(directory / "checkpoints")
     whole = overfitted("trainer=accelerate")
     assert call_bisum(f"resume={directory}").code == 0

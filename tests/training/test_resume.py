@@ -21,17 +21,14 @@ def flip(path):
 
 
 @pytest.fixture(scope="session")
-def killed(tmp_path_factory, small, start, wait_for):
+def killed(tmp_path_factory, small, kill_at):
     """Directories of runs killed with -9 in the middle of their second epoch, by backend."""
     runs = {}
 
     def kill(backend):
         if backend not in runs:
             runs[backend] = tmp_path_factory.mktemp("killed") / "run"
-            process = start(*small, *EVERY, f"trainer={backend}", f"hydra.run.dir={runs[backend]}")
-            wait_for(runs[backend], process, 27)
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
+            kill_at(runs[backend], 27, *small, *EVERY, f"trainer={backend}")
         return runs[backend]
 
     return kill
@@ -174,15 +171,12 @@ def test_run_interrupted_in_its_last_evaluation_still_stops_early(
     assert read.metrics(directory) == read.metrics(whole)
 
 
-def test_patience_survives_a_kill(start, wait_for, small, trained, read, tmp_path, call_bisum):
+def test_patience_survives_a_kill(kill_at, small, trained, read, tmp_path, call_bisum):
     arguments = ["trainer=accelerate", *STOPPING]
     whole = trained(*arguments)
     last = read.series(whole, "step")[-1]
     directory = tmp_path / "run"
-    process = start(*small, *arguments, f"hydra.run.dir={directory}")
-    wait_for(directory, process, last - 2)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(directory, last - 2, *small, *arguments)
     assert call_bisum(f"resume={directory}").code == 0
     assert read.metrics(directory) == read.metrics(whole)
     assert read.record(directory)["best"] == read.record(whole)["best"]
@@ -218,16 +212,13 @@ def test_new_learning_rate_is_applied_or_refused(copied, read, call_bisum):
 LOWEST = ["trainer.evaluate_every=4", "metric=[length]", "trainer.best_metric=eval/at_limit", "trainer.patience=3"]
 
 
-def test_lowest_value_stays_the_best_after_a_kill(start, wait_for, small, trained, read, tmp_path, call_bisum):
+def test_lowest_value_stays_the_best_after_a_kill(kill_at, small, trained, read, tmp_path, call_bisum):
     arguments = ["trainer=accelerate", *LOWEST]
     whole = trained(*arguments)
     values = read.series(whole, "eval/at_limit")
     assert read.record(whole)["best"]["eval/at_limit"] == min(values) < max(values)
     directory = tmp_path / "run"
-    process = start(*small, *arguments, f"hydra.run.dir={directory}")
-    wait_for(directory, process, 10)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(directory, 10, *small, *arguments)
     assert call_bisum(f"resume={directory}").code == 0
     assert read.metrics(directory) == read.metrics(whole)
     assert read.record(directory)["best"] == read.record(whole)["best"]

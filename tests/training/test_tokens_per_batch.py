@@ -1,8 +1,5 @@
 """Batches of a number of tokens: the same steps in both backends and after a kill, and a fixed number of steps."""
 
-import os
-import signal
-
 import pytest
 
 from bisum import compose, train
@@ -27,14 +24,11 @@ def test_backends_take_the_same_steps(trained, read):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_killed_run_resumes_to_the_same_numbers(backend, start, wait_for, small, trained, read, tmp_path, call_bisum):
+def test_killed_run_resumes_to_the_same_numbers(backend, kill_at, small, trained, read, tmp_path, call_bisum):
     whole = trained(f"trainer={backend}", *TOKENS)
     steps = len(read.series(whole, "train/loss"))
     directory = tmp_path / "run"
-    process = start(*small, *TOKENS, f"trainer={backend}", f"hydra.run.dir={directory}")
-    wait_for(directory, process, 3 * steps // 4)  # in the middle of the second epoch
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(directory, 3 * steps // 4, *small, *TOKENS, f"trainer={backend}")  # in the middle of the second epoch
     assert call_bisum(f"resume={directory}").code == 0
     assert read.metrics(directory) == read.metrics(whole)
 

@@ -1,9 +1,7 @@
 """`model.trim_vocabulary=true`: what a training reports and records, and every command on its run."""
 
 import json
-import os
 import shutil
-import signal
 
 import pytest
 import torch
@@ -59,12 +57,9 @@ def test_the_run_reports_what_is_kept_and_saved(run, trained, arguments, checkpo
     assert "compare trimmed and untrimmed runs by ROUGE" in text
 
 
-def test_killed_run_resumes_to_the_same_numbers(run, arguments, small, start, wait_for, read, tmp_path, call_bisum):
+def test_killed_run_resumes_to_the_same_numbers(run, arguments, small, kill_at, read, tmp_path, call_bisum):
     killed = tmp_path / "killed"
-    process = start(*small, *arguments, f"hydra.run.dir={killed}")
-    wait_for(killed, process, 27)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_at(killed, 27, *small, *arguments)
     done = call_bisum(f"resume={killed}")
     assert done.code == 0, done.err
     assert read.metrics(killed) == read.metrics(run)

@@ -1,4 +1,4 @@
-"""Make the corpus of the `starter` model, with the arguments DESCRIPTIONS INDICES PACKAGES OUT.
+"""Make the starter's corpus: `python -m bisum.assets.starter.make_corpus DESCRIPTIONS INDICES PACKAGES OUT`.
 
 DESCRIPTIONS is a corpus of Debian's package descriptions in MARC's layout. Few of its rows are Spanish, so training
 rows are added:
@@ -53,7 +53,7 @@ MIN_WORDS = 10
 
 
 def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
-    """Write the three splits into `out`."""
+    """Write the three splits of both corpora into `out`."""
     languages = ["en", LANGUAGE]
     splits = Marc(path=descriptions, max_train_rows=None, max_eval_rows=None, language_temperature=1).load(languages)
     sources = read_sources(indices)
@@ -77,8 +77,7 @@ def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
             continue
         translated.add(package)
         documents.add(normalized(cleaned["document"]))
-        digest = hashlib.sha256(cleaned["document"].encode()).hexdigest()[:8]
-        rows.append({**cleaned, "id": f"{LANGUAGE}_{package}_{digest}", "category": categories.get(package)})
+        rows.append(_identified(cleaned, categories.get(package)))
     print(f"{len(rows) - kept:,} of {len(translations):,} translations added")
     readers = [("application", read_applications, indices), (_PAGE, read_pages, packages)]
     for (category, read, folder), language in product(readers, languages):
@@ -87,9 +86,9 @@ def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
         rows += added
         print(f"{len(added):,} of {len(found):,} {language} texts of category {category} added")
     sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
-    described = [row for row in rows if row["category"] != _PAGE]
-    _write(out / "all", {**sample.load(languages), "train": _table(rows)})
-    made = {**sample.load(languages), "train": _table(described)}
+    held_out_splits = sample.load(languages)
+    _write(out / "all", {**held_out_splits, "train": _table(rows)})
+    made = {**held_out_splits, "train": _table([row for row in rows if row["category"] != _PAGE])}
     _write(out / "descriptions", made)
     filters = compose(["experiment=starter", "corpus.repo=CORPUS"]).filter
     used = select_rows(made, sample, filters, languages, seed=0)
@@ -104,6 +103,12 @@ def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
         name: np.array(sorted({crc32(text.encode()) for text in found}), np.uint32) for name, found in texts.items()
     }
     np.savez_compressed(out / "training_rows.npz", fingerprint=np.array(used.fingerprint), **arrays)
+
+
+def _identified(row: dict[str, Any], category: str | None) -> dict[str, Any]:
+    """Return a row with its category and an id, from which `package_of` reads the package."""
+    digest = hashlib.sha256(row["document"].encode()).hexdigest()[:8]
+    return {**row, "id": f"{row['language']}_{row['package']}_{digest}", "category": category}
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -138,8 +143,7 @@ def _added(
         if document not in documents and summary not in summaries:
             documents.add(document)
             summaries.add(summary)
-            digest = hashlib.sha256(row["document"].encode()).hexdigest()[:8]
-            yield {**row, "id": f"{row['language']}_{row['package']}_{digest}", "category": category}
+            yield _identified(row, category)
 
 
 class _HeldOut:
