@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bisum.config.options import GenerationOptions
 from bisum.errors import UserError, one_line
+from bisum.evaluation.settings import filled
 from bisum.interfaces.family import Family
 from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
 
@@ -75,7 +76,7 @@ def choose_engine(
     """
     problem = _environment_problem(loaded.model.device.type, precision, fixed_shapes)
     problem = problem or _model_problem(loaded.family, loaded.model.config.model_type, loaded.base is not None)
-    return _choice(options, problem)
+    return _choice(filled(options, loaded.no_repeat_ngram_size), problem)
 
 
 def can_convert(options: GenerationOptions, family: Family, model_type: str) -> bool:
@@ -170,8 +171,8 @@ def _differences(options: GenerationOptions) -> Iterator[str]:
     if options.num_beams > 1 and options.early_stopping is not True:
         given = str(options.early_stopping).lower()
         yield f"generation.early_stopping: ctranslate2 ends beam search as with true, not {given}"
-    if options.no_repeat_ngram_size:
+    if options.no_repeat_ngram_size == 1:  # longer n-grams cannot repeat the start token, which no summary contains
         yield (
-            "generation.no_repeat_ngram_size: ctranslate2 counts the start token, so summaries can differ from those "
-            "of transformers"
+            "generation.no_repeat_ngram_size: ctranslate2 counts the start token, so with 1, summaries can differ from "
+            "those of transformers"
         )

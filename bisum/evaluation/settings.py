@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,13 @@ GenerateTexts = Callable[[Mapping[str, Sequence[Any]]], Iterator[Mapping[int, Su
 """Yields the summaries of texts batch by batch, each by the index of its text, from the columns of `Family.encode`."""
 
 
+def filled(options: GenerationOptions, no_repeat_ngram_size: int) -> GenerationOptions:
+    """Return decoding settings in which null is replaced by the checkpoint's own value."""
+    if options.no_repeat_ngram_size is not None:
+        return options
+    return replace(options, no_repeat_ngram_size=no_repeat_ngram_size)
+
+
 def decoding_settings(
     reader: TextReader, special: Mapping[str, Any], suppressed: Sequence[int], options: GenerationOptions
 ) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def decoding_settings(
         reader: the reader of the model, with its limits.
         special: the ids of the checkpoint's special tokens.
         suppressed: the ids that no summary contains.
-        options: the configured settings.
+        options: the settings, `filled`.
     """
     forced = reader.family.forced_tokens
     beam_options = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}

@@ -88,7 +88,7 @@ def write_card(
             **_progress(record, checkpoint),
             **_training(record, run / "checkpoints" / checkpoint),
             **_scores(scored),
-            **_usage(record, reader, line(repo_id or _PLACEHOLDER)),
+            **_usage(record, folder, reader, line(repo_id or _PLACEHOLDER)),
         )
     )
     replace_file(folder / CARD, f"---\n{data.to_yaml()}\n---\n\n{_tidy(text)}\n".encode())
@@ -157,7 +157,7 @@ def _scores(scored: Results | None) -> dict[str, Any]:
     }
 
 
-def _usage(record: Mapping[str, Any], reader: TextReader, repo: str) -> dict[str, Any]:
+def _usage(record: Mapping[str, Any], folder: Path, reader: TextReader, repo: str) -> dict[str, Any]:
     """Return the template's values on the use of the model."""
     languages = origins.languages_of(record)
     own_family = type(reader.family).__name__ if usage.has_own_family(reader) else None
@@ -166,7 +166,7 @@ def _usage(record: Mapping[str, Any], reader: TextReader, repo: str) -> dict[str
         "bisum_command": usage.command(record, reader, repo, languages),
         "own_family": own_family,
         "left_padded": reader.family.left_padded,
-        "counts_prompt_ngrams": usage.counts_prompt_ngrams(record, reader),
+        "counts_prompt_ngrams": usage.counts_prompt_ngrams(folder, reader),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bisum.errors import UserError
@@ -16,6 +18,7 @@ from bisum.models.families.decoder_only import DecoderOnly, is_chat
 from bisum.models.families.language_tokens import LanguageTokens, language_codes
 from bisum.models.families.led import LED
 from bisum.models.families.pegasus import Pegasus
+from bisum.models.source import reading
 from bisum.models.wordpiece import CHINESE_SPACE, separates_chinese
 
 _ENCODE = """
@@ -147,11 +150,22 @@ def _language_codes(reader: TextReader, languages: Sequence[str]) -> dict[str, s
     return codes
 
 
-def counts_prompt_ngrams(record: Mapping[str, Any], reader: TextReader) -> bool:
-    """Return whether plain `generate` bans n-grams that bisum allows: those of the prompt or of the start token."""
+def counts_prompt_ngrams(folder: Path, reader: TextReader) -> bool:
+    """Return whether plain `generate` of a saved model bans n-grams that bisum allows.
+
+    They are those of the prompt, or of an end token that starts the decoder.
+
+    Raises:
+        UserError: its generation settings are damaged.
+    """
+    from transformers import GenerationConfig
+
+    file = folder / "generation_config.json"
+    if not file.is_file():
+        return False
+    size = reading("run", str(file), partial(GenerationConfig.from_pretrained, folder)).no_repeat_ngram_size
     start = getattr(reader.config, "decoder_start_token_id", None)
     starts_with_end = start is not None and start == reader.tokenizer.eos_token_id
-    size = node(record, "config", "generation").get("no_repeat_ngram_size")
     return bool(size) and (isinstance(reader.family, DecoderOnly) or starts_with_end)
 
 

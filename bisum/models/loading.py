@@ -48,6 +48,8 @@ class LoadedModel(TextReader):
     """The base of the model's LoRA layers, if it has any."""
     origin: Mapping[str, Any] | None = None
     """Where the weights of a whole model came from, as in `source` of a run's record; None for an architecture."""
+    no_repeat_ngram_size: int = 0
+    """The checkpoint's own, for `bisum.evaluation.settings.filled`."""
 
     @property
     def parameters(self) -> int:
@@ -156,7 +158,13 @@ def load(
         key = f"checkpoint: '{located(options.checkpoint)}'" if options.checkpoint else "architecture: its model"
         raise UserError(f"model.{key} has non-finite weights: {problem}")
     write_prompt(model.config, reader.prefix, reader.suffix)
-    return LoadedModel(**{**vars(reader), "config": model.config}, model=model, base=base, origin=origin)
+    return LoadedModel(
+        **{**vars(reader), "config": model.config},
+        model=model,
+        base=base,
+        origin=origin,
+        no_repeat_ngram_size=model.generation_config.no_repeat_ngram_size or 0,
+    )
 
 
 def _report_family(reader: TextReader, model: PreTrainedModel) -> None:

@@ -18,7 +18,14 @@ from bisum.config.schema import Config
 from bisum.errors import UserError, reason
 from bisum.evaluation.conversions import Conversions, key_of
 from bisum.evaluation.engines import can_convert, check_engine
-from bisum.evaluation.settings import GenerateTexts, Summary, decoding_settings, similar_batches, summary_lengths
+from bisum.evaluation.settings import (
+    GenerateTexts,
+    Summary,
+    decoding_settings,
+    filled,
+    similar_batches,
+    summary_lengths,
+)
 from bisum.hardware.detection import cpu_name, is_float32_cpu, thread_count
 from bisum.interfaces.family import TextReader
 from bisum.interfaces.progress import ShowProgress
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 """Part of the key of a conversion; raise it when the same model is converted or read in another way."""
 
 
@@ -139,7 +146,8 @@ class _Store:
 
     def keep(self, loaded: LoadedModel) -> Path | None:
         """Store the conversion of a loaded model if CTranslate2 supports it, and return its folder."""
-        if not can_convert(self._config.generation, loaded.family, loaded.config.model_type):
+        options = filled(self._config.generation, loaded.no_repeat_ngram_size)
+        if not can_convert(options, loaded.family, loaded.config.model_type):
             return None
         from bisum.evaluation.ctranslate2_engine import convert
         from bisum.evaluation.generation import special_tokens
@@ -148,11 +156,12 @@ class _Store:
             record = {
                 "reader": record_reader(loaded, self._folder),
                 "special": special_tokens(loaded),
+                "no_repeat_ngram_size": loaded.no_repeat_ngram_size,
                 "suppressed": loaded.suppressed_tokens,
                 "vocabulary": loaded.model.config.vocab_size,
                 "parameters": loaded.parameters,
             }
-            convert(loaded.model, folder, self._config.generation.quantization)
+            convert(loaded.model, folder, options.quantization)
             return record
 
         return self._conversions.keep(self._key, write, lambda: self._current_key() == self._key)
@@ -160,7 +169,7 @@ class _Store:
     def _restored(self, folder: Path, record: dict[str, Any]) -> ReadyModel:
         from bisum.evaluation.translation import Translation
 
-        options = self._config.generation
+        options = filled(self._config.generation, record["no_repeat_ngram_size"])
         check_engine(options, "cpu", "float32")
         reader = restored_reader(record["reader"], self._folder, self._config.model)
         if note := tokenizer_note(reader, FAMILIES[reader.config.model_type]):

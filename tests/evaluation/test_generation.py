@@ -12,7 +12,7 @@ from bisum.batches.tokenization import encode
 from bisum.config.options import GenerationOptions
 from bisum.corpus.corpus import load_corpus
 from bisum.evaluation.evaluator import Evaluator
-from bisum.evaluation.generation import generate
+from bisum.evaluation.generation import generate, generation_config, set_decoding
 from bisum.evaluation.metrics.length import Length
 from bisum.models.loading import load
 from bisum.records.run import recorded
@@ -118,6 +118,20 @@ def by_hand(loaded, split, options):
         has_end = int(ids[-1]) == loaded.tokenizer.eos_token_id
         results.append((loaded.tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids) - 1, has_end))
     return results
+
+
+def test_a_checkpoints_own_ban_of_repetition_applies_if_none_is_set(checkpoints):
+    loaded = load(
+        compose([f"model.checkpoint={checkpoints('bart')}", "model.max_document_tokens=64", "hardware=cpu"]).model,
+        0,
+        "float32",
+    )
+    assert loaded.model.generation_config.no_repeat_ngram_size == 3
+    usual = DECODING["greedy"]
+    for size, expected in ((None, 3), (0, 0), (2, 2)):
+        assert generation_config(loaded, replace(usual, no_repeat_ngram_size=size)).no_repeat_ngram_size == expected
+    set_decoding(loaded, replace(usual, no_repeat_ngram_size=2))  # changes the model's own settings
+    assert set_decoding(loaded, replace(usual, no_repeat_ngram_size=None)).no_repeat_ngram_size == 3
 
 
 @pytest.mark.parametrize("decoding", DECODING)
