@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,15 @@ class Translation:
             vocabulary: number of the model's tokens.
         """
         self._threads = threads
-        self._translator = ctranslate2.Translator(
+        load = partial(
+            ctranslate2.Translator,
             str(folder),
             compute_type="float32" if quantization == "none" else quantization,
             inter_threads=threads,  # a thread for each batch: small matrices divide badly between threads
             intra_threads=1,
         )
+        with ThreadPoolExecutor(1) as other:  # in the calling thread, torch would compute with intra_threads from now on
+            self._translator = other.submit(load).result()
         last = str(vocabulary - 1)
         self._translator.translate_batch([[last]], max_decoding_length=1)  # the first text reads the variables CT2_...
 

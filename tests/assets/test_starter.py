@@ -13,6 +13,11 @@ from bisum.corpus.sample import Sample
 
 FOLDER = Path(bisum.__file__).parent / "assets" / "starter"
 
+CARD = (FOLDER / "README.md").read_text("utf-8")
+
+LANGUAGES = ("en", "es")
+ROUGE = ("rouge1", "rouge2", "rougeL")
+
 TRAINING_ROWS = Path(__file__).with_name("starter_training_rows.npz")
 """The CRC-32s of the training rows and the corpus's fingerprint, as written by make_corpus."""
 
@@ -59,36 +64,48 @@ def test_training_rows_include_those_of_the_sample(sample, column):
 
 
 @pytest.fixture(scope="module")
-def scores(run_bisum, tmp_path_factory):
-    """Return ROUGE F x 100 and its interval on the sample's test split: `scores["es", "lead-1", "rougeL"]`."""
+def evaluated(run_bisum, tmp_path_factory):
+    """Return the folder of an evaluation of the starter on the sample's test split, with lead-1, and of lead-3."""
     folder = tmp_path_factory.mktemp("starter")
-    found = {}
-    for lead in (1, 3):
-        arguments = ("model=starter", "split=test", f"evaluation.lead={lead}", f"hydra.run.dir=lead{lead}")
-        command = "evaluate" if lead == 3 else "baseline"
-        done = run_bisum(command, *arguments, cwd=folder)
+    for command in (
+        ("evaluate", "model=starter", "evaluation.lead=1", "metric=[repetition,language]", "hydra.run.dir=lead-1"),
+        ("baseline", "split=test", "hydra.run.dir=lead-3"),
+    ):
+        done = run_bisum(*command, cwd=folder)
         assert done.code == 0, done.err
-        record = json.loads((folder / f"lead{lead}/run.json").read_text("utf-8"))
-        for name, prefix, metrics in (
-            (f"lead-{lead}", "baseline", record["baseline"]),
-            ("starter", "test", record.get("evaluation", {})),
-        ):
-            for language in ("en", "es"):
-                for rouge in ("rouge1", "rouge2", "rougeL"):
-                    key = f"{prefix}/{language}/{rouge}"
-                    if key in metrics:
-                        found[language, name, rouge] = [metrics[key + end] for end in ("", "_low", "_high")]
-    return found
+    return folder
+
+
+@pytest.fixture(scope="module")
+def metrics(evaluated):
+    """Return the recorded metrics of the starter and lead-1."""
+    return json.loads((evaluated / "lead-1/run.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def scores(evaluated, metrics):
+    """Return ROUGE F x 100 and its interval on the sample's test split: `scores["es", "lead-1", "rougeL"]`."""
+    lead_3 = json.loads((evaluated / "lead-3/run.json").read_text("utf-8"))["baseline"]
+    named = {
+        "starter": ("test", metrics["evaluation"]),
+        "lead-1": ("baseline", metrics["baseline"]),
+        "lead-3": ("baseline", lead_3),
+    }
+    return {
+        (language, name, rouge): [found[f"{prefix}/{language}/{rouge}{end}"] for end in ("", "_low", "_high")]
+        for name, (prefix, found) in named.items()
+        for language in LANGUAGES
+        for rouge in ROUGE
+    }
 
 
 def test_card_states_the_scores(scores):
-    card = (FOLDER / "README.md").read_text("utf-8")
     figure = r"([\d.]+) \(([\d.]+)-([\d.]+)\)"
     stated = {}
     for language, name, *figures in re.findall(
-        rf"^\| (e[ns]) \| (\S+) \| {figure} \| {figure} \| {figure} \|$", card, re.M
+        rf"^\| (e[ns]) \| (\S+) \| {figure} \| {figure} \| {figure} \|$", CARD, re.M
     ):
-        for at, rouge in enumerate(("rouge1", "rouge2", "rougeL")):
+        for at, rouge in enumerate(ROUGE):
             stated[language, name, rouge] = [float(value) for value in figures[3 * at : 3 * at + 3]]
     # In some row, another CPU can choose the other of two almost equally likely tokens.
     assert stated == {
@@ -96,7 +113,28 @@ def test_card_states_the_scores(scores):
     }
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
-def test_starter_beats_lead_3(scores, language):
-    for rouge in ("rouge1", "rouge2", "rougeL"):
-        assert scores[language, "starter", rouge][0] > scores[language, "lead-3", rouge][0]
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_starter_beats_the_first_sentence(scores, language):
+    for rouge in ROUGE:
+        assert scores[language, "starter", rouge][0] > scores[language, "lead-1", rouge][0]
+
+
+def test_difference_from_the_first_sentence_is_significant(metrics):
+    assert metrics["evaluation"]["difference/rougeL_low"] > 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_summaries_hardly_repeat_and_are_in_their_language(metrics, language):
+    for score in ("repeated_trigrams", "repeated_sentences", "wrong_language"):
+        assert metrics["evaluation"][f"test/{language}/{score}"] < 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_card_shows_the_first_summaries(evaluated, language):
+    (file,) = (evaluated / "lead-1/predictions").glob("test-*starter*.jsonl")
+    rows = [row for row in map(json.loads, file.read_text("utf-8").splitlines()) if row["language"] == language][:30]
+    table = CARD.split(f"| {language}: reference | {language}: summary |\n| --- | --- |\n")[1].split("\n\n")[0]
+    shown = [tuple(line.strip("| ").split(" | ")) for line in table.splitlines()]
+    assert [reference for reference, _ in shown] == [row["reference"] for row in rows]
+    same = sum(summary == row["prediction"] for (_, summary), row in zip(shown, rows, strict=True))
+    assert same >= 28  # as above, on another CPU

@@ -46,6 +46,17 @@ def test_greedy_ids_equal_those_of_transformers(prepare, family, overrides):
     assert loaded.model.config.to_dict() == stated
 
 
+def test_torch_keeps_its_threads(prepare):
+    loaded, inputs, config = prepare("t5")
+    own = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        CTranslate2Engine(loaded, "none").generate([inputs], config)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(own)
+
+
 @pytest.fixture(scope="module")
 def starter():
     """The trained starter, and all rows of the sample's validation split."""
