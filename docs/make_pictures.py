@@ -24,7 +24,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / ".github"
 NAMES = ("run.svg", "explore.svg", "compare.svg", "compare.png", "trackio.png")
-SWEEP = "bisum -m trainer.learning_rate=3e-4,3e-3 seed=1,2,3 corpus.max_train_rows=800 hydra.sweep.dir=outputs/lr"
+SWEEP = "bisum -m trainer.learning_rate=3e-4,3e-3 seed=1,2,3 hydra.sweep.dir=outputs/lr"
 TRACKED = (
     "bisum -m tracker=trackio corpus.max_train_rows=320 corpus.max_eval_rows=60 trainer.epochs=5 "
     "trainer.learning_rate=3e-4,3e-3"

@@ -152,11 +152,11 @@ def test_quiet_shows_only_the_scores(evaluated):
 def test_without_a_run_the_starter_is_scored(call_bisum, tmp_path):
     done = call_bisum("evaluate", "corpus.max_eval_rows=8", "evaluation.bootstrap_samples=100", "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
-    assert "starter (pkg://bisum.assets.starter), 2.7 M parameters" in done.out
+    assert "starter (pkg://bisum.assets.starter), 5.4 M parameters" in done.out
     recorded = record(tmp_path / "run")
     evaluation = recorded["evaluation"]
     assert (evaluation["checkpoint"], evaluation["run"]) == ("pkg://bisum.assets.starter", None)
-    assert (evaluation["model"], evaluation["rows"]) == ("starter, t5, 2.7 M", 8)
+    assert (evaluation["model"], evaluation["rows"]) == ("starter, t5, 5.4 M", 8)
     assert recorded["choices"]["model"] == "starter"
     assert len(lines(tmp_path / "run/predictions/test-starter.jsonl")) == 8
 
