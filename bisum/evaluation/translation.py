@@ -49,7 +49,7 @@ class Translation:
             inter_threads=threads,  # a thread for each batch: small matrices divide badly between threads
             intra_threads=1,
         )
-        with ThreadPoolExecutor(1) as other:  # in the calling thread, torch would compute with intra_threads from now on
+        with ThreadPoolExecutor(1) as other:  # in the calling thread, torch would also use intra_threads
             self._translator = other.submit(load).result()
         last = str(vocabulary - 1)
         self._translator.translate_batch([[last]], max_decoding_length=1)  # the first text reads the variables CT2_...
