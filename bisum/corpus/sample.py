@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Le
 
 from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Sample(RowSettings):
     """The corpus that comes with bisum: package descriptions in English and Spanish (see `assets/sample/README.md`)."""
+
+    max_train_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/sample", "max_train_rows")
+    """Maximum number of training rows, over all languages, sampled by `seed`; null: all rows."""
 
     license: Name | None = from_conf("corpus/sample", "license")
     """Licence of the texts, for the model card; null: not stated."""

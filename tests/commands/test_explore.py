@@ -24,7 +24,7 @@ def rows():
 
 
 def test_exploration_is_shown_and_recorded(call_bisum, tmp_path, rows):
-    done = call_bisum("explore", *FEW, "explore.samples=1", "explore.categories=5")
+    done = call_bisum("explore", *FEW, "corpus.max_train_rows=null", "explore.samples=1", "explore.categories=5")
     assert done.code == 0, done.err
     run = tmp_path / "run"
     record = json.loads((run / "run.json").read_text())
@@ -50,7 +50,7 @@ def test_exploration_is_shown_and_recorded(call_bisum, tmp_path, rows):
 
     vocabulary = numbers["vocabulary"]
     assert vocabulary["kept"] < vocabulary["of"] == 8000
-    assert vocabulary["parameters"] == 160 * (8000 - vocabulary["kept"])  # the starter's width
+    assert vocabulary["parameters"] == 256 * (8000 - vocabulary["kept"])  # the starter's width
     shown, _, files = done.out.partition("\nrun directory  run\n")
     assert f"model.trim_vocabulary=true would keep {vocabulary['kept']:,} of 8,000 pieces" in shown
     assert all(len(line) <= 80 for line in shown.splitlines())

@@ -273,7 +273,7 @@ def test_bare_command_at_a_terminal_reports_its_input_and_model(tmp_path):
         dimensions=(40, 80), encoding="utf-8", timeout=60,
     )  # fmt: skip
     terminal.expect("> reading documents from the terminal, one per line; press Ctrl-D to end")
-    terminal.expect(r"pkg://bisum\.assets\.starter, 2\.7 M parameters; on cpu")
+    terminal.expect(r"pkg://bisum\.assets\.starter, 5\.4 M parameters; on cpu")
     terminal.sendeof()
     terminal.expect(pexpect.EOF)
     terminal.close()

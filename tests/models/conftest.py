@@ -21,7 +21,8 @@ def options():
 def decoding():
     """Generation options for plain transformers, and for bisum."""
     usual = compose().generation
-    return lambda name: (DECODING[name] | {"no_repeat_ngram_size": 0}, replace(usual, **DECODING[name]))
+    unlimited = {"no_repeat_ngram_size": 0}
+    return lambda name: (DECODING[name] | unlimited, replace(usual, **DECODING[name], **unlimited))
 
 
 @pytest.fixture(scope="session")

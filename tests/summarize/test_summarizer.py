@@ -39,6 +39,7 @@ def home(checkpoints, tmp_path_factory):
         "trainer.epochs=1",
         "trainer.learning_rate=1e-4",
         "generation.no_repeat_ngram_size=2",
+        "generation.engine=transformers",
         "evaluation.bootstrap_samples=100",
         "hardware=cpu",
         "tracker=none",
