@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from annotated_types import Ge, Le
+from typing import TYPE_CHECKING
 
 from bisum.errors import UserError
 from bisum.interfaces.defaults import from_conf
-from bisum.interfaces.source import SPLITS, RowSettings
+from bisum.interfaces.source import SPLITS, RowLimit, RowSettings
 from bisum.interfaces.text import Name
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 class Sample(RowSettings):
     """The corpus that comes with bisum: package descriptions in English and Spanish (see `assets/sample/README.md`)."""
 
-    max_train_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/sample", "max_train_rows")
+    max_train_rows: RowLimit | None = from_conf("corpus/sample", "max_train_rows")
     """Maximum number of training rows, over all languages, sampled by `seed`; null: all rows."""
 
     license: Name | None = from_conf("corpus/sample", "license")

@@ -176,8 +176,8 @@ def _differences(options: GenerationOptions) -> Iterator[str]:
             "generation.no_repeat_ngram_size: ctranslate2 counts the start token, so with 1, summaries can differ from "
             "those of transformers"
         )
-    elif options.no_repeat_ngram_size and options.num_beams > 1:
+    elif options.no_repeat_ngram_size != 0 and options.num_beams > 1:  # null can be a ban of the checkpoint's
         yield (
-            "generation.no_repeat_ngram_size: with beams, some of ctranslate2's summaries differ from those of "
-            "transformers if n-grams are banned"
+            "generation.no_repeat_ngram_size: if beams cannot repeat n-grams, summaries of ctranslate2 can differ from "
+            "those of transformers"
         )

@@ -19,6 +19,9 @@ COLUMNS = ("id", "document", "summary", "language", "category")
 """Columns of every row in bisum, all strings."""
 SPLITS = ("train", "validation", "test")
 
+RowLimit = Annotated[int, Ge(1), Le(1_000_000_000)]
+"""A maximum number of rows."""
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -50,10 +53,10 @@ class Source(Protocol):
 class RowSettings:
     """Row limits, sampled in the languages' shares, and the balance of languages in training."""
 
-    max_train_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_base", "max_train_rows")
+    max_train_rows: RowLimit | None = from_conf("corpus/_base", "max_train_rows")
     """Maximum number of training rows, over all languages, sampled by `seed`; null: all rows."""
 
-    max_eval_rows: Annotated[int, Ge(1), Le(1_000_000_000)] | None = from_conf("corpus/_base", "max_eval_rows")
+    max_eval_rows: RowLimit | None = from_conf("corpus/_base", "max_eval_rows")
     """Maximum number of rows in each of validation and test, over all languages, the same for every `seed`; null: all
     rows."""
 

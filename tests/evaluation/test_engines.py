@@ -189,12 +189,16 @@ def test_training_records_the_same_scores_with_both_engines(tmp_path):
     assert len({json.loads(line)["prediction"] for line in texts[0].splitlines()}) > 4
 
 
-def test_settings_that_ctranslate2_interprets_differently_are_reported(run_bisum, tmp_path):
-    settings = ("generation.num_beams=2", "generation.no_repeat_ngram_size=1", "generation.engine=ctranslate2")
+@pytest.mark.parametrize(
+    ("size", "difference"),
+    [("1", "ctranslate2 counts the start token"), ("3", "if beams cannot repeat"), ("null", "if beams cannot repeat")],
+)
+def test_settings_that_ctranslate2_interprets_differently_are_reported(run_bisum, tmp_path, size, difference):
+    settings = ("generation.num_beams=2", f"generation.no_repeat_ngram_size={size}", "generation.engine=ctranslate2")
     finished = run_bisum("summarize", *settings, "hardware=cpu", "--", "A package for reading files.", cwd=tmp_path)
     assert finished.code == 0
     assert "generation.early_stopping: ctranslate2 ends beam search as with true, not false" in finished.err
-    assert "generation.no_repeat_ngram_size: ctranslate2 counts the start token" in finished.err
+    assert f"generation.no_repeat_ngram_size: {difference}" in finished.err
 
 
 @pytest.mark.parametrize("family", PROVEN)
