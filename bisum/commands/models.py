@@ -18,7 +18,7 @@ from bisum.commands.vocabulary import trim_vocabulary, trims
 from bisum.config.options import ModelOptions
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
-from bisum.display.narration import narrate_continuation, narrate_engine, narrate_model
+from bisum.display.narration import narrate_banned_ngrams, narrate_continuation, narrate_engine, narrate_model
 from bisum.display.tables import cut_line, split_line
 from bisum.errors import UserError, one_line
 from bisum.evaluation.engines import check_engine, check_engine_of, choose_engine
@@ -97,9 +97,9 @@ def build_model(
         loaded = trim_vocabulary(run, loaded, corpus)
     with run.stage("model"):
         place(loaded.model, device.torch_device)
-    set_decoding(loaded, config.generation)
+    banned = set_decoding(loaded, config.generation).no_repeat_ngram_size
     engine = choose_engine(loaded, config.generation, device.precision, fixed_shapes=_has_fixed_shapes(config))
-    run.update(parameters=loaded.parameters, engine=engine)
+    run.update(parameters=loaded.parameters, engine=engine, no_repeat_ngram_size=banned)
     choices = run.record["choices"]
     trains = config.provenance.command == "train"
     if not trains and any(override.startswith("model.trim_vocabulary") for override in config.provenance.overrides):
@@ -119,6 +119,8 @@ def build_model(
     )
     if engine != "transformers":
         narrate_engine(run.screen, engine, config.generation.quantization)
+    if banned and config.generation.no_repeat_ngram_size is None:
+        narrate_banned_ngrams(run.screen, banned)
     if loaded.base is not None and (problem := loaded.base.doubt):
         run.screen.note(problem)
     if run.resumed:

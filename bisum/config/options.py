@@ -33,8 +33,8 @@ class GenerationOptions:
     """When beam search ends: after `num_beams` finished summaries (true), or when a better one is unlikely (false) or
     impossible (never)."""
     no_repeat_ngram_size: Annotated[int, Ge(0), Le(1000)] | None
-    """Length in tokens of n-grams that cannot occur twice in a summary; 0 allows all repetition. null: the checkpoint's
-    own, in its `generation_config.json`, or 0."""
+    """Length in tokens of n-grams that cannot occur twice in a summary; 0 allows all repetition. null: the value in
+    the checkpoint's `generation_config.json`, or 0 if it has none."""
     min_tokens: Annotated[int, Ge(0), Le(100_000)]
     """Minimum length of a summary in tokens."""
     engine: Literal["auto", "transformers", "ctranslate2"]

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 
 from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
-from bisum.interfaces.defaults import from_conf
+from bisum.interfaces.defaults import ConfDefault, from_conf
 from bisum.interfaces.source import RowSettings, Source
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Passages(RowSettings):
             raise UserError(
                 f"min_words: {self.min_words} is above max_words, {self.max_words}; lower it or raise max_words"
             )
-        defaults = {"max_train_rows": None, "max_eval_rows": None, "language_temperature": 1}
-        for name, value in defaults.items():
-            if getattr(self.of, name) != value:
+        defaults = getattr(self.of, "__dataclass_fields__", {})
+        for name in ("max_train_rows", "max_eval_rows", "language_temperature"):
+            default = defaults[name].default_factory if name in defaults else None
+            if isinstance(default, ConfDefault) and getattr(self.of, name) != default():
                 raise UserError(f"of.{name}: has no effect; set corpus.{name}, which counts passages")
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:

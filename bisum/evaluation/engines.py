@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bisum.config.options import GenerationOptions
 from bisum.errors import UserError, one_line
-from bisum.evaluation.settings import filled
+from bisum.evaluation.settings import with_checkpoint_defaults
 from bisum.interfaces.family import Family
 from bisum.models.families import T5, Bart, LanguageTokens, Pegasus
 
@@ -76,7 +76,7 @@ def choose_engine(
     """
     problem = _environment_problem(loaded.model.device.type, precision, fixed_shapes)
     problem = problem or _model_problem(loaded.family, loaded.model.config.model_type, loaded.base is not None)
-    return _choice(filled(options, loaded.no_repeat_ngram_size), problem)
+    return _choice(with_checkpoint_defaults(options, loaded.no_repeat_ngram_size), problem)
 
 
 def can_convert(options: GenerationOptions, family: Family, model_type: str) -> bool:
@@ -178,6 +178,6 @@ def _differences(options: GenerationOptions) -> Iterator[str]:
         )
     elif options.no_repeat_ngram_size != 0 and options.num_beams > 1:  # null can be a ban of the checkpoint's
         yield (
-            "generation.no_repeat_ngram_size: if beams cannot repeat n-grams, summaries of ctranslate2 can differ from "
-            "those of transformers"
+            "generation.no_repeat_ngram_size: with beam search and banned n-grams, ctranslate2's summaries can differ "
+            "from those of transformers"
         )

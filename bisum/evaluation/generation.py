@@ -20,7 +20,13 @@ from bisum.config.options import GenerationOptions
 from bisum.errors import UserError
 from bisum.evaluation.engines import Engine
 from bisum.evaluation.fixed_shapes import generate_in_shape
-from bisum.evaluation.settings import Summary, decoding_settings, filled, similar_batches, summary_lengths
+from bisum.evaluation.settings import (
+    Summary,
+    decoding_settings,
+    similar_batches,
+    summary_lengths,
+    with_checkpoint_defaults,
+)
 from bisum.hardware.xla import sync
 from bisum.models.decoding import end_tokens
 from bisum.models.families.encoder_decoder import EncoderDecoder
@@ -58,12 +64,14 @@ class GeneratedBatch:
 
 
 def generation_config(loaded: LoadedModel, options: GenerationOptions) -> GenerationConfig:
-    """Return the decoding settings: from the configuration, or from the checkpoint if it leaves them open.
+    """Return the decoding settings: special tokens from the checkpoint, the rest from the configuration.
+
+    A null in the configuration takes the checkpoint's value.
 
     Raises:
         UserError: the checkpoint lacks a required special token.
     """
-    options = filled(options, loaded.no_repeat_ngram_size)
+    options = with_checkpoint_defaults(options, loaded.no_repeat_ngram_size)
     return GenerationConfig(**decoding_settings(loaded, special_tokens(loaded), loaded.suppressed_tokens, options))
 
 

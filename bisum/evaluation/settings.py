@@ -31,7 +31,7 @@ GenerateTexts = Callable[[Mapping[str, Sequence[Any]]], Iterator[Mapping[int, Su
 """Yields the summaries of texts batch by batch, each by the index of its text, from the columns of `Family.encode`."""
 
 
-def filled(options: GenerationOptions, no_repeat_ngram_size: int) -> GenerationOptions:
+def with_checkpoint_defaults(options: GenerationOptions, no_repeat_ngram_size: int) -> GenerationOptions:
     """Return decoding settings in which null is replaced by the checkpoint's own value."""
     if options.no_repeat_ngram_size is not None:
         return options
@@ -49,7 +49,7 @@ def decoding_settings(
         reader: the reader of the model, with its limits.
         special: the ids of the checkpoint's special tokens.
         suppressed: the ids that no summary contains.
-        options: the settings, `filled`.
+        options: the settings, as `with_checkpoint_defaults` returns them.
     """
     forced = reader.family.forced_tokens
     beam_options = {"length_penalty": options.length_penalty, "early_stopping": options.early_stopping}

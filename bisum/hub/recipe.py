@@ -60,7 +60,8 @@ def cut_shares(record: Mapping[str, Any], text: str) -> Markup | None:
 def settings_table(record: Mapping[str, Any]) -> Markup:
     """Return the settings that determine the weights and the summaries."""
     chosen = node(record, "choices").get("trainer")
-    shown = {"trainer": chosen, **_settings(record, "trainer"), **_settings(record, "generation")}
+    banned = {"generation.no_repeat_ngram_size": record.get("no_repeat_ngram_size")}  # the checkpoint's, if null is set
+    shown = {"trainer": chosen, **_settings(record, "trainer"), **banned, **_settings(record, "generation")}
     shown |= {key: value for key, value in _settings(record, "model").items() if key.startswith("model.max_")}
     shown |= _settings(record, "model", "architecture")
     corpus, seed = node(record, "config", "corpus"), node(record, "config").get("seed")

@@ -214,9 +214,9 @@ class Trainer(ABC):
     label_smoothing: Annotated[float, Ge(0), Lt(1)]
     """Share of the target probability spread evenly over the vocabulary, in the training loss only."""
     average: Annotated[float, Gt(0), Lt(1)] | None
-    """Evaluate and save an exponential moving average of the weights, of which each step keeps this share (0.999, for
-    example). The share is lower in the first steps: (1 + n) / (10 + n) in step n. null: evaluate and save the weights
-    themselves."""
+    """Decay of an exponential moving average of the weights, which is evaluated and saved: the share of the average
+    that each step keeps (0.999, for example). In step n, it is at most (1 + n) / (10 + n), which stays below 0.999
+    until step 8,990. null: evaluate and save the weights themselves."""
     evaluate_every: Annotated[int, Ge(1), Le(1_000_000_000)] | None
     """Number of optimizer steps between evaluations; null: evaluate at the end of each epoch."""
     save_every: Annotated[int, Ge(1), Le(1_000_000_000)] | None

@@ -49,7 +49,7 @@ class LoadedModel(TextReader):
     origin: Mapping[str, Any] | None = None
     """Where the weights of a whole model came from, as in `source` of a run's record; None for an architecture."""
     no_repeat_ngram_size: int = 0
-    """The checkpoint's own, for `bisum.evaluation.settings.filled`."""
+    """Length of n-grams that the checkpoint's generation settings ban; 0: none."""
 
     @property
     def parameters(self) -> int:

@@ -58,7 +58,7 @@ def attention(
     """Return `scaled_dot_product_attention`, with `dropout`; torch has no faster kernel for dropout on a CPU.
 
     Torch's own handles what models do not use: a mask that adds -inf to all keys of a query, and a mask beside
-    `is_causal`, which it refuses.
+    `is_causal`, which it refuses. A mask with a gradient, which contains a learned bias, must be finite.
 
     Args:
         query: shape (..., queries, width).
@@ -98,6 +98,6 @@ def attention(
 
 
 def _is_rare(mask: torch.Tensor | None, is_causal: bool) -> bool:
-    if mask is None or is_causal or mask.dtype == torch.bool or mask.requires_grad:  # a learned bias is finite
+    if mask is None or is_causal or mask.dtype == torch.bool or mask.requires_grad:
         return mask is not None and is_causal
     return bool((mask.amax(-1) == -torch.inf).any())

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from bisum.config.options import GenerationOptions
 from bisum.config.schema import Config
 from bisum.errors import UserError, reason
 from bisum.evaluation.conversions import Conversions, key_of
@@ -22,9 +23,9 @@ from bisum.evaluation.settings import (
     GenerateTexts,
     Summary,
     decoding_settings,
-    filled,
     similar_batches,
     summary_lengths,
+    with_checkpoint_defaults,
 )
 from bisum.hardware.detection import cpu_name, is_float32_cpu, thread_count
 from bisum.interfaces.family import TextReader
@@ -134,7 +135,10 @@ class _Store:
             return None
         folder, record = found
         try:
-            return self._restored(folder, record)
+            options = with_checkpoint_defaults(self._config.generation, record["no_repeat_ngram_size"])
+            if not can_convert(options, FAMILIES["t5"], "t5"):  # the checkpoint bans n-grams in a way that differs
+                return None
+            return self._restored(folder, record, options)
         except (UserError, MemoryError):
             raise
         except _EngineFailure as error:  # generation reports it
@@ -146,7 +150,7 @@ class _Store:
 
     def keep(self, loaded: LoadedModel) -> Path | None:
         """Store the conversion of a loaded model if CTranslate2 supports it, and return its folder."""
-        options = filled(self._config.generation, loaded.no_repeat_ngram_size)
+        options = with_checkpoint_defaults(self._config.generation, loaded.no_repeat_ngram_size)
         if not can_convert(options, loaded.family, loaded.config.model_type):
             return None
         from bisum.evaluation.ctranslate2_engine import convert
@@ -166,10 +170,9 @@ class _Store:
 
         return self._conversions.keep(self._key, write, lambda: self._current_key() == self._key)
 
-    def _restored(self, folder: Path, record: dict[str, Any]) -> ReadyModel:
+    def _restored(self, folder: Path, record: dict[str, Any], options: GenerationOptions) -> ReadyModel:
         from bisum.evaluation.translation import Translation
 
-        options = filled(self._config.generation, record["no_repeat_ngram_size"])
         check_engine(options, "cpu", "float32")
         reader = restored_reader(record["reader"], self._folder, self._config.model)
         if note := tokenizer_note(reader, FAMILIES[reader.config.model_type]):

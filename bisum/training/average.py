@@ -1,4 +1,4 @@
-"""A moving average of the weights, whose scores are usually better than those of the last weights."""
+"""A moving average of the weights."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Average:
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
-        """Let the model have the average as its weights during the block.
+        """Swap the averaged weights into the model during the block.
 
         An interrupt at any moment leaves a state that a later block restores.
         """

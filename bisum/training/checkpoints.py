@@ -160,7 +160,8 @@ def read_training_state(folder: Path, optimizer: Optimizer, *, with_weights: boo
     for index, parameter in enumerate(updated_weights(optimizer)):
         shapes = state_shapes(optimizer, parameter)
         if with_weights and f"{index}.{_WEIGHT}" not in stored:
-            raise UserError(f"'{folder / OPTIMIZER}' lacks {index}.{_WEIGHT}, a weight before averaging")
+            what = "a weight of the last step (trainer.average)"
+            raise UserError(f"'{folder / OPTIMIZER}' lacks {index}.{_WEIGHT}, {what}")
         weight = stored.pop(f"{index}.{_WEIGHT}", parameter)
         entries = {name: stored.pop(f"{index}.{name}") for name in shapes if f"{index}.{name}" in stored}
         found = {name: torch.as_tensor(value).shape for name, value in entries.items()}

@@ -240,7 +240,7 @@ class Session:
         self.watcher.pause()
         self._check_state()
         try:
-            with self._final_weights():
+            with self._averaged_weights():
                 metrics = self.validate(progress.step, self.epoch, progress.mean_loss(float(self._loss)))
         except Interrupted:
             self._save()
@@ -267,8 +267,8 @@ class Session:
         self.pruned = None if self.finished else why
         self._since = time.perf_counter()
 
-    def _final_weights(self) -> AbstractContextManager[None]:
-        """Let the model have the weights to evaluate and save during a block."""
+    def _averaged_weights(self) -> AbstractContextManager[None]:
+        """Swap in the averaged weights during a block, if there are any."""
         return nullcontext() if self.average is None else self.average.in_model()
 
     @property
@@ -285,7 +285,7 @@ class Session:
         self._check_loss(progress.loss_sum)
 
         def write(folder: Path) -> None:
-            with self._final_weights():
+            with self._averaged_weights():
                 self.loaded.save(folder)  # weights, configuration, tokenizer
             state = {
                 "progress": asdict(progress),

@@ -34,7 +34,11 @@ def prepare(checkpoints):
     return lambda family, *overrides: read_batch(checkpoints(family), ["a", *documents], ["es", *languages], *overrides)
 
 
-@pytest.mark.parametrize("overrides", [[], ["generation.min_tokens=3"]], ids=["default", "minimum"])
+@pytest.mark.parametrize(
+    "overrides",
+    [[], ["generation.min_tokens=3"], ["generation.no_repeat_ngram_size=2"]],
+    ids=["default", "minimum", "bigrams"],
+)
 @pytest.mark.parametrize("family", PROVEN)
 def test_greedy_ids_equal_those_of_transformers(prepare, family, overrides):
     loaded, inputs, config = prepare(family, *overrides)
@@ -98,7 +102,8 @@ def test_int8_weights_change_some_summaries(starter):
 def test_auto_uses_ctranslate2_where_the_summaries_are_the_same(prepare, family):
     loaded = prepare(family)[0]
     options = compose().generation
-    assert isinstance(build_engine(loaded, options, "float32"), CTranslate2Engine)
+    for same in (options, replace(options, no_repeat_ngram_size=2)):
+        assert isinstance(build_engine(loaded, same, "float32"), CTranslate2Engine)
     for changed in ({"num_beams": 2}, {"no_repeat_ngram_size": 1}, {"engine": "transformers"}):
         assert build_engine(loaded, replace(options, **changed), "float32") is None
     assert build_engine(loaded, options, "bf16") is None

@@ -46,8 +46,8 @@ def read_translations(indices: Path, language: str) -> Iterator[dict[str, Any]]:
 def read_applications(indices: Path, language: str) -> Iterator[dict[str, Any]]:
     """Yield the descriptions of applications in a language from the AppStream catalogues `*Components*`.
 
-    A row has `document` (paragraphs separated by a line break), `summary`, `language` and `package`. The format is
-    DEP-11, https://wiki.debian.org/DEP-11.
+    They are in reverse order of their files' names. A row has `document` (paragraphs separated by a line break),
+    `summary`, `language` and `package`. The format is DEP-11, https://wiki.debian.org/DEP-11.
     """
     key = "C" if language == "en" else language
     seen = set[str]()

@@ -9,7 +9,10 @@ rows are added:
 - from PACKAGES, a folder of unpacked packages with help or manual pages in Spanish, one folder for each: the sections
   of the pages in both languages, each summarized by its title. Their category is `page`.
 
-The script writes two corpora into OUT: `all`, and `descriptions`, which lacks the pages. Each consists of
+Text without a summary is used as well: each later paragraph of a document is a row, summarized by its first sentence if
+that is short. Their category is `paragraph`.
+
+The script writes two corpora into OUT: `all`, and `descriptions`, which lacks pages and paragraphs. Each consists of
 `train.parquet`, `validation.parquet` and `test.parquet`; the last two are those of the sample corpus, a part of the
 held-out rows of DESCRIPTIONS. `training_rows.npz`, copied into bisum's tests, contains the fingerprint of
 `descriptions` in `experiment=starter` and hashes of the packages, source packages, documents and summaries in `all`,
@@ -44,12 +47,17 @@ from bisum.corpus.corpus import select_rows
 from bisum.corpus.fingerprints import SCHEMA
 from bisum.corpus.marc import Marc
 from bisum.corpus.sample import Sample
+from bisum.evaluation.sentences import split_sentences
 
 LANGUAGE = "es"
 _PAGE = "page"
 """Category of the sections of help and manual pages."""
+_PARAGRAPH = "paragraph"
+"""Category of paragraphs that are summarized by their first sentence."""
 MIN_WORDS = 10
 """Fewest words of a document, as in DESCRIPTIONS."""
+SENTENCE_WORDS = range(4, 17)
+"""Words in a sentence that summarizes its paragraph; the range of lengths in `corpus=passages`."""
 
 
 def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
@@ -85,10 +93,14 @@ def main(descriptions: str, indices: Path, packages: Path, out: Path) -> None:
         added = list(_added(found, category, documents, held_out, detector))
         rows += added
         print(f"{len(added):,} of {len(found):,} {language} texts of category {category} added")
+    paragraphs = list(_added(_paragraphs(rows), _PARAGRAPH, documents, held_out, detector))
+    rows += paragraphs
+    print(f"{len(paragraphs):,} paragraphs added ({sum(row['language'] == LANGUAGE for row in paragraphs):,} Spanish)")
     sample = Sample(max_train_rows=None, max_eval_rows=None, language_temperature=1)
     held_out_splits = sample.load(languages)
     _write(out / "all", {**held_out_splits, "train": _table(rows)})
-    made = {**held_out_splits, "train": _table([row for row in rows if row["category"] != _PAGE])}
+    described = [row for row in rows if row["category"] not in {_PAGE, _PARAGRAPH}]
+    made = {**held_out_splits, "train": _table(described)}
     _write(out / "descriptions", made)
     filters = compose(["experiment=starter", "corpus.repo=CORPUS"]).filter
     used = select_rows(made, sample, filters, languages, seed=0)
@@ -125,7 +137,9 @@ def _write(folder: Path, splits: dict[str, pa.Table]) -> None:
 def _added(
     found: Iterable[dict[str, Any]], category: str, documents: set[str], held_out: "_HeldOut", detector: "_Languages"
 ) -> Iterator[dict[str, Any]]:
-    """Yield the texts in their language that are new and reveal no held-out row; add them to `documents`.
+    """Yield the texts that are written in their stated language, are new and reveal no held-out row.
+
+    Their documents are added to `documents`.
 
     Of a package's texts with the same summary, such as wordings of several releases, the first is kept.
     """
@@ -144,6 +158,16 @@ def _added(
             documents.add(document)
             summaries.add(summary)
             yield _identified(row, category)
+
+
+def _paragraphs(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the second and later paragraphs of documents, each with its first sentence as its summary."""
+    for row in rows:
+        for paragraph in row["document"].split("\n")[1:]:
+            sentence = next(iter(split_sentences(paragraph, row["language"])), "")
+            if len(sentence.split()) in SENTENCE_WORDS:
+                package = package_of(row["id"])
+                yield {"package": package, "language": row["language"], "document": paragraph, "summary": sentence}
 
 
 class _HeldOut:

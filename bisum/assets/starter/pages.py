@@ -10,31 +10,32 @@ from pathlib import Path
 from typing import Any
 
 MIN_WORDS, MAX_WORDS = 15, 200
-"""Fewest words of a section, and the number of words from which the rest of one is left out."""
+"""Fewest words of a section, and the words after which a section is cut."""
 MIN_TITLE_WORDS = 3
 """Fewest words of a title."""
-MOST_OF_A_TITLE = 3
+MAX_SECTIONS_PER_TITLE = 3
 """Most sections with the same title, such as that of a legal notice."""
 _FORMATS = {".html", ".page", ".docbook"}
 _CODE = {"pre", "programlisting", "screen", "script", "style"}
 _FRAME = {"aside", "footer", "head", "header", "nav"}
 _FLOATS = {"caution", "example", "figure", "important", "informaltable", "note", "table", "tip", "warning"}
-"""Elements whose title is none of a section."""
+"""Elements whose titles are not those of sections."""
 _HIDDEN = _CODE | _FRAME | _FLOATS
+"""Elements that are skipped."""
 _INFORMATION = {"articleinfo", "bookinfo", "info", "sect1info"}
 _TITLES = {"h1", "h2", "h3", "h4", "h5", "h6", "title"}
 _BLOCKS = {"br", "dd", "desc", "div", "dt", "item", "li", "listitem", "p", "para", "section", "sect1", "sect2"}
 _NUMBER = re.compile(r"^([A-Z]\.)?\d[\d.]*\s+")
 """The number of a title, such as 1.2. or A.1."""
 _NOISE = re.compile(r"Copyright|Report a bug|Available Languages|Idiomas disponibles|&[\w.-]+;")
-"""What paragraphs that are no prose contain; the last is an entity that another file defines."""
+"""Marks of paragraphs that are not prose; the last is an entity defined in another file."""
 
 
 def read_pages(packages: Path, language: str) -> Iterator[dict[str, Any]]:
-    """Yield the sections of the pages in a language: `document` (the text), `summary` (the title), `package`.
+    """Yield the sections of the pages in a language: `document` (the text), `summary`, `language` and `package`.
 
-    The title of a manual page is the description of its name, and that of a Mallard page the sentence about it, if
-    there is one. The name of a manual page is its `command`, otherwise None.
+    The summary is the section's title. For a manual page, it is the description in its NAME section, and for a Mallard
+    page, the sentence in its `<desc>`, if there is one. `command` is the name of a manual page, None for other pages.
 
     Args:
         packages: a folder with a folder for each unpacked package, of the package's name.
@@ -52,7 +53,7 @@ def read_pages(packages: Path, language: str) -> Iterator[dict[str, Any]]:
                 if words < MIN_WORDS or not MIN_TITLE_WORDS <= len(title.split()) < words:
                     continue
                 titles[title.lower()] += 1
-                if titles[title.lower()] <= MOST_OF_A_TITLE:
+                if titles[title.lower()] <= MAX_SECTIONS_PER_TITLE:
                     row = {"document": document, "summary": title, "language": language}
                     yield {**row, "package": package.name, "command": command}
 
@@ -87,7 +88,10 @@ def _text(path: Path) -> str:
 
 
 def _shortened(blocks: list[str]) -> str:
-    """Return whole paragraphs of at most `MAX_WORDS` words, or the beginning of the first."""
+    """Return whole paragraphs of at most `MAX_WORDS` words, or the beginning of the first.
+
+    A table of contents gives an empty text.
+    """
     kept, words = list[str](), 0
     if 2 * sum(_NUMBER.match(block) is not None for block in blocks) > len(blocks):  # a table of contents
         return ""
@@ -213,6 +217,9 @@ def _unescaped(text: str) -> str:
     )
     names = {r"\-": "-", r"\e": "\\", r"\~": " "}
     glyphs = {"aq": "'", "cq": "’", "lq": "“", "rq": "”", "dq": '"', "em": " - ", "en": "-", "Fo": "«", "Fc": "»"}
-    for name, character in [*names.items(), *((rf"\({name}", one) for name, one in glyphs.items())]:
+    for name, character in [
+        *names.items(),
+        *((form.format(name), one) for name, one in glyphs.items() for form in (r"\({}", r"\[{}]")),
+    ]:
         text = text.replace(name, character)
     return " ".join(re.sub(r"\\\(..|\\\[\w*\]|\\", " ", text).split())

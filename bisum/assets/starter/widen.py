@@ -1,6 +1,6 @@
 """Widen a run's T5 without changing what it computes: `python -m bisum.assets.starter.widen RUN OUT`.
 
-A small model learns to attend to its document in minutes, a wider one needs much longer. So the starter was trained
+A small model learns to attend to its document in minutes; a wider one needs much longer. So the starter was trained
 small first. The wider model has the small one's weights, and further ones without an effect at first: layers read the
 new dimensions through random weights and write zeros into them, so training can change both. The method is that of
 Net2Net (Chen et al. 2016, https://arxiv.org/abs/1511.05641), with new units instead of copied ones.
