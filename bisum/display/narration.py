@@ -48,7 +48,7 @@ def narrate_engine(screen: Screen, engine: str, quantization: str) -> None:
 
 def narrate_banned_ngrams(screen: Screen, size: int) -> None:
     """Show the length of n-grams that the checkpoint, not the configuration, bans."""
-    screen.print(f"summaries repeat no {size} tokens in a row, as the checkpoint states")
+    screen.print(f"no sequence of {size} tokens is repeated in a summary (set by the checkpoint)")
 
 
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
