@@ -22,10 +22,13 @@ def narrate_overfit(screen: Screen, record: Mapping[str, Any], config: Config, *
     steps = "1 step" if found["steps"] == 1 else f"{found['steps']:,} steps"
     fell = f"overfit: the loss of one batch of {rows} fell from {first:.3g} to {loss:.3g} in {steps}"
     if loss >= limit:
-        fell = fell.replace(" fell ", " rose ") if loss >= first else fell
+        if f"{first:.3g}" == f"{loss:.3g}":
+            fell = fell.replace(f" fell from {first:.3g} to ", " stayed at ")
+        elif loss > first:
+            fell = fell.replace(" fell ", " rose ")
         screen.warn(
             f"{fell}, not below {limit:g} (debug.overfit_loss); ROUGE-L {score:.1f} on the batch itself. "
-            f"Likely causes: {'; '.join(_causes(config))}"
+            f"Likely causes: {'; '.join(_causes(config, found['steps']))}"
         )
         return
     screen.lines(f"{fell}; ROUGE-L {score:.1f} on the batch itself", kind="news" if in_sweep else "result")
@@ -33,11 +36,12 @@ def narrate_overfit(screen: Screen, record: Mapping[str, Any], config: Config, *
         screen.warn(f"overfit: the summaries differ from the references; {_generation_hint(found, config)}")
 
 
-def _causes(config: Config) -> Iterator[str]:
+def _causes(config: Config, steps: int) -> Iterator[str]:
     """Yield likely causes of a loss above its limit."""
     trainer = config.trainer
     yield f"a learning rate that is too low or makes the loss jump (trainer.learning_rate={trainer.learning_rate:g})"
-    yield f"too few steps (trainer.max_steps={trainer.max_steps})"
+    limit = "max_steps" if steps == trainer.max_steps else "epochs"
+    yield f"too few steps (trainer.{limit}={getattr(trainer, limit)})"
     for name in ("label_smoothing", "weight_decay", "warmup"):
         if value := getattr(trainer, name):
             yield f"trainer.{name}={value:g}, which should be 0 here"

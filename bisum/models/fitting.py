@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 _TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
+_MAX_NGRAM_SIZE = 1000  # as in `GenerationOptions`
 _MAX_PARTS = 10_000
 """Maximum number of layers, or labels, of a model."""
 
@@ -94,3 +95,13 @@ def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int
                     f"model.checkpoint: {name} in its {file} is {value!r}; must be a token id"
                     f"{f' below {vocabulary}' if vocabulary else ''}"
                 )
+
+
+def check_ngram_size(stated: GenerationConfig, file: str) -> None:
+    """Raise UserError if the length of banned n-grams in `file` is not one that the configuration allows."""
+    value = stated.no_repeat_ngram_size
+    if value is not None and (type(value) is not int or not 0 <= value <= _MAX_NGRAM_SIZE):
+        raise UserError(
+            f"model.checkpoint: no_repeat_ngram_size in its {file} is {value!r}; must be a whole number from 0 to "
+            f"{_MAX_NGRAM_SIZE:,}"
+        )

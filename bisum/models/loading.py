@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.models.adapter_base import Base, base_of
 from bisum.models.adapter_files import write_adapter
 from bisum.models.family_choice import family_of, is_tested, tokenizer_note
-from bisum.models.fitting import check_token_ids, check_tokenizer, complete_tokenizer
+from bisum.models.fitting import check_ngram_size, check_token_ids, check_tokenizer, complete_tokenizer
 from bisum.models.lora import describe_lora, has_lora, lora_weights
 from bisum.models.prompt import read_prompt, write_prompt
 from bisum.models.quantization import check_bitsandbytes, check_quantization, dequantize, quantized
@@ -259,15 +259,17 @@ def _load_model(reader: TextReader, source: Source, options: ModelOptions, **fur
     weights = {**_weight_options(source, options), **further}
     load, folder = reader.family.load_model, str(source.weights)
     config = source.base_config or reader.config
+    file, stated = source.folder / "generation_config.json", None
+    if file.exists():  # transformers ignores one that it cannot read
+        stated = reading("model.checkpoint", str(file), lambda: GenerationConfig.from_pretrained(str(source.folder)))
     model = reading(source.weights_key, folder, lambda: load(folder, config, **weights))
     if source.base_config is not None:
         cut_model(model, source.kept_pieces(reader))
-    stated, file = source.folder, "generation_config.json"
-    if source.adapter is not None and (stated / file).is_file():
-        read = partial(GenerationConfig.from_pretrained, str(stated))
-        model.generation_config = reading("model.checkpoint", str(stated), read)
-    file = file if (stated / file).is_file() else "config.json"
-    check_token_ids(model.generation_config, getattr(reader.config, "vocab_size", None), file)
+    if stated is not None:
+        model.generation_config = stated
+    name = file.name if stated is not None else "config.json"
+    check_token_ids(model.generation_config, getattr(reader.config, "vocab_size", None), name)
+    check_ngram_size(model.generation_config, name)
     return model
 
 

@@ -15,7 +15,7 @@ import pytest
         (["make_model"], "usage: python -m bisum.assets.starter.make_model RUN"),
         (["make_model", "nowhere"], "nowhere"),
         (["make_curves"], "usage: python -m bisum.assets.starter.make_curves RUN..."),
-        (["make_curves", "nowhere", "nor here"], "nowhere/metrics.jsonl"),
+        (["make_curves", "nowhere", "nor here"], "run: 'nowhere' has no steps in its metrics.jsonl"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(arguments, message, tmp_path):

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from bisum.assets.starter.make_curves import main, read_records
+from bisum.errors import UserError
 
 
 def write_run(folder, steps):
@@ -18,3 +21,19 @@ def test_steps_continue_from_run_to_run(tmp_path):
     assert [record["step"] for record in read_records(runs)] == [0, 10, 20, 20, 30]
     main(runs, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"step": "x"}\n{"step": 1}', "line 1: .*step"),
+        ("3\n[1]", "line 1: must be an object with a step"),
+        ('{"step": 3, "epoch": 1}', "no losses or scores in metrics.jsonl"),
+        ("", "has no steps in its metrics.jsonl"),
+    ],
+)
+def test_metrics_without_a_curve_are_refused(content, message, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(content, "utf-8")
+    with pytest.raises(UserError, match=message):
+        main([str(tmp_path)], tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()

@@ -1,9 +1,11 @@
 """A widened T5 computes what the narrow one does, and its new weights can learn."""
 
+import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from bisum.assets.starter.widen import widened
+from bisum.assets.starter.widen import main, widened
+from bisum.errors import UserError
 
 
 def test_widened_model_has_the_same_logits_and_gradients_for_its_new_weights():
@@ -21,3 +23,8 @@ def test_widened_model_has_the_same_logits_and_gradients_for_its_new_weights():
     for name in weights.keys() - {last}:
         if name.endswith((".o.weight", ".wo.weight")):
             assert weights[name].grad[24:].abs().max() > 0
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such directory"):
+        main(str(tmp_path / "missing"), tmp_path / "wide")

@@ -16,6 +16,7 @@ from bisum.errors import UserError
 from bisum.evaluation.ctranslate2_engine import CTranslate2Engine
 from bisum.evaluation.engines import build_engine
 from bisum.evaluation.generation import encode_texts, generate
+from bisum.models.decoding import end_tokens
 from bisum.models.loading import load
 
 PROVEN = [
@@ -45,9 +46,20 @@ def test_greedy_ids_equal_those_of_transformers(prepare, family, overrides):
     stated = loaded.model.config.to_dict()
     (found,) = CTranslate2Engine(loaded, "none").generate([inputs], config)
     first = loaded.family.start_tokens + loaded.family.forced_tokens
-    assert found.tolist() == generate_plainly(loaded, inputs, config)[:, first:].tolist()
+    rows = list(zip(found.tolist(), generate_plainly(loaded, inputs, config)[:, first:].tolist(), strict=True))
+    if config.no_repeat_ngram_size:  # transformers counts T5's start token, which only random weights write in a text
+        rows = [(own, plain) for own, plain in rows if config.decoder_start_token_id not in _text(plain, config)]
+        assert len(rows) > 20
+    for own, plain in rows:
+        assert own == plain
     assert len(set(map(tuple, found.tolist()))) > 1
     assert loaded.model.config.to_dict() == stated
+
+
+def _text(ids, config):
+    """The ids before the end of a summary."""
+    ends = [at for at, token in enumerate(ids) if token in end_tokens(config.eos_token_id)]
+    return ids[: ends[0]] if ends else ids
 
 
 def test_torch_keeps_its_threads(prepare):
@@ -196,7 +208,11 @@ def test_training_records_the_same_scores_with_both_engines(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "difference"),
-    [("1", "ctranslate2 counts the start token"), ("3", "if beams cannot repeat"), ("null", "if beams cannot repeat")],
+    [
+        ("1", "ctranslate2 counts the start token"),
+        ("3", "with beam search and banned n-grams"),
+        ("null", "with beam search and banned n-grams"),
+    ],
 )
 def test_settings_that_ctranslate2_interprets_differently_are_reported(run_bisum, tmp_path, size, difference):
     settings = ("generation.num_beams=2", f"generation.no_repeat_ngram_size={size}", "generation.engine=ctranslate2")

@@ -148,6 +148,24 @@ def test_invalid_token_in_generation_config_is_refused(name, value, changed, ref
     assert f"{name} in its generation_config.json is {value!r}" in message
 
 
+@pytest.mark.parametrize("value", [-1, 1001, "3", 2.5, True, [3]])
+def test_an_invalid_size_of_banned_ngrams_is_refused(value, changed, refusal):
+    folder = changed("bart", "generation_config.json", no_repeat_ngram_size=value)
+    message = refusal(folder, reads_weights=True)
+    assert f"no_repeat_ngram_size in its generation_config.json is {value!r}; must be a whole number from 0" in message
+
+
+@pytest.mark.parametrize("content", [b'{"no_repeat', b"", b"\xff\xfe\x00", b"[]", None], ids=repr)
+def test_a_damaged_generation_config_is_refused(content, changed, refusal):
+    file = changed("bart") / "generation_config.json"
+    file.unlink()
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    assert f"'{file}' cannot be loaded" in refusal(file.parent, reads_weights=True)
+
+
 @pytest.mark.parametrize(
     ("values", "weight"),
     [({"vocab_size": 2048}, "shared.weight"), ({"d_ff": 65}, "decoder.block.0.layer.2.DenseReluDense.wi.weight")],

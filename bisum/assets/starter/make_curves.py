@@ -3,7 +3,6 @@
 The plots show the training and validation loss, and each language's validation ROUGE-L with lead-3, by optimizer step.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ from typing import Any
 from bisum.assets.script import script
 from bisum.display.curves import plot_curves
 from bisum.errors import UserError
+from bisum.runs.metrics import read_metrics
 
 
 def main(runs: Sequence[str], file: Path) -> None:
     """Write the figure of the runs' metrics.jsonl into `file`, a PNG."""
-    plot_curves(file.with_suffix(""), read_records(runs), lead="lead-3", along="step", label="optimizer steps")
+    if not plot_curves(file.with_suffix(""), read_records(runs), lead="lead-3", along="step", label="optimizer steps"):
+        raise UserError(f"run: {', '.join(runs)}: no losses or scores in metrics.jsonl")
 
 
 def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
@@ -23,8 +24,7 @@ def read_records(runs: Sequence[str]) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     start = 0
     for run in runs:
-        lines = Path(run, "metrics.jsonl").read_text("utf-8").splitlines()
-        of_run = [{**record, "step": start + record["step"]} for record in map(json.loads, lines) if "step" in record]
+        of_run = [{**record, "step": start + record["step"]} for record in read_metrics(Path(run))]
         if not of_run:
             raise UserError(f"run: '{run}' has no steps in its metrics.jsonl")
         records += of_run
