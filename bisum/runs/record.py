@@ -68,6 +68,7 @@ _ENTRIES = {
     "device?": TEXT,
     "precision?": TEXT,
     "engine?": TEXT,
+    "no_repeat_ngram_size?": WHOLE,
     "parameters?": WHOLE,
     "trained_parameters?": WHOLE,
     "vocabulary?": or_null(OBJECT),
