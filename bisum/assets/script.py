@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+from bisum.config.model_source import model_of
 from bisum.errors import UserError, complain
 
 
@@ -21,3 +23,15 @@ def script(main: Callable[..., None], parameters: str) -> None:
     except (UserError, OSError) as error:
         complain(error)
         sys.exit(2)
+
+
+def best_checkpoint(run: str) -> tuple[str, Path]:
+    """Return the best checkpoint of a run and the run's directory.
+
+    Raises:
+        UserError: `run` is not a run directory.
+    """
+    checkpoint, directory = model_of(run)
+    if directory is None:
+        raise UserError(f"run: '{run}' is not a run directory")
+    return checkpoint, directory

@@ -28,7 +28,7 @@ from bisum.config.annotations import (
 )
 from bisum.config.targets import allowed_targets, locate, refusal
 from bisum.errors import UserError, either, nearest, one_line, reason
-from bisum.interfaces.defaults import ConfDefault, options_with
+from bisum.interfaces.defaults import conf_default, options_with
 
 T = TypeVar("T")
 
@@ -151,15 +151,10 @@ def _arguments(
         else:
             arguments[name] = _value(hints.get(name, hints.get(others, Any)), value, path, problems)
     for name, parameter in parameters.items():
-        if name not in values and (parameter.default is parameter.empty or _is_conf_default(cls, name)):
+        # A default in conf/ is only for callers from Python; a configuration must state the key.
+        if name not in values and (parameter.default is parameter.empty or conf_default(cls, name)):
             problems.add(_join(key, name), "is missing")
     return arguments
-
-
-def _is_conf_default(cls: type, name: str) -> bool:
-    """Return whether the default is only for callers from Python; a configuration must state the key."""
-    fields = getattr(cls, "__dataclass_fields__", {})
-    return name in fields and isinstance(fields[name].default_factory, ConfDefault)
 
 
 def _value(annotation: Any, value: Any, key: str, problems: Problems) -> Any:

@@ -21,6 +21,10 @@ PJRT_DEVICE = os.environ.get("PJRT_DEVICE")
 """The user's choice of XLA device; read early, since importing torch_xla without a TPU sets the variable to CPU."""
 
 
+MAX_NGRAM_SIZE = 1000
+"""Maximum length of banned n-grams."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationOptions:
     """Decoding, identical in all evaluations; the length limit is `model.max_summary_tokens`."""
@@ -32,7 +36,7 @@ class GenerationOptions:
     early_stopping: bool | Literal["never"]
     """When beam search ends: after `num_beams` finished summaries (true), or when a better one is unlikely (false) or
     impossible (never)."""
-    no_repeat_ngram_size: Annotated[int, Ge(0), Le(1000)] | None
+    no_repeat_ngram_size: Annotated[int, Ge(0), Le(MAX_NGRAM_SIZE)] | None
     """Length in tokens of n-grams that cannot occur twice in a summary; 0 allows all repetition. null: the value in
     the checkpoint's `generation_config.json`, or 0 if it has none."""
     min_tokens: Annotated[int, Ge(0), Le(100_000)]

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 
 from bisum.corpus.languages import tools_for
 from bisum.errors import UserError
-from bisum.interfaces.defaults import ConfDefault, from_conf
+from bisum.interfaces.defaults import conf_default, from_conf
 from bisum.interfaces.source import RowSettings, Source
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ class Passages(RowSettings):
             raise UserError(
                 f"min_words: {self.min_words} is above max_words, {self.max_words}; lower it or raise max_words"
             )
-        defaults = getattr(self.of, "__dataclass_fields__", {})
         for name in ("max_train_rows", "max_eval_rows", "language_temperature"):
-            default = defaults[name].default_factory if name in defaults else None
-            if isinstance(default, ConfDefault) and getattr(self.of, name) != default():
+            default = conf_default(type(self.of), name)
+            if default is not None and getattr(self.of, name) != default():
                 raise UserError(f"of.{name}: has no effect; set corpus.{name}, which counts passages")
 
     def load(self, languages: Sequence[str]) -> dict[str, pa.Table]:

@@ -20,20 +20,21 @@ def narrate_overfit(screen: Screen, record: Mapping[str, Any], config: Config, *
     score = record["last"][ScoredRows.of(record, "validation").name("eval", "rougeL")]
     rows = "1 row" if found["rows"] == 1 else f"{found['rows']:,} rows"
     steps = "1 step" if found["steps"] == 1 else f"{found['steps']:,} steps"
-    fell = f"overfit: the loss of one batch of {rows} fell from {first:.3g} to {loss:.3g} in {steps}"
+    change = f"overfit: the loss of one batch of {rows} {_change(first, loss)} in {steps}"
     if loss >= limit:
-        if f"{first:.3g}" == f"{loss:.3g}":
-            fell = fell.replace(f" fell from {first:.3g} to ", " stayed at ")
-        elif loss > first:
-            fell = fell.replace(" fell ", " rose ")
         screen.warn(
-            f"{fell}, not below {limit:g} (debug.overfit_loss); ROUGE-L {score:.1f} on the batch itself. "
+            f"{change}, not below {limit:g} (debug.overfit_loss); ROUGE-L {score:.1f} on the batch itself. "
             f"Likely causes: {'; '.join(_causes(config, found['steps']))}"
         )
         return
-    screen.lines(f"{fell}; ROUGE-L {score:.1f} on the batch itself", kind="news" if in_sweep else "result")
+    screen.lines(f"{change}; ROUGE-L {score:.1f} on the batch itself", kind="news" if in_sweep else "result")
     if score < _REPRODUCED:
         screen.warn(f"overfit: the summaries differ from the references; {_generation_hint(found, config)}")
+
+
+def _change(first: float, last: float) -> str:
+    start, end = f"{first:.3g}", f"{last:.3g}"
+    return f"stayed at {end}" if start == end else f"{'rose' if last > first else 'fell'} from {start} to {end}"
 
 
 def _causes(config: Config, steps: int) -> Iterator[str]:

@@ -79,3 +79,10 @@ class ConfDefault:
 def from_conf(file: str, key: str, build: Callable[..., Any] | None = None) -> Any:
     """Return a dataclass field with the value of `key` in a file in `conf/` as its default."""
     return field(default_factory=ConfDefault(file, key, build))
+
+
+def conf_default(cls: type, name: str) -> ConfDefault | None:
+    """Return the default that a dataclass's field reads from `conf/`; None if it has another or no default."""
+    fields = getattr(cls, "__dataclass_fields__", {})
+    default = fields[name].default_factory if name in fields else None
+    return default if isinstance(default, ConfDefault) else None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bisum.config.options import MAX_NGRAM_SIZE
 from bisum.errors import UserError
 from bisum.models.text_tokenizer import text_tokenizer
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 _TOKEN_IDS = ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
-_MAX_NGRAM_SIZE = 1000  # as in `GenerationOptions`
 _MAX_PARTS = 10_000
 """Maximum number of layers, or labels, of a model."""
 
@@ -100,8 +100,8 @@ def check_token_ids(stated: PretrainedConfig | GenerationConfig, vocabulary: int
 def check_ngram_size(stated: GenerationConfig, file: str) -> None:
     """Raise UserError if the length of banned n-grams in `file` is not one that the configuration allows."""
     value = stated.no_repeat_ngram_size
-    if value is not None and (type(value) is not int or not 0 <= value <= _MAX_NGRAM_SIZE):
+    if value is not None and (type(value) is not int or not 0 <= value <= MAX_NGRAM_SIZE):
         raise UserError(
             f"model.checkpoint: no_repeat_ngram_size in its {file} is {value!r}; must be a whole number from 0 to "
-            f"{_MAX_NGRAM_SIZE:,}"
+            f"{MAX_NGRAM_SIZE:,}"
         )

@@ -66,21 +66,24 @@ def test_entries_are_written_where_locks_need_a_writable_file_or_are_missing(cre
 
 
 def test_cleaning_never_takes_the_lock_of_a_new_entry(tmp_path):
-    done = threading.Event()
+    done, cleanings = threading.Event(), []
 
     def clean():
         while not done.is_set():
-            clean_up(tmp_path, "kind-", 0)
+            cleanings.append(clean_up(tmp_path, "kind-", 0))
 
     cleaner = threading.Thread(target=clean)
     cleaner.start()
+    written = 0
     try:
         for _ in range(200):
             with partial(tmp_path, "kind-", Path.touch):
-                pass
+                written += 1
     finally:
         done.set()
         cleaner.join()
+    assert written > 0
+    assert len(cleanings) > 1  # some while entries were written
 
 
 def test_cleaning_goes_on_after_an_entry_that_another_process_deletes(tmp_path, monkeypatch):

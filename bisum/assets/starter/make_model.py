@@ -8,9 +8,7 @@ from pathlib import Path
 
 from transformers import AutoModelForSeq2SeqLM
 
-from bisum.assets.script import script
-from bisum.config.model_source import model_of
-from bisum.errors import UserError
+from bisum.assets.script import best_checkpoint, script
 from bisum.runs.record import read_record
 
 NO_REPEAT_NGRAM_SIZE = 3
@@ -19,9 +17,7 @@ NO_REPEAT_NGRAM_SIZE = 3
 
 def main(run: str, folder: Path) -> None:
     """Write `config.json`, `generation_config.json` and `model.safetensors` into `folder`."""
-    checkpoint, directory = model_of(run)
-    if directory is None:
-        raise UserError(f"run: '{run}' is not a run directory")
+    checkpoint, directory = best_checkpoint(run)
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint).half()
     model.config.trained_on = read_record(directory)["data"]["fingerprint"]
     model.generation_config.no_repeat_ngram_size = NO_REPEAT_NGRAM_SIZE

@@ -217,9 +217,8 @@ def _unescaped(text: str) -> str:
     )
     names = {r"\-": "-", r"\e": "\\", r"\~": " "}
     glyphs = {"aq": "'", "cq": "’", "lq": "“", "rq": "”", "dq": '"', "em": " - ", "en": "-", "Fo": "«", "Fc": "»"}
-    for name, character in [
-        *names.items(),
-        *((form.format(name), one) for name, one in glyphs.items() for form in (r"\({}", r"\[{}]")),
-    ]:
+    for form in (r"\({}", r"\[{}]"):
+        names |= {form.format(name): character for name, character in glyphs.items()}
+    for name, character in names.items():
         text = text.replace(name, character)
     return " ".join(re.sub(r"\\\(..|\\\[\w*\]|\\", " ", text).split())

@@ -11,18 +11,14 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from bisum.assets.script import script
-from bisum.config.model_source import model_of
-from bisum.errors import UserError
+from bisum.assets.script import best_checkpoint, script
 
 D_MODEL, D_FF, NUM_HEADS, DROPOUT = 256, 896, 6, 0.1
 
 
 def main(run: str, out: Path) -> None:
     """Write the wider model and the tokenizer into `out`, from where `model.checkpoint` loads them."""
-    checkpoint, directory = model_of(run)
-    if directory is None:
-        raise UserError(f"run: '{run}' is not a run directory")
+    checkpoint, _ = best_checkpoint(run)
     out.mkdir(parents=True, exist_ok=True)  # transformers only warns if it is a file
     wide = widened(AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32), D_MODEL, D_FF, NUM_HEADS)
     wide.config.dropout_rate = DROPOUT
