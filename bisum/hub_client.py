@@ -76,7 +76,10 @@ def hub_problem(
     elif isinstance(error, errors.RevisionNotFoundError):
         key = ".".join([*key.split(".")[:-1], "revision"])
         problem = f"'{name}' has no revision '{revision}'"
-    elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
+    elif isinstance(error, errors.HFValidationError):
+        where = f"no local {local} is named '{name}', and it" if local else f"'{name}'"
+        problem = f"{where} is not a valid hub name (NAME or OWNER/NAME)"
+    elif isinstance(error, errors.RepositoryNotFoundError):
         places = f"local {local} or hub {kind}" if local else f"hub {kind}"
         problem = f"no {places} is named '{name}'; a private one needs a login ({_LOGIN_COMMAND})"
     elif isinstance(error, errors.HfHubHTTPError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, close_session, constants, get_session
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from bisum.hub_client import answers_within, hub_problem, is_temporary
 
@@ -59,6 +59,16 @@ def test_a_sound_upload_has_no_problem(upload):
 def test_a_status_of_the_hub_is_explained(hub, upload, status, options, problem):
     with hub.failing(status, on="commit", **options):
         assert upload() == problem
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "/nowhere", "a--b", "a b"])
+def test_what_cannot_be_a_name_of_the_hub_needs_no_login(hub, use_hub, name):
+    with pytest.raises(HFValidationError) as raised:
+        HfApi().dataset_info(name)
+    line = "is not a valid hub name (NAME or OWNER/NAME)"
+    found = hub_problem(raised.value, name, "data set", "corpus.repo", local="folder")
+    assert found == f"corpus.repo: no local folder is named '{name}', and it {line}"
+    assert hub_problem(raised.value, name, "model", "hub.repo_id") == f"hub.repo_id: '{name}' {line}"
 
 
 def test_a_conflict_is_explained(hub, upload):

@@ -152,7 +152,9 @@ def topic_help(topic: str, composer: Composer, overrides: Sequence[str]) -> str:
         commands = [command for option in options if (command := opening(composer.file(topic, option))[1])]
         lines += ["", "Examples", *(f"  {command}" for command in commands)]
     described = [key for key in below if key.name != topic or not key.is_node]
-    if described:
+    if [key.name for key in described] == [topic] and not options:
+        lines += ["", *_format_value(described[0])]
+    elif described:
         lines += ["", "Keys and their current values", *_format_keys(described)]
     return "\n".join(lines)
 
@@ -191,10 +193,13 @@ def _format_keys(keys: Iterable[Key]) -> list[str]:
     lines = []
     for key in keys:
         if not key.is_node:
-            expected = f"  ({key.expected})" if key.expected else ""
-            lines += _wrap(f"{key.name}={key.shown}{expected}", "  ", "      ")
-            lines += _wrap(key.line, "      ")
+            lines += [*_format_value(key), *_wrap(key.line, "      ")]
     return lines
+
+
+def _format_value(key: Key) -> list[str]:
+    expected = f"  ({key.expected})" if key.expected else ""
+    return _wrap(f"{key.name}={key.shown}{expected}", "  ", "      ")
 
 
 def _format_columns(rows: Iterable[tuple[str, str]]) -> list[str]:

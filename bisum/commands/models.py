@@ -119,8 +119,9 @@ def build_model(
     )
     if engine != "transformers":
         narrate_engine(run.screen, engine, config.generation.quantization)
-    if banned and config.generation.no_repeat_ngram_size is None:
-        narrate_banned_ngrams(run.screen, banned)
+    narrate_banned_ngrams(run.screen, config.generation.no_repeat_ngram_size, loaded.no_repeat_ngram_size)
+    if trains and config.trainer.average is not None:
+        run.screen.print(f"evaluated and saved: the moving average of the weights, decay {config.trainer.average:g}")
     if loaded.base is not None and (problem := loaded.base.doubt):
         run.screen.note(problem)
     if run.resumed:

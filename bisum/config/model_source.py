@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bisum.errors import UserError
+from bisum.errors import UserError, printable
 from bisum.runs.checkpoints import OPTIMIZER, STATE, checkpoints_in, damage, epoch_name, is_adapter
 from bisum.runs.record import read_record
 
@@ -26,12 +26,12 @@ def model_of(run: str) -> tuple[str, Path | None]:
         is_directory = path.is_dir()
         is_file = not is_directory and path.is_file()
     except OSError as error:  # the name is too long
-        raise UserError(f"run: no such directory: '{run}'") from error
+        raise missing_directory("run", run) from error
     if is_file:
         raise UserError(f"run: '{run}' is a file; give a run directory, a checkpoint directory or a hub model")
     if not is_directory:
-        if not _HUB_NAME.fullmatch(run):
-            raise UserError(f"run: no such directory: '{run}'")
+        if not is_hub_name(run):
+            raise missing_directory("run", run)
         return run, None
     if (path / "run.json").exists():
         return _sound(_best(run, path, read_record(run))), path
@@ -43,6 +43,22 @@ def model_of(run: str) -> tuple[str, Path | None]:
         hint = f"; it contains the runs of a sweep, such as {sweep.parent}" if sweep else ""
         raise UserError(f"run: '{run}' has neither run.json (a run) nor config.json (a checkpoint){hint}")
     return run if run.startswith(SCHEME) else str(path), None
+
+
+def is_hub_name(name: str) -> bool:
+    """Return whether the hub could have a repository of this name, which can also be a local path."""
+    return _HUB_NAME.fullmatch(name) is not None
+
+
+def missing_directory(key: str, place: str) -> UserError:
+    """Return the error for a directory that does not exist; it names the other checkpoints of the same run."""
+    folder = Path(place).parent
+    saved: list[Path] = []
+    if folder.name == "checkpoints":
+        with suppress(OSError):
+            saved = checkpoints_in(folder)
+    hint = f"; that folder has {', '.join(path.name for path in saved)}" if saved else ""
+    return UserError(f"{key}: no such directory: '{printable(place)}'{hint}")
 
 
 def _best(run: str, path: Path, record: dict[str, Any]) -> Path:
@@ -83,7 +99,7 @@ def located(name: str, key: str = "model.checkpoint") -> str:
         with suppress(RuntimeError):  # no such user
             if name:
                 return str(Path(name).expanduser())
-        raise UserError(f"{key}: no such directory: '{name}'")
+        raise missing_directory(key, name)
     package = name.removeprefix(SCHEME)
     first, *parts = package.split(".")
     is_package = all(part.isidentifier() for part in (first, *parts))

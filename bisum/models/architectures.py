@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le, Lt
 
-from bisum.config.model_source import located
+from bisum.config.model_source import located, missing_directory
 from bisum.errors import UserError
 from bisum.interfaces.text import Name
 
@@ -66,7 +66,7 @@ class T5Architecture:
 
         folder = located(self.tokenizer, "model.architecture.tokenizer")
         if not Path(folder).is_dir():
-            raise UserError(f"model.architecture.tokenizer: no such directory: '{self.tokenizer}'")
+            raise missing_directory("model.architecture.tokenizer", self.tokenizer)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         return tokenizer
 

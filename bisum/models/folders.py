@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bisum.config.model_source import located
-from bisum.errors import UserError, printable
+from bisum.config.model_source import is_hub_name, located, missing_directory
 from bisum.interfaces.progress import ShowProgress
 
 
@@ -32,8 +31,8 @@ def folder_of(
         is_folder = False
     if is_folder:
         return Path(place)
-    if given.startswith(("/", ".", "~")):
-        raise UserError(f"{key}: no such directory: '{printable(place)}'")
+    if not is_hub_name(given):
+        raise missing_directory(key, place)
     from bisum.models.hub import fetch  # the hub's client is slow to import
 
     return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)

@@ -50,6 +50,11 @@ def start_session(
     )
     steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
+    if settings.warmup >= max(1, total_steps):
+        run.screen.warn(
+            f"trainer.warmup: {settings.warmup:g} steps, but training has {total_steps:,}, so the learning rate never "
+            f"reaches {settings.learning_rate:g}"
+        )
     optimizer = build_optimizer(loaded.model, settings)
     # A checkpoint's model has the averaged weights, which `read_training_state` replaces.
     average = None if settings.average is None else Average(optimizer, settings.average)

@@ -155,6 +155,14 @@ def test_help_describes_keys_of_options_that_are_not_chosen(call_bisum, key, tex
     assert text in done.out
 
 
+def test_help_of_one_key_describes_it_once(call_bisum):
+    assert call_bisum("--help", "generation.num_beams").out.splitlines() == [
+        "generation.num_beams: Number of beams in beam search; 1 is greedy decoding.",
+        "",
+        "  generation.num_beams=1  (a whole number >= 1 and <= 64)",
+    ]
+
+
 def test_help_of_an_option_begins_with_its_description(call_bisum):
     out = call_bisum("--help", "model=gpt2").out
     assert out.startswith("model=gpt2: GPT-2 (English")

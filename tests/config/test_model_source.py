@@ -75,6 +75,18 @@ def test_invalid_name_is_reported(name):
     assert str(raised.value) == f"model.checkpoint: no such directory: '{name}'"
 
 
+@pytest.mark.parametrize("epochs", [[], ["epoch-1", "epoch-12", "epoch-2.5"]])
+def test_a_missing_checkpoint_is_reported_with_those_that_exist(epochs, tmp_path, monkeypatch, call_bisum, one_line):
+    monkeypatch.chdir(tmp_path)
+    for name in [*epochs, "plots"]:
+        (tmp_path / "outputs/first/checkpoints" / name).mkdir(parents=True)
+    place = "outputs/first/checkpoints/epoch-3"
+    hint = "; that folder has epoch-1, epoch-2.5, epoch-12" if epochs else ""
+    for arguments, key in [([f"model.checkpoint={place}"], "model.checkpoint"), (["evaluate", place], "run")]:
+        line = one_line(call_bisum(*arguments, "tracker=none"))
+        assert line == f"bisum: {key}: no such directory: '{place}'{hint}"
+
+
 def test_other_names_are_unchanged_except_the_home_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert located("~/models/a") == str(tmp_path / "models/a")

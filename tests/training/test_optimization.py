@@ -107,3 +107,11 @@ def test_schedules_match_transformers_and_hand_calculation(schedule, warmup, war
             s.step()
     if schedule != "constant":
         assert scheduler.get_last_lr()[0] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("warmup", "warns"), [("16", True), ("100", True), ("15", False), ("0.9", False), ("0", False)])
+def test_warmup_that_lasts_as_long_as_training_is_reported(warmup, warns, trained):
+    """Training has 16 steps."""
+    log = (trained("trainer=accelerate", "trainer.epochs=1", f"trainer.warmup={warmup}") / "train.log").read_text()
+    line = f"> warning: trainer.warmup: {warmup} steps, but training has 16, so the learning rate never reaches 0.02"
+    assert (line in log, "trainer.warmup" in log.partition("baseline on")[0]) == (warns, warns)

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from bisum.config.model_source import located
+from bisum.config.model_source import is_hub_name, located, missing_directory
 from bisum.errors import UserError, one_line
 from bisum.interfaces.progress import ShowProgress
 from bisum.models.fitting import check_config
@@ -157,8 +157,8 @@ def _find_folder(checkpoint: str, revision: str | None, progress: ShowProgress |
     folder = located(checkpoint, "checkpoint")
     if Path(folder).is_dir():
         return folder
-    if checkpoint.startswith(("/", ".", "~")):
-        raise UserError(f"checkpoint: no such directory: '{checkpoint}'")
+    if not is_hub_name(checkpoint):
+        raise missing_directory("checkpoint", checkpoint)
     further = ("README.md",)
     return str(
         fetch(checkpoint, revision, "checkpoint", weights=True, pickles=False, progress=progress, further=further)
