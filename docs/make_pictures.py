@@ -1,4 +1,4 @@
-"""Make the pictures in `.github/` from real commands on the sample: `make pictures`, half an hour on two cores.
+"""Make the pictures in `.github/` from real commands on the sample: `make pictures`, eleven minutes on two cores.
 
 The commands run in a terminal of fixed size, in a temporary home folder; nothing is uploaded or kept.
 """
