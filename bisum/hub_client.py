@@ -77,8 +77,8 @@ def hub_problem(
         key = ".".join([*key.split(".")[:-1], "revision"])
         problem = f"'{name}' has no revision '{revision}'"
     elif isinstance(error, errors.HFValidationError):
-        where = f"no local {local} is named '{name}', and it" if local else f"'{name}'"
-        problem = f"{where} is not a valid hub name (NAME or OWNER/NAME)"
+        valid = "a valid hub name (NAME or OWNER/NAME)"
+        problem = f"'{name}' is neither a local {local} nor {valid}" if local else f"'{name}' is not {valid}"
     elif isinstance(error, errors.RepositoryNotFoundError):
         places = f"local {local} or hub {kind}" if local else f"hub {kind}"
         problem = f"no {places} is named '{name}'; a private one needs a login ({_LOGIN_COMMAND})"

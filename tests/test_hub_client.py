@@ -65,10 +65,10 @@ def test_a_status_of_the_hub_is_explained(hub, upload, status, options, problem)
 def test_what_cannot_be_a_name_of_the_hub_needs_no_login(hub, use_hub, name):
     with pytest.raises(HFValidationError) as raised:
         HfApi().dataset_info(name)
-    line = "is not a valid hub name (NAME or OWNER/NAME)"
+    line = "a valid hub name (NAME or OWNER/NAME)"
     found = hub_problem(raised.value, name, "data set", "corpus.repo", local="folder")
-    assert found == f"corpus.repo: no local folder is named '{name}', and it {line}"
-    assert hub_problem(raised.value, name, "model", "hub.repo_id") == f"hub.repo_id: '{name}' {line}"
+    assert found == f"corpus.repo: '{name}' is neither a local folder nor {line}"
+    assert hub_problem(raised.value, name, "model", "hub.repo_id") == f"hub.repo_id: '{name}' is not {line}"
 
 
 def test_a_conflict_is_explained(hub, upload):

@@ -18,7 +18,13 @@ from bisum.commands.vocabulary import trim_vocabulary, trims
 from bisum.config.options import ModelOptions
 from bisum.config.schema import Config
 from bisum.corpus.corpus import Corpus
-from bisum.display.narration import narrate_banned_ngrams, narrate_continuation, narrate_engine, narrate_model
+from bisum.display.narration import (
+    narrate_average,
+    narrate_banned_ngrams,
+    narrate_continuation,
+    narrate_engine,
+    narrate_model,
+)
 from bisum.display.tables import cut_line, split_line
 from bisum.errors import UserError, one_line
 from bisum.evaluation.engines import check_engine, check_engine_of, choose_engine
@@ -121,7 +127,7 @@ def build_model(
         narrate_engine(run.screen, engine, config.generation.quantization)
     narrate_banned_ngrams(run.screen, config.generation.no_repeat_ngram_size, loaded.no_repeat_ngram_size)
     if trains and config.trainer.average is not None:
-        run.screen.print(f"evaluated and saved: the moving average of the weights, decay {config.trainer.average:g}")
+        narrate_average(run.screen, config.trainer.average)
     if loaded.base is not None and (problem := loaded.base.doubt):
         run.screen.note(problem)
     if run.resumed:

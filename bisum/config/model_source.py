@@ -52,12 +52,12 @@ def is_hub_name(name: str) -> bool:
 
 def missing_directory(key: str, place: str) -> UserError:
     """Return the error for a directory that does not exist; it names the other checkpoints of the same run."""
-    folder = Path(place).parent
-    saved: list[Path] = []
-    if folder.name == "checkpoints":
-        with suppress(OSError):
-            saved = checkpoints_in(folder)
-    hint = f"; that folder has {', '.join(path.name for path in saved)}" if saved else ""
+    saved: list[str] = []
+    with suppress(OSError, ValueError, RuntimeError):  # an unreadable folder, a null character, no such user
+        folder = Path(place).expanduser().parent
+        saved = [path.name for path in checkpoints_in(folder)] if folder.name == "checkpoints" else []
+    shown = saved if len(saved) < 6 else [saved[0], "...", saved[-1]]
+    hint = f"; {Path(place).parent} has {', '.join(shown)}" if saved else ""
     return UserError(f"{key}: no such directory: '{printable(place)}'{hint}")
 
 

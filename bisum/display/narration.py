@@ -54,6 +54,11 @@ def narrate_banned_ngrams(screen: Screen, configured: int | None, own: int) -> N
         screen.note(f"generation.no_repeat_ngram_size: {configured} replaces the checkpoint's own {own}")
 
 
+def narrate_average(screen: Screen, decay: float) -> None:
+    """Show that a moving average of the weights is evaluated, not the weights themselves."""
+    screen.print(f"evaluated and saved: the moving average of the weights, decay at most {decay:g}")
+
+
 def narrate_continuation(screen: Screen, checkpoint: Path | None) -> None:
     """Show where a resumed run continues."""
     screen.note(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bisum.config.model_source import is_hub_name, located, missing_directory
@@ -9,7 +10,13 @@ from bisum.interfaces.progress import ShowProgress
 
 
 def folder_of(
-    key: str, given: str, revision: str | None, weights: bool, pickles: bool, progress: ShowProgress | None
+    key: str,
+    given: str,
+    revision: str | None,
+    weights: bool,
+    pickles: bool,
+    progress: ShowProgress | None,
+    further: Sequence[str] = (),
 ) -> Path:
     """Return the local folder of a directory, `pkg://PACKAGE` or hub model.
 
@@ -20,6 +27,7 @@ def folder_of(
         weights: whether to download the weights of a hub model, too.
         pickles: whether to download pickled weights if there are no others.
         progress: shows the progress of a download.
+        further: names or patterns of additional files of a hub model.
 
     Raises:
         UserError: there is no such folder; `NotOnHub` if the hub cannot provide the model.
@@ -32,7 +40,7 @@ def folder_of(
     if is_folder:
         return Path(place)
     if not is_hub_name(given):
-        raise missing_directory(key, place)
+        raise missing_directory(key, given)
     from bisum.models.hub import fetch  # the hub's client is slow to import
 
-    return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress)
+    return fetch(given, revision, key, weights=weights, pickles=pickles, progress=progress, further=further)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +15,10 @@ from bisum.interfaces.progress import ShowProgress
 from bisum.summarize.document import Document
 from bisum.summarize.documents import unicode_text
 from bisum.summarize.read_ahead import windows
+from bisum.summarize.unknown_characters import UnknownCharacters
 
 if TYPE_CHECKING:
     from bisum.evaluation.long_documents import LongDocuments
-    from bisum.interfaces.family import TextReader
     from bisum.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ D = TypeVar("D", str, Document)
 
 _MOST_BATCHES = 8
 """Maximum number of batches in one window of a stream; a large window lets texts of similar length share a batch."""
-_MAX_UNKNOWN_SHARE = 0.1
+_MAX_UNKNOWN_CHARACTERS = 0.1
 """Share of a text's characters that the tokenizer can lack without a warning."""
 
 
@@ -94,6 +93,7 @@ class Summarizer:
         self.language = given or (config.languages[0] if len(config.languages) == 1 else None)
         self._known: set[str] = set()
         self._has_noted_cut = False
+        self._unknown_characters = UnknownCharacters(self.model.reader)
         self._has_warned_of_unknown = False
         self._long_documents: LongDocuments | None = None
         if config.model.long_documents == "chunk":
@@ -193,11 +193,11 @@ class Summarizer:
 
     def _summarize(self, documents: Sequence[str], languages: Sequence[str]) -> list[str]:
         """Return the summaries of texts that are not blank."""
-        encoded = self.model.reader.encode(documents, [""] * len(documents), languages)
-        self._warn_of_unknown(documents, encoded["input_ids"])
+        self._warn_of_unknown_characters(documents)
         if self._long_documents is not None:
             windows = self._long_documents.split(documents, languages)
             return [summary.text for summary in self._long_documents.summarize(windows, languages)]
+        encoded = self.model.reader.encode(documents, [""] * len(documents), languages)
         if any(encoded["document_cut"]) and not self._has_noted_cut:
             self._has_noted_cut = True
             limit = self.model.reader.max_document_tokens
@@ -207,29 +207,20 @@ class Summarizer:
             summaries.update({row: summary.text for row, summary in batch.items()})
         return [summaries[row] for row in range(len(documents))]
 
-    def _warn_of_unknown(self, documents: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
-        """Warn once of a text many of whose characters the tokenizer lacks."""
-        reader = self.model.reader
-        if reader.unknown_token is None or self._has_warned_of_unknown:
+    def _warn_of_unknown_characters(self, documents: Sequence[str]) -> None:
+        """Warn once if the tokenizer lacks many characters of a text."""
+        if self._has_warned_of_unknown:
             return
-        for text, ids in zip(documents, tokens, strict=True):
-            if reader.unknown_token in ids and (share := _unknown_share(reader, text)) > _MAX_UNKNOWN_SHARE:
+        for text in documents:
+            if (share := self._unknown_characters.share(text)) > _MAX_UNKNOWN_CHARACTERS:
                 self._has_warned_of_unknown = True
                 logger.warning(
-                    "the tokenizer lacks %.0f%% of the characters of %s, so its summary can be wrong or empty; try a "
-                    "multilingual model, such as mt5_small (further texts are not reported)",
+                    "the tokenizer lacks %.0f%% of the characters of %s, so its summary can be wrong or empty; use a "
+                    "model for its language, such as one fine-tuned from mt5_small (further texts are not reported)",
                     100 * share,
                     shown(text),
                 )
                 return
-
-
-def _unknown_share(reader: TextReader, text: str) -> float:
-    """Return the share of a text's characters, without white space, that the tokenizer does not know by themselves."""
-    counts = Counter("".join(text.split()))
-    tokens = reader.tokenizer(list(counts), add_special_tokens=False)["input_ids"]
-    unknown = sum(count for count, ids in zip(counts.values(), tokens, strict=True) if reader.unknown_token in ids)
-    return unknown / counts.total()
 
 
 def _codes(language: object) -> list[str | None]:

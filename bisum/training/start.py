@@ -19,7 +19,7 @@ from bisum.training.average import Average
 from bisum.training.checkpoints import CheckpointStore, read_training_state
 from bisum.training.debugging import build_watcher
 from bisum.training.disk_space import check_space, measure_space
-from bisum.training.optimization import build_optimizer, build_schedule
+from bisum.training.optimization import build_optimizer, build_schedule, warmup_steps
 from bisum.training.progress import Progress, count_saves, fixed_settings, read_state
 from bisum.training.scoring import Scoring
 from bisum.training.session import Session
@@ -50,10 +50,10 @@ def start_session(
     )
     steps_per_epoch = -(-len(batches) // settings.gradient_accumulation)
     total_steps = min(settings.epochs * steps_per_epoch, settings.max_steps or settings.epochs * steps_per_epoch)
-    if settings.warmup >= max(1, total_steps):
+    if (warmup := warmup_steps(settings.warmup, total_steps)) >= total_steps:
         run.screen.warn(
-            f"trainer.warmup: {settings.warmup:g} steps, but training has {total_steps:,}, so the learning rate never "
-            f"reaches {settings.learning_rate:g}"
+            f"trainer.warmup: {warmup:,} steps, but training has {total_steps:,}, so the learning rate never reaches "
+            f"{settings.learning_rate:g}"
         )
     optimizer = build_optimizer(loaded.model, settings)
     # A checkpoint's model has the averaged weights, which `read_training_state` replaces.

@@ -161,6 +161,22 @@ def test_without_a_run_the_starter_is_scored(call_bisum, tmp_path):
     assert len(lines(tmp_path / "run/predictions/test-starter.jsonl")) == 8
 
 
+@pytest.mark.parametrize(
+    ("size", "line"),
+    [
+        ("null", "no sequence of 3 tokens is repeated in a summary (set by the checkpoint)"),
+        ("2", "> generation.no_repeat_ngram_size: 2 replaces the checkpoint's own 3"),
+        ("0", "> generation.no_repeat_ngram_size: 0 replaces the checkpoint's own 3"),
+        ("3", None),
+    ],
+)
+def test_the_checkpoints_ban_of_ngrams_is_shown(size, line, call_bisum):
+    rows = ["corpus.max_eval_rows=2", "evaluation.bootstrap_samples=100", "tracker=none", "hydra.run.dir=run"]
+    out = call_bisum("evaluate", *rows, f"generation.no_repeat_ngram_size={size}").out
+    shown = [text for text in out.splitlines() if "no_repeat_ngram_size" in text or "no sequence" in text]
+    assert shown == ([line] if line else [])
+
+
 LIMIT = "model.max_document_tokens=48"
 CHUNK = "model.long_documents=chunk"
 

@@ -280,18 +280,20 @@ def test_bare_command_at_a_terminal_reports_its_input_and_model(tmp_path):
     assert terminal.exitstatus == 0
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("more", [[], ["model.long_documents=chunk"]])
-def test_characters_that_the_tokenizer_lacks_are_reported_once(call_bisum, more):
-    known, mixed, greek = "Un programa de música 😀 muy completo.", "日本語の GTK", "Πρόγραμμα προβολής εικόνων"
-    done = call_bisum("summarize", *ARGUMENTS, *more, "--", known, mixed, greek)
-    assert (done.code, done.out.count("\n")) == (0, 3)
-    assert done.err.startswith(f"bisum: the tokenizer lacks 57% of the characters of '{mixed}', so its summary can be")
-    assert done.err.count("\n") == 1
-    for text, is_reported in [(known, False), (greek, True), ("한국어 텍스트", True), ("عرض الصور", True)]:
-        assert bool(call_bisum("summarize", *ARGUMENTS, *more, "--", text).err) is is_reported
+def test_a_text_that_the_tokenizer_cannot_read_is_reported(call_bisum, more):
+    """An emoji in a text that is otherwise known is not."""
+    known, mixed = "Un programa de música 😀 muy completo.", "日本語の GTK"
+    done = call_bisum("summarize", *ARGUMENTS, *more, "--", known, mixed)
+    assert (done.code, done.out.count("\n")) == (0, 2)
+    assert done.err == (
+        f"bisum: the tokenizer lacks 57% of the characters of '{mixed}', so its summary can be wrong or empty; use a "
+        "model for its language, such as one fine-tuned from mt5_small (further texts are not reported)\n"
+    )
+    assert not call_bisum("summarize", *ARGUMENTS, *more, "--", known).err
 
 
+@pytest.mark.timeout(120)
 def test_progress_is_reported_at_a_terminal(trained, tmp_path):
     row = trained[1][0]
     command = [sys.executable, "-m", "bisum", "summarize", str(trained[0])]

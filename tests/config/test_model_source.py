@@ -75,16 +75,29 @@ def test_invalid_name_is_reported(name):
     assert str(raised.value) == f"model.checkpoint: no such directory: '{name}'"
 
 
-@pytest.mark.parametrize("epochs", [[], ["epoch-1", "epoch-12", "epoch-2.5"]])
-def test_a_missing_checkpoint_is_reported_with_those_that_exist(epochs, tmp_path, monkeypatch, call_bisum, one_line):
+@pytest.mark.parametrize(
+    ("epochs", "names"),
+    [
+        ([], None),
+        (["1", "12", "2.5"], "epoch-1, epoch-2.5, epoch-12"),
+        (range(1, 8), "epoch-1, ..., epoch-7"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["outputs/first/checkpoints", "~/first/checkpoints"])
+def test_a_missing_checkpoint_is_reported_with_those_that_exist(
+    epochs, names, folder, tmp_path, monkeypatch, call_bisum, one_line
+):
     monkeypatch.chdir(tmp_path)
-    for name in [*epochs, "plots"]:
+    monkeypatch.setenv("HOME", str(tmp_path / "outputs"))
+    for name in ["plots", *(f"epoch-{epoch}" for epoch in epochs)]:
         (tmp_path / "outputs/first/checkpoints" / name).mkdir(parents=True)
-    place = "outputs/first/checkpoints/epoch-3"
-    hint = "; that folder has epoch-1, epoch-2.5, epoch-12" if epochs else ""
-    for arguments, key in [([f"model.checkpoint={place}"], "model.checkpoint"), (["evaluate", place], "run")]:
+    hint = f"; {folder} has {names}" if names else ""
+    for arguments, key in [
+        ([f"model.checkpoint='{folder}/epoch-9'"], "model.checkpoint"),
+        (["evaluate", f"{folder}/epoch-9"], "run"),
+    ]:
         line = one_line(call_bisum(*arguments, "tracker=none"))
-        assert line == f"bisum: {key}: no such directory: '{place}'{hint}"
+        assert line == f"bisum: {key}: no such directory: '{folder}/epoch-9'{hint}"
 
 
 def test_other_names_are_unchanged_except_the_home_directory(tmp_path, monkeypatch):

