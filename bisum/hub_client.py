@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from bisum.errors import one_line, reason, without_secrets
+from bisum.errors import one_line, printable, reason, without_secrets
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -69,7 +69,7 @@ def hub_problem(
     """
     from huggingface_hub import constants, errors
 
-    error = _cause(error)
+    error, name = _cause(error), printable(name)
     if isinstance(error, errors.GatedRepoError):
         page = f"{_endpoint()}/{'datasets/' if kind == 'data set' else ''}{name}"
         problem = f"'{name}' is gated; accept its terms on {page} and {LOGIN}"

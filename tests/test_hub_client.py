@@ -61,14 +61,14 @@ def test_a_status_of_the_hub_is_explained(hub, upload, status, options, problem)
         assert upload() == problem
 
 
-@pytest.mark.parametrize("name", ["a/b/c", "/nowhere", "a--b", "a b"])
+@pytest.mark.parametrize("name", ["a/b/c", "/nowhere", "a--b", "a b", "a\nb"])
 def test_what_cannot_be_a_name_of_the_hub_needs_no_login(hub, use_hub, name):
     with pytest.raises(HFValidationError) as raised:
         HfApi().dataset_info(name)
     line = "a valid hub name (NAME or OWNER/NAME)"
-    found = hub_problem(raised.value, name, "data set", "corpus.repo", local="folder")
-    assert found == f"corpus.repo: '{name}' is neither a local folder nor {line}"
-    assert hub_problem(raised.value, name, "model", "hub.repo_id") == f"hub.repo_id: '{name}' is not {line}"
+    found, shown = hub_problem(raised.value, name, "data set", "corpus.repo", local="folder"), name.replace("\n", "\\n")
+    assert found == f"corpus.repo: '{shown}' is neither a local folder nor {line}"
+    assert hub_problem(raised.value, name, "model", "hub.repo_id") == f"hub.repo_id: '{shown}' is not {line}"
 
 
 def test_a_conflict_is_explained(hub, upload):

@@ -88,7 +88,7 @@ def unreadable_override(error: BaseException) -> str:
     argument = printable(without_secrets(str(error.override)))
     return (
         f"'{argument}': cannot be read; write key=value, and quote values with spaces, commas, brackets, braces, "
-        "'~' or '=', as in 'key=\"a, b\"'"
+        "'~', '=' or letters such as 'ñ', as in 'key=\"a, b\"'"
     )
 
 

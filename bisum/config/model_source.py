@@ -96,7 +96,7 @@ def located(name: str, key: str = "model.checkpoint") -> str:
         UserError: the package or home directory does not exist; `key` is the key with the name.
     """
     if not name.startswith(SCHEME):
-        with suppress(RuntimeError):  # no such user
+        with suppress(RuntimeError, ValueError):  # no such user, or a null character
             if name:
                 return str(Path(name).expanduser())
         raise missing_directory(key, name)

@@ -36,6 +36,13 @@ _RANGES = "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _IGNORA
 _VISIBLE = f"[^{_WHITE_SPACE}{_RANGES}]"
 
 
+def is_blank_text(text: str) -> bool:
+    """Return whether a text is empty, or only white space and default-ignorable characters."""
+    return all(
+        character.isspace() or any(first <= ord(character) <= last for first, last in _IGNORABLE) for character in text
+    )
+
+
 def is_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return whether each text is empty, or only white space and default-ignorable characters (null for null)."""
     import pyarrow.compute as pc

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bisum.config.model_source import is_hub_name, located, missing_directory
+from bisum.errors import UserError, printable
 from bisum.interfaces.progress import ShowProgress
 
 
@@ -33,12 +34,15 @@ def folder_of(
         UserError: there is no such folder; `NotOnHub` if the hub cannot provide the model.
     """
     place = located(given, key)
+    path = Path(place)
     try:
-        is_folder = Path(place).is_dir()
+        is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError):  # the name is too long, or has a null character
-        is_folder = False
+        is_folder = is_file = False
     if is_folder:
-        return Path(place)
+        return path
+    if is_file:
+        raise UserError(f"{key}: '{printable(given)}' is a file; give the directory of a model")
     if not is_hub_name(given):
         raise missing_directory(key, given)
     from bisum.models.hub import fetch  # the hub's client is slow to import

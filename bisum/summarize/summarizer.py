@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 from bisum.config.environment import check_environment
 from bisum.config.schema import Config, SummarizeConfig
+from bisum.corpus.blank import is_blank_text
 from bisum.errors import UserError, shown
 from bisum.interfaces.progress import ShowProgress
 from bisum.summarize.document import Document
@@ -171,7 +172,7 @@ class Summarizer:
         if not isinstance(code, str | None):
             raise UserError(f"language: expected a code such as es, not {type(code).__name__}")
         code = code or self.language
-        if not family.needs_language or not text.strip():
+        if not family.needs_language or is_blank_text(text):
             return code or languages[0]
         if code is None:
             raise UserError(f"language: the model requires it; set language= to one of {', '.join(languages)}")
@@ -183,7 +184,7 @@ class Summarizer:
     def _summaries(self, texts: Sequence[str], codes: Sequence[str]) -> list[str]:
         """Return the summary of each text in the language of its code."""
         pairs = zip(texts, codes, strict=True)
-        filled = [(number, text, code) for number, (text, code) in enumerate(pairs) if text.strip()]
+        filled = [(number, text, code) for number, (text, code) in enumerate(pairs) if not is_blank_text(text)]
         summaries = [""] * len(codes)
         if filled:
             numbers, documents, languages = zip(*filled, strict=True)
@@ -193,14 +194,17 @@ class Summarizer:
 
     def _summarize(self, documents: Sequence[str], languages: Sequence[str]) -> list[str]:
         """Return the summaries of texts that are not blank."""
-        self._warn_of_unknown_characters(documents)
         if self._long_documents is not None:
+            self._warn_of_unknown_characters(documents)
             windows = self._long_documents.split(documents, languages)
             return [summary.text for summary in self._long_documents.summarize(windows, languages)]
         encoded = self.model.reader.encode(documents, [""] * len(documents), languages)
+        limit = self.model.reader.max_document_tokens
+        cuts = zip(documents, encoded["document_cut"], strict=True)
+        # A token usually has several characters, so the model reads at least these of a cut document.
+        self._warn_of_unknown_characters([text[:limit] if is_cut else text for text, is_cut in cuts])
         if any(encoded["document_cut"]) and not self._has_noted_cut:
             self._has_noted_cut = True
-            limit = self.model.reader.max_document_tokens
             logger.info("long documents are cut at %s tokens; model.long_documents=chunk reads all of them", limit)
         summaries: dict[int, str] = {}
         for batch in self.model.generate(encoded):

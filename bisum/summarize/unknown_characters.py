@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
 from bisum.interfaces.family import TextReader
@@ -17,7 +18,8 @@ class UnknownCharacters:
     def share(self, text: str) -> float:
         """Return the share of a text's characters, without white space, that the tokenizer lacks."""
         unknown_token = self._reader.unknown_token
-        counts = Counter("".join(text.split()))
+        # Tokenizers compose a letter with its accent, which they can lack by itself.
+        counts = Counter("".join(unicodedata.normalize("NFC", text).split()))
         if unknown_token is None or not counts:
             return 0.0
         if new := [character for character in counts if character not in self._is_unknown]:

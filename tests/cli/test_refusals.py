@@ -97,6 +97,7 @@ BAD_LINES = [
     ("'languages={a: b}'", "languages: expected a list, not a mapping"),
     ("seed=1,2", "seed: several values", "add -m"),
     ("seed=[1", "'seed=[1': cannot be read"),
+    ("corpus.path=reseñas.csv", "'corpus.path=reseñas.csv': cannot be read", "letters such as 'ñ'"),
     ("-m 'seed=range(1,3,0)'", "'seed=range(1,3,0)': range() arg 3 must not be zero"),
     ("-m 'seed=range(1,nan)'", "'seed=range(1,nan)': "),
     ("-m 'seed=range(1,2,1e-320)'", "'seed=range(1,2,1e-320)': a sweep over "),

@@ -105,9 +105,9 @@ def summarize(call_bisum, trained):
 
 def test_texts_files_and_empty_input_are_summarized(summarize, trained, tmp_path):
     texts = [row["document"] for row in trained[1]]
-    done = summarize("--", texts[0], "", texts[1])
+    done = summarize("--", texts[0], "", "\u00ad", texts[1])  # a soft hyphen is invisible
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{trained[1][0]['prediction']}\n\n{trained[1][1]['prediction']}\n"
+    assert done.out == f"{trained[1][0]['prediction']}\n\n\n{trained[1][1]['prediction']}\n"
 
     (tmp_path / "a.txt").write_text(f"{texts[2]}\n", "utf-8")
     (tmp_path / "b.jsonl").write_text(json.dumps({"text": texts[3], "summary": "not shown in a pipe"}), "utf-8")

@@ -68,11 +68,12 @@ def test_missing_package_is_reported_in_one_line(package):
     assert str(raised.value) == line
 
 
-@pytest.mark.parametrize("name", ["", "~nobody-here/x"])
+@pytest.mark.parametrize("name", ["", "~nobody-here/x", "~\0"])
 def test_invalid_name_is_reported(name):
     with pytest.raises(UserError) as raised:
         located(name)
-    assert str(raised.value) == f"model.checkpoint: no such directory: '{name}'"
+    shown = name.replace("\0", "\\x00")
+    assert str(raised.value) == f"model.checkpoint: no such directory: '{shown}'"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,14 @@ def test_a_missing_checkpoint_is_reported_with_those_that_exist(
     ]:
         line = one_line(call_bisum(*arguments, "tracker=none"))
         assert line == f"bisum: {key}: no such directory: '{folder}/epoch-9'{hint}"
+
+
+def test_a_file_is_not_a_checkpoint(tmp_path, monkeypatch, call_bisum, one_line):
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.bin", "./model.bin"):
+        Path("model.bin").touch()
+        line = one_line(call_bisum(f"model.checkpoint={name}", "tracker=none"))
+        assert line == f"bisum: model.checkpoint: '{name}' is a file; give the directory of a model"
 
 
 def test_other_names_are_unchanged_except_the_home_directory(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ def starter():
     ("text", "share"),
     [
         ("¿Qué es X11?", 0),
+        ("El nin\u0303o y la cigu\u0308en\u0303a", 0),
         ("ab 日本", 1 / 2),
         ("日日日 a\n", 3 / 4),
         ("עברית", 1),
@@ -36,6 +37,16 @@ def test_tokenizers_of_bytes_lack_no_character(kind, checkpoints):
     limits = ["model.max_document_tokens=32", "model.max_summary_tokens=8", "model.suffix=:"]
     reader = load_reader(bisum.compose([f"model.checkpoint={checkpoints(kind)}", *limits]).model)
     assert UnknownCharacters(reader).share("日本語 עברית") == 0
+
+
+def test_text_beyond_the_limit_is_not_judged_unless_it_is_read(caplog):
+    # 760 and 1,600 characters
+    long = "A library that reads files and writes images. " * 20 + "日本語のテキスト" * 200
+    limit = ["hardware=cpu", "model.max_document_tokens=128"]
+    bisum.Summarizer(overrides=limit)(long)
+    assert not caplog.records
+    bisum.Summarizer(overrides=[*limit, "model.long_documents=chunk"])(long)
+    assert [record.getMessage()[:41] for record in caplog.records] == ["the tokenizer lacks 68% of the characters"]
 
 
 def test_a_warning_names_the_first_such_text_only(caplog):
