@@ -89,7 +89,7 @@ def test_tokenizer_only_on_the_hub_is_reported_and_the_rest_is_explored(call_bis
 
 def test_missing_model_directory_is_refused(call_bisum, tmp_path):
     done = call_bisum("explore", *FEW, "model.checkpoint=./nowhere", "corpus.max_train_rows=20")
-    assert (done.code, done.err) == (2, "bisum: model.checkpoint: no such directory: 'nowhere'\n")
+    assert (done.code, done.err) == (2, "bisum: model.checkpoint: no such directory: './nowhere'\n")
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed"
 
 
