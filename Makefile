@@ -59,7 +59,7 @@ $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and "bisum needs Python 3.11 to 3.13 (hydra-core 1.3 does not run on 3.14): make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing bisum and its dependencies into $(VENV) (takes minutes the first time)"
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[fast]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
