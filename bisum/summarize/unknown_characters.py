@@ -17,10 +17,11 @@ class UnknownCharacters:
 
     def share(self, text: str) -> float:
         """Return the share of a text's characters, without white space, that the tokenizer lacks."""
-        unknown_token = self._reader.unknown_token
+        if (unknown_token := self._reader.unknown_token) is None:
+            return 0.0
         # Tokenizers compose a letter with its accent, which they can lack by itself.
         counts = Counter("".join(unicodedata.normalize("NFC", text).split()))
-        if unknown_token is None or not counts:
+        if not counts:
             return 0.0
         if new := [character for character in counts if character not in self._is_unknown]:
             tokens = self._reader.tokenizer(new, add_special_tokens=False)["input_ids"]
